@@ -1,0 +1,1 @@
+"""Adapters: one file a framework. `base.py` is the contract, `registry.py` the table."""

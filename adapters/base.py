@@ -1,0 +1,166 @@
+"""The whole contract of an adapter on one page.
+
+An adapter is one framework. It says whether a model directory is its own (`match`, by content, importing and
+executing nothing), loads it (`load`), describes it (`signature`) and predicts on named numpy arrays (`predict`).
+It knows nothing of HTTP, batching or settings; the server knows nothing of the framework.
+
+A new framework is one new file that defines an `Adapter`, and one line in `registry.TABLE`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, ClassVar, Self, TypeAlias
+
+import numpy as np
+
+from adapters.datatypes import NUMPY_OF
+from adapters.modeldir import ModelDir
+
+__all__ = ["Adapter", "InvalidInput", "LoadError", "Match", "ModelDir", "Parameter", "Rank", "Signature", "TensorSpec"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+#: Input or output tensors by name. BYTES tensors are object arrays, of `str` unless their spec says `binary`.
+Tensors: TypeAlias = dict[str, Array]
+Parameters: TypeAlias = Mapping[str, Any]
+
+
+class LoadError(Exception):
+    """A model directory cannot be served; the message is the reason that the operator reads."""
+
+
+class InvalidInput(ValueError):
+    """A request does not fit the model: the client's fault. The message names the field and the way out."""
+
+
+class Rank(IntEnum):
+    """How sure a claim is. The highest rank wins; two claims of one rank are an error that names both."""
+
+    SUFFIX = 10  #: only the file's name says so (a damaged file, for one)
+    CONTENT = 30  #: the bytes of one file say so
+    BUNDLE = 40  #: a directory layout of several files that describe each other (spaCy, transformers, SavedModel)
+    CODE = 50  #: the user's own model.py, which wins over any data beside it
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A claim on a model directory: "mine", and how sure.
+
+    `problem` makes it "mine, but": a framework that is not installed, two candidate files, a damaged header. The
+    directory then gets that text as its reason, and no other adapter of a lower rank is asked.
+    """
+
+    rank: Rank
+    file: str = ""  #: the file to load, relative to the model directory; "" for the directory as a whole
+    problem: str = ""
+    requires: tuple[str, ...] = ()  #: modules that this very model needs beside the adapter's own
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output tensor of a signature.
+
+    `shape` includes the batch dimension first (-1) when the signature is `batched`; -1 stands for any size.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    nullable: bool = False  #: a missing value is welcome: NaN in float tensors, None in BYTES tensors
+    finite: bool = False  #: NaN (unless nullable) and infinities are refused before the model sees them
+    optional: bool = False  #: the input may be left out
+    binary: bool = False  #: BYTES elements are `bytes`; otherwise they are `str`
+    json: bool = False  #: outputs only: elements are JSON values (dict, list, ...); V2 carries them as JSON text
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return NUMPY_OF[self.datatype]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter that a request's `parameters`, or a model's `options`, may carry."""
+
+    name: str
+    kind: type = str  #: str, bool, int or float
+    choices: tuple[Any, ...] = ()
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model takes and gives; derived from the model, shown in the metadata, checked on every request."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    #: Names of the columns of a single [-1, n] input: rows may then be objects, by name, in any order.
+    columns: tuple[str, ...] = ()
+    #: The inputs are the columns (each of shape [-1]) of one table: V1 rows may be lists in this order.
+    table: bool = False
+    #: V1 answers an object keyed by output name even when there is one output.
+    keyed: bool = False
+    #: The single input's name was made up by the adapter (the model has none): V2 takes any name for it.
+    any_name: bool = False
+    #: Every tensor's first dimension is the batch. False: one request is one call with the whole tensors.
+    batched: bool = True
+    parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(eq=False)
+class Adapter(ABC):
+    """One loaded model. Subclasses are one framework each; `load` makes an instance.
+
+    `predict` is called from worker threads with any number of rows (never zero), one call at a time unless
+    `thread_safe`. It may raise `InvalidInput` for the client's fault; anything else is the model's own failure.
+    """
+
+    signature: Signature
+
+    #: the adapter's name, as `polyserve.yaml` and the metadata's `platform` spell it
+    name: ClassVar[str]
+    #: `platform` in the V2 metadata
+    platform: ClassVar[str]
+    #: modules that `load` imports; the registry tells the operator what to install when one is absent
+    requires: ClassVar[tuple[str, ...]] = ()
+    #: options that `polyserve.yaml` may set for this adapter
+    options: ClassVar[tuple[Parameter, ...]] = ()
+    #: rows are independent: a merged batch gives the same rows as single calls
+    batchable: ClassVar[bool] = True
+    #: `predict` may run in several threads at once on the same instance
+    thread_safe: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        """Claim the directory, or None. By content; imports no framework and executes nothing from the directory."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        """Import the framework and load. `file` is the match's; `options` are checked against `cls.options`.
+
+        Raises:
+            LoadError: the model cannot be served; the message becomes the directory's reason.
+        """
+
+    @abstractmethod
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        """Run the model. `inputs` fit `signature.inputs`: names, dtypes, shapes, one common number of rows."""
+
+    def example(self) -> Tensors:
+        """Two valid rows (or one call's tensors when not batched), for the self-test, warm-up and documentation."""
+        return {spec.name: _example_of(spec) for spec in self.signature.inputs if not spec.optional}
+
+    def close(self) -> None:
+        """Let go of what the model holds beyond its memory (sessions, files, threads)."""
+
+
+def _example_of(spec: TensorSpec) -> Array:
+    shape = [2 if axis == 0 and size == -1 else max(size, 1) for axis, size in enumerate(spec.shape)]
+    if spec.datatype == "BYTES":
+        return np.full(shape, b"example" if spec.binary else "example", dtype=np.object_)
+    ramp = np.arange(int(np.prod(shape)), dtype=np.float64) % 2
+    return ramp.reshape(shape).astype(spec.dtype)

@@ -1,0 +1,69 @@
+"""A model's directory as adapters see it: names, sizes and leading bytes, never beyond the mount."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ModelDir:
+    """The files directly inside one model's directory.
+
+    Hidden names (`.git`, Kubernetes' `..data`) are skipped; symlinks are followed while they stay inside `root`
+    (the mount: Kubernetes mounts files as links through `..data`), and are never followed out of it.
+    """
+
+    path: Path
+    root: Path
+
+    @classmethod
+    def of(cls, path: Path | str, root: Path | str | None = None) -> ModelDir:
+        path = Path(path)
+        return cls(path, Path(root) if root is not None else path)
+
+    @cached_property
+    def _entries(self) -> dict[str, Path]:
+        return {entry.name: entry for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}
+
+    def _inside(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self.root.resolve())
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """Names of the regular files, sorted."""
+        return tuple(name for name, path in self._entries.items() if path.is_file() and self._inside(path))
+
+    @cached_property
+    def dirs(self) -> tuple[str, ...]:
+        """Names of the subdirectories, sorted."""
+        return tuple(name for name, path in self._entries.items() if path.is_dir() and self._inside(path))
+
+    @cached_property
+    def outside(self) -> tuple[str, ...]:
+        """Names of links that lead out of the mount (or nowhere), which are not followed."""
+        return tuple(name for name, path in self._entries.items() if not self._inside(path) or not path.exists())
+
+    def has(self, *names: str) -> bool:
+        """Whether all these files lie directly inside."""
+        return set(names) <= set(self.files)
+
+    def named(self, *suffixes: str) -> tuple[str, ...]:
+        """The files whose names end with one of the suffixes (lower-case), sorted."""
+        return tuple(name for name in self.files if name.lower().endswith(suffixes))
+
+    def file(self, name: str) -> Path:
+        """The path of a file directly inside.
+
+        Raises:
+            FileNotFoundError: there is no such file, or it lies outside the mount.
+        """
+        if name not in self.files:
+            raise FileNotFoundError(f"{name} is not a file of {self.path.name}")
+        return self.path / name
+
+    def head(self, name: str, size: int = 4096) -> bytes:
+        """The leading bytes of a file."""
+        with self.file(name).open("rb") as stream:
+            return stream.read(size)

@@ -1,0 +1,126 @@
+"""Which adapter serves a model directory: an ordered table, one claim each, the surest claim wins.
+
+A new framework is one line in `TABLE`. Third parties add theirs through the entry-point group `polyserve.adapters`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from adapters import probe
+from adapters.base import Adapter, LoadError, Match, ModelDir
+
+#: adapter name -> "module:class". Importing these modules imports no framework.
+TABLE: dict[str, str] = {
+    "sklearn": "adapters.sklearn_:SklearnAdapter",
+    "xgboost": "adapters.xgboost_:XGBoostAdapter",
+    "lightgbm": "adapters.lightgbm_:LightGBMAdapter",
+    "onnx": "adapters.onnx_:OnnxAdapter",
+    "spacy": "adapters.spacy_:SpacyAdapter",
+    "huggingface": "adapters.huggingface_:HuggingFaceAdapter",
+}
+
+ENTRY_POINTS = "polyserve.adapters"
+
+#: import name -> what `pip install` calls it, where the two differ
+DISTRIBUTION = {"sklearn": "scikit-learn"}
+
+
+class Unsupported(LoadError):
+    """No adapter claims the directory."""
+
+
+class Ambiguous(LoadError):
+    """Two adapters claim the directory with the same right."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The adapter that serves a directory, and its claim."""
+
+    adapter: type[Adapter]
+    match: Match
+
+
+@cache
+def adapters() -> dict[str, type[Adapter]]:
+    """Every known adapter by name, in the table's order, then those of third parties."""
+    found = {name: _import(target) for name, target in TABLE.items()}
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        found.setdefault(entry.name, entry.load())
+    return found
+
+
+def get(name: str) -> type[Adapter]:
+    """The adapter of that name.
+
+    Raises:
+        LoadError: there is none; the message names the nearest.
+    """
+    known = adapters()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    raise LoadError(f"adapter {name!r} is unknown: {hint}")
+
+
+def choose(model_dir: ModelDir, only: str | None = None) -> Choice:
+    """The adapter for a directory; `only` names one instead of asking all.
+
+    Raises:
+        LoadError: nobody can serve it, with the reason that the operator should read.
+    """
+    candidates = [get(only)] if only else list(adapters().values())
+    claims = [Choice(adapter, match) for adapter in candidates if (match := adapter.match(model_dir)) is not None]
+    if not claims:
+        raise Unsupported(_unsupported(model_dir, only))
+    best = max(claim.match.rank for claim in claims)
+    choice = _single([claim for claim in claims if claim.match.rank == best])
+    if choice.match.problem:
+        raise LoadError(choice.match.problem)
+    _require((*choice.adapter.requires, *choice.match.requires))
+    return choice
+
+
+def _single(claims: list[Choice]) -> Choice:
+    sound = [claim for claim in claims if not claim.match.problem]
+    if len(sound) > 1:
+        named = " and ".join(f"{claim.match.file or 'the directory'} ({claim.adapter.name})" for claim in sound)
+        raise Ambiguous(f"two candidate models: {named}; keep one, or name the adapter in polyserve.yaml")
+    if not sound and len(claims) > 1:
+        raise LoadError("; ".join(dict.fromkeys(claim.match.problem for claim in claims)))
+    return sound[0] if sound else claims[0]
+
+
+def _require(modules: Iterable[str]) -> None:
+    absent = [name for name in dict.fromkeys(modules) if importlib.util.find_spec(name) is None]
+    if absent:
+        names = " ".join(DISTRIBUTION.get(name, name) for name in absent)
+        raise LoadError(f"{names.replace(' ', ' and ')} is not installed: pip install {names}")
+
+
+def _unsupported(model_dir: ModelDir, only: str | None) -> str:
+    if only:
+        return f"polyserve.yaml names the adapter {only!r}, which finds nothing of its own here"
+    if model_dir.outside:
+        return f"{', '.join(model_dir.outside)} leads out of the models directory and is not followed"
+    if not model_dir.files and not model_dir.dirs:
+        return "the directory is empty"
+    if known := probe.recognise(model_dir):
+        return f"{known}, which this version does not serve"
+    names = [*model_dir.files, *(f"{name}/" for name in model_dir.dirs)]
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"no known model format among {shown}"
+
+
+def _import(target: str) -> type[Adapter]:
+    module, _, name = target.partition(":")
+    adapter: type[Adapter] = getattr(importlib.import_module(module), name)
+    return adapter

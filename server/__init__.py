@@ -1,0 +1,1 @@
+"""The server: HTTP and gRPC into tensors and back. Knows no framework."""
