@@ -1,0 +1,70 @@
+# Everything a newcomer needs; `make help` lists it. The targets set up .venv by themselves.
+
+PYTHON    ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(name))))
+MODEL_DIR ?= models
+HTTP_PORT ?= 8080
+GRPC_PORT ?= 8081
+IMAGE      ?= polyserve:latest
+FRAMEWORKS ?= all
+# The container engine: Docker where its daemon answers, else Podman. BUILD_FLAGS are handed to its `build`.
+ENGINE      ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
+BUILD_FLAGS ?=
+
+BIN   := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables: PYTHON MODEL_DIR HTTP_PORT GRPC_PORT IMAGE FRAMEWORKS ENGINE BUILD_FLAGS,"
+	@echo "  as in: make serve MODEL_DIR=/srv/models HTTP_PORT=9000"
+
+.PHONY: install
+install: $(STAMP) ## Make .venv with every framework and the test tools
+
+# The stamp comes last, so an interrupted installation is taken up again; a .venv whose pip is broken is made anew.
+# constraints.txt also keeps pip from taking a newer build of torch than the one that is tested.
+$(STAMP): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+		{ echo "PolyServe needs Python 3.11 or 3.12, found '$(PYTHON)'; name one: make install PYTHON=python3.11" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	@echo "Installing into .venv; the first time takes some minutes"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]'
+	@touch $@
+
+.PHONY: models
+models: $(STAMP) ## Make the example models in models/, if there are none
+	@if [ -z "$$(ls -A models 2>/dev/null)" ]; then \
+		rm -rf build/models && $(BIN)/python -m examples build/models && rm -rf models && mv build/models models; \
+	fi
+
+.PHONY: serve
+serve: $(STAMP) $(if $(filter models,$(MODEL_DIR)),models) ## Serve MODEL_DIR (the example models) on ports 8080 and 8081
+	exec $(BIN)/python -m server --model_dir "$(MODEL_DIR)" --http_port $(HTTP_PORT) --grpc_port $(GRPC_PORT)
+
+.PHONY: lint
+lint: $(STAMP) ## Run ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: check
+check: lint ## Run ruff, mypy and the fast tests
+	$(BIN)/python -m pytest -m "not e2e and not slow"
+
+.PHONY: test
+test: lint ## Run ruff, mypy and every test, the end-to-end ones included
+	$(BIN)/python -m pytest
+
+.PHONY: image
+image: ## Build the container image with FRAMEWORKS (all, or some: sklearn,xgboost)
+	$(ENGINE) build $(BUILD_FLAGS) --build-arg FRAMEWORKS=$(FRAMEWORKS) --tag $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove what make made, but for models/
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
