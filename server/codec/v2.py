@@ -1,0 +1,192 @@
+"""Open Inference Protocol (V2) over REST: JSON, and JSON followed by raw tensors (the binary tensor extension).
+
+Source: Open Inference Protocol, "Inference Request JSON Object"; Triton's "Binary tensor data extension".
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from adapters.base import Array, Signature, Tensors, TensorSpec
+from adapters.datatypes import datatype_of
+from server.codec.bind import WireTensor, bind
+from server.codec.call import Call, parse_object, read_parameters, rows_of
+from server.codec.raw import dtype_of, from_bytes, reshape, texts, to_bytes
+from server.codec.tensors import fit, from_json, nearest
+from server.errors import InvalidInput
+
+HEADER_LENGTH = b"inference-header-content-length"
+_EXPECTED = '"inputs"'
+
+
+@dataclass(frozen=True, slots=True)
+class V2Call(Call):
+    """A V2 request: the call, and how its answer is to be written."""
+
+    id: str
+    #: requested output name -> whether it goes as binary; empty asks for every output
+    outputs: Mapping[str, bool]
+    binary: bool  #: how outputs go that were not requested by name
+
+
+def decode(raw: bytes, json_length: str | None, signature: Signature) -> V2Call:
+    """A request body to inputs that fit the signature.
+
+    `json_length` is the `Inference-Header-Content-Length` header: where the JSON ends and raw tensors begin.
+
+    Raises:
+        InvalidInput: the client's fault, naming the field.
+    """
+    head = _head_length(json_length, len(raw))
+    body = parse_object(raw[:head], _EXPECTED)
+    parameters = _object(body, "parameters", "parameters")
+    inputs = body.get("inputs")
+    if not isinstance(inputs, list):
+        raise InvalidInput('"inputs" must be a list of tensors' if "inputs" in body else 'the body has no "inputs"')
+    tail = memoryview(raw)[head:]
+    tensors = []
+    for i, entry in enumerate(inputs):
+        tensor, tail = _tensor(entry, f"inputs[{i}]", tail, signature)
+        tensors.append(tensor)
+    if tail:
+        raise InvalidInput(f"{len(tail)} bytes follow the last tensor: their binary_data_size is missing or too small")
+    bound = bind(tensors, signature, str(parameters.get("content_type", "")))
+    binary = parameters.get("binary_data_output") is True
+    return V2Call(
+        bound, rows_of(bound, signature), read_parameters(parameters, signature),
+        _identifier(body), _requested(body, binary), binary,
+    )  # fmt: skip
+
+
+def encode(outputs: Tensors, call: V2Call, model: str, version: str = "") -> tuple[bytes, int | None]:
+    """The response body, and the length of its JSON when raw tensors follow it."""
+    written, tail = [], []
+    for name, array in select(outputs, call.outputs).items():
+        datatype = datatype_of(array.dtype)
+        entry: dict[str, Any] = {"name": name, "shape": list(array.shape), "datatype": datatype}
+        if call.outputs.get(name, call.binary):
+            data = to_bytes(array, datatype)
+            entry["parameters"] = {"binary_data_size": len(data)}
+            tail.append(data)
+        else:
+            entry["data"] = _json_data(array, datatype)
+        written.append(entry)
+    response: dict[str, Any] = {"model_name": model}
+    if version:
+        response["model_version"] = version
+    response |= {"id": call.id or str(uuid.uuid4()), "outputs": written}
+    head = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (b"".join([head, *tail]), len(head)) if tail else (head, None)
+
+
+def select(outputs: Tensors, requested: Mapping[str, bool]) -> Tensors:
+    """The requested outputs (all when none is requested), in the requested order."""
+    if not requested:
+        return outputs
+    for name in requested:
+        if name not in outputs:
+            raise InvalidInput(f"outputs: {name!r} is unknown; {nearest(name, outputs)}")
+    return {name: outputs[name] for name in requested}
+
+
+def target(name: str, signature: Signature) -> TensorSpec | None:
+    """The spec that a tensor of this name is meant for, when that can be told."""
+    if len(signature.inputs) == 1:
+        return signature.inputs[0]
+    return next((spec for spec in signature.inputs if spec.name == name), None)
+
+
+def _tensor(entry: Any, field: str, tail: memoryview, signature: Signature) -> tuple[WireTensor, memoryview]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise InvalidInput(f'{field} must be an object with "name", "shape", "datatype" and "data"')
+    field = f"{field} ({entry['name']!r})"
+    shape = entry.get("shape")
+    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
+        raise InvalidInput(f"{field}: shape must be a list of whole numbers")
+    dtype_of(entry.get("datatype"), field)
+    size = _object(entry, "parameters", field).get("binary_data_size")
+    if size is None:
+        if "data" not in entry:
+            raise InvalidInput(f'{field} has no "data"')
+        return WireTensor(entry["name"], _json_tensor(entry, shape, field, signature)), tail
+    if type(size) is not int or not 0 <= size <= len(tail):
+        raise InvalidInput(f"{field}: binary_data_size {size!r} does not fit the {len(tail)} bytes that follow")
+    return WireTensor(entry["name"], from_bytes(tail[:size], entry["datatype"], shape, field)), tail[size:]
+
+
+def _json_tensor(entry: dict[str, Any], shape: list[int], field: str, signature: Signature) -> Array:
+    datatype, data = entry["datatype"], entry["data"]
+    if not isinstance(data, list):
+        raise InvalidInput(f"{field}: data must be a list")
+    wanted = target(entry["name"], signature)
+    nullable = wanted is not None and wanted.nullable
+    if datatype == "BYTES":
+        data = list(_flat(data))
+    flat = TensorSpec("", datatype, (-1,), nullable=nullable, binary=wanted is not None and wanted.binary)
+    array = reshape(from_json(data, flat, f"{field} data").reshape(-1), shape, field)
+    if array.dtype != flat.dtype:
+        array = fit(array, TensorSpec("", datatype, tuple(shape)), f"{field} data")
+    return array
+
+
+def _flat(value: list[Any]) -> Any:
+    for item in value:
+        if isinstance(item, list):
+            yield from _flat(item)
+        else:
+            yield item
+
+
+def _json_data(array: Array, datatype: str) -> Any:
+    if datatype == "BYTES":
+        try:
+            return [item.decode() for item in texts(array)]
+        except UnicodeDecodeError as error:
+            raise InvalidInput("the output is not UTF-8 text: ask for it with binary_data") from error
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.astype(np.float64) if datatype in ("FP16", "FP32") else flat
+
+
+def _head_length(header: str | None, size: int) -> int:
+    if header is None:
+        return size
+    if not header.isascii() or not header.isdigit() or int(header) > size:
+        raise InvalidInput(f"Inference-Header-Content-Length is {header!r}, but the body holds {size} bytes")
+    return int(header)
+
+
+def _object(entry: dict[str, Any], key: str, field: str) -> dict[str, Any]:
+    value = entry.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{field}: {key} must be an object")
+    return value
+
+
+def _identifier(body: dict[str, Any]) -> str:
+    value = body.get("id")
+    if value is not None and not isinstance(value, str):
+        raise InvalidInput(f'"id" must be a string, not {value!r}')
+    return value or ""
+
+
+def _requested(body: dict[str, Any], binary: bool) -> dict[str, bool]:
+    outputs = body.get("outputs")
+    if outputs is None:
+        return {}
+    if not isinstance(outputs, list):
+        raise InvalidInput('"outputs" must be a list of objects with a name')
+    requested = {}
+    for i, entry in enumerate(outputs):
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise InvalidInput(f'outputs[{i}] must be an object with a "name"')
+        flag = _object(entry, "parameters", f"outputs[{i}]").get("binary_data", binary)
+        requested[entry["name"]] = flag is True
+    return requested

@@ -1,0 +1,109 @@
+"""Everything that a request can end in, other than an answer.
+
+    bytes --decode--> tensors --submit--> queue --predict--> tensors --encode--> bytes
+            |                    |           |        |
+        InvalidInput 400     QueueFull 429   |    ModelFailed 500
+        TooLarge     413     NotReady  503  DeadlineExceeded 504
+        NotFound     404
+
+Each error is one HTTP status, one gRPC status and one sentence for the person who reads it. `adapters.InvalidInput`
+(a model refusing its input) counts as `InvalidInput` here. Bodies are KServe's: `{"error": "…"}`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import orjson
+
+import adapters.base
+
+Header = tuple[bytes, bytes]
+
+JSON_HEADER: Header = (b"content-type", b"application/json")
+
+
+class ServingError(Exception):
+    """The base of all errors that a client is told of."""
+
+    status: ClassVar[int] = 500
+    grpc: ClassVar[str] = "INTERNAL"  #: the name of a `grpc.StatusCode`
+    retry_after: ClassVar[int] = 0  #: seconds; 0 sends no `Retry-After`
+
+
+class InvalidInput(ServingError, adapters.base.InvalidInput):
+    """The request is malformed or does not fit the model's signature."""
+
+    status = 400
+    grpc = "INVALID_ARGUMENT"
+
+
+class Forbidden(ServingError):
+    """Loading and unloading from elsewhere than loopback."""
+
+    status = 403
+    grpc = "PERMISSION_DENIED"
+
+
+class NotFound(ServingError):
+    """No such model or version."""
+
+    status = 404
+    grpc = "NOT_FOUND"
+
+
+class TooLarge(ServingError):
+    """The body is over the limit."""
+
+    status = 413
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class QueueFull(ServingError):
+    """The model has too many requests waiting."""
+
+    status = 429
+    grpc = "RESOURCE_EXHAUSTED"
+    retry_after = 1
+
+
+class ModelFailed(ServingError):
+    """The model itself failed; the message is its own, without a stack trace."""
+
+
+class NotSupported(ServingError):
+    """The model does not offer this verb."""
+
+    status = 501
+    grpc = "UNIMPLEMENTED"
+
+
+class NotReady(ServingError):
+    """The model is not ready; the message holds the reason."""
+
+    status = 503
+    grpc = "UNAVAILABLE"
+
+
+class DeadlineExceeded(ServingError):
+    """The request waited longer than its deadline."""
+
+    status = 504
+    grpc = "DEADLINE_EXCEEDED"
+
+
+def as_serving_error(error: BaseException) -> ServingError:
+    """The error that the client is told, for any exception."""
+    if isinstance(error, ServingError):
+        return error
+    if isinstance(error, adapters.base.InvalidInput):
+        return InvalidInput(str(error))
+    return ModelFailed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def respond(error: ServingError) -> tuple[int, list[Header], bytes]:
+    """The HTTP status, headers and body of an error."""
+    headers = [JSON_HEADER]
+    if error.retry_after:
+        headers.append((b"retry-after", b"%d" % error.retry_after))
+    return error.status, headers, orjson.dumps({"error": str(error)})
