@@ -1,0 +1,188 @@
+"""Every setting of the server, declared once: flag, environment variable, default, meaning.
+
+`python -m server.settings` prints the table as Markdown. Nothing is parsed at import, and nothing heavy is imported:
+`--help` and a wrong flag answer at once.
+"""
+# ruff: noqa: RUF009  (`setting` makes a dataclass field)
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn, Self
+
+from server.flags import SettingsError, flags_of, help_text, kinds, markdown, parse, setting, unknown_variables
+
+__all__ = ["Settings", "SettingsError", "command_line", "unknown_variables"]
+
+COMMAND = "polyserve"
+ABOUT = (
+    "polyserve serves a directory of models, whatever made them, over KServe's V1 and V2 protocols (REST and gRPC). "
+    "A flag beats its environment variable, which beats the default. --version prints the version."
+)
+
+MODELS, REQUESTS, LOADING = "Models", "Requests", "Loading"
+SERVER, LOGGING, TLS, PREDICTOR = "Server", "Logging", "TLS", "Predictor behind a transformer"
+
+Protocol = Literal["v1", "v2", "grpc-v2"]
+PROTOCOL = kinds.one_of("v1", "v2", "grpc-v2")
+PORT = kinds.integer("PORT", 0, 65535)
+COUNT = kinds.integer("N", 1)
+ONE = kinds.integer("1", 1, 1, reason="one process serves all models; run more replicas")
+LENGTH = kinds.integer("BYTES", -1, 2**31 - 1)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The table. Fields with `kserve=True` are KServe's own flags, with its names, meanings and (mostly) defaults."""
+
+    # fmt: off
+    model_dir: Path = setting(Path("/mnt/models"), kinds.directory(), MODELS,
+        "The mount: one model's files, or a folder with a subfolder for each model.", env="MODEL_DIR")
+    model_name: str | None = setting(None, kinds.path_segment("NAME"), MODELS,
+        "The model's name when the mount itself is one model.", shown="model", env="MODEL_NAME", kserve=True)
+    predict_proba: bool = setting(False, kinds.switch(), MODELS,
+        "scikit-learn classifiers answer probabilities instead of classes, as in KServe's scikit-learn server.",
+        env="PREDICT_PROBA")
+    ready: Literal["scan", "any", "all"] = setting("scan", kinds.one_of("scan", "any", "all"), MODELS,
+        "When the server calls itself ready: the first scan is through (every model loaded or failed), any model is "
+        "ready, or all are.")
+
+    max_batch_rows: int = setting(256, COUNT, REQUESTS,
+        "Rows of waiting requests that are merged into one prediction, at most.")
+    max_queue: int = setting(1024, COUNT, REQUESTS,
+        "Requests that may wait for one model; further ones are answered 429.")
+    request_timeout: float = setting(60.0, kinds.seconds(), REQUESTS,
+        "How long a request may take; then it is answered 504.")
+    max_body_bytes: int = setting(100 * 2**20, kinds.size(), REQUESTS,
+        "Size of a REST request's body, at most; larger ones are answered 413.")
+    grpc_max_send_message_length: int = setting(8 * 2**20, LENGTH, REQUESTS,
+        "Size of a gRPC answer, at most; -1 for no limit.", kserve=True)
+    grpc_max_receive_message_length: int = setting(8 * 2**20, LENGTH, REQUESTS,
+        "Size of a gRPC request, at most; -1 for no limit.", kserve=True)
+
+    load_threads: int = setting(2, kinds.integer("N", 1, 64), LOADING, "Models that load at the same time.")
+    load_timeout: float = setting(300.0, kinds.seconds(), LOADING,
+        "How long a model's trial load may take; then the model is given up.")
+    trial: bool = setting(True, kinds.switch(), LOADING,
+        "Try each model in a child process first, so that a damaged file cannot crash the server.")
+
+    http_port: int = setting(8080, PORT, SERVER,
+        "Port of the REST server; 8080 becomes 8443 under TLS, 0 takes any free port.", kserve=True)
+    grpc_port: int = setting(8081, PORT, SERVER, "Port of the gRPC server.", kserve=True)
+    enable_grpc: bool = setting(True, kinds.switch(), SERVER, "Serve gRPC.", kserve=True)
+    enable_docs_url: bool = setting(True, kinds.switch(), SERVER, "Serve the Swagger page at /docs.", kserve=True)
+    workers: int = setting(1, ONE, SERVER,
+        "Kept for KServe's sake: one process serves all models.", kserve=True)
+    max_threads: int = setting(4, COUNT, SERVER, "gRPC processing threads, at most.", kserve=True)
+    max_asyncio_workers: int | None = setting(None, COUNT, SERVER,
+        "Threads of the event loop's executor, at most.", shown="CPUs + 4, at most 32", kserve=True)
+    event_loop: Literal["auto", "asyncio", "uvloop"] = setting("auto", kinds.one_of("auto", "asyncio", "uvloop"),
+        SERVER, "The event loop; auto takes uvloop where it is installed.", flag="--event-loop", kserve=True)
+    timeout_keep_alive: int = setting(65, kinds.integer("SECONDS", 0, 86400), SERVER,
+        "How long an idle connection is kept; longer than the proxy's, or the proxy answers 503 now and then.",
+        flag="--timeout-keep-alive", kserve=True)
+
+    access_log: bool = setting(False, kinds.switch(), LOGGING, "Log every request.")
+    access_log_format: str | None = setting(None, kinds.text("FORMAT"), LOGGING,
+        "Format of the access log, in asgi-logger's terms; needs the package asgi-logger.", kserve=True)
+    enable_latency_logging: bool = setting(False, kinds.switch(), LOGGING,
+        "Log the latency of pre-processing, prediction and post-processing of every request.", kserve=True)
+    configure_logging: bool = setting(True, kinds.switch(), LOGGING,
+        "Configure KServe's and uvicorn's logging.", kserve=True)
+    log_config_file: str | None = setting(None, kinds.existing_file(), LOGGING,
+        "A YAML or JSON file with Python's logging configuration.", kserve=True)
+
+    ssl_certfile: str | None = setting(None, kinds.existing_file(), TLS,
+        "The certificate for serving HTTPS.", env="KSERVE_TLS_CERT_FILE", kserve=True)
+    ssl_keyfile: str | None = setting(None, kinds.existing_file(), TLS,
+        "The private key for serving HTTPS.", env="KSERVE_TLS_KEY_FILE", kserve=True)
+
+    predictor_host: str | None = setting(None, kinds.text("HOST"), PREDICTOR,
+        "The predictor that a transformer calls.", kserve=True)
+    predictor_protocol: Protocol = setting("v1", PROTOCOL, PREDICTOR, "The protocol of these calls.", kserve=True)
+    protocol: Protocol = setting("v1", PROTOCOL, PREDICTOR,
+        "The former name of --predictor_protocol, which KServe reads and ignores.", kserve=True)
+    predictor_use_ssl: bool = setting(False, kinds.switch(), PREDICTOR, "Make these calls over TLS.", kserve=True)
+    predictor_request_timeout_seconds: int = setting(600, COUNT, PREDICTOR,
+        "How long such a call may take, in seconds.", kserve=True)
+    predictor_request_retries: int = setting(0, kinds.integer("N", 0), PREDICTOR,
+        "How often a failed call is repeated.", kserve=True)
+    enable_predictor_health_check: bool = setting(False, kinds.switch(), PREDICTOR,
+        "Readiness asks the predictor, too.", kserve=True)
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        if problems := tuple(self._conflicts()):
+            raise SettingsError(*problems)
+
+    @classmethod
+    def parse(cls, argv: Sequence[str], environ: Mapping[str, str]) -> Self:
+        """The settings of a command line (without the program's name) and an environment.
+
+        Raises:
+            SettingsError: with every mistake, naming the flag or the variable, the value and what is allowed.
+        """
+        return cls(**parse(cls, argv, environ))
+
+    @property
+    def rest_port(self) -> int:
+        """The port that the REST server listens on: KServe moves its default port under TLS."""
+        return 8443 if self.ssl_certfile and self.ssl_keyfile and self.http_port == 8080 else self.http_port
+
+    def kserve_argv(self) -> list[str]:
+        """What `sys.argv` has to hold while `kserve.model_server` is imported, which parses it then."""
+        argv = [COMMAND]
+        for flag in flags_of(type(self)):
+            value = getattr(self, flag.name)
+            if not flag.kserve or value is None:
+                continue
+            if flag.name == "enable_predictor_health_check":  # the one switch that KServe takes without a value
+                argv += [flag.flag] if value else []
+            else:
+                argv.append(f"{flag.flag}={flag.kind.show(value)}")
+        return argv
+
+    def _conflicts(self) -> Iterator[str]:
+        if self.enable_grpc and self.rest_port == self.grpc_port != 0:
+            yield f"--http_port={self.http_port} and --grpc_port={self.grpc_port}: the two servers need different ports"
+        if self.ssl_certfile and not self.ssl_keyfile:
+            yield "--ssl_certfile needs --ssl_keyfile beside it"
+        if self.ssl_keyfile and not self.ssl_certfile:
+            yield "--ssl_keyfile needs --ssl_certfile beside it"
+        if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
+            yield "--access_log_format needs a package that is not installed: pip install asgi-logger"
+
+
+def command_line(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """The settings, or the end of the program: after the help or the version (0), or for a mistake (2)."""
+    if {"-h", "--help"} & set(argv):
+        _leave(help_text(Settings, ABOUT))
+    if "--version" in argv:
+        _leave(f"{COMMAND} {_version()}\n")
+    try:
+        return Settings.parse(argv, environ)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"{COMMAND}: {problem}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _leave(text: str) -> NoReturn:
+    sys.stdout.write(text)
+    sys.exit(0)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version(COMMAND)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed: run from a source tree)"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown(Settings))
