@@ -1,0 +1,187 @@
+"""`polyserve.yaml` in a model's folder: what overrides the guesses about that model.
+
+    adapter: sklearn            # instead of asking every adapter
+    trust: full                 # load this pickle whatever it names
+    options:                    # the adapter's own
+      method: predict_proba
+    batching:                   # or `batching: false`
+      enabled: true
+      max_rows: 64              # instead of the server's --max_batch_rows
+
+Every mistake is a LoadError that names the key, the value and what is allowed: it becomes the model's reason.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+
+from adapters.base import LoadError, ModelDir, Parameter
+from server.flags.table import printable
+
+FILE = "polyserve.yaml"
+MAX_BYTES = 64 * 1024
+
+_KIND_NAMES: Mapping[type, str] = {
+    str: "text (in quotes, where YAML reads something else)",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a model's `polyserve.yaml` says; the defaults are those of a model without one."""
+
+    adapter: str | None = None
+    trust: Literal["full"] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    batching: bool = True
+    max_batch_rows: int | None = None  #: None: the server's setting
+
+    @classmethod
+    def read(cls, path: Path, root: Path | None = None) -> Self:
+        """The configuration of the model's folder `path`; the file may be absent.
+
+        `root` is the mount, which a link to the file may not leave (default: the folder itself).
+
+        Raises:
+            LoadError: the file cannot be read, or says what cannot be meant.
+        """
+        try:
+            text = _read(ModelDir.of(path, root))
+        except OSError as error:
+            raise LoadError(f"{FILE} cannot be read: {error.strerror}") from error
+        return cls._of(_parse(text))
+
+    @classmethod
+    def _of(cls, document: Any) -> Self:
+        content = _mapping(document, "the file")
+        _check_keys(content, ("adapter", "trust", "options", "batching"))
+        batching = content.get("batching")
+        batching = _mapping({"enabled": batching} if isinstance(batching, bool) else batching, "batching")
+        _check_keys(batching, ("enabled", "max_rows"), "batching.")
+        options = _mapping(content.get("options"), "options")
+        if strange := [key for key in options if not isinstance(key, str)]:
+            raise LoadError(f"{FILE}: options: the key {printable(repr(strange[0]))} must be text")
+        return cls(
+            adapter=_value(content.get("adapter"), str, "adapter"),
+            trust=_value(content.get("trust"), str, "trust", ("full",)),
+            options=options,
+            batching=_value(batching.get("enabled", True), bool, "batching.enabled") is not False,
+            max_batch_rows=_value(batching.get("max_rows"), int, "batching.max_rows", low=1),
+        )
+
+
+def check_options(options: Mapping[str, Any], declared: Collection[Parameter]) -> dict[str, Any]:
+    """An adapter's options, checked against those that it declares; whole numbers become floats where it wants those.
+
+    Raises:
+        LoadError: naming the option, the value and what is allowed.
+    """
+    by_name = {parameter.name: parameter for parameter in declared}
+    _check_keys(options, by_name, "options.")
+    return {
+        name: _value(value, by_name[name].kind, f"options.{name}", by_name[name].choices)
+        for name, value in options.items()
+        if value is not None
+    }
+
+
+def _read(model_dir: ModelDir) -> bytes:
+    if FILE in model_dir.files:
+        text = model_dir.head(FILE, MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise LoadError(f"{FILE} is longer than {MAX_BYTES // 1024} KiB")
+        return text
+    if FILE in model_dir.outside:
+        raise LoadError(f"{FILE} leads out of the models directory and is not followed")
+    if FILE in model_dir.dirs or (model_dir.path / FILE).exists():
+        raise LoadError(f"{FILE} is not a regular file")
+    if model_dir.has("polyserve.yml"):
+        raise LoadError(f"polyserve.yml is not read: name it {FILE}")
+    return b""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain data, without what could only be a mistake or an attack: aliases, repeated keys, giant numbers."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise _error("aliases (*) are not allowed", self.get_event())  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise _error(f"the key {key.value} is given twice", key)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number = super().construct_yaml_int(node)
+        if abs(number) >= 2**63:
+            raise _error("the number does not fit 64 bits", node)
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+def _error(problem: str, at: Any) -> yaml.MarkedYAMLError:
+    """`at` is a YAML node or event."""
+    return yaml.constructor.ConstructorError(None, None, problem, at.start_mark)
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise LoadError(f"{FILE}{where}: {printable(error.problem or error.context or 'not YAML')}") from error
+    except yaml.YAMLError as error:
+        raise LoadError(f"{FILE} is not YAML: {printable(' '.join(str(error).split()))}") from error
+    except RecursionError as error:
+        raise LoadError(f"{FILE} is nested too deeply") from error
+    except ValueError as error:  # 2024-13-45, or a number of thousands of digits
+        raise LoadError(f"{FILE} holds a value that nothing can stand for: {printable(str(error))}") from error
+
+
+def _mapping(value: Any, where: str) -> dict[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise LoadError(f"{FILE}: {where} must hold `key: value` lines, not {printable(repr(value))}")
+    return value
+
+
+def _check_keys(mapping: Mapping[Any, Any], known: Collection[str], where: str = "") -> None:
+    for key in mapping:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            allowed = f"allowed are {', '.join(known)}" if known else "none is allowed here"
+            hint = f"did you mean {where}{near[0]}?" if near else allowed
+            raise LoadError(f"{FILE}: unknown key {printable(f'{where}{key}')}; {hint}")
+
+
+def _value(value: Any, kind: type, where: str, choices: Collection[Any] = (), low: int | None = None) -> Any:
+    """The value, if it is of the kind and among the choices; None (an empty line in the file) stays None."""
+    if value is None:
+        return None
+    if kind is float and type(value) is int:
+        value = float(value)
+    fits = type(value) is kind and not (choices and value not in choices)
+    if not fits or (low is not None and value < low) or (isinstance(value, float) and not math.isfinite(value)):
+        allowed = f"one of {', '.join(map(str, choices))}" if choices else _KIND_NAMES[kind]
+        limit = "" if low is None else f", at least {low}"
+        raise LoadError(f"{FILE}: {where}: {printable(repr(value))} must be {allowed}{limit}")
+    return value
