@@ -1,0 +1,175 @@
+"""ONNX Runtime: a graph in an `.onnx` file.
+
+The file is known by its bytes, whatever wrote it. Of several, `model.onnx` is served. Large models keep their tensors
+in files beside the graph (`model.onnx.data`): these must lie in the model's directory. Custom operator libraries are
+never loaded.
+
+A graph takes rows in one of three ways (`onnx_trial`): any number of them in one run; one a run, when its batch
+dimension is fixed at 1; or none, when its tensors share no batch dimension (a scalar input, for one).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors
+from adapters.onnx_graph import Categories, categories, unranked_inputs
+from adapters.onnx_proto import Malformed, complaint, external_locations
+from adapters.onnx_trial import Findings, Rows, examine
+from adapters.onnx_types import DATATYPES, Port, array_of, brief, fault, joined, observed, port
+
+logger = logging.getLogger(__name__)
+
+MAIN = "model.onnx"
+
+#: option graph_optimization -> attribute of onnxruntime.GraphOptimizationLevel
+_LEVELS = {"all": "ORT_ENABLE_ALL", "basic": "ORT_ENABLE_BASIC", "disabled": "ORT_DISABLE_ALL"}
+
+#: a "path" that makes ONNX Runtime read its own memory at an offset that the file names
+_MEMORY_MARK = "_ORT_MEM_ADDR"
+
+
+@dataclass(eq=False)
+class OnnxAdapter(Adapter):
+    """One `onnxruntime.InferenceSession`, on the CPU, with one thread a call."""
+
+    session: Any
+    findings: Findings
+
+    name: ClassVar[str] = "onnx"
+    platform: ClassVar[str] = "onnxruntime_onnx"
+    requires: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+    options: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("graph_optimization", str, tuple(_LEVELS), "how far ONNX Runtime rewrites the graph; all by default"),
+    )
+
+    def __post_init__(self) -> None:
+        # Only a graph that takes any number of rows in one run gains from a merged batch.
+        self.batchable = self.findings.rows is Rows.TOGETHER  # type: ignore[misc]  # one model's property here
+        self._names = [spec.name for spec in self.signature.outputs]
+        self._free = any(-1 in spec.shape[self.signature.batched :] for spec in self.signature.inputs)
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        found = model_dir.named(".onnx")
+        if not found:
+            return None
+        if len(found) > 1 and MAIN not in found:
+            problem = f"two candidate models: {' and '.join(found)}; keep one, or name the one to serve {MAIN}"
+            return Match(Rank.CONTENT, found[0], problem=problem)
+        file = MAIN if MAIN in found else found[0]
+        if problem := complaint(model_dir.file(file)):
+            return Match(Rank.SUFFIX, file, problem=f"{file} {problem}")
+        return Match(Rank.CONTENT, file)
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        path = model_dir.file(file)
+        try:
+            for location in external_locations(path):
+                _check_location(model_dir, file, location)
+            session = _session(path, options)
+            unranked = unranked_inputs(path)
+            inputs = [port(node, "input") for node in session.get_inputs()]
+            outputs = [port(node, "output") for node in session.get_outputs()]
+            known = categories(path, {each.name: _width(each) for each in inputs})
+        except Malformed as error:
+            raise LoadError(f"{file} is damaged: {error}") from error
+        if shapeless := [each.name for each in inputs if each.name in unranked]:
+            raise LoadError(f"input {shapeless[0]!r} declares no shape: export the model with the shapes of its inputs")
+        findings = _examine(session, inputs, outputs, known, file)
+        return cls(_signature(session, inputs, outputs, findings), session, findings)
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        if self.findings.rows is not Rows.ONE_BY_ONE:
+            return self._run(inputs)
+        count = len(next(iter(inputs.values())))
+        return joined(
+            [self._run({name: array[row : row + 1] for name, array in inputs.items()}) for row in range(count)]
+        )
+
+    def _run(self, inputs: Tensors) -> Tensors:
+        try:
+            values = self.session.run(self._names, inputs)
+        except Exception as error:
+            raise fault(error, self._free) from error
+        return {name: array_of(value) for name, value in zip(self._names, values, strict=True)}
+
+    def example(self) -> Tensors:
+        """Inputs that the graph accepted while it was loaded; rows are two, where there are rows."""
+        return {name: array.copy() for name, array in self.findings.example.items()}
+
+
+def _session(path: Path, options: Parameters) -> Any:
+    import onnxruntime as ort
+
+    level = options.get("graph_optimization", "all")
+    settings = ort.SessionOptions()
+    settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[level])
+    settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.log_severity_level = 4  # every error is raised as well; in the log it would be the clients' to write
+    try:
+        return ort.InferenceSession(os.fspath(path), settings, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise LoadError(f"ONNX Runtime cannot load {path.name}: {brief(error)}") from error
+
+
+def _check_location(model_dir: ModelDir, file: str, location: str) -> None:
+    """Refuse external data that lead out of the model's directory, by name or by link, or that are not there."""
+    outside = f"{file} keeps tensors in {location!r}, which leads out of the model's directory and is not read"
+    lexical = Path(os.path.normpath(location))
+    if _MEMORY_MARK in location or lexical.is_absolute() or ".." in lexical.parts:
+        raise LoadError(outside)
+    try:
+        target = (model_dir.path / location).resolve()
+        inside, present = target.is_relative_to(model_dir.root.resolve()), target.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a NUL, a name too long
+        raise LoadError(f"{file} keeps tensors in {location!r}, which is no file name: {error}") from error
+    if not inside:
+        raise LoadError(outside)
+    if not present:
+        raise LoadError(f"{file} keeps tensors in {location!r}, which is missing: copy that file beside it")
+
+
+def _width(declared: Port) -> int:
+    """The number of columns of an input that may be a table; a free number counts as many."""
+    if len(declared.dims) != 2:
+        return 1
+    return declared.dims[1] if isinstance(declared.dims[1], int) else 1000
+
+
+def _examine(session: Any, inputs: list[Port], outputs: list[Port], known: Categories, file: str) -> Findings:
+    import onnxruntime as ort
+
+    quiet = ort.RunOptions()
+    quiet.log_severity_level = 4
+    findings = examine(lambda feeds: list(session.run(None, feeds, quiet)), inputs, outputs, known)
+    if not findings.outputs:
+        logger.warning(
+            "%s ran with none of the inputs tried: its example may not fit, its shapes are as declared", file
+        )
+    return findings
+
+
+def _signature(session: Any, inputs: list[Port], outputs: list[Port], findings: Findings) -> Signature:
+    batched = findings.rows is not Rows.NONE
+    if findings.outputs:
+        outputs = [observed(declared, value) for declared, value in zip(outputs, findings.outputs, strict=True)]
+    # Initializers that a request may replace. One without rows would forbid all batches, so it keeps its value.
+    initializers = session.get_overridable_initializers()
+    defaults = [port(node, "input") for node in initializers if node.type in DATATYPES]
+    rows = {each.dims[:1] for each in inputs}
+    return Signature(
+        inputs=(
+            *(each.spec(batched) for each in inputs),
+            *(each.spec(batched, optional=True) for each in defaults if not batched or each.dims[:1] in rows),
+        ),
+        outputs=tuple(each.spec(batched) for each in outputs),
+        batched=batched,
+    )
