@@ -1,0 +1,66 @@
+# PolyServe: one container that serves a directory of models.
+#
+#   docker build -t polyserve .
+#   docker build -t polyserve --build-arg FRAMEWORKS=sklearn,xgboost .
+#   docker run -p 8080:8080 -p 8081:8081 -v "$PWD/models:/mnt/models:ro" polyserve
+#
+# It runs as user 1000 and writes nothing but /tmp: --read-only --tmpfs /tmp --cap-drop ALL are fine.
+
+FROM python:3.11-slim-bookworm AS builder
+# Extras of pyproject.toml: all, or some of sklearn,xgboost,lightgbm,onnx,spacy,huggingface.
+ARG FRAMEWORKS=all
+# An index with CPU builds of torch: on x86-64, PyPI's own build brings gigabytes of CUDA along.
+ARG PIP_EXTRA_INDEX_URL
+ENV PATH=/venv/bin:$PATH \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /venv
+WORKDIR /src
+
+# The dependencies first, by way of an empty package: a change of the source then keeps this layer.
+COPY pyproject.toml constraints.txt ./
+RUN python -c "import sys, tomllib; \
+known = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; \
+wrong = sorted(set(sys.argv[1].split(',')) - set(known)); \
+sys.exit(f'unknown in FRAMEWORKS: {wrong}; known are {sorted(known)}' if wrong else 0)" "$FRAMEWORKS" \
+    && touch README.md \
+    && pip install --constraint constraints.txt ".[$FRAMEWORKS]"
+# What no model server needs: XGBoost's library for talk between GPUs, the asynchronous half of the Kubernetes client,
+# torch's headers, and the packages' own tests (but numpy's, which numpy.testing imports).
+RUN pip uninstall --yes nvidia-nccl-cu12 \
+    && rm -rf /venv/lib/python3*/site-packages/kubernetes/aio /venv/lib/python3*/site-packages/torch/include \
+    && find /venv/lib -type d -name tests -not -path '*/numpy/*' -prune -exec rm -rf {} +
+
+COPY LICENSE ./
+COPY adapters adapters
+COPY server server
+RUN pip install --no-deps --force-reinstall . \
+    && pip uninstall --yes pip
+
+
+FROM python:3.11-slim-bookworm
+LABEL org.opencontainers.image.title="PolyServe" \
+      org.opencontainers.image.description="Serves a directory of models, whatever made them: KServe V1, V2 (REST and gRPC)" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# LightGBM uses the system's OpenMP; the other frameworks bring their own. Debian keeps one version per release.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin polyserve
+COPY --from=builder /venv /venv
+# One native thread for each call: several at once are faster that way, and the cores go to whole requests.
+ENV PATH=/venv/bin:$PATH \
+    HOME=/tmp \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    OMP_NUM_THREADS=1 \
+    OPENBLAS_NUM_THREADS=1 \
+    MKL_NUM_THREADS=1
+USER 1000:1000
+EXPOSE 8080 8081
+STOPSIGNAL SIGTERM
+# Another port is best set by POLYSERVE_HTTP_PORT, which this reads too.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
+    CMD ["python", "-IS", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('POLYSERVE_HTTP_PORT') or 8080), timeout=3); c.request('GET', '/v2/health/live'); sys.exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["polyserve"]
