@@ -1,0 +1,110 @@
+"""The server itself: `kserve.ModelServer` with our repository, routes and gRPC service, and an orderly start and stop.
+
+Import this module only through `frame()`: `kserve.model_server` parses `sys.argv` when it is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import kserve.model_server
+import uvloop
+from fastapi.exceptions import FastAPIDeprecationWarning
+from kserve.protocol.rest.server import RESTServer
+from timing_asgi import TimingMiddleware
+
+from server import __version__, grpc_service
+from server.batching import Limits
+from server.catalog import Catalog
+from server.dataplane import PolyDataPlane
+from server.http import Routes
+from server.loader import Loader
+from server.pages import add_pages
+from server.repository import Repository
+from server.settings import Settings
+
+log = logging.getLogger("kserve")
+
+#: threads for predictions; idle ones cost nothing, and a model uses one at a time
+PREDICT_THREADS = 64
+
+#: seconds between two looks of the interpreter at who may run: keeps the event loop punctual beside busy threads
+SWITCH_INTERVAL = 0.001
+
+
+class PolyServer(kserve.model_server.ModelServer):
+    """One process, one event loop, REST and gRPC over one repository."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, loader: Loader) -> None:
+        limits = Limits(settings.max_batch_rows, settings.max_queue, settings.request_timeout)
+        self._predictors = ThreadPoolExecutor(PREDICT_THREADS, "predict")
+        self.repository = Repository(catalog, loader, self._predictors, limits, settings.ready)
+        super().__init__(registered_models=self.repository)
+        self.dataplane = PolyDataPlane(self.repository)
+        self._settings = settings
+
+    def run(self, when_loaded: Callable[[], None]) -> None:
+        """Serve until told to stop; `when_loaded` is called once every directory was tried."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        factory = asyncio.new_event_loop if self._settings.event_loop == "asyncio" else uvloop.new_event_loop
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(self._main(when_loaded))
+
+    async def _main(self, when_loaded: Callable[[], None]) -> None:
+        self.setup_event_loop()
+        rest = self._rest()
+        self.repository.load_all(self._settings.load_threads, when_loaded)
+        if self.enable_grpc:
+            self._grpc_server = await self._serve_grpc()
+        for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises what it caught once more when it is done
+            signal.signal(number, lambda *_: None)
+        await rest._server.serve()  # returns once told to stop and the requests in flight are answered
+        if self._grpc_server:
+            await self._grpc_server.stop(self.grace_period)
+        log.info("stopped")
+
+    async def _serve_grpc(self) -> grpc_service.Server:
+        service = grpc_service.InferenceService(self.repository, self.dataplane)
+        limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
+        try:
+            server = await grpc_service.serve(service, self.grpc_port, *limits)
+        except RuntimeError as error:
+            raise SystemExit(
+                f"polyserve: port {self.grpc_port} (--grpc_port) cannot be listened on: {error}"
+            ) from error
+        log.info("gRPC server listens on port %d", self.grpc_port)
+        return server
+
+    def _rest(self) -> RESTServer:
+        """KServe's REST server with our routes in front of its application."""
+        rest = RESTServer(
+            Routes(kserve.model_server.app, self.repository, self._settings.max_body_bytes),
+            self.dataplane,
+            self.model_repository_extension,
+            self.http_port,
+            access_log_format=self.access_log_format,
+            grace_period=self.grace_period,
+            event_loop=self.event_loop,
+            timeout_keep_alive=self.timeout_keep_alive,
+            ssl_certfile=self.ssl_certfile,
+            ssl_keyfile=self.ssl_keyfile,
+        )
+        rest.create_application()
+        add_pages(kserve.model_server.app, self.repository, __version__, self._settings.enable_docs_url)
+        self._quieten()
+        return rest
+
+    def _quieten(self) -> None:
+        """KServe logs three lines for every request; here each kind has to be asked for."""
+        warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)  # KServe's, no operator can act on it
+        if not self._settings.access_log:
+            logging.getLogger("uvicorn.access").handlers.clear()
+        if not self._settings.enable_latency_logging:
+            app = kserve.model_server.app
+            app.user_middleware = [each for each in app.user_middleware if each.cls is not TimingMiddleware]

@@ -1,0 +1,126 @@
+"""Which models a directory holds: one model (its files directly inside), or a folder of models.
+
+Imports neither KServe nor a framework, so that the first scan runs while they are still being imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters import registry
+from adapters.base import LoadError, Match, ModelDir
+
+#: the name of a single model when `--model_name` gives none (KServe's default)
+DEFAULT_NAME = "model"
+
+#: folders that file systems and tools leave behind
+_NOT_MODELS = {"lost+found", "__pycache__"}
+
+
+class NoModelDir(Exception):
+    """The models directory itself cannot be read; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A directory that should be served under a name; `problem` says why it cannot even be looked at."""
+
+    name: str
+    directory: ModelDir
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The models found, and whether they are one model that fills the whole mount."""
+
+    found: tuple[Found, ...]
+    single: bool
+    notes: tuple[str, ...] = ()  #: what the operator should know about the layout
+
+
+def scan(root: Path, model_name: str | None = None) -> Catalog:
+    """Look at the mount. Names are the folders' names; a single model's is `model_name`.
+
+    Raises:
+        NoModelDir: it is absent, no directory, or unreadable.
+    """
+    root = _checked(root)
+    top = ModelDir.of(root)
+    folders = _folders(root)
+    if _is_single(top, folders):
+        return Catalog((Found(model_name or DEFAULT_NAME, top),), single=True)
+    return Catalog(tuple(folders), single=False, notes=tuple(_notes(top, folders, model_name)))
+
+
+def _checked(root: Path) -> Path:
+    if not root.exists():
+        raise NoModelDir(f"the models directory {root} does not exist: mount it, or name another with --model_dir")
+    if not root.is_dir():
+        raise NoModelDir(f"{root} is a file: --model_dir takes the directory that holds it")
+    try:
+        next(root.iterdir(), None)
+    except PermissionError as error:
+        raise NoModelDir(f"the models directory {root} cannot be read: {error.strerror}") from error
+    return root.resolve()
+
+
+def _folders(root: Path) -> list[Found]:
+    found = []
+    for path in sorted(root.iterdir()):
+        if path.name.startswith(".") or path.name in _NOT_MODELS:
+            continue
+        directory = ModelDir.of(path, root)
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            found.append(Found(path.name, directory, "the link leads out of the models directory and is not followed"))
+        elif path.is_dir():
+            found.append(Found(path.name, directory, _unreadable(path)))
+    return found
+
+
+def _unreadable(path: Path) -> str:
+    try:
+        next(path.iterdir(), None)
+    except OSError as error:
+        return f"the directory cannot be read: {error.strerror}"
+    return ""
+
+
+def _is_single(top: ModelDir, folders: list[Found]) -> bool:
+    """A claim on the mount itself makes it one model, unless its folders are models of their own.
+
+    A bundle (spaCy, transformers) owns its subfolders; a single file beside folders of models is a stray one.
+    """
+    claim = _claim(top)
+    if claim is None:
+        return bool(top.files) and not folders
+    return claim.is_bundle or not any(_claim(found.directory) for found in folders if not found.problem)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    is_bundle: bool
+
+
+def _claim(directory: ModelDir) -> _Claim | None:
+    matches: list[Match] = []
+    for adapter in registry.adapters().values():
+        try:
+            match = adapter.match(directory)
+        except (LoadError, OSError):
+            continue
+        if match is not None:
+            matches.append(match)
+    return _Claim(any(not match.file for match in matches)) if matches else None
+
+
+def _notes(top: ModelDir, folders: list[Found], model_name: str | None) -> list[str]:
+    notes = []
+    if not folders:
+        notes.append(f"{top.path} is empty: put each model into a folder of its own, or one model's files inside it")
+    if top.files and folders:
+        notes.append(f"files beside the models' folders are not served: {', '.join(top.files[:5])}")
+    if model_name and folders:
+        notes.append(f"--model_name={model_name} is not used: {top.path} holds a folder for each model")
+    return notes

@@ -1,0 +1,55 @@
+"""KServe's data plane over our repository: readiness tells the truth, metadata says what the model takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kserve.protocol.dataplane import DataPlane
+
+from server import __version__
+from server.errors import NotFound, NotReady
+from server.repository import Repository
+
+EXTENSIONS = ["model_repository", "binary_tensor_data"]
+
+
+class PolyDataPlane(DataPlane):
+    """What KServe's routes ask for."""
+
+    def __init__(self, repository: Repository) -> None:
+        super().__init__(model_registry=repository)
+        self._repository = repository
+
+    def metadata(self) -> dict[str, Any]:
+        return {"name": "polyserve", "version": __version__, "extensions": EXTENSIONS}
+
+    async def ready(self) -> bool:
+        """KServe's route asks; unlike KServe's own this one is about the models.
+
+        Raises:
+            NotReady: with what is missing.
+        """
+        if why := self._repository.why_not_ready():
+            raise NotReady(f"the server is not ready: {why}")
+        return True
+
+    async def model_ready(self, model_name: str, disable_predictor_health_check: bool = False) -> bool:
+        self._repository.ready_model(model_name)
+        return bool(await super().model_ready(model_name, disable_predictor_health_check))
+
+    async def model_metadata(self, model_name: str, model_version: str = "") -> dict[str, Any]:
+        """Name, platform, inputs and outputs.
+
+        Raises:
+            NotFound, NotReady.
+        """
+        model = self._repository.ready_model(model_name)
+        if model_version and model_version != model.version:
+            raise NotFound(f"model {model_name!r} has no version {model_version!r}")
+        return {
+            "name": model_name,
+            "versions": [model.version] if model.version else [],
+            "platform": model.adapter.platform,
+            "inputs": model.get_input_types(),
+            "outputs": model.get_output_types(),
+        }

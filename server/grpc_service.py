@@ -1,0 +1,89 @@
+"""Open Inference Protocol over gRPC: thin shells around the repository and `ServedModel.infer_grpc`.
+
+KServe's own servicer copies every tensor through Python lists, logs every call, and answers INTERNAL to a successful
+load; its messages and its service definition are used as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import grpc
+from kserve.errors import ModelNotFound
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
+
+from server.dataplane import PolyDataPlane
+from server.errors import NotFound, ServingError, as_serving_error
+from server.repository import Repository
+
+log = logging.getLogger("kserve")
+
+Server: TypeAlias = "grpc.aio.Server"
+
+
+def _told(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Every failure of a method becomes a gRPC status with its message."""
+
+    async def told(self: Any, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await method(self, request, context)
+        except ModelNotFound as error:
+            known: ServingError = NotFound(str(error))
+        except ServingError as error:
+            known = error
+        except Exception as error:
+            log.exception("gRPC %s failed", method.__name__)
+            known = as_serving_error(error)
+        return await context.abort(getattr(grpc.StatusCode, known.grpc), str(known))
+
+    return told
+
+
+class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
+    """`inference.GRPCInferenceService`."""
+
+    def __init__(self, repository: Repository, dataplane: PolyDataPlane) -> None:
+        self._repository = repository
+        self._dataplane = dataplane
+
+    @_told
+    async def ModelInfer(self, request: Any, context: Any) -> Any:
+        model = self._repository.ready_model(request.model_name)
+        if request.model_version and request.model_version != model.version:
+            raise NotFound(f"model {model.name!r} has no version {request.model_version!r}")
+        return await model.infer_grpc(request)
+
+    @_told
+    async def ServerLive(self, request: Any, context: Any) -> Any:
+        return pb.ServerLiveResponse(live=True)
+
+    @_told
+    async def ServerReady(self, request: Any, context: Any) -> Any:
+        return pb.ServerReadyResponse(ready=not self._repository.why_not_ready())
+
+    @_told
+    async def ModelReady(self, request: Any, context: Any) -> Any:
+        if request.name not in self._repository.entries:
+            raise NotFound(f"model {request.name!r} does not exist")
+        return pb.ModelReadyResponse(ready=await self._repository.is_model_ready(request.name))
+
+    @_told
+    async def ServerMetadata(self, request: Any, context: Any) -> Any:
+        return pb.ServerMetadataResponse(**self._dataplane.metadata())
+
+    @_told
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:
+        return pb.ModelMetadataResponse(**await self._dataplane.model_metadata(request.name, request.version))
+
+
+async def serve(service: InferenceService, port: int, max_send: int, max_receive: int) -> Server:
+    """Start the gRPC server; it runs until stopped."""
+    options = [("grpc.max_send_message_length", max_send), ("grpc.max_receive_message_length", max_receive)]
+    server = grpc.aio.server(options=options)
+    grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
+    server.add_insecure_port(f"[::]:{port}")
+    await server.start()
+    return server

@@ -1,0 +1,168 @@
+"""The routes that carry the load, straight on ASGI, ahead of KServe's FastAPI application.
+
+    POST /v1/models/{model}:predict                          V1
+    POST /v2/models/{model}[/versions/{version}]/infer       V2, JSON and binary
+    GET  /v2/health/live, /v2/health/ready
+
+Everything else (lists, metadata, metrics, Swagger, CloudEvents) falls through to KServe's application. FastAPI's
+routing, its request and response models and KServe's timing middleware are most of a small request's cost.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+import orjson
+
+from server.codec.v2 import HEADER_LENGTH
+from server.errors import (
+    JSON_HEADER,
+    Forbidden,
+    Header,
+    InvalidInput,
+    NotFound,
+    ServingError,
+    TooLarge,
+    as_serving_error,
+    respond,
+)
+from server.model import ServedModel
+from server.repository import Repository
+
+log = logging.getLogger("kserve")
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Answer: TypeAlias = tuple[int, list[Header], bytes]
+Handler: TypeAlias = Callable[[Scope, bytes], Awaitable[Answer]]
+
+V1, V2 = "/v1/models/", "/v2/models/"
+ADMIN = "/v2/repository/models/"  #: loading and unloading: open to loopback only
+LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+
+
+class Routes:
+    """An ASGI application in front of another."""
+
+    def __init__(self, app: App, repository: Repository, max_body_bytes: int) -> None:
+        self._app = app
+        self._repository = repository
+        self._max_body = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (handler := self._handler(scope)):
+            await _send(send, await self._answer(handler, scope, receive))
+        else:
+            await self._app(scope, receive, send)
+
+    def _handler(self, scope: Scope) -> Handler | None:
+        path: str = scope["path"]
+        if scope["method"] == "POST":
+            if path.startswith(V1) and path.endswith(":predict"):
+                return None if _is_cloudevent(scope) else self._predict_v1
+            if path.startswith(V2) and path.endswith("/infer"):
+                return self._infer_v2
+            if path.startswith(ADMIN) and (scope.get("client") or ("",))[0] not in LOOPBACK:
+                return _forbidden
+        elif scope["method"] == "GET":
+            if path == "/v2/health/live":
+                return _live
+            if path == "/v2/health/ready":
+                return self._ready
+        return None
+
+    async def _answer(self, handler: Handler, scope: Scope, receive: Receive) -> Answer:
+        """Read the body, run the handler; every failure becomes an answer."""
+        try:
+            return await handler(scope, await self._body(scope, receive))
+        except TooLarge as error:
+            status, headers, body = respond(error)
+            return status, [*headers, (b"connection", b"close")], body  # the rest of the body is not read
+        except ServingError as error:
+            return respond(error)
+        except Exception as error:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            return respond(as_serving_error(error))
+
+    async def _predict_v1(self, scope: Scope, body: bytes) -> Answer:
+        model = self._repository.ready_model(scope["path"][len(V1) : -len(":predict")])
+        return 200, [JSON_HEADER], await model.predict_v1(body)
+
+    async def _infer_v2(self, scope: Scope, body: bytes) -> Answer:
+        model = self._versioned(scope["path"][len(V2) : -len("/infer")])
+        answer, json_length = await model.infer_v2(body, _header(scope, HEADER_LENGTH))
+        if json_length is None:
+            return 200, [JSON_HEADER], answer
+        binary = [(b"content-type", b"application/octet-stream"), (HEADER_LENGTH, b"%d" % json_length)]
+        return 200, binary, answer
+
+    async def _ready(self, scope: Scope, body: bytes) -> Answer:
+        if why := self._repository.why_not_ready():
+            return 503, [JSON_HEADER], orjson.dumps({"ready": False, "error": f"the server is not ready: {why}"})
+        return 200, [JSON_HEADER], b'{"ready":true}'
+
+    def _versioned(self, rest: str) -> ServedModel:
+        name, _, version = rest.partition("/versions/")
+        model = self._repository.ready_model(name)
+        if version and version != model.version:
+            raise NotFound(f"model {name!r} has no version {version!r}")
+        return model
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        length = _header(scope, b"content-length")
+        if length is not None and length.isdigit() and int(length) > self._max_body:
+            raise TooLarge(self._too_large(int(length)))
+        message = await receive()
+        if not message.get("more_body"):
+            return bytes(message.get("body", b""))
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            chunk = message.get("body", b"")
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._max_body:
+                raise TooLarge(self._too_large(size))
+            if message["type"] == "http.disconnect":
+                raise InvalidInput("the client hung up before the body was whole")
+            if not message.get("more_body"):
+                return b"".join(chunks)
+            message = await receive()
+
+    def _too_large(self, size: int) -> str:
+        return f"the body holds {size} bytes or more, the limit is {self._max_body} (max_body_bytes)"
+
+
+async def _live(scope: Scope, body: bytes) -> Answer:
+    return 200, [JSON_HEADER], b'{"live":true}'
+
+
+async def _forbidden(scope: Scope, body: bytes) -> Answer:
+    raise Forbidden("loading and unloading models is open to this machine (loopback) only")
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    status, headers, body = answer
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
+def _is_cloudevent(scope: Scope) -> bool:
+    """CloudEvents, binary (`ce-*` headers) or structured, are KServe's to decode."""
+    for key, value in scope["headers"]:
+        if key.startswith(b"ce-") or (key == b"content-type" and value.startswith(b"application/cloudevents")):
+            return True
+    return False

@@ -1,0 +1,92 @@
+"""A directory to a loaded model: registry.choose -> trial load in a child -> adapter.load. Knows no KServe.
+
+Native loaders crash on bad files, so a file is loaded in the trial process first; what that survived is loaded for
+real. Every refusal is a `LoadError` whose message is the reason that the index shows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from adapters import registry
+from adapters.base import Adapter, LoadError
+from adapters.registry import Choice
+from server.catalog import Found
+from server.model_config import ModelConfig, check_options
+from server.workers.trial import Trial, TrialPool
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to predict."""
+
+    adapter: Adapter
+    config: ModelConfig
+    batchable: bool  #: merged rows gave the same answers as single ones
+    seconds: float
+    warning: str = ""
+
+
+class Loader:
+    """Loads directories from any number of threads.
+
+    `may_import` is set once this process may import frameworks: two threads that import packages with circular
+    imports at the same time can see each other's half-made modules, so first loads go one at a time, and after KServe.
+    """
+
+    def __init__(self, trials: TrialPool | None, may_import: threading.Event, prefer_proba: bool = False) -> None:
+        self._trials = trials
+        self._may_import = may_import
+        self._prefer_proba = prefer_proba
+        self._first = threading.Lock()
+        self._imported: set[tuple[str, ...]] = set()
+
+    def load(self, found: Found) -> Loaded:
+        """Load one directory.
+
+        Raises:
+            LoadError: it cannot be served, with the reason.
+        """
+        start = time.monotonic()
+        if found.problem:
+            raise LoadError(found.problem)
+        try:
+            config = ModelConfig.read(found.directory.path, found.directory.root)
+            choice = registry.choose(found.directory, config.adapter)
+            options = self._options(config, choice.adapter)
+            trial = self._try(found, choice, options)
+            adapter = self._load(found, choice, options)
+        except LoadError:
+            raise
+        except Exception as error:
+            raise LoadError(f"{type(error).__name__}: {error}") from error
+        batchable = adapter.batchable and adapter.signature.batched and (trial is None or trial.batchable)
+        warning = trial.warning if trial else ""
+        return Loaded(adapter, config, batchable, time.monotonic() - start, warning)
+
+    def _options(self, config: ModelConfig, adapter: type[Adapter]) -> dict[str, Any]:
+        options: dict[str, Any] = check_options(config.options, adapter.options)
+        if config.trust:
+            options["trust"] = config.trust
+        if self._prefer_proba and any(option.name == "predict_proba" for option in adapter.options):
+            options.setdefault("predict_proba", True)
+        return options
+
+    def _try(self, found: Found, choice: Choice, options: dict[str, Any]) -> Trial | None:
+        if self._trials is None:
+            return None
+        directory = found.directory
+        return self._trials.try_load(choice.adapter.name, directory.path, directory.root, choice.match.file, options)
+
+    def _load(self, found: Found, choice: Choice, options: dict[str, Any]) -> Adapter:
+        self._may_import.wait()
+        imports = (*choice.adapter.requires, *choice.match.requires)
+        if imports in self._imported:
+            return choice.adapter.load(found.directory, choice.match.file, options)
+        with self._first:
+            adapter = choice.adapter.load(found.directory, choice.match.file, options)
+            self._imported.add(imports)
+        return adapter

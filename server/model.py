@@ -1,0 +1,143 @@
+"""READ FIRST: a served model, and the way of a request through it.
+
+    bytes -> codec.decode -> Batcher.submit -> adapter.predict (in a thread) -> codec.encode -> bytes
+
+`predict_v1`, `infer_v2` and `infer_grpc` are thin shells of one protocol each around `infer`. KServe's own data plane
+(CloudEvents, its V2 route) reaches the same `infer` through `predict`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+import kserve
+import orjson
+from kserve import InferRequest, InferResponse
+
+from adapters.base import Adapter, Tensors
+from server.batching import Batcher, Limits
+from server.codec import grpc_, v1, v2
+from server.codec.call import Call
+from server.errors import NotReady, NotSupported
+from server.metrics import ModelMetrics, now
+
+log = logging.getLogger("kserve")
+
+_T = TypeVar("_T")
+_C = TypeVar("_C", bound=Call)
+
+#: bodies and outputs above this many bytes are decoded and encoded in a thread, off the event loop
+INLINE_BYTES = 64 * 1024
+
+
+class ServedModel(kserve.Model):
+    """One loaded model under its name."""
+
+    def __init__(
+        self, name: str, adapter: Adapter, executor: Executor, limits: Limits, merges: bool, version: str = ""
+    ) -> None:
+        super().__init__(name)
+        self.adapter = adapter
+        self.signature = adapter.signature
+        self.version = version
+        self.ready = True
+        self._executor = executor
+        self._metrics = ModelMetrics(name)
+        self._batcher = Batcher(
+            adapter.predict, executor, limits, merges, self.signature.batched, name, self._log_failure
+        )
+
+    async def infer(self, call: Call) -> Tensors:
+        """The model's outputs for decoded inputs: queued, merged with its like, predicted off the event loop."""
+        return await self._batcher.submit(call)
+
+    async def predict_v1(self, raw: bytes | dict[str, Any]) -> bytes:
+        """A V1 body to a V1 body."""
+        return await self._serve(
+            len(raw), lambda: v1.decode(raw, self.signature), lambda outputs, _: v1.encode(outputs, self.signature)
+        )
+
+    async def infer_v2(self, raw: bytes, json_length: str | None = None) -> tuple[bytes, int | None]:
+        """A V2 body to a V2 body, and the length of its JSON when raw tensors follow it."""
+        return await self._serve(
+            len(raw),
+            lambda: v2.decode(raw, json_length, self.signature),
+            lambda outputs, call: v2.encode(outputs, call, self.name, self.version),
+        )
+
+    async def infer_grpc(self, request: Any) -> Any:
+        """A `ModelInferRequest` to a `ModelInferResponse`."""
+        return await self._serve(
+            request.ByteSize(),
+            lambda: grpc_.decode(request, self.signature),
+            lambda outputs, call: grpc_.encode(outputs, call, self.name, self.version),
+        )
+
+    async def _serve(self, size: int, decode: Callable[[], _C], encode: Callable[[Tensors, _C], _T]) -> _T:
+        """The way of every request. Large bodies (`size` in bytes) are decoded and encoded off the event loop."""
+        start = now()
+        call = await self._off_loop(size, decode)
+        decoded = now()
+        outputs = await self.infer(call)
+        predicted = now()
+        answer = await self._off_loop(_size(outputs), lambda: encode(outputs, call))
+        self._metrics.observe(start, decoded, predicted, now())
+        return answer
+
+    async def predict(
+        self,
+        payload: dict[str, Any] | InferRequest,
+        headers: dict[str, str] | None = None,
+        response_headers: dict[str, str] | None = None,
+    ) -> dict[str, Any] | InferResponse:
+        """KServe's hook, for requests that come through its own data plane."""
+        if isinstance(payload, InferRequest):
+            body, json_length = payload.to_rest()
+            raw = body if isinstance(body, bytes) else orjson.dumps(body)
+            answer, length = await self.infer_v2(raw, str(json_length) if json_length else None)
+            return InferResponse.from_bytes(answer, length) if length else InferResponse.from_rest(orjson.loads(answer))
+        if not isinstance(payload, dict):
+            payload = {"instances": [payload]}
+        result: dict[str, Any] = orjson.loads(await self.predict_v1(payload))
+        return result
+
+    async def explain(self, payload: Any, headers: dict[str, str] | None = None) -> Any:
+        raise NotSupported(f"model {self.name!r} ({self.adapter.name}) does not explain its predictions")
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        return [_metadata(spec) for spec in self.signature.inputs]
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        return [_metadata(spec) for spec in self.signature.outputs]
+
+    def load(self) -> bool:
+        """KServe's data plane calls this on a model that is not ready."""
+        if not self.ready:
+            raise NotReady(f"model {self.name!r} is not ready")
+        return True
+
+    def stop(self) -> None:
+        """Refuse new requests and let go of the model; what runs runs to its end."""
+        self.ready = False
+        self._batcher.close(NotReady(f"model {self.name!r} is being unloaded"), self.adapter.close)
+
+    async def _off_loop(self, size: int, work: Callable[[], _T]) -> _T:
+        if size <= INLINE_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _log_failure(self, error: BaseException) -> None:
+        log.error("model %s failed: %s: %s", self.name, type(error).__name__, error, exc_info=error)
+
+
+def _size(outputs: Tensors) -> int:
+    """A fair guess of how many bytes the outputs take on the wire; objects count as 256."""
+    return sum(array.size * 256 if array.dtype.kind == "O" else array.nbytes * 2 for array in outputs.values())
+
+
+def _metadata(spec: Any) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
