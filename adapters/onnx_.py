@@ -73,16 +73,12 @@ class OnnxAdapter(Adapter):
             for location in external_locations(path):
                 _check_location(model_dir, file, location)
             session = _session(path, options)
-            unranked = unranked_inputs(path)
-            inputs = [port(node, "input") for node in session.get_inputs()]
-            outputs = [port(node, "output") for node in session.get_outputs()]
-            known = categories(path, {each.name: _width(each) for each in inputs})
-        except Malformed as error:
+            ports = _ports(session, path)
+            known = categories(path, {each.name: _width(each) for each in ports.inputs})
+        except (Malformed, UnicodeDecodeError) as error:
             raise LoadError(f"{file} is damaged: {error}") from error
-        if shapeless := [each.name for each in inputs if each.name in unranked]:
-            raise LoadError(f"input {shapeless[0]!r} declares no shape: export the model with the shapes of its inputs")
-        findings = _examine(session, inputs, outputs, known, file)
-        return cls(_signature(session, inputs, outputs, findings), session, findings)
+        findings = _examine(session, ports, known, file)
+        return cls(_signature(ports, findings), session, findings)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         if self.findings.rows is not Rows.ONE_BY_ONE:
@@ -137,6 +133,24 @@ def _check_location(model_dir: ModelDir, file: str, location: str) -> None:
         raise LoadError(f"{file} keeps tensors in {location!r}, which is missing: copy that file beside it")
 
 
+@dataclass(frozen=True)
+class _Ports:
+    inputs: list[Port]
+    initializers: list[Port]  #: those that a request may replace
+    outputs: list[Port]
+
+
+def _ports(session: Any, path: Path) -> _Ports:
+    inputs = [port(node, "input") for node in session.get_inputs()]
+    unranked = unranked_inputs(path)
+    for each in inputs:
+        if each.name in unranked:
+            raise LoadError(f"input {each.name!r} declares no shape: export the model with the shapes of its inputs")
+    replaceable = [node for node in session.get_overridable_initializers() if node.type in DATATYPES]
+    outputs = [port(node, "output") for node in session.get_outputs()]
+    return _Ports(inputs, [port(node, "input") for node in replaceable], outputs)
+
+
 def _width(declared: Port) -> int:
     """The number of columns of an input that may be a table; a free number counts as many."""
     if len(declared.dims) != 2:
@@ -144,12 +158,12 @@ def _width(declared: Port) -> int:
     return declared.dims[1] if isinstance(declared.dims[1], int) else 1000
 
 
-def _examine(session: Any, inputs: list[Port], outputs: list[Port], known: Categories, file: str) -> Findings:
+def _examine(session: Any, ports: _Ports, known: Categories, file: str) -> Findings:
     import onnxruntime as ort
 
     quiet = ort.RunOptions()
     quiet.log_severity_level = 4
-    findings = examine(lambda feeds: list(session.run(None, feeds, quiet)), inputs, outputs, known)
+    findings = examine(lambda feeds: list(session.run(None, feeds, quiet)), ports.inputs, ports.outputs, known)
     if not findings.outputs:
         logger.warning(
             "%s ran with none of the inputs tried: its example may not fit, its shapes are as declared", file
@@ -157,19 +171,16 @@ def _examine(session: Any, inputs: list[Port], outputs: list[Port], known: Categ
     return findings
 
 
-def _signature(session: Any, inputs: list[Port], outputs: list[Port], findings: Findings) -> Signature:
+def _signature(ports: _Ports, findings: Findings) -> Signature:
     batched = findings.rows is not Rows.NONE
+    outputs = ports.outputs
     if findings.outputs:
         outputs = [observed(declared, value) for declared, value in zip(outputs, findings.outputs, strict=True)]
-    # Initializers that a request may replace. One without rows would forbid all batches, so it keeps its value.
-    initializers = session.get_overridable_initializers()
-    defaults = [port(node, "input") for node in initializers if node.type in DATATYPES]
-    rows = {each.dims[:1] for each in inputs}
+    # A replaceable initializer without rows would forbid all batches, so beside rows it keeps its value.
+    rows = {each.dims[:1] for each in ports.inputs}
+    optional = [each for each in ports.initializers if not batched or each.dims[:1] in rows]
     return Signature(
-        inputs=(
-            *(each.spec(batched) for each in inputs),
-            *(each.spec(batched, optional=True) for each in defaults if not batched or each.dims[:1] in rows),
-        ),
+        inputs=(*(each.spec(batched) for each in ports.inputs), *(each.spec(batched, True) for each in optional)),
         outputs=tuple(each.spec(batched) for each in outputs),
         batched=batched,
     )
