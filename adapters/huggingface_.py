@@ -1,0 +1,179 @@
+"""Hugging Face transformers: a folder with `config.json`, weights and a tokenizer.
+
+Served are text classification, token classification, filling masks, and embeddings (sentence-transformers' folders
+among them), by the architecture that `config.json` names or by the option `task`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from adapters.base import Adapter, LoadError, Match, Parameter, Parameters, Rank, Signature, Tensors, TensorSpec
+from adapters.huggingface_bundle import Damaged, check, needs_sentencepiece, no_weights, read_config, weights_of
+from adapters.huggingface_embedding import TextEmbedding
+from adapters.huggingface_loading import DTYPES, load_encoder
+from adapters.huggingface_sentence import POOLINGS, Sentence, read_sentence
+from adapters.huggingface_tasks import (
+    OUTPUT,
+    TRUNCATION,
+    FillMask,
+    SequenceClassification,
+    Task,
+    TokenClassification,
+    column,
+)
+from adapters.modeldir import ModelDir
+
+INPUT = "text"
+
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (SequenceClassification, TokenClassification, FillMask, TextEmbedding)
+}
+#: how an architecture's name ends -> its task
+_TASK_OF: dict[str, type[Task]] = {
+    "ForSequenceClassification": SequenceClassification,
+    "ForTokenClassification": TokenClassification,
+    "ForMaskedLM": FillMask,
+    "Model": TextEmbedding,
+}
+#: architectures that end in "Model" as well, but generate text
+_GENERATING = ("HeadModel", "HeadsModel", "EncoderDecoderModel", "MTModel")
+
+#: what a request may ask for, by name, of all tasks together
+_FORMS = {parameter.name: parameter for task in TASKS.values() for parameter in task.parameters}
+
+
+@dataclass(eq=False)
+class HuggingFaceAdapter(Adapter):
+    """A transformers model behind its tokenizer: texts in, one answer a text out.
+
+    Texts that are too long are cut, as KServe does. `batchable` holds as far as floating point goes: see
+    `huggingface_encoder`.
+    """
+
+    task: Task
+    #: what the options say of the request parameters
+    defaults: Parameters = field(default_factory=dict)
+
+    name: ClassVar[str] = "huggingface"
+    platform: ClassVar[str] = "huggingface"
+    requires: ClassVar[tuple[str, ...]] = ("transformers", "torch")
+    options: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("task", choices=tuple(TASKS), meaning="the task, where the architecture does not tell it"),
+        Parameter("dtype", choices=DTYPES, meaning="the weights' type in memory; float32 unless set"),
+        Parameter("device", meaning="cpu, cuda, cuda:1, ...; a GPU where there is one unless set"),
+        Parameter("max_length", int, meaning="tokens of a text that count; the model's own limit unless set"),
+        Parameter("pooling", choices=POOLINGS, meaning="text_embedding: how token vectors become one; mean unless set"),
+        Parameter("normalize", bool, meaning="text_embedding: vectors of length 1"),
+        TRUNCATION,
+        *_FORMS.values(),
+    )
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        try:
+            config = read_config(model_dir)
+            if config is None:
+                return None
+            if not weights_of(model_dir):
+                # Perhaps an export whose weights are another adapter's: let any sound claim win.
+                return Match(Rank.SUFFIX, problem=no_weights(model_dir))
+            check(model_dir, config)
+            read_sentence(model_dir)
+        except Damaged as error:
+            return Match(Rank.BUNDLE, problem=str(error))
+        return Match(Rank.BUNDLE, requires=("sentencepiece",) if needs_sentencepiece(model_dir) else ())
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        config = read_config(model_dir) or {}
+        modules = read_sentence(model_dir)
+        kind = TASKS[options["task"]] if "task" in options else _task_of(config, modules)
+        _check_options(kind, options)
+        sentence = _pooled(modules or Sentence(), options) if kind is TextEmbedding else Sentence()
+        encoder = load_encoder(
+            model_dir.path,
+            # The base class of an encoder-decoder would want the decoder's input too.
+            "AutoModelForTextEncoding" if _architecture(config).endswith("EncoderModel") else kind.auto_class,
+            kind.output,
+            safetensors=".safetensors" in weights_of(model_dir),
+            unused=kind.unused,
+            dtype=options.get("dtype", "float32"),
+            device=options.get("device", ""),
+            max_length=options.get("max_length"),
+            cut_at=sentence.max_length,
+        )
+        task = kind(encoder, sentence)
+        defaults = {name: value for name, value in options.items() if name in _FORMS or name == TRUNCATION.name}
+        try:
+            output = task.spec(defaults)
+        except Exception as error:
+            raise LoadError(f"the model loads but does not answer: {type(error).__name__}: {error}") from error
+        signature = Signature(
+            inputs=(TensorSpec(INPUT, "BYTES", (-1,)),),
+            outputs=(output,),
+            any_name=True,
+            parameters=(*kind.parameters, TRUNCATION),
+        )
+        return cls(signature, task, defaults)
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        import torch
+
+        settings = self._settings(parameters)
+        encoder = self.task.encoder
+        texts = [self.task.prepare(text) for text in inputs[INPUT].tolist()]
+        rows = encoder.rows(texts, settings.get(TRUNCATION.name, True), self.task.spans)
+        for i, row in enumerate(rows):
+            self.task.check(row, f"{INPUT}[{i}]")
+        answers: list[Any] = [None] * len(rows)
+        with torch.inference_mode():
+            for i, output in encoder.outputs(rows):
+                answers[i] = self.task.answer(rows[i], output, settings)
+        return {OUTPUT: column(answers)}
+
+    def example(self) -> Tensors:
+        return {INPUT: np.array(self.task.example(), dtype=np.object_)}
+
+    def _settings(self, parameters: Parameters) -> Parameters:
+        """The options' defaults under the request's parameters; a form of answer asked for replaces the default one."""
+        if any(parameters.get(name) for name in _FORMS):
+            defaults = {name: value for name, value in self.defaults.items() if name not in _FORMS}
+            return {**defaults, **parameters}
+        return {**self.defaults, **parameters}
+
+
+def _task_of(config: dict[str, Any], modules: Sentence | None) -> type[Task]:
+    if modules is not None:
+        return TextEmbedding
+    architecture = _architecture(config)
+    way_out = f"the option task may name one of {', '.join(TASKS)}"
+    if not architecture:
+        raise LoadError(f"config.json names no architectures, so the task is unknown: {way_out}")
+    generates = architecture.endswith(_GENERATING) or (
+        config.get("is_encoder_decoder") is True and architecture.endswith("Model")
+    )
+    found = next((task for ending, task in _TASK_OF.items() if architecture.endswith(ending)), None)
+    if found is None or (generates and not architecture.endswith("EncoderModel")):
+        served = ", ".join(f"{task.name} (...{ending})" for ending, task in _TASK_OF.items())
+        raise LoadError(f"{architecture} has a task that is not served; served are {served}; {way_out}")
+    return found
+
+
+def _architecture(config: dict[str, Any]) -> str:
+    named = config.get("architectures")
+    return str(named[0]) if isinstance(named, list) and named else ""
+
+
+def _check_options(kind: type[Task], options: Parameters) -> None:
+    taken = {parameter.name for parameter in kind.parameters}
+    for name in options:
+        if (name in _FORMS and name not in taken) or (name in ("pooling", "normalize") and kind is not TextEmbedding):
+            raise LoadError(f"the option {name} means nothing to the task {kind.name}")
+
+
+def _pooled(sentence: Sentence, options: Parameters) -> Sentence:
+    return replace(sentence, **{name: options[name] for name in ("pooling", "normalize") if name in options})

@@ -1,0 +1,172 @@
+"""A transformers folder to an `Encoder`: from local files only, without foreign code, and with every weight found."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import threading
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from adapters.base import LoadError
+from adapters.huggingface_encoder import Encoder
+
+DTYPES = ("float32", "bfloat16", "float16", "auto")
+
+#: what configurations call the largest number of tokens; the smallest counts, as in KServe
+_LIMITS = (
+    "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",
+    "max_seq_length", "seq_len",
+)  # fmt: skip
+#: the limit of a model that tells of none (KServe's), and from where on a number means "none"
+_DEFAULT_LIMIT, _UNLIMITED = 2048, 1 << 24
+
+
+def load_encoder(
+    path: Path, auto_class: str, output: str, *, safetensors: bool, unused: str = "", dtype: str = "float32",
+    device: str = "", max_length: int | None = None, cut_at: int | None = None,
+) -> Encoder:  # fmt: skip
+    """Load the model and its tokenizer from the folder `path`.
+
+    `auto_class` is transformers' class for the task, `output` the output of it that counts. Weights that begin with
+    `unused` may be missing, since that output does not depend on them. `device` "" takes a GPU where there is one.
+    Texts are cut at `max_length` tokens, else at `cut_at` or the model's own limit, whichever is less.
+
+    Raises:
+        LoadError: the folder cannot be loaded, or weights are missing: transformers would make them up at random.
+    """
+    import torch
+
+    # Several threads are busy already: a thread pool in each call of each model would only make them wait.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch.set_num_threads(1)
+    try:
+        model, report = _load_model(path, auto_class, safetensors, dtype)
+        tokenizer = _from_folder("AutoTokenizer", path)
+        model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    except Exception as error:
+        raise LoadError(_reason(error)) from error
+    _check_weights(report, unused)
+    _check_tokenizer(tokenizer)
+    if model.main_input_name != "input_ids":
+        raise LoadError(f"{type(model).__name__} takes {model.main_input_name}, not text")
+    return Encoder(
+        model=model,
+        tokenizer=tokenizer,
+        output=output,
+        inputs=frozenset(inspect.signature(model.forward).parameters),
+        max_length=_length(model, tokenizer, max_length, cut_at),
+        vocabulary=_vocabulary(model),
+        solo=output == "logits" and _is_solo(model),
+        turn=threading.Lock() if _keeps_state(model) else nullcontext(),
+    )
+
+
+def _from_folder(auto_class: str, path: Path, **settings: Any) -> Any:
+    import transformers
+
+    loader = getattr(transformers, auto_class)
+    return loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False, **settings)
+
+
+def _load_model(path: Path, auto_class: str, safetensors: bool, dtype: str) -> tuple[Any, dict[str, Any]]:
+    import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if "TRANSFORMERS_VERBOSITY" not in os.environ:
+        logging.set_verbosity_error()  # what its report on weights warns of is checked here
+    model, report = _from_folder(
+        auto_class,
+        path,
+        dtype="auto" if dtype == "auto" else getattr(torch, dtype),
+        use_safetensors=safetensors,
+        weights_only=True,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    return model, report
+
+
+def _check_weights(report: dict[str, Any], unused: str) -> None:
+    mismatched = [f"{name} ({list(held)}, not {list(wanted)})" for name, held, wanted in report["mismatched_keys"]]
+    if mismatched:
+        raise LoadError(f"the weights do not fit config.json: {_listed(mismatched)}")
+    missing = [name for name in report["missing_keys"] if not (unused and name.startswith(unused))]
+    if missing:
+        raise LoadError(
+            f"the weights lack {_listed(missing)}, which would be made up at random: "
+            "the model was saved without the head of this task, or config.json is another model's"
+        )
+    if report["error_msgs"]:
+        raise LoadError(f"the weights do not load: {report['error_msgs'][0]}")
+
+
+def _check_tokenizer(tokenizer: Any) -> None:
+    """A tokenizer whose vocabulary lies under a name that transformers does not expect comes up nearly empty."""
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise LoadError(
+            f"{type(tokenizer).__name__} found no vocabulary: it knows its {len(tokenizer)} special tokens only"
+        )
+
+
+def _length(model: Any, tokenizer: Any, wanted: int | None, cut_at: int | None) -> int:
+    config = model.config.get_text_config()
+    named = [getattr(config, name, None) for name in _LIMITS]
+    held = [size - _first_position(model) for size in named if isinstance(size, int) and size > 0]
+    limit = int(min([*held, tokenizer.model_max_length]))
+    limit = _DEFAULT_LIMIT if limit > _UNLIMITED else limit
+    least = tokenizer.num_special_tokens_to_add() + 1
+    if wanted is not None and not least <= wanted <= limit:
+        raise LoadError(f"max_length is {wanted}, but this model takes from {least} to {limit} tokens")
+    return wanted or max(least, min(limit, cut_at or limit))
+
+
+def _first_position(model: Any) -> int:
+    """RoBERTa and its kin count positions from behind the padding token's, so their table is that much longer."""
+    for module in model.modules():
+        padding = getattr(getattr(module, "position_embeddings", None), "padding_idx", None)
+        if padding is not None:
+            return int(padding) + 1
+    return 0
+
+
+def _vocabulary(model: Any) -> int:
+    try:
+        return int(model.get_input_embeddings().num_embeddings)
+    except (NotImplementedError, AttributeError):
+        return 0  # characters or bytes are embedded in other ways
+
+
+def _is_solo(model: Any) -> bool:
+    """A head that reads a text's last token finds it by the padding token or by the decoder's end of text.
+
+    Without the first, and where texts hold different numbers of the second, transformers refuses several rows.
+    """
+    config = model.config.get_text_config()
+    return getattr(config, "pad_token_id", None) is None or bool(getattr(config, "is_encoder_decoder", False))
+
+
+def _keeps_state(model: Any) -> bool:
+    """Some rotary embeddings compute their frequencies anew for long texts, and keep them in the module."""
+    kinds = {str(getattr(module, "rope_type", "")) for module in model.modules()}
+    return any("dynamic" in kind or "longrope" in kind for kind in kinds)
+
+
+def _listed(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:4]) + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")
+
+
+def _reason(error: Exception) -> str:
+    """The one line of transformers' and torch's long messages that an operator needs."""
+    if named := re.search(r"GLOBAL (\S+)", str(error)):
+        return (
+            f"the pickled weights name {named[1].rstrip('.')}, which no weights need; nothing of it was executed. "
+            "Save the weights as safetensors"
+        )
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+    return f"transformers cannot load it: {type(error).__name__}: {lines[0]}"

@@ -1,0 +1,212 @@
+"""What a transformers model is asked: one class a task, from the model's output for one text to the answer.
+
+The shapes are those of KServe's Hugging Face server. Beyond them, `labels` and `top_k` answer as transformers'
+pipelines do. An answer holds its own text's tokens only, never padding.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from adapters.base import InvalidInput, LoadError, Parameter, TensorSpec
+from adapters.huggingface_encoder import Encoder, Row
+from adapters.huggingface_sentence import Sentence
+
+OUTPUT = "output-0"
+
+TRUNCATION = Parameter("truncation", bool, meaning="cut texts that are too long (the default) or refuse them")
+_PROBABILITIES = Parameter("return_probabilities", bool, meaning="the probability of every class, to 4 decimals")
+_LOGITS = Parameter("return_raw_logits", bool, meaning="the raw logit of every class")
+_LABELS = Parameter("labels", bool, meaning="the classes' names with their scores, as transformers' pipelines give")
+_TOP_K = Parameter("top_k", int, meaning="the best so many answers with their scores, best first")
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """One kind of question. The parameters apply first to last: the first that is set decides on the answer."""
+
+    encoder: Encoder
+    sentence: Sentence
+
+    name: ClassVar[str]
+    auto_class: ClassVar[str]  #: transformers' class that puts the task's head on the model
+    output: ClassVar[str] = "logits"  #: the output of that class that counts
+    unused: ClassVar[str] = ""  #: weights that this output does not depend on begin with this
+    spans: ClassVar[bool] = False  #: answers may tell where in the text they are
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
+
+    @abstractmethod
+    def spec(self, settings: Settings) -> TensorSpec:
+        """The output's spec when nothing but `settings` is asked for."""
+
+    @abstractmethod
+    def answer(self, row: Row, output: Any, settings: Settings) -> Any:
+        """The answer on one row, from the model's output [1, ...] for it."""
+
+    def prepare(self, text: str) -> str:
+        """The text as the tokenizer gets it."""
+        return text
+
+    def check(self, row: Row, where: str) -> None:
+        """Raise InvalidInput where a row cannot be answered."""
+
+    def example(self) -> list[str]:
+        return ["This is an example.", "And this is another one."]
+
+
+class SequenceClassification(Task):
+    """The class of a text. A model with a single output gives that score itself, since its class is always 0."""
+
+    name = "sequence_classification"
+    auto_class = "AutoModelForSequenceClassification"
+    parameters = (_TOP_K, _LABELS, _LOGITS, _PROBABILITIES)
+
+    def spec(self, settings: Settings) -> TensorSpec:
+        if any(settings.get(parameter.name) for parameter in self.parameters):
+            return TensorSpec(OUTPUT, "BYTES", (-1,), json=True)
+        return TensorSpec(OUTPUT, "INT64" if self.encoder.model.config.num_labels > 1 else "FP32", (-1,))
+
+    def answer(self, row: Row, output: Any, settings: Settings) -> Any:
+        if (count := _count(settings)) is not None:
+            return self._best(output, count)
+        if settings.get("labels"):
+            return self._best(output, 1)[0]
+        if settings.get("return_raw_logits"):
+            return _by_index(output[0].tolist())
+        if settings.get("return_probabilities"):
+            return _by_index(_rounded(self._scores(output)))
+        return int(output.argmax()) if output.shape[-1] > 1 else np.float32(output[0, 0])
+
+    def _scores(self, output: Any) -> list[float]:
+        """As transformers' pipelines: labels that do not exclude each other have a probability each."""
+        kind = self.encoder.model.config.problem_type
+        if kind == "regression":
+            scores = output[0]
+        elif kind == "multi_label_classification" or output.shape[-1] == 1:
+            scores = output.sigmoid()[0]
+        else:
+            scores = output.softmax(-1)[0]
+        return list(scores.tolist())
+
+    def _best(self, output: Any, count: int) -> list[dict[str, Any]]:
+        names = self.encoder.model.config.id2label
+        scored = [{"label": names[i], "score": score} for i, score in enumerate(self._scores(output))]
+        return sorted(scored, key=lambda entry: -entry["score"])[:count]
+
+
+class TokenClassification(Task):
+    """The class of every token, those that the tokenizer adds ([CLS], [SEP]) among them: [[0, 3, 0, ...]]."""
+
+    name = "token_classification"
+    auto_class = "AutoModelForTokenClassification"
+    spans = True
+    parameters = (_LABELS, _LOGITS, _PROBABILITIES)
+
+    def spec(self, settings: Settings) -> TensorSpec:
+        return TensorSpec(OUTPUT, "BYTES", (-1,), json=True)
+
+    def answer(self, row: Row, output: Any, settings: Settings) -> Any:
+        if settings.get("labels"):
+            return self._entities(row, output)
+        if settings.get("return_raw_logits"):
+            return [_by_index(logits) for logits in output[0].tolist()]
+        if settings.get("return_probabilities"):
+            return [_by_index(_rounded(scores)) for scores in output.softmax(-1)[0].tolist()]
+        return output.argmax(2).tolist()
+
+    def _entities(self, row: Row, output: Any) -> list[dict[str, Any]]:
+        """The tokens of the text itself whose class is not "O" (outside)."""
+        names = self.encoder.model.config.id2label
+        entities = []
+        for i, scores in enumerate(output.softmax(-1)[0]):
+            best = int(scores.argmax())
+            if row.special[i] or names[best] == "O":
+                continue
+            start, end = row.spans[i] if row.spans else (None, None)
+            entity = {"entity": names[best], "score": float(scores[best]), "index": i, "word": row.words[i]}
+            entities.append({**entity, "start": start, "end": end})
+        return entities
+
+
+class FillMask(Task):
+    """The likeliest token in the mask's place; several masks give their tokens in one text."""
+
+    name = "fill_mask"
+    auto_class = "AutoModelForMaskedLM"
+    parameters = (_TOP_K, _LOGITS, _PROBABILITIES)
+
+    def __post_init__(self) -> None:
+        if self.encoder.tokenizer.mask_token is None:
+            raise LoadError("the tokenizer has no mask token, so there is nothing to fill in")
+
+    def spec(self, settings: Settings) -> TensorSpec:
+        return TensorSpec(OUTPUT, "BYTES", (-1,), json=any(settings.get(entry.name) for entry in self.parameters))
+
+    def check(self, row: Row, where: str) -> None:
+        if not self._masks(row):
+            mask = self.encoder.tokenizer.mask_token
+            raise InvalidInput(
+                f"{where} has no {mask} among its first {self.encoder.max_length} tokens: "
+                f"write {mask} where a word is to be filled in"
+            )
+
+    def answer(self, row: Row, output: Any, settings: Settings) -> Any:
+        masked = output[0, self._masks(row)]
+        if (count := _count(settings)) is not None:
+            return [self._best(scores, count) for scores in masked.softmax(-1)]
+        if settings.get("return_raw_logits"):
+            return [[{str(token): value} for token, value in enumerate(logits)] for logits in masked.tolist()]
+        if settings.get("return_probabilities"):  # KServe gives these as text
+            listed = masked.softmax(-1).tolist()
+            return [[{str(token): f"{value:.4f}"} for token, value in enumerate(scores)] for scores in listed]
+        return self.encoder.decode(masked.argmax(-1).tolist())
+
+    def example(self) -> list[str]:
+        mask = self.encoder.tokenizer.mask_token
+        return [f"The capital of France is {mask}.", f"The {mask} shines."]
+
+    def _masks(self, row: Row) -> list[int]:
+        return [i for i, token in enumerate(row.ids) if token == self.encoder.tokenizer.mask_token_id]
+
+    def _best(self, scores: Any, count: int) -> list[dict[str, Any]]:
+        values, tokens = scores.topk(min(count, len(scores)))
+        return [
+            {"score": score, "token": token, "token_str": self.encoder.decode([token])}
+            for score, token in zip(values.tolist(), tokens.tolist(), strict=True)
+        ]
+
+
+def column(answers: list[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Answers on every row to the output tensor."""
+    kind = type(answers[0])
+    if kind is int:
+        return np.array(answers, dtype=np.int64)
+    if kind in (np.float32, np.ndarray):
+        return np.stack(answers)
+    objects = np.empty(len(answers), dtype=np.object_)
+    for i, answer in enumerate(answers):
+        objects[i] = answer
+    return objects
+
+
+def _by_index(values: list[float]) -> dict[str, float]:
+    """JSON's keys are texts."""
+    return {str(i): value for i, value in enumerate(values)}
+
+
+def _rounded(values: list[float]) -> list[float]:
+    return [float(f"{value:.4f}") for value in values]
+
+
+def _count(settings: Settings) -> int | None:
+    count = settings.get("top_k")
+    if count is not None and count < 1:
+        raise InvalidInput(f"top_k is {count}: ask for at least 1")
+    return count
