@@ -26,11 +26,13 @@ sys.exit(f'unknown in FRAMEWORKS: {wrong}; known are {sorted(known)}' if wrong e
     && touch README.md \
     && pip install --constraint constraints.txt ".[$FRAMEWORKS]"
 # What no model server needs: XGBoost's library for talk between GPUs, the asynchronous half of the Kubernetes client,
-# torch's headers, and the packages' own tests (but numpy's, which numpy.testing imports).
+# torch's headers and C++ tests, and the packages' own tests (but numpy's, which numpy.testing imports).
+WORKDIR /venv/lib/python3.11/site-packages
 RUN pip uninstall --yes nvidia-nccl-cu12 \
-    && rm -rf /venv/lib/python3*/site-packages/kubernetes/aio /venv/lib/python3*/site-packages/torch/include \
-    && find /venv/lib -type d -name tests -not -path '*/numpy/*' -prune -exec rm -rf {} +
+    && rm -rf kubernetes/aio torch/include torch/test torch/bin/test_* torch/bin/*Test torch/bin/protoc* \
+    && find . -type d -name tests -not -path './numpy/*' -prune -exec rm -rf {} +
 
+WORKDIR /src
 COPY LICENSE ./
 COPY adapters adapters
 COPY server server
