@@ -46,6 +46,8 @@ def serve(settings: Settings) -> None:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
     trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
+    if trials and catalog.found:
+        trials.warm()  # the child imports its frameworks while this process imports KServe
     may_import = threading.Event()
     loader = Loader(trials, may_import, settings.predict_proba)
     app = _frame(settings)

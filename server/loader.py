@@ -64,7 +64,7 @@ class Loader:
         except Exception as error:
             raise LoadError(f"{type(error).__name__}: {error}") from error
         batchable = adapter.batchable and adapter.signature.batched and (trial is None or trial.batchable)
-        warning = trial.warning if trial else ""
+        warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
         return Loaded(adapter, config, batchable, time.monotonic() - start, warning)
 
     def _options(self, config: ModelConfig, adapter: type[Adapter]) -> dict[str, Any]:

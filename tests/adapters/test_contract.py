@@ -1,0 +1,168 @@
+"""The contract, over every adapter: what any of them promises, proved on a real model of each framework."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from kserve import InferInput, InferRequest, InferResponse
+
+from adapters import registry
+from adapters.base import Adapter, ModelDir
+from adapters.datatypes import datatype_of
+from server.codec import grpc_, v1, v2
+from server.errors import InvalidInput
+from tests.cases import CASES, Case, Expected, plain
+
+FRAMEWORKS = ("sklearn", "xgboost", "lightgbm", "onnxruntime", "spacy", "transformers", "torch", "pandas", "scipy")
+
+
+class Served:
+    """A case's adapter behind the codec, without a server."""
+
+    def __init__(self, case: Case, folder: Path) -> None:
+        self.case = case
+        self.folder = folder
+        self.expected: Expected = case.make(folder)
+        directory = ModelDir.of(folder)
+        choice = registry.choose(directory)
+        assert choice.adapter.name == case.adapter
+        self.adapter: Adapter = choice.adapter.load(directory, choice.match.file, {})
+
+    def v1(self, body: Any) -> Any:
+        call = v1.decode(orjson.dumps(body), self.adapter.signature)
+        outputs = self.adapter.predict(call.inputs, call.parameters)
+        return orjson.loads(v1.encode(outputs, self.adapter.signature))["predictions"]
+
+    def request(self, binary: bool) -> InferRequest:
+        inputs = []
+        for name, array in self.expected.tensors.items():
+            tensor = InferInput(name, list(array.shape), datatype_of(array.dtype))
+            tensor.set_data_from_numpy(array, binary_data=binary)
+            inputs.append(tensor)
+        parameters = {"binary_data_output": True} if binary else None
+        return InferRequest("m", inputs, parameters=parameters)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(request.param, tmp_path_factory.mktemp(request.param.name))
+    yield served
+    served.adapter.close()
+
+
+def rows_of(response: InferResponse, keyed: bool) -> list[Any]:
+    """A V2 response as V1 predictions: rows, or objects by output name; BYTES may hold JSON."""
+    columns = {}
+    for output in response.outputs:
+        values = (
+            output.as_numpy().astype(np.float64).tolist() if output.datatype.startswith("FP") else output.as_numpy()
+        )
+        columns[output.name] = [_value(v) for v in values] if output.datatype == "BYTES" else list(values)
+    if len(columns) == 1 and not keyed:
+        return next(iter(columns.values()))
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _value(item: Any) -> Any:
+    text = item.decode() if isinstance(item, bytes) else item
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def test_v1_equals_the_framework(served: Served) -> None:
+    assert served.v1({"instances": served.expected.instances}) == plain(served.expected.predictions)
+
+
+def test_each_row_alone_equals_the_framework(served: Served) -> None:
+    for instance, prediction in zip(served.expected.instances, served.expected.predictions, strict=True):
+        assert served.v1({"instances": [instance]}) == [plain(prediction)]
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
+def test_v2_equals_the_framework(served: Served, binary: bool) -> None:
+    body, json_length = served.request(binary).to_rest()
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    call = v2.decode(raw, str(json_length) if json_length else None, served.adapter.signature)
+    outputs = served.adapter.predict(call.inputs, call.parameters)
+    answer, length = v2.encode(outputs, call, "m")
+    response = InferResponse.from_bytes(answer, length) if length else InferResponse.from_rest(orjson.loads(answer))
+    assert rows_of(response, served.adapter.signature.keyed) == plain(served.expected.predictions)
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["typed", "raw"])
+def test_grpc_equals_the_framework(served: Served, raw: bool) -> None:
+    call = grpc_.decode(served.request(binary=raw).to_grpc(), served.adapter.signature)
+    outputs = served.adapter.predict(call.inputs, call.parameters)
+    response = InferResponse.from_grpc(grpc_.encode(outputs, call, "m"))
+    assert rows_of(response, served.adapter.signature.keyed) == plain(served.expected.predictions)
+
+
+def test_the_signature_describes_what_comes_out(served: Served) -> None:
+    signature = served.adapter.signature
+    call = v1.decode(orjson.dumps({"instances": served.expected.instances}), signature)
+    outputs = served.adapter.predict(call.inputs, call.parameters)
+    specs = {spec.name: spec for spec in signature.outputs}
+    assert outputs.keys() <= specs.keys()
+    for name, array in outputs.items():
+        assert datatype_of(array.dtype) == specs[name].datatype
+        assert len(array.shape) == len(specs[name].shape)
+        assert all(want in (-1, got) for want, got in zip(specs[name].shape, array.shape, strict=True))
+
+
+def test_the_example_is_valid_and_predicts(served: Served) -> None:
+    example = served.adapter.example()
+    assert example.keys() <= {spec.name for spec in served.adapter.signature.inputs}
+    assert len(next(iter(example.values()))) == 2
+    outputs = served.adapter.predict(example, {})
+    assert all(len(array) == 2 for array in outputs.values())
+
+
+def test_bad_instances_are_the_clients_fault(served: Served) -> None:
+    assert served.expected.bad
+    for bad in served.expected.bad:
+        with pytest.raises(ValueError) as error:
+            served.v1({"instances": bad})
+        assert str(error.value), bad
+        assert "Traceback" not in str(error.value)
+
+
+NEVER_VALID: list[Any] = [
+    {}, {"instances": []}, {"instances": None}, {"instances": 3}, {"instances": {}}, {"instances": "text"},
+    {"instance": [1]}, [], 3, None, "text", {"instances": [[[[[1]]]]]}, {"instances": [[]]}, {"instances": [{}]},
+    {"instances": [[1], [1, 2]]}, {"inputs": {}}, {"inputs": {"nobody": [1]}}, {"instances": [None]},
+    {"instances": [1], "parameters": 3},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NEVER_VALID, ids=orjson.dumps)
+def test_malformed_bodies_are_the_clients_fault(served: Served, body: Any) -> None:
+    with pytest.raises(InvalidInput):
+        served.v1(body)
+
+
+def test_an_unknown_tensor_is_named(served: Served) -> None:
+    (first, *_) = served.expected.tensors
+    request = served.request(binary=False).to_rest()[0]
+    request["inputs"].append({"name": "nobody", "shape": [1], "datatype": "FP32", "data": [1.0]})
+    with pytest.raises(InvalidInput, match="nobody"):
+        v2.decode(orjson.dumps(request), None, served.adapter.signature)
+    assert first
+
+
+def test_matching_imports_no_framework(served: Served) -> None:
+    code = (
+        "import sys; from adapters import registry; from adapters.base import ModelDir\n"
+        f"assert registry.choose(ModelDir.of({str(served.folder)!r})).adapter.name == {served.case.adapter!r}\n"
+        f"print([name for name in {FRAMEWORKS!r} if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"

@@ -1,0 +1,197 @@
+"""One small real model per framework, with requests and what the framework itself answers to them.
+
+The contract suite runs them against adapter and codec, the end-to-end tests against a whole server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Tensors = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The same rows for V1 and V2, and the framework's own answer to them."""
+
+    instances: list[Any]
+    tensors: Tensors
+    predictions: list[Any]  #: JSON values, one a row
+    #: V1 instances that must be refused with a 400
+    bad: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    adapter: str
+    make: Callable[[Path], Expected]
+
+
+def texts(*values: str) -> np.ndarray:
+    return np.array(values, dtype=np.object_)
+
+
+def sklearn_logistic(folder: Path) -> Expected:
+    import joblib
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = load_iris(return_X_y=True)
+    model = LogisticRegression(max_iter=1000).fit(X, y)
+    joblib.dump(model, folder / "model.joblib")
+    rows = X[::40]
+    bad = [[[1.0, 2.0, 3.0]], [["a", 1, 2, 3]], [[None, 1, 2, 3]], [[[1, 2, 3, 4]]], [{"x": 1}]]
+    return Expected(rows.tolist(), {"input-0": rows}, model.predict(rows).tolist(), bad)
+
+
+def sklearn_frame(folder: Path) -> Expected:
+    import joblib
+    import pandas as pd
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    frame = pd.DataFrame({"age": [31.0, 45, 23, 60, 35, 52], "city": ["Rome", "Oslo", "Rome", "Bern", "Oslo", "Bern"]})
+    encode = make_column_transformer((OneHotEncoder(), ["city"]), (StandardScaler(), ["age"]))
+    model = make_pipeline(encode, LogisticRegression()).fit(frame, ["no", "yes", "no", "yes", "no", "yes"])
+    joblib.dump(model, folder / "model.joblib", compress=("gzip", 3))
+    rows = frame.iloc[:4]
+    tensors = {"age": rows["age"].to_numpy(), "city": texts(*rows["city"])}
+    bad = [[{"age": 1.0}], [{"age": 1.0, "city": "Rome", "zip": 3}], [{"age": "old", "city": "Rome"}], [[1.0]]]
+    bad.append([{"age": 30.0, "city": "Atlantis"}])
+    instances: list[Any] = rows[["city", "age"]].to_dict("records")
+    return Expected(instances, tensors, model.predict(rows).tolist(), bad)
+
+
+def sklearn_text(folder: Path) -> Expected:
+    import pickle
+
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.pipeline import make_pipeline
+
+    documents = ["good movie", "great film", "bad movie", "awful film"]
+    model = make_pipeline(TfidfVectorizer(), MultinomialNB()).fit(documents, ["pos", "pos", "neg", "neg"])
+    (folder / "model.pkl").write_bytes(pickle.dumps(model))
+    rows = ["a great movie", "awful"]
+    return Expected(rows, {"input-0": texts(*rows)}, model.predict(rows).tolist(), [[1.5], [None], [["a", "b"]]])
+
+
+def xgboost_booster(folder: Path) -> Expected:
+    import xgboost
+    from sklearn.datasets import load_diabetes
+
+    X, y = load_diabetes(return_X_y=True)
+    booster = xgboost.train({"max_depth": 3, "nthread": 1}, xgboost.DMatrix(X, y), 12)
+    booster.save_model(folder / "model.ubj")
+    rows = X[:5].astype(np.float32)
+    answers = booster.predict(xgboost.DMatrix(rows)).astype(np.float64)
+    return Expected(rows.astype(np.float64).tolist(), {"x": rows}, answers.tolist(), [[[1.0] * 9], [["a"] * 10], [[]]])
+
+
+def lightgbm_booster(folder: Path) -> Expected:
+    import lightgbm
+    from sklearn.datasets import load_wine
+
+    X, y = load_wine(return_X_y=True)
+    settings = {"objective": "multiclass", "num_class": 3, "verbose": -1, "num_threads": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(X, y), 8)
+    booster.save_model(folder / "model.txt")
+    answers = np.asarray(booster.predict(X[::50]))
+    return Expected(X[::50].tolist(), {"x": X[::50]}, answers.tolist(), [[[1.0] * 12], [["a"] * 13]])
+
+
+def onnx_two_inputs(folder: Path) -> Expected:
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    left = helper.make_tensor_value_info("left", TensorProto.FLOAT, ["n", 3])
+    right = helper.make_tensor_value_info("right", TensorProto.FLOAT, ["n", 3])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in ("sum", "product")]
+    nodes = [
+        helper.make_node("Add", ["left", "right"], ["sum"]),
+        helper.make_node("Mul", ["left", "right"], ["product"]),
+    ]
+    graph = helper.make_graph(nodes, "two", [left, right], outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "model.onnx")
+    a = np.arange(6, dtype=np.float32).reshape(2, 3)
+    b = np.float32(1.5) - a
+    names = ["sum", "product"]
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    answers = session.run(names, {"left": a, "right": b})
+    predictions = [
+        dict(zip(names, [x.astype(np.float64).tolist() for x in row], strict=True))
+        for row in zip(*answers, strict=True)
+    ]
+    instances = [{"left": x, "right": y} for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+    bad = [[{"left": [1, 2, 3]}], [{"left": [1, 2, 3], "right": [1, 2]}], [[1, 2, 3]], [{"left": [1], "rigth": [1]}]]
+    return Expected(instances, {"left": a, "right": b}, predictions, bad)
+
+
+def spacy_rules(folder: Path) -> Expected:
+    import spacy
+
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns(
+        [{"label": "ORG", "pattern": "Apple"}, {"label": "GPE", "pattern": "U.K."}]
+    )
+    nlp.to_disk(folder)
+    rows = ["Apple is in the U.K. now", "nothing here"]
+    answers = [{"entities": [{"text": e.text, "label": e.label_} for e in nlp(row).ents]} for row in rows]
+    assert answers[0]["entities"]
+    return Expected([{"text": row} for row in rows], {"text": texts(*rows)}, answers, [[3], [{"txt": "a"}], [None]])
+
+
+def bert_classifier(folder: Path) -> Expected:
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    rows = ["a good day", "rain again and again"]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.train_from_iterator(rows, trainers.WordPieceTrainer(vocab_size=100, special_tokens=special))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=32, **names)
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(fast), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=32, num_labels=3,
+    )  # fmt: skip
+    model = BertForSequenceClassification(config).eval()
+    model.save_pretrained(folder)
+    with torch.no_grad():
+        answers = [int(model(**fast(row, return_tensors="pt")).logits.argmax()) for row in rows]
+    return Expected(list(rows), {"text": texts(*rows)}, answers, [[1], [None], [{"text": 4}]])
+
+
+CASES = [
+    Case("sklearn-logistic", "sklearn", sklearn_logistic),
+    Case("sklearn-frame", "sklearn", sklearn_frame),
+    Case("sklearn-text", "sklearn", sklearn_text),
+    Case("xgboost-booster", "xgboost", xgboost_booster),
+    Case("lightgbm-booster", "lightgbm", lightgbm_booster),
+    Case("onnx-two-inputs", "onnx", onnx_two_inputs),
+    Case("spacy-rules", "spacy", spacy_rules),
+    Case("bert-classifier", "huggingface", bert_classifier),
+]
+
+
+def plain(value: Any) -> Any:
+    """As it looks after a way through JSON."""
+    return json.loads(json.dumps(value))

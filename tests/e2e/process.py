@@ -1,0 +1,89 @@
+"""A whole server, started as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+READY_SECONDS = 120
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """`python -m server` on free ports; its output goes to a file."""
+
+    def __init__(self, model_dir: Path, log: Path, *flags: str, **environ: str) -> None:
+        self.http_port, self.grpc_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.http_port}"
+        self.grpc = f"127.0.0.1:{self.grpc_port}"
+        self.log_file = log
+        ports = (f"--http_port={self.http_port}", f"--grpc_port={self.grpc_port}")
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "server", f"--model_dir={model_dir}", *ports, *flags],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environ},
+            )
+        self.client = httpx.Client(base_url=self.url, timeout=60)
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def wait_listening(self) -> None:
+        self._wait("/v2/health/live")
+
+    def wait_ready(self) -> Server:
+        self._wait("/v2/health/ready")
+        return self
+
+    def wait_scanned(self) -> Server:
+        """Until no directory is loading any more, ready or not."""
+        self.wait_listening()
+        deadline = time.monotonic() + READY_SECONDS
+        while any(state["state"] == "LOADING" for state in self.index().values()):
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.1)
+        return self
+
+    def index(self) -> dict[str, dict[str, str]]:
+        return {entry["name"]: entry for entry in self.client.post("/v2/repository/index").json()}
+
+    def predict(self, model: str, body: Any) -> httpx.Response:
+        return self.client.post(f"/v1/models/{model}:predict", json=body)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(60)
+        finally:
+            self.process.kill()
+
+    def _wait(self, path: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log
+            try:
+                if self.client.get(path).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"{path} is not ready: {self.log}")

@@ -1,0 +1,275 @@
+"""Six frameworks and a dozen broken directories in one process: states, reasons, readiness, errors, isolation."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import grpc
+import httpx
+import numpy as np
+import orjson
+import pytest
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as pb_grpc
+
+from tests.cases import CASES
+from tests.e2e.broken import BROKEN
+from tests.e2e.conftest import House
+from tests.e2e.process import Server, free_port
+
+
+def test_every_directory_is_listed_with_its_state(house: House) -> None:
+    index = house.server.index()
+    assert index.keys() == {case.name for case in CASES} | BROKEN.keys()
+    for case in CASES:
+        assert index[case.name]["state"] == "READY"
+        assert index[case.name]["reason"] == ""
+    ready = house.server.client.post("/v2/repository/index", json={"ready": True}).json()
+    assert {entry["name"] for entry in ready} == {case.name for case in CASES}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_directory_says_why(house: House, name: str) -> None:
+    entry = house.server.index()[name]
+    assert entry["state"] == "UNAVAILABLE"
+    assert house.reasons[name] in entry["reason"]
+    for answer in (
+        house.server.predict(name, {"instances": [1]}),
+        house.server.client.post(f"/v2/models/{name}/infer", json={"inputs": []}),
+        house.server.client.get(f"/v1/models/{name}"),
+        house.server.client.get(f"/v2/models/{name}"),
+        house.server.client.get(f"/v2/models/{name}/ready"),
+    ):
+        assert answer.status_code == 503
+        assert house.reasons[name] in answer.json()["error"]
+
+
+def test_a_hostile_pickle_was_not_loaded(house: House) -> None:
+    assert not (house.root / "hostile-pickle" / "mark").exists()
+
+
+def test_an_unknown_model_is_a_404(house: House) -> None:
+    client = house.server.client
+    for answer in (
+        house.server.predict("nobody", {"instances": [1]}),
+        client.post("/v2/models/nobody/infer", json={"inputs": []}),
+        client.get("/v1/models/nobody"),
+        client.get("/v2/models/nobody"),
+        client.get("/v2/models/nobody/ready"),
+        client.post("/v2/models/sklearn-logistic/versions/7/infer", json={"inputs": []}),
+        client.get("/nowhere"),
+    ):
+        assert answer.status_code == 404
+        assert answer.json().keys() == {"error"}
+
+
+@pytest.mark.parametrize(("model", "code"), [("nobody", "NOT_FOUND"), ("empty", "UNAVAILABLE")])
+def test_grpc_statuses(house: House, model: str, code: str) -> None:
+    with grpc.insecure_channel(house.server.grpc) as channel:
+        stub = pb_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as error:
+            stub.ModelInfer(pb.ModelInferRequest(model_name=model))
+    assert error.value.code() == grpc.StatusCode[code]
+    assert model in error.value.details()
+
+
+def test_grpc_names_the_field(house: House) -> None:
+    tensor = pb.ModelInferRequest.InferInputTensor(name="x", datatype="FP64", shape=[1, 3])
+    tensor.contents.fp64_contents.extend([1, 2, 3])
+    with grpc.insecure_channel(house.server.grpc) as channel:
+        stub = pb_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="each row holds 3 values, the model takes 4") as error:
+            stub.ModelInfer(pb.ModelInferRequest(model_name="sklearn-logistic", inputs=[tensor]))
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+MALFORMED = [b"", b"{", b"[1]", b"\xff\xfe", b'{"instances": [NaN]}', b"null", b'"text"', b"{}" * 1000, b"{" * 100_000]
+
+
+@pytest.mark.parametrize("body", MALFORMED, ids=lambda body: repr(body[:12]))
+@pytest.mark.parametrize("path", ["/v1/models/sklearn-logistic:predict", "/v2/models/sklearn-logistic/infer"])
+def test_a_malformed_body_is_a_400(house: House, path: str, body: bytes) -> None:
+    answer = house.server.client.post(path, content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_requested_outputs_are_honoured(house: House) -> None:
+    inputs = [{"name": name, "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]} for name in ("left", "right")]
+    url = "/v2/models/onnx-two-inputs/infer"
+    answer = house.server.client.post(url, json={"inputs": inputs, "outputs": [{"name": "product"}]}).json()
+    assert [(output["name"], output["data"]) for output in answer["outputs"]] == [("product", [1.0, 4.0, 9.0])]
+    unknown = house.server.client.post(url, json={"inputs": inputs, "outputs": [{"name": "difference"}]})
+    assert unknown.status_code == 400
+    assert "difference" in unknown.json()["error"]
+
+
+def test_lists_metadata_and_swagger(house: House) -> None:
+    client = house.server.client
+    everything = {case.name for case in CASES} | BROKEN.keys()
+    assert set(client.get("/v1/models").json()["models"]) == everything
+    assert set(client.get("/v2/models").json()["models"]) == everything
+    assert client.get("/v2").json()["name"] == "polyserve"
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text.replace("http://127.0.0.1", "").replace("<!-- ", "").split("<script>")[0]
+    assert client.get("/docs/static/swagger-ui-bundle.js").status_code == 200
+    assert "/v1/models/{model_name}:predict" in client.get("/openapi.json").json()["paths"]
+    assert "request_predict_seconds" in client.get("/metrics").text
+
+
+def test_health_answers_while_a_model_is_busy(house: House, tmp_path: Path) -> None:
+    """Not a matter of time: the answers come while predictions that began earlier are still running."""
+    rows = np.tile(house.expected["sklearn-logistic"].tensors["input-0"], (20_000, 1)).tolist()
+    body = orjson.dumps({"instances": rows})
+    done = threading.Event()
+
+    def flood() -> None:
+        httpx.post(f"{house.server.url}/v1/models/sklearn-logistic:predict", content=body, timeout=60)
+        done.set()
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    answers = 0
+    while not done.is_set():
+        assert house.server.client.get("/v2/health/live").status_code == 200
+        answers += not done.is_set()
+    thread.join()
+    assert answers > 0
+
+
+def test_many_callers_get_their_own_answers(house: House) -> None:
+    """Requests of all models mixed, merged by the server as it likes: every caller gets its own rows back."""
+
+    async def ask() -> None:
+        limits = httpx.Limits(max_connections=64)
+        async with httpx.AsyncClient(base_url=house.server.url, timeout=60, limits=limits) as client:
+            await asyncio.gather(*(one(client, n) for n in range(400)))
+
+    async def one(client: httpx.AsyncClient, n: int) -> None:
+        case = CASES[n % len(CASES)]
+        expected = house.expected[case.name]
+        row = (n // len(CASES)) % len(expected.instances)
+        wrong = n % 5 == 0
+        instances = expected.bad[n % len(expected.bad)] if wrong else [expected.instances[row]]
+        answer = await client.post(f"/v1/models/{case.name}:predict", json={"instances": instances})
+        if wrong:
+            assert answer.status_code == 400
+        else:
+            assert answer.json() == {"predictions": orjson.loads(orjson.dumps([expected.predictions[row]]))}
+
+    asyncio.run(ask())
+
+
+def test_the_log_holds_no_stack_traces(house: House) -> None:
+    assert "Traceback" not in house.server.log
+    assert house.server.log.count("is ready (") == len(CASES)
+
+
+def test_loading_needs_loopback_and_reloads(house: House) -> None:
+    answer = house.server.client.post("/v2/repository/models/sklearn-logistic/load")
+    assert answer.status_code == 200
+    expected = house.expected["sklearn-logistic"]
+    answer = house.server.predict("sklearn-logistic", {"instances": expected.instances})
+    assert answer.json()["predictions"] == expected.predictions
+    failed = house.server.client.post("/v2/repository/models/empty/load")
+    assert failed.status_code == 503
+
+
+def test_one_model_in_the_mount_itself(tmp_path: Path) -> None:
+    (tmp_path / "mount").mkdir()
+    expected = CASES[0].make(tmp_path / "mount")
+    server = Server(tmp_path / "mount", tmp_path / "log", "--model_name=iris").wait_ready()
+    try:
+        assert server.index().keys() == {"iris"}
+        assert server.predict("iris", {"instances": expected.instances}).json()["predictions"] == expected.predictions
+    finally:
+        assert server.stop() == 0
+
+
+def test_readiness_is_false_for_a_single_broken_model_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "mount").mkdir()
+    (tmp_path / "mount" / "model.onnx").write_bytes(b"broken")
+    server = Server(tmp_path / "mount", tmp_path / "log").wait_scanned()
+    try:
+        answer = server.client.get("/v2/health/ready")
+        assert answer.status_code == 503
+        assert "model.onnx" in answer.json()["error"]
+        assert server.client.get("/v2/health/live").status_code == 200
+    finally:
+        assert server.stop() == 0
+
+
+def test_it_listens_before_its_models_are_loaded(tmp_path: Path) -> None:
+    (tmp_path / "models" / "one").mkdir(parents=True)
+    CASES[0].make(tmp_path / "models" / "one")
+    server = Server(tmp_path / "models", tmp_path / "log")
+    try:
+        server.wait_listening()
+        server.wait_ready()
+    finally:
+        assert server.stop() == 0
+
+
+def test_only_what_a_model_needs_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "models" / "one").mkdir(parents=True)
+    CASES[0].make(tmp_path / "models" / "one")
+    server = Server(tmp_path / "models", tmp_path / "log", PYTHONPROFILEIMPORTTIME="1").wait_ready()
+    try:
+        imported = {
+            line.rsplit("|", 1)[1].strip() for line in server.log.splitlines() if line.startswith("import time:")
+        }
+    finally:
+        assert server.stop() == 0
+    assert "sklearn" in imported
+    assert imported.isdisjoint({"torch", "spacy", "transformers", "xgboost", "lightgbm", "onnxruntime"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--model_dir=/nonexistent"], "does not exist"),
+        (["--modeldir=/tmp"], "did you mean --model_dir"),
+        (["--http_port=huge"], "--http_port=huge"),
+    ],
+)
+def test_mistakes_end_the_start_with_one_line(tmp_path: Path, flags: list[str], says: str) -> None:
+    server = Server(tmp_path, tmp_path / "log", *flags)
+    assert server.process.wait(30) == 2
+    assert says in server.log
+    assert "Traceback" not in server.log
+
+
+def test_an_empty_directory_is_told(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    server = Server(tmp_path / "models", tmp_path / "log").wait_ready()
+    assert "is empty: put each model into a folder of its own" in server.log
+    assert server.stop() == 0
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    port = free_port()
+    first = Server(tmp_path / "models", tmp_path / "log", f"--grpc_port={port}").wait_ready()
+    try:
+        second = Server(tmp_path / "models", tmp_path / "log2", f"--grpc_port={port}")
+        assert second.process.wait(60) != 0
+        assert f"--grpc_port={port}" in second.log
+        assert "Traceback" not in second.log
+    finally:
+        assert first.stop() == 0
+
+
+def test_a_body_over_the_limit_is_a_413(tmp_path: Path) -> None:
+    (tmp_path / "models" / "one").mkdir(parents=True)
+    CASES[0].make(tmp_path / "models" / "one")
+    server = Server(tmp_path / "models", tmp_path / "log", "--max_body_bytes=1000").wait_ready()
+    try:
+        assert server.client.post("/v1/models/one:predict", content=b"x" * 2000).status_code == 413
+        chunks = (b"x" * 500 for _ in range(10))
+        assert server.client.post("/v1/models/one:predict", content=chunks).status_code == 413
+        assert server.client.get("/v2/health/live").status_code == 200
+    finally:
+        assert server.stop() == 0
