@@ -120,7 +120,7 @@ def joined(runs: Sequence[dict[str, Array]]) -> dict[str, Array]:
 
 #: What ONNX Runtime says when free dimensions, or values such as indexes and categories, do not fit the graph.
 _SHAPES = re.compile(r"shape|dimension|broadcast|\brank\b|\baxis\b|size", re.IGNORECASE)
-_VALUES = re.compile(r"bounds|\bind(ex|ices)\b|unknown category", re.IGNORECASE)
+_VALUES = re.compile(r"bounds|\bind(ex|ices)\b|unknown category|division by zero", re.IGNORECASE)
 _MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
 
 

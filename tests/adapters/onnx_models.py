@@ -74,9 +74,10 @@ def serve(folder: Path, model: onnx.ModelProto, **options: Any) -> OnnxAdapter:
     return load(write(folder, model), **options)
 
 
-def direct(model: onnx.ModelProto, inputs: Tensors) -> dict[str, Any]:
+def direct(model: onnx.ModelProto, inputs: Tensors, level: str = "ENABLE_ALL") -> dict[str, Any]:
     """What ONNX Runtime itself gives, with default settings but for the threads."""
     settings = ort.SessionOptions()
+    settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, f"ORT_{level}")
     settings.intra_op_num_threads = 1
     session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     return dict(zip([output.name for output in session.get_outputs()], session.run(None, inputs), strict=True))
