@@ -49,6 +49,7 @@ def _try(job: dict[str, Any], announce: Callable[[str], None]) -> dict[str, Any]
         adapter = registry.get(job["adapter"])
         for module in adapter.requires:  # so that the model's memory and time do not include its framework's
             importlib.import_module(module)
+        gc.freeze()  # what is imported stays: the collection after the trial need only look at the model (0.1 s less)
         before, began = _resident_bytes(), time.perf_counter()
         model = adapter.load(ModelDir(Path(job["path"]), Path(job["root"])), job["file"], job["options"])
         seconds = time.perf_counter() - began

@@ -4,7 +4,9 @@ import argparse
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -288,6 +290,17 @@ def test_a_certificate_needs_its_key(certificate: tuple[str, str]) -> None:
     cert, key = certificate
     assert problems(f"--ssl_certfile={cert}") == ("--ssl_certfile needs --ssl_keyfile beside it",)
     assert problems(KSERVE_TLS_KEY_FILE=key) == ("--ssl_keyfile needs --ssl_certfile beside it",)
+
+
+def test_an_access_log_format_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asgi_logger", None)  # as if it were not installed
+    assert problems("--access_log_format=%(h)s") == (
+        "--access_log_format needs a package that is not installed: pip install asgi-logger",
+    )
+    package = ModuleType("asgi_logger")
+    package.__spec__ = ModuleSpec("asgi_logger", None)
+    monkeypatch.setitem(sys.modules, "asgi_logger", package)
+    assert Settings.parse(["--access_log_format=%(h)s"], {}).access_log_format == "%(h)s"
 
 
 # --- the command line as a user meets it ------------------------------------------------------------------------------

@@ -32,8 +32,8 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     metadata = site / "moody-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: moody\nVersion: 1.0\n")
-    points = "moody = moody_adapters:MoodyAdapter\nstubborn = moody_adapters:StubbornAdapter\n"
-    (metadata / "entry_points.txt").write_text(f"[polyserve.adapters]\n{points}")
+    points = [f"{name} = moody_adapters:{name.title()}Adapter" for name in ("moody", "stubborn", "bare")]
+    (metadata / "entry_points.txt").write_text("\n".join(["[polyserve.adapters]", *points]))
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         yield
@@ -108,14 +108,14 @@ def test_memory_is_what_the_model_added(shared: TrialPool, attempt: Attempt) -> 
     assert psutil.Process(pid).memory_info().rss < 150e6
 
 
-def test_reasons_reach_the_caller(shared: TrialPool, attempt: Attempt) -> None:
+def test_reasons_reach_the_caller(shared: TrialPool, attempt: Attempt, tmp_path: Path) -> None:
     assert reason(attempt, shared, "refuse") == "this file is empty"
     failure = reason(attempt, shared, "fail")
     assert failure.startswith(r"KeyError: 'a\nkey xxx")
     assert len(failure) < 520
     assert reason(attempt, shared, "exit") == "SystemExit: 3"
     assert "FileNotFoundError: absent is not a file" in reason(
-        lambda: shared.try_load("moody", HERE, HERE, "absent", {})
+        lambda: shared.try_load("moody", tmp_path, tmp_path, "absent", {})
     )
     assert reason(attempt, shared, adapter="mody").endswith("did you mean 'moody'?")
 
@@ -330,6 +330,60 @@ def test_a_child_outlives_the_thread_that_started_it(pool: TrialPool, attempt: A
     before = children()
     attempt(pool)
     assert children() == before
+
+
+# --- real models ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def boosted() -> str:
+    """A LightGBM model's text."""
+    lightgbm = pytest.importorskip("lightgbm")
+    table = np.random.default_rng(0).normal(size=(300, 4))
+    parameters = {"objective": "binary", "num_threads": 1, "verbose": -1, "seed": 1}
+    model = lightgbm.train(parameters, lightgbm.Dataset(table, (table[:, 0] > 0).astype(int)), 20)
+    text: str = model.model_to_string()
+    return text
+
+
+def outcome(pool: TrialPool, adapter: str, folder: Path, content: str) -> str:
+    (folder / "model.txt").write_text(content)
+    try:
+        return f"batchable: {pool.try_load(adapter, folder, folder, 'model.txt', {}).batchable}"
+    except LoadError as error:
+        return str(error)
+
+
+def test_a_truncated_lightgbm_file_crashes_the_child_only(pool: TrialPool, boosted: str, tmp_path: Path) -> None:
+    cuts = (boosted[: len(boosted) * tenth // 10] for tenth in (1, 4, 7, 2, 3, 5, 6, 8, 9))
+    outcomes = (outcome(pool, "bare", tmp_path, cut) for cut in cuts)
+    crashed = next(text for text in outcomes if "crashed the trial process (SIG" in text)
+    assert "last output: " in crashed
+    assert "[LightGBM]" in crashed
+    assert "\n" not in crashed
+    assert len(crashed) < 600
+    assert outcome(pool, "bare", tmp_path, boosted) == "batchable: True"
+
+
+def test_the_lightgbm_adapter(shared: TrialPool, boosted: str, tmp_path: Path) -> None:
+    assert outcome(shared, "lightgbm", tmp_path, boosted) == "batchable: True"
+    assert not outcome(shared, "lightgbm", tmp_path, boosted[: len(boosted) // 2]).startswith("batchable")
+
+
+def test_a_scikit_learn_model(shared: TrialPool, tmp_path: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    from sklearn.datasets import load_iris
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(20, random_state=0, n_jobs=1).fit(*load_iris(return_X_y=True))
+    joblib.dump(forest, tmp_path / "model.joblib")
+    trial = shared.try_load("sklearn", tmp_path, tmp_path, "model.joblib", {})
+    assert trial.batchable
+    assert not trial.example_error
+    size = (tmp_path / "model.joblib").stat().st_size
+    (tmp_path / "model.joblib").write_bytes((tmp_path / "model.joblib").read_bytes()[: size // 2])
+    with pytest.raises(LoadError):
+        shared.try_load("sklearn", tmp_path, tmp_path, "model.joblib", {})
 
 
 # --- comparing rows ---------------------------------------------------------------------------------------------------

@@ -105,3 +105,25 @@ class StubbornAdapter(MoodyAdapter):
 
     name: ClassVar[str] = "stubborn"
     batchable: ClassVar[bool] = False
+
+
+class BareAdapter(MoodyAdapter):
+    """LightGBM's native reader without any check of the file before it."""
+
+    name: ClassVar[str] = "bare"
+    requires: ClassVar[tuple[str, ...]] = ("lightgbm",)
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        import lightgbm
+
+        booster = lightgbm.Booster(model_file=str(model_dir.file(file)))
+        table = TensorSpec("x", "FP64", (-1, booster.num_feature()))
+        model = cls(Signature((table,), (TensorSpec("y", "FP64", (-1,)),)))
+        model.booster = booster
+        return model
+
+    booster: Any
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        return {"y": self.booster.predict(inputs["x"], num_threads=1)}
