@@ -46,6 +46,7 @@ class PolyServer(kserve.model_server.ModelServer):
         self._predictors = ThreadPoolExecutor(PREDICT_THREADS, "predict")
         self.repository = Repository(catalog, loader, self._predictors, limits, settings.ready)
         super().__init__(registered_models=self.repository)
+        self.repository.metrics.register()
         self.dataplane = PolyDataPlane(self.repository)
         self._settings = settings
 

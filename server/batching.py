@@ -26,7 +26,7 @@ import orjson
 
 from adapters.base import Parameters, Tensors
 from server.codec.call import Call
-from server.errors import DeadlineExceeded, ModelFailed, QueueFull, ServingError, as_serving_error
+from server.errors import ClientGone, DeadlineExceeded, ModelFailed, QueueFull, ServingError, as_serving_error
 
 Predict = Callable[[Tensors, Parameters], Tensors]
 Outcome = Tensors | ServingError
@@ -47,7 +47,9 @@ class _Job:
     call: Call
     key: Any
     future: asyncio.Future[Tensors]
+    start: float
     deadline: float
+    gone: Callable[[], bool]
 
 
 @dataclass(eq=False)
@@ -61,6 +63,7 @@ class Batcher:
     batched: bool = True  #: the first dimension of every tensor is the batch
     name: str = "model"
     on_failure: Callable[[BaseException], None] = lambda _: None
+    on_call: Callable[[int, list[float]], None] = lambda rows, waits: None  #: rows of a call, seconds that each waited
     _pending: deque[_Job] = field(default_factory=deque)
     _running: int = 0
     _sweep: asyncio.TimerHandle | None = None
@@ -68,8 +71,8 @@ class Batcher:
     _when_idle: Callable[[], None] | None = None
     _loop: asyncio.AbstractEventLoop | None = None
 
-    async def submit(self, call: Call) -> Tensors:
-        """The model's outputs for one request.
+    async def submit(self, call: Call, gone: Callable[[], bool] = bool) -> Tensors:
+        """The model's outputs for one request; `gone` tells, when its turn comes, whether the caller has hung up.
 
         Raises:
             QueueFull, DeadlineExceeded, ModelFailed, InvalidInput (the model's own refusal).
@@ -79,7 +82,8 @@ class Batcher:
         if len(self._pending) >= self.limits.max_queue:
             raise QueueFull(f"{self.name} has {len(self._pending)} requests waiting (limit max_queue): try again later")
         loop = self._loop = asyncio.get_running_loop()
-        job = _Job(call, self._key(call), loop.create_future(), loop.time() + self.limits.timeout)
+        start = loop.time()
+        job = _Job(call, self._key(call), loop.create_future(), start, start + self.limits.timeout, gone)
         self._pending.append(job)
         self._start(loop)
         if self._pending and self._sweep is None:
@@ -120,8 +124,9 @@ class Batcher:
             self._when_idle = None
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        while self._running < self.limits.lanes and (batch := self._take(loop.time())):
+        while self._running < self.limits.lanes and self._pending and (batch := self._take(now := loop.time())):
             self._running += 1
+            self.on_call(sum(job.call.rows for job in batch), [now - job.start for job in batch])
             try:
                 self.executor.submit(self._work, loop, batch)
             except RuntimeError as error:  # the executor is shut down: the server is stopping
@@ -137,6 +142,8 @@ class Batcher:
                 continue
             if job.deadline <= now:
                 _resolve(job, self._late())
+            elif job.gone():
+                _resolve(job, ClientGone("the client hung up"))
             elif not batch:
                 batch.append(job)
                 rows = job.call.rows

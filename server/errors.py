@@ -67,6 +67,13 @@ class QueueFull(ServingError):
     retry_after = 1
 
 
+class ClientGone(ServingError):
+    """The client hung up while its request waited; counted, never sent."""
+
+    status = 499  # nginx's word for it
+    grpc = "CANCELLED"
+
+
 class ModelFailed(ServingError):
     """The model itself failed; the message is its own, without a stack trace."""
 

@@ -28,7 +28,7 @@ from server.errors import (
     as_serving_error,
     respond,
 )
-from server.model import ServedModel
+from server.model import Gone, ServedModel, present
 from server.repository import Repository
 
 log = logging.getLogger("kserve")
@@ -39,7 +39,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer: TypeAlias = tuple[int, list[Header], bytes]
-Handler: TypeAlias = Callable[[Scope, bytes], Awaitable[Answer]]
+Handler: TypeAlias = Callable[[Scope, bytes, Gone], Awaitable[Answer]]
 
 V1, V2 = "/v1/models/", "/v2/models/"
 ADMIN = "/v2/repository/models/"  #: loading and unloading: open to loopback only
@@ -79,7 +79,7 @@ class Routes:
     async def _answer(self, handler: Handler, scope: Scope, receive: Receive) -> Answer:
         """Read the body, run the handler; every failure becomes an answer."""
         try:
-            return await handler(scope, await self._body(scope, receive))
+            return await handler(scope, await self._body(scope, receive), _gone(receive))
         except TooLarge as error:
             status, headers, body = respond(error)
             return status, [*headers, (b"connection", b"close")], body  # the rest of the body is not read
@@ -89,19 +89,19 @@ class Routes:
             log.exception("%s %s failed", scope["method"], scope["path"])
             return respond(as_serving_error(error))
 
-    async def _predict_v1(self, scope: Scope, body: bytes) -> Answer:
+    async def _predict_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         model = self._repository.ready_model(scope["path"][len(V1) : -len(":predict")])
-        return 200, [JSON_HEADER], await model.predict_v1(body)
+        return 200, [JSON_HEADER], await model.predict_v1(body, gone)
 
-    async def _infer_v2(self, scope: Scope, body: bytes) -> Answer:
+    async def _infer_v2(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         model = self._versioned(scope["path"][len(V2) : -len("/infer")])
-        answer, json_length = await model.infer_v2(body, _header(scope, HEADER_LENGTH))
+        answer, json_length = await model.infer_v2(body, _header(scope, HEADER_LENGTH), gone)
         if json_length is None:
             return 200, [JSON_HEADER], answer
         binary = [(b"content-type", b"application/octet-stream"), (HEADER_LENGTH, b"%d" % json_length)]
         return 200, binary, answer
 
-    async def _ready(self, scope: Scope, body: bytes) -> Answer:
+    async def _ready(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         if why := self._repository.why_not_ready():
             return 503, [JSON_HEADER], orjson.dumps({"ready": False, "error": f"the server is not ready: {why}"})
         return 200, [JSON_HEADER], b'{"ready":true}'
@@ -138,11 +138,11 @@ class Routes:
         return f"the body holds {size} bytes or more, the limit is {self._max_body} (max_body_bytes)"
 
 
-async def _live(scope: Scope, body: bytes) -> Answer:
+async def _live(scope: Scope, body: bytes, gone: Gone) -> Answer:
     return 200, [JSON_HEADER], b'{"live":true}'
 
 
-async def _forbidden(scope: Scope, body: bytes) -> Answer:
+async def _forbidden(scope: Scope, body: bytes, gone: Gone) -> Answer:
     raise Forbidden("loading and unloading models is open to this machine (loopback) only")
 
 
@@ -151,6 +151,12 @@ async def _send(send: Send, answer: Answer) -> None:
     headers = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _gone(receive: Receive) -> Gone:
+    """Whether the client has hung up, asked of uvicorn's own request object: ASGI tells it only to who awaits it."""
+    cycle: Any = getattr(receive, "__self__", None)
+    return (lambda: bool(cycle.disconnected)) if hasattr(cycle, "disconnected") else present
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

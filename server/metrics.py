@@ -1,30 +1,161 @@
-"""Prometheus metrics of one model, with their label children looked up once.
+"""What Prometheus reads at `/metrics`, counted so that it costs a request next to nothing.
+
+Counts are plain numbers that only the event loop touches; they become Prometheus' families when somebody scrapes.
+(An observation by `prometheus_client` takes a lock and several Python calls, and a request makes half a dozen.)
+
+    polyserve_requests_total{model,protocol,status}   polyserve_request_seconds{model,protocol}
+    polyserve_rows_total{model}                       polyserve_batch_rows{model}
+    polyserve_queue_seconds{model}                    polyserve_queue_length{model}
+    polyserve_model_state{model,state}
 
 KServe's histograms keep their names: `request_preprocess_seconds` is decoding, `request_predict_seconds` waiting and
-predicting, `request_postprocess_seconds` encoding.
+predicting, `request_postprocess_seconds` encoding, `request_explain_seconds` explaining.
 """
 
 from __future__ import annotations
 
-from time import perf_counter
-from typing import Any
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import perf_counter as now
 
-from kserve.metrics import POST_HIST_TIME, PRE_HIST_TIME, PREDICT_HIST_TIME, get_labels
+from kserve.metrics import EXPLAIN_HIST_TIME, POST_HIST_TIME, PRE_HIST_TIME, PREDICT_HIST_TIME
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+__all__ = ["Metrics", "ModelMetrics", "now"]
+
+#: KServe's buckets are Prometheus' defaults; ours begin where a fast request ends
+KSERVE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+_KSERVE = {
+    "preprocess": ("request_preprocess_seconds", "pre-process request latency"),
+    "predict": ("request_predict_seconds", "predict request latency"),
+    "postprocess": ("request_postprocess_seconds", "post-process request latency"),
+    "explain": ("request_explain_seconds", "explain request latency"),
+}
+
+
+class Histogram:
+    """Counts by bucket."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative, as Prometheus wants them."""
+        names = [*map(str, map(float, self.bounds)), "+Inf"]
+        counts, below = [], 0
+        for count in self.counts:
+            below += count
+            counts.append(float(below))
+        return list(zip(names, counts, strict=True))
 
 
 class ModelMetrics:
-    """Times the three steps of each request of one model."""
+    """The counts of one model name; they outlive a reload."""
 
-    def __init__(self, model: str) -> None:
-        labels = get_labels(model)
-        self._steps: list[Any] = [
-            histogram.labels(**labels).observe for histogram in (PRE_HIST_TIME, PREDICT_HIST_TIME, POST_HIST_TIME)
-        ]
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self.latency: dict[str, Histogram] = {}
+        self.steps = {step: Histogram(KSERVE_SECONDS) for step in _KSERVE}
+        self.queue = Histogram(SECONDS)
+        self.batch = Histogram(ROWS)
+        self.rows = 0
+        self._steps = [self.steps[step].observe for step in ("preprocess", "predict", "postprocess")]
 
-    def observe(self, *marks: float) -> None:
-        """Record the steps between consecutive marks of `perf_counter`."""
-        for step, start, end in zip(self._steps, marks, marks[1:], strict=False):
-            step(end - start)
+    def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None:
+        """A request that was answered: the marks of `now()` between its steps."""
+        self.requests[protocol, 200] += 1
+        preprocess, predict, postprocess = self._steps
+        preprocess(decoded - start)
+        predict(predicted - decoded)
+        postprocess(end - predicted)
+        self._latency(protocol).observe(end - start)
+
+    def failed(self, protocol: str, status: int, seconds: float) -> None:
+        """A request that ended in an error."""
+        self.requests[protocol, status] += 1
+        self._latency(protocol).observe(seconds)
+
+    def called(self, rows: int, waits: Iterable[float]) -> None:
+        """One call of the model: its rows, and how long each of its requests waited, in seconds."""
+        self.rows += rows
+        self.batch.observe(rows)
+        for wait in waits:
+            self.queue.observe(wait)
+
+    def _latency(self, protocol: str) -> Histogram:
+        histogram = self.latency.get(protocol)
+        if histogram is None:
+            histogram = self.latency[protocol] = Histogram(SECONDS)
+        return histogram
 
 
-now = perf_counter
+class Metrics(Collector):
+    """All models' counts, and the states of the repository, as Prometheus families."""
+
+    def __init__(self, states: Callable[[], dict[str, tuple[str, int]]]) -> None:
+        """`states` gives each model's state and the length of its queue."""
+        self._states = states
+        self._models: dict[str, ModelMetrics] = {}
+
+    def of(self, model: str) -> ModelMetrics:
+        return self._models.setdefault(model, ModelMetrics())
+
+    def register(self, registry: CollectorRegistry = REGISTRY) -> None:
+        """Take the place of KServe's histograms, which only its own data plane would fill."""
+        for theirs in (PRE_HIST_TIME, PREDICT_HIST_TIME, POST_HIST_TIME, EXPLAIN_HIST_TIME):
+            registry.unregister(theirs)
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        models = list(self._models.items())
+        for step, (name, text) in _KSERVE.items():
+            family = HistogramMetricFamily(name, text, labels=["model_name"])
+            for model, metrics in models:
+                _add(family, [model], metrics.steps[step])
+            yield family
+        yield from self._requests(models)
+        yield from self._queues(models)
+
+    def _requests(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
+        labels = ["model", "protocol", "status"]
+        requests = CounterMetricFamily("polyserve_requests", "requests by HTTP status (gRPC mapped)", labels=labels)
+        seconds = HistogramMetricFamily("polyserve_request_seconds", "from bytes to bytes", labels=labels[:2])
+        rows = CounterMetricFamily("polyserve_rows", "rows predicted", labels=labels[:1])
+        for model, metrics in models:
+            for (protocol, status), count in list(metrics.requests.items()):
+                requests.add_metric([model, protocol, str(status)], count)
+            for protocol, histogram in list(metrics.latency.items()):
+                _add(seconds, [model, protocol], histogram)
+            rows.add_metric([model], metrics.rows)
+        yield from (requests, seconds, rows)
+
+    def _queues(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
+        batch = HistogramMetricFamily("polyserve_batch_rows", "rows in one call of the model", labels=["model"])
+        queue = HistogramMetricFamily("polyserve_queue_seconds", "how long requests waited", labels=["model"])
+        for model, metrics in models:
+            _add(batch, [model], metrics.batch)
+            _add(queue, [model], metrics.queue)
+        length = GaugeMetricFamily("polyserve_queue_length", "requests that wait", labels=["model"])
+        state = GaugeMetricFamily("polyserve_model_state", "1 for the state it is in", labels=["model", "state"])
+        for model, (name, waiting) in self._states().items():
+            length.add_metric([model], waiting)
+            state.add_metric([model, name], 1)
+        yield from (batch, queue, length, state)
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+    family.add_metric(labels, histogram.buckets(), histogram.total)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import kserve
 import orjson
@@ -22,10 +22,15 @@ from adapters.base import Adapter, Tensors
 from server.batching import Batcher, Limits
 from server.codec import grpc_, v1, v2
 from server.codec.call import Call
-from server.errors import NotReady, NotSupported
+from server.errors import NotReady, NotSupported, as_serving_error
 from server.metrics import ModelMetrics, now
 
 log = logging.getLogger("kserve")
+
+#: tells whether the client of a request has hung up
+Gone: TypeAlias = Callable[[], bool]
+#: the `Gone` of a client that cannot be asked: `bool()` is False
+present: Gone = bool
 
 _T = TypeVar("_T")
 _C = TypeVar("_C", bound=Call)
@@ -38,7 +43,14 @@ class ServedModel(kserve.Model):
     """One loaded model under its name."""
 
     def __init__(
-        self, name: str, adapter: Adapter, executor: Executor, limits: Limits, merges: bool, version: str = ""
+        self,
+        name: str,
+        adapter: Adapter,
+        executor: Executor,
+        limits: Limits,
+        metrics: ModelMetrics,
+        merges: bool,
+        version: str = "",
     ) -> None:
         super().__init__(name)
         self.adapter = adapter
@@ -46,24 +58,44 @@ class ServedModel(kserve.Model):
         self.version = version
         self.ready = True
         self._executor = executor
-        self._metrics = ModelMetrics(name)
+        self._metrics = metrics
         self._batcher = Batcher(
-            adapter.predict, executor, limits, merges, self.signature.batched, name, self._log_failure
+            adapter.predict,
+            executor,
+            limits,
+            merges,
+            self.signature.batched,
+            name,
+            on_failure=self._log_failure,
+            on_call=metrics.called,
         )
 
-    async def infer(self, call: Call) -> Tensors:
+    async def infer(self, call: Call, gone: Gone = present) -> Tensors:
         """The model's outputs for decoded inputs: queued, merged with its like, predicted off the event loop."""
-        return await self._batcher.submit(call)
+        return await self._batcher.submit(call, gone)
 
-    async def predict_v1(self, raw: bytes | dict[str, Any]) -> bytes:
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return self._batcher.waiting
+
+    async def predict_v1(self, raw: bytes | dict[str, Any], gone: Gone = present) -> bytes:
         """A V1 body to a V1 body."""
         return await self._serve(
-            len(raw), lambda: v1.decode(raw, self.signature), lambda outputs, _: v1.encode(outputs, self.signature)
+            "v1",
+            gone,
+            len(raw),
+            lambda: v1.decode(raw, self.signature),
+            lambda outputs, _: v1.encode(outputs, self.signature),
         )
 
-    async def infer_v2(self, raw: bytes, json_length: str | None = None) -> tuple[bytes, int | None]:
+    async def infer_v2(
+        self, raw: bytes, json_length: str | None = None, gone: Gone = present
+    ) -> tuple[bytes, int | None]:
         """A V2 body to a V2 body, and the length of its JSON when raw tensors follow it."""
         return await self._serve(
+            "v2",
+            gone,
             len(raw),
             lambda: v2.decode(raw, json_length, self.signature),
             lambda outputs, call: v2.encode(outputs, call, self.name, self.version),
@@ -72,20 +104,29 @@ class ServedModel(kserve.Model):
     async def infer_grpc(self, request: Any) -> Any:
         """A `ModelInferRequest` to a `ModelInferResponse`."""
         return await self._serve(
+            "grpc",
+            present,
             request.ByteSize(),
             lambda: grpc_.decode(request, self.signature),
             lambda outputs, call: grpc_.encode(outputs, call, self.name, self.version),
         )
 
-    async def _serve(self, size: int, decode: Callable[[], _C], encode: Callable[[Tensors, _C], _T]) -> _T:
+    async def _serve(
+        self, protocol: str, gone: Gone, size: int, decode: Callable[[], _C], encode: Callable[[Tensors, _C], _T]
+    ) -> _T:
         """The way of every request. Large bodies (`size` in bytes) are decoded and encoded off the event loop."""
         start = now()
-        call = await self._off_loop(size, decode)
-        decoded = now()
-        outputs = await self.infer(call)
-        predicted = now()
-        answer = await self._off_loop(_size(outputs), lambda: encode(outputs, call))
-        self._metrics.observe(start, decoded, predicted, now())
+        try:
+            call = decode() if size <= INLINE_BYTES else await self._in_thread(decode)
+            decoded = now()
+            outputs = await self.infer(call, gone)
+            predicted = now()
+            large = _size(outputs) > INLINE_BYTES
+            answer = await self._in_thread(lambda: encode(outputs, call)) if large else encode(outputs, call)
+        except Exception as error:
+            self._metrics.failed(protocol, as_serving_error(error).status, now() - start)
+            raise
+        self._metrics.answered(protocol, start, decoded, predicted, now())
         return answer
 
     async def predict(
@@ -125,9 +166,7 @@ class ServedModel(kserve.Model):
         self.ready = False
         self._batcher.close(NotReady(f"model {self.name!r} is being unloaded"), self.adapter.close)
 
-    async def _off_loop(self, size: int, work: Callable[[], _T]) -> _T:
-        if size <= INLINE_BYTES:
-            return work()
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _log_failure(self, error: BaseException) -> None:

@@ -20,6 +20,7 @@ from server.batching import Limits
 from server.catalog import Catalog, Found
 from server.errors import NotFound, NotReady
 from server.loader import Loaded, Loader
+from server.metrics import Metrics
 from server.model import ServedModel
 
 log = logging.getLogger("kserve")
@@ -52,6 +53,7 @@ class Repository(ModelRepository):
         super().__init__()
         self.entries = {found.name: Entry(found, reason="waiting to be loaded") for found in catalog.found}
         self.scanned = False
+        self.metrics = Metrics(self._states)
         self._catalog = catalog
         self._loader = loader
         self._executor = executor
@@ -115,6 +117,12 @@ class Repository(ModelRepository):
             return "; ".join(f"{name}: {reason}" for name, reason in bad.items()) or "there is no model"
         return ""
 
+    def _states(self) -> dict[str, tuple[str, int]]:
+        """Each model's state, and how many requests wait for it."""
+        return {
+            name: (str(entry.state), entry.model.waiting if entry.model else 0) for name, entry in self.entries.items()
+        }
+
     # loading
 
     def load_all(self, threads: int, on_done: Callable[[], None]) -> Future[None]:
@@ -163,7 +171,7 @@ class Repository(ModelRepository):
         if loaded.config.max_batch_rows:
             limits = replace(limits, max_rows=loaded.config.max_batch_rows)
         merges = loaded.batchable and loaded.config.batching
-        model = ServedModel(name, loaded.adapter, self._executor, limits, merges)
+        model = ServedModel(name, loaded.adapter, self._executor, limits, self.metrics.of(name), merges)
         if loaded.warning:
             log.warning("model %s: %s", name, loaded.warning)
         log.info("model %s is ready (%s, %.2f s)", name, loaded.adapter.name, loaded.seconds)
