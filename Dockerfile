@@ -17,8 +17,9 @@ ENV PATH=/venv/bin:$PATH \
 RUN python -m venv /venv
 WORKDIR /src
 
-# The dependencies first, by way of an empty package: a change of the source then keeps this layer.
+# The dependencies first, by way of a nearly empty package: a change of the source then keeps this layer.
 COPY pyproject.toml constraints.txt ./
+COPY server/__init__.py server/
 RUN python -c "import sys, tomllib; \
 known = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; \
 wrong = sorted(set(sys.argv[1].split(',')) - set(known)); \

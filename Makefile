@@ -10,6 +10,8 @@ FRAMEWORKS ?= all
 ENGINE      ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
 BUILD_FLAGS ?=
 
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' server/__init__.py)
+
 BIN   := .venv/bin
 STAMP := .venv/.installed
 
@@ -62,7 +64,8 @@ test: lint ## Run ruff, mypy and every test, the end-to-end ones included
 
 .PHONY: image
 image: ## Build the container image with FRAMEWORKS (all, or some: sklearn,xgboost)
-	$(ENGINE) build $(BUILD_FLAGS) --build-arg FRAMEWORKS=$(FRAMEWORKS) --tag $(IMAGE) .
+	$(ENGINE) build $(BUILD_FLAGS) --build-arg FRAMEWORKS=$(FRAMEWORKS) \
+		--label org.opencontainers.image.version=$(VERSION) --tag $(IMAGE) .
 
 .PHONY: clean
 clean: ## Remove what make made, but for models/

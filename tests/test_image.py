@@ -1,0 +1,158 @@
+"""The image: built from the Dockerfile, run without rights on a read-only file system, serving the example models."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import tritonclient.grpc
+
+from tests.container import ROOT, Container, Engine
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+SENTENCE = "Apple is looking at buying U.K. startup for $1 billion"
+ENTITIES = (
+    b'{"predictions":[{"entities":[{"text":"Apple","label":"ORG"},{"text":"U.K.","label":"GPE"},'
+    b'{"text":"$1 billion","label":"MONEY"}]}]}'
+)
+SECONDS_TO_STOP = 10
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    found = Engine.find()
+    if found is None:
+        reason = "no container engine answers: start Docker, install Podman, or set POLYSERVE_CONTAINER_PREPARE"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    return found
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example models, readable for the container's user."""
+    directory = tmp_path_factory.mktemp("image") / "models"
+    subprocess.run([sys.executable, "-m", "examples", directory], check=True, cwd=ROOT)
+    subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def image(engine: Engine) -> str:
+    return engine.build("localhost/polyserve:test")
+
+
+@pytest.fixture(scope="module")
+def served(engine: Engine, image: str, models: Path) -> Iterator[Container]:
+    """The whole image, ready."""
+    with engine.run(image, models) as container:
+        container.wait_until_ready()
+        yield container
+
+
+@pytest.fixture(scope="module")
+def small(engine: Engine, models: Path) -> Iterator[Container]:
+    """The image with nothing but scikit-learn, over the same models, ready."""
+    with engine.run(engine.build("localhost/polyserve:test-sklearn", FRAMEWORKS="sklearn"), models) as container:
+        container.wait_until_ready()
+        yield container
+
+
+def states(container: Container) -> dict[str, tuple[str, str]]:
+    """The state and the reason of every model."""
+    index = httpx.post(f"{container.url}/v2/repository/index", json={}, timeout=10).json()
+    return {entry["name"]: (entry["state"], entry.get("reason", "")) for entry in index}
+
+
+def test_every_example_is_ready(served: Container, models: Path) -> None:
+    assert states(served) == {path.name: ("READY", "") for path in models.iterdir()}
+
+
+def test_the_entities_are_exact(served: Container) -> None:
+    body = {"instances": [{"text": SENTENCE}]}
+    assert httpx.post(f"{served.url}/v1/models/spacy-ner:predict", json=body, timeout=60).content == ENTITIES
+
+
+def test_grpc_answers(served: Container, models: Path) -> None:
+    with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{served.port(8081)}") as client:
+        assert client.is_server_ready()
+        assert all(client.is_model_ready(path.name) for path in models.iterdir())
+
+
+def test_metrics_answer(served: Container) -> None:
+    assert httpx.get(f"{served.url}/metrics", timeout=10).status_code == 200
+
+
+def test_it_runs_without_rights_on_a_read_only_file_system(served: Container) -> None:
+    assert served.execute("id", "-u").stdout.strip() == "1000"
+    assert served.execute("touch", "/venv/mark").returncode != 0
+    assert served.execute("touch", "/mnt/models/mark").returncode != 0
+    assert served.execute("touch", "/tmp/mark").returncode == 0
+
+
+def test_its_health_check_tells_the_truth(engine: Engine, image: str, served: Container) -> None:
+    kind, *command = engine.image(image)["Healthcheck"]["Test"]
+    assert kind == "CMD"
+    assert served.execute(*command).returncode == 0
+    assert served.execute(*command, POLYSERVE_HTTP_PORT="8079").returncode != 0
+
+
+def test_the_bytecode_is_compiled(served: Container) -> None:
+    look = "import os, kserve, server; print([os.path.exists(module.__cached__) for module in (kserve, server)])"
+    assert served.execute("python", "-c", look).stdout.strip() == "[True, True]"
+
+
+def test_its_log_holds_no_traceback(served: Container) -> None:
+    bad = httpx.post(f"{served.url}/v1/models/spacy-ner:predict", content=b"{", timeout=10)
+    assert bad.status_code == 400
+    assert "Traceback" not in served.logs()
+
+
+def test_its_configuration(engine: Engine, image: str) -> None:
+    config = engine.image(image)
+    assert config["User"] == "1000:1000"
+    assert config["ExposedPorts"].keys() == {"8080/tcp", "8081/tcp"}
+    assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert not config.get("Volumes")
+    assert not [name for name in config["Env"] if name.startswith("PIP_")]
+
+
+def test_it_stops_at_once(engine: Engine, image: str, models: Path) -> None:
+    with engine.run(image, models) as container:
+        container.wait_until_ready()
+        before = time.monotonic()
+        engine("stop", "-t", str(3 * SECONDS_TO_STOP), container.name)
+        assert time.monotonic() - before < SECONDS_TO_STOP
+        assert container.state()["ExitCode"] == 0
+        assert "Traceback" not in container.logs()
+
+
+def test_a_wrong_flag_ends_it_with_a_message(engine: Engine, image: str) -> None:
+    done = engine("run", "--rm", *engine.run_flags, image, "--http_prot=8080", check=False)
+    assert done.returncode == 2
+    assert "unknown flag --http_prot; did you mean --http_port?" in done.stderr
+
+
+def test_framework_choice_leaves_the_others_out(small: Container) -> None:
+    look = "import importlib.util as u; print([n for n in ('sklearn', 'torch', 'spacy', 'xgboost') if u.find_spec(n)])"
+    assert small.execute("python", "-c", look).stdout.strip() == "['sklearn']"
+
+
+def test_a_model_without_its_framework_says_what_to_install(small: Container) -> None:
+    state, reason = states(small)["spacy-ner"]
+    assert state == "UNAVAILABLE"
+    assert reason.startswith("spacy is not installed: pip install spacy")
+    refused = httpx.post(f"{small.url}/v1/models/spacy-ner:predict", json={"instances": [SENTENCE]}, timeout=10)
+    assert refused.status_code == 503
+    assert "pip install spacy" in refused.json()["error"]
+
+
+def test_an_unknown_framework_is_no_image(engine: Engine) -> None:
+    with pytest.raises(RuntimeError, match=r"unknown in FRAMEWORKS: \['tensorflw'\]"):
+        engine.build("localhost/polyserve:never", FRAMEWORKS="sklearn,tensorflw")
