@@ -234,6 +234,16 @@ def test_external_data_outside_are_refused(tmp_path: Path, location: str, monkey
         load(directory)
 
 
+def test_another_models_folder_is_outside_too(tmp_path: Path) -> None:
+    model = linear()
+    model.graph.initializer[0].CopyFrom(external("../other/w.bin"))
+    write(tmp_path / "model", model)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "w.bin").write_bytes(WEIGHTS.tobytes())
+    with pytest.raises(LoadError, match="leads out of the model's directory"):
+        load(ModelDir.of(tmp_path / "model", root=tmp_path))
+
+
 @pytest.mark.parametrize("mark", ["*/_ORT_MEM_ADDR_/*", "*/_ORT_MEM_ADDR_LE_/*"])
 def test_a_place_in_memory_is_refused(tmp_path: Path, mark: str) -> None:
     model = linear()
@@ -307,6 +317,7 @@ def hiding_places(tensor: TensorProto) -> dict[str, onnx.ModelProto]:
     return {
         "constant": _with_node("value", tensor),
         "tensors": _with_node("list", [tensor]),
+        "sparse attributes": _with_node("sparse_values", [_sparse(tensor)]),
         "sparse attribute": _with_node("sparse_value", _sparse(tensor)),
         "graphs": _with_node("branches", [_subgraph(tensor)]),
         "sparse initializer": sparse,
