@@ -72,6 +72,23 @@ def recognise(model_dir: ModelDir) -> str:
     return ""
 
 
+def unknown_booster(model_dir: ModelDir, *suffixes: str) -> str:
+    """Why the files with a booster's ending are none, or "" when there are no such files or their bytes are known.
+
+    XGBoost and LightGBM share endings: both say this of bytes that neither knows, and the registry says it once.
+    """
+    names = [name for name in model_dir.named(*suffixes) if not _is_booster(model_dir.head(name, 20))]
+    if not names or recognise(model_dir):
+        return ""
+    if not model_dir.head(names[0], 1):
+        return f"{names[0]} is empty"
+    return f"{names[0]} is neither an XGBoost nor a LightGBM model, or its beginning is damaged"
+
+
+def _is_booster(head: bytes) -> bool:
+    return head.startswith((b"tree\n", b"tree\r\n", b'{"learner"')) or head[10:17] == b"learner"
+
+
 #: one file's name gives the layout of the directory away; the surest first
 _LAYOUTS = {
     "model.py": "the user's own Python code",

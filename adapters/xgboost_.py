@@ -1,0 +1,199 @@
+"""XGBoost boosters: `.bst`, `.json`, `.ubj` and `.model` files, told by their bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adapters import probe, xgboost_format
+from adapters.base import (
+    Adapter,
+    Array,
+    InvalidInput,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Rank,
+    Signature,
+    Tensors,
+    TensorSpec,
+)
+
+#: the JSON model; `save_config`'s JSON begins with `generic_param` and is no model
+_JSON = re.compile(rb'\{\s*(?:"version"\s*:\s*\[[\d,\s]*\]\s*,\s*)?"learner"\s*:\s*\{\s*"(?!generic_param)')
+_LEGACY = (
+    "{} is in XGBoost's old binary format, which XGBoost 3.1 removed: "
+    "load it with xgboost<3.1 and save it again with save_model('model.ubj')"
+)
+
+#: a categorical column's values -> the codes that the trees know
+Codes = dict[Any, int]
+
+
+def _method(*choices: str) -> Parameter:
+    meaning = "predict (the default), margin (before the objective's transformation) or leaf (each tree's leaf)"
+    return Parameter("method", str, choices, meaning)
+
+
+@dataclass(eq=False)
+class XGBoostAdapter(Adapter):
+    """One booster. Predictions are those of `Booster.predict`: all trees, whatever early stopping found."""
+
+    name = "xgboost"
+    platform = "xgboost"
+    requires = ("xgboost",)
+    options = (_method("predict", "margin", "leaf"),)
+
+    run: Callable[[Array, str], Array]  #: rows [n, features] FP32, and the method, to predictions
+    method: str
+    codes: dict[str, Codes]
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        candidates = model_dir.named(".bst", ".json", ".ubj", ".model")
+        models = [name for name in candidates if _is_model(model_dir.head(name))]
+        if len(models) > 1:
+            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
+        if models:
+            return Match(Rank.CONTENT, models[0])
+        for name in candidates:
+            if model_dir.head(name, 4) == b"binf":
+                return Match(Rank.CONTENT, name, problem=_LEGACY.format(name))
+        problem = probe.unknown_booster(model_dir, ".bst", ".ubj", ".model")
+        return Match(Rank.SUFFIX, problem=problem) if problem else None
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> XGBoostAdapter:
+        data = model_dir.file(file).read_bytes()
+        try:
+            document = _checked(data)
+            booster = _booster(data)
+            names, features = booster.feature_names, booster.num_features()
+            if "c" in (booster.feature_types or ()):
+                document = document or xgboost_format.read(bytes(booster.save_raw("ubj")))
+            categories = xgboost_format.categories(document) if document else {}
+        except ValueError as error:  # XGBoostError is one
+            raise LoadError(f"{file} is damaged, or no model that this XGBoost loads: {_first_line(error)}") from error
+        if features == 0:
+            raise LoadError(f"{file} holds a booster that was never trained")
+        run = _Runner(booster)
+        method = options.get("method", "predict")
+        if method not in run.methods:
+            raise LoadError(f"a {run.kind} booster has no method {method!r}: use {' or '.join(run.methods)}")
+        return cls._described(run, method, names, features, categories)
+
+    @classmethod
+    def _described(
+        cls, run: _Runner, method: str, names: list[str] | None, features: int, categories: dict[int, list[Any]]
+    ) -> XGBoostAdapter:
+        """The adapter with the signature; the outputs' shape is what the booster really gives for two rows."""
+        answer = run(np.zeros((2, features), np.float32), method)
+        outputs = (TensorSpec("output-0", "FP32", (-1, *answer.shape[1:])),)
+        parameters = (_method(*run.methods),)
+        if categories:
+            names = names or [f"f{index}" for index in range(features)]
+            codes = {
+                names[index]: {value: code for code, value in enumerate(values)} for index, values in categories.items()
+            }
+            inputs = tuple(_column(name, codes.get(name)) for name in names)
+            signature = Signature(inputs, outputs, table=True, parameters=parameters)
+        else:
+            codes = {}
+            rows = TensorSpec("input-0", "FP32", (-1, features), nullable=True, finite=True)
+            signature = Signature((rows,), outputs, columns=tuple(names or ()), any_name=True, parameters=parameters)
+        adapter = cls(signature, run, method, codes)
+        adapter.thread_safe = run.thread_safe  # type: ignore[misc]  # the class's default; gblinear and dart differ
+        return adapter
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        if self.signature.table:
+            rows = np.column_stack([self._encoded(spec.name, inputs[spec.name]) for spec in self.signature.inputs])
+        else:
+            rows = inputs["input-0"]
+        return {"output-0": self.run(rows, parameters.get("method", self.method))}
+
+    def _encoded(self, name: str, column: Array) -> Array:
+        codes = self.codes.get(name)
+        if codes is None:
+            return column
+        try:
+            coded = [np.nan if value is None or value != value else codes[value] for value in column.tolist()]
+        except KeyError as error:
+            raise InvalidInput(f"{name}: {error.args[0]!r} is not one of its categories; {_known(codes)}") from error
+        return np.asarray(coded, dtype=np.float32)
+
+    def example(self) -> Tensors:
+        inputs = super().example()
+        for name, codes in self.codes.items():
+            inputs[name] = np.asarray([next(iter(codes))] * 2, dtype=inputs[name].dtype)
+        return inputs
+
+
+class _Runner:
+    """Calls the booster in the quickest way that gives the same bits as `Booster.predict` on a DMatrix."""
+
+    def __init__(self, booster: Any) -> None:
+        self._booster = booster
+        self.kind: str = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
+        # dart's in-place predictions differ in their last bits, and gblinear has none
+        self._in_place = self.kind == "gbtree"
+        #: XGBoost's documentation promises lock-free prediction for trees, not for gblinear; dart's history is mixed
+        self.thread_safe = self._in_place
+        self.methods = ("predict", "margin") if self.kind == "gblinear" else ("predict", "margin", "leaf")
+
+    def __call__(self, rows: Array, method: str) -> Array:
+        answer: Array
+        if self._in_place and method != "leaf":
+            kind = "margin" if method == "margin" else "value"
+            answer = self._booster.inplace_predict(rows, predict_type=kind, validate_features=False)
+        else:
+            import xgboost
+
+            matrix = xgboost.DMatrix(rows, nthread=1)
+            flags = {"output_margin": method == "margin", "pred_leaf": method == "leaf"}
+            answer = self._booster.predict(matrix, validate_features=False, **flags)
+        return answer
+
+
+def _is_model(head: bytes) -> bool:
+    return xgboost_format.is_ubj(head) or _JSON.match(head) is not None
+
+
+def _checked(data: bytes) -> xgboost_format.Document | None:
+    if len(data) > xgboost_format.JSON_LIMIT and not xgboost_format.is_ubj(data):
+        return None
+    document = xgboost_format.read(data)
+    xgboost_format.check(document)
+    return document
+
+
+def _booster(data: bytes) -> Any:
+    import xgboost
+
+    booster = xgboost.Booster({"nthread": 1})
+    booster.load_model(bytearray(data))  # from memory, the file's ending does not matter
+    return booster
+
+
+def _column(name: str, codes: Codes | None) -> TensorSpec:
+    if codes is not None and isinstance(next(iter(codes)), str):
+        return TensorSpec(name, "BYTES", (-1,), nullable=True)
+    return TensorSpec(name, "FP32" if codes is None else "FP64", (-1,), nullable=True, finite=True)
+
+
+def _known(codes: Codes) -> str:
+    shown = ", ".join(repr(value) for value in list(codes)[:10])
+    return f"known: {shown}{f' and {len(codes) - 10} more' if len(codes) > 10 else ''}"
+
+
+def _first_line(error: Exception) -> str:
+    """XGBoost's messages begin with the time and place in its source, and end with a native stack trace."""
+    text = re.sub(r"^\[[\d:]+\] \S+:\d+: ", "", str(error)).strip()
+    return text.partition("\n")[0]
