@@ -1,0 +1,172 @@
+"""LightGBM boosters: `.txt`, `.bst`, `.bin` and `.model` files that begin as LightGBM's text model."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adapters import lightgbm_format, probe
+from adapters.base import (
+    Adapter,
+    Array,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Rank,
+    Signature,
+    Tensors,
+    TensorSpec,
+)
+
+#: other files that LightGBM writes, which are no models: how they begin, and what to say
+_NO_MODELS = (
+    (
+        re.compile(rb'\{\s*"name"\s*:\s*"tree"\s*,\s*"version"\s*:\s*"v\d'),
+        "{} is LightGBM's JSON dump, which LightGBM itself cannot load: write the model with save_model('model.txt')",
+    ),
+    (
+        re.compile(rb"_+LightGBM_Binary_File_Token_+"),
+        "{} is a LightGBM data set, not a model: write the model with save_model('model.txt')",
+    ),
+)
+_METHOD = Parameter(
+    "method",
+    str,
+    ("predict", "margin", "leaf"),
+    "predict (the default), margin (raw scores, before the objective's transformation) or leaf (each tree's leaf)",
+)
+_CATEGORICAL_COLUMNS = Parameter(
+    "categorical_columns",
+    str,
+    meaning="the columns that pandas' categories belong to, in the data frame's order, separated by commas",
+)
+
+#: a categorical column's values -> the codes that the trees know
+Codes = dict[Any, int]
+
+
+@dataclass(eq=False)
+class LightGBMAdapter(Adapter):
+    """One booster. Concurrent predictions are safe: all use the same number of iterations, the whole model."""
+
+    name = "lightgbm"
+    platform = "lightgbm"
+    requires = ("lightgbm",)
+    options = (_METHOD, _CATEGORICAL_COLUMNS)
+
+    booster: Any
+    method: str
+    codes: dict[str, Codes]
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        models = [
+            name
+            for name in model_dir.named(".txt", ".bst", ".bin", ".model")
+            if lightgbm_format.START.match(model_dir.head(name, 20))
+        ]
+        if len(models) > 1:
+            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
+        if models:
+            return Match(Rank.CONTENT, models[0])
+        for name in model_dir.named(".json", ".txt", ".bst", ".bin", ".model"):
+            head = model_dir.head(name, 100)
+            for beginning, problem in _NO_MODELS:
+                if beginning.match(head):
+                    return Match(Rank.CONTENT, name, problem=problem.format(name))
+        problem = probe.unknown_booster(model_dir, ".bst", ".model")
+        return Match(Rank.SUFFIX, problem=problem) if problem else None
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> LightGBMAdapter:
+        import lightgbm
+
+        try:
+            model = lightgbm_format.read(model_dir.file(file).read_bytes())
+            booster = lightgbm.Booster(model_str=model.text)
+        except (ValueError, lightgbm.basic.LightGBMError) as error:
+            raise LoadError(f"{file} is no model that LightGBM can load: {error}") from error
+        names = booster.feature_name()
+        columns = _categorical_columns(model, names, options.get("categorical_columns", ""))
+        codes = {
+            name: {value: code for code, value in enumerate(values)}
+            for name, values in zip(columns, model.categories, strict=True)
+        }
+        method = options.get("method", "predict")
+        answer = _predict(booster, np.zeros((2, len(names))), method)
+        return cls(_signature(names, codes, answer), booster, method, codes)
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        if self.signature.table:
+            rows = np.column_stack([self._encoded(spec.name, inputs[spec.name]) for spec in self.signature.inputs])
+        else:
+            rows = inputs["input-0"]
+        return {"output-0": _predict(self.booster, rows, parameters.get("method", self.method))}
+
+    def _encoded(self, name: str, column: Array) -> Array:
+        """Codes for categories; one that the training data lacked is missing, as LightGBM takes it from a frame."""
+        codes = self.codes.get(name)
+        if codes is None:
+            return column
+        return np.asarray([codes.get(value, np.nan) for value in column.tolist()], dtype=np.float64)
+
+    def example(self) -> Tensors:
+        inputs = super().example()
+        for name, codes in self.codes.items():
+            inputs[name] = np.asarray([next(iter(codes))] * 2, dtype=inputs[name].dtype)
+        return inputs
+
+
+def _predict(booster: Any, rows: Array, method: str) -> Array:
+    answer: Array = booster.predict(rows, raw_score=method == "margin", pred_leaf=method == "leaf", num_threads=1)
+    return answer
+
+
+def _signature(names: list[str], codes: dict[str, Codes], answer: Array) -> Signature:
+    """One matrix, or a table where columns have categories. The outputs are what the booster gives for two rows."""
+    outputs = (TensorSpec("output-0", "FP64" if answer.dtype.kind == "f" else "INT32", (-1, *answer.shape[1:])),)
+    if codes:
+        inputs = tuple(_column(name, codes.get(name)) for name in names)
+        return Signature(inputs, outputs, table=True, parameters=(_METHOD,))
+    automatic = names == [f"Column_{index}" for index in range(len(names))]
+    rows = TensorSpec("input-0", "FP64", (-1, len(names)), nullable=True)
+    columns = () if automatic else tuple(names)
+    return Signature((rows,), outputs, columns=columns, any_name=True, parameters=(_METHOD,))
+
+
+def _column(name: str, codes: Codes | None) -> TensorSpec:
+    text = codes is not None and any(isinstance(value, str) for value in codes)
+    return TensorSpec(name, "BYTES" if text else "FP64", (-1,), nullable=True)
+
+
+def _categorical_columns(model: lightgbm_format.TextModel, names: list[str], chosen: str) -> list[str]:
+    """The columns that pandas' categories belong to. The file does not say; as a rule they are the categorical ones."""
+    if chosen:
+        columns = [name.strip() for name in chosen.split(",")]
+        if unknown := [name for name in columns if name not in names]:
+            raise LoadError(f"options.categorical_columns: the model has no column {unknown[0]!r}")
+    else:
+        columns = [names[index] for index in model.categorical if index < len(names)] if model.categories else []
+    fits = len(columns) == len(model.categories) == len(set(columns))
+    if not fits or not all(
+        _may_be(model.infos[names.index(name)], len(values))
+        for name, values in zip(columns, model.categories, strict=True)
+    ):
+        raise LoadError(
+            f"the file holds pandas' categories of {len(model.categories)} columns, but not whose they are: "
+            "name them in polyserve.yaml, in the data frame's order, as options.categorical_columns: 'a,b'"
+        )
+    return columns
+
+
+def _may_be(info: str, size: int) -> bool:
+    """Whether a feature's values in training, `-1:0:1`, `[0:2]` or `none`, may be codes of that many categories."""
+    if info == "none":
+        return True
+    values = [float(value) for value in info.strip("[]").split(":")]
+    return min(values) >= -1 and max(values) < size
