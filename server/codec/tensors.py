@@ -48,6 +48,8 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
     if (array.dtype.kind == "O") != (spec.datatype == "BYTES"):
         sent = "BYTES" if array.dtype.kind == "O" else f"numbers ({array.dtype})"
         raise InvalidInput(f"{field} takes {spec.datatype}, but {sent} was sent")
+    if spec.shape == (-1, 1) and array.ndim == 1:
+        array = array.reshape(-1, 1)  # a column of single values may come flat
     check_shape(array.shape, spec, field)
     if spec.datatype == "BYTES":
         return array
