@@ -89,14 +89,11 @@ class LightGBMAdapter(Adapter):
         try:
             model = lightgbm_format.read(model_dir.file(file).read_bytes())
             booster = lightgbm.Booster(model_str=model.text)
+            names = booster.feature_name()
+            columns = _categorical_columns(model, names, options.get("categorical_columns", ""))
         except (ValueError, lightgbm.basic.LightGBMError) as error:
             raise LoadError(f"{file} is no model that LightGBM can load: {error}") from error
-        names = booster.feature_name()
-        columns = _categorical_columns(model, names, options.get("categorical_columns", ""))
-        codes = {
-            name: {value: code for code, value in enumerate(values)}
-            for name, values in zip(columns, model.categories, strict=True)
-        }
+        codes = {name: _codes(values) for name, values in zip(columns, model.categories, strict=True)}
         method = options.get("method", "predict")
         answer = _predict(booster, np.zeros((2, len(names))), method)
         return cls(_signature(names, codes, answer), booster, method, codes)
@@ -118,7 +115,7 @@ class LightGBMAdapter(Adapter):
     def example(self) -> Tensors:
         inputs = super().example()
         for name, codes in self.codes.items():
-            inputs[name] = np.asarray([next(iter(codes))] * 2, dtype=inputs[name].dtype)
+            inputs[name] = np.asarray([next(iter(codes), None)] * 2, dtype=inputs[name].dtype)
         return inputs
 
 
@@ -137,6 +134,12 @@ def _signature(names: list[str], codes: dict[str, Codes], answer: Array) -> Sign
     rows = TensorSpec("input-0", "FP64", (-1, len(names)), nullable=True)
     columns = () if automatic else tuple(names)
     return Signature((rows,), outputs, columns=columns, any_name=True, parameters=(_METHOD,))
+
+
+def _codes(values: list[Any]) -> Codes:
+    """A column's categories are all numbers or all text; of a mixture, numbers are known by their text."""
+    text = any(isinstance(value, str) for value in values)
+    return {str(value) if text else value: code for code, value in enumerate(values)}
 
 
 def _column(name: str, codes: Codes | None) -> TensorSpec:

@@ -79,6 +79,8 @@ def _categories(tail: bytes) -> list[list[Any]]:
         raise ValueError(f"it is cut off or damaged in pandas_categorical: {error}") from error
     if not isinstance(categories, list) or not all(isinstance(values, list) for values in categories):
         raise ValueError("pandas_categorical is no list of lists")
+    if not all(isinstance(value, str | int | float) for values in categories for value in values):
+        raise ValueError("pandas_categorical holds something else than text and numbers")
     return categories
 
 
