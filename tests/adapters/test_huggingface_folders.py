@@ -77,7 +77,11 @@ def cut(name: str, size: int) -> Edit:
 
 
 def drop(*names: str) -> Edit:
-    return lambda folder: [(folder / name).unlink() for name in names]
+    def change(folder: Path) -> None:
+        for name in names:
+            (folder / name).unlink()
+
+    return change
 
 
 def both(*edits: Edit) -> Edit:
