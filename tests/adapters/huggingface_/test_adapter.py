@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from adapters.base import InvalidInput, LoadError, ModelDir
-from adapters.huggingface_ import HuggingFaceAdapter
-from tests.adapters.huggingface_models import direct, save, train_bytes, train_wordpiece
+from adapters.huggingface_.adapter import HuggingFaceAdapter
+from tests.adapters.huggingface_.models import direct, save, train_bytes, train_wordpiece
 
 TEXTS = ["hello world", "paris is the capital of france", "my dog", "it never rains", "the lazy fox jumps over it"]
 LONG = "the quick brown fox " * 30

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from adapters.base import ModelDir, Tensors
-from adapters.onnx_ import OnnxAdapter
+from adapters.onnx_.adapter import OnnxAdapter
 
 FLOAT, INT64, STRING = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.base import TensorSpec
-from adapters.huggingface_encoder import Row
-from adapters.huggingface_tasks import OUTPUT, Settings, Task
+from adapters.huggingface_.encoder import Row
+from adapters.huggingface_.tasks import OUTPUT, Settings, Task
 
 #: [1, tokens, hidden] -> [1, hidden]; there is no padding to leave out
 _POOL = {

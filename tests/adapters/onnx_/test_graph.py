@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from adapters.onnx_graph import MAX_COLUMNS, categories, unranked_inputs
-from tests.adapters.onnx_models import FLOAT, INT64, STRING, constant, graph, identity, node, value, write
+from adapters.onnx_.graph import MAX_COLUMNS, categories, unranked_inputs
+from tests.adapters.onnx_.models import FLOAT, INT64, STRING, constant, graph, identity, node, value, write
 
 
 def file_of(folder: Path, model: onnx.ModelProto) -> Path:

@@ -16,9 +16,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from adapters.base import LoadError, ModelDir, Rank
-from adapters.onnx_ import OnnxAdapter
-from adapters.onnx_proto import Malformed, complaint, contains, external_locations, fields
-from tests.adapters.onnx_models import FLOAT, constant, external, graph, linear, load, node, serve, value, write
+from adapters.onnx_.adapter import OnnxAdapter
+from adapters.onnx_.proto import Malformed, complaint, contains, external_locations, fields
+from tests.adapters.onnx_.models import FLOAT, constant, external, graph, linear, load, node, serve, value, write
 
 WEIGHTS = np.linspace(-1, 1, 8, dtype=np.float32)
 
@@ -152,7 +152,7 @@ def test_matching_reads_little_of_a_large_file(tmp_path: Path) -> None:
 def test_matching_imports_no_framework(tmp_path: Path) -> None:
     write(tmp_path, linear())
     script = (
-        "import sys; from adapters.onnx_ import OnnxAdapter; from adapters.base import ModelDir;"
+        "import sys; from adapters.onnx_.adapter import OnnxAdapter; from adapters.base import ModelDir;"
         f"assert not OnnxAdapter.match(ModelDir.of({str(tmp_path)!r})).problem;"
         "print(sorted({'onnx', 'onnxruntime', 'google', 'sklearn'} & set(sys.modules)))"
     )
@@ -229,7 +229,9 @@ def test_external_data_outside_are_refused(tmp_path: Path, location: str, monkey
     model = linear()
     model.graph.initializer[0].CopyFrom(external(location.replace("ABSOLUTE", os.fspath(tmp_path / "w.bin"))))
     directory = write(folder, model)
-    monkeypatch.setattr("adapters.onnx_._session", lambda *_: pytest.fail("refused only after ONNX Runtime saw it"))
+    monkeypatch.setattr(
+        "adapters.onnx_.adapter._session", lambda *_: pytest.fail("refused only after ONNX Runtime saw it")
+    )
     with pytest.raises(LoadError, match="leads out of the model's directory"):
         load(directory)
 

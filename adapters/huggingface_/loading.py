@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
-from adapters.huggingface_encoder import Encoder
+from adapters.huggingface_.encoder import Encoder
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 

@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from adapters.base import Adapter, LoadError, Match, Parameter, Parameters, Rank, Signature, Tensors, TensorSpec
-from adapters.huggingface_bundle import Damaged, check, needs_sentencepiece, no_weights, read_config, weights_of
-from adapters.huggingface_embedding import TextEmbedding
-from adapters.huggingface_loading import DTYPES, load_encoder
-from adapters.huggingface_sentence import POOLINGS, Sentence, read_sentence
-from adapters.huggingface_tasks import (
+from adapters.huggingface_.bundle import Damaged, check, needs_sentencepiece, no_weights, read_config, weights_of
+from adapters.huggingface_.embedding import TextEmbedding
+from adapters.huggingface_.loading import DTYPES, load_encoder
+from adapters.huggingface_.sentence import POOLINGS, Sentence, read_sentence
+from adapters.huggingface_.tasks import (
     OUTPUT,
     TRUNCATION,
     FillMask,

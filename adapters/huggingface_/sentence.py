@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.huggingface_bundle import Damaged, read_json
+from adapters.huggingface_.bundle import Damaged, read_json
 from adapters.modeldir import ModelDir
 
 POOLINGS = ("mean", "cls", "max", "lasttoken")

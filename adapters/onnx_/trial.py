@@ -18,8 +18,8 @@ import numpy as np
 
 from adapters.base import Array, LoadError, Tensors
 from adapters.datatypes import NUMPY_OF
-from adapters.onnx_graph import Categories
-from adapters.onnx_types import Port, Value, array_of, rows_of
+from adapters.onnx_.graph import Categories
+from adapters.onnx_.types import Port, Value, array_of, rows_of
 
 #: sizes tried for all free dimensions at once: widths of tables, then lengths and image sizes in use
 SIZES = (*range(1, 65), 96, 128, 224, 256, 299, 384, 512, 768, 1024)

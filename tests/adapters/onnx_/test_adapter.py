@@ -21,8 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from adapters.base import InvalidInput, LoadError, Tensors
-from adapters.onnx_ import OnnxAdapter
-from tests.adapters.onnx_models import (
+from adapters.onnx_.adapter import OnnxAdapter
+from tests.adapters.onnx_.models import (
     FLOAT,
     INT64,
     STRING,
@@ -632,7 +632,7 @@ def test_calls_from_many_threads(tmp_path: Path) -> None:
 
 
 def test_the_search_for_a_size_ends_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.onnx_trial.MAX_SECONDS", 0.0)
+    monkeypatch.setattr("adapters.onnx_.trial.MAX_SECONDS", 0.0)
     start = time.monotonic()
     adapter = serve(tmp_path, convolution())
     assert adapter.signature.batched

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.onnx_proto import BYTES, VARINT, Buffer, Field, FileBytes, contains, fields
+from adapters.onnx_.proto import BYTES, VARINT, Buffer, Field, FileBytes, contains, fields
 
 #: one column of one input
 Slot: TypeAlias = tuple[str, int]

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors
-from adapters.onnx_graph import Categories, categories, unranked_inputs
-from adapters.onnx_proto import Malformed, complaint, external_locations
-from adapters.onnx_trial import Findings, Rows, examine
-from adapters.onnx_types import DATATYPES, Port, array_of, brief, fault, joined, observed, port
+from adapters.onnx_.graph import Categories, categories, unranked_inputs
+from adapters.onnx_.proto import Malformed, complaint, external_locations
+from adapters.onnx_.trial import Findings, Rows, examine
+from adapters.onnx_.types import DATATYPES, Port, array_of, brief, fault, joined, observed, port
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from adapters.base import InvalidInput, LoadError, Parameter, TensorSpec
-from adapters.huggingface_encoder import Encoder, Row
-from adapters.huggingface_sentence import Sentence
+from adapters.huggingface_.encoder import Encoder, Row
+from adapters.huggingface_.sentence import Sentence
 
 OUTPUT = "output-0"
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from adapters.base import LoadError, Match, ModelDir, Rank
-from adapters.huggingface_ import HuggingFaceAdapter
-from tests.adapters.huggingface_models import save, train_wordpiece
+from adapters.huggingface_.adapter import HuggingFaceAdapter
+from tests.adapters.huggingface_.models import save, train_wordpiece
 
 Edit = Callable[[Path], Any]
 
