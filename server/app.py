@@ -17,6 +17,7 @@ import kserve.model_server
 import uvloop
 from fastapi.exceptions import FastAPIDeprecationWarning
 from kserve.protocol.rest.server import RESTServer
+from kserve.utils import utils
 from timing_asgi import TimingMiddleware
 
 from server import __version__, grpc_service
@@ -31,8 +32,11 @@ from server.settings import Settings
 
 log = logging.getLogger("kserve")
 
-#: threads for predictions; idle ones cost nothing, and a model uses one at a time
+#: threads for predictions; they start when needed, and a model uses one or as many as it has lanes
 PREDICT_THREADS = 64
+
+#: calls of one model at the same time, at most
+MOST_LANES = 4
 
 #: seconds between two looks of the interpreter at who may run: keeps the event loop punctual beside busy threads
 SWITCH_INTERVAL = 0.001
@@ -42,7 +46,8 @@ class PolyServer(kserve.model_server.ModelServer):
     """One process, one event loop, REST and gRPC over one repository."""
 
     def __init__(self, settings: Settings, catalog: Catalog, loader: Loader) -> None:
-        limits = Limits(settings.max_batch_rows, settings.max_queue, settings.request_timeout)
+        lanes = min(utils.cpu_count(), MOST_LANES)
+        limits = Limits(settings.max_batch_rows, settings.max_queue, settings.request_timeout, lanes)
         self._predictors = ThreadPoolExecutor(PREDICT_THREADS, "predict")
         self.repository = Repository(catalog, loader, self._predictors, limits, settings.ready)
         super().__init__(registered_models=self.repository)

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ import orjson
 from adapters.base import Parameters, Tensors
 from server.codec.call import Call
 from server.errors import ClientGone, DeadlineExceeded, ModelFailed, QueueFull, ServingError, as_serving_error
+from server.lanes import Lanes
 
 Predict = Callable[[Tensors, Parameters], Tensors]
 Outcome = Tensors | ServingError
@@ -39,7 +41,7 @@ class Limits:
     max_rows: int = 256  #: rows in one merged call
     max_queue: int = 1024  #: requests that may wait
     timeout: float = 60.0  #: seconds that a request may wait
-    lanes: int = 1  #: calls at the same time
+    lanes: int = 1  #: calls at the same time, at most: `Lanes` learns how many pay
 
 
 @dataclass(slots=True, eq=False)
@@ -64,12 +66,16 @@ class Batcher:
     name: str = "model"
     on_failure: Callable[[BaseException], None] = lambda _: None
     on_call: Callable[[int, list[float]], None] = lambda rows, waits: None  #: rows of a call, seconds that each waited
+    lanes: Lanes = field(init=False)
     _pending: deque[_Job] = field(default_factory=deque)
     _running: int = 0
     _sweep: asyncio.TimerHandle | None = None
     _closed: ServingError | None = None
     _when_idle: Callable[[], None] | None = None
     _loop: asyncio.AbstractEventLoop | None = None
+
+    def __post_init__(self) -> None:
+        self.lanes = Lanes(self.limits.lanes)
 
     async def submit(self, call: Call, gone: Callable[[], bool] = bool) -> Tensors:
         """The model's outputs for one request; `gone` tells, when its turn comes, whether the caller has hung up.
@@ -124,13 +130,13 @@ class Batcher:
             self._when_idle = None
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        while self._running < self.limits.lanes and self._pending and (batch := self._take(now := loop.time())):
+        while self._running < self.lanes.now and self._pending and (batch := self._take(now := loop.time())):
             self._running += 1
             self.on_call(sum(job.call.rows for job in batch), [now - job.start for job in batch])
             try:
                 self.executor.submit(self._work, loop, batch)
             except RuntimeError as error:  # the executor is shut down: the server is stopping
-                self._finish(loop, batch, [as_serving_error(error)] * len(batch))
+                self._finish(loop, batch, [as_serving_error(error)] * len(batch), 0.0)
 
     def _take(self, now: float) -> list[_Job]:
         """The oldest request and those that may share its call, in order; the others keep their places."""
@@ -160,14 +166,18 @@ class Batcher:
         return batch
 
     def _work(self, loop: asyncio.AbstractEventLoop, batch: list[_Job]) -> None:
+        start = monotonic()
         outcomes = self._run([job.call for job in batch])
         try:
-            loop.call_soon_threadsafe(self._finish, loop, batch, outcomes)
+            loop.call_soon_threadsafe(self._finish, loop, batch, outcomes, monotonic() - start)
         except RuntimeError:
             return  # the loop is closed: nobody is left to tell
 
-    def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[_Job], outcomes: Sequence[Outcome]) -> None:
+    def _finish(
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Job], outcomes: Sequence[Outcome], seconds: float
+    ) -> None:
         self._running -= 1
+        self.lanes.finished(sum(job.call.rows for job in batch), seconds, monotonic(), bool(self._pending))
         for job, outcome in zip(batch, outcomes, strict=True):
             _resolve(job, outcome)
         self._start(loop)

@@ -170,6 +170,7 @@ class Repository(ModelRepository):
         limits = self._limits
         if loaded.config.max_batch_rows:
             limits = replace(limits, max_rows=loaded.config.max_batch_rows)
+        limits = replace(limits, lanes=limits.lanes if loaded.adapter.thread_safe else 1)
         merges = loaded.batchable and loaded.config.batching
         model = ServedModel(name, loaded.adapter, self._executor, limits, self.metrics.of(name), merges)
         if loaded.warning:
