@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml constraints.txt
 .PHONY: models
 models: $(STAMP) ## Make the example models in models/, if there are none
 	@if [ -z "$$(ls -A models 2>/dev/null)" ]; then \
-		rm -rf build/models && $(BIN)/python -m examples build/models && rm -rf models && mv build/models models; \
+		$(BIN)/python -m examples build/models && mkdir -p models && mv build/models/* models; \
 	fi
 
 .PHONY: serve

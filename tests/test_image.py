@@ -11,13 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-import tritonclient.grpc
+import tritonclient.grpc  # type: ignore[import-untyped]
 
+from examples import EXAMPLES
 from tests.container import ROOT, Container, Engine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
-SENTENCE = "Apple is looking at buying U.K. startup for $1 billion"
 ENTITIES = (
     b'{"predictions":[{"entities":[{"text":"Apple","label":"ORG"},{"text":"U.K.","label":"GPE"},'
     b'{"text":"$1 billion","label":"MONEY"}]}]}'
@@ -70,19 +70,30 @@ def states(container: Container) -> dict[str, tuple[str, str]]:
     return {entry["name"]: (entry["state"], entry.get("reason", "")) for entry in index}
 
 
-def test_every_example_is_ready(served: Container, models: Path) -> None:
-    assert states(served) == {path.name: ("READY", "") for path in models.iterdir()}
+def predict(container: Container, name: str) -> httpx.Response:
+    """The answer to an example's own first request."""
+    return httpx.post(f"{container.url}/v1/models/{name}:predict", json=EXAMPLES[name].sample, timeout=60)
+
+
+def test_every_example_is_ready(served: Container) -> None:
+    assert states(served) == dict.fromkeys(EXAMPLES, ("READY", ""))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_predicts(served: Container, name: str) -> None:
+    answer = predict(served, name)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["predictions"]) == len(EXAMPLES[name].sample["instances"])
 
 
 def test_the_entities_are_exact(served: Container) -> None:
-    body = {"instances": [{"text": SENTENCE}]}
-    assert httpx.post(f"{served.url}/v1/models/spacy-ner:predict", json=body, timeout=60).content == ENTITIES
+    assert predict(served, "spacy-ner").content == ENTITIES
 
 
-def test_grpc_answers(served: Container, models: Path) -> None:
+def test_grpc_answers(served: Container) -> None:
     with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{served.port(8081)}") as client:
         assert client.is_server_ready()
-        assert all(client.is_model_ready(path.name) for path in models.iterdir())
+        assert all(client.is_model_ready(name) for name in EXAMPLES)
 
 
 def test_metrics_answer(served: Container) -> None:
@@ -142,13 +153,14 @@ def test_a_wrong_flag_ends_it_with_a_message(engine: Engine, image: str) -> None
 def test_framework_choice_leaves_the_others_out(small: Container) -> None:
     look = "import importlib.util as u; print([n for n in ('sklearn', 'torch', 'spacy', 'xgboost') if u.find_spec(n)])"
     assert small.execute("python", "-c", look).stdout.strip() == "['sklearn']"
+    assert predict(small, "sklearn-iris").status_code == 200
 
 
 def test_a_model_without_its_framework_says_what_to_install(small: Container) -> None:
     state, reason = states(small)["spacy-ner"]
     assert state == "UNAVAILABLE"
     assert reason.startswith("spacy is not installed: pip install spacy")
-    refused = httpx.post(f"{small.url}/v1/models/spacy-ner:predict", json={"instances": [SENTENCE]}, timeout=10)
+    refused = predict(small, "spacy-ner")
     assert refused.status_code == 503
     assert "pip install spacy" in refused.json()["error"]
 
