@@ -1,0 +1,167 @@
+"""spaCy pipelines: the folder that `nlp.to_disk` wrote, or a packaged pipeline around such a folder.
+
+One text in, and out what the pipeline was made for: entities, categories, else tokens (`spacy_docs`). `nlp.pipe` on
+many texts gives what single calls give: labels always, and numbers bit for bit where the matrix product adds up each
+row alone, as spaCy's own (BLIS) does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from adapters import spacy_load
+from adapters.base import (
+    Adapter,
+    InvalidInput,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Rank,
+    Signature,
+    Tensors,
+    TensorSpec,
+)
+from adapters.spacy_docs import Findings, column
+from adapters.spacy_load import CONFIG, META
+
+#: what lies around the data folder of a packaged pipeline
+_PAPERS = {META, "__init__.py", "LICENSE", "LICENSES_SOURCES", "README.md", "polyserve.yaml"}
+_META_LIMIT = 16 * 2**20
+#: texts that go through the network at once; more of them only take more memory
+_BATCH = 64
+#: lemmas that a rule lemmatizer may remember; spaCy never forgets one
+_LEMMAS = 100_000
+
+_PARAMETERS = (
+    Parameter("outputs", str, meaning="what to answer, separated by commas, instead of the default: entities,tokens"),
+    Parameter("offsets", bool, meaning="add start and end (in characters), and ids where the pipeline gives some"),
+)
+
+
+@dataclass(eq=False)
+class SpacyAdapter(Adapter):
+    """A spaCy pipeline. Not thread-safe: its vocabulary's memory zone belongs to one call at a time."""
+
+    nlp: Any
+    findings: Findings
+    wanted: tuple[str, ...]  #: the outputs that are answered by default
+    offsets: bool
+
+    name: ClassVar[str] = "spacy"
+    platform: ClassVar[str] = "spacy"
+    requires: ClassVar[tuple[str, ...]] = ("spacy",)
+    options: ClassVar[tuple[Parameter, ...]] = _PARAMETERS
+    thread_safe: ClassVar[bool] = False
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        folder, data = _data_folder(model_dir)
+        config = CONFIG in data.files and b"[nlp]" in data.head(CONFIG, _META_LIMIT)
+        if META not in data.files:
+            problem = f"{CONFIG} is a spaCy pipeline's, but {META} is missing: copy the whole folder of nlp.to_disk"
+            return Match(Rank.CONTENT, CONFIG, problem=problem) if config else None
+        meta = _read_meta(data)
+        if isinstance(meta, dict) and {"lang", "pipeline"} <= meta.keys():
+            problem = "" if config else _without_config(meta)
+            return Match(Rank.BUNDLE if config else Rank.CONTENT, folder, problem=problem)
+        problem = meta if isinstance(meta, str) else f"{META} does not describe a pipeline: lang or pipeline is missing"
+        return Match(Rank.BUNDLE, folder, problem=problem) if config else None
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        data = ModelDir.of(model_dir.path / file, model_dir.root)
+        meta = _read_meta(data)
+        if isinstance(meta, str):
+            raise LoadError(meta)
+        nlp, findings = spacy_load.load(data, meta)
+        signature = Signature(
+            inputs=(TensorSpec("text", "BYTES", (-1,)),),
+            outputs=tuple(findings.outputs.values()),
+            keyed=True,
+            any_name=True,
+            parameters=_PARAMETERS,
+        )
+        try:
+            wanted = _names(options.get("outputs"), findings.outputs) or findings.default
+        except InvalidInput as error:
+            raise LoadError(f"options.{error}") from error
+        return cls(signature, nlp, findings, wanted, bool(options.get("offsets", False)))
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        texts = [self._checked(row, text) for row, text in enumerate(inputs["text"].tolist())]
+        specs = self.findings.outputs
+        wanted = _names(parameters.get("outputs"), specs) or self.wanted
+        offsets = bool(parameters.get("offsets", self.offsets))
+        # Without the zone every new word would stay in the vocabulary for good.
+        with self.nlp.memory_zone():
+            rows = [[self.findings.of(doc, name, offsets) for name in wanted] for doc in self._run(texts)]
+        self._forget()
+        return {name: column((row[i] for row in rows), specs[name]) for i, name in enumerate(wanted)}
+
+    def example(self) -> Tensors:
+        texts = ["Apple is looking at buying U.K. startup for $1 billion", "It rains."]
+        return {"text": np.array(texts, np.object_)}
+
+    def _run(self, texts: list[str]) -> Iterator[Any]:
+        """The texts' docs, in order. Those without tokens go alone: among others textcat scores them differently."""
+        docs = [self.nlp.make_doc(text) for text in texts]
+        piped = self.nlp.pipe([doc for doc in docs if len(doc)], batch_size=_BATCH)
+        for doc in docs:
+            yield next(piped) if len(doc) else self.nlp(doc)
+
+    def _checked(self, row: int, text: str) -> str:
+        if len(text) > (limit := self.nlp.max_length):
+            raise InvalidInput(f"text[{row}] has {len(text)} characters; this pipeline takes {limit}: split the text")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"text[{row}] is not Unicode text: {error.reason} at character {error.start}") from error
+        return text
+
+    def _forget(self) -> None:
+        for _, component in self.nlp.pipeline:
+            cache = getattr(component, "cache", None)
+            if isinstance(cache, dict) and len(cache) > _LEMMAS:
+                cache.clear()
+
+
+def _data_folder(model_dir: ModelDir) -> tuple[str, ModelDir]:
+    """Where config.cfg and meta.json lie: here ("") or, in a packaged pipeline, in the only subfolder."""
+    if CONFIG not in model_dir.files and len(model_dir.dirs) == 1 and set(model_dir.files) <= _PAPERS:
+        inner = ModelDir.of(model_dir.path / model_dir.dirs[0], model_dir.root)
+        if not model_dir.dirs[0].isdigit() and inner.has(CONFIG, META):
+            return model_dir.dirs[0], inner
+    return "", model_dir
+
+
+def _read_meta(data: ModelDir) -> dict[str, Any] | str:
+    """What meta.json holds, or what is wrong with it."""
+    try:
+        text = data.head(META, _META_LIMIT + 1)
+        meta = json.loads(text)
+    except OSError as error:
+        return f"{META} cannot be read: {error.strerror}"
+    except (ValueError, RecursionError) as error:
+        return f"{META} is damaged: {error}"
+    return meta if isinstance(meta, dict) else f"{META} is not a JSON object"
+
+
+def _without_config(meta: Mapping[str, Any]) -> str:
+    made_by = str(meta.get("spacy_version", ""))
+    if made_by.startswith((">=2", "2", "~=2")):
+        return f"the pipeline was made by spaCy 2 ({made_by}); train or save it again with spaCy 3"
+    return f"{META} is a spaCy pipeline's, but {CONFIG} is missing: copy the whole folder of nlp.to_disk"
+
+
+def _names(outputs: str | None, known: Mapping[str, TensorSpec]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in (outputs or "").split(",") if name.strip()))
+    for name in names:
+        if name not in known:
+            raise InvalidInput(f"outputs: {name!r} is unknown; this pipeline answers {', '.join(known)}")
+    return names

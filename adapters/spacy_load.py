@@ -1,0 +1,97 @@
+"""Loads a spaCy pipeline from its folder, and from nowhere else; notices what spaCy does not notice is missing."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adapters import spacy_config
+from adapters.base import LoadError, ModelDir
+from adapters.spacy_docs import Findings
+
+META, CONFIG = "meta.json", "config.cfg"
+
+
+def load(data: ModelDir, meta: Mapping[str, Any]) -> tuple[Any, Findings]:
+    """The pipeline (spaCy's `Language`) in a folder, and what it finds. `meta` is the content of its meta.json.
+
+    Raises:
+        LoadError: it is damaged, incomplete or would reach beyond its folder.
+    """
+    _check_links(data)
+    try:
+        nlp = _load(data.path)
+        _check_complete(nlp, meta)
+        return nlp, Findings(_assigned(nlp), _vector_width(nlp))
+    except LoadError:
+        raise
+    except Exception as error:
+        raise LoadError(_reason(error, data.path, meta)) from error
+
+
+def _check_links(data: ModelDir) -> None:
+    root = data.root.resolve()
+    for path in data.path.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise LoadError(f"{path.relative_to(data.path)} leads out of the models directory and is not followed")
+
+
+def _load(path: Path) -> Any:
+    import spacy
+    from spacy.util import load_config
+
+    if torch := sys.modules.get("torch"):  # thinc imports it
+        torch.set_num_threads(1)
+    spacy_config.check(load_config(path / CONFIG, interpolate=True))
+    try:
+        return spacy.load(path)
+    finally:
+        gc.enable()  # srsly turns it off while it reads msgpack, and leaves it off when the file is damaged
+
+
+def _assigned(nlp: Any) -> frozenset[str]:
+    """The attributes that the active components declare to set, and those that attribute rules set."""
+    metas = {name: nlp.get_pipe_meta(name) for name in nlp.pipe_names}
+    assigned = {attribute for meta in metas.values() for attribute in meta.assigns}
+    for name, meta in metas.items():
+        if meta.factory == "attribute_ruler":
+            rules = nlp.get_pipe(name).patterns
+            assigned |= {f"token.{key.lower()}" for rule in rules for key in rule["attrs"]}
+    return frozenset(assigned)
+
+
+def _vector_width(nlp: Any) -> int:
+    if nlp.vocab.vectors_length:
+        return int(nlp.vocab.vectors_length)
+    with nlp.memory_zone():
+        return int(nlp("text").vector.shape[0])  # a tok2vec's width, or 0
+
+
+def _check_complete(nlp: Any, meta: Mapping[str, Any]) -> None:
+    """Files whose loss spaCy does not notice: it would answer, but with nothing or with nonsense."""
+    for name, labels in _mapping(meta, "labels").items():
+        if labels and nlp.pipe_labels.get(name) == []:
+            raise LoadError(f"component {name!r} lost its {len(labels)} labels: {name}/cfg is missing or damaged")
+    recorded, loaded = _mapping(meta, "vectors"), nlp.meta["vectors"]
+    if any(recorded.get(key) and not loaded.get(key) for key in ("width", "vectors", "keys")):
+        raise LoadError("the pipeline's word vectors are missing or damaged: copy the whole folder vocab")
+
+
+def _mapping(meta: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = meta.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _reason(error: Exception, path: Path, meta: Mapping[str, Any]) -> str:
+    """An error of spaCy's in one line, without the path of the mount, and with the version that the pipeline needs."""
+    import spacy
+    from spacy.util import is_compatible_version
+
+    text = " ".join(str(error).replace(f"{path}/", "").split()) or type(error).__name__
+    made_for = meta.get("spacy_version")
+    old = isinstance(made_for, str) and is_compatible_version(spacy.__version__, made_for) is False
+    hint = f"; it was made for spaCy {made_for}, and this is {spacy.__version__}" if old else ""
+    return f"spaCy cannot load the pipeline, of which a part may be missing or damaged: {text[:300]}{hint}"
