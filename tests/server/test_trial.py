@@ -227,15 +227,13 @@ def test_a_model_is_not_blamed_for_the_damage_of_an_earlier_one(pool: TrialPool,
     assert not children() & before
 
 
-@pytest.mark.parametrize("load", ["sleep", "hang-with-gil"])
-def test_a_timeout_ends_the_child(shared: TrialPool, attempt: Attempt, load: str) -> None:
+def test_a_timeout_ends_the_child_even_in_native_code(shared: TrialPool, attempt: Attempt) -> None:
     shared.close()
-    pool = TrialPool(size=1, timeout=2)
+    pool = TrialPool(size=1, timeout=1)
     began = time.monotonic()
-    assert reason(attempt, pool, load) == "loading it took longer than 2 s (--load_timeout)"
+    assert reason(attempt, pool, "hang-with-gil") == "loading it took longer than 1 s (--load_timeout)"
     assert time.monotonic() - began < 10
     assert children() == set()
-    assert attempt(pool).batchable
     pool.close()
 
 
@@ -363,11 +361,8 @@ def test_a_truncated_lightgbm_file_crashes_the_child_only(pool: TrialPool, boost
     assert "\n" not in crashed
     assert len(crashed) < 600
     assert outcome(pool, "bare", tmp_path, boosted) == "batchable: True"
-
-
-def test_the_lightgbm_adapter(shared: TrialPool, boosted: str, tmp_path: Path) -> None:
-    assert outcome(shared, "lightgbm", tmp_path, boosted) == "batchable: True"
-    assert not outcome(shared, "lightgbm", tmp_path, boosted[: len(boosted) // 2]).startswith("batchable")
+    assert outcome(pool, "lightgbm", tmp_path, boosted) == "batchable: True"
+    assert not outcome(pool, "lightgbm", tmp_path, boosted[: len(boosted) // 2]).startswith("batchable")
 
 
 def test_a_scikit_learn_model(shared: TrialPool, tmp_path: Path) -> None:
