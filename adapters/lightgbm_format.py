@@ -14,6 +14,8 @@ from typing import Any
 START = re.compile(rb"tree\r?\nversion=")
 
 _PANDAS = b"pandas_categorical:"
+_BARE = {b"tree", b"average_output"}  #: the header's lines that are no "name=value"
+_STRAY_SPACES = (b"\t", b"\r", b"\v", b"\f")  #: Python would split at these, LightGBM does not
 _CLASSES = re.compile(rb" num_class:(\d+)")
 _PARAMETER = re.compile(rb"\[\w+: .*\]")
 _CATEGORICAL = re.compile(rb"^\[categorical_feature: ([\d,]*)\]$", re.MULTILINE)
@@ -86,7 +88,7 @@ def _categories(tail: bytes) -> list[list[Any]]:
 
 def _check_header(header: Lines, features: int) -> None:
     for key in (b"feature_names", b"feature_infos"):
-        _check_count(header, key, features)
+        _values(header, key, features)
     classes = int(header[b"num_class"])
     of_objective = _CLASSES.search(header.get(b"objective", b""))
     if min(classes, int(header[b"num_tree_per_iteration"])) < 1 or (of_objective and int(of_objective[1]) != classes):
@@ -100,6 +102,8 @@ def _check_parameters(text: bytes) -> None:
 
 
 def _check_trees(text: bytes, header: Lines, features: int) -> None:
+    if any(space in text for space in _STRAY_SPACES):
+        raise ValueError("it is damaged: its trees hold other spaces than ' '")
     trees = [b"Tree=" + tree for tree in (b"\n" + text).split(b"\nTree=")[1:]]
     if b"tree_sizes" in header:
         # each tree's text and the line end before the next one
@@ -123,13 +127,13 @@ def _check_tree(tree: Lines, features: int) -> None:
     Children are inner nodes by their index, and leaves by -1 minus theirs.
     """
     leaves = int(tree[b"num_leaves"])
-    _check_count(tree, b"leaf_value", leaves)
+    _numbers(tree, b"leaf_value", leaves)
     if leaves < 2:
         return
     inner = leaves - 1
-    for key in (b"threshold", *_OF_NODES & tree.keys()):
+    for key in _OF_NODES & tree.keys():
         _numbers(tree, key, inner)
-    for key in (b"leaf_value", *_OF_LEAVES & tree.keys()):
+    for key in _OF_LEAVES & tree.keys():
         _numbers(tree, key, leaves)
     children = [*_integers(tree, b"left_child", inner), *_integers(tree, b"right_child", inner)]
     if sorted(children) != [*range(-leaves, 0), *range(1, inner)]:
@@ -166,21 +170,22 @@ def _check_linear(tree: Lines, leaves: int, features: int) -> None:
 
 
 def _lines(text: bytes) -> Lines:
-    pairs = (line.partition(b"=") for line in text.split(b"\n"))
-    return {key: value for key, equals, value in pairs if equals}
+    pairs = [line.partition(b"=") for line in text.split(b"\n") if line]
+    if damaged := [key for key, equals, _ in pairs if not equals and key not in _BARE]:
+        raise ValueError(f"the line {damaged[0][:60]!r} is no 'name=value'")
+    return {key: value for key, _, value in pairs}
 
 
-def _integers(tree: Lines, key: bytes, count: int) -> list[int]:
-    _check_count(tree, key, count)
-    return [int(value) for value in tree[key].split()]
+def _integers(lines: Lines, key: bytes, count: int) -> list[int]:
+    return list(map(int, _values(lines, key, count)))
 
 
-def _numbers(tree: Lines, key: bytes, count: int) -> list[float]:
-    _check_count(tree, key, count)
-    return [float(value) for value in tree[key].split()]
+def _numbers(lines: Lines, key: bytes, count: int) -> list[float]:
+    return list(map(float, _values(lines, key, count)))
 
 
-def _check_count(lines: Lines, key: bytes, count: int) -> None:
-    found = len(lines[key].split())
-    if found != count:
-        raise ValueError(f"{key.decode()} holds {found} values instead of {count}")
+def _values(lines: Lines, key: bytes, count: int) -> list[bytes]:
+    values = lines[key].split()
+    if len(values) != count:
+        raise ValueError(f"{key.decode()} holds {len(values)} values instead of {count}")
+    return values

@@ -28,9 +28,17 @@ from adapters.base import (
 
 #: the JSON model; `save_config`'s JSON begins with `generic_param` and is no model
 _JSON = re.compile(rb'\{\s*(?:"version"\s*:\s*\[[\d,\s]*\]\s*,\s*)?"learner"\s*:\s*\{\s*"(?!generic_param)')
-_LEGACY = (
-    "{} is in XGBoost's old binary format, which XGBoost 3.1 removed: "
-    "load it with xgboost<3.1 and save it again with save_model('model.ubj')"
+#: other files that XGBoost writes or wrote: how they begin, and what to say
+_NO_MODELS = (
+    (
+        re.compile(rb"binf"),
+        "{} is in XGBoost's old binary format, which XGBoost 3.1 removed: "
+        "load it with xgboost<3.1 and save it again with save_model('model.ubj')",
+    ),
+    (
+        re.compile(rb'\[\s*\{\s*"nodeid"|booster\[0\]:'),
+        "{} is a dump for reading, which XGBoost cannot load: write the model with save_model('model.ubj')",
+    ),
 )
 
 #: a categorical column's values -> the codes that the trees know
@@ -63,9 +71,10 @@ class XGBoostAdapter(Adapter):
             return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
         if models:
             return Match(Rank.CONTENT, models[0])
-        for name in candidates:
-            if model_dir.head(name, 4) == b"binf":
-                return Match(Rank.CONTENT, name, problem=_LEGACY.format(name))
+        for name in (*candidates, *model_dir.named(".txt")):
+            for beginning, problem in _NO_MODELS:
+                if beginning.match(model_dir.head(name, 100)):
+                    return Match(Rank.CONTENT, name, problem=problem.format(name))
         problem = probe.unknown_booster(model_dir, ".bst", ".ubj", ".model")
         return Match(Rank.SUFFIX, problem=problem) if problem else None
 

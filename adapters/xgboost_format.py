@@ -132,8 +132,11 @@ def check(document: Document) -> None:
         booster = learner["gradient_booster"]
         groups = max(1, *(parameters[key] for key in ("num_class", "num_target")))
         if booster["name"] == "gblinear":
-            return _check_length(booster["model"]["weights"], (parameters["num_feature"] + 1) * groups, "weights")
-        return _check_trees(_tree_model(booster), parameters["num_feature"], groups)
+            _check_length(booster["model"]["weights"], (parameters["num_feature"] + 1) * groups, "weights")
+            return
+        _check_trees(_tree_model(booster), parameters["num_feature"], groups)
+        if any(index >= parameters["num_feature"] for index in categories(document)):
+            raise ValueError("cats and num_feature disagree")
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"its structure is damaged ({type(error).__name__}: {error})") from error
 
@@ -198,8 +201,10 @@ def _check_tree(tree: Document, features: int) -> None:
         raise ValueError("its nodes do not form a tree")
     if not np.array_equal(parents[children], np.concatenate([inner, inner])):
         raise ValueError("parents and children disagree")
-    vector = int(tree["tree_param"].get("size_leaf_vector", 1))
-    _check_length(tree["base_weights"], nodes * max(vector, 1), "base_weights")
+    vector = max(1, int(tree["tree_param"].get("size_leaf_vector", 1)))
+    _check_length(tree["base_weights"], nodes * vector, "base_weights")
+    if "leaf_weights" in tree:  # a tree with a vector in each leaf keeps the leaf's number as its right child
+        _check_inside(right[left == -1], len(tree["leaf_weights"]) // vector, "leaves")
     _check_categories(tree, nodes)
 
 

@@ -273,18 +273,51 @@ def test_the_removed_binary_format_gets_a_way_out(tmp_path: Path) -> None:
     assert "model.ubj" in problem
 
 
-@pytest.mark.parametrize(("content", "reason"), [(b"", "is empty"), (b"\x00garbage", "neither an XGBoost nor a Light")])
+@pytest.mark.parametrize(("name", "format_"), [("m.json", "json"), ("m.txt", "text")])
+def test_a_dump_gets_a_way_out(name: str, format_: str, boosters: dict[str, Any], tmp_path: Path) -> None:
+    boosters["binary"].dump_model(tmp_path / name, dump_format=format_)
+    assert "is a dump for reading, which XGBoost cannot load" in _problem(tmp_path)
+    assert _served(boosters["binary"], tmp_path).signature.inputs[0].shape == (-1, 30)
+
+
+@pytest.fixture
+def both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry of the two adapters that share endings."""
+    monkeypatch.setattr(registry, "adapters", lambda: {"xgboost": XGBoostAdapter, "lightgbm": LightGBMAdapter})
+
+
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "{} is empty"),
+        (b"\x00garbage", "{} is neither an XGBoost nor a LightGBM model, or its beginning is damaged"),
+        (b"{L\x00\x00\x00\x00\x00\x00\x00\x07LEARNER{", "{} is neither an XGBoost nor a LightGBM model, or its beg"),
+    ],
+)
 @pytest.mark.parametrize("name", ["m.bst", "m.ubj", "m.model"])
-def test_bytes_that_nobody_knows(name: str, content: bytes, reason: str, tmp_path: Path) -> None:
+def test_bytes_that_nobody_knows_are_said_once(name: str, content: bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     match = XGBoostAdapter.match(ModelDir.of(tmp_path))
     assert match is not None
     assert match.rank is Rank.SUFFIX
-    assert reason in match.problem
-    other = LightGBMAdapter.match(ModelDir.of(tmp_path))
-    assert other is None or other.problem == match.problem
-    with pytest.raises(LoadError, match=reason):
+    with pytest.raises(LoadError) as caught:
         registry.choose(ModelDir.of(tmp_path))
+    assert str(caught.value).startswith(reason.format(name))
+    assert str(caught.value).count(name) == 1
+
+
+@pytest.mark.usefixtures("both")
+def test_one_ending_two_frameworks(boosters: dict[str, Any], tmp_path: Path) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    other = lightgbm.train({"verbose": -1, "num_threads": 1}, lightgbm.Dataset(IRIS, IRIS_Y), 2)
+    other.save_model(tmp_path / "b.bst")
+    assert registry.choose(ModelDir.of(tmp_path)).adapter is LightGBMAdapter
+    (tmp_path / "a.bst").write_bytes(boosters["softprob"].save_raw("ubj"))
+    with pytest.raises(registry.Ambiguous, match=r"a\.bst \(xgboost\) and b\.bst \(lightgbm\)"):
+        registry.choose(ModelDir.of(tmp_path))
+    (tmp_path / "b.bst").write_bytes(b"\x00garbage")
+    assert registry.choose(ModelDir.of(tmp_path)).match.file == "a.bst"
 
 
 def test_two_candidates(boosters: dict[str, Any], tmp_path: Path) -> None:
