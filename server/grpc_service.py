@@ -81,7 +81,11 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
 
 async def serve(service: InferenceService, port: int, max_send: int, max_receive: int) -> Server:
     """Start the gRPC server; it runs until stopped."""
-    options = [("grpc.max_send_message_length", max_send), ("grpc.max_receive_message_length", max_receive)]
+    options = [
+        ("grpc.max_send_message_length", max_send),
+        ("grpc.max_receive_message_length", max_receive),
+        ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a partner
+    ]
     server = grpc.aio.server(options=options)
     grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
     server.add_insecure_port(f"[::]:{port}")

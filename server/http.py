@@ -117,22 +117,18 @@ class Routes:
         length = _header(scope, b"content-length")
         if length is not None and length.isdigit() and int(length) > self._max_body:
             raise TooLarge(self._too_large(int(length)))
-        message = await receive()
-        if not message.get("more_body"):
-            return bytes(message.get("body", b""))
         chunks: list[bytes] = []
         size = 0
         while True:
-            chunk = message.get("body", b"")
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self._max_body:
-                raise TooLarge(self._too_large(size))
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise InvalidInput("the client hung up before the body was whole")
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self._max_body:
+                raise TooLarge(self._too_large(size))
             if not message.get("more_body"):
-                return b"".join(chunks)
-            message = await receive()
+                return bytes(chunks[0]) if len(chunks) == 1 else b"".join(chunks)
 
     def _too_large(self, size: int) -> str:
         return f"the body holds {size} bytes or more, the limit is {self._max_body} (max_body_bytes)"
