@@ -19,8 +19,8 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
 from adapters.base import LoadError, ModelDir, Rank
-from adapters.lightgbm_ import LightGBMAdapter
-from adapters.xgboost_ import XGBoostAdapter
+from adapters.lightgbm_.adapter import LightGBMAdapter
+from adapters.xgboost_.adapter import XGBoostAdapter
 
 lightgbm = pytest.importorskip("lightgbm")
 
@@ -340,7 +340,7 @@ _CHILD = """
 import sys
 from pathlib import Path
 from adapters.base import LoadError, ModelDir
-from adapters.lightgbm_ import LightGBMAdapter
+from adapters.lightgbm_.adapter import LightGBMAdapter
 
 folders = [ModelDir.of(folder) for folder in sorted(Path(sys.argv[1]).iterdir())]
 matches = [LightGBMAdapter.match(folder) for folder in folders]

@@ -20,8 +20,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
 from adapters import registry, xgboost_format
 from adapters.base import InvalidInput, LoadError, ModelDir, Rank
-from adapters.lightgbm_ import LightGBMAdapter
-from adapters.xgboost_ import XGBoostAdapter
+from adapters.lightgbm_.adapter import LightGBMAdapter
+from adapters.xgboost_.adapter import XGBoostAdapter
 
 xgboost = pytest.importorskip("xgboost")
 
@@ -372,7 +372,7 @@ _CHILD = """
 import sys
 from pathlib import Path
 from adapters.base import LoadError, ModelDir
-from adapters.xgboost_ import XGBoostAdapter
+from adapters.xgboost_.adapter import XGBoostAdapter
 
 folders = [ModelDir.of(folder) for folder in sorted(Path(sys.argv[1]).iterdir())]
 matches = [XGBoostAdapter.match(folder) for folder in folders]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from adapters import lightgbm_format, probe
 from adapters.base import (
     Adapter,
     Array,
@@ -22,6 +21,8 @@ from adapters.base import (
     Tensors,
     TensorSpec,
 )
+from adapters.lightgbm_ import format as lightgbm_format
+from adapters.lightgbm_ import probe
 
 #: other files that LightGBM writes, which are no models: how they begin, and what to say
 _NO_MODELS = (
