@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from adapters import probe
 from adapters.base import (
     Adapter,
     Array,
@@ -21,8 +22,7 @@ from adapters.base import (
     Tensors,
     TensorSpec,
 )
-from adapters.lightgbm_ import format as lightgbm_format
-from adapters.lightgbm_ import probe
+from adapters.lightgbm_ import format as model_format
 
 #: other files that LightGBM writes, which are no models: how they begin, and what to say
 _NO_MODELS = (
@@ -69,7 +69,7 @@ class LightGBMAdapter(Adapter):
         models = [
             name
             for name in model_dir.named(".txt", ".bst", ".bin", ".model")
-            if lightgbm_format.START.match(model_dir.head(name, 20))
+            if model_format.START.match(model_dir.head(name, 20))
         ]
         if len(models) > 1:
             return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
@@ -88,7 +88,7 @@ class LightGBMAdapter(Adapter):
         import lightgbm
 
         try:
-            model = lightgbm_format.read(model_dir.file(file).read_bytes())
+            model = model_format.read(model_dir.file(file).read_bytes())
             booster = lightgbm.Booster(model_str=model.text)
             names = booster.feature_name()
             columns = _categorical_columns(model, names, options.get("categorical_columns", ""))
@@ -148,7 +148,7 @@ def _column(name: str, codes: Codes | None) -> TensorSpec:
     return TensorSpec(name, "BYTES" if text else "FP64", (-1,), nullable=True)
 
 
-def _categorical_columns(model: lightgbm_format.TextModel, names: list[str], chosen: str) -> list[str]:
+def _categorical_columns(model: model_format.TextModel, names: list[str], chosen: str) -> list[str]:
     """The columns that pandas' categories belong to. The file does not say; as a rule they are the categorical ones."""
     if chosen:
         columns = [name.strip() for name in chosen.split(",")]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters import probe, xgboost_format
+from adapters import probe
 from adapters.base import (
     Adapter,
     Array,
@@ -25,6 +25,7 @@ from adapters.base import (
     Tensors,
     TensorSpec,
 )
+from adapters.xgboost_ import format as model_format
 
 #: the JSON model; `save_config`'s JSON begins with `generic_param` and is no model
 _JSON = re.compile(rb'\{\s*(?:"version"\s*:\s*\[[\d,\s]*\]\s*,\s*)?"learner"\s*:\s*\{\s*"(?!generic_param)')
@@ -86,8 +87,8 @@ class XGBoostAdapter(Adapter):
             booster = _booster(data)
             names, features = booster.feature_names, booster.num_features()
             if "c" in (booster.feature_types or ()):
-                document = document or xgboost_format.read(bytes(booster.save_raw("ubj")))
-            categories = xgboost_format.categories(document) if document else {}
+                document = document or model_format.read(bytes(booster.save_raw("ubj")))
+            categories = model_format.categories(document) if document else {}
         except ValueError as error:  # XGBoostError is one
             raise LoadError(f"{file} is damaged, or no model that this XGBoost loads: {_first_line(error)}") from error
         if features == 0:
@@ -172,14 +173,14 @@ class _Runner:
 
 
 def _is_model(head: bytes) -> bool:
-    return xgboost_format.is_ubj(head) or _JSON.match(head) is not None
+    return model_format.is_ubj(head) or _JSON.match(head) is not None
 
 
-def _checked(data: bytes) -> xgboost_format.Document | None:
-    if len(data) > xgboost_format.JSON_LIMIT and not xgboost_format.is_ubj(data):
+def _checked(data: bytes) -> model_format.Document | None:
+    if len(data) > model_format.JSON_LIMIT and not model_format.is_ubj(data):
         return None
-    document = xgboost_format.read(data)
-    xgboost_format.check(document)
+    document = model_format.read(data)
+    model_format.check(document)
     return document
 
 

@@ -18,9 +18,10 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
-from adapters import registry, xgboost_format
+from adapters import registry
 from adapters.base import InvalidInput, LoadError, ModelDir, Rank
 from adapters.lightgbm_.adapter import LightGBMAdapter
+from adapters.xgboost_ import format as model_format
 from adapters.xgboost_.adapter import XGBoostAdapter
 
 xgboost = pytest.importorskip("xgboost")
@@ -358,7 +359,7 @@ def test_a_file_of_an_older_version(boosters: dict[str, Any], tmp_path: Path) ->
 def test_json_beyond_the_limit_is_left_to_xgboost(
     frame: pd.DataFrame, categorical: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(xgboost_format, "JSON_LIMIT", 100)
+    monkeypatch.setattr(model_format, "JSON_LIMIT", 100)
     (tmp_path / "model.json").write_bytes(categorical.save_raw("json"))
     got = _load(tmp_path).predict(_tensors(frame), {})["output-0"]
     assert _same(got, categorical.predict(xgboost.DMatrix(frame, enable_categorical=True)))
