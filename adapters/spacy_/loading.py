@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adapters import spacy_config
 from adapters.base import LoadError, ModelDir
-from adapters.spacy_docs import Findings
+from adapters.spacy_ import config
+from adapters.spacy_.docs import Findings
 
 META, CONFIG = "meta.json", "config.cfg"
 
@@ -45,7 +45,7 @@ def _load(path: Path) -> Any:
 
     if torch := sys.modules.get("torch"):  # thinc imports it
         torch.set_num_threads(1)
-    spacy_config.check(load_config(path / CONFIG, interpolate=True))
+    config.check(load_config(path / CONFIG, interpolate=True))
     try:
         return spacy.load(path)
     finally:

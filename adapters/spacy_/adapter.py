@@ -1,8 +1,9 @@
 """spaCy pipelines: the folder that `nlp.to_disk` wrote, or a packaged pipeline around such a folder.
 
-One text in, and out what the pipeline was made for: entities, categories, else tokens (`spacy_docs`). `nlp.pipe` on
-many texts gives what single calls give: labels always, and numbers bit for bit where the matrix product adds up each
-row alone, as spaCy's own (BLIS) does."""
+One text in, and out what the pipeline was made for: entities, categories, else tokens (`docs`). A batch gives what
+single calls give: the labels always, and the numbers bit for bit, because spaCy's own matrix product (BLIS) adds up
+each row by itself.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from adapters import spacy_load
 from adapters.base import (
     Adapter,
     InvalidInput,
@@ -27,12 +27,13 @@ from adapters.base import (
     Tensors,
     TensorSpec,
 )
-from adapters.spacy_docs import Findings, column
-from adapters.spacy_load import CONFIG, META
+from adapters.spacy_ import loading
+from adapters.spacy_.docs import Findings, column
+from adapters.spacy_.loading import CONFIG, META
 
 #: what lies around the data folder of a packaged pipeline
 _PAPERS = {META, "__init__.py", "LICENSE", "LICENSES_SOURCES", "README.md", "polyserve.yaml"}
-_META_LIMIT = 16 * 2**20
+_LIMIT = 16 * 2**20  #: bytes of meta.json and config.cfg
 #: texts that go through the network at once; more of them only take more memory
 _BATCH = 64
 #: lemmas that a rule lemmatizer may remember; spaCy never forgets one
@@ -41,6 +42,9 @@ _LEMMAS = 100_000
 _PARAMETERS = (
     Parameter("outputs", str, meaning="what to answer, separated by commas, instead of the default: entities,tokens"),
     Parameter("offsets", bool, meaning="add start and end (in characters), and ids where the pipeline gives some"),
+)
+_MAX_LENGTH = Parameter(
+    "max_length", int, meaning="characters that a text may have; a million take 2 to 10 GB while they are processed"
 )
 
 
@@ -56,13 +60,13 @@ class SpacyAdapter(Adapter):
     name: ClassVar[str] = "spacy"
     platform: ClassVar[str] = "spacy"
     requires: ClassVar[tuple[str, ...]] = ("spacy",)
-    options: ClassVar[tuple[Parameter, ...]] = _PARAMETERS
+    options: ClassVar[tuple[Parameter, ...]] = (*_PARAMETERS, _MAX_LENGTH)
     thread_safe: ClassVar[bool] = False
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
         folder, data = _data_folder(model_dir)
-        config = CONFIG in data.files and b"[nlp]" in data.head(CONFIG, _META_LIMIT)
+        config = _has_config(data)
         if META not in data.files:
             problem = f"{CONFIG} is a spaCy pipeline's, but {META} is missing: copy the whole folder of nlp.to_disk"
             return Match(Rank.CONTENT, CONFIG, problem=problem) if config else None
@@ -79,7 +83,7 @@ class SpacyAdapter(Adapter):
         meta = _read_meta(data)
         if isinstance(meta, str):
             raise LoadError(meta)
-        nlp, findings = spacy_load.load(data, meta)
+        nlp, findings = loading.load(data, meta)
         signature = Signature(
             inputs=(TensorSpec("text", "BYTES", (-1,)),),
             outputs=tuple(findings.outputs.values()),
@@ -91,6 +95,7 @@ class SpacyAdapter(Adapter):
             wanted = _names(options.get("outputs"), findings.outputs) or findings.default
         except InvalidInput as error:
             raise LoadError(f"options.{error}") from error
+        nlp.max_length = _max_length(options.get("max_length", nlp.max_length))
         return cls(signature, nlp, findings, wanted, bool(options.get("offsets", False)))
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -111,7 +116,9 @@ class SpacyAdapter(Adapter):
     def _run(self, texts: list[str]) -> Iterator[Any]:
         """The texts' docs, in order. Those without tokens go alone: among others textcat scores them differently."""
         docs = [self.nlp.make_doc(text) for text in texts]
-        piped = self.nlp.pipe([doc for doc in docs if len(doc)], batch_size=_BATCH)
+        longest = max(1, *map(len, texts))
+        size = max(1, min(_BATCH, self.nlp.max_length // longest))  # as much at once as one text may be long
+        piped = self.nlp.pipe([doc for doc in docs if len(doc)], batch_size=size)
         for doc in docs:
             yield next(piped) if len(doc) else self.nlp(doc)
 
@@ -140,10 +147,17 @@ def _data_folder(model_dir: ModelDir) -> tuple[str, ModelDir]:
     return "", model_dir
 
 
+def _has_config(data: ModelDir) -> bool:
+    try:
+        return CONFIG in data.files and b"[nlp]" in data.head(CONFIG, _LIMIT)
+    except OSError:
+        return True  # load says why it cannot be read
+
+
 def _read_meta(data: ModelDir) -> dict[str, Any] | str:
     """What meta.json holds, or what is wrong with it."""
     try:
-        text = data.head(META, _META_LIMIT + 1)
+        text = data.head(META, _LIMIT + 1)
         meta = json.loads(text)
     except OSError as error:
         return f"{META} cannot be read: {error.strerror}"
@@ -157,6 +171,12 @@ def _without_config(meta: Mapping[str, Any]) -> str:
     if made_by.startswith((">=2", "2", "~=2")):
         return f"the pipeline was made by spaCy 2 ({made_by}); train or save it again with spaCy 3"
     return f"{META} is a spaCy pipeline's, but {CONFIG} is missing: copy the whole folder of nlp.to_disk"
+
+
+def _max_length(limit: int) -> int:
+    if limit < 1:
+        raise LoadError(f"options.max_length: {limit} must be 1 or more")
+    return limit
 
 
 def _names(outputs: str | None, known: Mapping[str, TensorSpec]) -> tuple[str, ...]:

@@ -1,14 +1,18 @@
-"""Small spaCy pipelines, trained or assembled in a second or two."""
+"""Small spaCy pipelines, trained or assembled in a second, and how the tests save, load and ask them."""
 
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import spacy
 from spacy.training import Example
 from thinc.api import fix_random_seed
+
+from adapters.base import Match, ModelDir, Rank
+from adapters.spacy_ import SpacyAdapter
 
 ORGS = ("Apple", "Siemens", "Bosch", "Oracle")
 PLACES = ("London", "Berlin", "Chile", "Kenya")
@@ -90,3 +94,27 @@ def _tiny() -> dict[str, Any]:
         "@architectures": "spacy.HashEmbedCNN.v2", "width": 16, "depth": 1, "embed_size": 50, "window_size": 1,
         "maxout_pieces": 2, "subword_features": True, "pretrained_vectors": None,
     }  # fmt: skip
+
+
+def save(nlp: Any, folder: Path) -> Path:
+    nlp.to_disk(folder)
+    return folder
+
+
+def match(folder: Path) -> Match | None:
+    return SpacyAdapter.match(ModelDir.of(folder))
+
+
+def load(folder: Path, **options: Any) -> SpacyAdapter:
+    claim = match(folder)
+    assert claim == Match(Rank.BUNDLE, claim.file if claim else "")
+    return SpacyAdapter.load(ModelDir.of(folder), claim.file, options)
+
+
+def predict(adapter: SpacyAdapter, texts: list[str], **parameters: Any) -> dict[str, list[Any]]:
+    outputs = adapter.predict({"text": np.array(texts, np.object_)}, parameters)
+    specs = {spec.name: spec for spec in adapter.signature.outputs}
+    for name, array in outputs.items():
+        assert array.dtype == specs[name].dtype
+        assert array.shape == (len(texts), *specs[name].shape[1:])
+    return {name: array.tolist() for name, array in outputs.items()}
