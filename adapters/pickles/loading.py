@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import math
@@ -14,7 +15,7 @@ import numpy as np
 
 from adapters.base import Array, LoadError
 from adapters.pickles.machine import Machine
-from adapters.pickles.policy import ARRAY_WRAPPERS, Refused, Use, dotted, judge, refusal
+from adapters.pickles.policy import ARRAY_WRAPPERS, PARTIAL, Refused, Use, dotted, judge, refusal
 from adapters.pickles.stream import skip, take
 from adapters.pickles.values import STAND_INS, Placeholder, check_dtype, check_names, native, strange
 
@@ -176,6 +177,8 @@ def _set_state(target: Any, state: Any) -> None:
             check_names(part)
     if isinstance(target, np.dtype):
         check_dtype(target, state)
+    if isinstance(target, functools.partial) and state[0] is not target.func:
+        raise Refused(refusal([PARTIAL]))
     setter = getattr(type(target), "__setstate__", None)
     if setter is not None:
         setter(target, state)

@@ -15,7 +15,7 @@ import numpy as np
 
 from adapters.base import LoadError
 
-__all__ = ["ARRAY_WRAPPERS", "Refused", "Use", "dotted", "judge", "refusal"]
+__all__ = ["ARRAY_WRAPPERS", "CHECK_ARRAY", "GETATTR", "PARTIAL", "Refused", "Use", "dotted", "judge", "refusal"]
 
 
 class Refused(LoadError):
@@ -31,6 +31,10 @@ class Use(Enum):
     CONSTANT = "one fixed object"
     INERT = "stands for an object that prediction never uses, and becomes an empty placeholder"
 
+
+#: names that are allowed for one thing each, and refused with their name for any other: methods that scipy's
+#: distributions keep, and the check of its input that histogram boosting keeps
+GETATTR, PARTIAL, CHECK_ARRAY = "builtins.getattr", "functools.partial", "sklearn.utils.validation.check_array"
 
 #: joblib's stand-in for an array whose bytes follow it in the file
 ARRAY_WRAPPERS = frozenset(
@@ -58,6 +62,10 @@ _SPECIAL = (
     "beta|betaln|boxcox|boxcox1p|inv_boxcox|inv_boxcox1p|xlogy|xlog1py|entr|rel_entr|kl_div|huber|pseudo_huber|log1p|"
     "expm1|exp2|exp10|cbrt|ndtr|ndtri|log_ndtr|sinc"
 )
+_METRICS = (
+    "braycurtis|canberra|chebyshev|cityblock|correlation|cosine|dice|euclidean|hamming|jaccard|jensenshannon|"
+    "mahalanobis|minkowski|rogerstanimoto|russellrao|seuclidean|sokalmichener|sokalsneath|sqeuclidean|yule"
+)
 _CTORS = "__bit_generator_ctor|__generator_ctor|__randomstate_ctor"
 _OFFSETS = "Day|Hour|Minute|Second|Milli|Micro|Nano|MonthEnd|MonthBegin|Week|BusinessDay|YearEnd|QuarterEnd"
 
@@ -66,7 +74,8 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     ("builtins", "set|frozenset|slice|range|complex|bytearray|bytes", Use.CALL),
     ("builtins", "object|bool|int|float|str|list|tuple|dict", Use.CLASS),
     ("builtins", "Ellipsis", Use.CONSTANT),
-    ("builtins", "getattr", Use.INERT),  # of a distribution's methods; anything else is refused where it is called
+    ("builtins", "getattr", Use.INERT),  # see GETATTR and PARTIAL
+    ("functools", "partial", Use.CALL),
     ("copyreg", "_reconstructor|__newobj__|__newobj_ex__", Use.CALL),
     ("_codecs", "encode", Use.CALL),
     ("collections", "OrderedDict|defaultdict|Counter|deque", Use.CALL),
@@ -91,6 +100,7 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     (r"scipy\.interpolate(\._?(interpolate|bsplines|cubic))?", "interp1d|BSpline|PPoly|CubicSpline", Use.CLASS),
     (r"scipy\._lib\.array_api_compat\.numpy(\._aliases)?", "asarray", Use.FUNCTION),
     (r"scipy\.special(\._(special_)?ufuncs|\._logsumexp|\._basic)?", _SPECIAL, Use.FUNCTION),
+    (r"scipy\.spatial\.distance", _METRICS, Use.FUNCTION),
     (r"scipy\.stats\._distn_infrastructure", "rv_frozen|rv_continuous_frozen|rv_discrete_frozen", Use.INERT),
     (r"scipy\.stats\._(continuous|discrete)_distns", r"\w+_gen", Use.INERT),
     # pandas: the labels and frames that an estimator may have kept
@@ -115,6 +125,7 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     (r"sklearn\.compose\._column_transformer", "make_column_selector", Use.CLASS),
     (r"sklearn\.metrics(\.\w+)*", _SCORES, Use.FUNCTION),
     (r"sklearn\.feature_selection\._(univariate_selection|mutual_info)", _SCORERS, Use.FUNCTION),
+    (r"sklearn\.utils\.validation", "check_array", Use.FUNCTION),
     (r"sklearn\.cluster\._kmeans", r"_kmeans_single_\w+", Use.FUNCTION),
     (r"imblearn\.(base|pipeline|over_sampling|under_sampling|combine|ensemble)(\.\w+)*", _CLASS, Use.CLASS),
     (r"xgboost\.sklearn", r"XGB\w+", Use.CLASS),

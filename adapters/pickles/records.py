@@ -12,11 +12,10 @@ import numpy as np
 from adapters.pickles.policy import Use, refusal
 from adapters.pickles.stream import Unreadable
 
-__all__ = ["GETATTR", "MAX_STEPS", "Found", "Made", "Name", "count_of", "layout_of", "tuple_of"]
+__all__ = ["MAX_STEPS", "Found", "Made", "Name", "count_of", "layout_of", "tuple_of"]
 
 MAX_STEPS = 32_000_000  #: a vocabulary of a million words, numbered by numpy, takes 16 million
 _MAX_NESTED = 10**8  #: elements of a tuple, counted through its tuples: hashing or comparing one visits them all
-GETATTR = "builtins.getattr"  #: allowed for one thing: the methods that scipy's distributions keep
 _DTYPE = re.compile(r"[<>=|]?[a-zA-Z?]\d{0,9}")
 
 
@@ -54,14 +53,11 @@ class Found:
     acts: dict[str, None] = field(default_factory=dict)  #: what it does that the policy does not allow
     version: str | None = None
     on_frame: bool = False
-    getattr_held: bool = False  #: `getattr` was named, and not for a method of a distribution
+    held: dict[str, None] = field(default_factory=dict)  #: names allowed for one use alone, which has not come yet
     steps: Iterator[int] = field(default_factory=lambda: iter(range(MAX_STEPS)))
 
     def refused(self) -> str:
-        unlisted = dict(self.unlisted)
-        if self.getattr_held or f"calls {GETATTR}" in self.acts:
-            unlisted[GETATTR] = None
-        if unlisted:
+        if unlisted := {**self.unlisted, **self.held}:
             return refusal(tuple(unlisted))
         return f"{next(iter(self.acts))}, as no known library's pickle does; it was not loaded" if self.acts else ""
 

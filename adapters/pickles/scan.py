@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from adapters.pickles.machine import Machine
-from adapters.pickles.policy import ARRAY_WRAPPERS, Use, dotted, judge
-from adapters.pickles.records import GETATTR, MAX_STEPS, Found, Made, Name, count_of, layout_of, tuple_of
+from adapters.pickles.policy import ARRAY_WRAPPERS, CHECK_ARRAY, GETATTR, PARTIAL, Use, dotted, judge
+from adapters.pickles.records import MAX_STEPS, Found, Made, Name, count_of, layout_of, tuple_of
 from adapters.pickles.stream import Unreadable, skip, take
 
 __all__ = ["Scan"]
@@ -63,7 +63,8 @@ class Scan(Machine):
         self._found.names[label] = None
         if use is None:
             self._found.unlisted[label] = None
-        self._found.getattr_held |= label == GETATTR
+        elif label in (GETATTR, PARTIAL):
+            self._found.held[label] = None
         return Name(label, use, _MAKERS.fullmatch(name) is not None)
 
     # making objects
@@ -90,14 +91,21 @@ class Scan(Machine):
             self._found.acts["calls an object that it made itself"] = None
             return Made("unknown")
         first = args[0] if args else None
-        if maker.name == GETATTR and isinstance(first, Made) and first.inert:
-            self._found.getattr_held = False
-            return Made("method", inert=True)
-        if maker.use in (Use.CLASS, Use.FUNCTION, Use.CONSTANT) or maker.name == GETATTR:
+        if maker.name in (GETATTR, PARTIAL):
+            self._guarded(maker.name, first)
+        elif maker.use in (Use.CLASS, Use.FUNCTION, Use.CONSTANT):
             self._found.acts[f"calls {maker.name}"] = None
         if maker.of_first and isinstance(first, Name):
             return Made(first.name, inert=first.use is Use.INERT)
         return Made(maker.name, args, inert=maker.use is Use.INERT)
+
+    def _guarded(self, name: str, first: Any) -> None:
+        method = isinstance(first, Made) and first.inert
+        check = isinstance(first, Name) and first.name == CHECK_ARRAY
+        if method if name == GETATTR else check:
+            self._found.held.pop(name, None)
+        else:
+            self._found.unlisted[name] = None
 
     def _new(self, cls: Any, args: Any) -> Made:
         if not isinstance(cls, Name):

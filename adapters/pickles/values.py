@@ -5,6 +5,7 @@ Each does what the function of its name does for the arguments that real pickles
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.pickles.policy import Refused
+from adapters.pickles.policy import CHECK_ARRAY, GETATTR, PARTIAL, Refused, refusal
 
 __all__ = ["STAND_INS", "Placeholder", "check_dtype", "check_names", "native", "strange"]
 
@@ -44,8 +45,15 @@ def check_names(names: Iterable[Any]) -> None:
 def _method(owner: Any, name: Any) -> Placeholder:
     """`getattr` for the methods that a distribution keeps; the distribution is a placeholder, and so are they."""
     if not isinstance(owner, Placeholder):
-        raise strange("calls builtins.getattr")
+        raise Refused(refusal([GETATTR]))
     return owner
+
+
+def _partial(function: Any) -> Any:
+    """`functools.partial` of sklearn's `check_array`, which histogram boosting keeps; a state brings the arguments."""
+    if f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}" != CHECK_ARRAY:
+        raise Refused(refusal([PARTIAL]))
+    return functools.partial(function)
 
 
 def _reconstructor(cls: Any, base: Any, state: Any) -> Any:
@@ -126,7 +134,8 @@ def _random(kind: Callable[[np.random.BitGenerator], Any]) -> Callable[..., Any]
 #: dotted name -> what is called instead
 STAND_INS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
-        "builtins.getattr": _method,
+        GETATTR: _method,
+        PARTIAL: _partial,
         "builtins.bytes": _bytes(bytes),
         "builtins.bytearray": _bytes(bytearray),
         "builtins.set": _of_list(set),

@@ -99,6 +99,9 @@ def through_libraries(mark: Path) -> dict[str, bytes]:
         "pandas.eval": b"\x80\x02cpandas.core.computation.eval\neval\n" + _text("1+1") + b"\x85R.",
         "pandas.read_pickle": b"\x80\x02cpandas.io.pickle\nread_pickle\n" + path + b"\x85R.",
         "functools.partial": b"\x80\x02cfunctools\npartial\ncposix\nsystem\n\x85R.",
+        "partial of another function": b"\x80\x02cfunctools\npartial\ncnumpy\nmean\n\x85R.",
+        "partial exchanged": b"\x80\x02cfunctools\npartial\ncsklearn.utils.validation\ncheck_array\n\x85R"
+        b"(cnumpy\nmean\n)}Ntb.",
         "operator.methodcaller": b"\x80\x02coperator\nmethodcaller\n" + _text("system") + b"\x85R.",
         "a module as a class": b"\x80\x02csklearn.pipeline\nos\n.",
         "a class that sklearn imported": b"\x80\x02csklearn.pipeline\nParallel\n)\x81.",

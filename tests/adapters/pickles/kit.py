@@ -76,6 +76,8 @@ def fitted_models() -> dict[str, Any]:
     with np.errstate(all="ignore"):
         fitted = {name: model.fit(np.abs(X), Y) for name, model in models.items()}
     fitted["columns"] = make_pipeline(columns, LogisticRegression()).fit(frame, Y)
+    categories = frame.assign(c=frame["c"].astype("category"))
+    fitted["categories"] = HistGradientBoostingClassifier(max_iter=2).fit(categories, Y)
     fitted["texts"] = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(
         ["good one", "bad two"] * 30, [0, 1] * 30
     )
@@ -97,4 +99,6 @@ def rows_for(name: str) -> Any:
         return ["good", "bad thing"]
     if name == "columns":
         return pd.DataFrame({"a": [0.5, -1], "b": [1.0, 2.0], "c": ["y", "x"]})
+    if name == "categories":
+        return pd.DataFrame({"a": [0.5, -1], "b": [1.0, 2.0], "c": pd.Categorical(["y", "x"])})
     return np.abs(X[:5])

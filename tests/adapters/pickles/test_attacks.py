@@ -103,6 +103,7 @@ def test_ways_through_the_libraries(mark: Path, tmp_path: Path) -> None:
         "a function that is only held",
         "getattr for other than a distribution",
         "getattr as a value",
+        "partial of another function",
         "numpy.memmap by __new__",
         "sklearn's tests",
         "joblib's old array",
