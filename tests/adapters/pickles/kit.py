@@ -76,6 +76,7 @@ def fitted_models() -> dict[str, Any]:
     with np.errstate(all="ignore"):
         fitted = {name: model.fit(np.abs(X), Y) for name, model in models.items()}
     fitted["columns"] = make_pipeline(columns, LogisticRegression()).fit(frame, Y)
+    fitted["three classes"] = GradientBoostingClassifier(n_estimators=2).fit(X, np.arange(60) % 3)
     categories = frame.assign(c=frame["c"].astype("category"))
     fitted["categories"] = HistGradientBoostingClassifier(max_iter=2).fit(categories, Y)
     fitted["texts"] = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(
