@@ -89,6 +89,19 @@ def parsed() -> Any:
     return nlp
 
 
+def with_torch() -> Any:
+    """A tagger on a bidirectional LSTM of torch's."""
+    embed = {"@architectures": "spacy.MultiHashEmbed.v2", "width": 16, "attrs": ["NORM"], "rows": [50]}
+    embed |= {"include_static_vectors": False}
+    encode = {"@architectures": "spacy.TorchBiLSTMEncoder.v1", "width": 16, "depth": 1, "dropout": 0.0}
+    nlp = spacy.blank("xx")
+    tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": encode}
+    nlp.add_pipe("tagger", config={"model": {"tok2vec": tok2vec}})
+    doc = nlp.make_doc("dogs chase")
+    nlp.initialize(lambda: [Example.from_dict(doc, {"tags": ["N", "V"]})])
+    return nlp
+
+
 def _tiny() -> dict[str, Any]:
     return {
         "@architectures": "spacy.HashEmbedCNN.v2", "width": 16, "depth": 1, "embed_size": 50, "window_size": 1,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import srsly
 
 from adapters.base import LoadError, Match, ModelDir, Rank
 from adapters.spacy_ import SpacyAdapter
@@ -152,6 +155,39 @@ def test_a_config_cannot_reach_beyond_its_folder(broken: Path, old: str, new: st
     with pytest.raises(LoadError, match=reason):
         SpacyAdapter.load(ModelDir.of(broken), "", {})
     assert not mark.exists()
+
+
+class Mark:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.path), "w")
+
+
+def test_a_pickle_among_the_vectors_is_not_loaded(tmp_path: Path) -> None:
+    save(pipelines.with_vectors(), tmp_path / "pipeline")
+    np.save(tmp_path / "vectors.npy", np.array([Mark(tmp_path / "executed")], np.object_), allow_pickle=True)
+    (tmp_path / "vectors.npy").rename(tmp_path / "pipeline" / "vocab" / "vectors")
+    with pytest.raises(LoadError, match="allow_pickle=False"):
+        load(tmp_path / "pipeline")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_pickle_in_a_torch_layer_is_not_loaded(tmp_path: Path) -> None:
+    save(pipelines.with_torch(), tmp_path / "pipeline")
+    assert predict(load(tmp_path / "pipeline"), ["dogs chase"])["tokens"]
+    model = tmp_path / "pipeline" / "tagger" / "model"
+    content = srsly.read_msgpack(model)
+    (shim,) = [shim for shims in content["shims"] for shim in shims]
+    hostile = srsly.msgpack_loads(shim) | {"state": pickle.dumps(Mark(tmp_path / "executed"), protocol=2)}
+    content["shims"] = [[srsly.msgpack_dumps(hostile)] if shims else [] for shims in content["shims"]]
+    srsly.write_msgpack(model, content)
+    with pytest.raises(LoadError, match="Weights only load failed"):
+        load(tmp_path / "pipeline")
+    assert not (tmp_path / "executed").exists()
 
 
 def test_links_out_of_the_mount_are_not_followed(trained: Path, tmp_path: Path) -> None:
