@@ -1,0 +1,83 @@
+"""What PolyServe promises, and whether a run shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bench.measure import Outcome, Results
+from bench.plan import ECHO, KSERVE, MLSERVER, MLSERVER_BATCHING, POLYSERVE, TABULAR, TEXT, Workload
+from bench.requests import Protocol
+
+#: a figure of PolyServe and one of another system to their ratio
+Ratio: TypeAlias = Callable[[Outcome, Outcome], float]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A ratio of PolyServe to another system under one workload, and its bound."""
+
+    text: str
+    workload: Workload
+    other: str
+    ratio: Ratio
+    target: float
+    at_most: bool = False
+
+    def measured(self, results: Results) -> float | None:
+        """The ratio in a run; None when either side was not measured, or failed."""
+        ours, theirs = (results.of(self.workload, system) for system in (POLYSERVE, self.other))
+        return None if ours is None or theirs is None else self.ratio(ours, theirs)
+
+    def holds(self, measured: float) -> bool:
+        return measured <= self.target if self.at_most else measured >= self.target
+
+    @property
+    def bound(self) -> str:
+        """The target in words."""
+        return f"{'at most' if self.at_most else 'at least'} {self.target:g}"
+
+
+def _throughput(ours: Outcome, theirs: Outcome) -> float:
+    return ours.throughput / theirs.throughput
+
+
+def _p50(ours: Outcome, theirs: Outcome) -> float:
+    return ours.p50 / theirs.p50
+
+
+def _p50_gain(ours: Outcome, theirs: Outcome) -> float:
+    return theirs.p50 / ours.p50
+
+
+def _p99_to_p50(ours: Outcome, theirs: Outcome) -> float:
+    return ours.p99 / theirs.p50
+
+
+def _faster(workload: Workload, other: str, target: float) -> Claim:
+    return Claim(f"{workload}: requests/s ÷ {other}'s", workload, other, _throughput, target)
+
+
+def _tail(model: str) -> Claim:
+    workload = Workload(model)
+    return Claim(f"{workload}: p99 ÷ kserve's p50", workload, KSERVE, _p99_to_p50, 1, at_most=True)
+
+
+_ONE = Workload("logistic", connections=1)
+_ONE_FOREST = Workload("forest", connections=1)
+
+CLAIMS: Sequence[Claim] = (
+    _faster(Workload("logistic"), KSERVE, 15),
+    _faster(Workload("logistic"), ECHO, 0.5),
+    _faster(Workload("logistic", Protocol.V2), KSERVE, 15),
+    _faster(Workload("logistic", Protocol.V2), MLSERVER, 12),
+    Claim(f"{_ONE}: p50 ÷ kserve's", _ONE, KSERVE, _p50, 0.4, at_most=True),
+    _faster(Workload("forest"), KSERVE, 100),
+    Claim(f"{_ONE_FOREST}: kserve's p50 ÷ ours", _ONE_FOREST, KSERVE, _p50_gain, 8),
+    _faster(Workload("forest", Protocol.V2), MLSERVER_BATCHING, 10),
+    *(_faster(Workload(model), KSERVE, 10) for model in TABULAR),
+    *(_faster(Workload(model, connections=32), KSERVE, 3) for model in TEXT),
+    _faster(Workload("logistic", Protocol.GRPC), KSERVE, 2),
+    *(_tail(model) for model in ("logistic", "forest", *TABULAR, *TEXT)),
+)

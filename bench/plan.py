@@ -1,0 +1,87 @@
+"""What is measured: model x protocol x connections x rows, and which systems take part."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bench.making import ROWS
+from bench.models import MODELS
+from bench.requests import Protocol
+from bench.systems import SYSTEMS
+
+CONNECTIONS = (1, 16, 64, 256)
+TABULAR = ("xgboost", "lightgbm", "onnx")
+TEXT = ("spacy", "bert")
+
+POLYSERVE, KSERVE, MLSERVER, MLSERVER_BATCHING = "polyserve", "kserve", "mlserver", "mlserver-batching"
+FASTAPI, ECHO = "fastapi", "echo"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is asked of every system that takes part; `connections` are streams on gRPC."""
+
+    model: str
+    protocol: Protocol = Protocol.V1
+    connections: int = 64
+    rows: int = 1
+
+    def __str__(self) -> str:
+        row = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        return f"{self.model}, {self.protocol}, {self.connections} connections, {row}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A workload and the systems that do it, in turn."""
+
+    workload: Workload
+    systems: tuple[str, ...]
+
+
+def claims() -> list[Step]:
+    """What the claims need (claims.py), with the large payloads beside it."""
+    both = (POLYSERVE, KSERVE)
+    return [
+        Step(Workload("logistic"), (*both, FASTAPI, ECHO)),
+        Step(Workload("logistic", Protocol.V2), (*both, MLSERVER)),
+        Step(Workload("logistic", Protocol.V2_BINARY), both),
+        Step(Workload("logistic", Protocol.GRPC), (*both, MLSERVER, ECHO)),
+        Step(Workload("logistic", connections=1), both),
+        Step(Workload("forest"), both),
+        Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING)),
+        Step(Workload("forest", connections=1), both),
+        *(Step(Workload(model), both) for model in TABULAR),
+        *(Step(Workload(model, connections=connections), both) for model in TEXT for connections in (32, 64)),
+        *(Step(Workload("wide", protocol, 16, 1024), both) for protocol in (Protocol.V1, Protocol.V2_BINARY)),
+    ]
+
+
+def product(
+    models: Sequence[str] = tuple(MODELS),
+    protocols: Sequence[Protocol] = tuple(Protocol),
+    connections: Sequence[int] = CONNECTIONS,
+    rows: Sequence[int] = ROWS,
+) -> list[Step]:
+    """Every combination, each with every system that can do it; those without models echo the logistic one's."""
+    steps = []
+    for model, protocol, count, size in itertools.product(models, protocols, connections, rows):
+        systems = tuple(
+            name
+            for name, system in SYSTEMS.items()
+            if system.serves(model, protocol) and (not system.path or model == "logistic")
+        )
+        steps.append(Step(Workload(model, protocol, count, size), systems))
+    return steps
+
+
+def narrowed(steps: Sequence[Step], models: Sequence[str], systems: Sequence[str]) -> list[Step]:
+    """The steps of those models, each with those systems; steps that lose all their systems are gone."""
+    kept = (
+        replace(step, systems=tuple(name for name in step.systems if name in systems))
+        for step in steps
+        if step.workload.model in models
+    )
+    return [step for step in kept if step.systems]

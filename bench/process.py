@@ -1,0 +1,138 @@
+"""A system's process: started on free ports, waited for, watched, and stopped with all its children."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+READY_SECONDS = 180
+STOP_SECONDS = 15
+_POLL_SECONDS = 0.02
+MIB = 2**20
+
+
+class NotStarted(Exception):
+    """A system ended, or did not become ready in time; the message holds the end of its output."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory in MiB: of the process that was started, and of it with all its children."""
+
+    main: float
+    tree: float
+
+
+@dataclass
+class Running:
+    """A system that runs."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    http_port: int
+    grpc_port: int
+    log: Path
+    seconds_to_ready: float = 0.0
+
+    def memory(self) -> Memory:
+        """Resident memory, now."""
+        main = psutil.Process(self.process.pid)
+        sizes = [main.memory_info().rss / MIB]
+        for child in main.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sizes.append(child.memory_info().rss / MIB)
+        return Memory(sizes[0], sum(sizes))
+
+    def wait_ready(self, path: str, start: float) -> None:
+        """Until GET `path` answers 200; `start` (monotonic) is when the process was started.
+
+        Raises:
+            NotStarted
+        """
+        while time.monotonic() < start + READY_SECONDS:
+            if self.process.poll() is not None:
+                raise NotStarted(f"{self.name} ended with {self.process.returncode}: {self._tail()}")
+            if _status(self.http_port, path) == 200:
+                self.seconds_to_ready = time.monotonic() - start
+                return
+            time.sleep(_POLL_SECONDS)
+        raise NotStarted(f"{self.name} was not ready after {READY_SECONDS} s: {self._tail()}")
+
+    def stop(self) -> None:
+        """Ask it to end, then end it and whatever it started: they are one process group of their own."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _tail(self) -> str:
+        return self.log.read_text(errors="replace")[-1500:]
+
+
+@contextlib.contextmanager
+def started(
+    name: str, command: Sequence[str], ports: tuple[int, int], log: Path, cwd: Path, environ: Mapping[str, str]
+) -> Iterator[Running]:
+    """Run `command` for the time of the `with` block; `ports` are its HTTP and gRPC ports."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env={**os.environ, **environ},
+            start_new_session=True,
+        )
+    running = Running(name, process, *ports, log)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@contextlib.contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM unwinds the stack as Ctrl-C does, so that every system is stopped."""
+
+    def leave(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _status(port: int, path: str) -> int | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,159 @@
+"""The systems: how each is started, what it can be asked, and how that is told to the reader of the results."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench import making, mlserver_env, places
+from bench.models import MODELS
+from bench.process import Running, free_ports, started
+from bench.requests import Protocol
+
+ALL_PROTOCOLS = frozenset(Protocol)
+ALL_MODELS = frozenset(MODELS)
+_BATCHING = mlserver_env.Batching()
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command, and where and with what it runs."""
+
+    command: Sequence[str]
+    cwd: Path = places.REPOSITORY
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class System:
+    """One side of the comparison."""
+
+    name: str
+    about: str
+    launch: Callable[[Sequence[str], int, int], Launch]  #: of models, HTTP port, gRPC port
+    ready: str = "/v2/health/ready"  #: path that answers 200 once every model is loaded
+    protocols: frozenset[Protocol] = ALL_PROTOCOLS
+    models: frozenset[str] = ALL_MODELS
+    path: str = ""  #: of a system without models: where requests go instead
+
+    def serves(self, model: str, protocol: Protocol) -> bool:
+        """Whether it has a runtime for the model and speaks the protocol."""
+        return model in self.models and protocol in self.protocols
+
+
+def _polyserve(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    served = places.RUN / "models"
+    flags = [f"--model_dir={served}", f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
+    return Launch([sys.executable, "-m", "server", *flags])
+
+
+def _kserve(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    flags = [f"--http_port={http_port}", f"--grpc_port={grpc_port}", f"--model_dir={places.MODELS}"]
+    return Launch([sys.executable, "-m", "bench.peers.kserve_server", *flags, "--models", *models])
+
+
+def _mlserver(batching: mlserver_env.Batching | None) -> Callable[[Sequence[str], int, int], Launch]:
+    def launch(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+        folder = places.RUN / ("mlserver-batching" if batching else "mlserver")
+        ports = mlserver_env.Ports(http_port, grpc_port, *free_ports(1))
+        mlserver_env.write_settings(folder, models, ports, batching)
+        return Launch([str(mlserver_env.ensure()), "start", "."], cwd=folder)
+
+    return launch
+
+
+def _nothing(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    return Launch([sys.executable, "-m", "bench.peers.nothing", f"--http_port={http_port}"])
+
+
+def _echo(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    flags = [f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
+    return Launch([sys.executable, "-m", "bench.peers.echo", *flags])
+
+
+_MLSERVER = System(
+    "mlserver",
+    f"MLServer {mlserver_env.VERSION} with its own runtimes, default settings (it logs accesses), without adaptive "
+    "batching, which is the default; it has no binary tensors over REST",
+    _mlserver(None),
+    protocols=frozenset({Protocol.V2, Protocol.GRPC}),
+    models=frozenset(mlserver_env.RUNTIMES),
+)
+
+SYSTEMS: dict[str, System] = {
+    system.name: system
+    for system in (
+        System("polyserve", "PolyServe, all models in one process, default flags (its access log is off)", _polyserve),
+        System(
+            "kserve",
+            "KServe: each model a `kserve.Model` with a synchronous `predict`, as KServe's own servers are written, "
+            "all in one `ModelServer`, default flags (it logs accesses and latencies)",
+            _kserve,
+        ),
+        _MLSERVER,
+        replace(
+            _MLSERVER,
+            name="mlserver-batching",
+            about=f"the same with adaptive batching: `max_batch_size` {_BATCHING.size}, "
+            f"`max_batch_time` {_BATCHING.seconds}",
+            launch=_mlserver(_BATCHING),
+        ),
+        System(
+            "fastapi",
+            "a FastAPI route that does nothing: uvicorn, uvloop, httptools, no access log",
+            _nothing,
+            ready="/ready",
+            protocols=frozenset({Protocol.V1}),
+            path="/nothing",
+        ),
+        System(
+            "echo",
+            "a bare ASGI application that echoes: uvicorn, uvloop, httptools, no access log; "
+            "for gRPC a `grpc.aio` method that echoes",
+            _echo,
+            ready="/",
+            protocols=frozenset({Protocol.V1, Protocol.GRPC}),
+            path="/",
+        ),
+    )
+}
+
+
+def _stage(models: Iterable[str]) -> None:
+    """The folder that PolyServe is pointed at: these models and no others."""
+    shutil.rmtree(places.RUN, ignore_errors=True)
+    for name in models:
+        shutil.copytree(places.MODELS / name, places.RUN / "models" / name)
+
+
+@contextlib.contextmanager
+def running(systems: Sequence[System], models: Sequence[str]) -> Iterator[dict[str, Running]]:
+    """Start the systems side by side with those of the `models` that each has a runtime for; ready when it yields.
+
+    Models and MLServer's environment are made first where they are missing.
+
+    Raises:
+        NotStarted, subprocess.CalledProcessError
+    """
+    making.ensure(models)
+    if any(system.name.startswith(_MLSERVER.name) for system in systems):
+        mlserver_env.ensure()
+    _stage(models)
+    with contextlib.ExitStack() as stack:
+        begun = [(system, time.monotonic(), stack.enter_context(start(system, models))) for system in systems]
+        for system, at, each in begun:
+            each.wait_ready(system.ready, at)
+        yield {system.name: each for system, _, each in begun}
+
+
+def start(system: System, models: Sequence[str]) -> contextlib.AbstractContextManager[Running]:
+    """Start one system; it is not ready yet."""
+    http_port, grpc_port = free_ports(2)
+    launch = system.launch([name for name in models if name in system.models], http_port, grpc_port)
+    log = places.LOGS / f"{system.name}.log"
+    return started(system.name, launch.command, (http_port, grpc_port), log, launch.cwd, launch.environ)
