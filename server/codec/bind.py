@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
-from server.codec.tensors import fit, nearest
+from server.codec.tensors import common_rows, fit
+from server.codec.wording import at, nearest, quoted
 from server.errors import InvalidInput
 
 
@@ -20,7 +23,7 @@ class WireTensor:
     array: Array
 
 
-def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: str = "") -> Tensors:
+def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any = None) -> Tensors:
     """Inputs by name that fit the signature.
 
     A single input whose name the adapter made up takes any name. The columns of a matrix may come as one tensor each
@@ -33,7 +36,7 @@ def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: str 
         raise InvalidInput('"inputs" is empty: send at least one tensor')
     sent = {tensor.name: tensor for tensor in tensors}
     if len(sent) != len(tensors):
-        raise InvalidInput(f"inputs: {_repeated(tensors)!r} is sent twice")
+        raise InvalidInput(f"inputs: {_repeated(tensors)} is sent twice")
     if len(signature.inputs) == 1:
         (spec,) = signature.inputs
         if _is_columns(tensors, signature, content_type):
@@ -47,7 +50,7 @@ def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:
     specs = {spec.name: spec for spec in signature.inputs}
     for name in sent:
         if name not in specs:
-            raise InvalidInput(f"input {name!r} is unknown; {nearest(name, specs)}")
+            raise InvalidInput(f"input {quoted(name)} is unknown; {nearest(name, specs)}")
     missing = [name for name, spec in specs.items() if name not in sent and not spec.optional]
     if missing:
         raise InvalidInput(f"input {missing[0]!r} is missing")
@@ -67,15 +70,15 @@ def _texts(array: Array, spec: TensorSpec, name: str) -> Array:
     """BYTES as the spec wants them: `bytes`, or `str` decoded as UTF-8."""
     if spec.datatype != "BYTES":
         return array
-    flat = np.empty(array.size, dtype=np.object_)
-    for i, value in enumerate(array.flat):
+    texts = np.empty(array.shape, dtype=np.object_)
+    for where, value in np.ndenumerate(array):
         if value is None and not spec.nullable:
-            raise InvalidInput(f"{_field(name)}[{i}] is null, and the model takes no missing values")
+            raise InvalidInput(f"{at(_field(name), where)} is null, and the model takes no missing values")
         try:
-            flat[i] = _text(value, spec.binary)
+            texts[where] = _text(value, spec.binary)
         except UnicodeDecodeError as error:
-            raise InvalidInput(f"{_field(name)}[{i}] is not UTF-8 text: {error.reason}") from error
-    return flat.reshape(array.shape)
+            raise InvalidInput(f"{at(_field(name), where)} is not UTF-8 text: {error.reason}") from error
+    return texts
 
 
 def _text(value: str | bytes | None, binary: bool) -> str | bytes | None:
@@ -84,7 +87,7 @@ def _text(value: str | bytes | None, binary: bool) -> str | bytes | None:
     return value.encode() if binary and value is not None else value
 
 
-def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_type: str) -> bool:
+def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_type: Any) -> bool:
     (spec,) = signature.inputs
     if spec.datatype == "BYTES" or len(spec.shape) != 2 or any(tensor.name == spec.name for tensor in tensors):
         return False
@@ -95,24 +98,22 @@ def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_typ
 
 def _stack(sent: dict[str, WireTensor], signature: Signature, spec: TensorSpec) -> Array:
     """One tensor a column to the matrix, in the columns' order."""
-    columns = signature.columns or tuple(sent)
+    columns = dict.fromkeys(signature.columns or sent)
     for name in sent:
         if name not in columns:
-            raise InvalidInput(f"column {name!r} is unknown; {nearest(name, columns)}")
+            raise InvalidInput(f"column {quoted(name)} is unknown; {nearest(name, columns)}")
     if missing := [name for name in columns if name not in sent]:
         raise InvalidInput(f"column {missing[0]!r} is missing")
     column = TensorSpec("", spec.datatype, (-1,), nullable=spec.nullable, finite=spec.finite)
     arrays = {name: _one(sent[name], column) for name in columns}
-    sizes = {name: len(array) for name, array in arrays.items()}
-    if len(set(sizes.values())) > 1:
-        raise InvalidInput(f"the columns hold different numbers of rows: {sizes}")
+    common_rows(arrays, "columns")
     return np.stack(list(arrays.values()), axis=1)
 
 
 def _repeated(tensors: Sequence[WireTensor]) -> str:
-    names = [tensor.name for tensor in tensors]
-    return next(name for name in names if names.count(name) > 1)
+    counts = Counter(tensor.name for tensor in tensors)
+    return quoted(counts.most_common(1)[0][0])
 
 
 def _field(name: str) -> str:
-    return f"input {name!r}"
+    return f"input {quoted(name)}"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from adapters.base import Parameter, Signature, Tensors
-from server.codec.tensors import nearest
+from server.codec.tensors import common_rows
+from server.codec.wording import described, nearest, quoted
 from server.errors import InvalidInput
+
+_KINDS = {str: "a string", bool: "true or false", int: "a whole number", float: "a finite number"}
+_LONGEST = 60  #: characters of a parameter's name that are compared with the known ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,11 @@ def rows_of(inputs: Tensors, signature: Signature) -> int:
     """
     if not signature.batched:
         return 1
-    sizes = {name: len(array) for name, array in inputs.items()}
-    rows = next(iter(sizes.values()))
-    if any(size != rows for size in sizes.values()):
-        raise InvalidInput(f"the inputs hold different numbers of rows: {sizes}")
-    if rows == 0:
-        raise InvalidInput(f"{next(iter(sizes))!r} holds no rows: send at least one")
+    if not inputs:
+        raise InvalidInput(f"no input was sent: send one of {', '.join(repr(spec.name) for spec in signature.inputs)}")
+    rows = common_rows(inputs, "inputs")
+    if empty := [name for name, array in inputs.items() if not array.size]:
+        raise InvalidInput(f"{empty[0]!r} holds no {'values' if rows else 'rows: send at least one'}")
     return rows
 
 
@@ -64,17 +68,19 @@ def read_parameters(value: Any, signature: Signature) -> dict[str, Any]:
         raise InvalidInput('"parameters" must be an object')
     known = {parameter.name: parameter for parameter in signature.parameters}
     for name in value:
-        if name not in known and (near := difflib.get_close_matches(name, known, n=1, cutoff=0.75)):
-            raise InvalidInput(f"parameters: {name!r} is unknown, did you mean {near[0]!r}?")
+        if name not in known and (near := difflib.get_close_matches(name[:_LONGEST], known, n=1, cutoff=0.75)):
+            raise InvalidInput(f"parameters: {quoted(name)} is unknown, did you mean {near[0]!r}?")
     return {name: _check(value[name], known[name]) for name in value if name in known and value[name] is not None}
 
 
 def _check(value: Any, parameter: Parameter) -> Any:
-    kinds = (int, float) if parameter.kind is float else (parameter.kind,)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and parameter.kind is not bool):
-        raise InvalidInput(f"parameters.{parameter.name} must be a {parameter.kind.__name__}, not {value!r}")
+    field = f"parameters.{parameter.name}"
+    if parameter.kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not parameter.kind or (type(value) is float and not math.isfinite(value)):
+        raise InvalidInput(f"{field} must be {_KINDS[parameter.kind]}, not {described(value)}")
     if parameter.choices and value not in parameter.choices:
         raise InvalidInput(
-            f"parameters.{parameter.name}: {value!r} is unknown, {nearest(str(value), parameter.choices)}"
+            f"{field}: {described(value)} is unknown, {nearest(str(value), map(str, parameter.choices))}"
         )
     return value

@@ -16,8 +16,10 @@ from adapters.base import Array, Signature, Tensors
 from adapters.datatypes import datatype_of
 from server.codec.bind import WireTensor, bind
 from server.codec.call import read_parameters, rows_of
-from server.codec.raw import dtype_of, from_bytes, reshape, texts, to_bytes
+from server.codec.outputs import texts
+from server.codec.raw import dtype_of, from_bytes, reshape, to_bytes
 from server.codec.v2 import V2Call, select
+from server.codec.wording import quoted
 from server.errors import InvalidInput
 
 #: V2 datatype -> the field of `InferTensorContents` that carries it; FP16 travels raw only
@@ -47,13 +49,11 @@ def decode(request: Any, signature: Signature) -> V2Call:
     if raws and len(raws) != len(request.inputs):
         raise InvalidInput(f"{len(request.inputs)} inputs, but {len(raws)} raw_input_contents: send one for each")
     tensors = [
-        _raw(entry, raws[i], f"inputs[{i}] ({entry.name!r})")
-        if raws
-        else _typed(entry, f"inputs[{i}] ({entry.name!r})")
+        _raw(entry, raws[i], _field(i, entry)) if raws else _typed(entry, _field(i, entry))
         for i, entry in enumerate(request.inputs)
     ]
-    parameters = {name: value_of(parameter) for name, parameter in request.parameters.items()}
-    bound = bind(tensors, signature, str(parameters.get("content_type", "")))
+    parameters = _parameters(request, signature)
+    bound = bind(tensors, signature, parameters.get("content_type"))
     requested = {output.name: bool(raws) for output in request.outputs}
     call = read_parameters(parameters, signature)
     return V2Call(bound, rows_of(bound, signature), call, request.id, requested, bool(raws))
@@ -76,9 +76,23 @@ def encode(outputs: Tensors, call: V2Call, model: str, version: str = "") -> Any
 
 
 def value_of(parameter: Any) -> Any:
-    """The Python value of an `InferParameter`."""
+    """The Python value of an `InferParameter`; None when it holds none of a kind that the protocol knows."""
     kind = parameter.WhichOneof("parameter_choice")
     return getattr(parameter, kind) if kind else None
+
+
+def _parameters(request: Any, signature: Signature) -> dict[str, Any]:
+    values = {name: value_of(parameter) for name, parameter in request.parameters.items()}
+    for parameter in signature.parameters:
+        if values.get(parameter.name, "") is None:  # Triton's double_param, which this protocol lacks
+            raise InvalidInput(
+                f"parameters.{parameter.name} has no value: send bool_param, int64_param or string_param"
+            )
+    return values
+
+
+def _field(i: int, entry: Any) -> str:
+    return f"inputs[{i}] ({quoted(entry.name)})"
 
 
 def _raw(entry: Any, data: bytes, field: str) -> WireTensor:
@@ -91,6 +105,9 @@ def _typed(entry: Any, field: str) -> WireTensor:
     dtype = dtype_of(entry.datatype, field)
     if entry.datatype not in CONTENTS:
         raise InvalidInput(f"{field}: {entry.datatype} has no typed contents, send raw_input_contents")
+    for filled, _ in entry.contents.ListFields():
+        if filled.name != CONTENTS[entry.datatype]:
+            raise InvalidInput(f"{field}: {entry.datatype} goes in {CONTENTS[entry.datatype]}, not {filled.name}")
     values = getattr(entry.contents, CONTENTS[entry.datatype])
     array: Array = np.empty(len(values), dtype=dtype)
     try:

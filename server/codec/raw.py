@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 
 from adapters.base import Array
 from adapters.datatypes import NUMPY_OF
-from server.codec.tensors import nearest
+from server.codec.outputs import texts
+from server.codec.tensors import MAX_RANK
+from server.codec.wording import described, nearest, shown
 from server.errors import InvalidInput
 
-
-def texts(array: Array) -> list[bytes]:
-    """The elements of a BYTES tensor, flat: text as UTF-8, JSON values (dict, list, ...) as JSON text."""
-    return [_element(value) for value in array.ravel().tolist()]
+#: what the other dimensions of a tensor without values may come to: a model may reserve memory by them
+_MAX_EMPTY = 1 << 20
 
 
 def to_bytes(array: Array, datatype: str) -> bytes:
@@ -26,27 +27,45 @@ def to_bytes(array: Array, datatype: str) -> bytes:
     return b"".join(struct.pack("<I", len(item)) + item for item in texts(array))
 
 
-def from_bytes(data: bytes | memoryview, datatype: str, shape: list[int], field: str) -> Array:
-    """Raw tensor data to an array; BYTES elements stay `bytes`."""
+def from_bytes(data: bytes | memoryview, datatype: str, shape: Sequence[int], field: str) -> Array:
+    """Raw tensor data to an array of its own memory, aligned as native code wants it; BYTES elements stay `bytes`."""
     dtype = dtype_of(datatype, field)
     if datatype == "BYTES":
         array: Array = _split(data, field)
     elif len(data) % dtype.itemsize:
         raise InvalidInput(f"{field}: {len(data)} bytes are no whole number of {datatype} values")
+    elif datatype == "BOOL" and (np.frombuffer(data, dtype=np.uint8) > 1).any():
+        raise InvalidInput(f"{field}: a byte of raw BOOL data must be 0 or 1")
     else:
-        array = np.frombuffer(data, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False)
+        array = np.frombuffer(data, dtype=dtype.newbyteorder("<")).astype(dtype)
     return reshape(array, shape, field)
 
 
 def dtype_of(datatype: Any, field: str) -> np.dtype[Any]:
-    if not isinstance(datatype, str) or datatype not in NUMPY_OF:
-        raise InvalidInput(f"{field}: datatype {datatype!r} is unknown; {nearest(str(datatype), NUMPY_OF)}")
+    """The numpy type of a V2 datatype.
+
+    Raises:
+        InvalidInput: there is none of that name.
+    """
+    if not isinstance(datatype, str):
+        raise InvalidInput(f'{field}: "datatype" must be a string like "FP32", not {described(datatype)}')
+    if datatype not in NUMPY_OF:
+        raise InvalidInput(f"{field}: datatype {described(datatype)} is unknown; {nearest(datatype, NUMPY_OF)}")
     return NUMPY_OF[datatype]
 
 
-def reshape(array: Array, shape: list[int], field: str) -> Array:
-    if any(size < 0 for size in shape) or int(np.prod(shape, dtype=object)) != array.size:
-        raise InvalidInput(f"{field}: shape {shape} does not fit {array.size} values")
+def reshape(array: Array, shape: Sequence[int], field: str) -> Array:
+    """The array in the shape that the client declared.
+
+    Raises:
+        InvalidInput: the shape is of another number of values, or beyond what an array can have.
+    """
+    if len(shape) > MAX_RANK:
+        raise InvalidInput(f"{field}: the shape has {len(shape)} dimensions, the limit is {MAX_RANK}")
+    if any(size < 0 for size in shape) or math.prod(shape) != array.size:
+        raise InvalidInput(f"{field}: shape {shown(shape)} does not fit {array.size} values")
+    if not array.size and math.prod(size or 1 for size in shape) > _MAX_EMPTY:
+        raise InvalidInput(f"{field}: shape {shown(shape)} is too large for a tensor without values")
     return array.reshape(shape)
 
 
@@ -64,13 +83,3 @@ def _split(data: bytes | memoryview, field: str) -> Array:
     array = np.empty(len(items), dtype=np.object_)
     array[:] = items
     return array
-
-
-def _element(value: Any) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, bytes):
-        return value
-    if value is None or isinstance(value, (dict, list, tuple, bool, int, float)):
-        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-    return str(value).encode()

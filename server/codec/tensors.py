@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-import difflib
-from collections.abc import Iterable, Iterator
+from array import array as NumberArray
+from collections.abc import Iterator, Mapping, Sized
+from itertools import chain
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from adapters.base import Array, TensorSpec
+from server.codec.wording import at, described, shown
 from server.errors import InvalidInput
 
-_NUMERIC = frozenset("fiub")
-_JSON_NUMBERS = (int, float)
+#: dimensions of a tensor; numpy iterates over no more
+MAX_RANK = 32
+
+_NUMBERS = frozenset({int, float, bool})
 
 
 def from_json(value: Any, spec: TensorSpec, field: str) -> Array:
@@ -28,15 +33,22 @@ def from_json(value: Any, spec: TensorSpec, field: str) -> Array:
     Raises:
         InvalidInput: ragged lists, a value of another type, `null` where the spec takes none.
     """
+    if spec.dtype.kind == "f" and (floats := _floats(value, len(spec.shape))) is not None:
+        return floats
+    # Never without a dtype: one long string among numbers would make numpy reserve its length for every element.
+    array: Array = np.array(value, dtype=np.object_)
+    if array.ndim > MAX_RANK:
+        raise InvalidInput(f"{field} is nested more than {MAX_RANK} lists deep")
+    kinds = set(map(type, array.flat))
     if spec.datatype == "BYTES":
-        return _strings(value, spec, field)
+        return _strings(value, array, kinds, spec, field)
+    allowed = _NUMBERS | {NoneType} if _takes_null(spec) else _NUMBERS
+    if not kinds <= allowed:
+        raise InvalidInput(_culprit(value, spec, field))
     try:
-        array = np.array(value)
-    except (ValueError, OverflowError):  # ragged, or an integer beyond 64 bits
-        raise InvalidInput(_culprit(value, spec, field)) from None
-    if array.dtype.kind in _NUMERIC:
-        return array
-    return _with_nulls(value, array, spec, field)
+        return _numbers(array, kinds, spec)
+    except OverflowError:
+        raise InvalidInput(_out_of_range(array, spec, field)) from None
 
 
 def fit(array: Array, spec: TensorSpec, field: str) -> Array:
@@ -48,8 +60,6 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
     if (array.dtype.kind == "O") != (spec.datatype == "BYTES"):
         sent = "BYTES" if array.dtype.kind == "O" else f"numbers ({array.dtype})"
         raise InvalidInput(f"{field} takes {spec.datatype}, but {sent} was sent")
-    if spec.shape == (-1, 1) and array.ndim == 1:
-        array = array.reshape(-1, 1)  # a column of single values may come flat
     check_shape(array.shape, spec, field)
     if spec.datatype == "BYTES":
         return array
@@ -67,31 +77,94 @@ def check_shape(shape: tuple[int, ...], spec: TensorSpec, field: str) -> None:
         return
     if len(shape) == len(want) == 2 and want[0] == -1:
         raise InvalidInput(f"{field}: each row holds {shape[1]} values, the model takes {want[1]}")
-    raise InvalidInput(f"{field} has shape {list(shape)}, the model takes {list(want)}")
+    raise InvalidInput(f"{field} has shape {shown(shape)}, the model takes {list(want)}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for an unknown name: the nearest known one, or all of them (the first ten)."""
-    names = list(known)
-    if near := difflib.get_close_matches(name, names, n=1):
-        return f"did you mean {near[0]!r}?"
-    shown = ", ".join(repr(n) for n in names[:10])
-    return f"known: {shown}{f' and {len(names) - 10} more' if len(names) > 10 else ''}"
+def common_rows(tensors: Mapping[str, Sized], what: str) -> int:
+    """The number of rows that all tensors (at least one) hold; `what` names them together, for messages.
+
+    Raises:
+        InvalidInput: they disagree.
+    """
+    first, *others = tensors
+    rows = len(tensors[first])
+    for name in others:
+        if len(tensors[name]) != rows:
+            held = f"{first!r} holds {rows}, {name!r} holds {len(tensors[name])}"
+            raise InvalidInput(f"the {what} hold different numbers of rows: {held}")
+    return rows
+
+
+def _takes_null(spec: TensorSpec) -> bool:
+    return spec.nullable and spec.dtype.kind in "fO"
+
+
+def _floats(value: Any, rank: int) -> Array | None:
+    """A list of numbers, or of rows of as many numbers each, at half the cost; None for whatever else it is."""
+    if rank not in (1, 2):
+        return None
+    try:
+        widths = set(map(len, value)) if rank == 2 else {1}
+        flat = NumberArray("d", chain.from_iterable(value) if rank == 2 else value)
+    except (TypeError, OverflowError):  # something among them that is no number, or too large a one
+        return None
+    return np.frombuffer(flat).reshape((len(value), -1)[:rank]) if flat and len(widths) == 1 else None
+
+
+def _numbers(array: Array, kinds: set[type], spec: TensorSpec) -> Array:
+    """Python numbers (and None) as the numpy type that holds every one of them exactly, for this spec.
+
+    Raises:
+        OverflowError: there is none.
+    """
+    if kinds == {bool}:
+        return array.astype(np.bool_)
+    if spec.dtype.kind == "f" or int not in kinds:
+        return array.astype(np.float64)
+    if float in kinds:  # as floats, the integers among them would lose digits
+        if not all(value.is_integer() for value in array.flat if type(value) is float):
+            return array.astype(np.float64)
+        array = np.array([int(value) for value in array.flat], dtype=np.object_).reshape(array.shape)
+    try:
+        return array.astype(np.int64)
+    except OverflowError:
+        return array.astype(np.uint64)
+
+
+def _out_of_range(array: Array, spec: TensorSpec, field: str) -> str:
+    if spec.dtype.kind == "f":
+        low, high = -int(np.finfo(np.float64).max), int(np.finfo(np.float64).max)
+    elif spec.dtype.kind == "b":
+        low, high = 0, 1
+    else:
+        low, high = int(np.iinfo(spec.dtype).min), int(np.iinfo(spec.dtype).max)
+    outside = (where for where, value in np.ndenumerate(array) if value is not None and not low <= value <= high)
+    where = next(outside)
+    return f"{at(field, where)} is {described(array[where])}, which is not a valid {spec.datatype}"
 
 
 def _cast(array: Array, spec: TensorSpec, field: str) -> Array:
-    with np.errstate(all="ignore"):  # the comparison below finds what a warning would tell
-        cast = array.astype(spec.dtype)
-        if spec.dtype.kind == "f":
-            lost = ~np.isfinite(cast) & np.isfinite(array) if cast.dtype.itemsize < array.dtype.itemsize else None
-        else:
-            lost = cast.astype(array.dtype) != array
-            if array.dtype.kind in "iu" and spec.dtype.kind in "iu":  # -1 and 2**64-1 share their bits
-                lost |= (array < 0) != (cast < 0)
-    if lost is not None and lost.any():
+    with np.errstate(all="ignore"):  # the comparison finds what a warning would tell
+        cast: Array = array.astype(spec.dtype)
+        if np.can_cast(array.dtype, spec.dtype):
+            return cast
+        lost = _lost(array, cast)
+    if lost.any():
         where = tuple(int(i) for i in np.argwhere(lost)[0])
-        raise InvalidInput(f"{_at(field, where)} is {array[where]}, which is not a valid {spec.datatype}")
+        raise InvalidInput(f"{at(field, where)} is {array[where]}, which is not a valid {spec.datatype}")
     return cast
+
+
+def _lost(array: Array, cast: Array) -> Array:
+    """Where a cast gave another value. Rounding to a smaller float is none; becoming infinite is."""
+    if cast.dtype.kind == "f":
+        return np.isfinite(array) & ~np.isfinite(cast)
+    lost: Array = cast.astype(array.dtype) != array
+    if cast.dtype.kind in "iu" and array.dtype.kind in "iu":  # -1 and 2**64 - 1 share their bits
+        lost |= (array < 0) != (cast < 0)
+    elif cast.dtype.kind in "iu":  # where the processor makes 2**63 into 2**63 - 1, both are the same float
+        lost |= array >= float(np.iinfo(cast.dtype).max + 1)
+    return lost
 
 
 def _check_finite(array: Array, spec: TensorSpec, field: str) -> None:
@@ -101,27 +174,17 @@ def _check_finite(array: Array, spec: TensorSpec, field: str) -> None:
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         what = "a missing value (NaN)" if np.isnan(array[where]) else "infinite"
-        raise InvalidInput(f"{_at(field, where)} is {what}, which the model does not take")
+        raise InvalidInput(f"{at(field, where)} is {what}, which the model does not take")
 
 
-def _with_nulls(value: Any, array: Array, spec: TensorSpec, field: str) -> Array:
-    """Numbers mixed with null, or something that is no number: decided by each value's own type."""
-    nullable = spec.nullable and spec.dtype.kind == "f"
-    if array.dtype.kind == "O" and all(isinstance(v, _JSON_NUMBERS) or (v is None and nullable) for v in array.flat):
-        return array.astype(np.float64)
-    raise InvalidInput(_culprit(value, spec, field))
-
-
-def _strings(value: Any, spec: TensorSpec, field: str) -> Array:
-    shape = _shape_of(value, len(spec.shape))
-    leaves = list(_leaves(value, (), len(shape)))
-    flat = np.empty(len(leaves), dtype=np.object_)
-    for i, (where, leaf) in enumerate(leaves):
-        flat[i] = _string(leaf, spec, field, where)
-    try:
-        return flat.reshape(shape)
-    except ValueError:
-        raise InvalidInput(_culprit(value, spec, field)) from None
+def _strings(value: Any, array: Array, kinds: set[type], spec: TensorSpec, field: str) -> Array:
+    if list in kinds or array.ndim > len(spec.shape):
+        raise InvalidInput(_culprit(value, spec, field))
+    if kinds == {str} and not spec.binary:
+        return array
+    for where, leaf in np.ndenumerate(array):
+        array[where] = _string(leaf, spec, field, where)
+    return array
 
 
 def _string(leaf: Any, spec: TensorSpec, field: str, where: tuple[int, ...]) -> str | bytes | None:
@@ -133,25 +196,25 @@ def _string(leaf: Any, spec: TensorSpec, field: str, where: tuple[int, ...]) -> 
         try:
             raw = base64.b64decode(leaf["b64"], validate=True)
             return raw if spec.binary else raw.decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise InvalidInput(f"{_at(field, where)}: b64 does not decode: {error}") from error
-    raise InvalidInput(f"{_at(field, where)} is {_name(leaf)}, the model takes a string")
+        except (ValueError, binascii.Error) as error:  # no base64, or no UTF-8
+            raise InvalidInput(f"{at(field, where)}: b64 does not decode: {error}") from error
+    raise InvalidInput(_not_a_string(leaf, spec, field, where))
 
 
-def _shape_of(value: Any, rank: int) -> tuple[int, ...]:
-    """The shape along the first elements, at most `rank` deep."""
-    shape: list[int] = []
-    while isinstance(value, list) and len(shape) < rank:
-        shape.append(len(value))
-        if not value:
-            break
-        value = value[0]
-    return tuple(shape)
+def _not_a_string(leaf: Any, spec: TensorSpec, field: str, where: tuple[int, ...]) -> str:
+    if leaf is None:
+        return _null(spec, field, where)
+    return f"{at(field, where)} is {described(leaf)}, the model takes a string"
+
+
+def _null(spec: TensorSpec, field: str, where: tuple[int, ...]) -> str:
+    why = f"{spec.datatype} has no missing values" if spec.nullable else "the model takes no missing values"
+    return f"{at(field, where)} is null, and {why}"
 
 
 def _leaves(value: Any, where: tuple[int, ...], depth: int) -> Iterator[tuple[tuple[int, ...], Any]]:
-    """Every element below `depth` levels of lists (all levels when negative), with its indexes."""
-    if isinstance(value, list) and depth != 0:
+    """Every element below at most `depth` levels of lists, with its indexes."""
+    if isinstance(value, list) and depth > 0:
         for i, item in enumerate(value):
             yield from _leaves(item, (*where, i), depth - 1)
     else:
@@ -160,43 +223,27 @@ def _leaves(value: Any, where: tuple[int, ...], depth: int) -> Iterator[tuple[tu
 
 def _culprit(value: Any, spec: TensorSpec, field: str) -> str:
     """Why nested lists are not an array of the spec: the first value of another type, else the first ragged row."""
-    for where, leaf in _leaves(value, (), -1):
-        if spec.datatype == "BYTES":
-            wrong = not isinstance(leaf, str)
-        else:
-            wrong = not isinstance(leaf, _JSON_NUMBERS) and not (leaf is None and spec.nullable)
-        if leaf is None and wrong:
-            return f"{_at(field, where)} is null, and the model takes no missing values"
-        if wrong:
-            return f"{_at(field, where)} is {_name(leaf)}, the model takes {spec.datatype}"
-        if isinstance(leaf, int) and not -(2**63) <= leaf < 2**64:
-            return f"{_at(field, where)} is {leaf}, which is not a valid {spec.datatype}"
+    text = spec.datatype == "BYTES"
+    for where, leaf in _leaves(value, (), len(spec.shape) if text else MAX_RANK):
+        if leaf is None and _takes_null(spec):
+            continue
+        if text and type(leaf) is not str and not isinstance(leaf, dict):
+            return _not_a_string(leaf, spec, field, where)
+        if not text and leaf is None:
+            return _null(spec, field, where)
+        if not text and type(leaf) not in _NUMBERS:
+            return f"{at(field, where)} is {described(leaf)}, the model takes {spec.datatype}"
     return f"{field} is ragged: {_ragged(value)}"
 
 
-def _ragged(value: Any) -> str:
+def _ragged(level: list[Any]) -> str:
     """Which rows differ, at the outermost level where they do."""
-    level = [item for item in value if isinstance(item, list)] if isinstance(value, list) else []
-    if isinstance(value, list) and len(level) != len(value):
-        return "lists and single values are mixed"
-    for i, row in enumerate(level):
-        if len(row) != len(level[0]):
-            return f"row 0 holds {len(level[0])} values but row {i} holds {len(row)}"
-    return _ragged([item for row in level for item in row]) if level else "its rows differ in length"
-
-
-def _at(field: str, where: tuple[int, ...]) -> str:
-    return field + "".join(f"[{i}]" for i in where)
-
-
-def _name(value: Any) -> str:
-    """A JSON value in a message: short, with its type."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f"the string {value[:40]!r}{'…' if len(value) > 40 else ''}"
-    if isinstance(value, dict):
-        return "an object"
-    return "a list" if isinstance(value, list) else repr(value)
+    while level:
+        rows = [item for item in level if isinstance(item, list)]
+        if len(rows) != len(level):
+            return "lists and single values are mixed"
+        for i, row in enumerate(rows):
+            if len(row) != len(rows[0]):
+                return f"row 0 holds {len(rows[0])} values but row {i} holds {len(row)}"
+        level = [item for row in rows for item in row]
+    return "its rows differ in length"

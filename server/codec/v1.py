@@ -9,15 +9,13 @@ Source: KServe V1 protocol; TensorFlow Serving's REST API for the object forms.
 
 from __future__ import annotations
 
-import base64
 from typing import Any, TypeGuard
 
-import numpy as np
-import orjson
-
-from adapters.base import Array, Signature, Tensors, TensorSpec
+from adapters.base import Signature, Tensors, TensorSpec
 from server.codec.call import Call, parse_object, read_parameters, rows_of
-from server.codec.tensors import fit, from_json, nearest
+from server.codec.outputs import dumps, dumps_arrays, listed, numbers
+from server.codec.tensors import common_rows, fit, from_json
+from server.codec.wording import described, nearest, quoted
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances"'
@@ -51,41 +49,13 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> Call:
 def encode(outputs: Tensors, signature: Signature) -> bytes:
     """The response body. One output gives its rows; several (or a `keyed` signature) an object an instance."""
     if len(outputs) == 1 and not signature.keyed:
-        values: Any = plain(next(iter(outputs.values())))
-        predictions = values if signature.batched else [values]
-    else:
-        columns = [_listed(array) for array in outputs.values()]
-        rows = zip(*columns, strict=True) if signature.batched else [columns]
-        predictions = [dict(zip(outputs, row, strict=True)) for row in rows]
-    return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-
-
-def plain(array: Array) -> Any:
-    """What orjson writes of an array. FP32 goes as FP64: the shortest text of an FP32 is another FP64 value."""
-    kind = array.dtype.kind
-    if kind == "f" and array.dtype.itemsize < 8:
-        return np.ascontiguousarray(array, dtype=np.float64) if array.ndim else float(array)
-    if kind in "fiub" and array.ndim:
-        return np.ascontiguousarray(array)
-    return _listed(array)
-
-
-def _listed(array: Array) -> Any:
-    if array.dtype.kind in "OS":
-        return _text(array.tolist())
-    return array.astype(np.str_).tolist() if array.dtype.kind in "mMc" else array.tolist()
-
-
-def _text(value: Any) -> Any:
-    """Bytes inside nested lists as text, or as `{"b64": …}` where they are none (TensorFlow Serving's rule)."""
-    if isinstance(value, list):
-        return [_text(item) for item in value]
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return {"b64": base64.b64encode(value).decode()}
-    return value
+        (array,) = outputs.values()
+        if (values := numbers(array)) is not None:
+            return dumps_arrays({"predictions": values if signature.batched else [values]})
+        return dumps({"predictions": listed(array) if signature.batched else [listed(array)]})
+    columns = [listed(array) for array in outputs.values()]
+    rows = zip(*columns, strict=True) if signature.batched else [columns]
+    return dumps({"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]})
 
 
 def _rows(instances: list[Any], signature: Signature, field: str) -> Tensors:
@@ -123,8 +93,9 @@ def _ordered(instances: list[Any], columns: tuple[str, ...], field: str) -> list
 
 
 def _wrong(instance: dict[str, Any], known: tuple[str, ...]) -> str:
-    unknown = [name for name in instance if name not in known]
-    return f" has the unknown name {unknown[0]!r}; {nearest(unknown[0], known)}" if unknown else ""
+    expected = set(known)
+    unknown = next((name for name in instance if name not in expected), None)
+    return "" if unknown is None else f" has the unknown name {quoted(unknown)}; {nearest(unknown, known)}"
 
 
 def _as_named(instances: list[Any], names: list[str], field: str, table: bool) -> list[dict[str, Any]]:
@@ -169,11 +140,13 @@ def _column(rows: list[dict[str, Any]], spec: TensorSpec, field: str) -> list[An
 
 def _columnar(value: dict[str, Any], signature: Signature) -> Tensors:
     if signature.columns and len(signature.inputs) == 1 and signature.inputs[0].name not in value:
-        sizes = {name: len(column) if isinstance(column, list) else -1 for name, column in value.items()}
-        if len(set(sizes.values())) > 1 or -1 in sizes.values():
-            raise InvalidInput(f"inputs: every column must be a list of the same length, not {sizes}")
+        for name, column in value.items():
+            if not isinstance(column, list):
+                raise InvalidInput(f"inputs.{quoted(name)} is {described(column)}, a column must be a list")
+        if not value or not common_rows(value, "columns"):
+            raise InvalidInput('"inputs" holds no rows: send at least one')
         rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
-        return _rows(rows, signature, "inputs") if rows else _no_rows()
+        return _rows(rows, signature, "inputs")
     names = tuple(spec.name for spec in signature.inputs)
     if not value.keys() <= set(names):
         raise InvalidInput(f"inputs{_wrong(value, names)}")
@@ -204,7 +177,3 @@ def _named_tensors(value: dict[str, Any], signature: Signature, field: str) -> T
         elif not spec.optional:
             raise InvalidInput(f"{field} lacks {spec.name!r}")
     return tensors
-
-
-def _no_rows() -> Tensors:
-    raise InvalidInput('"inputs" holds no rows: send at least one')

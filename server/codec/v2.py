@@ -6,23 +6,26 @@ Source: Open Inference Protocol, "Inference Request JSON Object"; Triton's "Bina
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import orjson
+from typing import Any, TypeAlias
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
 from adapters.datatypes import datatype_of
 from server.codec.bind import WireTensor, bind
 from server.codec.call import Call, parse_object, read_parameters, rows_of
-from server.codec.raw import dtype_of, from_bytes, reshape, texts, to_bytes
-from server.codec.tensors import fit, from_json, nearest
+from server.codec.outputs import dumps_arrays, numbers, texts
+from server.codec.raw import dtype_of, from_bytes, reshape, to_bytes
+from server.codec.tensors import MAX_RANK, fit, from_json
+from server.codec.wording import described, nearest, quoted, shown
 from server.errors import InvalidInput
 
 HEADER_LENGTH = b"inference-header-content-length"
 _EXPECTED = '"inputs"'
+_DIGITS = 18  #: of a length that some body could have
+
+#: tensor name -> the spec that it is meant for, when that can be told
+Target: TypeAlias = Callable[[str], TensorSpec | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,15 @@ def decode(raw: bytes, json_length: str | None, signature: Signature) -> V2Call:
     if not isinstance(inputs, list):
         raise InvalidInput('"inputs" must be a list of tensors' if "inputs" in body else 'the body has no "inputs"')
     tail = memoryview(raw)[head:]
+    specs = {spec.name: spec for spec in signature.inputs}
+    only = signature.inputs[0] if len(specs) == 1 else None  # whatever is sent is meant for the single input
     tensors = []
     for i, entry in enumerate(inputs):
-        tensor, tail = _tensor(entry, f"inputs[{i}]", tail, signature)
+        tensor, tail = _tensor(entry, f"inputs[{i}]", tail, lambda name: only or specs.get(name))
         tensors.append(tensor)
     if tail:
         raise InvalidInput(f"{len(tail)} bytes follow the last tensor: their binary_data_size is missing or too small")
-    bound = bind(tensors, signature, str(parameters.get("content_type", "")))
+    bound = bind(tensors, signature, parameters.get("content_type"))
     binary = parameters.get("binary_data_output") is True
     return V2Call(
         bound, rows_of(bound, signature), read_parameters(parameters, signature),
@@ -75,13 +80,13 @@ def encode(outputs: Tensors, call: V2Call, model: str, version: str = "") -> tup
             entry["parameters"] = {"binary_data_size": len(data)}
             tail.append(data)
         else:
-            entry["data"] = _json_data(array, datatype)
+            entry["data"] = _json_data(name, array, datatype)
         written.append(entry)
     response: dict[str, Any] = {"model_name": model}
     if version:
         response["model_version"] = version
     response |= {"id": call.id or str(uuid.uuid4()), "outputs": written}
-    head = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    head = dumps_arrays(response)
     return (b"".join([head, *tail]), len(head)) if tail else (head, None)
 
 
@@ -91,73 +96,66 @@ def select(outputs: Tensors, requested: Mapping[str, bool]) -> Tensors:
         return outputs
     for name in requested:
         if name not in outputs:
-            raise InvalidInput(f"outputs: {name!r} is unknown; {nearest(name, outputs)}")
+            raise InvalidInput(f"outputs: {quoted(name)} is unknown; {nearest(name, outputs)}")
     return {name: outputs[name] for name in requested}
 
 
-def target(name: str, signature: Signature) -> TensorSpec | None:
-    """The spec that a tensor of this name is meant for, when that can be told."""
-    if len(signature.inputs) == 1:
-        return signature.inputs[0]
-    return next((spec for spec in signature.inputs if spec.name == name), None)
-
-
-def _tensor(entry: Any, field: str, tail: memoryview, signature: Signature) -> tuple[WireTensor, memoryview]:
+def _tensor(entry: Any, field: str, tail: memoryview, target: Target) -> tuple[WireTensor, memoryview]:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise InvalidInput(f'{field} must be an object with "name", "shape", "datatype" and "data"')
-    field = f"{field} ({entry['name']!r})"
+    field = f"{field} ({quoted(entry['name'])})"
     shape = entry.get("shape")
     if not isinstance(shape, list) or not all(type(size) is int for size in shape):
         raise InvalidInput(f"{field}: shape must be a list of whole numbers")
     dtype_of(entry.get("datatype"), field)
     size = _object(entry, "parameters", field).get("binary_data_size")
     if size is None:
-        if "data" not in entry:
-            raise InvalidInput(f'{field} has no "data"')
-        return WireTensor(entry["name"], _json_tensor(entry, shape, field, signature)), tail
+        return WireTensor(entry["name"], _json_tensor(entry, shape, field, target(entry["name"]))), tail
+    if entry.get("data") is not None:
+        raise InvalidInput(f'{field} is sent twice: as "data" and as binary data')
     if type(size) is not int or not 0 <= size <= len(tail):
-        raise InvalidInput(f"{field}: binary_data_size {size!r} does not fit the {len(tail)} bytes that follow")
+        held = f"the {len(tail)} bytes that follow"
+        raise InvalidInput(f"{field}: binary_data_size is {described(size)}, which does not fit {held}")
     return WireTensor(entry["name"], from_bytes(tail[:size], entry["datatype"], shape, field)), tail[size:]
 
 
-def _json_tensor(entry: dict[str, Any], shape: list[int], field: str, signature: Signature) -> Array:
-    datatype, data = entry["datatype"], entry["data"]
+def _json_tensor(entry: dict[str, Any], shape: list[int], field: str, wanted: TensorSpec | None) -> Array:
+    """Values flat, or nested as the shape says."""
+    datatype, data = entry["datatype"], entry.get("data")
     if not isinstance(data, list):
-        raise InvalidInput(f"{field}: data must be a list")
-    wanted = target(entry["name"], signature)
+        raise InvalidInput(f'{field}: "data" must be a list' if data is not None else f'{field} has no "data"')
+    nested = (-1,) * _depth(data)
     nullable = wanted is not None and wanted.nullable
-    if datatype == "BYTES":
-        data = list(_flat(data))
-    flat = TensorSpec("", datatype, (-1,), nullable=nullable, binary=wanted is not None and wanted.binary)
-    array = reshape(from_json(data, flat, f"{field} data").reshape(-1), shape, field)
-    if array.dtype != flat.dtype:
-        array = fit(array, TensorSpec("", datatype, tuple(shape)), f"{field} data")
-    return array
+    spec = TensorSpec("", datatype, nested, nullable=nullable, binary=wanted is not None and wanted.binary)
+    array = fit(from_json(data, spec, f"{field} data"), spec, f"{field} data")
+    if array.ndim > 1 and [size for size in array.shape if size != 1] != [size for size in shape if size != 1]:
+        raise InvalidInput(f"{field}: data is nested as {shown(array.shape)}, but shape says {shown(shape)}")
+    return reshape(array, shape, field)
 
 
-def _flat(value: list[Any]) -> Any:
-    for item in value:
-        if isinstance(item, list):
-            yield from _flat(item)
-        else:
-            yield item
+def _depth(value: Any) -> int:
+    """How deep lists are nested along the first elements."""
+    depth = 0
+    while isinstance(value, list) and depth <= MAX_RANK:
+        depth += 1
+        value = value[0] if value else None
+    return depth
 
 
-def _json_data(array: Array, datatype: str) -> Any:
-    if datatype == "BYTES":
-        try:
-            return [item.decode() for item in texts(array)]
-        except UnicodeDecodeError as error:
-            raise InvalidInput("the output is not UTF-8 text: ask for it with binary_data") from error
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return flat.astype(np.float64) if datatype in ("FP16", "FP32") else flat
+def _json_data(name: str, array: Array, datatype: str) -> Any:
+    if datatype != "BYTES":
+        return numbers(array.reshape(-1))
+    try:
+        return [item.decode() for item in texts(array)]
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f'the output {name!r} is not UTF-8 text: ask for it with "binary_data": true') from error
 
 
 def _head_length(header: str | None, size: int) -> int:
     if header is None:
         return size
-    if not header.isascii() or not header.isdigit() or int(header) > size:
-        raise InvalidInput(f"Inference-Header-Content-Length is {header!r}, but the body holds {size} bytes")
+    if not header.isascii() or not header.isdigit() or len(header) > _DIGITS or int(header) > size:
+        raise InvalidInput(f"Inference-Header-Content-Length is {quoted(header)}, but the body holds {size} bytes")
     return int(header)
 
 
@@ -173,7 +171,7 @@ def _object(entry: dict[str, Any], key: str, field: str) -> dict[str, Any]:
 def _identifier(body: dict[str, Any]) -> str:
     value = body.get("id")
     if value is not None and not isinstance(value, str):
-        raise InvalidInput(f'"id" must be a string, not {value!r}')
+        raise InvalidInput(f'"id" must be a string, not {described(value)}')
     return value or ""
 
 

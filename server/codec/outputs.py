@@ -1,0 +1,71 @@
+"""Output arrays to JSON values and texts: what V1, V2 and gRPC write of them agrees.
+
+Numbers are exact: an FP32 is written as the FP64 of the same value, since its own shortest text stands for another
+FP64. NaN and the infinities have no JSON and become null. Dates and complex numbers go as text.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import orjson
+
+from adapters.base import Array
+
+#: keys of objects may be numbers (the classes of a converted classifier)
+_OPTION = orjson.OPT_NON_STR_KEYS
+
+
+def dumps(value: Any) -> bytes:
+    """JSON of Python values, with numpy values, bytes and others anywhere inside."""
+    return orjson.dumps(value, default=_native, option=_OPTION)
+
+
+def dumps_arrays(value: Any) -> bytes:
+    """JSON of Python values with whole arrays among them, as `numbers` makes them."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def numbers(array: Array) -> Array | None:
+    """A numeric array as orjson writes it exactly: native, contiguous. None for other arrays, and for 0 dimensions."""
+    if array.dtype.kind not in "fiub" or not array.ndim:
+        return None
+    dtype = np.float64 if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def listed(array: Array) -> Any:
+    """Nested lists of Python values (one value for an array of no dimensions)."""
+    return array.astype(np.str_).tolist() if array.dtype.kind in "mMc" else array.tolist()
+
+
+def texts(array: Array) -> list[bytes]:
+    """The elements of a BYTES tensor, flat: text as UTF-8, JSON values (dict, list, ...) as JSON text."""
+    return [_text(value) for value in listed(array.reshape(-1))]
+
+
+def _text(value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes):
+        return value
+    written = dumps(value)
+    if written.startswith(b'"'):  # a date or the like: its text, as V1 shows it
+        return str(orjson.loads(written)).encode()
+    return written
+
+
+def _native(value: Any) -> Any:
+    """What orjson writes of a value that it does not know."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:  # TensorFlow Serving's form
+            return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, np.ndarray):
+        return listed(value)
+    if isinstance(value, np.generic) and value.dtype.kind in "fiub":
+        return float(value) if value.dtype.kind == "f" else value.item()
+    return str(value)

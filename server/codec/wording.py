@@ -1,0 +1,53 @@
+"""How messages to a client name things: values, positions, the nearest known name. Bounded, whatever was sent.
+
+Nothing here calls `repr` on a list or an object of the client's: Python gives up on deeply nested ones.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+_LONGEST = 60  #: characters of a client's text that a message repeats
+_COMPARED = 1000  #: known names that an unknown one is compared with: 10,000 would take the event loop 0.1 s
+
+
+def quoted(text: str) -> str:
+    """A client's text in quotes, cut where it is long."""
+    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+
+def described(value: Any) -> str:
+    """A JSON value: short, with its type."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"the string {quoted(value)}"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    return "an object" if isinstance(value, dict) else "a list"
+
+
+def at(field: str, where: Iterable[int]) -> str:
+    """An element of a field: `instances[0][2]`."""
+    return field + "".join(f"[{i}]" for i in where)
+
+
+def shown(sizes: Sequence[int]) -> str:
+    """A shape: `[2, 3]`, cut where it has many dimensions."""
+    return str(list(sizes)) if len(sizes) <= 8 else f"[{', '.join(map(str, sizes[:8]))}, …]"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for an unknown name: the nearest known one, or all of them (the first ten)."""
+    names = list(known)
+    if near := difflib.get_close_matches(name[:_LONGEST], islice(names, _COMPARED), n=1):
+        return f"did you mean {near[0]!r}?"
+    listed = ", ".join(repr(n) for n in names[:10])
+    return f"known: {listed}{f' and {len(names) - 10} more' if len(names) > 10 else ''}"
