@@ -62,6 +62,12 @@ check: lint ## Run ruff, mypy and the fast tests
 test: lint ## Run ruff, mypy and every test, the end-to-end ones included
 	$(BIN)/python -m pytest
 
+.PHONY: bench
+bench: $(STAMP) ## Measure PolyServe, KServe and MLServer side by side, into bench/RESULTS.md
+	@command -v wrk >/dev/null && command -v h2load >/dev/null || \
+		{ echo "make bench needs two load generators; on Debian: apt-get install wrk nghttp2-client" >&2; exit 1; }
+	$(BIN)/python -m bench
+
 .PHONY: image
 image: ## Build the container image with FRAMEWORKS (all, or some: sklearn,xgboost)
 	$(ENGINE) build $(BUILD_FLAGS) --build-arg FRAMEWORKS=$(FRAMEWORKS) \
@@ -69,5 +75,5 @@ image: ## Build the container image with FRAMEWORKS (all, or some: sklearn,xgboo
 
 .PHONY: clean
 clean: ## Remove what make made, but for models/
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

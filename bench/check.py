@@ -12,10 +12,10 @@ from typing import Any
 import grpc
 import numpy as np
 import orjson
-from tritonclient.grpc import service_pb2 as pb
+from google.protobuf.message import DecodeError
 
 from bench.making import Sample
-from bench.requests import GRPC_METHOD, JSON_LENGTH, Protocol, Request
+from bench.requests import GRPC_METHOD, JSON_LENGTH, Protocol, Request, messages
 
 TIMEOUT_SECONDS = 120
 _DTYPES = {
@@ -82,7 +82,7 @@ def check(protocol: Protocol, answer: Answer, expected: Sample) -> None:
     try:
         found = predictions(protocol, answer)
         same = _same(found, expected)
-    except (ValueError, KeyError, TypeError, IndexError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, IndexError, StopIteration, DecodeError, struct.error) as error:
         raise WrongAnswer(f"{type(error).__name__} ({error}) in reading {answer.body[:300]!r}") from error
     if not same:
         raise WrongAnswer(f"expected {str(expected.predictions)[:300]}, found {str(found)[:300]}")
@@ -99,7 +99,7 @@ def predictions(protocol: Protocol, answer: Answer) -> list[Any]:
             raw = answer.body[length:] if "data" not in output else None
             return _elements(output["datatype"], raw, output.get("data"))
         case Protocol.GRPC:
-            return _from_message(pb.ModelInferResponse.FromString(answer.body))
+            return _from_message(messages().ModelInferResponse.FromString(answer.body))
 
 
 def _from_message(message: Any) -> list[Any]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-from tritonclient.grpc import service_pb2 as pb
 
 from bench.models import Array
 
@@ -39,6 +38,13 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def messages() -> Any:
+    """The messages of the gRPC protocol; KServe's, as its import takes a second, not before they are needed."""
+    from kserve.protocol.grpc import grpc_predict_v2_pb2
+
+    return grpc_predict_v2_pb2
+
+
 def request(protocol: Protocol, model: str, inputs: Array) -> Request:
     """The request that asks `model` about `inputs`: numbers [n, features] or texts [n]."""
     json = {"Content-Type": "application/json"}
@@ -51,8 +57,8 @@ def request(protocol: Protocol, model: str, inputs: Array) -> Request:
         case Protocol.V2_BINARY:
             return _binary(model, inputs)
         case Protocol.GRPC:
-            tensor = pb.ModelInferRequest.InferInputTensor(**_tensor(inputs))
-            message = pb.ModelInferRequest(model_name=model, inputs=[tensor], raw_input_contents=[_raw(inputs)])
+            tensor = messages().ModelInferRequest.InferInputTensor(**_tensor(inputs))
+            message = messages().ModelInferRequest(model_name=model, inputs=[tensor], raw_input_contents=[_raw(inputs)])
             return Request(protocol, GRPC_METHOD, message.SerializeToString())
 
 

@@ -1,0 +1,95 @@
+"""The claims' verdicts and the tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.claims import CLAIMS, Claim
+from bench.load import Figures
+from bench.measure import Outcome, Results
+from bench.plan import KSERVE, POLYSERVE, Workload
+from bench.process import Memory
+from bench.report import Footprint, Setting, claims_table, figures_table, memory_table, number, report, table
+from bench.requests import Protocol
+
+
+def outcome(*throughputs: float, p50: float = 1.0, p99: float = 2.0) -> Outcome:
+    return Outcome([Figures(int(each * 2), 2.0, p50, p99, 0) for each in throughputs])
+
+
+def results(workload: Workload, **outcomes: Outcome) -> Results:
+    return Results({(workload, system): each for system, each in outcomes.items()})
+
+
+def claim(text: str) -> Claim:
+    return next(each for each in CLAIMS if text in each.text)
+
+
+def test_figures_are_medians_of_the_rounds() -> None:
+    measured = outcome(100, 1000, 300)
+    assert measured.throughput == 300
+    assert measured.spread == (100, 1000)
+
+
+@pytest.mark.parametrize(("ours", "verdict"), [(1500, "pass"), (1499, "**miss**")])
+def test_a_throughput_claim(ours: float, verdict: str) -> None:
+    shown = claims_table(results(Workload("logistic"), polyserve=outcome(ours), kserve=outcome(100)))
+    line = next(
+        line for line in shown.splitlines() if "logistic, v1, 64 connections, 1 row: requests/s ÷ kserve's" in line
+    )
+    assert verdict in line
+
+
+@pytest.mark.parametrize(("p50", "holds"), [(0.4, True), (0.41, False)])
+def test_a_latency_claim_is_at_most(p50: float, holds: bool) -> None:
+    latency = claim("1 connections, 1 row: p50 ÷ kserve's")
+    found = latency.measured(results(latency.workload, polyserve=outcome(1, p50=p50), kserve=outcome(1, p50=1)))
+    assert found == p50
+    assert latency.holds(found) is holds
+
+
+def test_the_tail_is_compared_with_the_middle_of_kserves() -> None:
+    tail = claim("forest, v1, 64 connections, 1 row: p99 ÷ kserve's p50")
+    found = tail.measured(results(tail.workload, polyserve=outcome(1, p99=30), kserve=outcome(1, p50=40, p99=9)))
+    assert found == 0.75
+    assert tail.holds(found)
+
+
+def test_a_system_that_failed_proves_nothing() -> None:
+    workload = Workload("logistic")
+    failed = Outcome([Figures(9, 1, 1, 1, 0)], failure="3 of 9 requests failed")
+    found = results(workload, polyserve=outcome(1000), kserve=failed)
+    assert "pass" not in claims_table(found)
+    assert found.failures == ["logistic, v1, 64 connections, 1 row: kserve: 3 of 9 requests failed"]
+    assert "failed" in figures_table(found)
+
+
+def test_ratios_are_polyserves_to_each_system() -> None:
+    shown = figures_table(
+        results(Workload("onnx", Protocol.V2, 16, 1024), polyserve=outcome(3000), kserve=outcome(100))
+    )
+    assert [cell.strip() for cell in shown.splitlines()[-1].split("|")[1:-1]] == [
+        "onnx", "v2", "16", "1,024", "kserve", "100", "100 to 100", "1.00", "2.00", "30.0",
+    ]  # fmt: skip
+
+
+def test_a_table_lines_up() -> None:
+    assert table(("a", "size"), [("one", "1,000"), ("three", "-")]) == (
+        "| a     |  size |\n| ----- | ----: |\n| one   | 1,000 |\n| three |     - |\n"
+    )
+
+
+@pytest.mark.parametrize(("value", "shown"), [(22_300.4, "22,300"), (43.21, "43.2"), (1.5, "1.50"), (0.4567, "0.457")])
+def test_numbers_have_three_digits(value: float, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_the_report_tells_how_it_was_made() -> None:
+    setting = Setting("2026-01-01", "python -m bench", "2 cores", 0.1, {"Python": "3.11.7"}, 3, 5)
+    found = results(Workload("logistic"), polyserve=outcome(10), kserve=outcome(10))
+    footprints = {name: Footprint(Memory(100, 200), Memory(150, 1250), 2.06) for name in (POLYSERVE, KSERVE)}
+    text = report(setting, found, footprints)
+    for part in ("`python -m bench`", "2 cores", "Python: 3.11.7", "5 rounds of 3 s", "- **kserve**: KServe"):
+        assert part in text
+    assert memory_table(footprints) in text
+    assert "1,250" in memory_table(footprints)
