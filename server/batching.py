@@ -15,6 +15,7 @@ The queue lives on the event loop; only `_run` runs in a worker thread, on a bat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -27,7 +28,7 @@ import orjson
 
 from adapters.base import Parameters, Tensors
 from server.codec.call import Call
-from server.errors import ClientGone, DeadlineExceeded, ModelFailed, QueueFull, ServingError, as_serving_error
+from server.errors import ClientGone, DeadlineExceeded, ModelFailed, NotReady, QueueFull, ServingError, as_serving_error
 from server.lanes import Lanes
 
 Predict = Callable[[Tensors, Parameters], Tensors]
@@ -85,7 +86,7 @@ class Batcher:
         """
         if self._closed:
             raise self._closed
-        if len(self._pending) >= self.limits.max_queue:
+        if len(self._pending) >= self.limits.max_queue and not self._drop_gone():
             raise QueueFull(f"{self.name} has {len(self._pending)} requests waiting (limit max_queue): try again later")
         loop = self._loop = asyncio.get_running_loop()
         start = loop.time()
@@ -94,7 +95,12 @@ class Batcher:
         self._start(loop)
         if self._pending and self._sweep is None:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
-        return await job.future
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            with contextlib.suppress(ValueError):  # it runs already
+                self._pending.remove(job)
+            raise
 
     @property
     def waiting(self) -> int:
@@ -122,12 +128,14 @@ class Batcher:
         self._when_idle = when_idle
         while self._pending:
             _resolve(self._pending.popleft(), error)
+        if self._sweep is not None:
+            self._sweep.cancel()  # a timer would keep the model in memory
         self._told_idle()
 
     def _told_idle(self) -> None:
         if self._when_idle is not None and not self._running:
-            self._when_idle()
-            self._when_idle = None
+            when_idle, self._when_idle = self._when_idle, None
+            when_idle()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._running < self.lanes.now and self._pending and (batch := self._take(now := loop.time())):
@@ -135,8 +143,10 @@ class Batcher:
             self.on_call(sum(job.call.rows for job in batch), [now - job.start for job in batch])
             try:
                 self.executor.submit(self._work, loop, batch)
-            except RuntimeError as error:  # the executor is shut down: the server is stopping
-                self._finish(loop, batch, [as_serving_error(error)] * len(batch), 0.0)
+            except RuntimeError:  # the executor is shut down
+                self._running -= 1
+                for job in batch:
+                    _resolve(job, NotReady("the server is stopping"))
 
     def _take(self, now: float) -> list[_Job]:
         """The oldest request and those that may share its call, in order; the others keep their places."""
@@ -149,7 +159,7 @@ class Batcher:
             if job.deadline <= now:
                 _resolve(job, self._late())
             elif job.gone():
-                _resolve(job, ClientGone("the client hung up"))
+                _resolve(job, _hung_up())
             elif not batch:
                 batch.append(job)
                 rows = job.call.rows
@@ -167,7 +177,10 @@ class Batcher:
 
     def _work(self, loop: asyncio.AbstractEventLoop, batch: list[_Job]) -> None:
         start = monotonic()
-        outcomes = self._run([job.call for job in batch])
+        try:
+            outcomes = self._run([job.call for job in batch])
+        except BaseException as error:  # ours, but the callers still wait and the lane is still taken
+            outcomes = [as_serving_error(error)] * len(batch)
         try:
             loop.call_soon_threadsafe(self._finish, loop, batch, outcomes, monotonic() - start)
         except RuntimeError:
@@ -188,13 +201,13 @@ class Batcher:
         if len(calls) == 1:
             return [self._run_one(calls[0])]
         rows = [call.rows for call in calls]
-        merged = {name: np.concatenate([call.inputs[name] for call in calls]) for name in calls[0].inputs}
         try:
+            merged = {name: np.concatenate([call.inputs[name] for call in calls]) for name in calls[0].inputs}
             outputs = self.predict(merged, calls[0].parameters)
             _check_rows(outputs, sum(rows))
+            return list(_split(outputs, rows))
         except BaseException:  # whose fault it is shows when each runs alone
             return [self._run_one(call) for call in calls]
-        return list(_split(outputs, rows))
 
     def _run_one(self, call: Call) -> Outcome:
         try:
@@ -215,6 +228,14 @@ class Batcher:
         shapes = tuple((name, array.dtype, array.shape[1:]) for name, array in call.inputs.items())
         return shapes, orjson.dumps(call.parameters, option=orjson.OPT_SORT_KEYS) if call.parameters else b""
 
+    def _drop_gone(self) -> bool:
+        """Let go of those whose clients hung up while they waited; whether there were any."""
+        waiting = len(self._pending)
+        for job in [job for job in self._pending if job.gone()]:
+            self._pending.remove(job)
+            _resolve(job, _hung_up())
+        return len(self._pending) < waiting
+
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer those that waited too long; the queue is in the order of deadlines."""
         self._sweep = None
@@ -226,6 +247,10 @@ class Batcher:
 
     def _late(self) -> DeadlineExceeded:
         return DeadlineExceeded(f"the request waited {self.limits.timeout:g} s for {self.name} (limit request_timeout)")
+
+
+def _hung_up() -> ClientGone:
+    return ClientGone("the client hung up")
 
 
 def _resolve(job: _Job, outcome: Outcome) -> None:

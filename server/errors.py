@@ -20,6 +20,9 @@ import adapters.base
 
 Header = tuple[bytes, bytes]
 
+#: characters of a message that are sent: gRPC carries it in a header, and those are bounded
+LONGEST = 1000
+
 JSON_HEADER: Header = (b"content-type", b"application/json")
 
 
@@ -108,9 +111,16 @@ def as_serving_error(error: BaseException) -> ServingError:
     return ModelFailed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
+def message(error: ServingError) -> str:
+    """The sentence as it is sent: bounded, and without what UTF-8 cannot carry (parts of some file names)."""
+    text = str(error)
+    short = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return short.encode(errors="backslashreplace").decode()
+
+
 def respond(error: ServingError) -> tuple[int, list[Header], bytes]:
     """The HTTP status, headers and body of an error."""
     headers = [JSON_HEADER]
     if error.retry_after:
         headers.append((b"retry-after", b"%d" % error.retry_after))
-    return error.status, headers, orjson.dumps({"error": str(error)})
+    return error.status, headers, orjson.dumps({"error": message(error)})

@@ -16,7 +16,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from server.dataplane import PolyDataPlane
-from server.errors import NotFound, ServingError, as_serving_error
+from server.errors import NotFound, ServingError, as_serving_error, message
 from server.repository import Repository
 
 log = logging.getLogger("kserve")
@@ -37,7 +37,7 @@ def _told(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]
         except Exception as error:
             log.exception("gRPC %s failed", method.__name__)
             known = as_serving_error(error)
-        return await context.abort(getattr(grpc.StatusCode, known.grpc), str(known))
+        return await context.abort(getattr(grpc.StatusCode, known.grpc), message(known))
 
     return told
 

@@ -1,0 +1,76 @@
+"""Every failure is one HTTP status, one gRPC status and one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import orjson
+import pytest
+
+import adapters.base
+from server import errors
+from server.errors import InvalidInput, ModelFailed, QueueFull, ServingError, as_serving_error, message, respond
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ServingError)]
+
+
+def body(error: ServingError) -> Any:
+    return orjson.loads(respond(error)[2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_is_a_status_everywhere(kind: type[ServingError]) -> None:
+    status, headers, _ = respond(kind("why"))
+    assert 400 <= status < 600
+    assert body(kind("why")) == {"error": "why"}
+    assert (b"content-type", b"application/json") in headers
+    assert isinstance(getattr(grpc.StatusCode, kind.grpc), grpc.StatusCode)
+
+
+def test_the_statuses_are_those_of_the_contract() -> None:
+    told = {kind.__name__: kind.status for kind in KINDS}
+    assert told == {
+        "ServingError": 500, "InvalidInput": 400, "Forbidden": 403, "NotFound": 404, "TooLarge": 413, "QueueFull": 429,
+        "ClientGone": 499, "ModelFailed": 500, "NotSupported": 501, "NotReady": 503, "DeadlineExceeded": 504,
+    }  # fmt: skip
+
+
+def test_a_full_queue_says_when_to_come_back() -> None:
+    assert (b"retry-after", b"1") in respond(QueueFull("full"))[1]
+    assert all(name != b"retry-after" for name, _ in respond(InvalidInput("bad"))[1])
+
+
+FOREIGN: list[tuple[BaseException, type[ServingError], str]] = [
+    (adapters.base.InvalidInput("x[0] is bad"), InvalidInput, "x[0] is bad"),
+    (InvalidInput("x[0] is bad"), InvalidInput, "x[0] is bad"),
+    (ValueError("two rows"), ModelFailed, "ValueError: two rows"),
+    (KeyError("x"), ModelFailed, "KeyError: 'x'"),
+    (MemoryError(), ModelFailed, "MemoryError"),
+    (SystemExit(3), ModelFailed, "SystemExit: 3"),
+    (StopIteration(), ModelFailed, "StopIteration"),
+    (AssertionError("a\nb"), ModelFailed, "AssertionError: a\nb"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "says"), FOREIGN, ids=lambda item: str(item)[:20])
+def test_a_models_own_errors_are_told_without_a_stack_trace(
+    error: BaseException, kind: type[ServingError], says: str
+) -> None:
+    told = as_serving_error(error)
+    assert type(told) is kind
+    assert str(told) == says
+    assert body(told) == {"error": says}
+
+
+def test_our_errors_stay_what_they_are() -> None:
+    error = QueueFull("full")
+    assert as_serving_error(error) is error
+
+
+def test_a_message_may_hold_what_utf_8_cannot() -> None:
+    assert body(ModelFailed("cannot open model\udcff.onnx")) == {"error": r"cannot open model\udcff.onnx"}
+
+
+def test_a_message_is_bounded() -> None:
+    assert len(message(ModelFailed("x" * 1_000_000))) == errors.LONGEST + 1
