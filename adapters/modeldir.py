@@ -17,6 +17,7 @@ class ModelDir:
 
     path: Path
     root: Path
+    trusted: bool = False  #: the operator's polyserve.yaml says `trust: full`: its pickles may name anything
 
     @classmethod
     def of(cls, path: Path | str, root: Path | str | None = None) -> ModelDir:

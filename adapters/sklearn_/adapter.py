@@ -1,0 +1,149 @@
+"""The adapter: finds the model among pickles, loads it under the pickle policy, and calls what the estimator has."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from adapters import pickles
+from adapters.base import (
+    Adapter,
+    InvalidInput,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Signature,
+    Tensors,
+    TensorSpec,
+)
+from adapters.datatypes import datatype_of
+from adapters.sklearn_ import files
+from adapters.sklearn_.examine import examine, first_line
+from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
+from adapters.sklearn_.outputs import label_dtype, specs_of, tensors_of
+from adapters.sklearn_.settle import rows_depend, settle, shares_state, writes_inputs
+
+logger = logging.getLogger(__name__)
+
+#: the first that an estimator has is its default
+_METHODS = ("predict", "transform", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "apply")
+
+
+@dataclass(eq=False)
+class SklearnAdapter(Adapter):
+    """One fitted estimator, called with what it was trained on: an array, a data frame or a list of texts."""
+
+    name = "sklearn"
+    platform = "sklearn"
+    requires = ("sklearn",)
+    options = (
+        Parameter("method", str, meaning="the estimator's method that answers: predict, predict_proba, transform, ..."),
+        Parameter("predict_proba", bool, meaning="answer with predict_proba where the estimator has it"),
+    )
+
+    model: Any
+    inputs: Inputs
+    methods: tuple[str, ...]
+    method: str
+    labels: np.dtype[Any] | None  #: of labels that were objects in training
+    tried: Tensors  #: two rows that the model answers
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        return files.find(model_dir)
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        model = _unpickled(model_dir, file, trusted=model_dir.trusted or options.get("trust") == "full")
+        try:
+            settle(model)
+            methods = tuple(name for name in _METHODS if hasattr(model, name))
+            method = _chosen(type(model).__name__, methods, options)
+            inputs = inputs_of(model)
+            inputs.copies = writes_inputs(model)
+            return cls._described(model, inputs, methods, method)
+        except LoadError as error:
+            raise LoadError(f"{file} {error}") from error
+        except Exception as error:  # a state from another version can fail anywhere
+            raise LoadError(f"{file} does not work: {type(error).__name__}: {first_line(error)}") from error
+
+    @classmethod
+    def _described(cls, model: Any, inputs: Inputs, methods: tuple[str, ...], method: str) -> Self:
+        """The adapter with its signature, of which the model itself tells what asking it can tell."""
+        labels = label_dtype(model)
+        found = examine(inputs, lambda tensors: getattr(model, method)(inputs.rows(tensors)))
+        signature = Signature(
+            inputs.specs(),
+            specs_of(tensors_of(found.answer, labels)) if found.answered else _likely_output(model, method),
+            columns=inputs.names if isinstance(inputs, Matrix) else (),
+            table=isinstance(inputs, Table),
+            any_name=not isinstance(inputs, Table),
+            parameters=(Parameter("method", str, methods, "the estimator's method that answers"),),
+        )
+        adapter = cls(signature, model, inputs, methods, method, labels, found.example)
+        adapter.batchable = not rows_depend(model)  # type: ignore[misc]  # the class's default, for all but a few
+        adapter.thread_safe = not shares_state(model)  # type: ignore[misc]
+        return adapter
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        method = parameters.get("method", self.method)
+        if method not in self.methods:
+            raise InvalidInput(f"parameters.method: the model has no {method!r}; it has {', '.join(self.methods)}")
+        try:
+            answer = getattr(self.model, method)(self.inputs.rows(inputs))
+        except (ValueError, TypeError) as error:  # what fits the signature, and yet not what it learned
+            raise InvalidInput(first_line(error)) from error
+        return tensors_of(answer, self.labels)
+
+    def example(self) -> Tensors:
+        return {name: array.copy() for name, array in self.tried.items()}
+
+
+def _unpickled(model_dir: ModelDir, file: str, *, trusted: bool) -> Any:
+    """The object in the file; what scikit-learn says of an older version goes to the log."""
+    from sklearn import __version__
+    from sklearn.exceptions import InconsistentVersionWarning
+
+    path = model_dir.file(file)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InconsistentVersionWarning)
+        try:
+            model = pickles.load(path, trusted=trusted)
+        except pickles.Refused:
+            raise
+        except LoadError as error:
+            saved = pickles.inspect(path).sklearn_version
+            hint = f"; it was saved by scikit-learn {saved}, and this is {__version__}" if saved != __version__ else ""
+            raise LoadError(f"{error}{hint if saved else ''}") from error
+    older = {w.message.original_sklearn_version for w in caught if isinstance(w.message, InconsistentVersionWarning)}
+    if older:
+        saved = ", ".join(sorted(older))
+        logger.warning("%s was saved by scikit-learn %s, and this is %s: answers may differ", file, saved, __version__)
+    return model
+
+
+def _chosen(kind: str, methods: tuple[str, ...], options: Parameters) -> str:
+    """The method that answers when the request names none."""
+    if not methods:
+        raise LoadError(f"holds a {kind}, which has no method that answers for new rows")
+    wanted = options.get("method")
+    if wanted is None:
+        return "predict_proba" if options.get("predict_proba") and "predict_proba" in methods else methods[0]
+    if wanted not in methods:
+        raise LoadError(f"holds a {kind}, which has no method {wanted!r}: options.method may be {', '.join(methods)}")
+    return str(wanted)
+
+
+def _likely_output(model: Any, method: str) -> tuple[TensorSpec, ...]:
+    """What a model probably answers that took none of the examples."""
+    if method != "predict":
+        return (TensorSpec("output-0", "FP64", (-1, -1)),)
+    classes = getattr(model, "classes_", None)
+    dtype = label_dtype(model) or (classes.dtype if isinstance(classes, np.ndarray) else np.dtype(np.float64))
+    return (TensorSpec("output-0", datatype_of(dtype), (-1,)),)

@@ -1,0 +1,108 @@
+"""What a model answers and what it refuses, found by asking it.
+
+scikit-learn's tags tell of a pipeline's first step what it takes, and of no estimator what it answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adapters.base import LoadError, Tensors
+from adapters.sklearn_.columns import Column
+from adapters.sklearn_.inputs import Inputs
+
+__all__ = ["Examined", "examine", "first_line"]
+
+logger = logging.getLogger(__name__)
+
+#: calls the model on tensors; raises whatever it raises
+Ask = Callable[[Tensors], Any]
+
+#: numbers for the example where none from training are known, tried in turn
+_FILLS = ((0.5, 1.0), (0.0, 1.0), (0.25, 0.75), (1.0, 2.0))
+
+
+@dataclass(frozen=True)
+class Examined:
+    """An example of two rows, and the model's answer to it, if it took any."""
+
+    example: Tensors
+    answer: Any = None
+    answered: bool = False
+
+
+def examine(inputs: Inputs, ask: Ask) -> Examined:
+    """Find an example that the model answers, and set in each column what it takes.
+
+    Raises:
+        LoadError: the model is not fitted.
+    """
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        found = _first_answer(inputs, ask)
+        unused = [column for column in inputs.columns if not column.used]
+        if not found.answered and unused:
+            for column in unused:  # something on the way asks for columns that it then drops
+                column.used, column.datatype = True, "BYTES"
+            found = _first_answer(inputs, ask)
+        if found.answered:
+            _find_limits(inputs, found.example, ask)
+    return Examined(inputs.with_datatypes(found.example), found.answer, found.answered)
+
+
+def _first_answer(inputs: Inputs, ask: Ask) -> Examined:
+    refusal = ""
+    for fill in _FILLS:
+        example = inputs.example(fill)
+        try:
+            return Examined(example, ask(example), answered=True)
+        except (ValueError, TypeError) as error:
+            if type(error).__name__ == "NotFittedError":
+                raise LoadError("holds a model that was never fitted") from error
+            refusal = first_line(error)
+    logger.warning("the model takes none of the examples made up for it: %s", refusal)
+    return Examined(inputs.example(_FILLS[0]))
+
+
+def _find_limits(inputs: Inputs, example: Tensors, ask: Ask) -> None:
+    """Set in each column whether the model takes a missing value, and whether it takes infinities."""
+    columns = sorted((column for column in inputs.columns if column.used), key=_group)
+    for _, members in itertools.groupby(columns, key=_group):
+        alike = list(members)
+        nullable = finite = False
+        if alike[0].datatype != "BOOL":
+            missing = None if alike[0].datatype == "BYTES" else math.nan
+            nullable = _takes(inputs.with_value(example, alike, missing), ask)
+        if alike[0].datatype == "FP64":
+            finite = not _takes(inputs.with_value(example, alike, math.inf), ask)
+        for column in alike:
+            column.nullable, column.finite = nullable, finite
+            if nullable and column.datatype == "INT64":
+                column.datatype = "FP64"  # whole numbers have no NaN
+
+
+def _group(column: Column) -> tuple[str, str]:
+    return column.group, column.datatype
+
+
+def _takes(tensors: Tensors, ask: Ask) -> bool:
+    try:
+        ask(tensors)
+    except Exception:  # in whatever way a model fails on what it was never meant to take
+        return False
+    return True
+
+
+def first_line(error: Exception) -> str:
+    """An error's first line; XGBoost's begin with the time and place in its source, and end with a stack trace."""
+    text = re.sub(r"^\[[\d:]+\] \S+:\d+: ", "", str(error).strip())
+    return text.partition("\n")[0].strip() or type(error).__name__

@@ -1,0 +1,63 @@
+"""From an estimator's answers to tensors: labels, numbers, several outputs, sparse and data-frame answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adapters.base import Array, Tensors, TensorSpec
+from adapters.datatypes import datatype_of
+
+__all__ = ["label_dtype", "specs_of", "tensors_of"]
+
+
+def tensors_of(answer: Any, labels: np.dtype[Any] | None = None) -> Tensors:
+    """An answer as `output-0`, `output-1`, ... (several where a model of several outputs gives a list of arrays).
+
+    `labels` is the type of labels that were trained on as objects; None for texts.
+    """
+    parts = answer if isinstance(answer, list | tuple) else [answer]
+    return {f"output-{index}": _array(part, labels) for index, part in enumerate(parts)}
+
+
+def specs_of(outputs: Tensors) -> tuple[TensorSpec, ...]:
+    """The specs of outputs such as these, for any number of rows."""
+    return tuple(TensorSpec(name, datatype_of(array.dtype), (-1, *array.shape[1:])) for name, array in outputs.items())
+
+
+def label_dtype(model: Any) -> np.dtype[Any] | None:
+    """The type of labels that were objects in training, where all are numbers; None for any other model."""
+    classes = getattr(model, "classes_", None)
+    if not isinstance(classes, np.ndarray) or classes.dtype.kind != "O":
+        return None
+    dtype = np.array(classes.tolist()).dtype
+    return dtype if dtype.kind in "biuf" else None
+
+
+def _array(part: Any, labels: np.dtype[Any] | None) -> Array:
+    if hasattr(part, "toarray"):
+        part = part.toarray()
+    elif hasattr(part, "to_numpy"):
+        part = part.to_numpy()
+    array = np.asarray(part)
+    kind = array.dtype.kind
+    if kind == "O" and labels is not None:
+        return array.astype(labels)
+    if kind in "OUSMm":
+        return _texts(array)
+    if kind == "f" and array.dtype.itemsize > 8:
+        return array.astype(np.float64)
+    return np.ascontiguousarray(array)
+
+
+def _texts(array: Array) -> Array:
+    texts = np.empty(array.shape, dtype=np.object_)
+    texts[...] = np.array([_text(value) for value in array.ravel()], dtype=np.object_).reshape(array.shape)
+    return texts
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return None if value is None else str(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
