@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bench.measure import Outcome, Results
-from bench.plan import ECHO, KSERVE, MLSERVER, MLSERVER_BATCHING, POLYSERVE, TABULAR, TEXT, Workload
+from bench.plan import ECHO, KSERVE, KSERVE_1_THREAD, MLSERVER, MLSERVER_BATCHING, POLYSERVE, TABULAR, TEXT, Workload
 from bench.requests import Protocol
 
 #: a figure of PolyServe and one of another system to their ratio
 Ratio: TypeAlias = Callable[[Outcome, Outcome], float]
+
+
+#: KServe is measured at its defaults, and with one OpenMP thread where that matters: the better of the two counts
+_VARIANTS = {KSERVE: (KSERVE, KSERVE_1_THREAD)}
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,12 @@ class Claim:
 
     def measured(self, results: Results) -> float | None:
         """The ratio in a run; None when either side was not measured, or failed."""
-        ours, theirs = (results.of(self.workload, system) for system in (POLYSERVE, self.other))
-        return None if ours is None or theirs is None else self.ratio(ours, theirs)
+        ours = results.of(self.workload, POLYSERVE)
+        theirs = [results.of(self.workload, name) for name in _VARIANTS.get(self.other, (self.other,))]
+        ratios = [self.ratio(ours, each) for each in theirs if ours and each]
+        if not ratios:
+            return None
+        return max(ratios) if self.at_most else min(ratios)
 
     def holds(self, measured: float) -> bool:
         return measured <= self.target if self.at_most else measured >= self.target

@@ -15,8 +15,10 @@ CONNECTIONS = (1, 16, 64, 256)
 TABULAR = ("xgboost", "lightgbm", "onnx")
 TEXT = ("spacy", "bert")
 
-POLYSERVE, KSERVE, MLSERVER, MLSERVER_BATCHING = "polyserve", "kserve", "mlserver", "mlserver-batching"
+POLYSERVE, KSERVE, KSERVE_1_THREAD = "polyserve", "kserve", "kserve-1-thread"
+MLSERVER, MLSERVER_BATCHING = "mlserver", "mlserver-batching"
 FASTAPI, ECHO = "fastapi", "echo"
+OPENMP = ("lightgbm", "bert")  #: models that many threads can slow down, by much on busy cores
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,14 @@ def claims() -> list[Step]:
         Step(Workload("forest"), both),
         Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING)),
         Step(Workload("forest", connections=1), both),
-        *(Step(Workload(model), both) for model in TABULAR),
-        *(Step(Workload(model, connections=connections), both) for model in TEXT for connections in (32, 64)),
+        *(Step(Workload(model), _kserves(model)) for model in TABULAR),
+        *(Step(Workload(model, connections=count), _kserves(model)) for model in TEXT for count in (32, 64)),
         *(Step(Workload("wide", protocol, 16, 1024), both) for protocol in (Protocol.V1, Protocol.V2_BINARY)),
     ]
+
+
+def _kserves(model: str) -> tuple[str, ...]:
+    return (POLYSERVE, KSERVE, KSERVE_1_THREAD) if model in OPENMP else (POLYSERVE, KSERVE)
 
 
 def product(

@@ -41,6 +41,7 @@ def report(setting: Setting, results: Results, footprints: Mapping[str, Footprin
         "# Side by side\n",
         _how(setting),
         "## Claims\n",
+        "Where KServe was measured with one OpenMP thread, too, the better of the two counts.\n",
         claims_table(results),
         "## Figures\n",
         "Medians of the rounds, with the slowest and the fastest round behind the throughput; latencies in ms. The "

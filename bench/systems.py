@@ -52,9 +52,13 @@ def _polyserve(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
     return Launch([sys.executable, "-m", "server", *flags])
 
 
-def _kserve(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
-    flags = [f"--http_port={http_port}", f"--grpc_port={grpc_port}", f"--model_dir={places.MODELS}"]
-    return Launch([sys.executable, "-m", "bench.peers.kserve_server", *flags, "--models", *models])
+def _kserve(environ: Mapping[str, str]) -> Callable[[Sequence[str], int, int], Launch]:
+    def launch(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+        flags = [f"--http_port={http_port}", f"--grpc_port={grpc_port}", f"--model_dir={places.MODELS}"]
+        command = [sys.executable, "-m", "bench.peers.kserve_server", *flags, "--models", *models]
+        return Launch(command, environ=environ)
+
+    return launch
 
 
 def _mlserver(batching: mlserver_env.Batching | None) -> Callable[[Sequence[str], int, int], Launch]:
@@ -76,6 +80,12 @@ def _echo(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
     return Launch([sys.executable, "-m", "bench.peers.echo", *flags])
 
 
+_KSERVE = System(
+    "kserve",
+    "KServe: each model a `kserve.Model` with a synchronous `predict`, as KServe's own servers are written, all in one "
+    "`ModelServer`, default flags (it logs accesses and latencies)",
+    _kserve({}),
+)
 _MLSERVER = System(
     "mlserver",
     f"MLServer {mlserver_env.VERSION} with its own runtimes, default settings (it logs accesses), without adaptive "
@@ -89,11 +99,12 @@ SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
         System("polyserve", "PolyServe, all models in one process, default flags (its access log is off)", _polyserve),
-        System(
-            "kserve",
-            "KServe: each model a `kserve.Model` with a synchronous `predict`, as KServe's own servers are written, "
-            "all in one `ModelServer`, default flags (it logs accesses and latencies)",
-            _kserve,
+        _KSERVE,
+        replace(
+            _KSERVE,
+            name="kserve-1-thread",
+            about="the same with `OMP_NUM_THREADS=1`, where frameworks with OpenMP get in each other's way",
+            launch=_kserve({"OMP_NUM_THREADS": "1"}),
         ),
         _MLSERVER,
         replace(

@@ -54,7 +54,7 @@ def test_the_full_run_has_every_combination() -> None:
     full = steps("--full")
     assert len(full) == len(MODELS) * len(Protocol) * len(plan.CONNECTIONS) * 3
     spacy = next(step for step in full if step.workload == Workload("spacy", Protocol.V2, 16, 32))
-    assert spacy.systems == ("polyserve", "kserve")
+    assert spacy.systems == ("polyserve", "kserve", "kserve-1-thread")
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,13 @@ def test_the_tail_is_compared_with_the_middle_of_kserves() -> None:
     assert tail.holds(found)
 
 
+def test_the_better_kserve_counts() -> None:
+    outcomes = {"kserve": outcome(10, p50=90), "kserve-1-thread": outcome(100, p50=20)}
+    found = results(Workload("lightgbm"), polyserve=outcome(500, p99=30), **outcomes)
+    assert claim("lightgbm, v1, 64 connections, 1 row: requests/s ÷ kserve's").measured(found) == 5
+    assert claim("lightgbm, v1, 64 connections, 1 row: p99 ÷ kserve's p50").measured(found) == 1.5
+
+
 def test_a_system_that_failed_proves_nothing() -> None:
     workload = Workload("logistic")
     failed = Outcome([Figures(9, 1, 1, 1, 0)], failure="3 of 9 requests failed")
