@@ -46,18 +46,17 @@ def serve(settings: Settings) -> None:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
     trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
-    if trials and catalog.found:
-        trials.warm()  # the child imports its frameworks while this process imports KServe
+    end_trials = trials.close if trials else lambda: None
     may_import = threading.Event()
     loader = Loader(trials, may_import, settings.predict_proba)
+    loading = loader.begin(catalog.found, settings.load_threads)
     app = _frame(settings)
     may_import.set()
     server = app.PolyServer(settings, catalog, loader)
     for note in (*catalog.notes, *unknown_variables(Settings, os.environ)):
         log.warning("%s", note)
-    close_trials = trials.close if trials else lambda: None
-    server.run(when_loaded=close_trials)
-    close_trials()
+    server.run(loading, end_trials)
+    end_trials()
     logging.shutdown()
     os._exit(0)  # a prediction that never ends would otherwise keep the process
 

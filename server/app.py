@@ -10,8 +10,9 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import kserve.model_server
 import uvloop
@@ -25,7 +26,7 @@ from server.batching import Limits
 from server.catalog import Catalog
 from server.dataplane import PolyDataPlane
 from server.http import Routes
-from server.loader import Loader
+from server.loader import Loaded, Loader
 from server.pages import add_pages
 from server.repository import Repository
 from server.settings import Settings
@@ -55,17 +56,17 @@ class PolyServer(kserve.model_server.ModelServer):
         self.dataplane = PolyDataPlane(self.repository)
         self._settings = settings
 
-    def run(self, when_loaded: Callable[[], None]) -> None:
-        """Serve until told to stop; `when_loaded` is called once every directory was tried."""
+    def run(self, loading: Mapping[str, Future[Loaded]], when_loaded: Callable[[], None]) -> None:
+        """Serve until told to stop. Takes in what is being loaded; `when_loaded` is called when all were tried."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         factory = asyncio.new_event_loop if self._settings.event_loop == "asyncio" else uvloop.new_event_loop
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(self._main(when_loaded))
+            runner.run(self._main(partial(self.repository.first_scan, loading, when_loaded)))
 
-    async def _main(self, when_loaded: Callable[[], None]) -> None:
+    async def _main(self, first_scan: Callable[[], None]) -> None:
         self.setup_event_loop()
         rest = self._rest()
-        self.repository.load_all(self._settings.load_threads, when_loaded)
+        first_scan()
         if self.enable_grpc:
             self._grpc_server = await self._serve_grpc()
         for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises what it caught once more when it is done
@@ -81,9 +82,7 @@ class PolyServer(kserve.model_server.ModelServer):
         try:
             server = await grpc_service.serve(service, self.grpc_port, *limits)
         except RuntimeError as error:
-            raise SystemExit(
-                f"polyserve: port {self.grpc_port} (--grpc_port) cannot be listened on: {error}"
-            ) from error
+            raise SystemExit(f"polyserve: --grpc_port={self.grpc_port} is taken: {error}") from error
         log.info("gRPC server listens on port %d", self.grpc_port)
         return server
 

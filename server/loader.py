@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +45,13 @@ class Loader:
         self._prefer_proba = prefer_proba
         self._first = threading.Lock()
         self._imported: set[tuple[str, ...]] = set()
+
+    def begin(self, models: Iterable[Found], threads: int) -> dict[str, Future[Loaded]]:
+        """Start loading directories on `threads` threads, by name."""
+        pool = ThreadPoolExecutor(threads, "load")
+        futures = {found.name: pool.submit(self.load, found) for found in models}
+        pool.shutdown(wait=False)
+        return futures
 
     def load(self, found: Found) -> Loaded:
         """Load one directory.

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 from kserve import ModelRepository
 
@@ -125,9 +127,27 @@ class Repository(ModelRepository):
 
     # loading
 
-    def load_all(self, threads: int, on_done: Callable[[], None]) -> Future[None]:
-        """Load every directory on `threads` threads; `on_done` is called when all were tried."""
-        return ThreadPoolExecutor(1, "first-scan").submit(self._load_all, threads, on_done)
+    def first_scan(self, loading: Mapping[str, Future[Loaded]], when_done: Callable[[], None]) -> None:
+        """Take in the models that are being loaded, each as it is done; `when_done` is called when all were tried."""
+        left = set(loading)
+
+        def done(name: str, future: Future[Loaded]) -> None:
+            self._take_in(name, self.entries[name], future.result)
+            with lock:
+                left.discard(name)
+                last = not left
+            if last:
+                finish()
+
+        def finish() -> None:
+            self.scanned = True
+            when_done()
+
+        lock = threading.Lock()
+        for name, future in loading.items():
+            future.add_done_callback(partial(done, name))
+        if not loading:
+            finish()
 
     async def load(self, name: str) -> None:
         """KServe's hook for `POST /v2/repository/models/{name}/load`.
@@ -138,24 +158,20 @@ class Repository(ModelRepository):
         if not await asyncio.to_thread(self.load_model, name):
             raise NotReady(f"model {name!r} is not ready: {self.entries[name].reason}")
 
-    def _load_all(self, threads: int, on_done: Callable[[], None]) -> None:
-        with ThreadPoolExecutor(threads, "load") as pool:
-            list(pool.map(self.load_model, list(self.entries)))
-        self.scanned = True
-        on_done()
-
     def load_model(self, name: str) -> bool:
         """Load (or load again) one directory; blocks. Its state and reason tell how it went."""
         entry = self.entries.get(name)
         if entry is None:
             raise NotFound(f"model {name!r} does not exist")
         self.entries[name] = replace(entry, state=State.LOADING, reason="loading")
+        return self._take_in(name, entry, lambda: self._loader.load(entry.found))
+
+    def _take_in(self, name: str, old: Entry, load: Callable[[], Loaded]) -> bool:
         try:
-            loaded = self._loader.load(entry.found)
+            self._serve(name, old, load())
         except LoadError as error:
-            self._failed(name, entry, str(error))
+            self._failed(name, old, str(error))
             return False
-        self._serve(name, entry, loaded)
         return True
 
     def _failed(self, name: str, old: Entry, reason: str) -> None:
