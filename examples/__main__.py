@@ -23,10 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.directory.mkdir(parents=True, exist_ok=True)
     missing = [name for name in options.only if not _skipped(name, options.directory)]
-    # Each model in a process of its own, with one thread: frameworks do not meet, and all cores have work.
+    # Processes of one thread each: all cores have work, and none waits for another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     workers = min(os.cpu_count() or 1, max(len(missing), 1))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         futures = {pool.submit(make, name, options.directory): name for name in missing}
         made = [_report(futures[future], future) for future in as_completed(futures)]
     return 0 if all(made) else 1

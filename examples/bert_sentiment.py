@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def make(folder: Path) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     texts, labels = reviews(STEPS * BATCH)
-    tokenizer = _tokenizer(texts)
+    tokenizer = tokenizer_of(texts)
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -68,19 +69,20 @@ def make(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _tokenizer(texts: list[str]) -> Any:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+def tokenizer_of(texts: list[str]) -> Any:
+    """A WordPiece tokenizer that knows the texts' words, and spells every other one."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    letters = string.ascii_lowercase + string.digits
+    words = sorted({word for text in texts for word in text.split()} - set(letters))
+    pieces = [*SPECIAL, *string.punctuation, *letters, *(f"##{letter}" for letter in letters), *words]
+    numbers = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.train_from_iterator(
-        texts, trainers.WordPieceTrainer(vocab_size=600, special_tokens=list(SPECIAL), show_progress=False)
-    )
-    marks = [(token, SPECIAL.index(token)) for token in ("[SEP]", "[CLS]")]
-    tokenizer.post_processor = processors.BertProcessing(*marks)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", numbers["[SEP]"]), ("[CLS]", numbers["[CLS]"]))
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names)
 

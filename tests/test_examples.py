@@ -138,6 +138,12 @@ def test_good_and_bad_reviews_are_told_apart(ask: Ask) -> None:
     assert ask("bert-sentiment", "A lovely hotel!", "The phone is broken") == [1, 0]
 
 
+def test_a_tokenizer_is_the_same_every_time() -> None:
+    texts, _ = bert_sentiment.reviews(500)
+    first, second = (bert_sentiment.tokenizer_of(texts).backend_tokenizer.to_str() for _ in range(2))
+    assert first == second
+
+
 @pytest.mark.parametrize(("name", "classes"), [("sklearn-iris", [0, 2]), ("sklearn-forest", [0])])
 def test_classes_are_right(ask: Ask, name: str, classes: list[int]) -> None:
     assert ask(name, *EXAMPLES[name].sample["instances"]) == classes
