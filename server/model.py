@@ -150,6 +150,13 @@ class ServedModel(kserve.Model):
         raise NotSupported(f"model {self.name!r} ({self.adapter.name}) does not explain its predictions")
 
     def get_input_types(self) -> list[dict[str, Any]]:
+        """Inputs for the V2 metadata. A matrix with named columns is shown as its columns, one tensor each.
+
+        Both ways of sending it are taken; only this one has room for the names, on REST and gRPC alike.
+        """
+        if self.signature.columns:
+            (matrix,) = self.signature.inputs
+            return [{"name": name, "datatype": matrix.datatype, "shape": [-1]} for name in self.signature.columns]
         return [_metadata(spec) for spec in self.signature.inputs]
 
     def get_output_types(self) -> list[dict[str, Any]]:

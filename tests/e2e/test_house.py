@@ -106,6 +106,37 @@ def test_requested_outputs_are_honoured(house: House) -> None:
     assert "difference" in unknown.json()["error"]
 
 
+def test_named_columns_are_inputs_and_come_in_any_order_or_as_one_matrix(tmp_path: Path) -> None:
+    import joblib
+    import pandas as pd
+    from sklearn.linear_model import LinearRegression
+
+    (tmp_path / "models" / "m").mkdir(parents=True)
+    frame = pd.DataFrame({"b": [1.0, 2, 3, 5], "a": [0.0, 1, 0, 2]})
+    model = LinearRegression().fit(frame, [1.0, 5, 3, 9])
+    joblib.dump(model, tmp_path / "models" / "m" / "model.joblib")
+    server = Server(tmp_path / "models", tmp_path / "log").wait_ready()
+    expected = model.predict(frame).tolist()
+    try:
+        inputs = server.client.get("/v2/models/m").json()["inputs"]
+        assert inputs == [{"name": name, "datatype": "FP64", "shape": [-1]} for name in ("b", "a")]
+        columns = [
+            {"name": name, "shape": [4], "datatype": "FP64", "data": frame[name].tolist()} for name in ("a", "b")
+        ]
+        matrix = [{"name": "x", "shape": [4, 2], "datatype": "FP64", "data": frame.to_numpy().ravel().tolist()}]
+        for body in (
+            {"inputs": columns, "parameters": {"content_type": "pd"}},
+            {"inputs": columns},
+            {"inputs": matrix},
+        ):
+            answer = server.client.post("/v2/models/m/infer", json=body)
+            assert answer.json()["outputs"][0]["data"] == expected
+        rows = frame[["a", "b"]].to_dict("records")
+        assert server.predict("m", {"instances": rows}).json()["predictions"] == expected
+    finally:
+        assert server.stop() == 0
+
+
 def test_lists_metadata_and_swagger(house: House) -> None:
     client = house.server.client
     everything = {case.name for case in CASES} | BROKEN.keys()
