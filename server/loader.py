@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters import registry
-from adapters.base import Adapter, LoadError
+from adapters.base import Adapter, LoadError, ModelDir
 from adapters.registry import Choice
 from server.catalog import Found
 from server.model_config import ModelConfig, check_options
@@ -64,13 +64,14 @@ class Loader:
             raise LoadError(found.problem)
         try:
             config = ModelConfig.read(found.directory.path, found.directory.root)
-            choice = registry.choose(found.directory, config.adapter)
+            directory = replace(found.directory, trusted=config.trust == "full")
+            choice = registry.choose(directory, config.adapter)
             options = self._options(config, choice.adapter)
-            trial = self._try(found, choice, options)
-            adapter = self._load(found, choice, options)
+            trial = self._try(directory, choice, options)
+            adapter = self._load(directory, choice, options)
         except LoadError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a library that gives up ends this model, not the server
             raise LoadError(f"{type(error).__name__}: {error}") from error
         batchable = adapter.batchable and adapter.signature.batched and (trial is None or trial.batchable)
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
@@ -84,18 +85,17 @@ class Loader:
             options.setdefault("predict_proba", True)
         return options
 
-    def _try(self, found: Found, choice: Choice, options: dict[str, Any]) -> Trial | None:
+    def _try(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Trial | None:
         if self._trials is None:
             return None
-        directory = found.directory
         return self._trials.try_load(choice.adapter.name, directory.path, directory.root, choice.match.file, options)
 
-    def _load(self, found: Found, choice: Choice, options: dict[str, Any]) -> Adapter:
+    def _load(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Adapter:
         self._may_import.wait()
         imports = (*choice.adapter.requires, *choice.match.requires)
         if imports in self._imported:
-            return choice.adapter.load(found.directory, choice.match.file, options)
+            return choice.adapter.load(directory, choice.match.file, options)
         with self._first:
-            adapter = choice.adapter.load(found.directory, choice.match.file, options)
+            adapter = choice.adapter.load(directory, choice.match.file, options)
             self._imported.add(imports)
         return adapter

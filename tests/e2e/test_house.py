@@ -137,6 +137,42 @@ def test_named_columns_are_inputs_and_come_in_any_order_or_as_one_matrix(tmp_pat
         assert server.stop() == 0
 
 
+def test_a_pickle_that_names_more_is_loaded_where_its_folder_says_so(tmp_path: Path) -> None:
+    import operator
+
+    import joblib
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    model = make_pipeline(FunctionTransformer(operator.neg), LinearRegression()).fit([[0.0], [1]], [1.0, 3])
+    for name in ("refused", "trusted"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        joblib.dump(model, tmp_path / "models" / name / "model.joblib")
+    (tmp_path / "models" / "trusted" / "polyserve.yaml").write_text("trust: full\n")
+    server = Server(tmp_path / "models", tmp_path / "log").wait_ready()
+    try:
+        index = server.index()
+        assert (index["trusted"]["state"], index["refused"]["state"]) == ("READY", "UNAVAILABLE")
+        assert "operator.neg" in index["refused"]["reason"].replace("_operator", "operator")
+        answer = server.predict("trusted", {"instances": [[2.0]]}).json()
+        assert answer["predictions"] == model.predict([[2.0]]).tolist()
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("environ", [{}, {"PREDICT_PROBA": "true"}], ids=["class", "probabilities"])
+def test_predict_proba_as_in_kserves_server(tmp_path: Path, environ: dict[str, str]) -> None:
+    (tmp_path / "models" / "m").mkdir(parents=True)
+    expected = CASES[0].make(tmp_path / "models" / "m")
+    server = Server(tmp_path / "models", tmp_path / "log", **environ).wait_ready()
+    try:
+        (first, *_) = server.predict("m", {"instances": expected.instances}).json()["predictions"]
+        assert isinstance(first, list) is bool(environ)
+    finally:
+        assert server.stop() == 0
+
+
 def test_lists_metadata_and_swagger(house: House) -> None:
     client = house.server.client
     everything = {case.name for case in CASES} | BROKEN.keys()
