@@ -105,7 +105,8 @@ def _follow(model: Any, columns: list[Column]) -> None:
 def _follow_steps(steps: list[Any], columns: list[Column]) -> None:
     """A pipeline's first step sees the columns, and the next one too where the first changes no more than values."""
     for step in steps:
-        _follow(step, columns)
+        if not hasattr(step, "fit_resample"):
+            _follow(step, columns)
         if not _passes_on(step):
             return
 
@@ -209,7 +210,7 @@ def _steps(model: Any) -> list[Any]:
 
 def _passes_on(step: Any) -> bool:
     """Whether what follows a step sees its columns, the same ones in the same order."""
-    if step is None or isinstance(step, str):
+    if step is None or isinstance(step, str) or hasattr(step, "fit_resample"):  # a sampler works in training alone
         return True
     if is_a(step, "SimpleImputer"):
         dropped = any(is_missing(value) for value in step.statistics_.tolist()) and not step.keep_empty_features

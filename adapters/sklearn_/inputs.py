@@ -153,6 +153,8 @@ class Table(Inputs):
 
     def _categorical(self, known: list[Any], values: list[Any]) -> Any:
         """A category that training lacked stays one, for the model to refuse or to take as missing."""
+        if all(isinstance(value, int) for value in known):  # whole numbers, sent as floats for the missing among them
+            values = [value if is_missing(value) or value % 1 else int(value) for value in values]
         unseen = dict.fromkeys(value for value in values if value not in known and not is_missing(value))
         return self._pandas.Categorical(values, categories=[*known, *unseen])
 

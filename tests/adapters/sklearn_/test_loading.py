@@ -1,0 +1,292 @@
+"""Finding the model among a directory's files, loading it, and the reasons where that cannot be."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import lightgbm
+import numpy as np
+import pytest
+import xgboost
+from sklearn.base import BaseEstimator
+from sklearn.cluster import DBSCAN
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler
+
+from adapters import registry
+from adapters.base import LoadError, Match, ModelDir, Rank
+from adapters.sklearn_ import SklearnAdapter
+from adapters.sklearn_.settle import parts_of, settle
+from tests.adapters.pickles.attacks import Calls
+from tests.adapters.sklearn_.kit import FRAME, TEXTS, X, Y, serve
+
+MODEL = LogisticRegression().fit(X, Y)
+
+
+class Threshold(BaseEstimator):
+    """A user's own estimator."""
+
+    def fit(self, rows: Any, _labels: Any) -> Threshold:
+        self.n_features_in_ = rows.shape[1]
+        return self
+
+    def predict(self, rows: Any) -> Any:
+        return (np.asarray(rows)[:, 0] > 0).astype(int)
+
+
+def _match(folder: Path) -> Match | None:
+    return SklearnAdapter.match(ModelDir.of(folder))
+
+
+def _problem(folder: Path) -> str:
+    match = _match(folder)
+    assert match is not None
+    return match.problem
+
+
+@pytest.mark.parametrize("file", ["model.joblib", "m.pkl", "M.PICKLE"])
+@pytest.mark.parametrize("compress", [0, ("gzip", 3), ("lzma", 3)])
+def test_a_model_under_any_of_its_names(file: str, compress: Any, tmp_path: Path) -> None:
+    joblib.dump(MODEL, tmp_path / file, compress=compress)
+    choice = registry.choose(ModelDir.of(tmp_path))
+    assert choice.adapter is SklearnAdapter
+    assert choice.match == Match(Rank.CONTENT, file)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_plain_pickles(protocol: int, tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(MODEL, protocol))
+    adapter = SklearnAdapter.load(ModelDir.of(tmp_path), "model.pkl", {})
+    np.testing.assert_array_equal(adapter.predict({"input-0": X}, {})["output-0"], MODEL.predict(X))
+
+
+def test_nothing_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"")
+    assert _match(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "requires"),
+    [
+        (xgboost.XGBClassifier(n_estimators=1).fit(X, Y), ("xgboost",)),
+        (lightgbm.LGBMClassifier(n_estimators=1, verbose=-1).fit(X, Y), ("lightgbm",)),
+        (make_pipeline(StandardScaler(), xgboost.XGBRegressor(n_estimators=1)).fit(X, Y), ("xgboost",)),
+        (StandardScaler().fit(FRAME[["age"]]), ("pandas",)),
+        (MODEL, ()),
+    ],
+)
+def test_what_a_model_requires(model: Any, requires: tuple[str, ...], tmp_path: Path) -> None:
+    joblib.dump(model, tmp_path / "model.joblib")
+    assert _match(tmp_path) == Match(Rank.CONTENT, "model.joblib", requires=requires)
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ({"model": MODEL}, "holds a dict, which cannot predict: dump the fitted model itself"),
+        ([MODEL], "holds a list, which cannot"),
+        ((MODEL, 1), "holds a tuple, which cannot"),
+        (X, "holds an array, which cannot"),
+        (5, "holds an int, which cannot"),
+        (None, "holds None, which cannot"),
+        (FRAME, "holds a pandas DataFrame, which cannot"),
+        (LogisticRegression, "holds the class sklearn.linear_model._logistic.LogisticRegression itself, which cannot"),
+        (
+            xgboost.train({}, xgboost.DMatrix(X, Y), 1),
+            "holds a bare XGBoost booster: write it with save_model('model.ubj')",
+        ),
+        (
+            lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, Y), 1),
+            "holds a bare LightGBM booster: write it with save_model('model.txt')",
+        ),
+    ],
+)
+def test_what_is_no_model(value: Any, what: str, tmp_path: Path) -> None:
+    joblib.dump(value, tmp_path / "a.pkl")
+    assert what in _problem(tmp_path)
+    assert _problem(tmp_path).startswith("a.pkl ")
+
+
+def test_two_candidates(tmp_path: Path) -> None:
+    joblib.dump(MODEL, tmp_path / "a.pkl")
+    joblib.dump(MODEL, tmp_path / "b.joblib")
+    assert _problem(tmp_path) == "two candidate models: a.pkl and b.joblib; keep one"
+    (tmp_path / "b.joblib").write_bytes(b"")
+    assert _problem(tmp_path) == "two candidate models: a.pkl and b.joblib; keep one"
+
+
+def test_plain_data_beside_the_model_is_left_alone(tmp_path: Path) -> None:
+    joblib.dump({0: "no", 1: "yes"}, tmp_path / "labels.pkl")
+    joblib.dump(MODEL, tmp_path / "model.joblib")
+    assert _match(tmp_path) == Match(Rank.CONTENT, "model.joblib")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "a.pkl is empty"), (b"hello", "a.pkl is no pickle"), (pickle.dumps(MODEL)[:-40], "a.pkl is cut short")],
+)
+def test_damaged_files(content: bytes, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(content)
+    match = _match(tmp_path)
+    assert match is not None
+    assert match.rank == Rank.SUFFIX
+    assert reason in match.problem
+    with pytest.raises(LoadError, match=reason):
+        registry.choose(ModelDir.of(tmp_path))
+    with pytest.raises(LoadError, match=r"a\.pkl"):
+        SklearnAdapter.load(ModelDir.of(tmp_path), "a.pkl", {})
+
+
+def test_a_refused_pickle_is_named_and_not_loaded(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    model = LogisticRegression().fit(X, Y)
+    model.extra = Calls(os.system, f"touch {mark}")
+    joblib.dump(model, tmp_path / "model.pkl")
+    expected = "model.pkl names posix.system, which is not a class of a known library; it was not loaded"
+    assert _match(tmp_path) == Match(Rank.CONTENT, "model.pkl", expected)
+    with pytest.raises(LoadError, match=r"names posix\.system"):
+        SklearnAdapter.load(ModelDir.of(tmp_path), "model.pkl", {})
+    assert not mark.exists()
+
+
+def test_trust_loads_the_users_own_classes(tmp_path: Path) -> None:
+    joblib.dump(Threshold().fit(X, Y), tmp_path / "model.pkl")
+    directory = ModelDir.of(tmp_path)
+    assert f"names {__name__}.Threshold, which is not" in _problem(tmp_path)
+    assert "needs a model.py" in _problem(tmp_path)
+    trusting = replace(directory, trusted=True)
+    assert SklearnAdapter.match(trusting) == Match(Rank.CONTENT, "model.pkl")
+    for adapter in (
+        SklearnAdapter.load(trusting, "model.pkl", {}),
+        SklearnAdapter.load(directory, "model.pkl", {"trust": "full"}),
+    ):
+        assert adapter.predict({"input-0": X[:5]}, {})["output-0"].tolist() == (X[:5, 0] > 0).astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (DBSCAN().fit(X), "holds a DBSCAN, which has no method that answers for new rows"),
+        (KFold(2), "holds a KFold, which has no method"),
+        (MultiLabelBinarizer().fit([(1, 2)]), "holds a MultiLabelBinarizer, which does not say what it takes"),
+        (LogisticRegression(), "holds a LogisticRegression, which does not say what it takes"),
+        (make_pipeline(CountVectorizer(), MultinomialNB()), "holds a model that was never fitted"),
+        (
+            make_pipeline(CountVectorizer(input="filename"), MultinomialNB()),
+            r"CountVectorizer\(input='filename'\), which would open files that requests name",
+        ),
+    ],
+)
+def test_what_cannot_be_served(model: Any, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match=rf"^model\.joblib .*{reason}"):
+        serve(model, tmp_path)
+
+
+def test_an_older_version_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = pickle.dumps(MODEL, 2)
+    from sklearn import __version__
+
+    old = content.replace(__version__.encode(), b"1.2.0"[: len(__version__)])
+    (tmp_path / "model.pkl").write_bytes(old)
+    with caplog.at_level(logging.WARNING):
+        adapter = SklearnAdapter.load(ModelDir.of(tmp_path), "model.pkl", {})
+    assert f"model.pkl was saved by scikit-learn 1.2.0, and this is {__version__}" in caplog.text
+    assert len(adapter.predict({"input-0": X}, {})["output-0"]) == len(X)
+
+
+def test_a_class_that_this_version_lacks_names_both_versions(tmp_path: Path) -> None:
+    content = pickle.dumps(MODEL, 0).replace(b"sklearn.linear_model._logistic", b"sklearn.linear_model.logistic")
+    (tmp_path / "model.pkl").write_bytes(content.replace(b"1.9.1", b"0.20.1"))
+    with pytest.raises(
+        LoadError, match=r"model\.pkl names sklearn\.linear_model\.logistic\.LogisticRegression, which is "
+    ):
+        SklearnAdapter.load(ModelDir.of(tmp_path), "model.pkl", {})
+
+
+def test_every_part_runs_on_one_thread(tmp_path: Path) -> None:
+    search = GridSearchCV(make_pipeline(StandardScaler(), RandomForestClassifier(3)), {}, cv=2).fit(X, Y)
+    search.set_params(n_jobs=2, estimator__randomforestclassifier__n_jobs=4)
+    search.best_estimator_[-1].n_jobs = 4
+    for model in (
+        search,
+        xgboost.XGBClassifier(n_estimators=2, n_jobs=3).fit(X, Y),
+        KNeighborsClassifier(n_jobs=-1).fit(X, Y),
+    ):
+        adapter = serve(model, tmp_path)
+        jobs = [vars(part)["n_jobs"] for part in parts_of(adapter.model) if "n_jobs" in vars(part)]
+        assert jobs
+        assert set(jobs) == {1}
+    booster = serve(xgboost.XGBClassifier(n_estimators=2, n_jobs=3).fit(X, Y), tmp_path).model.get_booster()
+    assert '"nthread":"1"' in booster.save_config().replace(" ", "")
+
+
+def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = RandomForestClassifier(3, verbose=2).fit(X, Y)
+    adapter = serve(model, tmp_path)
+    capfd.readouterr()
+    adapter.predict({"input-0": X}, {})
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("left_child", 10**6), ("left_child", 0), ("right_child", -7), ("feature", 99)]
+)
+def test_damaged_trees_are_found_before_native_code_follows_them(field: str, value: int) -> None:
+    forest = RandomForestClassifier(3, random_state=0).fit(X, Y)
+    tree = forest.estimators_[1].tree_
+    state = tree.__getstate__()
+    state["nodes"] = state["nodes"].copy()
+    state["nodes"][field][0] = value
+    tree.__setstate__(state)
+    with pytest.raises(LoadError, match="holds a damaged tree"):
+        settle(forest)
+
+
+@pytest.mark.parametrize(("field", "value"), [("left", 10**6), ("right", 0), ("feature_idx", 99)])
+def test_damaged_histogram_trees(field: str, value: int) -> None:
+    model = HistGradientBoostingClassifier(max_iter=2).fit(X, Y)
+    nodes = model._predictors[1][0].nodes
+    nodes[field][0] = value
+    with pytest.raises(LoadError, match="holds a damaged tree"):
+        settle(model)
+
+
+def test_sound_trees_pass() -> None:
+    settle(RandomForestClassifier(5).fit(X, Y))
+    settle(RandomForestClassifier(5, max_depth=1).fit(X, np.zeros(len(X))))
+    settle(HistGradientBoostingClassifier(max_iter=5).fit(FRAME[["age", "kind"]], Y))
+
+
+def test_a_model_that_refuses_every_example_is_served(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class_names = np.array(["far", "near"])
+    model = KNeighborsClassifier(1).fit(X, class_names[Y])
+    model.n_features_in_ = 9  # so that it refuses whatever fits its own word
+    adapter = serve(model, tmp_path)
+    assert "takes none of the examples" in caplog.text
+    assert [(spec.datatype, spec.shape) for spec in adapter.signature.outputs] == [("BYTES", (-1,))]
+
+
+def test_loading_imports_what_the_model_needs(tmp_path: Path) -> None:
+    joblib.dump(make_pipeline(CountVectorizer(), MultinomialNB()).fit(TEXTS, Y), tmp_path / "model.joblib")
+    code = (
+        "import sys; from adapters import registry; from adapters.base import ModelDir\n"
+        f"directory = ModelDir.of({str(tmp_path)!r}); choice = registry.choose(directory)\n"
+        "choice.adapter.load(directory, choice.match.file, {})\n"
+        "print({'xgboost', 'lightgbm', 'torch', 'spacy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
