@@ -49,7 +49,7 @@ LABEL org.opencontainers.image.title="PolyServe" \
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/cache/apt/* /var/lib/apt/lists/* \
     && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin polyserve
 COPY --from=builder /venv /venv
 # One native thread for each call: several at once are faster that way, and the cores go to whole requests.

@@ -74,8 +74,8 @@ class Engine:
 
     def image(self, tag: str) -> dict[str, Any]:
         """The image's configuration: its user, ports, labels, health check."""
-        found: dict[str, Any] = json.loads(self("image", "inspect", tag).stdout)[0]["Config"]
-        return found
+        found = json.loads(self("image", "inspect", tag).stdout)[0]
+        return {"Healthcheck": found.get("Healthcheck"), **found["Config"]}  # Podman keeps that one outside
 
     @contextmanager
     def run(self, image: str, models: Path, *argv: str) -> Iterator[Container]:
