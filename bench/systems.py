@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -157,8 +158,8 @@ def running(systems: Sequence[System], models: Sequence[str]) -> Iterator[dict[s
     _stage(models)
     with contextlib.ExitStack() as stack:
         begun = [(system, time.monotonic(), stack.enter_context(start(system, models))) for system in systems]
-        for system, at, each in begun:
-            each.wait_ready(system.ready, at)
+        with ThreadPoolExecutor(len(begun)) as pool:
+            list(pool.map(lambda one: one[2].wait_ready(one[0].ready, one[1]), begun))
         yield {system.name: each for system, _, each in begun}
 
 
