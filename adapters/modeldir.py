@@ -29,17 +29,20 @@ class ModelDir:
         return {entry.name: entry for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}
 
     def _inside(self, path: Path) -> bool:
-        return path.resolve().is_relative_to(self.root.resolve())
+        try:
+            return path.resolve().is_relative_to(self.root.resolve())
+        except (OSError, RuntimeError):  # a link that leads to itself
+            return False
 
     @cached_property
     def files(self) -> tuple[str, ...]:
         """Names of the regular files, sorted."""
-        return tuple(name for name, path in self._entries.items() if path.is_file() and self._inside(path))
+        return tuple(name for name, path in self._entries.items() if self._inside(path) and path.is_file())
 
     @cached_property
     def dirs(self) -> tuple[str, ...]:
         """Names of the subdirectories, sorted."""
-        return tuple(name for name, path in self._entries.items() if path.is_dir() and self._inside(path))
+        return tuple(name for name, path in self._entries.items() if self._inside(path) and path.is_dir())
 
     @cached_property
     def outside(self) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ Imports neither KServe nor a framework, so that the first scan runs while they a
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from adapters import registry
-from adapters.base import LoadError, Match, ModelDir
+from adapters.base import Match, ModelDir
 
 #: the name of a single model when `--model_name` gives none (KServe's default)
 DEFAULT_NAME = "model"
@@ -46,45 +47,54 @@ def scan(root: Path, model_name: str | None = None) -> Catalog:
     Raises:
         NoModelDir: it is absent, no directory, or unreadable.
     """
-    root = _checked(root)
-    top = ModelDir.of(root)
-    folders = _folders(root)
+    top = ModelDir.of(_checked(root))
+    folders = _folders(top)
     if _is_single(top, folders):
         return Catalog((Found(model_name or DEFAULT_NAME, top),), single=True)
     return Catalog(tuple(folders), single=False, notes=tuple(_notes(top, folders, model_name)))
 
 
 def _checked(root: Path) -> Path:
-    if not root.exists():
-        raise NoModelDir(f"the models directory {root} does not exist: mount it, or name another with --model_dir")
-    if not root.is_dir():
-        raise NoModelDir(f"{root} is a file: --model_dir takes the directory that holds it")
     try:
-        next(root.iterdir(), None)
-    except PermissionError as error:
+        if not root.exists():
+            raise NoModelDir(f"the models directory {root} does not exist: mount it, or name another with --model_dir")
+        if not root.is_dir():
+            raise NoModelDir(f"{root} is a file: --model_dir takes the directory that holds it")
+        _look_into(root)
+        return root.resolve()
+    except OSError as error:
         raise NoModelDir(f"the models directory {root} cannot be read: {error.strerror}") from error
-    return root.resolve()
 
 
-def _folders(root: Path) -> list[Found]:
-    found = []
-    for path in sorted(root.iterdir()):
-        if path.name.startswith(".") or path.name in _NOT_MODELS:
-            continue
-        directory = ModelDir.of(path, root)
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
-            found.append(Found(path.name, directory, "the link leads out of the models directory and is not followed"))
-        elif path.is_dir():
-            found.append(Found(path.name, directory, _unreadable(path)))
-    return found
+def _folders(top: ModelDir) -> list[Found]:
+    """Every folder, links to folders included. Links that lead nowhere, or to files outside, are `top.outside`."""
+    problems = {name: _problem(top.path / name) for name in top.dirs if name not in _NOT_MODELS}
+    for name in top.outside:
+        if os.path.isdir(top.path / name):  # noqa: PTH112  Path.is_dir raises where it may not look
+            problems[name] = "the link leads out of the models directory and is not followed"
+    return [Found(_name(name), ModelDir.of(top.path / name, top.path), problems[name]) for name in sorted(problems)]
 
 
-def _unreadable(path: Path) -> str:
+def _name(folder: str) -> str:
+    """The folder's name as JSON can carry it; bytes that are not UTF-8 are spelt out."""
+    return folder.encode(errors="backslashreplace").decode()
+
+
+def _problem(path: Path) -> str:
+    if _name(path.name) != path.name:
+        return "the folder's name is not UTF-8: rename it"
     try:
-        next(path.iterdir(), None)
+        _look_into(path)
     except OSError as error:
         return f"the directory cannot be read: {error.strerror}"
     return ""
+
+
+def _look_into(path: Path) -> None:
+    """Raise OSError unless the directory may be listed, and what it holds looked at."""
+    for entry in path.iterdir():
+        entry.lstat()
+        break
 
 
 def _is_single(top: ModelDir, folders: list[Found]) -> bool:
@@ -94,7 +104,7 @@ def _is_single(top: ModelDir, folders: list[Found]) -> bool:
     """
     claim = _claim(top)
     if claim is None:
-        return bool(top.files) and not folders
+        return bool(top.files or top.outside) and not folders
     return claim.is_bundle or not any(_claim(found.directory) for found in folders if not found.problem)
 
 
@@ -108,7 +118,7 @@ def _claim(directory: ModelDir) -> _Claim | None:
     for adapter in registry.adapters().values():
         try:
             match = adapter.match(directory)
-        except (LoadError, OSError):
+        except Exception:  # loading asks again, and gives the directory its reason
             continue
         if match is not None:
             matches.append(match)
@@ -119,8 +129,10 @@ def _notes(top: ModelDir, folders: list[Found], model_name: str | None) -> list[
     notes = []
     if not folders:
         notes.append(f"{top.path} is empty: put each model into a folder of its own, or one model's files inside it")
-    if top.files and folders:
-        notes.append(f"files beside the models' folders are not served: {', '.join(top.files[:5])}")
+    served = {found.directory.path.name for found in folders}
+    strays = [name for name in (*top.files, *top.outside) if name not in served]
+    if strays and folders:
+        notes.append(f"files beside the models' folders are not served: {', '.join(strays[:5])}")
     if model_name and folders:
         notes.append(f"--model_name={model_name} is not used: {top.path} holds a folder for each model")
     return notes
