@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,13 @@ def read_parameters(value: Any, signature: Signature) -> dict[str, Any]:
         if name not in known and (near := difflib.get_close_matches(name[:_LONGEST], known, n=1, cutoff=0.75)):
             raise InvalidInput(f"parameters: {quoted(name)} is unknown, did you mean {near[0]!r}?")
     return {name: _check(value[name], known[name]) for name in value if name in known and value[name] is not None}
+
+
+def with_outputs(parameters: dict[str, Any], requested: Collection[str], signature: Signature) -> dict[str, Any]:
+    """Tell a model that computes what is asked for (it has the parameter `outputs`) which outputs a V2 request names."""
+    if requested and "outputs" not in parameters and any(known.name == "outputs" for known in signature.parameters):
+        return parameters | {"outputs": ",".join(requested)}
+    return parameters
 
 
 def _check(value: Any, parameter: Parameter) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from adapters.base import Array, Signature, Tensors, TensorSpec
 from adapters.datatypes import datatype_of
 from server.codec.bind import WireTensor, bind
-from server.codec.call import Call, parse_object, read_parameters, rows_of
+from server.codec.call import Call, parse_object, read_parameters, rows_of, with_outputs
 from server.codec.outputs import dumps_arrays, numbers, texts
 from server.codec.raw import dtype_of, from_bytes, reshape, to_bytes
 from server.codec.tensors import MAX_RANK, fit, from_json
@@ -63,10 +63,9 @@ def decode(raw: bytes, json_length: str | None, signature: Signature) -> V2Call:
         raise InvalidInput(f"{len(tail)} bytes follow the last tensor: their binary_data_size is missing or too small")
     bound = bind(tensors, signature, parameters.get("content_type"))
     binary = parameters.get("binary_data_output") is True
-    return V2Call(
-        bound, rows_of(bound, signature), read_parameters(parameters, signature),
-        _identifier(body), _requested(body, binary), binary,
-    )  # fmt: skip
+    requested = _requested(body, binary)
+    asked = with_outputs(read_parameters(parameters, signature), requested, signature)
+    return V2Call(bound, rows_of(bound, signature), asked, _identifier(body), requested, binary)
 
 
 def encode(outputs: Tensors, call: V2Call, model: str, version: str = "") -> tuple[bytes, int | None]:

@@ -145,7 +145,7 @@ def test_a_pickle_that_names_more_is_loaded_where_its_folder_says_so(tmp_path: P
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
-    model = make_pipeline(FunctionTransformer(operator.neg), LinearRegression()).fit([[0.0], [1]], [1.0, 3])
+    model = make_pipeline(FunctionTransformer(operator.neg), LinearRegression()).fit(np.array([[0.0], [1]]), [1.0, 3])
     for name in ("refused", "trusted"):
         (tmp_path / "models" / name).mkdir(parents=True)
         joblib.dump(model, tmp_path / "models" / name / "model.joblib")
@@ -156,7 +156,7 @@ def test_a_pickle_that_names_more_is_loaded_where_its_folder_says_so(tmp_path: P
         assert (index["trusted"]["state"], index["refused"]["state"]) == ("READY", "UNAVAILABLE")
         assert "operator.neg" in index["refused"]["reason"].replace("_operator", "operator")
         answer = server.predict("trusted", {"instances": [[2.0]]}).json()
-        assert answer["predictions"] == model.predict([[2.0]]).tolist()
+        assert answer["predictions"] == model.predict(np.array([[2.0]])).tolist()
     finally:
         assert server.stop() == 0
 
@@ -171,6 +171,17 @@ def test_predict_proba_as_in_kserves_server(tmp_path: Path, environ: dict[str, s
         assert isinstance(first, list) is bool(environ)
     finally:
         assert server.stop() == 0
+
+
+def test_an_output_that_the_model_gives_only_when_asked(house: House) -> None:
+    body = {
+        "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Apple grows"]}],
+        "outputs": [{"name": "tokens"}],
+    }
+    answer = house.server.client.post("/v2/models/spacy-rules/infer", json=body).json()
+    (tokens,) = answer["outputs"]
+    assert tokens["name"] == "tokens"
+    assert [token["text"] for token in orjson.loads(tokens["data"][0])] == ["Apple", "grows"]
 
 
 def test_lists_metadata_and_swagger(house: House) -> None:
