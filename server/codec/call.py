@@ -75,7 +75,7 @@ def read_parameters(value: Any, signature: Signature) -> dict[str, Any]:
 
 
 def with_outputs(parameters: dict[str, Any], requested: Collection[str], signature: Signature) -> dict[str, Any]:
-    """Tell a model that computes what is asked for (it has the parameter `outputs`) which outputs a V2 request names."""
+    """Tell a model that computes what is asked for (by its parameter `outputs`) which outputs a V2 request names."""
     if requested and "outputs" not in parameters and any(known.name == "outputs" for known in signature.parameters):
         return parameters | {"outputs": ",".join(requested)}
     return parameters
