@@ -7,6 +7,14 @@ from functools import cached_property
 from pathlib import Path
 
 
+def inside(path: Path, root: Path) -> bool:
+    """Whether the path, its links followed, lies in `root`."""
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return False
+
+
 @dataclass(frozen=True)
 class ModelDir:
     """The files directly inside one model's directory.
@@ -29,10 +37,7 @@ class ModelDir:
         return {entry.name: entry for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}
 
     def _inside(self, path: Path) -> bool:
-        try:
-            return path.resolve().is_relative_to(self.root.resolve())
-        except (OSError, RuntimeError):  # a link that leads to itself
-            return False
+        return inside(path, self.root)
 
     @cached_property
     def files(self) -> tuple[str, ...]:

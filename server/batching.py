@@ -117,7 +117,7 @@ class Batcher:
 
         May be called from any thread.
         """
-        if self._loop is None:  # nothing ever came
+        if self._loop is None or self._loop.is_closed():  # nothing ever came, or nobody is left to wait
             self._closed = error
             when_idle()
         else:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from adapters import registry
 from adapters.base import Match, ModelDir
+from adapters.modeldir import inside
 
 #: the name of a single model when `--model_name` gives none (KServe's default)
 DEFAULT_NAME = "model"
@@ -66,13 +67,17 @@ def _checked(root: Path) -> Path:
         raise NoModelDir(f"the models directory {root} cannot be read: {error.strerror}") from error
 
 
+def look_again(found: Found) -> Found:
+    """The folder as it is now: files may have come and gone, and a problem with them."""
+    path, root = found.directory.path, found.directory.root
+    return Found(found.name, ModelDir.of(path, root), _problem(path, root))
+
+
 def _folders(top: ModelDir) -> list[Found]:
     """Every folder, links to folders included. Links that lead nowhere, or to files outside, are `top.outside`."""
-    problems = {name: _problem(top.path / name) for name in top.dirs if name not in _NOT_MODELS}
-    for name in top.outside:
-        if os.path.isdir(top.path / name):  # noqa: PTH112  Path.is_dir raises where it may not look
-            problems[name] = "the link leads out of the models directory and is not followed"
-    return [Found(_name(name), ModelDir.of(top.path / name, top.path), problems[name]) for name in sorted(problems)]
+    linked = [name for name in top.outside if os.path.isdir(top.path / name)]  # noqa: PTH112  Path.is_dir may raise
+    paths = [top.path / name for name in sorted([*top.dirs, *linked]) if name not in _NOT_MODELS]
+    return [Found(_name(path.name), ModelDir.of(path, top.path), _problem(path, top.path)) for path in paths]
 
 
 def _name(folder: str) -> str:
@@ -80,9 +85,11 @@ def _name(folder: str) -> str:
     return folder.encode(errors="backslashreplace").decode()
 
 
-def _problem(path: Path) -> str:
-    if _name(path.name) != path.name:
+def _problem(path: Path, root: Path) -> str:
+    if path != root and _name(path.name) != path.name:
         return "the folder's name is not UTF-8: rename it"
+    if not inside(path, root):
+        return "the link leads out of the models directory and is not followed"
     try:
         _look_into(path)
     except OSError as error:

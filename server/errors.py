@@ -112,8 +112,12 @@ def as_serving_error(error: BaseException) -> ServingError:
 
 
 def message(error: ServingError) -> str:
-    """The sentence as it is sent: bounded, and without what UTF-8 cannot carry (parts of some file names)."""
-    text = str(error)
+    """The sentence as it is sent."""
+    return sendable(str(error))
+
+
+def sendable(text: str) -> str:
+    """The text bounded, and without what UTF-8 cannot carry (parts of some file names)."""
     short = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
     return short.encode(errors="backslashreplace").decode()
 

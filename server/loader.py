@@ -16,7 +16,7 @@ from typing import Any
 from adapters import registry
 from adapters.base import Adapter, LoadError, ModelDir
 from adapters.registry import Choice
-from server.catalog import Found
+from server.catalog import Found, look_again
 from server.model_config import ModelConfig, check_options
 from server.workers.trial import Trial, TrialPool
 
@@ -60,6 +60,7 @@ class Loader:
             LoadError: it cannot be served, with the reason.
         """
         start = time.monotonic()
+        found = look_again(found)
         if found.problem:
             raise LoadError(found.problem)
         try:

@@ -20,7 +20,7 @@ from kserve import ModelRepository
 from adapters.base import LoadError
 from server.batching import Limits
 from server.catalog import Catalog, Found
-from server.errors import NotFound, NotReady
+from server.errors import NotFound, NotReady, sendable
 from server.loader import Loaded, Loader
 from server.metrics import Metrics
 from server.model import ServedModel
@@ -55,6 +55,8 @@ class Repository(ModelRepository):
         super().__init__()
         self.entries = {found.name: Entry(found, reason="waiting to be loaded") for found in catalog.found}
         self.scanned = False
+        self._changing = threading.Lock()  #: held while an entry is replaced, never while a model is loaded
+        self._turns = {name: threading.Lock() for name in self.entries}  #: one load of a model at a time
         self.metrics = Metrics(self._states)
         self._catalog = catalog
         self._loader = loader
@@ -130,11 +132,12 @@ class Repository(ModelRepository):
     def first_scan(self, loading: Mapping[str, Future[Loaded]], when_done: Callable[[], None]) -> None:
         """Take in the models that are being loaded, each as it is done; `when_done` is called when all were tried."""
         left = set(loading)
+        lock = threading.Lock()
 
-        def done(name: str, future: Future[Loaded]) -> None:
-            self._take_in(name, self.entries[name], future.result)
+        def done(mine: Entry, future: Future[Loaded]) -> None:
+            self._take_in(mine, future.result)
             with lock:
-                left.discard(name)
+                left.discard(mine.found.name)
                 last = not left
             if last:
                 finish()
@@ -143,9 +146,8 @@ class Repository(ModelRepository):
             self.scanned = True
             when_done()
 
-        lock = threading.Lock()
         for name, future in loading.items():
-            future.add_done_callback(partial(done, name))
+            future.add_done_callback(partial(done, self.entries[name]))
         if not loading:
             finish()
 
@@ -156,51 +158,73 @@ class Repository(ModelRepository):
             NotFound, NotReady: with the reason.
         """
         if not await asyncio.to_thread(self.load_model, name):
-            raise NotReady(f"model {name!r} is not ready: {self.entries[name].reason}")
+            raise NotReady(f"model {name!r} was not loaded: {self.entries[name].reason}")
 
     def load_model(self, name: str) -> bool:
-        """Load (or load again) one directory; blocks. Its state and reason tell how it went."""
-        entry = self.entries.get(name)
-        if entry is None:
-            raise NotFound(f"model {name!r} does not exist")
-        self.entries[name] = replace(entry, state=State.LOADING, reason="loading")
-        return self._take_in(name, entry, lambda: self._loader.load(entry.found))
+        """Load (or load again) one directory; blocks. Its state and reason tell how it went.
 
-    def _take_in(self, name: str, old: Entry, load: Callable[[], Loaded]) -> bool:
+        A model that is loaded again serves as it was until the new one is ready, and on when that fails.
+        """
+        if name not in self.entries:
+            raise NotFound(f"model {name!r} does not exist")
+        with self._turns[name]:
+            with self._changing:
+                old = self.entries[name]
+                state, reason = (State.READY, "being loaded again") if old.model else (State.LOADING, "loading")
+                mine = self.entries[name] = replace(old, state=state, reason=reason)
+            return self._take_in(mine, lambda: self._loader.load(mine.found))
+
+    def _take_in(self, mine: Entry, load: Callable[[], Loaded]) -> bool:
+        """Put what was loaded, or the reason why not, in the place of `mine`: the entry since loading began."""
         try:
-            self._serve(name, old, load())
-        except LoadError as error:
-            self._failed(name, old, str(error))
+            loaded = load()
+            new = Entry(mine.found, State.READY, "", self._serve(mine.found.name, loaded), loaded.seconds)
+        except Exception as error:
+            if not isinstance(error, LoadError):
+                log.exception("model %s cannot be served", mine.found.name)
+            return self._failed(mine, sendable(str(error)))
+        if not self._change(mine, new):
+            log.info("model %s was loaded, but is no longer asked for", mine.found.name)
+            loaded.adapter.close()
             return False
+        log.info("model %s is ready (%s, %.2f s)", mine.found.name, loaded.adapter.name, loaded.seconds)
+        if mine.model is not None:
+            mine.model.stop()
         return True
 
-    def _failed(self, name: str, old: Entry, reason: str) -> None:
-        if old.model is not None:
-            log.warning("model %s keeps serving as it was: loading it again failed: %s", name, reason)
-            self.entries[name] = replace(old, reason=f"loading it again failed: {reason}")
-            return
-        log.warning("model %s is not served: %s", name, reason)
-        self.entries[name] = Entry(old.found, State.UNAVAILABLE, reason)
+    def _failed(self, mine: Entry, reason: str) -> bool:
+        if mine.model is None:
+            log.warning("model %s is not served: %s", mine.found.name, reason)
+            self._change(mine, Entry(mine.found, State.UNAVAILABLE, reason))
+        else:
+            log.warning("model %s keeps serving as it was: loading it again failed: %s", mine.found.name, reason)
+            self._change(mine, replace(mine, reason=f"loading it again failed: {reason}"))
+        return False
 
-    def _serve(self, name: str, old: Entry, loaded: Loaded) -> None:
+    def _change(self, mine: Entry, new: Entry) -> bool:
+        """Replace an entry, unless somebody else (who unloaded the model, say) did meanwhile."""
+        with self._changing:
+            if self.entries[mine.found.name] is not mine:
+                return False
+            self.entries[mine.found.name] = new
+            return True
+
+    def _serve(self, name: str, loaded: Loaded) -> ServedModel:
         limits = self._limits
         if loaded.config.max_batch_rows:
             limits = replace(limits, max_rows=loaded.config.max_batch_rows)
         limits = replace(limits, lanes=limits.lanes if loaded.adapter.thread_safe else 1)
-        merges = loaded.batchable and loaded.config.batching
-        model = ServedModel(name, loaded.adapter, self._executor, limits, self.metrics.of(name), merges)
         if loaded.warning:
             log.warning("model %s: %s", name, loaded.warning)
-        log.info("model %s is ready (%s, %.2f s)", name, loaded.adapter.name, loaded.seconds)
-        self.entries[name] = Entry(old.found, State.READY, "", model, loaded.seconds)
-        if old.model is not None:
-            old.model.stop()
+        merges = loaded.batchable and loaded.config.batching
+        return ServedModel(name, loaded.adapter, self._executor, limits, self.metrics.of(name), merges)
 
     def unload(self, name: str) -> None:
         """Take a model out of service; its directory stays in the index."""
-        entry = self.entries.get(name)
-        if entry is None:
+        if name not in self.entries:
             raise KeyError(f"model with name {name} does not exist")
-        self.entries[name] = Entry(entry.found, State.UNAVAILABLE, "unloaded")
-        if entry.model is not None:
-            entry.model.stop()
+        with self._changing:
+            old = self.entries[name]
+            self.entries[name] = Entry(old.found, State.UNAVAILABLE, "unloaded")
+        if old.model is not None:
+            old.model.stop()
