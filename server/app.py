@@ -100,6 +100,7 @@ class PolyServer(kserve.model_server.ModelServer):
             ssl_certfile=self.ssl_certfile,
             ssl_keyfile=self.ssl_keyfile,
         )
+        rest.config.proxy_headers = False  # `http._is_local` looks for itself
         rest.create_application()
         add_pages(kserve.model_server.app, self.repository, __version__, self._settings.enable_docs_url)
         self._quieten()

@@ -43,7 +43,9 @@ Handler: TypeAlias = Callable[[Scope, bytes, Gone], Awaitable[Answer]]
 
 V1, V2 = "/v1/models/", "/v2/models/"
 ADMIN = "/v2/repository/models/"  #: loading and unloading: open to loopback only
+_DIGITS = 18  #: of a length; more are too large whatever follows
 LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
 
 
 class Routes:
@@ -67,7 +69,7 @@ class Routes:
                 return None if _is_cloudevent(scope) else self._predict_v1
             if path.startswith(V2) and path.endswith("/infer"):
                 return self._infer_v2
-            if path.startswith(ADMIN) and (scope.get("client") or ("",))[0] not in LOOPBACK:
+            if path.startswith(ADMIN) and not _is_local(scope):
                 return _forbidden
         elif scope["method"] == "GET":
             if path == "/v2/health/live":
@@ -107,16 +109,16 @@ class Routes:
         return 200, [JSON_HEADER], b'{"ready":true}'
 
     def _versioned(self, rest: str) -> ServedModel:
-        name, _, version = rest.partition("/versions/")
+        name, named, version = rest.partition("/versions/")
         model = self._repository.ready_model(name)
-        if version and version != model.version:
+        if named and (not version or version != model.version):
             raise NotFound(f"model {name!r} has no version {version!r}")
         return model
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         length = _header(scope, b"content-length")
-        if length is not None and length.isdigit() and int(length) > self._max_body:
-            raise TooLarge(self._too_large(int(length)))
+        if length is not None and length.isdecimal() and int(length[:_DIGITS]) > self._max_body:
+            raise TooLarge(self._too_large(int(length[:_DIGITS])))
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -149,6 +151,12 @@ async def _send(send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+def _is_local(scope: Scope) -> bool:
+    """From this machine, and not through a proxy on it (a sidecar, an ingress), which says for whom it asks."""
+    client = scope.get("client") or ("",)
+    return client[0] in LOOPBACK and not any(key in FORWARDED for key, _ in scope["headers"])
+
+
 def _gone(receive: Receive) -> Gone:
     """Whether the client has hung up, asked of uvicorn's own request object: ASGI tells it only to who awaits it."""
     cycle: Any = getattr(receive, "__self__", None)
@@ -165,6 +173,6 @@ def _header(scope: Scope, name: bytes) -> str | None:
 def _is_cloudevent(scope: Scope) -> bool:
     """CloudEvents, binary (`ce-*` headers) or structured, are KServe's to decode."""
     for key, value in scope["headers"]:
-        if key.startswith(b"ce-") or (key == b"content-type" and value.startswith(b"application/cloudevents")):
+        if key.startswith(b"ce-") or (key == b"content-type" and value.lower().startswith(b"application/cloudevents")):
             return True
     return False

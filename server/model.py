@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import kserve
@@ -22,6 +23,7 @@ from adapters.base import Adapter, Tensors
 from server.batching import Batcher, Limits
 from server.codec import grpc_, v1, v2
 from server.codec.call import Call
+from server.codec.fast import v1_decoder, v2_decoder
 from server.errors import NotReady, NotSupported, as_serving_error
 from server.metrics import ModelMetrics, now
 
@@ -57,6 +59,8 @@ class ServedModel(kserve.Model):
         self.signature = adapter.signature
         self.version = version
         self.ready = True
+        self._decode_v1 = v1_decoder(self.signature)
+        self._decode_v2 = v2_decoder(self.signature)
         self._executor = executor
         self._metrics = metrics
         self._batcher = Batcher(
@@ -79,37 +83,29 @@ class ServedModel(kserve.Model):
         """Requests in the queue."""
         return self._batcher.waiting
 
-    async def predict_v1(self, raw: bytes | dict[str, Any], gone: Gone = present) -> bytes:
+    async def predict_v1(self, raw: bytes, gone: Gone = present) -> bytes:
         """A V1 body to a V1 body."""
-        return await self._serve(
-            "v1",
-            gone,
-            len(raw),
-            lambda: v1.decode(raw, self.signature),
-            lambda outputs, _: v1.encode(outputs, self.signature),
-        )
+        return await self._serve("v1", gone, len(raw), partial(self._decode_v1, raw), self._encode_v1)
 
     async def infer_v2(
         self, raw: bytes, json_length: str | None = None, gone: Gone = present
     ) -> tuple[bytes, int | None]:
         """A V2 body to a V2 body, and the length of its JSON when raw tensors follow it."""
-        return await self._serve(
-            "v2",
-            gone,
-            len(raw),
-            lambda: v2.decode(raw, json_length, self.signature),
-            lambda outputs, call: v2.encode(outputs, call, self.name, self.version),
-        )
+        return await self._serve("v2", gone, len(raw), partial(self._decode_v2, raw, json_length), self._encode_v2)
 
     async def infer_grpc(self, request: Any) -> Any:
         """A `ModelInferRequest` to a `ModelInferResponse`."""
-        return await self._serve(
-            "grpc",
-            present,
-            request.ByteSize(),
-            lambda: grpc_.decode(request, self.signature),
-            lambda outputs, call: grpc_.encode(outputs, call, self.name, self.version),
-        )
+        decode = partial(grpc_.decode, request, self.signature)
+        return await self._serve("grpc", present, request.ByteSize(), decode, self._encode_grpc)
+
+    def _encode_v1(self, outputs: Tensors, call: Call) -> bytes:
+        return v1.encode(outputs, self.signature)
+
+    def _encode_v2(self, outputs: Tensors, call: v2.V2Call) -> tuple[bytes, int | None]:
+        return v2.encode(outputs, call, self.name, self.version)
+
+    def _encode_grpc(self, outputs: Tensors, call: v2.V2Call) -> Any:
+        return grpc_.encode(outputs, call, self.name, self.version)
 
     async def _serve(
         self, protocol: str, gone: Gone, size: int, decode: Callable[[], _C], encode: Callable[[Tensors, _C], _T]
@@ -137,13 +133,12 @@ class ServedModel(kserve.Model):
     ) -> dict[str, Any] | InferResponse:
         """KServe's hook, for requests that come through its own data plane."""
         if isinstance(payload, InferRequest):
-            body, json_length = payload.to_rest()
-            raw = body if isinstance(body, bytes) else orjson.dumps(body)
+            rest, json_length = payload.to_rest()
+            raw = rest if isinstance(rest, bytes) else orjson.dumps(rest)
             answer, length = await self.infer_v2(raw, str(json_length) if json_length else None)
             return InferResponse.from_bytes(answer, length) if length else InferResponse.from_rest(orjson.loads(answer))
-        if not isinstance(payload, dict):
-            payload = {"instances": [payload]}
-        result: dict[str, Any] = orjson.loads(await self.predict_v1(payload))
+        body = payload if isinstance(payload, dict) else {"instances": [payload]}
+        result: dict[str, Any] = orjson.loads(await self.predict_v1(orjson.dumps(body)))
         return result
 
     async def explain(self, payload: Any, headers: dict[str, str] | None = None) -> Any:

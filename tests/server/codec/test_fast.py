@@ -1,0 +1,112 @@
+"""The fast decoders give what the general ones give: the same arrays, the same errors, for whatever comes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.base import Signature, TensorSpec
+from server.codec import v1, v2
+from server.codec.call import Call
+from server.codec.fast import v1_decoder, v2_decoder
+from server.errors import InvalidInput
+
+SIGNATURES = {
+    f"{datatype}{'-named' if columns else ''}{'-any' if any_name else ''}{'-nullable' if nullable else ''}": Signature(
+        (TensorSpec("x", datatype, (-1, 3), nullable=nullable, finite=True),),
+        (TensorSpec("y", "FP64", (-1,)),),
+        columns=columns,
+        any_name=any_name,
+    )
+    for datatype in ("FP64", "FP32")
+    for columns in ((), ("a", "b", "c"))
+    for any_name in (True, False)
+    for nullable in (True, False)
+}
+
+numbers = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(2**63), 2**64 - 1),
+    st.sampled_from([1e308, -1e308, 3.5e38, 1e-300, -0.0, 0]),
+)
+odd = st.one_of(st.none(), st.booleans(), st.text(max_size=3), st.just([]), st.just({}), st.just([1.0]))
+values = st.one_of(numbers, numbers, numbers, odd)
+rows = st.one_of(st.lists(values, min_size=3, max_size=3), st.lists(values, max_size=4), odd)
+v1_bodies = st.one_of(
+    st.builds(lambda instances: {"instances": instances}, st.lists(rows, max_size=4)),
+    st.builds(lambda row: {"instances": [dict(zip("abc", row, strict=False))]}, st.lists(values, max_size=4)),
+    st.builds(lambda instances: {"instances": instances, "parameters": {}}, st.lists(rows, max_size=2)),
+    st.builds(lambda instances: {"instances": instances}, odd),
+)
+tensors = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["x", "a", "other", 3]),
+        "shape": st.one_of(st.sampled_from([[1, 3], [2, 3], [3, 1], [3], [0, 3], [True, 3], [1.0, 3], "13"]), odd),
+        "datatype": st.sampled_from(["FP64", "FP32", "INT64", "BYTES", "FP16", None]),
+        "data": st.one_of(st.lists(values, min_size=3, max_size=3), st.lists(values, max_size=6), st.lists(rows), odd),
+    },
+    optional={"parameters": odd},
+)
+v2_bodies = st.fixed_dictionaries(
+    {"inputs": st.one_of(st.lists(tensors, min_size=1, max_size=1), st.lists(tensors, max_size=2), odd)},
+    optional={"id": st.one_of(st.just("7"), odd), "outputs": odd, "parameters": odd},
+)
+
+
+def outcome(decode: Callable[[], Call]) -> Any:
+    """What a decoder gives, in a form that can be compared; bits and types included."""
+    try:
+        call = decode()
+    except InvalidInput as error:
+        return str(error)
+    arrays = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in call.inputs.items()}
+    extra = (call.id, dict(call.outputs), call.binary) if isinstance(call, v2.V2Call) else ()
+    return type(call), arrays, call.rows, call.parameters, extra
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+@settings(max_examples=60, deadline=None)
+@given(body=v1_bodies)
+def test_v1(name: str, body: Any) -> None:
+    raw, signature = orjson.dumps(body), SIGNATURES[name]
+    assert outcome(lambda: v1_decoder(signature)(raw)) == outcome(lambda: v1.decode(raw, signature))
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+@settings(max_examples=60, deadline=None)
+@given(body=v2_bodies)
+def test_v2(name: str, body: Any) -> None:
+    raw, signature = orjson.dumps(body), SIGNATURES[name]
+    fast = v2_decoder(signature)
+    assert outcome(lambda: fast(raw, None)) == outcome(lambda: v2.decode(raw, None, signature))
+    assert outcome(lambda: fast(raw, str(len(raw)))) == outcome(lambda: v2.decode(raw, str(len(raw)), signature))
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"3", b"{}", b'{"instances"', b'{"inputs":null}', b"\xff"])
+def test_bodies_that_are_no_request(raw: bytes) -> None:
+    for signature in SIGNATURES.values():
+        assert outcome(lambda: v1_decoder(signature)(raw)) == outcome(lambda: v1.decode(raw, signature))  # noqa: B023
+        assert outcome(lambda: v2_decoder(signature)(raw, None)) == outcome(lambda: v2.decode(raw, None, signature))  # noqa: B023
+
+
+def test_the_usual_request_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    signature = SIGNATURES["FP32-any"]
+    monkeypatch.setattr(v1, "decode", lambda *_: pytest.fail("the general decoder was asked"))
+    monkeypatch.setattr(v2, "decode", lambda *_: pytest.fail("the general decoder was asked"))
+    matrix = v1_decoder(signature)(b'{"instances": [[1, 2.5, -0.0], [3, 4, 1e-3]]}').inputs["x"]
+    assert matrix.dtype == np.float32
+    assert math.copysign(1, matrix[0, 2]) == -1
+    body = {"id": "7", "inputs": [{"name": "n", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 0.1]}]}
+    assert v2_decoder(signature)(orjson.dumps(body), None).inputs["x"].tolist() == [[1, 2, np.float32(0.1)]]
+
+
+def test_other_signatures_have_only_the_general_way() -> None:
+    signature = Signature((TensorSpec("t", "BYTES", (-1,)),), ())
+    assert v1_decoder(signature)(b'{"instances": ["a"]}').inputs["t"].tolist() == ["a"]
