@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from adapters.base import Array, LoadError
+from adapters.base import LoadError
 from adapters.sklearn_.columns import is_a
+from adapters.sklearn_.sound import check_sound
 
 __all__ = ["parts_of", "rows_depend", "settle", "shares_state", "writes_inputs"]
 
@@ -60,7 +61,7 @@ def settle(model: Any) -> None:
             part.verbose = 0
         if is_a(part, "XGBModel") and own.get("_Booster") is not None:
             own["_Booster"].set_param({"nthread": 1})
-        _check_trees(part)
+        check_sound(part)
 
 
 def rows_depend(model: Any) -> bool:
@@ -87,34 +88,3 @@ def writes_inputs(model: Any) -> bool:
 def shares_state(model: Any) -> bool:
     """Whether calls of several threads may disturb each other: XGBoost promises otherwise for its trees alone."""
     return any(is_a(part, "XGBModel") and vars(part).get("booster") in ("gblinear", "dart") for part in parts_of(model))
-
-
-def _check_trees(part: Any) -> None:
-    """Native code follows a tree's numbers unchecked: out of bounds they crash it, in a circle they never end."""
-    own = vars(part)
-    if is_a(part, "BaseDecisionTree") and "tree_" in own:
-        tree = own["tree_"]
-        _check_tree(tree.children_left != -1, tree.children_left, tree.children_right, tree.feature, tree.n_features)
-    for predictors in own.get("_predictors", ()) if is_a(part, "BaseHistGradientBoosting") else ():
-        for predictor in predictors:
-            nodes = predictor.nodes
-            inner = nodes["is_leaf"] == 0
-            _check_tree(inner, nodes["left"], nodes["right"], nodes["feature_idx"], own["_n_features"])
-            _check_range(
-                nodes["bitset_idx"][inner & (nodes["is_categorical"] != 0)], len(predictor.raw_left_cat_bitsets)
-            )
-
-
-def _check_tree(inner: Array, left: Array, right: Array, feature: Array, width: int) -> None:
-    """Every branch leads to two nodes further on, by a feature that there is."""
-    at = np.flatnonzero(inner)
-    for side in (left, right):
-        _check_range(side[at], len(inner))
-        if (side[at] <= at).any():
-            raise LoadError("holds a damaged tree: a branch leads back")
-    _check_range(feature[at], width)
-
-
-def _check_range(numbers: Array, end: int) -> None:
-    if len(numbers) and (numbers.min() < 0 or numbers.max() >= end):
-        raise LoadError("holds a damaged tree: a branch leads nowhere")

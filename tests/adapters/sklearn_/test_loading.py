@@ -265,7 +265,25 @@ def test_damaged_histogram_trees(field: str, value: int) -> None:
         settle(model)
 
 
+@pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
+@pytest.mark.parametrize(
+    ("part", "value"), [(1, 10**9), (1, -1), ("idx_start", 10**9), ("idx_end", -5), ("is_leaf", 0)]
+)
+def test_damaged_trees_of_neighbours(algorithm: str, part: int | str, value: int) -> None:
+    model = KNeighborsClassifier(algorithm=algorithm, leaf_size=5).fit(X, Y)
+    state = [part.copy() if isinstance(part, np.ndarray) else part for part in model._tree.__getstate__()]
+    if isinstance(part, int):
+        state[part][3] = value
+    else:
+        state[2][part][-1] = value
+    model._tree.__setstate__(tuple(state))
+    with pytest.raises(LoadError, match="holds a damaged tree"):
+        settle(model)
+
+
 def test_sound_trees_pass() -> None:
+    settle(KNeighborsClassifier(algorithm="kd_tree", leaf_size=5).fit(X, Y))
+    settle(KNeighborsClassifier(algorithm="ball_tree", leaf_size=5).fit(X, Y))
     settle(RandomForestClassifier(5).fit(X, Y))
     settle(RandomForestClassifier(5, max_depth=1).fit(X, np.zeros(len(X))))
     settle(HistGradientBoostingClassifier(max_iter=5).fit(FRAME[["age", "kind"]], Y))
