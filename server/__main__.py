@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from server import memory
 from server.settings import COMMAND, Settings, command_line, unknown_variables
 
 log = logging.getLogger("kserve")
@@ -45,6 +46,7 @@ def serve(settings: Settings) -> None:
     except NoModelDir as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
+    memory.limit_arenas()
     trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
     end_trials = trials.close if trials else lambda: None
     may_import = threading.Event()
@@ -55,7 +57,12 @@ def serve(settings: Settings) -> None:
     server = app.PolyServer(settings, catalog, loader)
     for note in (*catalog.notes, *unknown_variables(Settings, os.environ)):
         log.warning("%s", note)
-    server.run(loading, end_trials)
+
+    def loaded() -> None:
+        end_trials()
+        memory.settle()
+
+    server.run(loading, loaded)
     end_trials()
     logging.shutdown()
     os._exit(0)  # a prediction that never ends would otherwise keep the process
