@@ -6,18 +6,19 @@
 #
 # It runs as user 1000 and writes nothing but /tmp: --read-only --tmpfs /tmp --cap-drop ALL are fine.
 
-FROM python:3.11-slim-bookworm AS builder
+FROM python:3.11-slim-bookworm AS dependencies
 # Extras of pyproject.toml: all, or some of sklearn,xgboost,lightgbm,onnx,spacy,huggingface.
 ARG FRAMEWORKS=all
 # An index with CPU builds of torch: on x86-64, PyPI's own build brings gigabytes of CUDA along.
 ARG PIP_EXTRA_INDEX_URL
-ENV PATH=/venv/bin:$PATH \
+# The base image's pip installs into /venv, which so needs none of its own.
+ENV PIP_PYTHON=/venv/bin/python \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /venv
-WORKDIR /src
+RUN python -m venv --without-pip /venv
 
-# The dependencies first, by way of a nearly empty package: a change of the source then keeps this layer.
+# Nearly empty, the package stands for its dependencies: a change of the source keeps their layer.
+WORKDIR /src
 COPY pyproject.toml constraints.txt ./
 COPY server/__init__.py server/
 RUN python -c "import sys, tomllib; \
@@ -26,19 +27,21 @@ wrong = sorted(set(sys.argv[1].split(',')) - set(known)); \
 sys.exit(f'unknown in FRAMEWORKS: {wrong}; known are {sorted(known)}' if wrong else 0)" "$FRAMEWORKS" \
     && touch README.md \
     && pip install --constraint constraints.txt ".[$FRAMEWORKS]"
+
 # What no model server needs: XGBoost's library for talk between GPUs, the asynchronous half of the Kubernetes client,
 # torch's headers and C++ tests, and the packages' own tests (but numpy's, which numpy.testing imports).
 WORKDIR /venv/lib/python3.11/site-packages
-RUN pip uninstall --yes nvidia-nccl-cu12 \
+RUN pip uninstall --yes polyserve nvidia-nccl-cu12 \
     && rm -rf kubernetes/aio torch/include torch/test torch/bin/test_* torch/bin/*Test torch/bin/protoc* \
     && find . -type d -name tests -not -path './numpy/*' -prune -exec rm -rf {} +
 
+
+FROM dependencies AS package
 WORKDIR /src
 COPY LICENSE ./
 COPY adapters adapters
 COPY server server
-RUN pip install --no-deps --force-reinstall . \
-    && pip uninstall --yes pip
+RUN pip install --no-deps --prefix /package .
 
 
 FROM python:3.11-slim-bookworm
@@ -51,7 +54,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/cache/apt/* /var/lib/apt/lists/* \
     && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin polyserve
-COPY --from=builder /venv /venv
+COPY --from=dependencies /venv /venv
+COPY --from=package /package /venv
 # One native thread for each call: several at once are faster that way, and the cores go to whole requests.
 ENV PATH=/venv/bin:$PATH \
     HOME=/tmp \
