@@ -112,11 +112,14 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def site(tmp_path: Path, executor: ThreadPoolExecutor) -> Site:
-    for name in NAMES:
+    return build(tmp_path, executor, iris="echo", broken="broken")
+
+
+def build(tmp_path: Path, executor: ThreadPoolExecutor, **lines: str) -> Site:
+    """A repository of models by name, each an `.echo` file of one line, all tried."""
+    for name, line in lines.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / "model.echo").write_text("echo")
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "model.echo").write_text("broken")
+        (tmp_path / name / "model.echo").write_text(line)
     catalog = scan(tmp_path)
     may_import = threading.Event()
     may_import.set()
@@ -133,7 +136,8 @@ def site(tmp_path: Path, executor: ThreadPoolExecutor) -> Site:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_has_its_routes(site: Site, name: str) -> None:
+def test_every_name_has_its_routes(tmp_path: Path, executor: ThreadPoolExecutor, name: str) -> None:
+    site = build(tmp_path, executor, **{name: "echo"})
     path = "".join(f"%{byte:02X}" for byte in name.encode())
     assert site.ask("POST", f"/v1/models/{path}:predict", BODY).json == ANSWER
     answer = site.ask("POST", f"/v2/models/{path}/infer", V2_BODY)
@@ -316,7 +320,7 @@ def test_readiness_tells_the_truth(site: Site) -> None:
     site.repository.scanned = False
     answer = site.ask("GET", "/v2/health/ready")
     assert answer.status == 503
-    assert answer.json == {"ready": False, "error": "the server is not ready: 0 of 10 models are still loading"}
+    assert answer.json == {"ready": False, "error": "the server is not ready: 0 of 2 models are still loading"}
 
 
 # loading and unloading

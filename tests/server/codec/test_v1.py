@@ -35,7 +35,7 @@ def equal(left: Tensors, right: Tensors) -> bool:
     return left.keys() == right.keys() and all(same(left[name], right[name]) for name in left)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(signatures, st.data())
 def test_rows_arrive_bit_for_bit(signature: Signature, data: st.DataObject) -> None:
     tensors = data.draw(fitting(signature))
@@ -78,7 +78,7 @@ def test_a_table_takes_objects_lists_and_columns() -> None:
     assert equal(listed, {**want, "note": np.array(["n", "m"], dtype=np.object_)})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(signatures, st.data())
 def test_any_body_is_refused_or_fits(signature: Signature, data: st.DataObject) -> None:
     """Bodies that fit but for one place or two, and bodies that are anything."""
@@ -176,7 +176,7 @@ def test_a_mistake_is_named(kind: str, body: Any, says: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(SIGNATURES))
-@pytest.mark.parametrize("depth", [500, 1000, 1022, 100_000])
+@pytest.mark.parametrize("depth", [1000, 100_000])
 def test_a_body_nested_deeply_is_refused(kind: str, depth: int) -> None:
     lists = b"[" * depth + b"]" * depth
     objects = b'{"x":' * depth + b"1" + b"}" * depth

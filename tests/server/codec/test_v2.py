@@ -156,7 +156,7 @@ def test_a_json_length_that_is_none_is_refused(length: str) -> None:
         decode({"inputs": [tensor()]}, length=length)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(signatures, st.data())
 def test_any_body_is_refused_or_fits(signature: Signature, data: st.DataObject) -> None:
     body = requests.v2_body(data.draw(fitting(signature).filter(bool)))
@@ -168,7 +168,7 @@ def test_any_body_is_refused_or_fits(signature: Signature, data: st.DataObject) 
         check(call, signature)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(signatures, st.data())
 def test_any_tail_is_refused_or_fits(signature: Signature, data: st.DataObject) -> None:
     """Tensors that fit, in a body cut, lengthened, or with other bytes at one place."""
@@ -180,7 +180,7 @@ def test_any_tail_is_refused_or_fits(signature: Signature, data: st.DataObject) 
 
 
 @pytest.mark.parametrize("kind", sorted(SIGNATURES))
-@pytest.mark.parametrize("depth", [500, 1000, 1018, 100_000])
+@pytest.mark.parametrize("depth", [1000, 100_000])
 def test_a_body_nested_deeply_is_refused(kind: str, depth: int) -> None:
     name = SIGNATURES[kind].inputs[0].name.encode()
     nested = b"[" * depth + b"]" * depth
