@@ -24,7 +24,7 @@ from timing_asgi import TimingMiddleware
 from server import __version__, grpc_service
 from server.batching import Limits
 from server.catalog import Catalog
-from server.dataplane import PolyDataPlane
+from server.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.http import Routes
 from server.loader import Loaded, Loader
 from server.pages import add_pages
@@ -54,6 +54,7 @@ class PolyServer(kserve.model_server.ModelServer):
         super().__init__(registered_models=self.repository)
         self.repository.metrics.register()
         self.dataplane = PolyDataPlane(self.repository)
+        self.model_repository_extension = PolyRepositoryExtension(self.repository)
         self._settings = settings
 
     def run(self, loading: Mapping[str, Future[Loaded]], when_loaded: Callable[[], None]) -> None:

@@ -5,12 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from server import __version__
 from server.errors import NotFound, NotReady
 from server.repository import Repository
 
 EXTENSIONS = ["model_repository", "binary_tensor_data"]
+
+
+class PolyRepositoryExtension(ModelRepositoryExtension):
+    """Loading and unloading over REST: errors as the repository tells them, where KServe's own hides them in a text."""
+
+    async def load(self, model_name: str) -> None:
+        """Load a model (again).
+
+        Raises:
+            NotFound, NotReady.
+        """
+        await self._model_registry.load(model_name)
 
 
 class PolyDataPlane(DataPlane):

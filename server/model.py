@@ -127,7 +127,7 @@ class ServedModel(kserve.Model):
 
     async def predict(
         self,
-        payload: dict[str, Any] | InferRequest,
+        payload: dict[str, Any] | bytes | InferRequest,
         headers: dict[str, str] | None = None,
         response_headers: dict[str, str] | None = None,
     ) -> dict[str, Any] | InferResponse:
@@ -137,8 +137,9 @@ class ServedModel(kserve.Model):
             raw = rest if isinstance(rest, bytes) else orjson.dumps(rest)
             answer, length = await self.infer_v2(raw, str(json_length) if json_length else None)
             return InferResponse.from_bytes(answer, length) if length else InferResponse.from_rest(orjson.loads(answer))
-        body = payload if isinstance(payload, dict) else {"instances": [payload]}
-        result: dict[str, Any] = orjson.loads(await self.predict_v1(orjson.dumps(body)))
+        if not isinstance(payload, bytes):  # an event's data that KServe could not read comes as it was sent
+            payload = orjson.dumps(payload if isinstance(payload, dict) else {"instances": [payload]})
+        result: dict[str, Any] = orjson.loads(await self.predict_v1(payload))
         return result
 
     async def explain(self, payload: Any, headers: dict[str, str] | None = None) -> Any:

@@ -16,12 +16,11 @@ import numpy as np
 import orjson
 import pytest
 from fastapi import FastAPI
-from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
 
 from server.batching import Limits
 from server.catalog import scan
-from server.dataplane import PolyDataPlane
+from server.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.http import Routes
 from server.loader import Loader
 from server.repository import Repository
@@ -370,7 +369,7 @@ SPELLINGS = [
 def test_no_spelling_of_the_path_lets_a_stranger_in(site: Site) -> None:
     """Before KServe's own routes: whatever the framework makes of the path, nothing is loaded or unloaded."""
     application = FastAPI()
-    register_v2_endpoints(application, PolyDataPlane(site.repository), ModelRepositoryExtension(site.repository))
+    register_v2_endpoints(application, PolyDataPlane(site.repository), PolyRepositoryExtension(site.repository))
     routes = Routes(application, site.repository, LIMIT)
     before = (list(EchoAdapter.made), site.repository.index())
 

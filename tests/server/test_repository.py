@@ -19,6 +19,7 @@ from kserve.protocol.dataplane import DataPlane
 from adapters.base import LoadError, ModelDir
 from server.batching import Limits
 from server.catalog import Catalog, Found
+from server.dataplane import PolyRepositoryExtension
 from server.errors import NotFound, NotReady
 from server.loader import Loaded, Loader
 from server.repository import Repository, State
@@ -252,6 +253,19 @@ def test_nobody_is_loaded_by_an_unknown_name(mount: Any) -> None:
             run(repository.load(name))
         with pytest.raises(KeyError):
             repository.unload(name)
+
+
+def test_kserves_route_to_loading_keeps_our_errors(mount: Any) -> None:
+    repository = mount(a="echo", broken="broken").load_all()
+    extension = PolyRepositoryExtension(repository)
+    run(extension.load("a"))
+    with pytest.raises(NotFound, match="model 'nobody' does not exist"):
+        run(extension.load("nobody"))
+    with pytest.raises(NotReady, match="model 'broken' was not loaded: model"):
+        run(extension.load("broken"))
+    run(extension.unload("a"))
+    with pytest.raises(ModelNotFound):
+        run(extension.unload("nobody"))
 
 
 def test_loads_of_one_model_take_turns(mount: Any) -> None:
