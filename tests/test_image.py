@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
-import tritonclient.grpc  # type: ignore[import-untyped]
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 from examples import EXAMPLES
 from tests.container import ROOT, Container, Engine
@@ -91,9 +93,10 @@ def test_the_entities_are_exact(served: Container) -> None:
 
 
 def test_grpc_answers(served: Container) -> None:
-    with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{served.port(8081)}") as client:
-        assert client.is_server_ready()
-        assert all(client.is_model_ready(name) for name in EXAMPLES)
+    with grpc.insecure_channel(f"127.0.0.1:{served.port(8081)}") as channel:
+        stub = GRPCInferenceServiceStub(channel)
+        assert stub.ServerReady(pb.ServerReadyRequest(), timeout=10).ready
+        assert all(stub.ModelReady(pb.ModelReadyRequest(name=name), timeout=10).ready for name in EXAMPLES)
 
 
 def test_metrics_answer(served: Container) -> None:
