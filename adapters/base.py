@@ -72,6 +72,7 @@ class TensorSpec:
     nullable: bool = False  #: a missing value is welcome: NaN in float tensors, None in BYTES tensors
     finite: bool = False  #: NaN (unless nullable) and infinities are refused before the model sees them
     optional: bool = False  #: the input may be left out
+    unused: bool = False  #: the model never looks at it: any value will do, whatever the datatype says
     binary: bool = False  #: BYTES elements are `bytes`; otherwise they are `str`
     json: bool = False  #: outputs only: elements are JSON values (dict, list, ...); V2 carries them as JSON text
 

@@ -158,6 +158,8 @@ def _made(cls: Any, args: Any, kwargs: Any) -> Any:
     """`cls.__new__(cls, ...)`, of a class alone."""
     if not issubclass(type(cls), type):
         raise strange("makes an object of what is no class")
+    if issubclass(cls, np.ndarray):
+        raise strange("makes an array with an opcode for other objects")
     return cls.__new__(cls, *_plain(args), **kwargs)
 
 

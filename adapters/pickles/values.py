@@ -124,6 +124,20 @@ def _bit_generator(kind: Any = "MT19937") -> np.random.BitGenerator:
     return known[name]()
 
 
+def _empty(cls: Any, shape: Any, dtype: Any) -> Any:
+    """`numpy._core.multiarray._reconstruct`: an array that its state will fill; a larger one could take any memory."""
+    if not isinstance(cls, type) or not issubclass(cls, np.ndarray) or shape != (0,):
+        raise strange("makes an array before it says of what")
+    return np.ndarray.__new__(cls, shape, dtype)
+
+
+def _empty_masked(cls: Any, base: Any, shape: Any, dtype: Any) -> Any:
+    """`numpy.ma.core._mareconstruct`."""
+    if not isinstance(cls, type) or not issubclass(cls, np.ma.MaskedArray):
+        raise strange("makes an array before it says of what")
+    return np.ma.MaskedArray.__new__(cls, _empty(base, shape, dtype), mask=_empty(np.ndarray, shape, "?"), dtype=dtype)
+
+
 def _random(kind: Callable[[np.random.BitGenerator], Any]) -> Callable[..., Any]:
     def make(source: Any = "MT19937", _maker: Any = None) -> Any:
         return kind(source if isinstance(source, np.random.BitGenerator) else _bit_generator(source))
@@ -144,6 +158,10 @@ STAND_INS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "copyreg.__newobj__": _new,
         "copyreg.__newobj_ex__": _new_ex,
         "_codecs.encode": _latin1,
+        "numpy._core.multiarray._reconstruct": _empty,
+        "numpy.core.multiarray._reconstruct": _empty,
+        "numpy.ma.core._mareconstruct": _empty_masked,
+        "numpy.ma._mareconstruct": _empty_masked,
         "numpy.random._pickle.__bit_generator_ctor": _bit_generator,
         "numpy.random._pickle.__generator_ctor": _random(np.random.Generator),
         "numpy.random._pickle.__randomstate_ctor": _random(np.random.RandomState),

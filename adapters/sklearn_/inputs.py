@@ -220,7 +220,7 @@ def _fitted(model: Any, name: str) -> Any:
 
 def _spec(column: Column) -> TensorSpec:
     if not column.used:  # what it held in training is not known
-        return TensorSpec(column.name, "BYTES", (-1,), nullable=True, optional=True)
+        return TensorSpec(column.name, "BYTES", (-1,), nullable=True, optional=True, unused=True)
     return TensorSpec(column.name, column.datatype, (-1,), column.nullable, column.finite)
 
 

@@ -128,6 +128,9 @@ def through_libraries(mark: Path) -> dict[str, bytes]:
         b"X\x05\x00\x00\x00upper\x86R.",
         "getattr as a value": new + b"}X\x01\x00\x00\x00acbuiltins\ngetattr\nsb.",
         "gigabytes of zeros": b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.",
+        "gigabytes of nothing": b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+        b"J\xff\xff\xff\x7f\x85X\x01\x00\x00\x00O\x87R.",
+        "gigabytes by __new__": b"\x80\x02cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85\x85\x81.",
         "a set of a range": b"\x80\x02cbuiltins\nset\ncbuiltins\nrange\nJ\xff\xff\xff\x7f\x85R\x85R.",
         "append to an object": new + b"K\x01a.",
         "a persistent id": b"\x80\x02X\x01\x00\x00\x00aQ.",

@@ -179,7 +179,11 @@ def test_what_each_column_takes(tmp_path: Path) -> None:
 def test_columns_that_are_dropped_may_be_left_out(tmp_path: Path) -> None:
     model, frame = fitted("everything")
     adapter = serve(model, tmp_path)
-    inputs = tensors(adapter, frame.drop(columns=["id", "kind", "code"]))
+    unused = [spec.name for spec in adapter.signature.inputs if spec.unused]
+    assert unused == ["id", "kind", "code"]
+    inputs = tensors(adapter, frame.drop(columns=unused))
+    assert_same(adapter.predict(inputs, {}), model.predict(frame))
+    inputs["id"] = np.arange(float(len(frame)))  # whatever it was in training
     assert_same(adapter.predict(inputs, {}), model.predict(frame))
 
 
