@@ -134,11 +134,16 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     (r"lightgbm\.sklearn", r"LGBM\w+", Use.CLASS),
     (r"lightgbm\.basic", "Booster", Use.CLASS),
 )
+_LONGEST = 120
 _COMPILED = tuple((re.compile(module), re.compile(name), use) for module, name, use in _RULES)
 
 
 def dotted(module: str, name: str) -> str:
-    return f"{module}.{name}"
+    """A name as messages show it: one short line, whatever the file made of it."""
+    label = f"{module}.{name}"
+    if not label.isprintable():
+        label = ascii(label)
+    return label if len(label) <= _LONGEST else f"{label[:_LONGEST]}..."
 
 
 @cache

@@ -143,6 +143,19 @@ def test_the_users_own_code_gets_a_hint(tmp_path: Path) -> None:
     assert "names __main__._own_function" in inspect(written(tmp_path / "model.pkl", main)).refused
 
 
+def test_names_cannot_forge_lines_of_the_log(tmp_path: Path) -> None:
+    forged, endless = b"os\nINFO all is well", b"a" * 10_000
+    for module in (forged, endless):
+        name = b"X" + len(module).to_bytes(4, "little") + module
+        path = written(tmp_path / "a.pkl", b"\x80\x04" + name + b"\x8c\x01b\x93.")
+        refused = inspect(path).refused
+        assert refused.isprintable()
+        assert len(refused) < 300
+        with pytest.raises(Refused) as caught:
+            load(path)
+        assert str(caught.value) == refused
+
+
 def test_several_names_are_all_told(tmp_path: Path) -> None:
     content = b"\x80\x02(cposix\nsystem\ncbuiltins\neval\nce\nf\ncg\nh\nl."
     contents = inspect(written(tmp_path / "a.pkl", content))
