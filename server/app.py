@@ -11,7 +11,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 
 import kserve.model_server
@@ -30,6 +30,7 @@ from server.loader import Loaded, Loader
 from server.pages import add_pages
 from server.repository import Repository
 from server.settings import Settings
+from server.threads import Threads
 
 log = logging.getLogger("kserve")
 
@@ -49,7 +50,7 @@ class PolyServer(kserve.model_server.ModelServer):
     def __init__(self, settings: Settings, catalog: Catalog, loader: Loader) -> None:
         lanes = min(utils.cpu_count(), MOST_LANES)
         limits = Limits(settings.max_batch_rows, settings.max_queue, settings.request_timeout, lanes)
-        self._predictors = ThreadPoolExecutor(PREDICT_THREADS, "predict")
+        self._predictors = Threads(PREDICT_THREADS, "predict")
         self.repository = Repository(catalog, loader, self._predictors, limits, settings.ready)
         super().__init__(registered_models=self.repository)
         self.repository.metrics.register()

@@ -18,7 +18,6 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -30,6 +29,7 @@ from adapters.base import Parameters, Tensors
 from server.codec.call import Call
 from server.errors import ClientGone, DeadlineExceeded, ModelFailed, NotReady, QueueFull, ServingError, as_serving_error
 from server.lanes import Lanes
+from server.threads import Runs
 
 Predict = Callable[[Tensors, Parameters], Tensors]
 Outcome = Tensors | ServingError
@@ -60,7 +60,7 @@ class Batcher:
     """The queue of one model."""
 
     predict: Predict
-    executor: Executor
+    executor: Runs
     limits: Limits = field(default_factory=Limits)
     merges: bool = True  #: rows are independent: requests may share a call
     batched: bool = True  #: the first dimension of every tensor is the batch

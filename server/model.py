@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -26,6 +25,7 @@ from server.codec.call import Call
 from server.codec.fast import v1_decoder, v2_decoder
 from server.errors import NotReady, NotSupported, as_serving_error
 from server.metrics import ModelMetrics, now
+from server.threads import Runs
 
 log = logging.getLogger("kserve")
 
@@ -48,7 +48,7 @@ class ServedModel(kserve.Model):
         self,
         name: str,
         adapter: Adapter,
-        executor: Executor,
+        executor: Runs,
         limits: Limits,
         metrics: ModelMetrics,
         merges: bool,
@@ -61,7 +61,6 @@ class ServedModel(kserve.Model):
         self.ready = True
         self._decode_v1 = v1_decoder(self.signature)
         self._decode_v2 = v2_decoder(self.signature)
-        self._executor = executor
         self._metrics = metrics
         self._batcher = Batcher(
             adapter.predict,
@@ -170,7 +169,7 @@ class ServedModel(kserve.Model):
         self._batcher.close(NotReady(f"model {self.name!r} is being unloaded"), self.adapter.close)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await asyncio.get_running_loop().run_in_executor(None, work)
 
     def _log_failure(self, error: BaseException) -> None:
         log.error("model %s failed: %s: %s", self.name, type(error).__name__, error, exc_info=error)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -24,6 +24,7 @@ from server.errors import NotFound, NotReady, sendable
 from server.loader import Loaded, Loader
 from server.metrics import Metrics
 from server.model import ServedModel
+from server.threads import Runs
 
 log = logging.getLogger("kserve")
 
@@ -51,7 +52,7 @@ class Entry:
 class Repository(ModelRepository):
     """The models of one mount."""
 
-    def __init__(self, catalog: Catalog, loader: Loader, executor: Executor, limits: Limits, ready_rule: str) -> None:
+    def __init__(self, catalog: Catalog, loader: Loader, executor: Runs, limits: Limits, ready_rule: str) -> None:
         super().__init__()
         self.entries = {found.name: Entry(found, reason="waiting to be loaded") for found in catalog.found}
         self.scanned = False
