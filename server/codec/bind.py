@@ -54,7 +54,7 @@ def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:
     missing = [name for name, spec in specs.items() if name not in sent and not spec.optional]
     if missing:
         raise InvalidInput(f"input {missing[0]!r} is missing")
-    return {name: _one(sent[name], spec) for name, spec in specs.items() if name in sent}
+    return {name: _one(sent[name], spec) for name, spec in specs.items() if name in sent and not spec.unused}
 
 
 def _one(tensor: WireTensor, spec: TensorSpec) -> Array:

@@ -123,7 +123,7 @@ def _by_input(rows: list[Any], signature: Signature, field: str) -> Tensors:
     return {
         spec.name: fit(from_json(values, spec, f"{field}.{spec.name}"), spec, f"{field}.{spec.name}")
         for spec in signature.inputs
-        if (values := _column(rows, spec, field)) is not None
+        if not spec.unused and (values := _column(rows, spec, field)) is not None
     }
 
 
@@ -171,6 +171,8 @@ def _whole(instances: list[Any], signature: Signature, field: str) -> Tensors:
 def _named_tensors(value: dict[str, Any], signature: Signature, field: str) -> Tensors:
     tensors: Tensors = {}
     for spec in signature.inputs:
+        if spec.unused:
+            continue
         if spec.name in value:
             at = f"{field}.{spec.name}"
             tensors[spec.name] = fit(from_json(value[spec.name], spec, at), spec, at)
