@@ -9,6 +9,7 @@ import difflib
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,8 @@ TABLE: dict[str, str] = {
     "spacy": "adapters.spacy_:SpacyAdapter",
     "huggingface": "adapters.huggingface_:HuggingFaceAdapter",
 }
+
+log = logging.getLogger(__name__)
 
 ENTRY_POINTS = "polyserve.adapters"
 
@@ -53,7 +56,10 @@ def adapters() -> dict[str, type[Adapter]]:
     """Every known adapter by name, in the table's order, then those of third parties."""
     found = {name: _import(target) for name, target in TABLE.items()}
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        found.setdefault(entry.name, entry.load())
+        try:
+            found.setdefault(entry.name, entry.load())
+        except Exception as error:  # somebody else's package: it must not take the others' models down
+            log.warning("adapter %s (%s) does not import: %s: %s", entry.name, entry.value, type(error).__name__, error)
     return found
 
 

@@ -27,6 +27,7 @@ def add_pages(app: FastAPI, repository: Repository, version: str, swagger: bool)
     app.description = "Models of any framework over KServe's V1 and V2 protocols."
     _add_errors(app)
     _add_index(app, repository)
+    _describe_v1(app)
     if swagger:
         _add_swagger(app)
 
@@ -60,6 +61,40 @@ def _add_index(app: FastAPI, repository: Repository) -> None:
     async def index(body: dict[str, Any] | None = Body(None, examples=[{"ready": False}])) -> Response:  # noqa: B008
         """Every model directory with its state and reason; `{"ready": true}` lists only those that are ready."""
         return JSONResponse(repository.index(bool(body and body.get("ready"))))
+
+
+_V1_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["instances"],
+                    "properties": {
+                        "instances": {"type": "array", "items": {}, "minItems": 1, "description": "one entry a row"},
+                        "parameters": {"type": "object"},
+                    },
+                },
+                "example": {"instances": [[5.1, 3.5, 1.4, 0.2]]},
+            }
+        },
+    }
+}
+
+
+def _describe_v1(app: FastAPI) -> None:
+    """KServe's V1 routes read the body themselves, so that FastAPI does not know of it."""
+    generated = app.openapi
+
+    def described() -> dict[str, Any]:
+        schema = generated()
+        for path, operations in schema["paths"].items():
+            if path.endswith((":predict", ":explain")):
+                operations["post"].update(_V1_BODY)
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way
 
 
 def _add_swagger(app: FastAPI) -> None:
