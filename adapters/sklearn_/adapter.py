@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ import numpy as np
 from adapters import pickles
 from adapters.base import (
     Adapter,
+    Array,
     InvalidInput,
     LoadError,
     Match,
@@ -28,8 +30,12 @@ from adapters.sklearn_.examine import examine, first_line
 from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
 from adapters.sklearn_.outputs import label_dtype, specs_of, tensors_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, writes_inputs
+from adapters.sklearn_direct import direct
 
 logger = logging.getLogger(__name__)
+
+#: a method's arithmetic without its checks: rows [n, features] of FP64 to what the method answers
+Direct = Callable[[Array], Any]
 
 #: the first that an estimator has is its default
 _METHODS = ("predict", "transform", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "apply")
@@ -53,6 +59,7 @@ class SklearnAdapter(Adapter):
     method: str
     labels: np.dtype[Any] | None  #: of labels that were objects in training
     tried: Tensors  #: two rows that the model answers
+    short: dict[str, Direct]  #: methods that have a direct path, proved equal to the estimator's own
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -86,7 +93,7 @@ class SklearnAdapter(Adapter):
             any_name=not isinstance(inputs, Table),
             parameters=(Parameter("method", str, methods, "the estimator's method that answers"),),
         )
-        adapter = cls(signature, model, inputs, methods, method, labels, found.example)
+        adapter = cls(signature, model, inputs, methods, method, labels, found.example, _short(model, inputs, method))
         adapter.batchable = not rows_depend(model)  # type: ignore[misc]  # the class's default, for all but a few
         adapter.thread_safe = not shares_state(model)  # type: ignore[misc]
         return adapter
@@ -96,13 +103,25 @@ class SklearnAdapter(Adapter):
         if method not in self.methods:
             raise InvalidInput(f"parameters.method: the model has no {method!r}; it has {', '.join(self.methods)}")
         try:
-            answer = getattr(self.model, method)(self.inputs.rows(inputs))
+            if short := self.short.get(method):
+                answer = short(np.ascontiguousarray(next(iter(inputs.values()))))
+            else:
+                answer = getattr(self.model, method)(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # what fits the signature, and yet not what it learned
             raise InvalidInput(first_line(error)) from error
         return tensors_of(answer, self.labels)
 
     def example(self) -> Tensors:
         return {name: array.copy() for name, array in self.tried.items()}
+
+
+def _short(model: Any, inputs: Inputs, method: str) -> dict[str, Direct]:
+    """The direct paths of the method that answers by default, and of the probabilities that requests ask for."""
+    if not isinstance(inputs, Matrix) or not inputs.uniform:
+        return {}
+    wanted = dict.fromkeys([method, *(["predict_proba"] if hasattr(model, "predict_proba") else [])])
+    paths = {name: direct(model, name) for name in wanted}
+    return {name: path for name, path in paths.items() if path is not None}
 
 
 def _unpickled(model_dir: ModelDir, file: str, *, trusted: bool) -> Any:

@@ -98,6 +98,11 @@ class Matrix(Inputs):
         finite = all(column.finite for column in self.columns)
         return (TensorSpec(_NAME, self._datatype, (-1, len(self.columns)), nullable, finite),)
 
+    @property
+    def uniform(self) -> bool:
+        """Numbers, of which every column takes the same: what the signature checks is all there is to check."""
+        return self._datatype == "FP64" and len({(column.nullable, column.finite) for column in self.columns}) == 1
+
     def rows(self, tensors: Tensors) -> Any:
         rows = tensors[_NAME]
         if rows.dtype.kind == "O":

@@ -1,0 +1,126 @@
+"""Finds the plan of an estimator, guards it, and has it proved."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from adapters.base import Array
+from adapters.sklearn_direct import boosting, composite, linear, models, proof, scaling, trees
+from adapters.sklearn_direct.plan import Builder, Kernel, OrdinaryRows, Plan
+
+__all__ = ["direct"]
+
+logger = logging.getLogger(__name__)
+
+#: where scikit-learn's users find a class -> its builder
+_BUILDERS: dict[str, Builder] = (
+    linear.BUILDERS | trees.BUILDERS | boosting.BUILDERS | scaling.BUILDERS | models.BUILDERS
+)
+_PATHS = {path.rpartition(".")[2]: path for path in (*_BUILDERS, *composite.BUILDERS)}
+
+
+def direct(estimator: Any, method: str, example: Any = None) -> Callable[[Any], Any] | None:
+    """A function that answers exactly as `getattr(estimator, method)` does, to the bit, without its overhead.
+
+    It takes [rows, n_features] of C-contiguous float64: finite, or with NaN where the estimator takes NaN. The caller
+    has checked that. Anything else (another dtype, order or width, a data frame) goes the estimator's own way. Several
+    threads may call it at once. What was fitted is read here and now: later changes are not seen.
+
+    `example` is an input that the estimator answers, for pipelines that begin with no numbers.
+
+    None: the estimator is none of the known classes, or is unusual in any way, or its answers differ from the plan's.
+    """
+    name = f"{type(estimator).__name__}.{method}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of feature names, which arrays lack
+        try:
+            plan = _plan(estimator, method)
+            if plan is None:
+                return None
+            function = _guarded(plan, getattr(estimator, method), _width(estimator, plan))
+            difference = _difference(estimator, method, plan, function, example)
+        except Exception as error:  # whatever a plan stumbles over is out of the ordinary
+            logger.info("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
+            return None
+    if difference:
+        logger.warning("%s takes its ordinary path: %s", name, difference)
+        return None
+    return function
+
+
+def _plan(estimator: Any, method: str) -> Plan | None:
+    path = _PATHS.get(type(estimator).__name__)
+    if path is None or _public(path) is not type(estimator) or not _is_plain(estimator, method):
+        return None
+    if path in composite.BUILDERS:
+        return composite.BUILDERS[path](estimator, method, direct)
+    return _BUILDERS[path](estimator, method)
+
+
+def _public(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name, None)
+
+
+def _is_plain(estimator: Any, method: str) -> bool:
+    """Fitted, with the method, whose answers nothing turns into data frames or moves to a device."""
+    from sklearn import get_config
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    config, own = get_config(), vars(estimator)
+    if config["transform_output"] != "default" or config["array_api_dispatch"] or config["enable_metadata_routing"]:
+        return False
+    if own.get("_sklearn_output_config", {}).get("transform", "default") != "default":
+        return False
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return hasattr(estimator, method) and not any(callable(getattr(type(estimator), name, None)) for name in own)
+
+
+def _width(estimator: Any, plan: Plan) -> int:
+    return plan.width or int(estimator.n_features_in_)
+
+
+def _guarded(plan: Plan, ordinary: Kernel, width: int) -> Kernel:
+    """The kernel for what it was made for, the estimator for the rest."""
+    kernel, any_input = plan.kernel, plan.any_input
+
+    def answer(rows: Array) -> Array:
+        if any_input or _fits(rows, width):
+            try:
+                return kernel(rows)
+            except OrdinaryRows:
+                pass
+        return ordinary(rows)
+
+    return answer
+
+
+def _fits(rows: Any, width: int) -> bool:
+    return (
+        type(rows) is np.ndarray
+        and rows.ndim == 2
+        and rows.shape[1] == width
+        and len(rows) > 0
+        and rows.dtype == np.float64
+        and rows.flags.c_contiguous
+    )
+
+
+def _difference(estimator: Any, method: str, plan: Plan, function: Kernel, example: Any) -> str:
+    from sklearn.utils import get_tags
+
+    nan = bool(get_tags(estimator).input_tags.allow_nan)
+    batches = proof.made_up(_width(estimator, plan), plan.landmarks, plan.turns, nan=nan)
+    ordinary = getattr(estimator, method)
+    return proof.differs(function, ordinary, itertools.chain(() if example is None else (example,), batches))
