@@ -1,0 +1,327 @@
+"""Where there is no direct path, and what keeps a wrong one from being taken."""
+
+from __future__ import annotations
+
+import gc
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from scipy import sparse
+from sklearn import (
+    compose,
+    ensemble,
+    frozen,
+    impute,
+    linear_model,
+    model_selection,
+    neural_network,
+    pipeline,
+    preprocessing,
+    svm,
+    tree,
+)
+from sklearn.datasets import load_iris
+from threadpoolctl import threadpool_limits
+
+from adapters.base import Array
+from adapters.sklearn_direct import build, direct, merged
+from adapters.sklearn_direct.plan import Builder, Plan, sequential_sum
+
+X, Y = load_iris(return_X_y=True)
+X = np.ascontiguousarray(X, dtype=np.float64)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_native_thread() -> Iterator[None]:
+    with threadpool_limits(1):
+        yield
+
+
+class Subclass(linear_model.LogisticRegression):
+    """Might do anything."""
+
+
+class Namesake(linear_model.LogisticRegression):
+    """Might do anything, too."""
+
+
+Namesake.__name__ = Namesake.__qualname__ = "LogisticRegression"
+
+
+class OddTree(tree.DecisionTreeClassifier):
+    """A tree that a forest may have been given."""
+
+
+def forest(**parameters: Any) -> Any:
+    return ensemble.RandomForestClassifier(5, random_state=0, **parameters).fit(X, Y)
+
+
+def with_odd_tree() -> Any:
+    model = forest()
+    model.estimators_[2] = OddTree().fit(X, Y)
+    return model
+
+
+def with_narrow_tree() -> Any:
+    model = forest()
+    model.estimators_[2] = tree.DecisionTreeClassifier().fit(X[:, :3], Y)
+    return model
+
+
+def overridden() -> Any:
+    model = linear_model.LogisticRegression().fit(X, Y)
+    model.decision_function = lambda rows: np.zeros(len(rows))
+    return model
+
+
+def damaged() -> Any:
+    model = svm.SVC().fit(X, Y)
+    model._n_support = model._n_support + 100
+    return model
+
+
+def fit(estimator: Any, rows: Any = X, target: Any = Y) -> Any:
+    return estimator.fit(rows, target)
+
+
+PAIRS = np.stack([Y, Y == 1], axis=1)
+ENCODED = [("encoder", preprocessing.OneHotEncoder(), ["colour"])]
+NOT_DIRECT: dict[str, tuple[Callable[[], Any], str]] = {
+    "subclass": (lambda: fit(Subclass()), "predict"),
+    "class of the same name": (lambda: fit(Namesake()), "predict"),
+    "overridden on the object": (overridden, "predict"),
+    "not fitted": (linear_model.LogisticRegression, "predict"),
+    "without the method": (lambda: fit(svm.LinearSVC()), "predict_proba"),
+    "no answer": (lambda: fit(linear_model.LogisticRegression()), "fit"),
+    "no method at all": (lambda: fit(linear_model.LogisticRegression()), "coef_"),
+    "sparse coefficients": (lambda: fit(linear_model.LogisticRegression()).sparsify(), "predict"),
+    "several jobs": (lambda: forest(n_jobs=2), "predict"),
+    "another kind of tree": (with_odd_tree, "predict"),
+    "a tree of fewer features": (with_narrow_tree, "predict_proba"),
+    "several outputs": (lambda: fit(ensemble.RandomForestClassifier(3), X, PAIRS), "predict"),
+    "several outputs, regression": (lambda: fit(ensemble.ExtraTreesRegressor(3), X, PAIRS), "predict"),
+    "tree of several outputs": (lambda: fit(tree.DecisionTreeClassifier(), X, PAIRS), "predict_proba"),
+    "several labels": (lambda: fit(linear_model.RidgeClassifier(), X, PAIRS > 0), "predict"),
+    "several labels, perceptron": (lambda: fit(neural_network.MLPClassifier(max_iter=2), X, PAIRS > 0), "predict"),
+    "writes its input": (lambda: fit(preprocessing.StandardScaler(copy=False)), "transform"),
+    "data frames out": (lambda: fit(preprocessing.StandardScaler()).set_output(transform="pandas"), "transform"),
+    "indicator": (lambda: fit(impute.SimpleImputer(add_indicator=True)), "transform"),
+    "other missing value": (lambda: fit(impute.SimpleImputer(missing_values=0.0)), "transform"),
+    "empty column": (lambda: fit(impute.SimpleImputer(), X * [1, np.nan, 1, 1]), "transform"),
+    "own kernel": (lambda: fit(svm.SVC(kernel=lambda a, b: a @ b.T)), "predict"),
+    "precomputed kernel": (lambda: fit(svm.SVC(kernel="precomputed"), X @ X.T), "predict"),
+    "broken ties": (lambda: fit(svm.SVC(break_ties=True)), "predict"),
+    "sparse training": (lambda: fit(svm.SVC(), sparse.csr_array(X)), "predict"),
+    "damaged support": (damaged, "predict"),
+    "own start": (lambda: fit(ensemble.GradientBoostingClassifier(init=linear_model.LogisticRegression())), "predict"),
+    "categories": (lambda: fit(ensemble.HistGradientBoostingRegressor(categorical_features=[0])), "predict"),
+    "hard votes": (lambda: fit(ensemble.VotingClassifier([("a", linear_model.LogisticRegression())])), "predict"),
+    "nothing direct in it": (lambda: fit(pipeline.make_pipeline(preprocessing.Binarizer(), Subclass())), "predict"),
+    "no numbers first": (
+        lambda: fit(
+            pipeline.make_pipeline(compose.ColumnTransformer(ENCODED, sparse_threshold=0.0), forest()),
+            pd.DataFrame({"colour": ["red", "green", "blue"] * 50}),
+        ),
+        "predict",
+    ),
+    "no estimator": (lambda: None, "predict"),
+    "a text": (lambda: "LogisticRegression", "title"),
+    "a class": (lambda: linear_model.LogisticRegression, "predict"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", NOT_DIRECT)
+def test_what_is_out_of_the_ordinary_takes_the_ordinary_path(name: str) -> None:
+    make, method = NOT_DIRECT[name]
+    assert direct(make(), method) is None
+
+
+@pytest.mark.parametrize(
+    "config", [{"transform_output": "pandas"}, {"array_api_dispatch": True}, {"enable_metadata_routing": True}], ids=str
+)
+def test_a_configured_scikit_learn_takes_the_ordinary_path(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaler = preprocessing.StandardScaler().fit(X)
+    settings = {**sklearn.get_config(), **config}
+    monkeypatch.setattr(sklearn, "get_config", lambda: settings)
+    assert direct(scaler, "transform") is None
+
+
+def shifted(rows: Array) -> Array:
+    """The next numbers that a tree can tell from these."""
+    return np.nextafter(rows.astype(np.float32), np.float32(np.inf))
+
+
+WRONG: dict[str, Callable[[Any], Callable[[Array], Any]]] = {
+    "one bit": lambda model: lambda rows: np.nextafter(model.predict_proba(rows), 2.0),
+    "another type": lambda model: lambda rows: model.predict_proba(rows).astype(np.float32),
+    "another shape": lambda model: lambda rows: model.predict_proba(rows)[:, :1],
+    "another order": lambda model: lambda rows: np.asfortranarray(model.predict_proba(rows)),
+    "the sign of zero": lambda model: lambda rows: np.copysign(model.predict_proba(rows), -1.0),
+    "beside the thresholds": lambda model: lambda rows: model.tree_.predict(shifted(rows)),
+    "many rows only": lambda model: lambda rows: model.predict_proba(rows) * (1.0 if len(rows) < 64 else 0.5),
+    "refuses": lambda model: lambda rows: [][0],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_plan_that_differs_is_not_taken(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tree.DecisionTreeClassifier(random_state=0).fit(X, Y)
+    path = "sklearn.tree.DecisionTreeClassifier"
+    right = build._BUILDERS[path]
+
+    def wrong(estimator: Any, method: str) -> Plan | None:
+        plan = right(estimator, method)
+        return plan and Plan(WRONG[name](estimator), plan.landmarks, plan.turns)
+
+    assert direct(model, "predict_proba") is not None
+    monkeypatch.setitem(build._BUILDERS, path, wrong)
+    assert direct(model, "predict_proba") is None
+    assert "DecisionTreeClassifier.predict_proba takes its ordinary path" in caplog.text
+
+
+def test_a_scikit_learn_of_another_arithmetic_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = linear_model.LogisticRegression(max_iter=500).fit(X, Y)
+    proba = linear_model.LogisticRegression.predict_proba
+    monkeypatch.setattr(
+        linear_model.LogisticRegression, "predict_proba", lambda self, rows: np.nextafter(proba(self, rows), 1.0)
+    )
+    assert direct(model, "predict_proba") is None
+    assert direct(model, "decision_function") is not None
+
+
+def test_a_plan_that_stumbles_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumbling(estimator: Any, method: str) -> Plan | None:
+        raise KeyError(method)
+
+    builders: dict[str, Builder] = {**build._BUILDERS, "sklearn.linear_model.Ridge": stumbling}
+    monkeypatch.setattr(build, "_BUILDERS", builders)
+    assert direct(linear_model.Ridge().fit(X, Y), "predict") is None
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize(
+    "make",
+    [
+        forest,
+        lambda: fit(ensemble.RandomForestRegressor(5)),
+        lambda: fit(tree.DecisionTreeClassifier()),
+        lambda: fit(ensemble.GradientBoostingClassifier(n_estimators=3)),
+        lambda: fit(
+            pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.LogisticRegression()), X * 1e-9
+        ),
+    ],
+)
+def test_what_overflows_is_refused_in_scikit_learns_words(make: Callable[[], Any]) -> None:
+    model = make()
+    function, rows = direct(model, "predict"), X[:3] * 1e305
+    assert function is not None
+    with pytest.raises(ValueError, match="infinity or a value too large") as expected:
+        model.predict(rows)
+    with pytest.raises(ValueError) as found:
+        function(rows)
+    assert str(found.value) == str(expected.value)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (3, 1), (1, 4), (64, 3), (65, 1, 2)], ids=str)
+@pytest.mark.parametrize("terms", [1, 2, 7, 8, 9, 127, 129, 1000])
+def test_sums_are_those_of_a_loop(shape: tuple[int, ...], terms: int) -> None:
+    rng = np.random.default_rng(terms)
+    values = rng.normal(size=(terms, *shape)) * 10.0 ** rng.integers(-8, 8, (terms, *shape))
+    values[:, ..., 0] *= rng.integers(2)
+    total = np.zeros(shape)
+    for term in values:
+        total += term
+    assert sequential_sum(values).tobytes() == total.tobytes()
+    assert sequential_sum(np.full((terms, *shape), -0.0)).tobytes() == np.zeros(shape).tobytes()
+
+
+def test_forests_too_large_to_merge_are_summed_tree_by_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merged, "_BUDGET", 1000)
+    monkeypatch.setattr(merged, "merged_trees", lambda trees: pytest.fail("merged"))
+    model = forest()
+    function = direct(model, "predict_proba")
+    assert function is not None
+    assert function(X[:1]).tobytes() == model.predict_proba(X[:1]).tobytes()
+
+
+def test_wide_models_are_not_repeated_without_bounds() -> None:
+    assert merged.rows_at_most(200, 4, 1) == 64
+    assert merged.rows_at_most(200, 1000, 1) == 5
+    assert merged.rows_at_most(1, 4, 1) == merged.rows_at_most(10**7, 4, 1) == merged.rows_at_most(2, 4, 2**40) == 0
+
+
+def test_methods_share_one_merged_tree_for_as_long_as_the_model_lives() -> None:
+    model = forest()
+    functions = [direct(model, method) for method in ("predict", "predict_proba")]
+    shared = merged._KEPT[model][1]
+    assert direct(model, "predict_log_proba") is not None
+    assert merged._KEPT[model][1] is shared
+    watched = weakref.ref(model)
+    del model, functions
+    gc.collect()
+    assert watched() is None
+
+
+def test_a_model_that_is_fitted_again_is_read_again() -> None:
+    model = forest()
+    before = direct(model, "predict_proba")
+    old = model.predict_proba(X)
+    model.fit(X[::-1], (Y[::-1] + 1) % 3)
+    after = direct(model, "predict_proba")
+    assert before is not None
+    assert after is not None
+    assert before(X).tobytes() == old.tobytes()
+    assert after(X).tobytes() == model.predict_proba(X).tobytes() != old.tobytes()
+
+
+def test_a_pipeline_of_columns_is_direct_where_it_can_be() -> None:
+    frame = pd.DataFrame({"colour": ["red", "green", "blue"] * 50, "size": X[:, 0], "weight": X[:, 1]})
+    columns = compose.ColumnTransformer([*ENCODED, ("scaler", preprocessing.StandardScaler(), ["size", "weight"])])
+    model = pipeline.make_pipeline(columns.set_params(sparse_threshold=0.0), ensemble.RandomForestClassifier(9))
+    model.fit(frame, Y)
+    function = direct(model, "predict_proba", example=frame[:2])
+    assert function is not None
+    for rows in (frame[:1], frame, frame[["weight", "colour", "size"]]):
+        assert function(rows).tobytes() == model.predict_proba(rows).tobytes()
+    strange = frame[:1].assign(colour="mauve")
+    with pytest.raises(ValueError, match="mauve"):
+        function(strange)
+
+
+@pytest.mark.parametrize("wrap", [frozen.FrozenEstimator, lambda model: pipeline.make_pipeline("passthrough", model)])
+def test_wrapped_models_are_direct(wrap: Callable[[Any], Any]) -> None:
+    model = wrap(linear_model.LogisticRegression(max_iter=500).fit(X, Y))
+    function = direct(model, "predict_proba")
+    assert function is not None
+    assert function(X).tobytes() == model.predict_proba(X).tobytes()
+
+
+def test_a_random_search_answers_by_its_best() -> None:
+    search = model_selection.RandomizedSearchCV(linear_model.Ridge(), {"alpha": [0.1, 1.0]}, n_iter=2, cv=2).fit(X, Y)
+    function = direct(search, "predict")
+    assert function is not None
+    assert function(X).tobytes() == search.predict(X).tobytes()
+
+
+def test_a_forests_answer_for_a_row_takes_a_tenth_of_the_time_at_most() -> None:
+    model = ensemble.RandomForestClassifier(100, random_state=0).fit(X, Y)
+    function = direct(model, "predict_proba")
+    assert function is not None
+
+    def seconds(call: Callable[[Array], Any]) -> float:
+        start = time.perf_counter()
+        call(X[:1])
+        return time.perf_counter() - start
+
+    assert min(seconds(function) for _ in range(20)) < min(seconds(model.predict_proba) for _ in range(5)) / 10
