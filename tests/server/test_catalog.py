@@ -191,11 +191,12 @@ def test_a_directory_that_may_not_be_read_is_told(unprivileged: Path) -> None:
 
 
 def test_a_folder_that_may_not_be_read_is_told_and_stops_nobody(unprivileged: Path) -> None:
-    fill(unprivileged, "a/model.echo", "b/model.echo", "c/model.echo", "model.echo")
-    (unprivileged / "a").chmod(0o000)
-    (unprivileged / "b").chmod(0o400)
-    (unprivileged / "d").symlink_to("/root/somewhere")
-    catalog = scan(unprivileged)
+    mount = fill(unprivileged / "mount", "a/model.echo", "b/model.echo", "c/model.echo", "model.echo")
+    fill(unprivileged / "locked", "d/model.echo").chmod(0o000)
+    (mount / "a").chmod(0o000)
+    (mount / "b").chmod(0o400)
+    (mount / "d").symlink_to("../locked/d")
+    catalog = scan(mount)
     assert names(catalog) == ["a", "b", "c"]
     assert [found.problem for found in catalog.found] == [
         "the directory cannot be read: Permission denied",
