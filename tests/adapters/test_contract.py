@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from kserve import InferInput, InferRequest, InferResponse
 
 from adapters import registry
 from adapters.base import Adapter, ModelDir
 from adapters.datatypes import datatype_of
+from server.batching import Batcher, Limits
 from server.codec import grpc_, v1, v2
 from server.errors import InvalidInput
 from tests.cases import CASES, Case, Expected, plain
@@ -85,6 +90,33 @@ def test_v1_equals_the_framework(served: Served) -> None:
 def test_each_row_alone_equals_the_framework(served: Served) -> None:
     for instance, prediction in zip(served.expected.instances, served.expected.predictions, strict=True):
         assert served.v1({"instances": [instance]}) == [plain(prediction)]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_merged_requests_get_what_each_would_get_alone(served: Served, data: st.DataObject) -> None:
+    """Requests of random sizes and protocols' orders, bad ones among them, through one real queue."""
+    expected = served.expected
+    row = st.integers(0, len(expected.instances) - 1)
+    requests = data.draw(
+        st.lists(st.one_of(st.lists(row, min_size=1, max_size=4), st.just(None)), min_size=2, max_size=12)
+    )
+
+    async def ask(batcher: Batcher, rows: list[int] | None) -> Any:
+        instances = expected.bad[0] if rows is None else [expected.instances[i] for i in rows]
+        try:
+            call = v1.decode(orjson.dumps({"instances": instances}), served.adapter.signature)
+            return orjson.loads(v1.encode(await batcher.submit(call), served.adapter.signature))["predictions"]
+        except ValueError:
+            return None
+
+    async def all_at_once() -> list[Any]:
+        with ThreadPoolExecutor(2) as pool:
+            batcher = Batcher(served.adapter.predict, pool, Limits(max_rows=16), merges=served.adapter.batchable)
+            return await asyncio.gather(*(ask(batcher, rows) for rows in requests))
+
+    wanted = [None if rows is None else [plain(expected.predictions[i]) for i in rows] for rows in requests]
+    assert asyncio.run(all_at_once()) == wanted
 
 
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
