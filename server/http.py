@@ -45,7 +45,8 @@ V1, V2 = "/v1/models/", "/v2/models/"
 ADMIN = "/v2/repository/models/"  #: loading and unloading: open to loopback only
 _DIGITS = 18  #: of a length; more are too large whatever follows
 LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
-FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
+#: headers of a request that somebody else sent through this machine: a proxy, or a web page open in its browser
+FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"origin"})
 
 
 class Routes:
@@ -152,7 +153,7 @@ async def _send(send: Send, answer: Answer) -> None:
 
 
 def _is_local(scope: Scope) -> bool:
-    """From this machine, and not through a proxy on it (a sidecar, an ingress), which says for whom it asks."""
+    """From this machine, and not through a proxy (a sidecar, an ingress) or a page in a browser on it."""
     client = scope.get("client") or ("",)
     return client[0] in LOOPBACK and not any(key in FORWARDED for key, _ in scope["headers"])
 

@@ -7,6 +7,7 @@
     batching:                   # or `batching: false`
       enabled: true
       max_rows: 64              # instead of the server's --max_batch_rows
+    lanes: 2                    # calls at the same time, at most: instead of one a core
 
 Every mistake is a LoadError that names the key, the value and what is allowed: it becomes the model's reason.
 """
@@ -45,6 +46,7 @@ class ModelConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     batching: bool = True
     max_batch_rows: int | None = None  #: None: the server's setting
+    lanes: int | None = None  #: calls at the same time, at most; None: the server's choice
 
     @classmethod
     def read(cls, path: Path, root: Path | None = None) -> Self:
@@ -64,7 +66,7 @@ class ModelConfig:
     @classmethod
     def _of(cls, document: Any) -> Self:
         content = _mapping(document, "the file")
-        _check_keys(content, ("adapter", "trust", "options", "batching"))
+        _check_keys(content, ("adapter", "trust", "options", "batching", "lanes"))
         batching = content.get("batching")
         batching = _mapping({"enabled": batching} if isinstance(batching, bool) else batching, "batching")
         _check_keys(batching, ("enabled", "max_rows"), "batching.")
@@ -77,6 +79,7 @@ class ModelConfig:
             options=options,
             batching=_value(batching.get("enabled", True), bool, "batching.enabled") is not False,
             max_batch_rows=_value(batching.get("max_rows"), int, "batching.max_rows", low=1),
+            lanes=_value(content.get("lanes"), int, "lanes", low=1),
         )
 
 

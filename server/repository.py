@@ -214,7 +214,8 @@ class Repository(ModelRepository):
         limits = self._limits
         if loaded.config.max_batch_rows:
             limits = replace(limits, max_rows=loaded.config.max_batch_rows)
-        limits = replace(limits, lanes=limits.lanes if loaded.adapter.thread_safe else 1)
+        lanes = loaded.config.lanes or limits.lanes
+        limits = replace(limits, lanes=lanes if loaded.adapter.thread_safe else 1)
         if loaded.warning:
             log.warning("model %s: %s", name, loaded.warning)
         merges = loaded.batchable and loaded.config.batching

@@ -341,7 +341,7 @@ def test_this_machine_may(site: Site, client: Any) -> None:
     assert site.ask("POST", "/v2/repository/models/iris/load", client=client).status == 299
 
 
-@pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"])
+@pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "origin"])
 def test_a_proxy_on_this_machine_vouches_for_nobody(site: Site, header: str) -> None:
     answer = site.ask("POST", "/v2/repository/models/iris/load", headers={header: "127.0.0.1"})
     assert answer.status == 403

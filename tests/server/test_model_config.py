@@ -58,14 +58,15 @@ def test_batching_may_be_switched_off_in_one_word(tmp_path: Path) -> None:
     assert not read(tmp_path, "batching: false").batching
     assert read(tmp_path, "batching: true").batching
     assert read(tmp_path, "batching: {max_rows: 1}") == ModelConfig(max_batch_rows=1)
+    assert read(tmp_path, "lanes: 2") == ModelConfig(lanes=2)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("adaptor: sklearn", "unknown key adaptor; did you mean adapter?"),
-        ("zzz: 1", "unknown key zzz; allowed are adapter, trust, options, batching"),
-        ("1: 2", "unknown key 1; allowed are adapter, trust, options, batching"),
+        ("zzz: 1", "unknown key zzz; allowed are adapter, trust, options, batching, lanes"),
+        ("1: 2", "unknown key 1; allowed are adapter, trust, options, batching, lanes"),
         ("batching: {max_row: 3}", "unknown key batching.max_row; did you mean batching.max_rows?"),
         ("batching: {q: 3}", "unknown key batching.q; allowed are enabled, max_rows"),
         ("batching: often", "batching must hold `key: value` lines, not 'often'"),
@@ -196,3 +197,9 @@ def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:
 def test_an_adapter_without_options_says_so() -> None:
     with pytest.raises(LoadError, match=r"unknown key options\.method; none is allowed here"):
         check_options({"method": "predict"}, ())
+
+
+@pytest.mark.parametrize("text", ["lanes: 0", "lanes: many", "batching: {max_rows: 0}"])
+def test_numbers_are_checked(tmp_path: Path, text: str) -> None:
+    with pytest.raises(LoadError, match=r"lanes|max_rows"):
+        read(tmp_path, text)
