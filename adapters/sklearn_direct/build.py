@@ -70,7 +70,7 @@ def _public(path: str) -> Any:
 
 
 def _is_plain(estimator: Any, method: str) -> bool:
-    """Fitted, with the method, whose answers nothing turns into data frames or moves to a device."""
+    """Fitted, with the method, none of its parts told to write to its input, nothing told to answer data frames."""
     from sklearn import get_config
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
@@ -79,6 +79,8 @@ def _is_plain(estimator: Any, method: str) -> bool:
     if config["transform_output"] != "default" or config["array_api_dispatch"] or config["enable_metadata_routing"]:
         return False
     if own.get("_sklearn_output_config", {}).get("transform", "default") != "default":
+        return False
+    if any(name.rpartition("__")[2] == "copy" and value is False for name, value in estimator.get_params().items()):
         return False
     try:
         check_is_fitted(estimator)

@@ -58,9 +58,9 @@ def _generalized(estimator: Any, method: str) -> Plan | None:
 def _scores(estimator: Any) -> Kernel | None:
     """`LinearClassifierMixin.decision_function`: [n] for two classes, else [n, n_classes]."""
     coef, classes = _dense(estimator.coef_), estimator.classes_
-    if coef is None or coef.ndim != 2 or not isinstance(classes, np.ndarray) or classes.ndim != 1:
+    if coef is None or coef.ndim > 2 or not isinstance(classes, np.ndarray) or classes.ndim != 1:
         return None
-    weights, intercept, single = coef.T, estimator.intercept_, coef.shape[0] == 1
+    weights, intercept, single = coef.T, estimator.intercept_, coef.ndim == 2 and coef.shape[0] == 1
 
     def scores(rows: Array) -> Array:
         found: Array = rows @ weights + intercept
@@ -86,7 +86,7 @@ def _classifier(estimator: Any, method: str) -> Plan | None:
     if scores is None:
         return None
     kernels = {"decision_function": scores, "predict": _labels(scores, estimator.classes_)}
-    return chosen(kernels, method, estimator.coef_)
+    return chosen(kernels, method, np.atleast_2d(estimator.coef_))
 
 
 def _ridge_classifier(estimator: Any, method: str) -> Plan | None:
@@ -117,7 +117,7 @@ def _with_probabilities(estimator: Any, method: str, *, one_against_rest: bool) 
         return None
     kernels = classifier(_one_against_rest(scores) if one_against_rest else _multinomial(scores), estimator.classes_)
     kernels |= {"decision_function": scores, "predict": _labels(scores, estimator.classes_)}
-    return chosen(kernels, method, estimator.coef_)
+    return chosen(kernels, method, np.atleast_2d(estimator.coef_))
 
 
 def _multinomial(scores: Kernel) -> Kernel:

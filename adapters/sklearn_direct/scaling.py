@@ -15,12 +15,7 @@ __all__ = ["BUILDERS"]
 
 
 def _transform(build: Callable[[Any], Plan | None]) -> Builder:
-    """A builder of transformers that copy their input: those told not to would change it."""
-
-    def builder(estimator: Any, method: str) -> Plan | None:
-        return build(estimator) if method == "transform" and getattr(estimator, "copy", True) is True else None
-
-    return builder
+    return lambda estimator, method: build(estimator) if method == "transform" else None
 
 
 def _standard(estimator: Any) -> Plan | None:

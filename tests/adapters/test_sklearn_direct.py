@@ -88,9 +88,11 @@ def classifiers() -> Iterator[Case]:
     yield Case("LogisticRegression", lambda: linear_model.LogisticRegression(max_iter=50))
     yield Case("LogisticRegression-two", lambda: linear_model.LogisticRegression(solver="liblinear"), "two classes")
     yield Case("RidgeClassifier", linear_model.RidgeClassifier)
+    yield Case("RidgeClassifier-two", linear_model.RidgeClassifier, "two classes")
     yield Case("Perceptron", linear_model.Perceptron)
     yield Case("SGDClassifier", linear_model.SGDClassifier)
     yield Case("SGDClassifier-log", lambda: linear_model.SGDClassifier(loss="log_loss"))
+    yield Case("SGDClassifier-log-two", lambda: linear_model.SGDClassifier(loss="log_loss"), "two classes")
     yield Case("SGDClassifier-huber", lambda: linear_model.SGDClassifier(loss="modified_huber"))
     yield Case("LinearSVC", svm.LinearSVC)
     yield Case("SVC", svm.SVC)
@@ -162,7 +164,7 @@ def target_of(case: Case, rng: np.random.Generator, signal: Array) -> Array:
         return np.floor(np.abs(signal) * 3) + 1
     if case.target == "two numbers":
         return np.stack([signal, signal**2], axis=1)
-    n_classes = 2 if case.target == "two classes" else int(rng.choice([3, 10]))
+    n_classes = 2 if case.target == "two classes" else int(rng.choice([2, 3, 10]))
     codes = np.argsort(np.argsort(signal)) * n_classes // len(signal)
     if n_classes == 2 and rng.random() < 0.3:
         return codes.astype(bool)

@@ -110,6 +110,10 @@ NOT_DIRECT: dict[str, tuple[Callable[[], Any], str]] = {
     "several labels": (lambda: fit(linear_model.RidgeClassifier(), X, PAIRS > 0), "predict"),
     "several labels, perceptron": (lambda: fit(neural_network.MLPClassifier(max_iter=2), X, PAIRS > 0), "predict"),
     "writes its input": (lambda: fit(preprocessing.StandardScaler(copy=False)), "transform"),
+    "a part writes its input": (
+        lambda: fit(pipeline.make_pipeline(preprocessing.MinMaxScaler(copy=False), linear_model.Ridge())),
+        "predict",
+    ),
     "data frames out": (lambda: fit(preprocessing.StandardScaler()).set_output(transform="pandas"), "transform"),
     "indicator": (lambda: fit(impute.SimpleImputer(add_indicator=True)), "transform"),
     "other missing value": (lambda: fit(impute.SimpleImputer(missing_values=0.0)), "transform"),
