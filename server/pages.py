@@ -6,7 +6,7 @@ import importlib.resources
 from typing import Any
 
 import fastapi_offline
-from fastapi import Body, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -15,6 +15,8 @@ from kserve.errors import ModelNotFound
 from starlette.exceptions import HTTPException
 
 import adapters.base
+from server.codec.call import parse_object
+from server.codec.wording import described
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
 from server.repository import Repository
 
@@ -57,11 +59,27 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _add_index(app: FastAPI, repository: Repository) -> None:
-    @app.post("/v2/repository/index", tags=["V2"], response_model=None)
-    async def index(body: dict[str, Any] | None = Body(None, examples=[{"ready": False}])) -> Response:  # noqa: B008
+    @app.post("/v2/repository/index", tags=["V2"], response_model=None, openapi_extra=_INDEX_BODY)
+    async def index(request: Request) -> Response:
         """Every model directory with its state and reason; `{"ready": true}` lists only those that are ready."""
-        return JSONResponse(repository.index(bool(body and body.get("ready"))))
+        raw = await request.body()  # read here, so that curl's own content type will do
+        body = parse_object(raw, '"ready"') if raw.strip() else {}
+        ready = body.get("ready", False)
+        if not isinstance(ready, bool):
+            raise InvalidInput(f'"ready" must be true or false, not {described(ready)}')
+        return JSONResponse(repository.index(ready))
 
+
+_INDEX_BODY = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}},
+                "example": {"ready": False},
+            }
+        }
+    }
+}
 
 _V1_BODY = {
     "requestBody": {

@@ -1,4 +1,4 @@
-"""One server with every case's model and all broken directories beside them, for the whole session."""
+"""One server with every case's model and all broken directories beside them, for all the tests of this folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class House:
     reasons: dict[str, str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     base = tmp_path_factory.mktemp("house")
     root = base / "models"

@@ -26,8 +26,11 @@ def test_every_directory_is_listed_with_its_state(house: House) -> None:
     for case in CASES:
         assert index[case.name]["state"] == "READY"
         assert index[case.name]["reason"] == ""
-    ready = house.server.client.post("/v2/repository/index", json={"ready": True}).json()
+    form = {"content-type": "application/x-www-form-urlencoded"}  # what curl -d sends
+    ready = house.server.client.post("/v2/repository/index", content=b'{"ready": true}', headers=form).json()
     assert {entry["name"] for entry in ready} == {case.name for case in CASES}
+    for wrong in (b"{", b"[]", b'{"ready": 3}'):
+        assert house.server.client.post("/v2/repository/index", content=wrong).status_code == 400
 
 
 @pytest.mark.parametrize("name", BROKEN)
