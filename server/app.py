@@ -31,6 +31,7 @@ from server.pages import add_pages
 from server.repository import Repository
 from server.settings import Settings
 from server.threads import Threads
+from server.transport import OneWriteProtocol
 
 log = logging.getLogger("kserve")
 
@@ -102,6 +103,7 @@ class PolyServer(kserve.model_server.ModelServer):
             ssl_certfile=self.ssl_certfile,
             ssl_keyfile=self.ssl_keyfile,
         )
+        rest.config.http = OneWriteProtocol
         rest.config.proxy_headers = False  # `http._is_local` looks for itself
         rest.create_application()
         add_pages(kserve.model_server.app, self.repository, __version__, self._settings.enable_docs_url)

@@ -1,0 +1,92 @@
+"""Head and body leave in one piece, in order, and nothing is lost when the connection ends at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import uvicorn
+
+from server.transport import OneWriteProtocol, OneWriteTransport
+
+
+class Recorder:
+    """A transport that notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def write(self, data: bytes) -> None:
+        self.calls.append(data)
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def is_closing(self) -> bool:
+        return "close" in self.calls
+
+
+def test_the_writes_of_one_turn_are_one_write() -> None:
+    async def answer() -> list[Any]:
+        real = Recorder()
+        transport = OneWriteTransport(real, asyncio.get_running_loop())  # type: ignore[arg-type]
+        transport.write(b"head ")
+        transport.write(b"body")
+        assert real.calls == []
+        await asyncio.sleep(0)
+        transport.write(b"next")
+        await asyncio.sleep(0)
+        return real.calls
+
+    assert asyncio.run(answer()) == [b"head body", b"next"]
+
+
+def test_closing_writes_first() -> None:
+    async def answer() -> list[Any]:
+        real = Recorder()
+        transport = OneWriteTransport(real, asyncio.get_running_loop())  # type: ignore[arg-type]
+        transport.write(b"last words")
+        transport.close()
+        await asyncio.sleep(0)
+        assert transport.is_closing()
+        return real.calls
+
+    assert asyncio.run(answer()) == [b"last words", "close"]
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Echoes the body in chunks of 1 MB, with or without a length."""
+    if scope["type"] != "http":
+        return
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    length = [(b"content-length", b"%d" % len(body))] if scope["path"] == "/length" else []
+    await send({"type": "http.response.start", "status": 200, "headers": length})
+    for start in range(0, len(body), 1 << 20):
+        await send({"type": "http.response.body", "body": body[start : start + (1 << 20)], "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def test_whole_answers_over_a_real_socket() -> None:
+    async def ask() -> None:
+        config = uvicorn.Config(app, port=0, http=OneWriteProtocol, lifespan="off", log_level="critical")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            for path in ("/length", "/chunked"):
+                for size in (0, 1, 10, 5_000_000):
+                    for close in ({}, {"connection": "close"}):
+                        answer = await client.post(path, content=b"x" * size, headers=close)
+                        assert answer.content == b"x" * size
+        server.should_exit = True
+        await serving
+
+    asyncio.run(ask())
