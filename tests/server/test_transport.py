@@ -77,7 +77,7 @@ def test_whole_answers_over_a_real_socket() -> None:
         config = uvicorn.Config(app, port=0, http=OneWriteProtocol, lifespan="off", log_level="critical")
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
