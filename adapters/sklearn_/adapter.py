@@ -26,11 +26,11 @@ from adapters.base import (
 )
 from adapters.datatypes import datatype_of
 from adapters.sklearn_ import files
+from adapters.sklearn_.direct import direct
 from adapters.sklearn_.examine import examine, first_line
 from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
 from adapters.sklearn_.outputs import label_dtype, specs_of, tensors_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, writes_inputs
-from adapters.sklearn_direct import direct
 
 logger = logging.getLogger(__name__)
 

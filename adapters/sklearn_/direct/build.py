@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_direct import boosting, composite, linear, models, proof, scaling, trees
-from adapters.sklearn_direct.plan import Builder, Kernel, OrdinaryRows, Plan
+from adapters.sklearn_.direct import boosting, composite, linear, models, proof, scaling, trees
+from adapters.sklearn_.direct.plan import Builder, Kernel, OrdinaryRows, Plan
 
 __all__ = ["direct"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_direct.plan import Builder, Kernel, OrdinaryRows, Plan
+from adapters.sklearn_.direct.plan import Builder, Kernel, OrdinaryRows, Plan
 
 __all__ = ["BUILDERS"]
 

@@ -32,7 +32,7 @@ from sklearn import (
 from threadpoolctl import threadpool_limits
 
 from adapters.base import Array
-from adapters.sklearn_direct import direct
+from adapters.sklearn_.direct import direct
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
 #: what is claimed of each estimator is in the builders; these have no direct path, by design

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_direct.plan import Builder, Kernel, Plan, chosen
+from adapters.sklearn_.direct.plan import Builder, Kernel, Plan, chosen
 
 __all__ = ["BUILDERS"]
 

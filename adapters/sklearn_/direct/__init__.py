@@ -9,6 +9,6 @@ the estimator's own. `linear`, `trees`, `boosting`, `scaling`, `models` and `com
 `merged` makes one tree of many, so that one call in C passes through all of them.
 """
 
-from adapters.sklearn_direct.build import direct
+from adapters.sklearn_.direct.build import direct
 
 __all__ = ["direct"]

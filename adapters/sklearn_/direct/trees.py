@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_direct import merged
-from adapters.sklearn_direct.plan import (
+from adapters.sklearn_.direct import merged
+from adapters.sklearn_.direct.plan import (
     Builder,
     Kernel,
     OrdinaryRows,

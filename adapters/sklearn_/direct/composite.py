@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_direct.plan import Kernel, Plan, classifier, is_finite
+from adapters.sklearn_.direct.plan import Kernel, Plan, classifier, is_finite
 
 __all__ = ["BUILDERS", "CompositeBuilder", "Direct"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_direct import merged
-from adapters.sklearn_direct.plan import Builder, Kernel, Plan, sequential_sum
-from adapters.sklearn_direct.trees import Stages, float32, landmarks
+from adapters.sklearn_.direct import merged
+from adapters.sklearn_.direct.plan import Builder, Kernel, Plan, sequential_sum
+from adapters.sklearn_.direct.trees import Stages, float32, landmarks
 
 __all__ = ["BUILDERS"]
 

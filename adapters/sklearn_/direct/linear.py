@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_direct.plan import Builder, Kernel, OrdinaryRows, Plan, chosen, classifier, softmax, two_classes
+from adapters.sklearn_.direct.plan import Builder, Kernel, OrdinaryRows, Plan, chosen, classifier, softmax, two_classes
 
 __all__ = ["BUILDERS"]
 

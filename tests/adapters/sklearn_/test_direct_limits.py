@@ -30,8 +30,8 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_limits
 
 from adapters.base import Array
-from adapters.sklearn_direct import build, direct, merged
-from adapters.sklearn_direct.plan import Builder, Plan, sequential_sum
+from adapters.sklearn_.direct import build, direct, merged
+from adapters.sklearn_.direct.plan import Builder, Plan, sequential_sum
 
 X, Y = load_iris(return_X_y=True)
 X = np.ascontiguousarray(X, dtype=np.float64)
