@@ -14,16 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import LoadError
+from server.native_threads import ONE_THREAD
 from server.workers import frames
 
 log = logging.getLogger("kserve")
-
-#: One native thread for every framework that a child may import.
-ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
-    **dict.fromkeys(("NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "RAYON_NUM_THREADS"), "1"),
-    "TOKENIZERS_PARALLELISM": "false",
-}
 
 _TAIL_BYTES = 4096
 _TAIL_SHOWN = 300
