@@ -39,7 +39,7 @@ def direct(estimator: Any, method: str, example: Any = None) -> Callable[[Any], 
     """
     name = f"{type(estimator).__name__}.{method}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of feature names, which arrays lack
+        warnings.filterwarnings("ignore", "X does not have valid feature names")  # which arrays lack
         try:
             plan = _plan(estimator, method)
             if plan is None:

@@ -6,7 +6,6 @@ plan says, the ordinary path is taken.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,8 +23,7 @@ _EXTREMES = np.array([0.0, -0.0, 1e-300, -1e-300, 5e-324, 1e30, -1e30, 1e300, -1
 def differs(direct: Callable[[Any], Any], ordinary: Callable[[Any], Any], batches: Iterator[Any]) -> str:
     """How the two differ on the batches; "" where they are equal on all, and have answered one at least."""
     answered = False
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with np.errstate(all="ignore"):
         for rows in batches:
             untouched = rows.copy()
             expected, found = _outcome(ordinary, untouched), _outcome(direct, rows)
