@@ -53,6 +53,7 @@ class PolyServer(kserve.model_server.ModelServer):
         limits = Limits(settings.max_batch_rows, settings.max_queue, settings.request_timeout, lanes)
         self._predictors = Threads(PREDICT_THREADS, "predict")
         self.repository = Repository(catalog, loader, self._predictors, limits, settings.ready)
+        self.repository.log_latency = settings.enable_latency_logging
         super().__init__(registered_models=self.repository)
         self.repository.metrics.register()
         self.dataplane = PolyDataPlane(self.repository)

@@ -28,6 +28,7 @@ from server.metrics import ModelMetrics, now
 from server.threads import Runs
 
 log = logging.getLogger("kserve")
+trace_log = logging.getLogger("kserve.trace")  #: where KServe writes latencies, too
 
 #: tells whether the client of a request has hung up
 Gone: TypeAlias = Callable[[], bool]
@@ -121,7 +122,11 @@ class ServedModel(kserve.Model):
         except Exception as error:
             self._metrics.failed(protocol, as_serving_error(error).status, now() - start)
             raise
-        self._metrics.answered(protocol, start, decoded, predicted, now())
+        end = now()
+        self._metrics.answered(protocol, start, decoded, predicted, end)
+        if self.enable_latency_logging:
+            steps = [f"{1000 * seconds:.3f}" for seconds in (decoded - start, predicted - decoded, end - predicted)]
+            trace_log.info("%s %s: preprocess_ms: %s, predict_ms: %s, postprocess_ms: %s", protocol, self.name, *steps)
         return answer
 
     async def predict(

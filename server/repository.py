@@ -56,6 +56,7 @@ class Repository(ModelRepository):
         super().__init__()
         self.entries = {found.name: Entry(found, reason="waiting to be loaded") for found in catalog.found}
         self.scanned = False
+        self.log_latency = False  #: log the steps of every request
         self._changing = threading.Lock()  #: held while an entry is replaced, never while a model is loaded
         self._turns = {name: threading.Lock() for name in self.entries}  #: one load of a model at a time
         self.metrics = Metrics(self._states)
@@ -219,7 +220,9 @@ class Repository(ModelRepository):
         if loaded.warning:
             log.warning("model %s: %s", name, loaded.warning)
         merges = loaded.batchable and loaded.config.batching
-        return ServedModel(name, loaded.adapter, self._executor, limits, self.metrics.of(name), merges)
+        model = ServedModel(name, loaded.adapter, self._executor, limits, self.metrics.of(name), merges)
+        model.enable_latency_logging = self.log_latency
+        return model
 
     def unload(self, name: str) -> None:
         """Take a model out of service; its directory stays in the index."""

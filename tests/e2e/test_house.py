@@ -263,10 +263,13 @@ def test_loading_needs_loopback_and_reloads(house: House) -> None:
 def test_one_model_in_the_mount_itself(tmp_path: Path) -> None:
     (tmp_path / "mount").mkdir()
     expected = CASES[0].make(tmp_path / "mount")
-    server = Server(tmp_path / "mount", tmp_path / "log", "--model_name=iris").wait_ready()
+    flags = ("--model_name=iris", "--enable_latency_logging=true", "--access_log=true")
+    server = Server(tmp_path / "mount", tmp_path / "log", *flags).wait_ready()
     try:
         assert server.index().keys() == {"iris"}
         assert server.predict("iris", {"instances": expected.instances}).json()["predictions"] == expected.predictions
+        assert "v1 iris: preprocess_ms: " in server.log
+        assert "POST /v1/models/iris" in server.log
     finally:
         assert server.stop() == 0
 

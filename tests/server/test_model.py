@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -76,3 +77,14 @@ def test_a_model_that_is_stopped_refuses_and_is_closed_once(model: ServedModel) 
 def test_explanations_are_not_offered(model: ServedModel) -> None:
     with pytest.raises(NotSupported, match=r"model 'm' \(echo\) does not explain"):
         asyncio.run(model.explain({"instances": [[1, 2]]}))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_latencies_are_logged_where_that_is_asked_for(
+    model: ServedModel, wanted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.enable_latency_logging = wanted
+    with caplog.at_level("INFO", "kserve.trace"):
+        logging.getLogger("kserve").propagate = logging.getLogger("kserve.trace").propagate = True
+        asyncio.run(model.predict_v1(b'{"instances": [[1, 2]]}'))
+    assert ("v1 m: preprocess_ms: " in caplog.text) is wanted
