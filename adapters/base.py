@@ -20,7 +20,20 @@ import numpy as np
 from adapters.datatypes import NUMPY_OF
 from adapters.modeldir import ModelDir
 
-__all__ = ["Adapter", "InvalidInput", "LoadError", "Match", "ModelDir", "Parameter", "Rank", "Signature", "TensorSpec"]
+__all__ = [
+    "Adapter",
+    "InvalidInput",
+    "LoadError",
+    "Match",
+    "ModelDir",
+    "Parameter",
+    "Rank",
+    "Reply",
+    "Request",
+    "Signature",
+    "TensorSpec",
+    "Trust",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 #: Input or output tensors by name. BYTES tensors are object arrays, of `str` unless their spec says `binary`.
@@ -45,6 +58,14 @@ class Rank(IntEnum):
     CODE = 50  #: the user's own model.py, which wins over any data beside it
 
 
+class Trust(IntEnum):
+    """What a model's files may do to the process that loads them; `--trust` allows up to one of these."""
+
+    SAFE = 0  #: data only
+    PICKLE = 1  #: a pickle, which could call what it names: it is scanned, and names known libraries only
+    CODE = 2  #: runs Python that came with the model
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A claim on a model directory: "mine", and how sure.
@@ -57,6 +78,9 @@ class Match:
     file: str = ""  #: the file to load, relative to the model directory; "" for the directory as a whole
     problem: str = ""
     requires: tuple[str, ...] = ()  #: modules that this very model needs beside the adapter's own
+    trust: Trust = Trust.SAFE
+    #: pip requirements (the text of a requirements file) that came with the model: it gets an environment of its own
+    requirements: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +132,28 @@ class Signature:
     #: Every tensor's first dimension is the batch. False: one request is one call with the whole tensors.
     batched: bool = True
     parameters: tuple[Parameter, ...] = ()
+    #: What `explain` answers, one row an instance as in `outputs`; empty: the model does not explain.
+    explanations: tuple[TensorSpec, ...] = ()
+    #: The adapter reads whole requests itself (`answer`): there are no tensors to check, merge or describe.
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A whole request as it came, for an adapter whose signature says `whole`."""
+
+    verb: str  #: "predict" or "explain"
+    protocol: str  #: "v1" (JSON), "v2" (JSON, or JSON and raw tensors) or "grpc" (a serialized ModelInferRequest)
+    body: bytes
+    headers: Mapping[str, str]  #: HTTP headers or gRPC metadata, names in lower case
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a `Request`, in its protocol."""
+
+    body: bytes
+    headers: Mapping[str, str]
 
 
 @dataclass(eq=False)
@@ -128,6 +174,8 @@ class Adapter(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     #: options that `polyserve.yaml` may set for this adapter
     options: ClassVar[tuple[Parameter, ...]] = ()
+    #: runs code that came with the model: never in the server's process, always in a worker
+    own_process: ClassVar[bool] = False
     #: rows are independent: a merged batch gives the same rows as single calls
     batchable: ClassVar[bool] = True
     #: `predict` may run in several threads at once on the same instance
@@ -150,6 +198,18 @@ class Adapter(ABC):
     @abstractmethod
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         """Run the model. `inputs` fit `signature.inputs`: names, dtypes, shapes, one common number of rows."""
+
+    def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        """What made each prediction, as `signature.explanations` says. Called as `predict` is."""
+        raise NotImplementedError(f"{self.name} declares no explanations")
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer a whole request (`signature.whole`); any number at a time, on one event loop.
+
+        Raises:
+            InvalidInput: the client's fault.
+        """
+        raise NotImplementedError(f"{self.name} takes tensors")
 
     def example(self) -> Tensors:
         """Two valid rows (or one call's tensors when not batched), for the self-test, warm-up and documentation."""
