@@ -132,7 +132,8 @@ class Signature:
     #: Every tensor's first dimension is the batch. False: one request is one call with the whole tensors.
     batched: bool = True
     parameters: tuple[Parameter, ...] = ()
-    #: What `explain` answers, one row an instance as in `outputs`; empty: the model does not explain.
+    #: What `explain` answers, one row an instance as in `outputs`; empty: the model does not explain. `contributions`
+    #: has the columns of the input as its second dimension (`adapters.explanations`).
     explanations: tuple[TensorSpec, ...] = ()
     #: The adapter reads whole requests itself (`answer`): there are no tensors to check, merge or describe.
     whole: bool = False
@@ -150,10 +151,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a `Request`, in its protocol."""
+    """The answer to a `Request`, in its protocol; with a `status` of 400 or more it is an error that the model chose.
+
+    Such a body is JSON that goes to the client as it is (V1, V2), or the message of a status (gRPC).
+    """
 
     body: bytes
     headers: Mapping[str, str]
+    status: int = 200  #: an HTTP status; over gRPC its nearest relative is sent
 
 
 @dataclass(eq=False)

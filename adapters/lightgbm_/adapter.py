@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from adapters import probe
+from adapters import explanations, probe
 from adapters.base import (
     Adapter,
     Array,
@@ -63,6 +64,8 @@ class LightGBMAdapter(Adapter):
     booster: Any
     method: str
     codes: dict[str, Codes]
+    #: LightGBM writes each tree's depth anew when it explains, and reads it for the size of its buffers
+    explaining: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -96,15 +99,24 @@ class LightGBMAdapter(Adapter):
             raise LoadError(f"{file} is no model that LightGBM can load: {error}") from error
         codes = {name: _codes(values) for name, values in zip(columns, model.categories, strict=True)}
         method = options.get("method", "predict")
-        answer = _predict(booster, np.zeros((2, len(names))), method)
-        return cls(_signature(names, codes, answer), booster, method, codes)
+        signature = _signature(names, codes, _predict(booster, np.zeros((2, len(names))), method))
+        if "\nis_linear=1" not in model.text:  # linear trees: LightGBM has no contributions, and says so in the log
+            rows = np.zeros((1, len(names)))
+            proved = explanations.proved(lambda: _explain(booster, rows), lambda: _predict(booster, rows, "margin"))
+            signature = replace(signature, explanations=proved)
+        return cls(signature, booster, method, codes)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        if self.signature.table:
-            rows = np.column_stack([self._encoded(spec.name, inputs[spec.name]) for spec in self.signature.inputs])
-        else:
-            rows = inputs["input-0"]
-        return {"output-0": _predict(self.booster, rows, parameters.get("method", self.method))}
+        return {"output-0": _predict(self.booster, self._rows(inputs), parameters.get("method", self.method))}
+
+    def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        with self.explaining:
+            return _explain(self.booster, self._rows(inputs))
+
+    def _rows(self, inputs: Tensors) -> Array:
+        if not self.signature.table:
+            return inputs["input-0"]
+        return np.column_stack([self._encoded(spec.name, inputs[spec.name]) for spec in self.signature.inputs])
 
     def _encoded(self, name: str, column: Array) -> Array:
         """Codes for categories; one that the training data lacked is missing, as LightGBM takes it from a frame."""
@@ -123,6 +135,12 @@ class LightGBMAdapter(Adapter):
 def _predict(booster: Any, rows: Array, method: str) -> Array:
     answer: Array = booster.predict(rows, raw_score=method == "margin", pred_leaf=method == "leaf", num_threads=1)
     return answer
+
+
+def _explain(booster: Any, rows: Array) -> Tensors:
+    """LightGBM's exact SHAP contributions to the raw score."""
+    flat = booster.predict(rows, pred_contrib=True, num_threads=1)
+    return explanations.by_column(flat, booster.num_model_per_iteration())
 
 
 def _signature(names: list[str], codes: dict[str, Codes], answer: Array) -> Signature:

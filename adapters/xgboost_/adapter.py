@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from adapters import probe
+from adapters import explanations, probe
 from adapters.base import (
     Adapter,
     Array,
@@ -60,7 +59,7 @@ class XGBoostAdapter(Adapter):
     requires = ("xgboost",)
     options = (_method("predict", "margin", "leaf"),)
 
-    run: Callable[[Array, str], Array]  #: rows [n, features] FP32, and the method, to predictions
+    run: _Runner
     method: str
     codes: dict[str, Codes]
 
@@ -107,27 +106,36 @@ class XGBoostAdapter(Adapter):
         answer = run(np.zeros((2, features), np.float32), method)
         outputs = (TensorSpec("output-0", "FP32", (-1, *answer.shape[1:])),)
         parameters = (_method(*run.methods),)
+        rows = np.zeros((1, features), np.float32)
+        explained = explanations.proved(lambda: run.explain(rows), lambda: run(rows, "margin"))
         if categories:
             names = names or [f"f{index}" for index in range(features)]
             codes = {
                 names[index]: {value: code for code, value in enumerate(values)} for index, values in categories.items()
             }
             inputs = tuple(_column(name, codes.get(name)) for name in names)
-            signature = Signature(inputs, outputs, table=True, parameters=parameters)
+            signature = Signature(inputs, outputs, table=True, parameters=parameters, explanations=explained)
         else:
             codes = {}
-            rows = TensorSpec("input-0", "FP32", (-1, features), nullable=True, finite=True)
-            signature = Signature((rows,), outputs, columns=tuple(names or ()), any_name=True, parameters=parameters)
+            matrix = TensorSpec("input-0", "FP32", (-1, features), nullable=True, finite=True)
+            columns = tuple(names or ())
+            signature = Signature(
+                (matrix,), outputs, columns, any_name=True, parameters=parameters, explanations=explained
+            )
         adapter = cls(signature, run, method, codes)
         adapter.thread_safe = run.thread_safe  # type: ignore[misc]  # the class's default; gblinear and dart differ
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        if self.signature.table:
-            rows = np.column_stack([self._encoded(spec.name, inputs[spec.name]) for spec in self.signature.inputs])
-        else:
-            rows = inputs["input-0"]
-        return {"output-0": self.run(rows, parameters.get("method", self.method))}
+        return {"output-0": self.run(self._rows(inputs), parameters.get("method", self.method))}
+
+    def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        return self.run.explain(self._rows(inputs))
+
+    def _rows(self, inputs: Tensors) -> Array:
+        if not self.signature.table:
+            return inputs["input-0"]
+        return np.column_stack([self._encoded(spec.name, inputs[spec.name]) for spec in self.signature.inputs])
 
     def _encoded(self, name: str, column: Array) -> Array:
         codes = self.codes.get(name)
@@ -147,7 +155,10 @@ class XGBoostAdapter(Adapter):
 
 
 class _Runner:
-    """Calls the booster in the quickest way that gives the same bits as `Booster.predict` on a DMatrix."""
+    """Calls the booster in the quickest way that gives the same bits as `Booster.predict` on a DMatrix.
+
+    Rows are [n, features] of FP32.
+    """
 
     def __init__(self, booster: Any) -> None:
         self._booster = booster
@@ -170,6 +181,14 @@ class _Runner:
             flags = {"output_margin": method == "margin", "pred_leaf": method == "leaf"}
             answer = self._booster.predict(matrix, validate_features=False, **flags)
         return answer
+
+    def explain(self, rows: Array) -> Tensors:
+        """XGBoost's exact SHAP contributions to the margin."""
+        import xgboost
+
+        matrix = xgboost.DMatrix(rows, nthread=1)
+        flat = self._booster.predict(matrix, pred_contribs=True, validate_features=False)
+        return explanations.by_column(flat, flat.shape[1] if flat.ndim == 3 else 1)
 
 
 def _is_model(head: bytes) -> bool:
