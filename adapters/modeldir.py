@@ -26,6 +26,7 @@ class ModelDir:
     path: Path
     root: Path
     trusted: bool = False  #: the operator's polyserve.yaml says `trust: full`: its pickles may name anything
+    name: str = ""  #: what the model is served under, once that is known
 
     @classmethod
     def of(cls, path: Path | str, root: Path | str | None = None) -> ModelDir:

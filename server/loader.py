@@ -65,7 +65,7 @@ class Loader:
             raise LoadError(found.problem)
         try:
             config = ModelConfig.read(found.directory.path, found.directory.root)
-            directory = replace(found.directory, trusted=config.trust == "full")
+            directory = replace(found.directory, trusted=config.trust == "full", name=found.name)
             choice = registry.choose(directory, config.adapter)
             options = self._options(config, choice.adapter)
             trial = self._try(directory, choice, options)
