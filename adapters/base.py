@@ -98,6 +98,7 @@ class TensorSpec:
     optional: bool = False  #: the input may be left out
     unused: bool = False  #: the model never looks at it: any value will do, whatever the datatype says
     binary: bool = False  #: BYTES elements are `bytes`; otherwise they are `str`
+    category: bool = False  #: BYTES inputs only: whole numbers are welcome too, and become their text
     json: bool = False  #: outputs only: elements are JSON values (dict, list, ...); V2 carries them as JSON text
 
     @property
@@ -185,6 +186,8 @@ class Adapter(ABC):
     batchable: ClassVar[bool] = True
     #: `predict` may run in several threads at once on the same instance
     thread_safe: ClassVar[bool] = True
+    #: `predict` never waits, and how long it takes depends on its inputs' shapes alone, whatever the values are
+    steady: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -205,7 +208,11 @@ class Adapter(ABC):
         """Run the model. `inputs` fit `signature.inputs`: names, dtypes, shapes, one common number of rows."""
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        """What made each prediction, as `signature.explanations` says. Called as `predict` is."""
+        """What made each prediction, as `signature.explanations` says.
+
+        Takes what `predict` takes and raises what it raises. One call at a time, in a worker thread, but beside calls
+        of `predict`: what both would write to needs a copy of its own.
+        """
         raise NotImplementedError(f"{self.name} declares no explanations")
 
     async def answer(self, request: Request) -> Reply:

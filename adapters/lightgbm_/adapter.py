@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,8 +63,6 @@ class LightGBMAdapter(Adapter):
     booster: Any
     method: str
     codes: dict[str, Codes]
-    #: LightGBM writes each tree's depth anew when it explains, and reads it for the size of its buffers
-    explaining: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -110,8 +107,7 @@ class LightGBMAdapter(Adapter):
         return {"output-0": _predict(self.booster, self._rows(inputs), parameters.get("method", self.method))}
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        with self.explaining:
-            return _explain(self.booster, self._rows(inputs))
+        return _explain(self.booster, self._rows(inputs))
 
     def _rows(self, inputs: Tensors) -> Array:
         if not self.signature.table:

@@ -167,6 +167,7 @@ class _Runner:
         self._in_place = self.kind == "gbtree"
         #: XGBoost's documentation promises lock-free prediction for trees, not for gblinear; dart's history is mixed
         self.thread_safe = self._in_place
+        self._explainer = booster if self.thread_safe else booster.copy()  # explains beside predictions
         self.methods = ("predict", "margin") if self.kind == "gblinear" else ("predict", "margin", "leaf")
 
     def __call__(self, rows: Array, method: str) -> Array:
@@ -187,7 +188,7 @@ class _Runner:
         import xgboost
 
         matrix = xgboost.DMatrix(rows, nthread=1)
-        flat = self._booster.predict(matrix, pred_contribs=True, validate_features=False)
+        flat = self._explainer.predict(matrix, pred_contribs=True, validate_features=False)
         return explanations.by_column(flat, flat.shape[1] if flat.ndim == 3 else 1)
 
 
