@@ -180,6 +180,8 @@ class Adapter(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     #: options that `polyserve.yaml` may set for this adapter
     options: ClassVar[tuple[Parameter, ...]] = ()
+    #: how to save such a model so that it cannot carry code ("as safetensors"), for those whose files can
+    safe_form: ClassVar[str] = ""
     #: runs code that came with the model: never in the server's process, always in a worker
     own_process: ClassVar[bool] = False
     #: rows are independent: a merged batch gives the same rows as single calls

@@ -25,6 +25,7 @@ TABLE: dict[str, str] = {
     "onnx": "adapters.onnx_:OnnxAdapter",
     "spacy": "adapters.spacy_:SpacyAdapter",
     "huggingface": "adapters.huggingface_:HuggingFaceAdapter",
+    "catboost": "adapters.catboost_:CatBoostAdapter",
 }
 
 log = logging.getLogger(__name__)

@@ -180,6 +180,33 @@ def bert_classifier(folder: Path) -> Expected:
     return Expected(list(rows), {"text": texts(*rows)}, answers, [[1], [None], [{"text": 4}]])
 
 
+def catboost_mixed(folder: Path) -> Expected:
+    import catboost
+    import pandas as pd
+
+    rows = range(40)
+    frame = pd.DataFrame(
+        {
+            "age": [float(i % 7) for i in rows],
+            "city": [("Rome", "Oslo", "Bern")[i % 3] for i in rows],
+            "code": [i % 4 for i in rows],
+            "note": [("a good day", "rain again", "good rain")[i * i % 3] for i in rows],
+        }
+    )
+    labels = ["yes" if i % 3 == 0 or i % 4 == 1 else "no" for i in rows]
+    model = catboost.CatBoostClassifier(8, thread_count=1, verbose=0, allow_writing_files=False)
+    model.fit(frame, labels, cat_features=["city", "code"], text_features=["note"])
+    model.save_model(folder / "model.cbm")
+    some = frame.iloc[:5]
+    tensors = {"age": some["age"].to_numpy(np.float32), "code": some["code"].to_numpy()}
+    tensors |= {name: texts(*some[name]) for name in ("city", "note")}
+    instances: list[Any] = some[["note", "code", "city", "age"]].to_dict("records")
+    sound = instances[0]
+    bad: list[Any] = [[{**sound, "city": None}], [{**sound, "code": 1.5}], [{**sound, "note": 3}], [[1.0]]]
+    bad += [[{**sound, "age": "old"}], [{**sound, "zip": 3}], [{"age": 1.0}]]
+    return Expected(instances, tensors, model.predict(some).tolist(), bad)
+
+
 CASES = [
     Case("sklearn-logistic", "sklearn", sklearn_logistic),
     Case("sklearn-frame", "sklearn", sklearn_frame),
@@ -189,6 +216,7 @@ CASES = [
     Case("onnx-two-inputs", "onnx", onnx_two_inputs),
     Case("spacy-rules", "spacy", spacy_rules),
     Case("bert-classifier", "huggingface", bert_classifier),
+    Case("catboost-mixed", "catboost", catboost_mixed),
 ]
 
 

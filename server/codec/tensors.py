@@ -57,6 +57,8 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
     Raises:
         InvalidInput: it does not fit.
     """
+    if spec.category and array.dtype.kind in "iu":
+        array = array.astype(np.str_).astype(np.object_)
     if (array.dtype.kind == "O") != (spec.datatype == "BYTES"):
         sent = "BYTES" if array.dtype.kind == "O" else f"numbers ({array.dtype})"
         raise InvalidInput(f"{field} takes {spec.datatype}, but {sent} was sent")
@@ -190,6 +192,8 @@ def _strings(value: Any, array: Array, kinds: set[type], spec: TensorSpec, field
 def _string(leaf: Any, spec: TensorSpec, field: str, where: tuple[int, ...]) -> str | bytes | None:
     if type(leaf) is str:
         return leaf.encode() if spec.binary else leaf
+    if spec.category and type(leaf) is int:
+        return str(leaf)
     if leaf is None and spec.nullable:
         return None
     if isinstance(leaf, dict) and leaf.keys() == {"b64"} and isinstance(leaf["b64"], str):
@@ -204,7 +208,8 @@ def _string(leaf: Any, spec: TensorSpec, field: str, where: tuple[int, ...]) -> 
 def _not_a_string(leaf: Any, spec: TensorSpec, field: str, where: tuple[int, ...]) -> str:
     if leaf is None:
         return _null(spec, field, where)
-    return f"{at(field, where)} is {described(leaf)}, the model takes a string"
+    wanted = "a string or a whole number" if spec.category else "a string"
+    return f"{at(field, where)} is {described(leaf)}, the model takes {wanted}"
 
 
 def _null(spec: TensorSpec, field: str, where: tuple[int, ...]) -> str:
@@ -225,7 +230,7 @@ def _culprit(value: Any, spec: TensorSpec, field: str) -> str:
     """Why nested lists are not an array of the spec: the first value of another type, else the first ragged row."""
     text = spec.datatype == "BYTES"
     for where, leaf in _leaves(value, (), len(spec.shape) if text else MAX_RANK):
-        if leaf is None and _takes_null(spec):
+        if (leaf is None and _takes_null(spec)) or (spec.category and type(leaf) is int):
             continue
         if text and type(leaf) is not str and not isinstance(leaf, dict):
             return _not_a_string(leaf, spec, field, where)

@@ -1,0 +1,164 @@
+"""CatBoost models: files of any name by `.cbm`'s magic, and `.json` files by the keys that CatBoost's begin with.
+
+The model tells its features: numbers, categories (texts or whole numbers, which CatBoost knows by their text) and
+texts. Classifiers answer with labels as trained, regressors and rankers with numbers, as CatBoost's own classes do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from adapters.base import (
+    Adapter,
+    Array,
+    InvalidInput,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Rank,
+    Signature,
+    Tensors,
+    TensorSpec,
+)
+from adapters.datatypes import datatype_of
+
+_MAGIC = b"CBM1"
+#: a JSON model's first key, and what follows it; pool and training logs begin otherwise
+_JSON = re.compile(rb'\s*\{\s*"(?:ctr_data"\s*:\s*\{|features_info"\s*:\s*\{\s*"(?:float|categorical|text)_features")')
+
+_INPUT, _OUTPUT = "input-0", "output-0"
+_OF_CLASSIFIERS = ("predict", "predict_proba", "predict_log_proba", "margin", "leaf")
+_OF_OTHERS = ("predict", "margin", "leaf")
+
+
+def _method(choices: tuple[str, ...]) -> Parameter:
+    meaning = "predict (the default), predict_proba, predict_log_proba, margin (raw scores) or leaf (each tree's leaf)"
+    return Parameter("method", str, choices, meaning)
+
+
+@dataclass(eq=False)
+class CatBoostAdapter(Adapter):
+    """One model. Predictions run on one thread each, and several at once are safe."""
+
+    name: ClassVar[str] = "catboost"
+    platform: ClassVar[str] = "catboost"
+    requires: ClassVar[tuple[str, ...]] = ("catboost",)
+    options: ClassVar[tuple[Parameter, ...]] = (
+        _method(_OF_CLASSIFIERS),
+        Parameter("predict_proba", bool, meaning="answer with predict_proba where the model is a classifier"),
+    )
+
+    model: Any
+    method: str
+    methods: tuple[str, ...]
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        models = [name for name in model_dir.files if model_dir.head(name, 4) == _MAGIC]
+        models += [name for name in model_dir.named(".json") if _JSON.match(model_dir.head(name))]
+        if len(models) > 1:
+            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
+        if models:
+            return Match(Rank.CONTENT, models[0])
+        if damaged := model_dir.named(".cbm"):
+            problem = f"{damaged[0]} is no CatBoost model, or its beginning is damaged: it does not begin with CBM1"
+            return Match(Rank.SUFFIX, damaged[0], problem=problem)
+        return None
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        _check_length(model_dir, file)
+        binary = model_dir.head(file, 4) == _MAGIC
+        model = _loaded(str(model_dir.file(file)), "cbm" if binary else "json", file)
+        if model.get_embedding_feature_indices():
+            raise LoadError(f"{file} has embedding features, which are not served: serve it with a model.py")
+        methods = _OF_CLASSIFIERS if hasattr(model, "predict_proba") else _OF_OTHERS
+        default = "predict_proba" if options.get("predict_proba") and "predict_proba" in methods else "predict"
+        method = options.get("method", default)
+        if method not in methods:
+            raise LoadError(f"{file} is no classifier, so it has no method {method!r}: use {', '.join(methods)}")
+        adapter = cls(_inputs(model), model, method, methods)
+        answer = adapter.predict(adapter.example(), {})[_OUTPUT]  # what the model really gives for two rows
+        output = TensorSpec(_OUTPUT, datatype_of(answer.dtype), (-1, *answer.shape[1:]))
+        adapter.signature = replace(adapter.signature, outputs=(output,), parameters=(_method(methods),))
+        return adapter
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        method = parameters.get("method", self.method)
+        if method not in self.methods:
+            raise InvalidInput(f"parameters.method: the model has no {method!r}; it has {', '.join(self.methods)}")
+        return {_OUTPUT: _array(self._ask(self._rows(inputs), method))}
+
+    def _rows(self, inputs: Tensors) -> Any:
+        if not self.signature.table:
+            return inputs[_INPUT]
+        import pandas as pd
+
+        return pd.DataFrame({spec.name: inputs[spec.name] for spec in self.signature.inputs}, copy=False)
+
+    def _ask(self, rows: Any, method: str) -> Any:
+        if method == "margin":
+            return self.model.predict(rows, prediction_type="RawFormulaVal", thread_count=1)
+        call = self.model.calc_leaf_indexes if method == "leaf" else getattr(self.model, method)
+        return call(rows, thread_count=1)
+
+
+def _check_length(model_dir: ModelDir, file: str) -> None:
+    """A binary model is the magic, a 32-bit length, that many bytes and, of some, more; CatBoost crashes on less."""
+    head, size = model_dir.head(file, 8), model_dir.file(file).stat().st_size
+    if head.startswith(_MAGIC) and not 8 < 8 + int.from_bytes(head[4:], "little") <= size:
+        raise LoadError(f"{file} is damaged: it is cut off after {size} bytes")
+
+
+def _loaded(path: str, format_: str, file: str) -> Any:
+    """The model as an object of the class that trained it, whose `predict` then answers as it did in training."""
+    import catboost
+
+    try:
+        model = catboost.CatBoost().load_model(path, format=format_)
+        if not model.feature_names_:
+            raise LoadError(f"{file} holds a model that was trained on no features")
+        loss = (model.get_all_params() or {}).get("loss_function", "")
+        if len(model.classes_):
+            return catboost.CatBoostClassifier().load_model(path, format=format_)
+        if not model._is_ranking_objective(loss):
+            return catboost.CatBoostRegressor().load_model(path, format=format_)
+    except (catboost.CatBoostError, ValueError) as error:
+        raise LoadError(f"{file} is damaged, or no model that this CatBoost loads: {_first_line(error)}") from error
+    return model
+
+
+def _inputs(model: Any) -> Signature:
+    """One matrix for a model of numbers alone, with its columns' names where it knows them; else a tensor a column."""
+    names: list[str] = model.feature_names_
+    categories, texts = set(model.get_cat_feature_indices()), set(model.get_text_feature_indices())
+    if not categories and not texts:
+        automatic = names == [str(index) for index in range(len(names))]
+        rows = TensorSpec(_INPUT, "FP32", (-1, len(names)), nullable=True)
+        return Signature((rows,), (), columns=() if automatic else tuple(names), any_name=True)
+    columns = (_column(name, index in categories, index in texts) for index, name in enumerate(names))
+    return Signature(tuple(columns), (), table=True)
+
+
+def _column(name: str, category: bool, text: bool) -> TensorSpec:
+    if category or text:
+        return TensorSpec(name, "BYTES", (-1,), category=category)
+    return TensorSpec(name, "FP32", (-1,), nullable=True)
+
+
+def _array(answer: Any) -> Array:
+    """Labels that are texts become `str`; everything else keeps its type."""
+    array = np.asarray(answer)
+    return array.astype(np.object_) if array.dtype.kind in "US" else np.ascontiguousarray(array)
+
+
+def _first_line(error: Exception) -> str:
+    """CatBoost's messages begin with the place in its source."""
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    return re.sub(r"^\S+\.(cpp|h):\d+: ", "", text)
