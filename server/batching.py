@@ -1,15 +1,16 @@
 """Greedy batching: one queue a model. No timer: a free model takes everything that waits; otherwise requests gather.
 
-    submit --> pending --(a lane is free)--> merge --> predict in a thread --> split --> each caller's future
+    put --> pending --(next turn of the loop, a lane is free)--> Caller.run: merge, predict, split --> each one's `done`
 
-An idle model answers at the latency of a direct call; a busy one answers all who waited with one call. Safe because
+An idle model answers at the latency of a direct call; a busy one answers all who waited with one call; requests that
+arrive in one turn of the event loop share a call. Safe because
     * only requests that agree in input names, dtypes, trailing shapes and parameters share a call;
     * every input was checked against the signature before it got here;
     * an output that is not as long as its input is told from a good one;
     * when a merged call fails, its requests are run again one by one, so that only the culprit fails;
     * a caller that is gone, or past its deadline, is dropped before the call and disturbs nobody after it.
 
-The queue lives on the event loop; only `_run` runs in a worker thread, on a batch that nobody else touches.
+The queue lives on the event loop. A call runs in a thread, or, where `Pace` knows it to be short, on the loop itself.
 """
 
 from __future__ import annotations
@@ -19,20 +20,21 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from time import monotonic
-from typing import Any
+from time import monotonic, thread_time
+from typing import Any, TypeAlias
 
-import numpy as np
 import orjson
 
-from adapters.base import Parameters, Tensors
+from adapters.base import Tensors
+from server.calls import Caller, Outcome, Predict
 from server.codec.call import Call
-from server.errors import ClientGone, DeadlineExceeded, ModelFailed, NotReady, QueueFull, ServingError, as_serving_error
+from server.errors import ClientGone, DeadlineExceeded, NotReady, QueueFull, ServingError, as_serving_error
 from server.lanes import Lanes
+from server.pace import Pace
 from server.threads import Runs
 
-Predict = Callable[[Tensors, Parameters], Tensors]
-Outcome = Tensors | ServingError
+#: takes a request's outcome, on the event loop
+Done: TypeAlias = Callable[[Outcome], None]
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,27 @@ class Limits:
     lanes: int = 1  #: calls at the same time, at most: `Lanes` learns how many pay
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
-    call: Call
-    key: Any
-    future: asyncio.Future[Tensors]
-    start: float
-    deadline: float
-    gone: Callable[[], bool]
+class Job:
+    """A request in the queue."""
+
+    __slots__ = ("call", "deadline", "done", "gone", "key", "over", "start")
+
+    def __init__(
+        self, call: Call, key: Any, done: Done, start: float, deadline: float, gone: Callable[[], bool]
+    ) -> None:
+        self.call = call
+        self.key = key
+        self.done = done
+        self.start = start
+        self.deadline = deadline
+        self.gone = gone
+        self.over = False  #: it has its outcome, or nobody wants one any more
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Tell the caller, once."""
+        if not self.over:
+            self.over = True
+            self.done(outcome)
 
 
 @dataclass(eq=False)
@@ -67,9 +82,13 @@ class Batcher:
     name: str = "model"
     on_failure: Callable[[BaseException], None] = lambda _: None
     on_call: Callable[[int, list[float]], None] = lambda rows, waits: None  #: rows of a call, seconds that each waited
+    steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
     lanes: Lanes = field(init=False)
-    _pending: deque[_Job] = field(default_factory=deque)
+    pace: Pace = field(init=False)
+    _caller: Caller = field(init=False)
+    _pending: deque[Job] = field(default_factory=deque)
     _running: int = 0
+    _due: bool = False  #: the queue is looked at in the loop's next turn
     _sweep: asyncio.TimerHandle | None = None
     _closed: ServingError | None = None
     _when_idle: Callable[[], None] | None = None
@@ -77,12 +96,16 @@ class Batcher:
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.limits.lanes)
+        self.pace = Pace(self.steady)
+        self._caller = Caller(self.predict, self.batched, self.on_failure)
 
-    async def submit(self, call: Call, gone: Callable[[], bool] = bool) -> Tensors:
-        """The model's outputs for one request; `gone` tells, when its turn comes, whether the caller has hung up.
+    def put(self, call: Call, done: Done, gone: Callable[[], bool] = bool) -> Job:
+        """Queue one request; `done` is called with its outcome, later and on this event loop.
+
+        `gone` tells, when its turn comes, whether the caller has hung up.
 
         Raises:
-            QueueFull, DeadlineExceeded, ModelFailed, InvalidInput (the model's own refusal).
+            QueueFull, NotReady (it is closed).
         """
         if self._closed:
             raise self._closed
@@ -90,17 +113,44 @@ class Batcher:
             raise QueueFull(f"{self.name} has {len(self._pending)} requests waiting (limit max_queue): try again later")
         loop = self._loop = asyncio.get_running_loop()
         start = loop.time()
-        job = _Job(call, self._key(call), loop.create_future(), start, start + self.limits.timeout, gone)
+        job = Job(
+            call,
+            call.key if call.key and self.merges else self._key(call),
+            done,
+            start,
+            start + self.limits.timeout,
+            gone,
+        )
         self._pending.append(job)
-        self._start(loop)
-        if self._pending and self._sweep is None:
+        if not self._due and self._running < self.lanes.now:
+            self._due = True
+            loop.call_soon(self._start, loop)
+        elif self._sweep is None:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
+        return job
+
+    def drop(self, job: Job) -> None:
+        """Nobody waits for this request any more."""
+        job.over = True
+        with contextlib.suppress(ValueError):  # it runs already
+            self._pending.remove(job)
+
+    async def submit(self, call: Call, gone: Callable[[], bool] = bool) -> Tensors:
+        """The model's outputs for one request.
+
+        Raises:
+            QueueFull, DeadlineExceeded, ModelFailed, InvalidInput (the model's own refusal).
+        """
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        job = self.put(call, future.set_result, gone)
         try:
-            return await job.future
+            outcome = await future
         except asyncio.CancelledError:
-            with contextlib.suppress(ValueError):  # it runs already
-                self._pending.remove(job)
+            self.drop(job)
             raise
+        if isinstance(outcome, ServingError):
+            raise outcome
+        return outcome
 
     @property
     def waiting(self) -> int:
@@ -127,7 +177,7 @@ class Batcher:
         self._closed = error
         self._when_idle = when_idle
         while self._pending:
-            _resolve(self._pending.popleft(), error)
+            self._pending.popleft().resolve(error)
         if self._sweep is not None:
             self._sweep.cancel()  # a timer would keep the model in memory
         self._told_idle()
@@ -138,94 +188,103 @@ class Batcher:
             when_idle()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin as many calls as there are free lanes."""
+        self._due = False
         while self._running < self.lanes.now and self._pending and (batch := self._take(now := loop.time())):
+            rows = sum([job.call.rows for job in batch])
+            self.on_call(rows, [now - job.start for job in batch])
             self._running += 1
-            self.on_call(sum(job.call.rows for job in batch), [now - job.start for job in batch])
-            try:
-                self.executor.submit(self._work, loop, batch)
-            except RuntimeError:  # the executor is shut down
-                self._running -= 1
-                for job in batch:
-                    _resolve(job, NotReady("the server is stopping"))
+            if self._running == 1 and self.pace.short(rows):
+                self._call_here(loop, batch, rows)
+                break  # let others have a turn
+            self._call_in_thread(loop, batch)
+        if self._pending and self._sweep is None:
+            self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
 
-    def _take(self, now: float) -> list[_Job]:
+    def _call_here(self, loop: asyncio.AbstractEventLoop, batch: list[Job], rows: int) -> None:
+        start = monotonic()
+        outcomes = self._caller.run([job.call for job in batch])
+        self.pace.told(rows, monotonic() - start)
+        self._running -= 1
+        self._resolve(batch, outcomes)
+        if self._pending and not self._due:
+            self._due = True
+            loop.call_soon(self._start, loop)
+
+    def _call_in_thread(self, loop: asyncio.AbstractEventLoop, batch: list[Job]) -> None:
+        try:
+            self.executor.submit(self._work, loop, batch)
+        except RuntimeError:  # the executor is shut down
+            self._running -= 1
+            for job in batch:
+                job.resolve(NotReady("the server is stopping"))
+
+    def _work(self, loop: asyncio.AbstractEventLoop, batch: list[Job]) -> None:
+        """In a thread. What it cost is told in seconds on the clock and of processor time."""
+        start, used = monotonic(), thread_time()
+        try:
+            outcomes: Sequence[Outcome] = self._caller.run([job.call for job in batch])
+        except BaseException as error:  # ours, but the callers still wait and the lane is still taken
+            outcomes = [as_serving_error(error)] * len(batch)
+        spent = (monotonic() - start, thread_time() - used)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            loop.call_soon_threadsafe(self._finish, loop, batch, outcomes, *spent)
+
+    def _finish(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: list[Job],
+        outcomes: Sequence[Outcome],
+        seconds: float,
+        used: float,
+    ) -> None:
+        self._running -= 1
+        rows = sum(job.call.rows for job in batch)
+        self.lanes.finished(rows, seconds, monotonic(), bool(self._pending))
+        self.pace.told(rows, used)
+        if self._pending:
+            self._start(loop)  # the model need not wait until the answers are written
+        self._resolve(batch, outcomes)
+
+    def _resolve(self, batch: list[Job], outcomes: Sequence[Outcome]) -> None:
+        for job, outcome in zip(batch, outcomes, strict=True):
+            job.resolve(outcome)
+        self._told_idle()
+
+    def _take(self, now: float) -> list[Job]:
         """The oldest request and those that may share its call, in order; the others keep their places."""
-        batch: list[_Job] = []
+        batch: list[Job] = []
         rows, others = 0, []
-        while self._pending:
-            job = self._pending.popleft()
-            if job.future.done():
+        pending, most = self._pending, self.limits.max_rows
+        while pending:
+            job = pending.popleft()
+            if job.over:
                 continue
             if job.deadline <= now:
-                _resolve(job, self._late())
+                job.resolve(self._late())
             elif job.gone():
-                _resolve(job, _hung_up())
+                job.resolve(_hung_up())
             elif not batch:
                 batch.append(job)
                 rows = job.call.rows
                 if not self.merges:
                     break
-            elif job.key == batch[0].key and rows + job.call.rows <= self.limits.max_rows:
+            elif job.key == batch[0].key and rows + job.call.rows <= most:
                 batch.append(job)
                 rows += job.call.rows
             else:
                 others.append(job)
-            if rows >= self.limits.max_rows:
+            if rows >= most:
                 break
-        self._pending.extendleft(reversed(others))
+        if others:
+            pending.extendleft(reversed(others))
         return batch
-
-    def _work(self, loop: asyncio.AbstractEventLoop, batch: list[_Job]) -> None:
-        start = monotonic()
-        try:
-            outcomes = self._run([job.call for job in batch])
-        except BaseException as error:  # ours, but the callers still wait and the lane is still taken
-            outcomes = [as_serving_error(error)] * len(batch)
-        try:
-            loop.call_soon_threadsafe(self._finish, loop, batch, outcomes, monotonic() - start)
-        except RuntimeError:
-            return  # the loop is closed: nobody is left to tell
-
-    def _finish(
-        self, loop: asyncio.AbstractEventLoop, batch: list[_Job], outcomes: Sequence[Outcome], seconds: float
-    ) -> None:
-        self._running -= 1
-        self.lanes.finished(sum(job.call.rows for job in batch), seconds, monotonic(), bool(self._pending))
-        for job, outcome in zip(batch, outcomes, strict=True):
-            _resolve(job, outcome)
-        self._start(loop)
-        self._told_idle()
-
-    def _run(self, calls: list[Call]) -> list[Outcome]:
-        """In a worker thread: one call for all; one each when that fails."""
-        if len(calls) == 1:
-            return [self._run_one(calls[0])]
-        rows = [call.rows for call in calls]
-        try:
-            merged = {name: np.concatenate([call.inputs[name] for call in calls]) for name in calls[0].inputs}
-            outputs = self.predict(merged, calls[0].parameters)
-            _check_rows(outputs, sum(rows))
-            return list(_split(outputs, rows))
-        except BaseException:  # whose fault it is shows when each runs alone
-            return [self._run_one(call) for call in calls]
-
-    def _run_one(self, call: Call) -> Outcome:
-        try:
-            outputs = self.predict(call.inputs, call.parameters)
-            if self.batched:
-                _check_rows(outputs, call.rows)
-        except BaseException as error:  # SystemExit too: a caller must never be left without an answer
-            known = as_serving_error(error)
-            if isinstance(known, ModelFailed):
-                self.on_failure(error)
-            return known
-        return outputs
 
     def _key(self, call: Call) -> Any:
         """What requests that share a call agree in. `None` never merges with anything but is never asked for."""
         if not self.merges:
             return None
-        shapes = tuple((name, array.dtype, array.shape[1:]) for name, array in call.inputs.items())
+        shapes = tuple([(name, array.dtype, array.shape[1:]) for name, array in call.inputs.items()])
         return shapes, orjson.dumps(call.parameters, option=orjson.OPT_SORT_KEYS) if call.parameters else b""
 
     def _drop_gone(self) -> bool:
@@ -233,15 +292,15 @@ class Batcher:
         waiting = len(self._pending)
         for job in [job for job in self._pending if job.gone()]:
             self._pending.remove(job)
-            _resolve(job, _hung_up())
+            job.resolve(_hung_up())
         return len(self._pending) < waiting
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer those that waited too long; the queue is in the order of deadlines."""
         self._sweep = None
         now = loop.time()
-        while self._pending and (self._pending[0].future.done() or self._pending[0].deadline <= now):
-            _resolve(self._pending.popleft(), self._late())
+        while self._pending and (self._pending[0].over or self._pending[0].deadline <= now):
+            self._pending.popleft().resolve(self._late())
         if self._pending:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
 
@@ -251,25 +310,3 @@ class Batcher:
 
 def _hung_up() -> ClientGone:
     return ClientGone("the client hung up")
-
-
-def _resolve(job: _Job, outcome: Outcome) -> None:
-    if job.future.done():  # cancelled, or timed out while it ran
-        return
-    if isinstance(outcome, ServingError):
-        job.future.set_exception(outcome)
-    else:
-        job.future.set_result(outcome)
-
-
-def _check_rows(outputs: Tensors, rows: int) -> None:
-    for name, array in outputs.items():
-        if array.ndim == 0 or len(array) != rows:
-            held = "no rows" if array.ndim == 0 else f"{len(array)} rows"
-            raise ModelFailed(f"the model answered {held} in {name!r} for {rows} rows of input")
-
-
-def _split(outputs: Tensors, rows: list[int]) -> Sequence[Tensors]:
-    ends = np.cumsum(rows)[:-1]
-    parts = {name: np.split(array, ends) for name, array in outputs.items()}
-    return [{name: part[i] for name, part in parts.items()} for i in range(len(rows))]

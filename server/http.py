@@ -28,7 +28,8 @@ from server.errors import (
     as_serving_error,
     respond,
 )
-from server.model import Gone, ServedModel, present
+from server.exchange import Gone, present
+from server.model import ServedModel
 from server.repository import Repository
 
 log = logging.getLogger("kserve")

@@ -1,9 +1,9 @@
 """READ FIRST: a served model, and the way of a request through it.
 
-    bytes -> codec.decode -> Batcher.submit -> adapter.predict (in a thread) -> codec.encode -> bytes
+    bytes -> codec.decode -> Batcher.put -> adapter.predict -> codec.encode -> bytes
 
-`predict_v1`, `infer_v2` and `infer_grpc` are thin shells of one protocol each around `infer`. KServe's own data plane
-(CloudEvents, its V2 route) reaches the same `infer` through `predict`.
+`start_v1`, `start_v2` and `infer_grpc` are thin shells of one protocol each around an `Exchange`. KServe's own data
+plane (CloudEvents, its V2 route) comes the same way through `predict`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import kserve
 import orjson
@@ -23,23 +23,26 @@ from server.batching import Batcher, Limits
 from server.codec import grpc_, v1, v2
 from server.codec.call import Call
 from server.codec.fast import v1_decoder, v2_decoder
-from server.errors import NotReady, NotSupported, as_serving_error
-from server.metrics import ModelMetrics, now
+from server.errors import NotReady, NotSupported, ServingError
+from server.exchange import Exchange, Gone, present
+from server.metrics import ModelMetrics
 from server.threads import Runs
 
 log = logging.getLogger("kserve")
 trace_log = logging.getLogger("kserve.trace")  #: where KServe writes latencies, too
 
-#: tells whether the client of a request has hung up
-Gone: TypeAlias = Callable[[], bool]
-#: the `Gone` of a client that cannot be asked: `bool()` is False
-present: Gone = bool
+T = TypeVar("T")
+#: takes the encoded answer or the error, once, on the event loop
+Answered: TypeAlias = Callable[[T | ServingError], None]
+#: a V2 body, and the length of its JSON when raw tensors follow it
+V2Body: TypeAlias = tuple[bytes, int | None]
 
-_T = TypeVar("_T")
-_C = TypeVar("_C", bound=Call)
 
-#: bodies and outputs above this many bytes are decoded and encoded in a thread, off the event loop
-INLINE_BYTES = 64 * 1024
+class Started(Protocol):
+    """A request on its way."""
+
+    def cancel(self) -> None:
+        """The caller has gone: there is nobody to answer."""
 
 
 class ServedModel(kserve.Model):
@@ -72,62 +75,63 @@ class ServedModel(kserve.Model):
             name,
             on_failure=self._log_failure,
             on_call=metrics.called,
+            steady=adapter.steady,
         )
-
-    async def infer(self, call: Call, gone: Gone = present) -> Tensors:
-        """The model's outputs for decoded inputs: queued, merged with its like, predicted off the event loop."""
-        return await self._batcher.submit(call, gone)
 
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
         return self._batcher.waiting
 
-    async def predict_v1(self, raw: bytes, gone: Gone = present) -> bytes:
+    def start_v1(self, raw: bytes, done: Answered[bytes], gone: Gone = present) -> Started:
         """A V1 body to a V1 body."""
-        return await self._serve("v1", gone, len(raw), partial(self._decode_v1, raw), self._encode_v1)
+        exchange: Exchange[Call, bytes] = Exchange("v1", self._batcher, self, self._encode_v1, done)
+        exchange.begin(len(raw), partial(self._decode_v1, raw), gone)
+        return exchange
 
-    async def infer_v2(
-        self, raw: bytes, json_length: str | None = None, gone: Gone = present
-    ) -> tuple[bytes, int | None]:
+    def start_v2(self, raw: bytes, json_length: str | None, done: Answered[V2Body], gone: Gone = present) -> Started:
         """A V2 body to a V2 body, and the length of its JSON when raw tensors follow it."""
-        return await self._serve("v2", gone, len(raw), partial(self._decode_v2, raw, json_length), self._encode_v2)
+        exchange: Exchange[v2.V2Call, V2Body] = Exchange("v2", self._batcher, self, self._encode_v2, done)
+        exchange.begin(len(raw), partial(self._decode_v2, raw, json_length), gone)
+        return exchange
+
+    async def predict_v1(self, raw: bytes, gone: Gone = present) -> bytes:
+        """`start_v1` for those who can wait."""
+        return await _awaited(lambda done: self.start_v1(raw, done, gone))
+
+    async def infer_v2(self, raw: bytes, json_length: str | None = None, gone: Gone = present) -> V2Body:
+        """`start_v2` for those who can wait."""
+        return await _awaited(lambda done: self.start_v2(raw, json_length, done, gone))
 
     async def infer_grpc(self, request: Any) -> Any:
         """A `ModelInferRequest` to a `ModelInferResponse`."""
-        decode = partial(grpc_.decode, request, self.signature)
-        return await self._serve("grpc", present, request.ByteSize(), decode, self._encode_grpc)
+
+        def start(done: Answered[Any]) -> Started:
+            exchange: Exchange[v2.V2Call, Any] = Exchange("grpc", self._batcher, self, self._encode_grpc, done)
+            exchange.begin(request.ByteSize(), partial(grpc_.decode, request, self.signature), present)
+            return exchange
+
+        return await _awaited(start)
 
     def _encode_v1(self, outputs: Tensors, call: Call) -> bytes:
         return v1.encode(outputs, self.signature)
 
-    def _encode_v2(self, outputs: Tensors, call: v2.V2Call) -> tuple[bytes, int | None]:
+    def _encode_v2(self, outputs: Tensors, call: v2.V2Call) -> V2Body:
         return v2.encode(outputs, call, self.name, self.version)
 
     def _encode_grpc(self, outputs: Tensors, call: v2.V2Call) -> Any:
         return grpc_.encode(outputs, call, self.name, self.version)
 
-    async def _serve(
-        self, protocol: str, gone: Gone, size: int, decode: Callable[[], _C], encode: Callable[[Tensors, _C], _T]
-    ) -> _T:
-        """The way of every request. Large bodies (`size` in bytes) are decoded and encoded off the event loop."""
-        start = now()
-        try:
-            call = decode() if size <= INLINE_BYTES else await self._in_thread(decode)
-            decoded = now()
-            outputs = await self.infer(call, gone)
-            predicted = now()
-            large = _size(outputs) > INLINE_BYTES
-            answer = await self._in_thread(lambda: encode(outputs, call)) if large else encode(outputs, call)
-        except Exception as error:
-            self._metrics.failed(protocol, as_serving_error(error).status, now() - start)
-            raise
-        end = now()
+    def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None:
+        """`Observer`'s."""
         self._metrics.answered(protocol, start, decoded, predicted, end)
         if self.enable_latency_logging:
             steps = [f"{1000 * seconds:.3f}" for seconds in (decoded - start, predicted - decoded, end - predicted)]
             trace_log.info("%s %s: preprocess_ms: %s, predict_ms: %s, postprocess_ms: %s", protocol, self.name, *steps)
-        return answer
+
+    def failed(self, protocol: str, status: int, seconds: float) -> None:
+        """`Observer`'s."""
+        self._metrics.failed(protocol, status, seconds)
 
     async def predict(
         self,
@@ -173,16 +177,22 @@ class ServedModel(kserve.Model):
         self.ready = False
         self._batcher.close(NotReady(f"model {self.name!r} is being unloaded"), self.adapter.close)
 
-    async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(None, work)
-
     def _log_failure(self, error: BaseException) -> None:
         log.error("model %s failed: %s: %s", self.name, type(error).__name__, error, exc_info=error)
 
 
-def _size(outputs: Tensors) -> int:
-    """A fair guess of how many bytes the outputs take on the wire; objects count as 256."""
-    return sum(array.size * 256 if array.dtype.kind == "O" else array.nbytes * 2 for array in outputs.values())
+async def _awaited(start: Callable[[Answered[T]], Started]) -> T:
+    """The answer of what `start` begins, or its error raised; whoever stops waiting cancels it."""
+    future: asyncio.Future[T | ServingError] = asyncio.get_running_loop().create_future()
+    started = start(future.set_result)
+    try:
+        answer = await future
+    except asyncio.CancelledError:
+        started.cancel()
+        raise
+    if isinstance(answer, ServingError):
+        raise answer
+    return answer
 
 
 def _metadata(spec: Any) -> dict[str, Any]:

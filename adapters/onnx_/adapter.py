@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors
-from adapters.onnx_.graph import Categories, categories, unranked_inputs
+from adapters.onnx_.graph import Categories, branches, categories, unranked_inputs
 from adapters.onnx_.proto import Malformed, complaint, external_locations
 from adapters.onnx_.trial import Findings, Rows, examine
 from adapters.onnx_.types import DATATYPES, Port, array_of, brief, fault, joined, observed, port
@@ -75,10 +75,14 @@ class OnnxAdapter(Adapter):
             session = _session(path, options)
             ports = _ports(session, path)
             known = categories(path, {each.name: _width(each) for each in ports.inputs})
+            numeric = all(each.datatype != "BYTES" for each in ports.inputs)
+            steady = numeric and not branches(path)
         except (Malformed, UnicodeDecodeError) as error:
             raise LoadError(f"{file} is damaged: {error}") from error
         findings = _examine(session, ports, known, file)
-        return cls(_signature(ports, findings), session, findings)
+        adapter = cls(_signature(ports, findings), session, findings)
+        adapter.steady = steady  # type: ignore[misc]  # one model's property here
+        return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         if self.findings.rows is not Rows.ONE_BY_ONE:

@@ -24,6 +24,7 @@ MAX_COLUMNS = 10_000
 _ENCODERS = {"OneHotEncoder", "LabelEncoder"}
 _KEPT = {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}  #: these keep the columns in their order
 _PICKED = {"Gather", "ArrayFeatureExtractor"}
+_CONTROL = {"If", "Loop", "Scan", "SequenceMap"}
 _CATEGORIES = {b"cats_strings", b"cats_int64s", b"keys_strings", b"keys_int64s"}
 
 
@@ -41,6 +42,14 @@ def unranked_inputs(path: Path) -> set[str]:
         data, size = FileBytes(stream), path.stat().st_size
         infos = [info for graph in _parts(data, 0, size, 7) for info in _parts(data, graph.start, graph.end, 11)]
         return {_text(data, info, 1) for info in infos if not _has_shape(data, info)}
+
+
+def branches(path: Path) -> bool:
+    """Whether values decide which nodes run, or how often: control flow, or functions that may hold it."""
+    with path.open("rb") as stream:
+        data, size = FileBytes(stream), path.stat().st_size
+        nodes = (node for graph in _parts(data, 0, size, 7) for node in _nodes(data, graph))
+        return any(node.operator in _CONTROL for node in nodes) or any(True for _ in _parts(data, 0, size, 25))
 
 
 def _has_shape(data: Buffer, info: Field) -> bool:

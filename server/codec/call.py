@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -19,13 +19,15 @@ _KINDS = {str: "a string", bool: "true or false", int: "a whole number", float: 
 _LONGEST = 60  #: characters of a parameter's name that are compared with the known ones
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: that would make the making of one three times as dear
 class Call:
     """One decoded request: inputs that fit the signature, and how many rows they hold (1 when not batched)."""
 
     inputs: Tensors
     rows: int
     parameters: dict[str, Any]
+    #: equal for requests that may share a call, where the decoder knows that already
+    key: Any = field(default=None, kw_only=True)
 
 
 def rows_of(inputs: Tensors, signature: Signature) -> int:

@@ -32,7 +32,7 @@ def v1_decoder(signature: Signature) -> V1Decoder:
     spec = _matrix(signature)
     if spec is None:
         return lambda raw: v1.decode(raw, signature)
-    name, width, dtype = spec.name, spec.shape[1], spec.dtype
+    name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
 
     def decode(raw: bytes) -> Call:
         try:
@@ -42,7 +42,7 @@ def v1_decoder(signature: Signature) -> V1Decoder:
                 values = NumberArray("d", rows[0] if len(rows) == 1 else chain.from_iterable(rows))
                 matrix = _cast(np.frombuffer(values).reshape(len(rows), width), dtype)
                 if matrix is not None:
-                    return Call({name: matrix}, len(rows), {})
+                    return Call({name: matrix}, len(rows), {}, key=key)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
             pass  # the general decoder says what is wrong
         return v1.decode(raw, signature)
@@ -55,7 +55,7 @@ def v2_decoder(signature: Signature) -> V2Decoder:
     spec = _matrix(signature)
     if spec is None:
         return lambda raw, json_length: v2.decode(raw, json_length, signature)
-    name, width, dtype = spec.name, spec.shape[1], spec.dtype
+    name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
     others = frozenset(signature.columns)
 
     def decode(raw: bytes, json_length: str | None) -> v2.V2Call:
@@ -73,12 +73,17 @@ def v2_decoder(signature: Signature) -> V2Decoder:
                     matrix = _cast(np.frombuffer(values).reshape(rows, width), _FLOATS[tensor["datatype"]])
                     matrix = None if matrix is None else _cast(matrix, dtype)
                     if matrix is not None:
-                        return v2.V2Call({name: matrix}, rows, {}, identifier, {}, False)
+                        return v2.V2Call({name: matrix}, rows, {}, identifier, {}, False, key=key)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
             pass  # the general decoder says what is wrong
         return v2.decode(raw, json_length, signature)
 
     return decode
+
+
+def merge_key(spec: TensorSpec) -> tuple[object, bytes]:
+    """What `Batcher` finds that calls of such a matrix, without parameters, agree in."""
+    return ((spec.name, spec.dtype, spec.shape[1:]),), b""
 
 
 def _matrix(signature: Signature) -> TensorSpec | None:

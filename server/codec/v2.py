@@ -29,7 +29,7 @@ _DIGITS = 18  #: of a length that some body could have
 Target: TypeAlias = Callable[[str], TensorSpec | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class V2Call(Call):
     """A V2 request: the call, and how its answer is to be written."""
 

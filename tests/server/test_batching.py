@@ -117,7 +117,8 @@ def batcher(model: Model, executor: ThreadPoolExecutor) -> Batcher:
 def test_an_idle_model_starts_at_once(batcher: Batcher, model: Model) -> None:
     async def ask() -> None:
         model.gate.clear()
-        (task,) = await waiting(batcher, call(1.0))  # one turn of the loop: no timer, no other request
+        (task,) = await waiting(batcher, call(1.0))
+        await asyncio.sleep(0)  # the loop's next turn: no timer, no other request
         assert batcher.waiting == 0
         assert not batcher.idle
         model.gate.set()
@@ -402,7 +403,7 @@ def test_a_merge_that_fails_is_no_callers_loss(batcher: Batcher, model: Model, m
     async def ask() -> None:
         first = await busy(batcher, model)
         tasks = await waiting(batcher, call(1.0), call(2.0))
-        monkeypatch.setattr("server.batching.np.concatenate", no_memory)
+        monkeypatch.setattr("server.calls.np.concatenate", no_memory)
         model.gate.set()
         assert right(await first, call(100.0))
         assert await answered(tasks, [call(1.0), call(2.0)])
@@ -651,6 +652,9 @@ def test_lanes_run_at_the_same_time(executor: ThreadPoolExecutor) -> None:
     batcher.lanes.now = 2
 
     async def ask() -> bool:
-        return await answered(await waiting(batcher, call(1.0), call(2.0)), [call(1.0), call(2.0)])
+        tasks = await waiting(batcher, call(1.0))
+        await asyncio.sleep(0)
+        tasks += await waiting(batcher, call(2.0))
+        return await answered(tasks, [call(1.0), call(2.0)])
 
     assert run(ask())

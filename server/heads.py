@@ -1,0 +1,113 @@
+"""What the head of a request asks for, understood once: a client repeats its head, byte by byte, with every request.
+
+Only the plainest requests are recognised here: a POST to V1 predict or V2 infer with a short body of a declared
+length, on a connection that stays open. The same parser as uvicorn's reads them, so that both understand the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httptools
+
+V1, PREDICT = b"/v1/models/", b":predict"
+V2, INFER = b"/v2/models/", b"/infer"
+HEADER_LENGTH = b"inference-header-content-length"
+
+#: heads that are remembered, and the bytes of one: clients that never repeat one must not fill the memory
+MOST, LONGEST = 1024, 2048
+#: bytes of a body
+MOST_BODY = 64 * 1024
+
+#: headers that make a request another's: those of CloudEvents, and all that changes how the body comes
+_OTHERS = {b"expect", b"transfer-encoding", b"upgrade", b"content-encoding"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request whose body is all that is left to be read."""
+
+    protocol: str  #: "v1" or "v2"
+    model: str
+    version: str | None  #: as the path names it; None where it names none
+    length: int  #: bytes of the body
+    json_length: str | None  #: V2's header for raw tensors
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class Heads:
+    """Heads by their bytes."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Plan | None] = {}
+
+    def plan(self, head: bytes) -> Plan | None:
+        """What the head (its empty line included) asks for; None: not a plain request."""
+        try:
+            return self._known[head]
+        except KeyError:
+            plan = _understand(head)
+        if len(head) <= LONGEST:
+            if len(self._known) >= MOST:
+                self._known.clear()
+            self._known[head] = plan
+        return plan
+
+
+class _Collector:
+    """Takes what the parser finds."""
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.complete = False
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+def _understand(head: bytes) -> Plan | None:
+    found = _Collector()
+    parser: Any = httptools.HttpRequestParser(found)
+    try:
+        parser.feed_data(head)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        return None
+    plain = found.complete and parser.get_method() == b"POST" and parser.get_http_version() == "1.1"
+    if not plain or not parser.should_keep_alive() or parser.should_upgrade():
+        return None
+    names = [name for name, _ in found.headers]
+    if _OTHERS & set(names) or names.count(b"content-length") != 1 or _is_cloudevent(found.headers):
+        return None
+    length = dict(found.headers)[b"content-length"]
+    if not length.isdigit() or len(length) > 6 or not 0 < int(length) <= MOST_BODY:
+        return None
+    return _plan(found, int(length))
+
+
+def _plan(found: _Collector, length: int) -> Plan | None:
+    headers = tuple(found.headers)
+    path = found.url
+    if not path.isascii() or b"%" in path or b"?" in path or b"#" in path:
+        return None
+    if path.startswith(V1) and path.endswith(PREDICT):
+        return Plan("v1", path[len(V1) : -len(PREDICT)].decode(), None, length, None, headers)
+    if path.startswith(V2) and path.endswith(INFER):
+        name, named, version = path[len(V2) : -len(INFER)].decode().partition("/versions/")
+        json_length = next((value.decode("latin-1") for key, value in headers if key == HEADER_LENGTH), None)
+        return Plan("v2", name, version if named else None, length, json_length, headers)
+    return None
+
+
+def _is_cloudevent(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name.startswith(b"ce-") or (name == b"content-type" and value.lower().startswith(b"application/cloudevents"))
+        for name, value in headers
+    )
