@@ -57,6 +57,7 @@ class LightGBMAdapter(Adapter):
 
     name = "lightgbm"
     platform = "lightgbm"
+    steady = True
     requires = ("lightgbm",)
     options = (_METHOD, _CATEGORICAL_COLUMNS)
 

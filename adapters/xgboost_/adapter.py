@@ -56,6 +56,7 @@ class XGBoostAdapter(Adapter):
 
     name = "xgboost"
     platform = "xgboost"
+    steady = True
     requires = ("xgboost",)
     options = (_method("predict", "margin", "leaf"),)
 
