@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
-from server.workers import frames
+from server.workers import wire
 from server.workers.trial_process import Crash, Trial, TrialProcess
 
 __all__ = ["Trial", "TrialPool"]
@@ -41,7 +41,7 @@ class TrialPool:
             LoadError: it cannot be loaded, took too long, or crashed the child; the message is the reason.
         """
         where = {"path": str(path), "root": str(root), "file": file}
-        job = frames.pack({"adapter": adapter, "options": dict(options), **where})
+        job = wire.pack({"adapter": adapter, "options": dict(options), **where})
         try:
             return self._run(adapter, job, new=False)
         except Crash as crash:
@@ -68,7 +68,7 @@ class TrialPool:
             self._changed.notify_all()
             self._changed.wait_for(lambda: not set(ending) & set(self._children), timeout=_GRACE)
 
-    def _run(self, adapter: str, job: bytes, *, new: bool) -> Trial:
+    def _run(self, adapter: str, job: Sequence[wire.Part], *, new: bool) -> Trial:
         closed = self._closed
         with self._borrowed(adapter, new=new) as child:
             try:

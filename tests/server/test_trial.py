@@ -148,8 +148,9 @@ def test_the_child_knows_neither_the_server_nor_kserve(
     assert not imported & {"kserve", "fastapi", "sklearn", "xgboost", "lightgbm", "torch", "spacy", "pandas", "yaml"}
     assert {name for name in imported if name.startswith("server.")} == {
         "server.workers",
-        "server.workers.frames",
+        "server.workers.lifeline",
         "server.workers.selftest",
+        "server.workers.wire",
     }
     assert "'OMP_NUM_THREADS': '1'" in environ
     assert options == "{'answer': 42}"

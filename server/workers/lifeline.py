@@ -1,0 +1,50 @@
+"""What every child process does first: end with its parent, and before it when memory runs out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import sys
+from pathlib import Path
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def tie_to_parent() -> None:
+    """Call it first, in a process that leads a group of its own and whose standard input the parent holds open."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _die_with_parent()
+    _die_first_without_memory()
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """The resident memory of a process (default: this one), in bytes.
+
+    Raises:
+        OSError: there is no such process (any more).
+    """
+    statm = Path(f"/proc/{pid or 'self'}/statm").read_text(encoding="ascii").split()
+    return int(statm[1]) * _PAGE
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process group when the parent, which holds the other end of standard input, is gone.
+
+    A thread that waits for the end of the stream would not do: a loader in native code may hold the GIL for ever. Nor
+    would PR_SET_PDEATHSIG: it follows the parent's *thread*, and the loader threads come and go. SIGIO's default action
+    is to end the process. Whatever the model's code does to its standard input, the pipe stays open elsewhere.
+    """
+    lifeline = os.dup(0)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123  (a descriptor)
+        os.dup2(nothing.fileno(), 0)
+
+
+def _die_first_without_memory() -> None:
+    """When memory runs out, let the kernel end this process, not the server that started it."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    except OSError as error:
+        print(f"oom_score_adj cannot be raised: {error}", file=sys.stderr)

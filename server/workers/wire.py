@@ -1,0 +1,259 @@
+"""Messages between the server and its child processes: a small msgpack head, then the arrays' bytes as they are.
+
+    | head bytes (4) | body bytes (8) | head: fields, and each tensor's name, dtype, shape, size | body: the tensors |
+
+Numeric arrays are neither copied nor converted; arrays of objects (texts, bytes, JSON values, None) are a msgpack list.
+Nothing is ever unpickled, every size is bounded, and what came is checked as if a stranger had sent it: a worker runs
+strangers' code. Both ends are processes of one machine, so numbers keep its byte order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import msgpack
+import numpy as np
+
+from adapters.base import Array, Tensors
+
+#: a head is fields and shapes; a body is tensors
+MAX_HEAD, MAX_BODY = 16 * 2**20, 2**30
+#: parts below this are joined: one system call costs more than copying them
+_SMALL = 64 * 1024
+_CHUNK = 64 * 1024
+_ALIGN = 64
+_PREFIX = struct.Struct("<IQ")
+_RAW_KINDS = "biufcmMSU"  #: of dtypes whose bytes say it all
+_ARRAY, _SCALAR = 1, 2  #: msgpack extension types, inside arrays of objects
+
+Part: TypeAlias = bytes | bytearray | memoryview
+
+
+class WireError(ValueError):
+    """What came is no message, or what should go cannot be one."""
+
+
+class Message(NamedTuple):
+    """Fields and tensors."""
+
+    fields: dict[str, Any]
+    tensors: Tensors
+
+
+def pack(fields: Mapping[str, Any], tensors: Tensors | None = None) -> list[Part]:
+    """The message as it travels: parts to be sent one after the other.
+
+    Raises:
+        WireError: a value cannot travel, or the message is too long.
+    """
+    try:
+        buffers = [_bytes_of(array) for array in (tensors or {}).values()]
+        layout = [
+            (name, array.dtype.str, array.shape, len(buffer))
+            for (name, array), buffer in zip((tensors or {}).items(), buffers, strict=True)
+        ]
+        head = _pack({**fields, "": layout})
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise WireError(f"the values cannot be passed between processes: {error}") from error
+    body = sum(_aligned(len(buffer)) for buffer in buffers)
+    _check_sizes(len(head), body)
+    parts = [_PREFIX.pack(len(head), body) + head]
+    return _joined(parts, buffers) if buffers else parts
+
+
+class Connection:
+    """One end of a socket pair. Blocking; one thread at a time."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.socket = end
+        self._rest = bytearray()  #: what came behind the last message
+
+    @property
+    def pending(self) -> bool:
+        """A message, or the beginning of one, was read already."""
+        return bool(self._rest)
+
+    def send(self, parts: Sequence[Part]) -> None:
+        """Send a packed message.
+
+        Raises:
+            OSError: the connection broke, or its timeout passed.
+        """
+        for part in parts:
+            self.socket.sendall(part)
+
+    def receive(self) -> Message | None:
+        """The next message, or None when the other side has hung up.
+
+        Raises:
+            WireError: what came is no message.
+            OSError: the connection broke, or its timeout passed.
+        """
+        data = self._rest
+        while len(data) < _PREFIX.size:
+            part = self.socket.recv(_CHUNK)
+            if not part:
+                if data:
+                    raise WireError("a message was cut off")
+                return None
+            data += part
+        head, body = sizes(data)
+        size = _PREFIX.size + _padding(_PREFIX.size + head, body) + head + body
+        if len(data) == size:
+            self._rest = bytearray()
+            return unpack(memoryview(data), head)
+        if len(data) > size:
+            self._rest = data[size:]
+            return unpack(memoryview(data)[:size], head)
+        self._rest = bytearray()
+        return unpack(self._whole(data, size), head)
+
+    def _whole(self, begun: bytearray, size: int) -> memoryview:
+        """A message of which a part has come. (`np.empty`: a bytearray would be filled with zeros first.)"""
+        whole = memoryview(np.empty(size, np.uint8)).cast("B")
+        have = len(begun)
+        whole[:have] = begun
+        while have < size:
+            count = self.socket.recv_into(whole[have:])
+            if not count:
+                raise WireError("a message was cut off")
+            have += count
+        return whole
+
+
+async def read(reader: asyncio.StreamReader) -> Message | None:
+    """The next message of a stream, or None when the other side has hung up.
+
+    Raises:
+        WireError: what came is no message.
+        OSError: the connection broke.
+    """
+    try:
+        prefix = await reader.readexactly(_PREFIX.size)
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise WireError("a message was cut off") from error
+        return None
+    head, body = sizes(prefix)
+    try:
+        rest = await reader.readexactly(_padding(_PREFIX.size + head, body) + head + body)
+    except asyncio.IncompleteReadError as error:
+        raise WireError("a message was cut off") from error
+    return unpack(memoryview(prefix + rest), head)
+
+
+def sizes(data: Part) -> tuple[int, int]:
+    """The lengths of the head and the body that a message begins with."""
+    head, body = _PREFIX.unpack_from(data)
+    _check_sizes(head, body)
+    return head, body
+
+
+def unpack(message: memoryview, head: int) -> Message:
+    """A whole message, whose head is so many bytes long. The arrays are views of it.
+
+    Raises:
+        WireError
+    """
+    at = _PREFIX.size + head
+    try:
+        fields = _unpack(message[_PREFIX.size : at])
+        layout = fields.pop("")
+        at += _padding(at, len(message) - at)
+        tensors = {}
+        for name, dtype, shape, size in layout:
+            tensors[str(name)] = _array_of(message[at : at + size], dtype, shape)
+            at += _aligned(size)
+    except WireError:
+        raise
+    except Exception as error:  # whatever msgpack and numpy find wrong with it
+        raise WireError(f"a malformed message: {error}") from error
+    return Message(fields, tensors)
+
+
+def _check_sizes(head: int, body: int) -> None:
+    for what, size, limit in (("fields", head, MAX_HEAD), ("tensors", body, MAX_BODY)):
+        if size > limit:
+            raise WireError(f"{what} of {size} bytes are too much to pass between processes: the limit is {limit}")
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGN) * _ALIGN
+
+
+def _padding(at: int, body: int) -> int:
+    """Between the head, which ends at `at`, and a body."""
+    return _aligned(at) - at if body else 0
+
+
+def _joined(parts: list[bytes], buffers: Sequence[Part]) -> list[Part]:
+    """The head and the body, each tensor padded; small ones in one part, large ones as they are."""
+    found: list[Part] = []
+    small = bytearray(parts[0])
+    small += bytes(_padding(len(small), 1))
+    for buffer in buffers:
+        if len(buffer) > _SMALL:
+            found += (small, buffer)
+            small = bytearray()
+        else:
+            small += buffer
+        small += bytes(_aligned(len(buffer)) - len(buffer))
+    return [*found, small] if small else found
+
+
+def _bytes_of(array: Array) -> Part:
+    if array.dtype.kind == "O":
+        return _pack(array.reshape(-1).tolist())
+    if array.dtype.kind not in _RAW_KINDS or not array.dtype.itemsize:
+        raise WireError(f"an array of {array.dtype} cannot be passed between processes")
+    if not array.size:
+        return b""
+    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+
+
+def _array_of(buffer: memoryview, dtype: str, shape: Sequence[int]) -> Array:
+    kind = np.dtype(dtype)
+    count = math.prod(shape)
+    if any(type(size) is not int or size < 0 for size in shape):
+        raise WireError(f"the shape {shape} is none")
+    if kind.kind == "O":
+        values = _unpack(buffer)
+        if type(values) is not list or len(values) != count:
+            raise WireError("an array of objects is not as long as its shape says")
+        return np.fromiter(values, np.object_, count).reshape(shape)
+    if kind.kind not in _RAW_KINDS or not kind.itemsize or kind.itemsize * count != len(buffer):
+        raise WireError(f"{len(buffer)} bytes are no array of {dtype} and shape {shape}")
+    return np.frombuffer(buffer, kind, count).reshape(shape) if buffer else np.empty(shape, kind)
+
+
+def _pack(value: Any) -> bytes:
+    packed: bytes = msgpack.packb(value, default=_foreign, unicode_errors="surrogatepass")
+    return packed
+
+
+def _unpack(buffer: Part) -> Any:
+    return msgpack.unpackb(buffer, strict_map_key=False, unicode_errors="surrogatepass", ext_hook=_extension)
+
+
+def _foreign(value: Any) -> Any:
+    """What msgpack does not know inside arrays of objects: numpy's values as such, all else as text (as JSON does)."""
+    if isinstance(value, np.ndarray):
+        return msgpack.ExtType(_ARRAY, _pack((value.dtype.str, value.shape, bytes(_bytes_of(value)))))
+    if isinstance(value, np.generic) and value.dtype.kind in _RAW_KINDS:
+        return msgpack.ExtType(_SCALAR, _pack((value.dtype.str, value.tobytes())))
+    return str(value)
+
+
+def _extension(code: int, data: bytes) -> Any:
+    if code == _ARRAY:
+        dtype, shape, buffer = _unpack(data)
+        return _array_of(memoryview(bytearray(buffer)), dtype, shape)
+    if code == _SCALAR:
+        dtype, buffer = _unpack(data)
+        return _array_of(memoryview(buffer), dtype, ()).reshape(())[()]
+    raise WireError(f"an extension of type {code} is unknown")
