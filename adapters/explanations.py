@@ -9,6 +9,7 @@ outputs (classes, targets); its `base_value` is one number, or [outputs].
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,8 @@ from adapters.base import Array, Tensors, TensorSpec
 from adapters.datatypes import datatype_of
 
 __all__ = ["adds_up", "by_column", "proved", "specs_of"]
+
+logger = logging.getLogger(__name__)
 
 #: by how much the sum may differ from the raw output, of the largest number that was added up
 _TOLERANCE = {4: 1e-4, 8: 1e-9}
@@ -61,6 +64,10 @@ def proved(explain: Callable[[], Tensors], raw: Callable[[], Array]) -> tuple[Te
     """
     try:
         explained, output = explain(), raw()
-    except Exception:  # whatever a framework raises for what it does not explain
+    except Exception as error:  # whatever a framework raises for what it does not explain
+        logger.info("the model does not explain its predictions: %s", " ".join(str(error).split())[:300])
         return ()
-    return specs_of(explained) if adds_up(explained, output) else ()
+    if not adds_up(explained, output):
+        logger.warning("the model's explanations are not served: they do not add up to its raw output")
+        return ()
+    return specs_of(explained)

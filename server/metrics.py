@@ -3,9 +3,9 @@
 Counts are plain numbers that only the event loop touches; they become Prometheus' families when somebody scrapes.
 (An observation by `prometheus_client` takes a lock and several Python calls, and a request makes half a dozen.)
 
-    polyserve_requests_total{model,protocol,status}   polyserve_request_seconds{model,protocol}
-    polyserve_rows_total{model}                       polyserve_batch_rows{model}
-    polyserve_queue_seconds{model}                    polyserve_queue_length{model}
+    polyserve_requests_total{model,protocol,verb,status}   polyserve_request_seconds{model,protocol,verb}
+    polyserve_rows_total{model}                            polyserve_batch_rows{model}
+    polyserve_queue_seconds{model}                         polyserve_queue_length{model}
     polyserve_model_state{model,state}
 
 KServe's histograms keep their names: `request_preprocess_seconds` is decoding, `request_predict_seconds` waiting and
@@ -63,17 +63,13 @@ class Histogram:
         return list(zip(names, counts, strict=True))
 
 
-class ModelMetrics:
-    """The counts of one model name; they outlive a reload."""
+class Requests:
+    """The requests of one model and verb; `steps` take the seconds of decoding, the model and encoding."""
 
-    def __init__(self) -> None:
+    def __init__(self, *steps: Histogram) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.latency: dict[str, Histogram] = {}
-        self.steps = {step: Histogram(KSERVE_SECONDS) for step in _KSERVE}
-        self.queue = Histogram(SECONDS)
-        self.batch = Histogram(ROWS)
-        self.rows = 0
-        self._steps = [self.steps[step].observe for step in ("preprocess", "predict", "postprocess")]
+        self._steps = [step.observe for step in steps]
 
     def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None:
         """A request that was answered: the marks of `now()` between its steps."""
@@ -89,6 +85,24 @@ class ModelMetrics:
         self.requests[protocol, status] += 1
         self._latency(protocol).observe(seconds)
 
+    def _latency(self, protocol: str) -> Histogram:
+        histogram = self.latency.get(protocol)
+        if histogram is None:
+            histogram = self.latency[protocol] = Histogram(SECONDS)
+        return histogram
+
+
+class ModelMetrics(Requests):
+    """The counts of one model name, which outlive a reload: of predictions, and of explanations apart."""
+
+    def __init__(self) -> None:
+        self.steps = {step: Histogram(KSERVE_SECONDS) for step in _KSERVE}
+        super().__init__(self.steps["preprocess"], self.steps["predict"], self.steps["postprocess"])
+        self.explanations = Requests(self.steps["preprocess"], self.steps["explain"], self.steps["postprocess"])
+        self.queue = Histogram(SECONDS)
+        self.batch = Histogram(ROWS)
+        self.rows = 0
+
     def called(self, rows: int, waits: Iterable[float]) -> None:
         """One call of the model: its rows, and how long each of its requests waited, in seconds."""
         self.rows += rows
@@ -96,11 +110,9 @@ class ModelMetrics:
         for wait in waits:
             self.queue.observe(wait)
 
-    def _latency(self, protocol: str) -> Histogram:
-        histogram = self.latency.get(protocol)
-        if histogram is None:
-            histogram = self.latency[protocol] = Histogram(SECONDS)
-        return histogram
+    def verbs(self) -> dict[str, Requests]:
+        """The requests by what they asked for."""
+        return {"predict": self, "explain": self.explanations}
 
 
 class Metrics(Collector):
@@ -131,15 +143,17 @@ class Metrics(Collector):
         yield from self._queues(models)
 
     def _requests(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
-        labels = ["model", "protocol", "status"]
-        requests = CounterMetricFamily("polyserve_requests", "requests by HTTP status (gRPC mapped)", labels=labels)
-        seconds = HistogramMetricFamily("polyserve_request_seconds", "from bytes to bytes", labels=labels[:2])
-        rows = CounterMetricFamily("polyserve_rows", "rows predicted", labels=labels[:1])
+        labels = ["model", "protocol", "verb"]
+        text = "requests by HTTP status (gRPC mapped)"
+        requests = CounterMetricFamily("polyserve_requests", text, labels=[*labels, "status"])
+        seconds = HistogramMetricFamily("polyserve_request_seconds", "from bytes to bytes", labels=labels)
+        rows = CounterMetricFamily("polyserve_rows", "rows predicted or explained", labels=labels[:1])
         for model, metrics in models:
-            for (protocol, status), count in list(metrics.requests.items()):
-                requests.add_metric([model, protocol, str(status)], count)
-            for protocol, histogram in list(metrics.latency.items()):
-                _add(seconds, [model, protocol], histogram)
+            for verb, counts in metrics.verbs().items():
+                for (protocol, status), count in list(counts.requests.items()):
+                    requests.add_metric([model, protocol, verb, str(status)], count)
+                for protocol, histogram in list(counts.latency.items()):
+                    _add(seconds, [model, protocol, verb], histogram)
             rows.add_metric([model], metrics.rows)
         yield from (requests, seconds, rows)
 

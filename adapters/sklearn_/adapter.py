@@ -27,7 +27,8 @@ from adapters.base import (
 from adapters.datatypes import datatype_of
 from adapters.sklearn_ import files
 from adapters.sklearn_.direct import direct
-from adapters.sklearn_.examine import examine, first_line
+from adapters.sklearn_.examine import Examined, examine, first_line
+from adapters.sklearn_.explain import Explainer, explainer_of
 from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
 from adapters.sklearn_.outputs import label_dtype, specs_of, tensors_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, writes_inputs
@@ -60,6 +61,7 @@ class SklearnAdapter(Adapter):
     labels: np.dtype[Any] | None  #: of labels that were objects in training
     tried: Tensors  #: two rows that the model answers
     short: dict[str, Direct]  #: methods that have a direct path, proved equal to the estimator's own
+    explainer: Explainer | None
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -85,6 +87,7 @@ class SklearnAdapter(Adapter):
         """The adapter with its signature, of which the model itself tells what asking it can tell."""
         labels = label_dtype(model)
         found = examine(inputs, lambda tensors: getattr(model, method)(inputs.rows(tensors)))
+        explainer = _explainer(model, inputs, found)
         signature = Signature(
             inputs.specs(),
             specs_of(tensors_of(found.answer, labels)) if found.answered else _likely_output(model, method),
@@ -92,8 +95,10 @@ class SklearnAdapter(Adapter):
             table=isinstance(inputs, Table),
             any_name=not isinstance(inputs, Table),
             parameters=(Parameter("method", str, methods, "the estimator's method that answers"),),
+            explanations=explainer.specs if explainer else (),
         )
-        adapter = cls(signature, model, inputs, methods, method, labels, found.example, _short(model, inputs, method))
+        short = _short(model, inputs, method)
+        adapter = cls(signature, model, inputs, methods, method, labels, found.example, short, explainer)
         adapter.batchable = not rows_depend(model)  # type: ignore[misc]  # the class's default, for all but a few
         adapter.thread_safe = not shares_state(model)  # type: ignore[misc]
         return adapter
@@ -111,6 +116,14 @@ class SklearnAdapter(Adapter):
             raise InvalidInput(first_line(error)) from error
         return tensors_of(answer, self.labels)
 
+    def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        if self.explainer is None:
+            return super().explain(inputs, parameters)
+        try:
+            return self.explainer.explain(self.inputs.rows(inputs))
+        except (ValueError, TypeError) as error:  # as in `predict`
+            raise InvalidInput(first_line(error)) from error
+
     def example(self) -> Tensors:
         return {name: array.copy() for name, array in self.tried.items()}
 
@@ -122,6 +135,18 @@ def _short(model: Any, inputs: Inputs, method: str) -> dict[str, Direct]:
     wanted = dict.fromkeys([method, *(["predict_proba"] if hasattr(model, "predict_proba") else [])])
     paths = {name: direct(model, name) for name in wanted}
     return {name: path for name, path in paths.items() if path is not None}
+
+
+def _explainer(model: Any, inputs: Inputs, found: Examined) -> Explainer | None:
+    """What explains the model, if something does: a model that cannot be explained is served without."""
+    if not found.answered or not inputs.columns:
+        return None
+    try:
+        explainer = explainer_of(model, len(inputs.columns))
+        return explainer and explainer.proved(lambda: inputs.rows(found.example))
+    except Exception as error:  # the parts of a model are not always what their class says
+        logger.info("a %s does not explain its predictions: %s", type(model).__name__, first_line(error))
+        return None
 
 
 def _unpickled(model_dir: ModelDir, file: str, *, trusted: bool) -> Any:

@@ -1,0 +1,162 @@
+"""What made an estimator's raw output: a linear model's terms, XGBoost's and LightGBM's own exact contributions.
+
+A pipeline that ends in such an estimator explains too where each column that the last step sees was made of one column
+of the model's input: the contributions of what a column was made into are added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from adapters import explanations
+from adapters.base import Array, Tensors, TensorSpec
+from adapters.sklearn_.columns import is_a
+from adapters.sklearn_.origins import origins
+
+__all__ = ["Explainer", "explainer_of"]
+
+_LINEAR = ("LinearModel", "LinearClassifierMixin", "BaseSGDRegressor", "_GeneralizedLinearRegressor")
+
+#: what the last step of a model takes -> contributions and base values, and -> the output that they add up to
+Explain: TypeAlias = Callable[[Any], Tensors]
+Raw: TypeAlias = Callable[[Any], Array]
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """How one model is explained."""
+
+    explain_last: Explain
+    raw_of_last: Raw
+    before: tuple[Any, ...] = ()  #: the transformers that come before the last step
+    origins: tuple[int, ...] = ()  #: the input column of each column that the last step sees
+    width: int = 0  #: columns of the model's input
+    specs: tuple[TensorSpec, ...] = ()
+
+    def explain(self, rows: Any) -> Tensors:
+        """Contributions and base values for what the estimator's `predict` takes."""
+        explained = self.explain_last(self._last(rows))
+        if not self.before:
+            return explained
+        return {**explained, "contributions": self._by_input(explained["contributions"])}
+
+    def proved(self, rows: Callable[[], Any]) -> Explainer | None:
+        """With its specs, once it has explained these rows and its terms add up."""
+        specs = explanations.proved(lambda: self.explain(rows()), lambda: self.raw_of_last(self._last(rows())))
+        return replace(self, specs=specs) if specs else None
+
+    def _last(self, rows: Any) -> Any:
+        for transformer in self.before:
+            rows = transformer.transform(rows)
+        return rows
+
+    def _by_input(self, contributions: Array) -> Array:
+        """The sums over the columns that each column of the input was made into; 0 where there are none."""
+        by_origin = np.argsort(self.origins, kind="stable")
+        columns, starts = np.unique(np.take(self.origins, by_origin), return_index=True)
+        added = np.zeros((len(contributions), self.width, *contributions.shape[2:]), contributions.dtype)
+        if len(columns):
+            added[:, columns] = np.add.reduceat(contributions[:, by_origin], starts, axis=1)
+        return added
+
+
+def explainer_of(model: Any, width: int) -> Explainer | None:
+    """The explainer of a fitted model that takes `width` columns, still to be proved, or None."""
+    before: list[Any] = []
+    made = list(range(width))
+    while (inner := _inner(model)) is not None:
+        if is_a(model, "Pipeline") and len(model) > 1:
+            own = origins(model[:-1], len(made))
+            if own is None:
+                return None
+            made = [made[column] for column in own]
+            before.append(model[:-1])
+        model = inner
+    explainer = _own(model)
+    return explainer and replace(explainer, before=tuple(before), origins=tuple(made), width=width)
+
+
+def _inner(model: Any) -> Any:
+    """The estimator that answers in the model's place: a pipeline's last step, what a search has found."""
+    if is_a(model, "Pipeline"):
+        return model.steps[-1][1]
+    if is_a(model, "FrozenEstimator"):
+        return model.estimator
+    return getattr(model, "best_estimator_", None)
+
+
+def _own(estimator: Any) -> Explainer | None:
+    """The explainer of an estimator that is no pipeline."""
+    if is_a(estimator, "LGBMModel"):
+        return _lightgbm(estimator)
+    if is_a(estimator, "XGBModel"):
+        return _xgboost(estimator)
+    if is_a(estimator, "BaseLibSVM"):  # several classes are decided by votes, which are no sum
+        linear = estimator.kernel == "linear" and estimator.coef_.shape[0] == 1
+    else:
+        linear = is_a(estimator, *_LINEAR) and hasattr(estimator, "coef_")
+    return _linear(estimator) if linear else None
+
+
+def _linear(estimator: Any) -> Explainer | None:
+    weights = np.atleast_2d(_dense(estimator.coef_))
+    base = np.broadcast_to(np.ravel(estimator.intercept_), (len(weights),))
+
+    def explain(rows: Any) -> Tensors:
+        values = np.asarray(_dense(rows))
+        if len(weights) == 1:
+            return {"contributions": values * weights[0], "base_value": np.full(len(values), base[0])}
+        return {"contributions": values[:, :, None] * weights.T, "base_value": np.tile(base, (len(values), 1))}
+
+    def raw(rows: Any) -> Array:
+        for name in ("decision_function", "_linear_predictor"):
+            if hasattr(estimator, name):
+                return _single(getattr(estimator, name)(rows))
+        return _single(estimator.predict(rows))
+
+    return Explainer(explain, raw)
+
+
+def _lightgbm(estimator: Any) -> Explainer:
+    outputs = estimator.booster_.num_model_per_iteration()
+
+    def explain(rows: Any) -> Tensors:
+        return explanations.by_column(estimator.predict(_dense(rows), pred_contrib=True), outputs)
+
+    return Explainer(explain, lambda rows: estimator.predict(rows, raw_score=True))
+
+
+def _xgboost(estimator: Any) -> Explainer:
+    import xgboost
+
+    booster = estimator.get_booster()
+    if estimator.booster in ("gblinear", "dart"):
+        booster = booster.copy()  # explains beside predictions, which may not share these
+    iterations = estimator._get_iteration_range(None)
+
+    def explain(rows: Any) -> Tensors:
+        matrix = xgboost.DMatrix(
+            rows,
+            missing=estimator.missing,
+            nthread=1,
+            feature_types=estimator.feature_types,
+            enable_categorical=estimator.enable_categorical,
+        )
+        flat = booster.predict(matrix, pred_contribs=True, iteration_range=iterations)
+        return explanations.by_column(flat, flat.shape[1] if flat.ndim == 3 else 1)
+
+    return Explainer(explain, lambda rows: estimator.predict(rows, output_margin=True))
+
+
+def _dense(values: Any) -> Any:
+    """A sparse matrix as an array; a data frame of numbers stays one for LightGBM, which reads its categories."""
+    return values.toarray() if hasattr(values, "toarray") else values
+
+
+def _single(raw: Array) -> Array:
+    """[rows, 1] as [rows]."""
+    return raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
