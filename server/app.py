@@ -28,10 +28,10 @@ from server.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.http import Routes
 from server.loader import Loaded, Loader
 from server.pages import add_pages
+from server.protocol import HotProtocol, Shared
 from server.repository import Repository
 from server.settings import Settings
 from server.threads import Threads
-from server.transport import OneWriteProtocol
 
 log = logging.getLogger("kserve")
 
@@ -104,7 +104,7 @@ class PolyServer(kserve.model_server.ModelServer):
             ssl_certfile=self.ssl_certfile,
             ssl_keyfile=self.ssl_keyfile,
         )
-        rest.config.http = OneWriteProtocol
+        rest.config.http = partial(HotProtocol, Shared(self.repository, self._settings.max_body_bytes))
         rest.config.proxy_headers = False  # `http._is_local` looks for itself
         rest.create_application()
         add_pages(kserve.model_server.app, self.repository, __version__, self._settings.enable_docs_url)

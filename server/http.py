@@ -22,14 +22,12 @@ from server.errors import (
     Forbidden,
     Header,
     InvalidInput,
-    NotFound,
     ServingError,
     TooLarge,
     as_serving_error,
     respond,
 )
 from server.exchange import Gone, present
-from server.model import ServedModel
 from server.repository import Repository
 
 log = logging.getLogger("kserve")
@@ -98,7 +96,8 @@ class Routes:
         return 200, [JSON_HEADER], await model.predict_v1(body, gone)
 
     async def _infer_v2(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
-        model = self._versioned(scope["path"][len(V2) : -len("/infer")])
+        name, named, version = scope["path"][len(V2) : -len("/infer")].partition("/versions/")
+        model = self._repository.ready_model(name, version if named else None)
         answer, json_length = await model.infer_v2(body, _header(scope, HEADER_LENGTH), gone)
         if json_length is None:
             return 200, [JSON_HEADER], answer
@@ -109,13 +108,6 @@ class Routes:
         if why := self._repository.why_not_ready():
             return 503, [JSON_HEADER], orjson.dumps({"ready": False, "error": f"the server is not ready: {why}"})
         return 200, [JSON_HEADER], b'{"ready":true}'
-
-    def _versioned(self, rest: str) -> ServedModel:
-        name, named, version = rest.partition("/versions/")
-        model = self._repository.ready_model(name)
-        if named and (not version or version != model.version):
-            raise NotFound(f"model {name!r} has no version {version!r}")
-        return model
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         length = _header(scope, b"content-length")

@@ -81,8 +81,8 @@ class Repository(ModelRepository):
             raise NotReady(f"model {name!r} is not ready: {entry.reason or entry.state.lower()}")
         return entry.model
 
-    def ready_model(self, name: str) -> ServedModel:
-        """The model, ready to predict.
+    def ready_model(self, name: str, version: str | None = None) -> ServedModel:
+        """The model, ready to predict; None asks for no version in particular.
 
         Raises:
             NotFound, NotReady.
@@ -90,6 +90,8 @@ class Repository(ModelRepository):
         model = self.get_model(name)
         if model is None:
             raise NotFound(f"model {name!r} does not exist")
+        if version is not None and (not version or version != model.version):
+            raise NotFound(f"model {name!r} has no version {version!r}")
         return model
 
     def get_models(self) -> dict[str, ServedModel | None]:

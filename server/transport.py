@@ -25,6 +25,11 @@ class OneWriteTransport:
             self._loop.call_soon(self.flush)
         self._gathered.append(data)
 
+    def write_now(self, data: bytes) -> None:
+        """Write at once, after what was gathered."""
+        self.flush()
+        self._transport.write(data)
+
     def flush(self) -> None:
         """Write what was gathered."""
         if self._gathered:
@@ -46,6 +51,8 @@ class OneWriteTransport:
 
 class OneWriteProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol over such a transport."""
+
+    transport: OneWriteTransport  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(OneWriteTransport(transport, self.loop))  # type: ignore[arg-type]
