@@ -25,7 +25,7 @@ class ModelDir:
 
     path: Path
     root: Path
-    trusted: bool = False  #: the operator's polyserve.yaml says `trust: full`: its pickles may name anything
+    trusted: bool = False  #: polyserve.yaml says `trust: full`, and the server lets it: a pickle may name anything
     name: str = ""  #: what the model is served under, once that is known
 
     @classmethod

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from server import memory
 from server.native_threads import ONE_THREAD
@@ -30,10 +31,12 @@ def serve(settings: Settings) -> None:
     """Find the models, start trying them, import KServe meanwhile, serve."""
     from server.catalog import NoModelDir, scan
     from server.loader import Loader
+    from server.signing import Verifier
+    from server.trust import allowed_by
     from server.workers.trial import TrialPool
 
     try:
-        catalog = scan(settings.model_dir, settings.model_name)
+        catalog = scan(settings.model_dir, settings.model_name, signed=settings.verify_key is not None)
     except NoModelDir as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
@@ -41,7 +44,8 @@ def serve(settings: Settings) -> None:
     trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
     end_trials = trials.close if trials else lambda: None
     may_import = threading.Event()
-    loader = Loader(trials, may_import, settings.predict_proba)
+    verifier = Verifier(Path(settings.verify_key)) if settings.verify_key else None
+    loader = Loader(trials, may_import, settings.predict_proba, allowed_by(settings.trust), verifier)
     loading = loader.begin(catalog.found, settings.load_threads)
     app = _frame(settings)
     may_import.set()

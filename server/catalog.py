@@ -12,6 +12,7 @@ from pathlib import Path
 from adapters import registry
 from adapters.base import Match, ModelDir
 from adapters.modeldir import inside
+from server.signing import SIGNATURE
 
 #: the name of a single model when `--model_name` gives none (KServe's default)
 DEFAULT_NAME = "model"
@@ -42,15 +43,17 @@ class Catalog:
     notes: tuple[str, ...] = ()  #: what the operator should know about the layout
 
 
-def scan(root: Path, model_name: str | None = None) -> Catalog:
+def scan(root: Path, model_name: str | None = None, signed: bool = False) -> Catalog:
     """Look at the mount. Names are the folders' names; a single model's is `model_name`.
+
+    `signed`: signatures are asked for, so that no file is looked into here; a signed mount is one model.
 
     Raises:
         NoModelDir: it is absent, no directory, or unreadable.
     """
     top = ModelDir.of(_checked(root))
     folders = _folders(top)
-    if _is_single(top, folders):
+    if _is_signed_single(top, folders) if signed else _is_single(top, folders):
         return Catalog((Found(model_name or DEFAULT_NAME, top),), single=True)
     return Catalog(tuple(folders), single=False, notes=tuple(_notes(top, folders, model_name)))
 
@@ -102,6 +105,10 @@ def _look_into(path: Path) -> None:
     for entry in path.iterdir():
         entry.lstat()
         break
+
+
+def _is_signed_single(top: ModelDir, folders: list[Found]) -> bool:
+    return top.has(SIGNATURE) or (bool(top.files or top.outside) and not folders)
 
 
 def _is_single(top: ModelDir, folders: list[Found]) -> bool:

@@ -1,4 +1,6 @@
-"""A directory to a loaded model: registry.choose -> trial load in a child -> adapter.load. Knows no KServe.
+"""A directory to a loaded model. Knows no KServe.
+
+    look again -> signature -> polyserve.yaml -> registry.choose -> trust -> trial load in a child -> adapter.load
 
 Native loaders crash on bad files, so a file is loaded in the trial process first; what that survived is loaded for
 real. Every refusal is a `LoadError` whose message is the reason that the index shows.
@@ -14,10 +16,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters import registry
-from adapters.base import Adapter, LoadError, ModelDir
+from adapters.base import Adapter, LoadError, ModelDir, Trust
 from adapters.registry import Choice
+from server import tree, trust
 from server.catalog import Found, look_again
 from server.model_config import ModelConfig, check_options
+from server.signing import Verifier
 from server.workers.trial import Trial, TrialPool
 
 
@@ -39,8 +43,17 @@ class Loader:
     imports at the same time can see each other's half-made modules, so first loads go one at a time, and after KServe.
     """
 
-    def __init__(self, trials: TrialPool | None, may_import: threading.Event, prefer_proba: bool = False) -> None:
+    def __init__(
+        self,
+        trials: TrialPool | None,
+        may_import: threading.Event,
+        prefer_proba: bool = False,
+        allowed: Trust = Trust.CODE,
+        verifier: Verifier | None = None,
+    ) -> None:
         self._trials = trials
+        self._allowed = allowed
+        self._verifier = verifier
         self._may_import = may_import
         self._prefer_proba = prefer_proba
         self._first = threading.Lock()
@@ -64,10 +77,16 @@ class Loader:
         if found.problem:
             raise LoadError(found.problem)
         try:
+            if self._verifier:
+                self._may_import.wait()
+                self._verifier.verify(found.directory)
             config = ModelConfig.read(found.directory.path, found.directory.root)
-            directory = replace(found.directory, trusted=config.trust == "full", name=found.name)
-            choice = registry.choose(directory, config.adapter)
+            full = config.trust == "full" and self._allowed is Trust.CODE
+            directory = replace(found.directory, trusted=full, name=found.name)
+            choice = self._choose(directory, config)
             options = self._options(config, choice.adapter)
+            if full:
+                options["trust"] = "full"
             trial = self._try(directory, choice, options)
             adapter = self._load(directory, choice, options)
         except LoadError:
@@ -78,10 +97,20 @@ class Loader:
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
         return Loaded(adapter, config, batchable, time.monotonic() - start, warning)
 
+    def _choose(self, directory: ModelDir, config: ModelConfig) -> Choice:
+        try:
+            choice = registry.choose(directory, config.adapter)
+            trust.check(choice, self._allowed)
+            if trust.needed(choice) is not Trust.CODE and not directory.has(choice.match.file):
+                tree.refuse_strange_files(directory)  # a framework will look into the whole folder
+        except LoadError as error:
+            if hint := trust.overruled(config, self._allowed):
+                raise LoadError(f"{error}{hint}") from error
+            raise
+        return choice
+
     def _options(self, config: ModelConfig, adapter: type[Adapter]) -> dict[str, Any]:
         options: dict[str, Any] = check_options(config.options, adapter.options)
-        if config.trust:
-            options["trust"] = config.trust
         if self._prefer_proba and any(option.name == "predict_proba" for option in adapter.options):
             options.setdefault("predict_proba", True)
         return options

@@ -25,7 +25,7 @@ ABOUT = (
     "A flag beats its environment variable, which beats the default. --version prints the version."
 )
 
-MODELS, REQUESTS, LOADING = "Models", "Requests", "Loading"
+MODELS, REQUESTS, LOADING, TRUST = "Models", "Requests", "Loading", "Trust"
 SERVER, LOGGING, TLS, PREDICTOR = "Server", "Logging", "TLS", "Predictor behind a transformer"
 
 Protocol = Literal["v1", "v2", "grpc-v2"]
@@ -70,6 +70,13 @@ class Settings:
         "How long a model's trial load may take; then the model is given up.")
     trial: bool = setting(True, kinds.switch(), LOADING,
         "Try each model in a child process first, so that a damaged file cannot crash the server.")
+
+    trust: Literal["safe", "pickle", "code"] = setting("code", kinds.one_of("safe", "pickle", "code"), TRUST,
+        "What models may bring: safe takes only files that cannot carry code; pickle also pickles that name nothing "
+        "but known libraries' classes; code also code and requirements, which run in processes of their own.")
+    verify_key: str | None = setting(None, kinds.existing_file(), TRUST,
+        "A public key (PEM, elliptic curve): every model's folder must hold a model.sig by OpenSSF model-signing that "
+        "was made with its private key, and nothing else than what was signed.")
 
     http_port: int = setting(8080, PORT, SERVER,
         "Port of the REST server; 8080 becomes 8443 under TLS, 0 takes any free port.", kserve=True)
@@ -156,6 +163,11 @@ class Settings:
             yield "--ssl_keyfile needs --ssl_certfile beside it"
         if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
             yield "--access_log_format needs a package that is not installed: pip install asgi-logger"
+        if self.verify_key:
+            from server.signing import key_problem  # imports what --help need not wait for
+
+            if problem := key_problem(self.verify_key, self.model_dir):
+                yield f"--verify_key {problem}"
 
 
 def command_line(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:

@@ -11,7 +11,18 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from adapters.base import Adapter, LoadError, Match, Parameter, Parameters, Rank, Signature, Tensors, TensorSpec
+from adapters.base import (
+    Adapter,
+    LoadError,
+    Match,
+    Parameter,
+    Parameters,
+    Rank,
+    Signature,
+    Tensors,
+    TensorSpec,
+    Trust,
+)
 from adapters.huggingface_.bundle import Damaged, check, needs_sentencepiece, no_weights, read_config, weights_of
 from adapters.huggingface_.embedding import TextEmbedding
 from adapters.huggingface_.loading import DTYPES, load_encoder
@@ -61,6 +72,7 @@ class HuggingFaceAdapter(Adapter):
     name: ClassVar[str] = "huggingface"
     platform: ClassVar[str] = "huggingface"
     requires: ClassVar[tuple[str, ...]] = ("transformers", "torch")
+    safe_form: ClassVar[str] = "as safetensors"
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("task", choices=tuple(TASKS), meaning="the task, where the architecture does not tell it"),
         Parameter("dtype", choices=DTYPES, meaning="the weights' type in memory; float32 unless set"),
@@ -85,7 +97,9 @@ class HuggingFaceAdapter(Adapter):
             read_sentence(model_dir)
         except Damaged as error:
             return Match(Rank.BUNDLE, problem=str(error))
-        return Match(Rank.BUNDLE, requires=("sentencepiece",) if needs_sentencepiece(model_dir) else ())
+        requires = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
+        trust = Trust.SAFE if ".safetensors" in weights_of(model_dir) else Trust.PICKLE
+        return Match(Rank.BUNDLE, requires=requires, trust=trust)
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adapters.base import Match, ModelDir, Rank
+from adapters.base import Match, ModelDir, Rank, Trust
 from adapters.pickles import Contents, Unreadable, inspect
 
 __all__ = ["SUFFIXES", "find"]
@@ -44,7 +44,8 @@ def find(model_dir: ModelDir) -> Match | None:
     model = models[0]
     if model.contents is None:
         return Match(Rank.SUFFIX, model.file, problem=model.problem)
-    return Match(Rank.CONTENT, model.file, model.problem, _requires(model.contents))
+    trust = Trust.CODE if model_dir.trusted else Trust.PICKLE  # a trusted pickle runs whatever it names
+    return Match(Rank.CONTENT, model.file, model.problem, _requires(model.contents), trust)
 
 
 def _judge(model_dir: ModelDir, name: str) -> _Candidate:

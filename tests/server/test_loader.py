@@ -10,19 +10,25 @@ from typing import Any, ClassVar
 
 import pytest
 
-from adapters.base import Adapter, LoadError, ModelDir
+from adapters.base import Adapter, LoadError, ModelDir, Trust
 from server.catalog import Found
 from server.loader import Loader
+from server.signing import Verifier
 from server.workers.trial import Trial, TrialPool
 from tests.server.stand_ins import EchoAdapter
 
 PATIENCE = 10.0
 
 
-def loader(trials: TrialPool | None = None, prefer_proba: bool = False) -> Loader:
+def loader(
+    trials: TrialPool | None = None,
+    prefer_proba: bool = False,
+    allowed: Trust = Trust.CODE,
+    verifier: Verifier | None = None,
+) -> Loader:
     may_import = threading.Event()
     may_import.set()
-    return Loader(trials, may_import, prefer_proba)
+    return Loader(trials, may_import, prefer_proba, allowed, verifier)
 
 
 def found(folder: Path, line: str = "echo", config: str = "") -> Found:

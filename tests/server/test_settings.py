@@ -18,7 +18,7 @@ FLAGS = {flag.name: flag for flag in flags_of(Settings)}
 #: KServe's flags whose default differs here, on purpose
 OTHER_DEFAULT = {"enable_docs_url": True, "enable_latency_logging": False, "model_name": None}
 #: settings that need another one, or a package, beside them
-NOT_ALONE = {"ssl_certfile", "ssl_keyfile", "access_log_format"}
+NOT_ALONE = {"ssl_certfile", "ssl_keyfile", "access_log_format", "verify_key"}
 
 
 def problems(*argv: str, **environ: str) -> tuple[str, ...]:
