@@ -49,6 +49,7 @@ class SklearnAdapter(Adapter):
     name = "sklearn"
     platform = "sklearn"
     requires = ("sklearn",)
+    safe_form = "with skops, or as ONNX"
     options = (
         Parameter("method", str, meaning="the estimator's method that answers: predict, predict_proba, transform, ..."),
         Parameter("predict_proba", bool, meaning="answer with predict_proba where the estimator has it"),
