@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -100,6 +100,8 @@ class TensorSpec:
     binary: bool = False  #: BYTES elements are `bytes`; otherwise they are `str`
     category: bool = False  #: BYTES inputs only: whole numbers are welcome too, and become their text
     json: bool = False  #: outputs only: elements are JSON values (dict, list, ...); V2 carries them as JSON text
+    base64: bool = False  #: outputs only: V1 writes elements as {"b64": ...}, whether or not they are UTF-8
+    any_rank: bool = False  #: the model does not say how many dimensions there are: one or more; `shape` is (-1,)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -136,8 +138,14 @@ class Signature:
     #: What `explain` answers, one row an instance as in `outputs`; empty: the model does not explain. `contributions`
     #: has the columns of the input as its second dimension (`adapters.explanations`).
     explanations: tuple[TensorSpec, ...] = ()
-    #: The adapter reads whole requests itself (`answer`): there are no tensors to check, merge or describe.
+    #: V1 follows TensorFlow Serving's REST API: `inputs` are whole tensors, answered as `outputs`; NaN and Infinity.
+    tf_serving: bool = False
+    #: Every signature of the model by name, this one among them; a request's `signature_name` picks one.
+    variants: Mapping[str, Signature] = field(default_factory=dict)
+    #: The adapter reads whole requests itself (`answer`): there are no tensors to check or merge.
     whole: bool = False
+    #: ... and gains when they overlap: it waits for other things than the processor.
+    overlaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +235,15 @@ class Adapter(ABC):
 
     def example(self) -> Tensors:
         """Two valid rows (or one call's tensors when not batched), for the self-test, warm-up and documentation."""
-        return {spec.name: _example_of(spec) for spec in self.signature.inputs if not spec.optional}
+        return example_of(self.signature)
 
     def close(self) -> None:
         """Let go of what the model holds beyond its memory (sessions, files, threads)."""
+
+
+def example_of(signature: Signature) -> Tensors:
+    """Tensors that fit the signature: two rows, or one call's tensors when it is not batched."""
+    return {spec.name: _example_of(spec) for spec in signature.inputs if not spec.optional}
 
 
 def _example_of(spec: TensorSpec) -> Array:
