@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from adapters.base import Trust
+
 Tensors = dict[str, np.ndarray]
 
 
@@ -32,6 +34,7 @@ class Case:
     name: str
     adapter: str
     make: Callable[[Path], Expected]
+    trust: Trust = Trust.SAFE  #: the level that its files need
 
 
 def texts(*values: str) -> np.ndarray:
@@ -207,16 +210,33 @@ def catboost_mixed(folder: Path) -> Expected:
     return Expected(instances, tensors, model.predict(some).tolist(), bad)
 
 
+def skops_pipeline(folder: Path) -> Expected:
+    import skops.io
+    from sklearn.datasets import load_wine
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = load_wine(return_X_y=True)
+    labels = np.array(["low", "middle", "high"])[y]
+    model = make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)).fit(X, labels)
+    skops.io.dump(model, folder / "model.skops")
+    rows = X[::40]
+    bad = [[[1.0] * 12], [["a"] * 13], [[None] * 14]]
+    return Expected(rows.tolist(), {"input-0": rows}, model.predict(rows).tolist(), bad)
+
+
 CASES = [
-    Case("sklearn-logistic", "sklearn", sklearn_logistic),
-    Case("sklearn-frame", "sklearn", sklearn_frame),
-    Case("sklearn-text", "sklearn", sklearn_text),
+    Case("sklearn-logistic", "sklearn", sklearn_logistic, Trust.PICKLE),
+    Case("sklearn-frame", "sklearn", sklearn_frame, Trust.PICKLE),
+    Case("sklearn-text", "sklearn", sklearn_text, Trust.PICKLE),
     Case("xgboost-booster", "xgboost", xgboost_booster),
     Case("lightgbm-booster", "lightgbm", lightgbm_booster),
     Case("onnx-two-inputs", "onnx", onnx_two_inputs),
     Case("spacy-rules", "spacy", spacy_rules),
     Case("bert-classifier", "huggingface", bert_classifier),
     Case("catboost-mixed", "catboost", catboost_mixed),
+    Case("skops-pipeline", "skops", skops_pipeline),
 ]
 
 

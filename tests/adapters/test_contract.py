@@ -20,6 +20,7 @@ from kserve import InferInput, InferRequest, InferResponse
 from adapters import registry
 from adapters.base import Adapter, ModelDir
 from adapters.datatypes import datatype_of
+from server import trust
 from server.batching import Batcher, Limits
 from server.codec import grpc_, v1, v2
 from server.errors import InvalidInput
@@ -38,6 +39,7 @@ class Served:
         directory = ModelDir.of(folder)
         choice = registry.choose(directory)
         assert choice.adapter.name == case.adapter
+        assert trust.needed(choice) is case.trust
         self.adapter: Adapter = choice.adapter.load(directory, choice.match.file, {})
 
     def v1(self, body: Any) -> Any:

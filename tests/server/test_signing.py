@@ -166,7 +166,7 @@ def test_what_the_signer_left_out_is_not_signed(model: Path, keys: tuple[Path, P
     model_signing.signing.Config().use_elliptic_key_signer(private_key=keys[0]).set_hashing_config(hashing).sign(
         model, model / "model.sig"
     )
-    with pytest.raises(LoadError, match="^inner/empty is not in the signature"):
+    with pytest.raises(LoadError, match=r"^inner/empty is not in the signature"):
         verify(model, keys[1])
 
 
@@ -186,7 +186,7 @@ def test_a_mount_of_kubernetes_verifies(model: Path, keys: tuple[Path, Path]) ->
         (mount / name).symlink_to(f"..data/{name}")
     verify(mount, keys[1])
     (hidden / "inner" / "more").touch()
-    with pytest.raises(LoadError, match="^inner/more is not in the signature"):
+    with pytest.raises(LoadError, match=r"^inner/more is not in the signature"):
         verify(mount, keys[1])
 
 
@@ -198,7 +198,7 @@ def test_the_loader_verifies_first_and_every_time(model: Path, keys: tuple[Path,
     EchoAdapter.begun.clear()
     (model / "model.echo").write_text("echo crash")
     (model / "polyserve.yaml").write_text("[")
-    with pytest.raises(LoadError, match="^polyserve.yaml is not in the signature"):
+    with pytest.raises(LoadError, match=r"^polyserve\.yaml is not in the signature"):
         shared.load(found)
     assert not EchoAdapter.begun
     (model / "polyserve.yaml").unlink()
