@@ -22,6 +22,7 @@ import platform
 import shutil
 import sys
 import sysconfig
+import tempfile
 import time
 import venv
 from collections.abc import Iterator, Mapping
@@ -44,17 +45,30 @@ _FORMAT = 1  #: of the environments that this code builds; part of the hash
 _POLL = 0.1  #: seconds between two attempts at a lock
 
 
+def default_directory() -> Path:
+    """The user's cache, or a folder for temporary files where that cannot be written to (a read-only container)."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  (Path.home may raise)
+    directory = Path(cache) / "polyserve" / "environments"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if os.access(directory, os.W_OK):
+            return directory
+    except OSError as error:
+        log.debug("%s cannot be made: %s", directory, error)
+    return Path(tempfile.gettempdir()) / f"polyserve-environments-{os.getuid()}"
+
+
 class Environments:
-    """Builds environments into a directory that any number of servers may share. Thread-safe.
+    """Builds environments into a directory (None: a default) that any number of servers may share. Thread-safe.
 
     `wheelhouse` makes it work offline: packages come from that directory of wheels alone. `timeout` is the seconds that
     a build may take, the wait for somebody else's included.
     """
 
     def __init__(
-        self, directory: Path, wheelhouse: Path | None = None, base: Base | None = None, timeout: float = 900.0
+        self, directory: Path | None, wheelhouse: Path | None = None, base: Base | None = None, timeout: float = 900.0
     ) -> None:
-        self._directory = directory.absolute()
+        self._directory = (directory or default_directory()).absolute()
         self._base = base or Base.here()
         self._timeout = timeout
         self._commands = Commands()
@@ -72,11 +86,11 @@ class Environments:
         if not wanted.lines:  # nothing but comments
             return Path(sys.executable)
         target = self._directory / self._hash(wanted)
-        if found := _complete(target):
-            return found
         deadline = time.monotonic() + self._timeout
         try:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_directory()
+            if found := _complete(target):
+                return found
             with _locked(target.with_suffix(".lock"), deadline, model_name) as lock:
                 return _complete(target) or self._build(model_name, wanted, target, lock, deadline)
         except OSError as error:
@@ -88,6 +102,13 @@ class Environments:
     def close(self) -> None:
         """End the builds that run; their callers get a LoadError."""
         self._commands.close()
+
+    def _make_directory(self) -> None:
+        """Its owner's alone: who can write there decides what models' processes run."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = self._directory.parent == Path(tempfile.gettempdir())  # where anybody may have made it before
+        if temporary and self._directory.stat().st_uid != os.getuid():
+            raise LoadError(f"{self._directory} belongs to another user: name another directory with --env_dir")
 
     def _hash(self, wanted: Requirements) -> str:
         basis = {
