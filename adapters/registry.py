@@ -25,6 +25,7 @@ TABLE: dict[str, str] = {
     "onnx": "adapters.onnx_:OnnxAdapter",
     "spacy": "adapters.spacy_:SpacyAdapter",
     "huggingface": "adapters.huggingface_:HuggingFaceAdapter",
+    "custom": "adapters.custom_:CustomAdapter",
     "catboost": "adapters.catboost_:CatBoostAdapter",
 }
 

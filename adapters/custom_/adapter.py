@@ -1,0 +1,195 @@
+"""Custom models: a folder whose `model.py` holds a `kserve.Model`, written as KServe's documentation shows.
+
+The folder is claimed by reading the file (`source`). It is run in a process of its own (`program`), the model built
+and loaded (`building`), and every request answered by KServe's own data plane (`answers`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import shlex
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+from adapters.base import (
+    Adapter,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Rank,
+    Reply,
+    Request,
+    Signature,
+    Tensors,
+    TensorSpec,
+    Trust,
+)
+from adapters.custom_ import building, program, source
+from adapters.custom_.answers import Answers
+from adapters.custom_.source import Folder, Unreadable, parse
+from adapters.datatypes import NUMPY_OF
+
+FILE = f"{program.MODULE}.py"
+REQUIREMENTS = "requirements.txt"
+_MAX_REQUIREMENTS = 256 * 1024  #: bytes
+
+#: options that become arguments of the command line that KServe parses
+_PREDICTOR = (
+    Parameter("predictor_host", str, meaning="the predictor that this transformer calls"),
+    Parameter("predictor_protocol", str, ("v1", "v2", "grpc-v2"), "the protocol of these calls"),
+    Parameter("predictor_use_ssl", bool, meaning="make these calls over TLS"),
+    Parameter("predictor_request_timeout_seconds", int, meaning="how long such a call may take"),
+    Parameter("predictor_request_retries", int, meaning="how often a failed call is repeated"),
+)
+
+
+_HOOKS = ("preprocess", "predict", "postprocess", "explain")
+
+
+class CustomAdapter(Adapter):
+    """One user's `kserve.Model`."""
+
+    name: ClassVar[str] = "custom"
+    platform: ClassVar[str] = "kserve"
+    options: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("class", str, meaning="the class to serve, where model.py holds several"),
+        Parameter("args", str, meaning="more arguments of the command line that model.py sees"),
+        *_PREDICTOR,
+    )
+    own_process: ClassVar[bool] = True
+    batchable: ClassVar[bool] = False
+
+    def __init__(self, model: Any, server: Any, name: str) -> None:
+        inputs, outputs = _specs(model.get_input_types), _specs(model.get_output_types)
+        super().__init__(Signature(inputs, outputs, whole=True, overlaps=_waits(model)))
+        self._model = model
+        self._answers = Answers(server.dataplane, name)
+        self._context = contextvars.copy_context()  # KServe keeps the predictor's address in a context variable
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        if not model_dir.has(FILE):
+            return _misnamed(model_dir)
+        if model_dir.file(FILE).stat().st_size > source.MAX_BYTES:
+            return Match(Rank.SUFFIX, FILE, f"{FILE} is longer than {source.MAX_BYTES // 2**20} MiB", trust=Trust.CODE)
+        text = model_dir.file(FILE).read_bytes()
+        try:
+            module = parse(text)
+        except Unreadable as error:
+            rank = Rank.CODE if b"kserve" in text else Rank.SUFFIX
+            return Match(rank, FILE, f"{FILE}{error}", trust=Trust.CODE)
+        if not Folder(model_dir.path, model_dir.root).models(module) and not module.calls_server:
+            return Match(Rank.SUFFIX, FILE, f"{FILE} defines no subclass of kserve.Model", trust=Trust.CODE)
+        try:
+            return Match(Rank.CODE, trust=Trust.CODE, requirements=_requirements(model_dir))
+        except LoadError as error:
+            return Match(Rank.CODE, problem=str(error), trust=Trust.CODE)
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        path = model_dir.path.absolute()
+        name = model_dir.name or path.name
+        module = parse((path / FILE).read_bytes())
+        classes = set(module.classes)
+        program.settle_in(path, name, _arguments((path / FILE).read_text(errors="replace"), name, path, options))
+        ran = program.run(path / FILE, as_script=module.main_block is not None and module.calls_server)
+        model = building.build(ran, module.used(classes), name, path, options)
+        return cls(model, _registered(ran.server, model, name), name)
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        raise NotImplementedError("a custom model answers whole requests")
+
+    async def answer(self, request: Request) -> Reply:
+        task = asyncio.create_task(self._answers.to(request), context=self._context.copy())
+        return await task
+
+    def close(self) -> None:
+        self._model.stop()
+        if getattr(self._model, "engine", False):
+            self._model.stop_engine()
+
+
+def _arguments(text: str, name: str, folder: Any, options: Parameters) -> list[str]:
+    """What the command line of `model.py` holds: KServe's own flags, and those that the file says it takes."""
+    known = {"model_name": name, "model_dir": str(folder)}
+    known |= {option.name: options[option.name] for option in _PREDICTOR if option.name in options}
+    kserves = "model_server" in text  # its parser may be the parent of the file's own, which may be strict
+    arguments = [
+        f"--{key}={value}" for key, value in known.items() if f"--{key}" in text or (kserves and key in _KSERVES)
+    ]
+    return [*arguments, *shlex.split(str(options.get("args", "")))]
+
+
+_KSERVES = frozenset({"model_name", *(option.name for option in _PREDICTOR)})
+
+
+def _registered(server: Any, model: Any, name: str) -> Any:
+    """A `ModelServer` that has the model and is not started: the file's own, or one as the command line says."""
+    from kserve import ModelServer
+
+    server = ModelServer() if server is None else server
+    server.register_model(model, name)
+    return server
+
+
+def _requirements(model_dir: ModelDir) -> str:
+    if REQUIREMENTS in model_dir.outside:
+        raise LoadError(f"{REQUIREMENTS} leads out of the models directory and is not followed")
+    if not model_dir.has(REQUIREMENTS):
+        return ""
+    text = model_dir.head(REQUIREMENTS, _MAX_REQUIREMENTS + 1)
+    if len(text) > _MAX_REQUIREMENTS:
+        raise LoadError(f"{REQUIREMENTS} is longer than {_MAX_REQUIREMENTS // 1024} KiB")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise LoadError(f"{REQUIREMENTS} is not UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def _misnamed(model_dir: ModelDir) -> Match | None:
+    """A model of KServe's under another name than `model.py`, in a folder that nobody else claims."""
+    for name in model_dir.named(".py"):
+        if model_dir.file(name).stat().st_size > source.MAX_BYTES or b"kserve" not in (text := _text(model_dir, name)):
+            continue
+        try:
+            module = parse(text)
+        except Unreadable:
+            continue
+        if Folder(model_dir.path, model_dir.root).models(module):
+            problem = f"{name} holds a kserve.Model: rename it to {FILE}"
+            return Match(Rank.SUFFIX, name, problem, trust=Trust.CODE)
+    return None
+
+
+def _text(model_dir: ModelDir, name: str) -> bytes:
+    return model_dir.file(name).read_bytes()
+
+
+def _waits(model: Any) -> bool:
+    """Whether a hook of the model's own is a coroutine, or its predictions come from another server."""
+    from kserve import Model
+
+    own = [hook for hook in _HOOKS if getattr(type(model), hook, None) is not getattr(Model, hook, None)]
+    return "predict" not in own or any(inspect.iscoroutinefunction(getattr(model, hook)) for hook in own)
+
+
+def _specs(declare: Callable[[], Any]) -> tuple[TensorSpec, ...]:
+    """What `get_input_types` or `get_output_types` say, for the metadata; none where they say nothing of the kind."""
+    declared = building.settled(declare())
+    try:
+        specs = tuple(TensorSpec(str(each["name"]), str(each["datatype"]), _shape(each["shape"])) for each in declared)
+    except (KeyError, TypeError, ValueError) as error:
+        print(f"the metadata leaves out what {declare.__name__} says: {error!r}: name, datatype and shape are needed")
+        return ()
+    for spec in specs:
+        if spec.datatype not in NUMPY_OF:
+            print(f"the metadata leaves out {spec.name!r}: its datatype {spec.datatype!r} is none of V2's")
+    return tuple(spec for spec in specs if spec.datatype in NUMPY_OF)
+
+
+def _shape(sizes: Any) -> tuple[int, ...]:
+    return tuple(-1 if size is None else max(int(size), -1) for size in sizes)

@@ -1,0 +1,207 @@
+"""A whole request through KServe's own data plane, as KServe's routes and its gRPC service take it there.
+
+    bytes -> DataPlane.decode -> infer (the user's preprocess, predict, postprocess) -> encode -> bytes
+
+Kinder than KServe in three ways: what cannot be decoded is the client's fault (KServe answers 500 to some of it),
+`curl -d` may leave out the content type of JSON, and a V2 answer that is a dict may leave out its id and model name.
+"""
+
+from __future__ import annotations
+
+import traceback
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import orjson
+
+from adapters.base import InvalidInput, Reply, Request
+
+LENGTH = "inference-header-content-length"
+_JSON = "application/json"
+_CURL = "application/x-www-form-urlencoded"  #: what `curl -d` calls everything
+_DUMP = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
+#: KServe's errors that are not a 500, by their names: each release may move them
+_STATUS = {"ModelNotFound": 404, "UnsupportedProtocol": 501, "ModelNotReady": 503, "ServerNotReady": 503}
+
+
+class Failed(Exception):
+    """The user's code failed; the message is its own."""
+
+
+class Answers:
+    """One model's answers. `dataplane` is a `kserve` DataPlane that has the model registered under `name`."""
+
+    def __init__(self, dataplane: Any, name: str) -> None:
+        self._dataplane = dataplane
+        self._name = name
+
+    async def to(self, request: Request) -> Reply:
+        """The reply to a request; errors that name a status of their own are replies, too.
+
+        Raises:
+            InvalidInput: the client's fault.
+            Failed: the user's code raised.
+        """
+        try:
+            await self._check_ready()
+            if request.protocol == "grpc":
+                return await self._grpc(request)
+            return await (self._v2(request) if request.protocol == "v2" else self._v1(request))
+        except InvalidInput:
+            raise
+        except (Exception, SystemExit) as error:
+            return refusal(error, request.protocol)
+
+    async def _check_ready(self) -> None:
+        from kserve.errors import ModelNotReady
+
+        if not await self._dataplane.model_ready(self._name, True):
+            raise ModelNotReady(self._name)
+
+    async def _v1(self, request: Request) -> Reply:
+        headers = dict(request.headers)
+        with _Decoding():
+            payload, attributes = self._dataplane.decode(body=request.body, headers=_readable(request))
+        result, extra = await self._call(request.verb, payload, headers)
+        body, more = self._dataplane.encode(self._name, result, headers, attributes)
+        reply_headers = _headers({**extra, **more})
+        if isinstance(body, AsyncIterator):
+            body = b"".join([part if isinstance(part, bytes) else str(part).encode() async for part in body])
+        if isinstance(body, bytes | str):
+            return Reply(body if isinstance(body, bytes) else body.encode(), reply_headers)
+        return Reply(orjson.dumps(body, option=_DUMP), {"content-type": _JSON, **reply_headers})
+
+    async def _v2(self, request: Request) -> Reply:
+        headers = dict(request.headers)
+        with _Decoding():
+            body = request.body if LENGTH in headers else _inference_request(request.body)
+            payload, _ = self._dataplane.decode(body, headers, protocol_version="v2", model_name=self._name)
+        result, extra = await self._call(request.verb, payload, headers)
+        answer, more = self._dataplane.encode(self._name, result, headers, {})
+        reply_headers = _headers({**extra, **more})
+        if isinstance(answer, bytes):
+            return Reply(answer, {**reply_headers, "content-type": "application/octet-stream"})
+        body = orjson.dumps(self._inference_response(answer, payload), option=_DUMP)
+        return Reply(body, {**reply_headers, "content-type": _JSON})
+
+    async def _grpc(self, request: Request) -> Reply:
+        from kserve import InferRequest, InferResponse
+        from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInferResponse
+        from kserve.protocol.grpc.servicer import InferenceServicer
+
+        with _Decoding():
+            message = ModelInferRequest.FromString(request.body)
+            InferenceServicer.validate_grpc_request(message)
+            payload = InferRequest.from_grpc(message)
+        result, _ = await self._call(request.verb, payload, dict(request.headers))
+        if isinstance(result, InferResponse):
+            result = result.to_grpc()
+        elif not isinstance(result, ModelInferResponse):
+            fields = self._named(result, payload)
+            result = ModelInferResponse(**{key: fields[key] for key in ("id", "model_name", "outputs")})
+        return Reply(result.SerializeToString(), {})
+
+    async def _call(self, verb: str, payload: Any, headers: dict[str, str]) -> tuple[Any, Mapping[str, str]]:
+        """What the user's hooks return, and the headers that they want sent."""
+        if verb == "explain":
+            result, extra = await self._dataplane.explain(self._name, payload, dict(headers))
+            return result, {key: value for key, value in extra.items() if headers.get(key) != value}  # KServe's echo
+        result, extra = await self._dataplane.infer(self._name, payload, headers)
+        return result, extra
+
+    def _inference_response(self, answer: Any, payload: Any) -> dict[str, Any]:
+        """A V2 answer with all its fields, checked as KServe checks it."""
+        from kserve.protocol.rest.v2_datamodels import InferenceResponse
+
+        checked: dict[str, Any] = InferenceResponse.model_validate(self._named(answer, payload)).model_dump()
+        return checked
+
+    def _named(self, answer: Any, payload: Any) -> dict[str, Any]:
+        if not isinstance(answer, dict) or "outputs" not in answer:
+            held = (
+                f"an object of {', '.join(map(str, answer)) or 'nothing'}" if isinstance(answer, dict) else "no object"
+            )
+            raise Failed(f"the model answered a V2 request with {held}: V2 needs an InferResponse, or its 'outputs'")
+        named = {"model_name": self._name, **answer}
+        named["id"] = named.get("id") or payload.id or str(uuid.uuid4())
+        return named
+
+
+def refusal(error: BaseException, protocol: str) -> Reply:
+    """The reply that an error asks for itself.
+
+    Raises:
+        InvalidInput, Failed: it asks for none.
+    """
+    from kserve import errors
+    from starlette.exceptions import HTTPException
+
+    if isinstance(error, errors.InvalidInput):
+        raise InvalidInput(str(error)) from error
+    if isinstance(error, HTTPException):
+        text = error.detail if isinstance(error.detail, str) else orjson.dumps(error.detail, default=str).decode()
+        return _error(error.status_code, {"detail": error.detail}, text, protocol, error.headers)
+    status = 501 if isinstance(error, NotImplementedError) else _STATUS.get(type(error).__name__, 500)
+    if status != 500:
+        text = str(error) or "the model does not implement this"
+        return _error(status, {"error": text}, text, protocol)
+    traceback.print_exception(error)
+    if isinstance(error, Failed):
+        raise error
+    if isinstance(error, SystemExit):
+        raise Failed(f"the model's code called sys.exit({error.code})") from error
+    raise Failed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from error
+
+
+def _error(status: int, content: Any, text: str, protocol: str, headers: Mapping[str, str] | None = None) -> Reply:
+    if protocol == "grpc":
+        return Reply(text.encode(), {}, status)
+    return Reply(orjson.dumps(content, default=str), {**_headers(headers or {}), "content-type": _JSON}, status)
+
+
+class _Decoding:
+    """Whatever KServe trips over while it reads a request is the client's fault."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
+        if isinstance(error, Exception) and not isinstance(error, InvalidInput):
+            missing = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+            raise InvalidInput(missing) from error
+
+
+def _inference_request(body: bytes) -> Any:
+    """A V2 request as KServe's routes check it."""
+    from kserve.protocol.rest.v2_datamodels import InferenceRequest
+    from pydantic import ValidationError
+
+    try:
+        return InferenceRequest.model_validate(orjson.loads(body))
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"Unrecognized request format: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise InvalidInput(f"{where}: {first['msg']}") from error
+
+
+def _readable(request: Request) -> dict[str, str]:
+    """The headers as KServe's decoder should see them: it knows `application/json`, without parameters, only."""
+    headers = dict(request.headers)
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == _CURL and request.body.lstrip()[:1] == b"{":
+        kind = _JSON
+    if kind:
+        headers["content-type"] = kind
+    return headers
+
+
+def _headers(headers: Mapping[str, Any]) -> dict[str, str]:
+    """Names in lower case; the length is the server's to say."""
+    sent = {str(key).lower(): str(value) for key, value in headers.items()}
+    return {
+        key: value for key, value in sent.items() if key not in ("content-length", "transfer-encoding", "connection")
+    }
