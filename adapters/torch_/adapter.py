@@ -1,0 +1,136 @@
+"""Torch programs: TorchScript (`torch.jit.save`) and exported programs (`torch.export.save`).
+
+A file is known by its content, whatever its name. What its tensors are is derived from the program, and tried: the
+arguments of `forward` or the graph's signature, the shapes of a trace, the widths of the first layers. Where that does
+not suffice, `polyserve.yaml` declares them (`declared`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from adapters.base import Adapter, InvalidInput, LoadError, Match, ModelDir, Parameter, Parameters, Signature, Tensors
+from adapters.torch_ import declared, exported, files, script
+from adapters.torch_.declared import Port
+from adapters.torch_.examine import Findings, Rows, Slot, examine
+from adapters.torch_.files import Kind
+from adapters.torch_.values import Run, brief, fault
+
+_DECLARE = 'declare them in polyserve.yaml, with -1 for any size: `options: {inputs: "NAME: FP32[-1, 4]"}`'
+
+
+@dataclass(eq=False)
+class TorchAdapter(Adapter):
+    """One program on the CPU, with one thread a call."""
+
+    run: Run
+    findings: Findings
+
+    name: ClassVar[str] = "torch"
+    platform: ClassVar[str] = "pytorch"
+    requires: ClassVar[tuple[str, ...]] = ("torch",)
+    options: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("inputs", str, meaning='the inputs\' datatypes and shapes: "x: FP32[-1, 4], ids: INT64[-1, -1]"'),
+        Parameter("outputs", str, meaning='names for the outputs, in the program\'s order: "logits, pooled"'),
+    )
+
+    def __post_init__(self) -> None:
+        # Only a program that takes any number of rows in one run gains from a merged batch.
+        self.batchable = self.findings.rows is Rows.TOGETHER  # type: ignore[misc]  # one model's property here
+        self._free = any(-1 in spec.shape[self.signature.batched :] for spec in self.signature.inputs)
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        return files.match(model_dir)
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        import torch
+
+        torch.set_num_threads(1)
+        wanted = declared.inputs(options["inputs"]) if options.get("inputs") else ()
+        load = _exported if files.kind_of(model_dir, file) is Kind.EXPORTED else _script
+        run, candidates, ports = load(model_dir, file, wanted)
+        if options.get("outputs"):
+            run = _renamed(run, declared.outputs(options["outputs"]))
+        findings = examine(run, candidates)
+        if not isinstance(findings, Findings):
+            raise LoadError(_unfound(file, ports, bool(wanted), findings))
+        signature = Signature(findings.inputs, findings.outputs, batched=findings.rows is not Rows.NONE)
+        return cls(signature, run, findings)
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        try:
+            if self.findings.rows is not Rows.ONE_BY_ONE:
+                return self.run(inputs)
+            count = len(next(iter(inputs.values())))
+            runs = [self.run({name: array[row : row + 1] for name, array in inputs.items()}) for row in range(count)]
+        except (RuntimeError, IndexError, ValueError, AssertionError) as error:
+            raise fault(error, self._free) from error
+        return _joined(runs)
+
+    def example(self) -> Tensors:
+        """Inputs that the program accepted while it was loaded."""
+        return {name: array.copy() for name, array in self.findings.example.items()}
+
+
+_Loaded = tuple[Run, Iterable[Sequence[Slot]], Sequence[Port]]
+
+
+def _script(model_dir: ModelDir, file: str, wanted: Sequence[Port]) -> _Loaded:
+    path = model_dir.file(file)
+    module = script.load(path, model_dir.trusted)
+    ports = script.ports(module, wanted)
+    return script.runner(module), script.slots(module, path, ports, bool(wanted)), ports
+
+
+def _exported(model_dir: ModelDir, file: str, wanted: Sequence[Port]) -> _Loaded:
+    program = exported.load(model_dir.file(file), model_dir.trusted)
+    known = exported.inputs(program)
+    ports = wanted or [Port(each.name) for each in known]
+    if len(ports) != len(known):
+        raise LoadError(f"options.inputs names {len(ports)} inputs, the program takes {len(known)}")
+    names = [port.name for port in ports]
+    return exported.runner(program, known, names), exported.slots(known, ports), ports
+
+
+def _renamed(run: Run, names: Sequence[str]) -> Run:
+    def renamed(inputs: Tensors) -> Tensors:
+        outputs = run(inputs)
+        if len(outputs) != len(names):
+            raise LoadError(f"options.outputs names {len(names)} outputs, the program gives {len(outputs)}")
+        return dict(zip(names, outputs.values(), strict=True))
+
+    return renamed
+
+
+def _unfound(file: str, ports: Sequence[Port], told: bool, error: Exception | None) -> str:
+    last = f" (it says: {brief(error)})" if error else ""
+    if isinstance(error, LoadError):
+        return str(error)
+    if told:
+        return f"{file} does not run with inputs as options.inputs declares them{last}"
+    named = ", ".join(repr(port.name) for port in ports)
+    return (
+        f"{file} does not tell the shapes and types of its inputs ({named}), and it ran with none that were tried"
+        f"{last}; {_DECLARE}"
+    )
+
+
+def _joined(runs: Sequence[Tensors]) -> Tensors:
+    """The outputs of one run a row, row under row.
+
+    Raises:
+        InvalidInput: the rows gave different shapes, which no tensor holds.
+    """
+    outputs: Tensors = {}
+    for name in runs[0]:
+        parts = [run[name] for run in runs]
+        if len({part.shape for part in parts}) > 1:
+            raise InvalidInput(f"output {name!r} has another shape for every instance: send one instance a request")
+        outputs[name] = np.concatenate(parts)
+    return outputs

@@ -1,0 +1,90 @@
+"""Which of torch's formats a file is, by its archive's names. Standard library only."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from adapters import probe
+from adapters.base import Match, ModelDir, Rank, Trust
+
+_ENDINGS = (".pt", ".pth", ".pt2", ".torchscript")
+_SCRIPT_NAMES = ("model.pt", "model.pt2")  #: served where there are several
+#: how torch.save began its files before it wrote zip archives: a pickled number
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+class Kind(Enum):
+    """What `torch.*.save` wrote the file."""
+
+    SCRIPT = "a TorchScript program"
+    EXPORTED = "an exported program"
+    COMPILED = "an AOTInductor package"
+    OLD_EXPORTED = "an exported program of torch 2.7 or older"
+    CHECKPOINT = "a checkpoint"
+
+
+_PROBLEMS = {
+    Kind.COMPILED: "{} is an AOTInductor package: native code, compiled for one machine, which is not loaded; "
+    "save the exported program itself with torch.export.save(program, 'model.pt2')",
+    Kind.OLD_EXPORTED: "{} was written by torch.export.save of torch 2.7 or older, in a format that can run any code; "
+    "save it again with torch 2.8 or newer",
+    Kind.CHECKPOINT: "{} is a checkpoint (weights without a program): save the program with "
+    "torch.jit.script(model).save('model.pt') or torch.export.save(torch.export.export(model, inputs), 'model.pt2'), "
+    "or add a model.py that builds the model and loads these weights",
+}
+
+
+def match(model_dir: ModelDir) -> Match | None:
+    """Claim a directory by its archives; several programs need one named model.pt or model.pt2."""
+    kinds = {name: kind for name in model_dir.files if (kind := kind_of(model_dir, name))}
+    programs = [name for name, kind in kinds.items() if kind not in _PROBLEMS]
+    if len(programs) > 1:
+        named = [name for name in _SCRIPT_NAMES if name in programs]
+        if len(named) != 1:
+            problem = f"two candidate models: {' and '.join(programs)}; keep one, or name the one to serve model.pt"
+            return Match(Rank.CONTENT, programs[0], problem=problem)
+        programs = named
+    if programs:
+        name = programs[0]
+        # What torch.export.load would run is read beforehand (`audit`), as a pickle is.
+        return Match(Rank.CONTENT, name, trust=Trust.PICKLE if kinds[name] is Kind.EXPORTED else Trust.SAFE)
+    if kinds:
+        name = next(iter(kinds))
+        return Match(Rank.CONTENT, name, problem=_PROBLEMS[kinds[name]].format(name))
+    if damaged := model_dir.named(*_ENDINGS):
+        return Match(Rank.SUFFIX, damaged[0], problem=f"{damaged[0]} {_damage(model_dir, damaged[0])}")
+    return None
+
+
+def kind_of(model_dir: ModelDir, name: str) -> Kind | None:
+    """The kind of a file, whatever its name; None when it is not torch's.
+
+    An archive's inner paths begin with the archive's own name, which may be anything.
+    """
+    if model_dir.head(name, len(_LEGACY)) == _LEGACY:
+        return Kind.CHECKPOINT
+    inner = {path.partition("/")[2] for path in probe.zip_names(model_dir, name)}
+    if any(path.startswith("data/aotinductor/") for path in inner):
+        return Kind.COMPILED
+    if "archive_format" in inner:
+        return Kind.EXPORTED
+    if "constants.pkl" in inner and any(path.startswith("code/") for path in inner):
+        return Kind.SCRIPT
+    if "data.pkl" in inner:
+        return Kind.CHECKPOINT
+    old = "serialized_exported_program.json"
+    return Kind.OLD_EXPORTED if old in probe.zip_names(model_dir, name) else None
+
+
+def _damage(model_dir: ModelDir, name: str) -> str:
+    head = model_dir.head(name, 4)
+    if not head:
+        return "is empty"
+    if head.startswith(b"PK"):
+        return "is an archive that is cut short, or none of torch's"
+    if head[:1] == b"\x80":
+        return (
+            "is a pickle, not a torch program: save one with torch.jit.script(model).save('model.pt') "
+            "or torch.export.save"
+        )
+    return "is neither a TorchScript nor an exported program, or its beginning is damaged"

@@ -1,0 +1,130 @@
+"""TorchScript: `torch.jit.load`, the program's arguments, and what a trace remembers of its inputs."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters.base import Array, LoadError, Tensors
+from adapters.torch_.audit import Records, check_script
+from adapters.torch_.declared import Port
+from adapters.torch_.examine import Slot
+from adapters.torch_.guess import candidates
+from adapters.torch_.values import Run, brief, flatten, tensor_of
+
+_NUMBERS = {"Float": "FP32", "Double": "FP64", "Half": "FP16", "Long": "INT64", "Int": "INT32", "Short": "INT16",
+            "Char": "INT8", "Byte": "UINT8", "Bool": "BOOL"}  # fmt: skip
+_WAY_OUT = "wrap it in a module that takes tensors, and save that"
+
+
+def load(path: Path, trusted: bool) -> Any:
+    """The program, in evaluation mode, on the CPU.
+
+    Raises:
+        LoadError: it is damaged, or its code touches files.
+    """
+    import torch
+
+    try:
+        if not trusted:
+            check_script(Records(path))
+        module = torch.jit.load(path, map_location="cpu")
+        module.eval()
+    except (RuntimeError, ValueError, AttributeError) as error:
+        raise LoadError(f"{path.name} cannot be loaded: {brief(error)}") from error
+    return module
+
+
+def ports(module: Any, wanted: Sequence[Port]) -> tuple[Port, ...]:
+    """The arguments of `forward` that a request gives: those without a default, or as declared.
+
+    Raises:
+        LoadError: there is no `forward`, one of them is no tensor, or what is declared does not fit them.
+    """
+    forward = getattr(module, "forward", None)
+    if forward is None or not hasattr(forward, "schema"):
+        raise LoadError("the program has no forward method")
+    arguments = {argument.name: argument for argument in forward.schema.arguments[1:]}
+    told = {port.name: port for port in wanted}
+    if unknown := [name for name in told if name not in arguments]:
+        raise LoadError(f"options.inputs: forward has no argument {unknown[0]!r}; it has {', '.join(arguments)}")
+    found = []
+    for name, argument in arguments.items():
+        if name in told or not argument.has_default_value():
+            found.append(_checked(_port(argument), argument, told.get(name), bool(told)))
+    if not found:
+        raise LoadError(f"forward takes no tensor: {_WAY_OUT}")
+    return tuple(found)
+
+
+def _checked(port: Port | None, argument: Any, told: Port | None, complete: bool) -> Port:
+    if port is None:
+        kind = argument.type.annotation_str
+        raise LoadError(f"the argument {argument.name!r} of forward is of type {kind}: {_WAY_OUT}")
+    if told is None and complete:
+        raise LoadError(f"options.inputs: the argument {argument.name!r} of forward is missing")
+    return told or port
+
+
+def _port(argument: Any) -> Port | None:
+    kind = argument.type.annotation_str
+    if kind in ("Tensor", "Optional[Tensor]"):
+        return Port(argument.name)
+    return Port(argument.name, "BYTES", (-1,)) if kind == "List[str]" else None
+
+
+def runner(module: Any) -> Run:
+    """Runs `forward` on arrays by argument."""
+    import torch
+
+    half = any(parameter.dtype is torch.bfloat16 for parameter in module.parameters())
+
+    def given(array: Array) -> Any:
+        tensor = tensor_of(array)
+        return tensor.to(torch.bfloat16) if half and array.dtype.kind == "f" else tensor
+
+    def run(inputs: Tensors) -> Tensors:
+        with torch.inference_mode():
+            return flatten(module(**{name: given(array) for name, array in inputs.items()}))
+
+    return run
+
+
+def slots(module: Any, path: Path, wanted: Sequence[Port], declared: bool) -> Iterator[tuple[Slot, ...]]:
+    """Inputs to try, those of the trace first."""
+    if not declared and len(traced := _traced(path)) == len(wanted):
+        yield tuple(Slot(port.name, *kind) for port, kind in zip(wanted, traced, strict=True))
+    yield from candidates(module, wanted)
+
+
+def _traced(path: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """Datatype and sizes of the inputs that `forward` was traced with; none for a script."""
+    records = Records(path)
+    if "traced_inputs.pkl" not in records.names:
+        return []
+    try:
+        inputs = _Shapes(io.BytesIO(records.read("traced_inputs.pkl"))).load()["forward"]
+        return [(datatype, sizes) for datatype, sizes in inputs if sizes]
+    except Exception:  # it is only a hint
+        return []
+
+
+class _Shapes(pickle.Unpickler):
+    """Reads tensors as their datatypes and sizes; names nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("torch.jit._pickle", "restore_type_tag"):
+            return lambda value, _: value
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return lambda storage, offset, sizes, *_: (storage, sizes)
+        if module == "torch" and name.endswith("Storage"):
+            return _NUMBERS[name.removesuffix("Storage")]
+        if (module, name) == ("collections", "OrderedDict"):
+            return dict
+        raise pickle.UnpicklingError(f"{module}.{name} is not read")
+
+    def persistent_load(self, pid: Any) -> Any:
+        return pid[1]
