@@ -26,7 +26,9 @@ TABLE: dict[str, str] = {
     "spacy": "adapters.spacy_:SpacyAdapter",
     "huggingface": "adapters.huggingface_:HuggingFaceAdapter",
     "custom": "adapters.custom_:CustomAdapter",
+    "torch": "adapters.torch_:TorchAdapter",
     "catboost": "adapters.catboost_:CatBoostAdapter",
+    "skops": "adapters.skops_:SkopsAdapter",
 }
 
 log = logging.getLogger(__name__)
