@@ -25,7 +25,7 @@ ABOUT = (
     "A flag beats its environment variable, which beats the default. --version prints the version."
 )
 
-MODELS, REQUESTS, LOADING, TRUST = "Models", "Requests", "Loading", "Trust"
+MODELS, REQUESTS, LOADING, TRUST, ENVIRONMENTS = "Models", "Requests", "Loading", "Trust", "Environments"
 SERVER, LOGGING, TLS, PREDICTOR = "Server", "Logging", "TLS", "Predictor behind a transformer"
 
 Protocol = Literal["v1", "v2", "grpc-v2"]
@@ -77,6 +77,16 @@ class Settings:
     verify_key: str | None = setting(None, kinds.existing_file(), TRUST,
         "A public key (PEM, elliptic curve): every model's folder must hold a model.sig by OpenSSF model-signing that "
         "was made with its private key, and nothing else than what was signed.")
+
+    env_dir: Path | None = setting(None, kinds.directory(), ENVIRONMENTS,
+        "Where the environments of models with requirements are built and kept; several servers may share it.",
+        shown="~/.cache/polyserve/environments")
+    env_timeout: float = setting(900.0, kinds.seconds(), ENVIRONMENTS,
+        "How long building an environment may take; then the model is given up.")
+    wheelhouse: Path | None = setting(None, kinds.directory(), ENVIRONMENTS,
+        "A directory of wheels: environments are built from it alone, without a network.")
+    auto_env: bool = setting(False, kinds.switch(), ENVIRONMENTS,
+        "Serve a model that another version of its framework made from an environment with that version.")
 
     http_port: int = setting(8080, PORT, SERVER,
         "Port of the REST server; 8080 becomes 8443 under TLS, 0 takes any free port.", kserve=True)
