@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class SklearnAdapter(Adapter):
 
     name = "sklearn"
     platform = "sklearn"
-    requires = ("sklearn",)
+    requires: ClassVar[tuple[str, ...]] = ("sklearn",)
     safe_form = "with skops, or as ONNX"
     options = (
         Parameter("method", str, meaning="the estimator's method that answers: predict, predict_proba, transform, ..."),
@@ -71,6 +72,15 @@ class SklearnAdapter(Adapter):
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         model = _unpickled(model_dir, file, trusted=model_dir.trusted or options.get("trust") == "full")
+        return cls.serving(model, file, options)
+
+    @classmethod
+    def serving(cls, model: Any, file: str, options: Parameters) -> Self:
+        """The adapter of an estimator that was loaded from `file`, by whatever means.
+
+        Raises:
+            LoadError: it cannot be served, with the reason.
+        """
         try:
             settle(model)
             methods = tuple(name for name in _METHODS if hasattr(model, name))
@@ -102,6 +112,7 @@ class SklearnAdapter(Adapter):
         adapter = cls(signature, model, inputs, methods, method, labels, found.example, short, explainer)
         adapter.batchable = not rows_depend(model)  # type: ignore[misc]  # the class's default, for all but a few
         adapter.thread_safe = not shares_state(model)  # type: ignore[misc]
+        adapter.steady = method in adapter.short  # type: ignore[misc]
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -151,26 +162,33 @@ def _explainer(model: Any, inputs: Inputs, found: Examined) -> Explainer | None:
 
 
 def _unpickled(model_dir: ModelDir, file: str, *, trusted: bool) -> Any:
-    """The object in the file; what scikit-learn says of an older version goes to the log."""
     from sklearn import __version__
-    from sklearn.exceptions import InconsistentVersionWarning
 
     path = model_dir.file(file)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", InconsistentVersionWarning)
+    with note_versions(file):
         try:
-            model = pickles.load(path, trusted=trusted)
+            return pickles.load(path, trusted=trusted)
         except pickles.Refused:
             raise
         except LoadError as error:
             saved = pickles.inspect(path).sklearn_version
             hint = f"; it was saved by scikit-learn {saved}, and this is {__version__}" if saved != __version__ else ""
             raise LoadError(f"{error}{hint if saved else ''}") from error
+
+
+@contextmanager
+def note_versions(file: str) -> Iterator[None]:
+    """What scikit-learn says, while an estimator is loaded, of the older version that saved it goes to the log."""
+    from sklearn import __version__
+    from sklearn.exceptions import InconsistentVersionWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InconsistentVersionWarning)
+        yield
     older = {w.message.original_sklearn_version for w in caught if isinstance(w.message, InconsistentVersionWarning)}
     if older:
         saved = ", ".join(sorted(older))
         logger.warning("%s was saved by scikit-learn %s, and this is %s: answers may differ", file, saved, __version__)
-    return model
 
 
 def _chosen(kind: str, methods: tuple[str, ...], options: Parameters) -> str:

@@ -1,0 +1,69 @@
+"""The adapter: reads what a skops file names, has skops load it under the pickle policy, and serves as scikit-learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from adapters.base import LoadError, Match, ModelDir, Parameters, Rank, Trust
+from adapters.pickles import Refused
+from adapters.sklearn_ import SklearnAdapter
+from adapters.sklearn_.adapter import note_versions
+from adapters.skops_.audit import Schema, read_schema
+
+_ALSO = ("xgboost", "lightgbm", "imblearn")  #: what a model may need beside scikit-learn
+
+
+@dataclass(eq=False)
+class SkopsAdapter(SklearnAdapter):
+    """One fitted estimator from a skops file; served in every way as one from a pickle."""
+
+    name: ClassVar[str] = "skops"
+    requires: ClassVar[tuple[str, ...]] = ("sklearn", "skops")
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        files = model_dir.named(".skops")
+        if len(files) > 1:
+            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(files)}; keep one")
+        if not files:
+            return None
+        try:
+            schema = read_schema(model_dir.file(files[0]))
+        except LoadError as error:
+            return Match(Rank.SUFFIX, files[0], problem=str(error))
+        # A trusted file may make any class, with whatever arguments it asks for.
+        return Match(
+            Rank.CONTENT,
+            files[0],
+            requires=_requires(schema),
+            trust=Trust.CODE if model_dir.trusted else Trust.SAFE,
+        )
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        trusted = model_dir.trusted or options.get("trust") == "full"
+        with note_versions(file):
+            model = _loaded(model_dir, file, trusted=trusted)
+        return cls.serving(model, file, options)
+
+
+def _requires(schema: Schema) -> tuple[str, ...]:
+    needed = [library for library in _ALSO if schema.uses(library)]
+    return tuple(needed if not schema.names("feature_names_in_") else ["pandas", *needed])
+
+
+def _loaded(model_dir: ModelDir, file: str, *, trusted: bool) -> Any:
+    import skops.io
+
+    path = model_dir.file(file)
+    schema = read_schema(path)
+    try:
+        untrusted = skops.io.get_untrusted_types(file=path)
+        if not trusted:
+            schema.check(untrusted)
+        return skops.io.load(path, trusted=untrusted)
+    except Refused as error:
+        raise Refused(f"{file} {error}") from error
+    except Exception as error:  # whatever skops and the libraries raise on a tree that they do not understand
+        raise LoadError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
