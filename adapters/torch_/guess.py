@@ -39,7 +39,8 @@ def candidates(module: Any, ports: Sequence[Port]) -> Iterator[tuple[Slot, ...]]
     hints = list(dict.fromkeys(_hints(module)))
     yield from islice(zip(*(_slots(port, hints, _SIZES) for port in ports), strict=False), _MOST)  # the same for all
     if len(ports) > 1:
-        yield from islice(product(*(_slots(port, hints[:_FEW], _SIZES[:1]) for port in ports)), _MOST)
+        plain = sorted(hints[:_FEW], key=lambda hint: len(hint.sizes))  # one number a row before many
+        yield from islice(product(*(_slots(port, plain, _SIZES[:1]) for port in ports)), _MOST)
 
 
 def _slots(port: Port, hints: list[_Hint], lengths: Sequence[int]) -> Iterator[Slot]:
