@@ -267,7 +267,7 @@ class Batcher:
             elif not batch:
                 batch.append(job)
                 rows = job.call.rows
-                if not self.merges:
+                if not (self.merges and job.call.batched):
                     break
             elif job.key == batch[0].key and rows + job.call.rows <= most:
                 batch.append(job)

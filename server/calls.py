@@ -46,7 +46,7 @@ class Caller:
     def _one(self, call: Call) -> Outcome:
         try:
             outputs = self.predict(call.inputs, call.parameters)
-            if self.batched:
+            if self.batched and call.batched:
                 _check_rows(outputs, call.rows)
         except BaseException as error:  # SystemExit too: a caller must never be left without an answer
             known = as_serving_error(error)

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import kserve
@@ -25,11 +26,12 @@ from server.codec.call import Call
 from server.codec.fast import v1_decoder, v2_decoder
 from server.errors import NotReady, NotSupported, ServingError
 from server.exchange import Exchange, Gone, present
+from server.explaining import Explanations
 from server.metrics import ModelMetrics
 from server.threads import Runs
+from server.watch import Watch
 
 log = logging.getLogger("kserve")
-trace_log = logging.getLogger("kserve.trace")  #: where KServe writes latencies, too
 
 T = TypeVar("T")
 #: takes the encoded answer or the error, once, on the event loop
@@ -65,7 +67,7 @@ class ServedModel(kserve.Model):
         self.ready = True
         self._decode_v1 = v1_decoder(self.signature)
         self._decode_v2 = v2_decoder(self.signature)
-        self._metrics = metrics
+        self._watch = Watch(self, "predict", metrics)
         self._batcher = Batcher(
             adapter.predict,
             executor,
@@ -77,27 +79,54 @@ class ServedModel(kserve.Model):
             on_call=metrics.called,
             steady=adapter.steady,
         )
+        self._watch_explanations = Watch(self, "explain", metrics.explanations)
+        self._explanations = Explanations(
+            name,
+            adapter,
+            executor,
+            limits,
+            self._watch_explanations,
+            merges,
+            on_failure=self._log_failure,
+            on_call=metrics.called,
+        )
 
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
-        return self._batcher.waiting
+        return self._batcher.waiting + self._explanations.waiting
 
     def start_v1(self, raw: bytes, done: Answered[bytes], gone: Gone = present) -> Started:
         """A V1 body to a V1 body."""
-        exchange: Exchange[Call, bytes] = Exchange("v1", self._batcher, self, self._encode_v1, done)
+        exchange: Exchange[Call, bytes] = Exchange("v1", self._batcher, self._watch, self._encode_v1, done)
         exchange.begin(len(raw), partial(self._decode_v1, raw), gone)
         return exchange
 
     def start_v2(self, raw: bytes, json_length: str | None, done: Answered[V2Body], gone: Gone = present) -> Started:
         """A V2 body to a V2 body, and the length of its JSON when raw tensors follow it."""
-        exchange: Exchange[v2.V2Call, V2Body] = Exchange("v2", self._batcher, self, self._encode_v2, done)
+        exchange: Exchange[v2.V2Call, V2Body] = Exchange("v2", self._batcher, self._watch, self._encode_v2, done)
         exchange.begin(len(raw), partial(self._decode_v2, raw, json_length), gone)
         return exchange
+
+    def start_explain_v1(self, raw: bytes, done: Answered[bytes], gone: Gone = present) -> Started:
+        """A V1 body to V1 explanations.
+
+        Raises:
+            NotSupported: the model does not explain.
+        """
+        if not self.signature.explanations:
+            error = NotSupported(f"model {self.name!r} ({self.adapter.name}) does not explain its predictions")
+            self._watch_explanations.failed("v1", error.status, 0.0)
+            raise error
+        return self._explanations.start(len(raw), partial(self._decode_v1, raw), done, gone)
 
     async def predict_v1(self, raw: bytes, gone: Gone = present) -> bytes:
         """`start_v1` for those who can wait."""
         return await _awaited(lambda done: self.start_v1(raw, done, gone))
+
+    async def explain_v1(self, raw: bytes, gone: Gone = present) -> bytes:
+        """`start_explain_v1` for those who can wait."""
+        return await _awaited(lambda done: self.start_explain_v1(raw, done, gone))
 
     async def infer_v2(self, raw: bytes, json_length: str | None = None, gone: Gone = present) -> V2Body:
         """`start_v2` for those who can wait."""
@@ -107,31 +136,20 @@ class ServedModel(kserve.Model):
         """A `ModelInferRequest` to a `ModelInferResponse`."""
 
         def start(done: Answered[Any]) -> Started:
-            exchange: Exchange[v2.V2Call, Any] = Exchange("grpc", self._batcher, self, self._encode_grpc, done)
+            exchange: Exchange[v2.V2Call, Any] = Exchange("grpc", self._batcher, self._watch, self._encode_grpc, done)
             exchange.begin(request.ByteSize(), partial(grpc_.decode, request, self.signature), present)
             return exchange
 
         return await _awaited(start)
 
     def _encode_v1(self, outputs: Tensors, call: Call) -> bytes:
-        return v1.encode(outputs, self.signature)
+        return v1.encode(outputs, self.signature, call)
 
     def _encode_v2(self, outputs: Tensors, call: v2.V2Call) -> V2Body:
         return v2.encode(outputs, call, self.name, self.version)
 
     def _encode_grpc(self, outputs: Tensors, call: v2.V2Call) -> Any:
         return grpc_.encode(outputs, call, self.name, self.version)
-
-    def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None:
-        """`Observer`'s."""
-        self._metrics.answered(protocol, start, decoded, predicted, end)
-        if self.enable_latency_logging:
-            steps = [f"{1000 * seconds:.3f}" for seconds in (decoded - start, predicted - decoded, end - predicted)]
-            trace_log.info("%s %s: preprocess_ms: %s, predict_ms: %s, postprocess_ms: %s", protocol, self.name, *steps)
-
-    def failed(self, protocol: str, status: int, seconds: float) -> None:
-        """`Observer`'s."""
-        self._metrics.failed(protocol, status, seconds)
 
     async def predict(
         self,
@@ -145,13 +163,13 @@ class ServedModel(kserve.Model):
             raw = rest if isinstance(rest, bytes) else orjson.dumps(rest)
             answer, length = await self.infer_v2(raw, str(json_length) if json_length else None)
             return InferResponse.from_bytes(answer, length) if length else InferResponse.from_rest(orjson.loads(answer))
-        if not isinstance(payload, bytes):  # an event's data that KServe could not read comes as it was sent
-            payload = orjson.dumps(payload if isinstance(payload, dict) else {"instances": [payload]})
-        result: dict[str, Any] = orjson.loads(await self.predict_v1(payload))
+        result: dict[str, Any] = orjson.loads(await self.predict_v1(_body(payload)))
         return result
 
-    async def explain(self, payload: Any, headers: dict[str, str] | None = None) -> Any:
-        raise NotSupported(f"model {self.name!r} ({self.adapter.name}) does not explain its predictions")
+    async def explain(self, payload: dict[str, Any] | bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        """KServe's hook, for events that its own data plane has read."""
+        result: dict[str, Any] = orjson.loads(await self.explain_v1(_body(payload)))
+        return result
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Inputs for the V2 metadata. A matrix with named columns is shown as its columns, one tensor each.
@@ -175,7 +193,15 @@ class ServedModel(kserve.Model):
     def stop(self) -> None:
         """Refuse new requests and let go of the model; what runs runs to its end."""
         self.ready = False
-        self._batcher.close(NotReady(f"model {self.name!r} is being unloaded"), self.adapter.close)
+        error = NotReady(f"model {self.name!r} is being unloaded")
+        idle = count(1)
+
+        def when_idle() -> None:
+            if next(idle) == 2:  # of both queues; they may say so on different threads
+                self.adapter.close()
+
+        self._batcher.close(error, when_idle)
+        self._explanations.close(error, when_idle)
 
     def _log_failure(self, error: BaseException) -> None:
         log.error("model %s failed: %s: %s", self.name, type(error).__name__, error, exc_info=error)
@@ -193,6 +219,13 @@ async def _awaited(start: Callable[[Answered[T]], Started]) -> T:
     if isinstance(answer, ServingError):
         raise answer
     return answer
+
+
+def _body(payload: Any) -> bytes:
+    """A V1 body; an event's data that KServe could not read comes as it was sent."""
+    if isinstance(payload, bytes):
+        return payload
+    return orjson.dumps(payload if isinstance(payload, dict) else {"instances": [payload]})
 
 
 def _metadata(spec: Any) -> dict[str, Any]:

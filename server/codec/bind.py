@@ -32,7 +32,7 @@ def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any 
     Raises:
         InvalidInput: unknown, missing or repeated inputs, or one that does not fit.
     """
-    if not tensors:
+    if not tensors and signature.inputs:
         raise InvalidInput('"inputs" is empty: send at least one tensor')
     sent = {tensor.name: tensor for tensor in tensors}
     if len(sent) != len(tensors):
@@ -59,7 +59,7 @@ def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:
 
 def _one(tensor: WireTensor, spec: TensorSpec) -> Array:
     array = tensor.array
-    if spec.shape == (-1,) and array.ndim == 2 and array.shape[1] == 1:
+    if spec.shape == (-1,) and not spec.any_rank and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]  # a column sent as [n, 1], as data frame codecs do
     if array.dtype.kind == "O":
         array = _texts(array, spec, tensor.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,9 @@ from adapters.base import Parameter, Signature, Tensors
 from server.codec.tensors import common_rows
 from server.codec.wording import described, nearest, quoted
 from server.errors import InvalidInput
+
+#: the parameter that picks one of a model's signatures
+SIGNATURE_NAME = "signature_name"
 
 _KINDS = {str: "a string", bool: "true or false", int: "a whole number", float: "a finite number"}
 _LONGEST = 60  #: characters of a parameter's name that are compared with the known ones
@@ -26,6 +29,8 @@ class Call:
     inputs: Tensors
     rows: int
     parameters: dict[str, Any]
+    #: False: whole tensors that go to the model as they are, and share a call with none (as if not `signature.batched`)
+    batched: bool = field(default=True, kw_only=True)
     #: equal for requests that may share a call, where the decoder knows that already
     key: Any = field(default=None, kw_only=True)
 
@@ -44,6 +49,11 @@ def rows_of(inputs: Tensors, signature: Signature) -> int:
     if empty := [name for name, array in inputs.items() if not array.size]:
         raise InvalidInput(f"{empty[0]!r} holds no {'values' if rows else 'rows: send at least one'}")
     return rows
+
+
+def variant(signature: Signature, parameters: Mapping[str, Any]) -> Signature:
+    """The signature that a request asks for by its parameter `signature_name`; the model's own when it names none."""
+    return signature.variants.get(parameters.get(SIGNATURE_NAME, ""), signature)
 
 
 def parse_object(raw: bytes, expected: str) -> dict[str, Any]:

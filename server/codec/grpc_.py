@@ -15,7 +15,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from adapters.base import Array, Signature, Tensors
 from adapters.datatypes import datatype_of
 from server.codec.bind import WireTensor, bind
-from server.codec.call import read_parameters, rows_of, with_outputs
+from server.codec.call import read_parameters, rows_of, variant, with_outputs
 from server.codec.outputs import texts
 from server.codec.raw import dtype_of, from_bytes, reshape, to_bytes
 from server.codec.v2 import V2Call, select
@@ -53,10 +53,13 @@ def decode(request: Any, signature: Signature) -> V2Call:
         for i, entry in enumerate(request.inputs)
     ]
     parameters = _parameters(request, signature)
-    bound = bind(tensors, signature, parameters.get("content_type"))
+    asked = read_parameters(parameters, signature)
+    chosen = variant(signature, asked)
+    bound = bind(tensors, chosen, parameters.get("content_type"))
     requested = {output.name: bool(raws) for output in request.outputs}
-    asked = with_outputs(read_parameters(parameters, signature), requested, signature)
-    return V2Call(bound, rows_of(bound, signature), asked, request.id, requested, bool(raws))
+    asked = with_outputs(asked, requested, signature)
+    rows = rows_of(bound, chosen)
+    return V2Call(bound, rows, asked, request.id, requested, bool(raws), batched=chosen.batched)
 
 
 def encode(outputs: Tensors, call: V2Call, model: str, version: str = "") -> Any:

@@ -20,12 +20,12 @@ _OPTION = orjson.OPT_NON_STR_KEYS
 
 def dumps(value: Any) -> bytes:
     """JSON of Python values, with numpy values, bytes and others anywhere inside."""
-    return orjson.dumps(value, default=_native, option=_OPTION)
+    return orjson.dumps(value, default=native, option=_OPTION)
 
 
 def dumps_arrays(value: Any) -> bytes:
     """JSON of Python values with whole arrays among them, as `numbers` makes them."""
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(value, default=native, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def numbers(array: Array) -> Array | None:
@@ -57,8 +57,8 @@ def _text(value: Any) -> bytes:
     return written
 
 
-def _native(value: Any) -> Any:
-    """What orjson writes of a value that it does not know."""
+def native(value: Any) -> Any:
+    """What is written of a value that JSON does not know."""
     if isinstance(value, bytes):
         try:
             return value.decode()

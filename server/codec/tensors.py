@@ -75,6 +75,10 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
 def check_shape(shape: tuple[int, ...], spec: TensorSpec, field: str) -> None:
     """Raise InvalidInput unless the shape agrees with the spec's (-1 is any size)."""
     want = spec.shape
+    if spec.any_rank:
+        if not shape:
+            raise InvalidInput(f"{field} is a single value, the model takes a list")
+        return
     if len(shape) == len(want) and all(w in (-1, s) for w, s in zip(want, shape, strict=True)):
         return
     if len(shape) == len(want) == 2 and want[0] == -1:
@@ -95,6 +99,11 @@ def common_rows(tensors: Mapping[str, Sized], what: str) -> int:
             held = f"{first!r} holds {rows}, {name!r} holds {len(tensors[name])}"
             raise InvalidInput(f"the {what} hold different numbers of rows: {held}")
     return rows
+
+
+def _rank(spec: TensorSpec) -> int:
+    """The most dimensions that the tensor may have."""
+    return MAX_RANK if spec.any_rank else len(spec.shape)
 
 
 def _takes_null(spec: TensorSpec) -> bool:
@@ -180,7 +189,7 @@ def _check_finite(array: Array, spec: TensorSpec, field: str) -> None:
 
 
 def _strings(value: Any, array: Array, kinds: set[type], spec: TensorSpec, field: str) -> Array:
-    if list in kinds or array.ndim > len(spec.shape):
+    if list in kinds or array.ndim > _rank(spec):
         raise InvalidInput(_culprit(value, spec, field))
     if kinds == {str} and not spec.binary:
         return array
@@ -229,7 +238,7 @@ def _leaves(value: Any, where: tuple[int, ...], depth: int) -> Iterator[tuple[tu
 def _culprit(value: Any, spec: TensorSpec, field: str) -> str:
     """Why nested lists are not an array of the spec: the first value of another type, else the first ragged row."""
     text = spec.datatype == "BYTES"
-    for where, leaf in _leaves(value, (), len(spec.shape) if text else MAX_RANK):
+    for where, leaf in _leaves(value, (), _rank(spec) if text else MAX_RANK):
         if (leaf is None and _takes_null(spec)) or (spec.category and type(leaf) is int):
             continue
         if text and type(leaf) is not str and not isinstance(leaf, dict):

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from adapters.base import Array, Signature, Tensors, TensorSpec
 from adapters.datatypes import datatype_of
 from server.codec.bind import WireTensor, bind
-from server.codec.call import Call, parse_object, read_parameters, rows_of, with_outputs
+from server.codec.call import Call, parse_object, read_parameters, rows_of, variant, with_outputs
 from server.codec.outputs import dumps_arrays, numbers, texts
 from server.codec.raw import dtype_of, from_bytes, reshape, to_bytes
 from server.codec.tensors import MAX_RANK, fit, from_json
@@ -54,19 +54,22 @@ def decode(raw: bytes, json_length: str | None, signature: Signature) -> V2Call:
     if not isinstance(inputs, list):
         raise InvalidInput('"inputs" must be a list of tensors' if "inputs" in body else 'the body has no "inputs"')
     tail = memoryview(raw)[head:]
-    specs = {spec.name: spec for spec in signature.inputs}
-    only = signature.inputs[0] if len(specs) == 1 else None  # whatever is sent is meant for the single input
+    asked = read_parameters(parameters, signature)
+    chosen = variant(signature, asked)
+    specs = {spec.name: spec for spec in chosen.inputs}
+    only = chosen.inputs[0] if len(specs) == 1 else None  # whatever is sent is meant for the single input
     tensors = []
     for i, entry in enumerate(inputs):
         tensor, tail = _tensor(entry, f"inputs[{i}]", tail, lambda name: only or specs.get(name))
         tensors.append(tensor)
     if tail:
         raise InvalidInput(f"{len(tail)} bytes follow the last tensor: their binary_data_size is missing or too small")
-    bound = bind(tensors, signature, parameters.get("content_type"))
+    bound = bind(tensors, chosen, parameters.get("content_type"))
     binary = parameters.get("binary_data_output") is True
     requested = _requested(body, binary)
-    asked = with_outputs(read_parameters(parameters, signature), requested, signature)
-    return V2Call(bound, rows_of(bound, signature), asked, _identifier(body), requested, binary)
+    asked = with_outputs(asked, requested, signature)
+    rows = rows_of(bound, chosen)
+    return V2Call(bound, rows, asked, _identifier(body), requested, binary, batched=chosen.batched)
 
 
 def encode(outputs: Tensors, call: V2Call, model: str, version: str = "") -> tuple[bytes, int | None]:

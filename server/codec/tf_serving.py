@@ -1,0 +1,176 @@
+"""TensorFlow Serving's REST API, for models whose signature says `tf_serving`: a dialect of V1.
+
+    row       {"instances": [row, ...]}     -> {"predictions": [row, ...]}
+    columnar  {"inputs": whole tensor(s)}   -> {"outputs": whole tensor(s)}
+
+Tensors go by name in an object; the name may be left out where there is only one. `"signature_name"` (in the body, or
+a parameter) picks one of the model's signatures. Bytes travel as `{"b64": "..."}`. NaN, Infinity and -Infinity are
+taken and written bare, which JSON does not know but JavaScript's and Python's parsers do.
+
+Source: tensorflow.org/tfx/serving/api_rest, "Predict API" and "JSON conformance".
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import orjson
+
+from adapters.base import Array, Signature, Tensors
+from server.codec.call import SIGNATURE_NAME, Call, parse_object, read_parameters, rows_of, variant
+from server.codec.outputs import dumps_arrays, listed, native, numbers
+from server.codec.rows import batch, is_named, named, whole, wrong
+from server.codec.wording import nearest
+from server.errors import InvalidInput
+
+_EXPECTED = '"instances" or "inputs"'
+_NOT_FINITE = re.compile(rb"NaN|Infinity")
+
+
+class Form(Enum):
+    """How the tensors of a request came, and those of its answer go."""
+
+    ROWS = "instances, one a row"
+    WHOLE = "one instance that holds whole tensors: the model has no batch dimension"
+    COLUMNS = "whole tensors"
+
+
+@dataclass(slots=True, eq=False)
+class TfCall(Call):
+    """A request, and how its answer is to be written."""
+
+    form: Form
+    instances: int  #: how many were sent
+
+
+def decode(raw: bytes | dict[str, Any], signature: Signature) -> TfCall:
+    """A request body, as bytes or already parsed, to inputs that fit the signature that it names.
+
+    Raises:
+        InvalidInput: the client's fault, naming the field.
+    """
+    body = raw if isinstance(raw, dict) else _parse(raw)
+    parameters = _parameters(body, signature)
+    chosen = variant(signature, parameters)
+    columnar = "inputs" in body
+    if columnar == ("instances" in body):
+        sent = "both" if columnar else f"neither; {nearest(next(iter(body), ''), ['instances', 'inputs'])}"
+        raise InvalidInput(f'send "instances" (rows) or "inputs" (whole tensors); the body has {sent}')
+    if columnar:
+        form, count, inputs = Form.COLUMNS, 0, _columns(body["inputs"], chosen)
+    else:
+        form, inputs = _instances(body["instances"], chosen)
+        count = len(body["instances"])
+    rows = rows_of(inputs, chosen)
+    return TfCall(inputs, rows, parameters, form, count, batched=chosen.batched)
+
+
+def encode(outputs: Tensors, signature: Signature, call: Call | None) -> bytes:
+    """The response body; `signature` is the model's own, `call` the request (rows of it where there is none)."""
+    chosen = variant(signature, call.parameters if call else {})
+    always = {spec.name for spec in chosen.outputs if spec.base64}
+    values = {name: _values(array, name in always) for name, array in outputs.items()}
+    answer = _form(values, outputs, call)
+    if all(np.isfinite(array).all() for array in outputs.values() if array.dtype.kind == "f"):
+        return dumps_arrays(answer)
+    return json.dumps(answer, default=native, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _form(values: dict[str, Any], outputs: Tensors, call: Call | None) -> dict[str, Any]:
+    """The body that holds the values, in the form of the request."""
+    form = call.form if isinstance(call, TfCall) else Form.ROWS
+    only = next(iter(values.values()))
+    if form is Form.COLUMNS:
+        return {"outputs": only if len(values) == 1 else values}
+    if form is Form.WHOLE:
+        return {"predictions": [only if len(values) == 1 else values]}
+    if isinstance(call, TfCall) and not call.batched:
+        _check_rows(outputs, call.instances)
+    if len(values) == 1:
+        return {"predictions": only}
+    columns = [value.tolist() if isinstance(value, np.ndarray) else value for value in values.values()]
+    return {"predictions": [dict(zip(values, row, strict=True)) for row in zip(*columns, strict=True)]}
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        return parse_object(raw, _EXPECTED)
+    except InvalidInput:
+        if not _NOT_FINITE.search(raw):
+            raise
+        try:
+            body = json.loads(raw)
+            orjson.dumps(body)  # Python's parser takes texts that are not Unicode, and numbers of any length
+        except (ValueError, TypeError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise
+        return body
+
+
+def _parameters(body: dict[str, Any], signature: Signature) -> dict[str, Any]:
+    parameters = read_parameters(body.get("parameters"), signature)
+    if body.get(SIGNATURE_NAME) is not None:
+        parameters |= read_parameters({SIGNATURE_NAME: body[SIGNATURE_NAME]}, signature)
+    return parameters
+
+
+def _columns(value: Any, signature: Signature) -> Tensors:
+    names = tuple(spec.name for spec in signature.inputs)
+    if not is_named(value):
+        if len(names) != 1:
+            raise InvalidInput(f"inputs must be an object with {', '.join(map(repr, names))}")
+        value = {names[0]: value}
+    if not value.keys() <= set(names):
+        raise InvalidInput(f"inputs{wrong(value, names)}")
+    return named(value, signature, "inputs")
+
+
+def _instances(instances: Any, signature: Signature) -> tuple[Form, Tensors]:
+    if not isinstance(instances, list):
+        raise InvalidInput('"instances" must be a list with one entry an instance')
+    if not instances:
+        raise InvalidInput('"instances" is empty: send at least one instance')
+    if not signature.inputs and instances != [{}]:
+        raise InvalidInput('the model takes no inputs: send {"instances": [{}]}')
+    if signature.batched:
+        return Form.ROWS, batch(instances, signature, "instances")
+    try:  # rows that stack up to the whole tensors
+        if signature.inputs:
+            return Form.ROWS, batch(instances, signature, "instances")
+    except InvalidInput:
+        if len(instances) > 1 and all(spec.shape for spec in signature.inputs):
+            raise
+    return Form.WHOLE, whole(instances, signature, "instances")
+
+
+def _check_rows(outputs: Tensors, rows: int) -> None:
+    for name, array in outputs.items():
+        if array.ndim == 0 or len(array) != rows:
+            held = f"{len(array)} rows" if array.ndim else "no rows"
+            raise InvalidInput(f'the output {name!r} has {held} for {rows} instances: send whole tensors as "inputs"')
+
+
+def _values(array: Array, encoded: bool) -> Any:
+    """An output as JSON can hold it: the array where orjson writes it, else nested lists."""
+    if encoded and array.dtype.kind == "O":
+        return _each(array, _b64)
+    return values if (values := numbers(array)) is not None else listed(array)
+
+
+def _each(array: Array, convert: Callable[[Any], Any]) -> Any:
+    converted = np.empty(array.shape, dtype=np.object_)
+    for where, value in np.ndenumerate(array):
+        converted[where] = convert(value)
+    return converted.tolist()
+
+
+def _b64(value: str | bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(value.encode() if isinstance(value, str) else value).decode()}
