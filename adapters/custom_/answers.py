@@ -8,7 +8,6 @@ Kinder than KServe in three ways: what cannot be decoded is the client's fault (
 
 from __future__ import annotations
 
-import traceback
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -26,10 +25,6 @@ _DUMP = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _STATUS = {"ModelNotFound": 404, "UnsupportedProtocol": 501, "ModelNotReady": 503, "ServerNotReady": 503}
 
 
-class Failed(Exception):
-    """The user's code failed; the message is its own."""
-
-
 class Answers:
     """One model's answers. `dataplane` is a `kserve` DataPlane that has the model registered under `name`."""
 
@@ -42,7 +37,7 @@ class Answers:
 
         Raises:
             InvalidInput: the client's fault.
-            Failed: the user's code raised.
+            Exception: what the user's code raised.
         """
         try:
             await self._check_ready()
@@ -123,7 +118,7 @@ class Answers:
             held = (
                 f"an object of {', '.join(map(str, answer)) or 'nothing'}" if isinstance(answer, dict) else "no object"
             )
-            raise Failed(f"the model answered a V2 request with {held}: V2 needs an InferResponse, or its 'outputs'")
+            raise TypeError(f"the model answered a V2 request with {held}: V2 needs an InferResponse, or its 'outputs'")
         named = {"model_name": self._name, **answer}
         named["id"] = named.get("id") or payload.id or str(uuid.uuid4())
         return named
@@ -133,7 +128,8 @@ def refusal(error: BaseException, protocol: str) -> Reply:
     """The reply that an error asks for itself.
 
     Raises:
-        InvalidInput, Failed: it asks for none.
+        InvalidInput: KServe's error of that name.
+        Exception: the error itself, when it asks for none.
     """
     from kserve import errors
     from starlette.exceptions import HTTPException
@@ -147,12 +143,9 @@ def refusal(error: BaseException, protocol: str) -> Reply:
     if status != 500:
         text = str(error) or "the model does not implement this"
         return _error(status, {"error": text}, text, protocol)
-    traceback.print_exception(error)
-    if isinstance(error, Failed):
-        raise error
-    if isinstance(error, SystemExit):
-        raise Failed(f"the model's code called sys.exit({error.code})") from error
-    raise Failed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from error
+    if isinstance(error, SystemExit):  # it would end the worker, and every request in it
+        raise RuntimeError(f"the model's code called sys.exit({error.code})") from error
+    raise error
 
 
 def _error(status: int, content: Any, text: str, protocol: str, headers: Mapping[str, str] | None = None) -> Reply:
