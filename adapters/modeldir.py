@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +17,24 @@ def inside(path: Path, root: Path) -> bool:
         return False
 
 
+#: Unicode categories that no name of a file may hold: control characters, line ends, halves of characters
+_UNFIT = ("Cc", "Cs", "Zl", "Zp")
+
+
+def legible(name: str) -> str:
+    """The name as JSON and one line of a log can carry it; what they cannot is spelt out."""
+    if name.isprintable():
+        return name
+    return "".join(ascii(each)[1:-1] if unicodedata.category(each) in _UNFIT else each for each in name)
+
+
 @dataclass(frozen=True)
 class ModelDir:
     """The files directly inside one model's directory.
 
-    Hidden names (`.git`, Kubernetes' `..data`) are skipped; symlinks are followed while they stay inside `root`
-    (the mount: Kubernetes mounts files as links through `..data`), and are never followed out of it.
+    Hidden names (`.git`, Kubernetes' `..data`) are skipped, and files whose names could forge a line of the log;
+    symlinks are followed while they stay inside `root` (the mount: Kubernetes mounts files as links through `..data`),
+    and are never followed out of it.
     """
 
     path: Path
@@ -43,7 +57,8 @@ class ModelDir:
     @cached_property
     def files(self) -> tuple[str, ...]:
         """Names of the regular files, sorted."""
-        return tuple(name for name, path in self._entries.items() if self._inside(path) and path.is_file())
+        files = (name for name, path in self._entries.items() if self._inside(path) and path.is_file())
+        return tuple(name for name in files if name == legible(name))
 
     @cached_property
     def dirs(self) -> tuple[str, ...]:
@@ -75,5 +90,10 @@ class ModelDir:
 
     def head(self, name: str, size: int = 4096) -> bytes:
         """The leading bytes of a file."""
-        with self.file(name).open("rb") as stream:
+        with open(self.file(name), "rb", opener=_open_at_once) as stream:  # noqa: PTH123  Path.open takes no opener
             return stream.read(size)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A file may have become a pipe since it was listed; opening that would wait for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)

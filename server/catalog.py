@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adapters import registry
 from adapters.base import Match, ModelDir
-from adapters.modeldir import inside
+from adapters.modeldir import inside, legible
 from server.signing import SIGNATURE
 
 #: the name of a single model when `--model_name` gives none (KServe's default)
@@ -80,17 +80,12 @@ def _folders(top: ModelDir) -> list[Found]:
     """Every folder, links to folders included. Links that lead nowhere, or to files outside, are `top.outside`."""
     linked = [name for name in top.outside if os.path.isdir(top.path / name)]  # noqa: PTH112  Path.is_dir may raise
     paths = [top.path / name for name in sorted([*top.dirs, *linked]) if name not in _NOT_MODELS]
-    return [Found(_name(path.name), ModelDir.of(path, top.path), _problem(path, top.path)) for path in paths]
-
-
-def _name(folder: str) -> str:
-    """The folder's name as JSON can carry it; bytes that are not UTF-8 are spelt out."""
-    return folder.encode(errors="backslashreplace").decode()
+    return [Found(legible(path.name), ModelDir.of(path, top.path), _problem(path, top.path)) for path in paths]
 
 
 def _problem(path: Path, root: Path) -> str:
-    if path != root and _name(path.name) != path.name:
-        return "the folder's name is not UTF-8: rename it"
+    if path != root and legible(path.name) != path.name:
+        return "the folder's name is not UTF-8, or holds control characters: rename it"
     if not inside(path, root):
         return "the link leads out of the models directory and is not followed"
     try:

@@ -17,6 +17,7 @@ from typing import ClassVar
 import orjson
 
 import adapters.base
+from adapters.modeldir import legible
 
 Header = tuple[bytes, bytes]
 
@@ -117,9 +118,9 @@ def message(error: ServingError) -> str:
 
 
 def sendable(text: str) -> str:
-    """The text bounded, and without what UTF-8 cannot carry (parts of some file names)."""
+    """The text bounded, and without what UTF-8 or a terminal cannot carry (in names of files, for one)."""
     short = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-    return short.encode(errors="backslashreplace").decode()
+    return "\n".join(map(legible, short.split("\n")))
 
 
 def respond(error: ServingError) -> tuple[int, list[Header], bytes]:

@@ -197,11 +197,12 @@ class Repository(ModelRepository):
         return True
 
     def _failed(self, mine: Entry, reason: str) -> bool:
+        shown = reason.replace("\n", "\n    ")  # whose text it is must not begin a line of the log
         if mine.model is None:
-            log.warning("model %s is not served: %s", mine.found.name, reason)
+            log.warning("model %s is not served: %s", mine.found.name, shown)
             self._change(mine, Entry(mine.found, State.UNAVAILABLE, reason))
         else:
-            log.warning("model %s keeps serving as it was: loading it again failed: %s", mine.found.name, reason)
+            log.warning("model %s keeps serving as it was: loading it again failed: %s", mine.found.name, shown)
             self._change(mine, replace(mine, reason=f"loading it again failed: {reason}"))
         return False
 

@@ -139,7 +139,7 @@ def test_a_name_that_is_not_utf_8_is_told_in_utf_8(mount: Path) -> None:
     os.mkdir(os.fsencode(mount) + b"/caf\xe9")  # noqa: PTH102  a Path is text
     (found,) = scan(mount).found
     assert found.name == "caf\\udce9"
-    assert found.problem == "the folder's name is not UTF-8: rename it"
+    assert found.problem == "the folder's name is not UTF-8, or holds control characters: rename it"
 
 
 # no directory
