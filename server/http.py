@@ -1,6 +1,6 @@
 """The routes that carry the load, straight on ASGI, ahead of KServe's FastAPI application.
 
-    POST /v1/models/{model}:predict                          V1
+    POST /v1/models/{model}:predict, :explain                V1
     POST /v2/models/{model}[/versions/{version}]/infer       V2, JSON and binary
     GET  /v2/health/live, /v2/health/ready
 
@@ -67,6 +67,8 @@ class Routes:
         if scope["method"] == "POST":
             if path.startswith(V1) and path.endswith(":predict"):
                 return None if _is_cloudevent(scope) else self._predict_v1
+            if path.startswith(V1) and path.endswith(":explain"):
+                return None if _is_cloudevent(scope) else self._explain_v1
             if path.startswith(V2) and path.endswith("/infer"):
                 return self._infer_v2
             if path.startswith(ADMIN) and not _is_local(scope):
@@ -94,6 +96,10 @@ class Routes:
     async def _predict_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         model = self._repository.ready_model(scope["path"][len(V1) : -len(":predict")])
         return 200, [JSON_HEADER], await model.predict_v1(body, gone)
+
+    async def _explain_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+        model = self._repository.ready_model(scope["path"][len(V1) : -len(":explain")])
+        return 200, [JSON_HEADER], await model.explain_v1(body, gone)
 
     async def _infer_v2(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         name, named, version = scope["path"][len(V2) : -len("/infer")].partition("/versions/")

@@ -189,6 +189,8 @@ def test_categories_by_name(frame: pd.DataFrame, categorical: Any, tmp_path: Pat
     assert set(specs.values()) == {("FP64", (-1,), True)}
     assert adapter.signature.table
     assert _same(adapter.predict(_tensors(frame), {})["output-0"], categorical.predict(frame))
+    own = categorical.predict(frame, pred_contrib=True)
+    assert _same(adapter.explain(_tensors(frame), {})["contributions"], own[:, :-1])
     assert adapter.example()["city"].tolist() == ["Rome", "Rome"]
     assert adapter.predict(adapter.example(), {"method": "leaf"})["output-0"].shape == (2, 12)
 

@@ -185,6 +185,8 @@ def test_categories_by_name(format_: str, frame: pd.DataFrame, categorical: Any,
     assert adapter.signature.table
     got = adapter.predict(_tensors(frame), {})["output-0"]
     assert _same(got, categorical.predict(xgboost.DMatrix(frame, enable_categorical=True)))
+    own = categorical.predict(xgboost.DMatrix(frame, enable_categorical=True), pred_contribs=True)
+    assert _same(adapter.explain(_tensors(frame), {})["contributions"], own[:, :-1])
     example = adapter.example()
     assert example["city"].tolist() == ["Rome", "Rome"]
     assert adapter.predict(example, {"method": "leaf"})["output-0"].shape == (2, 12)

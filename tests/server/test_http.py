@@ -245,6 +245,13 @@ def test_a_json_length_that_lies_is_refused(site: Site, value: str) -> None:
     assert "Inference-Header-Content-Length" in answer.json["error"]
 
 
+def test_explanations_have_the_bounds_and_errors_of_predictions(site: Site) -> None:
+    answer = site.ask("POST", "/v1/models/iris:explain", BODY)
+    assert (answer.status, answer.json) == (501, {"error": "model 'iris' (echo) does not explain its predictions"})
+    assert site.ask("POST", "/v1/models/nobody:explain", BODY).status == 404
+    assert site.ask("POST", "/v1/models/iris:explain", b" " * (LIMIT + 1)).status == 413
+
+
 def test_a_failure_of_the_server_is_an_answer_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site.repository, "ready_model", lambda _: 1 / 0)
     answer = site.ask("POST", "/v1/models/iris:predict", BODY)
@@ -261,8 +268,8 @@ def test_other_methods_fall_through(site: Site, method: str, path: str) -> None:
 
 
 OTHERS = [
-    ("POST", "/v1/models/iris:explain"),
     ("POST", "/v1/models/iris"),
+    ("POST", "/v1/models/iris:explain/"),
     ("POST", "/v1/models/iris:predict/"),
     ("POST", "/V1/models/iris:predict"),
     ("POST", "//v1/models/iris:predict"),
@@ -297,6 +304,7 @@ def test_other_paths_fall_through(site: Site, method: str, path: str) -> None:
 )
 def test_cloudevents_are_left_to_kserve(site: Site, headers: dict[str, str]) -> None:
     assert site.ask("POST", "/v1/models/iris:predict", BODY, headers=headers).status == 299
+    assert site.ask("POST", "/v1/models/iris:explain", BODY, headers=headers).status == 299
 
 
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
