@@ -18,6 +18,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from server.dataplane import PolyDataPlane
 from server.errors import NotFound, ServingError, as_serving_error, message
 from server.repository import Repository
+from server.whole import WholeModel
 
 log = logging.getLogger("kserve")
 
@@ -54,6 +55,8 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
         model = self._repository.ready_model(request.model_name)
         if request.model_version and request.model_version != model.version:
             raise NotFound(f"model {model.name!r} has no version {request.model_version!r}")
+        if isinstance(model, WholeModel):
+            return await model.infer_grpc(request, _headers(context))
         return await model.infer_grpc(request)
 
     @_told
@@ -77,6 +80,11 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
     @_told
     async def ModelMetadata(self, request: Any, context: Any) -> Any:
         return pb.ModelMetadataResponse(**await self._dataplane.model_metadata(request.name, request.version))
+
+
+def _headers(context: Any) -> dict[str, str]:
+    """The request's metadata that is text."""
+    return {str(key): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
 async def serve(service: InferenceService, port: int, max_send: int, max_receive: int) -> Server:

@@ -11,8 +11,9 @@ routing, its request and response models and KServe's timing middleware are most
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
@@ -22,6 +23,7 @@ from server.errors import (
     Forbidden,
     Header,
     InvalidInput,
+    NotReady,
     ServingError,
     TooLarge,
     as_serving_error,
@@ -29,6 +31,7 @@ from server.errors import (
 )
 from server.exchange import Gone, present
 from server.repository import Repository
+from server.whole import WholeModel
 
 log = logging.getLogger("kserve")
 
@@ -39,6 +42,9 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer: TypeAlias = tuple[int, list[Header], bytes]
 Handler: TypeAlias = Callable[[Scope, bytes, Gone], Awaitable[Answer]]
+
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  #: of a header
+_OURS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "date", "server"})
 
 V1, V2 = "/v1/models/", "/v2/models/"
 ADMIN = "/v2/repository/models/"  #: loading and unloading: open to loopback only
@@ -65,6 +71,8 @@ class Routes:
     def _handler(self, scope: Scope) -> Handler | None:
         path: str = scope["path"]
         if scope["method"] == "POST":
+            if self._is_whole(path):
+                return self._whole
             if path.startswith(V1) and path.endswith(":predict"):
                 return None if _is_cloudevent(scope) else self._predict_v1
             if path.startswith(V1) and path.endswith(":explain"):
@@ -94,21 +102,37 @@ class Routes:
             return respond(as_serving_error(error))
 
     async def _predict_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
-        model = self._repository.ready_model(scope["path"][len(V1) : -len(":predict")])
+        model = self._repository.tensor_model(scope["path"][len(V1) : -len(":predict")])
         return 200, [JSON_HEADER], await model.predict_v1(body, gone)
 
     async def _explain_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
-        model = self._repository.ready_model(scope["path"][len(V1) : -len(":explain")])
+        model = self._repository.tensor_model(scope["path"][len(V1) : -len(":explain")])
         return 200, [JSON_HEADER], await model.explain_v1(body, gone)
 
     async def _infer_v2(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         name, named, version = scope["path"][len(V2) : -len("/infer")].partition("/versions/")
-        model = self._repository.ready_model(name, version if named else None)
+        model = self._repository.tensor_model(name, version if named else None)
         answer, json_length = await model.infer_v2(body, _header(scope, HEADER_LENGTH), gone)
         if json_length is None:
             return 200, [JSON_HEADER], answer
         binary = [(b"content-type", b"application/octet-stream"), (HEADER_LENGTH, b"%d" % json_length)]
         return 200, binary, answer
+
+    def _is_whole(self, path: str) -> bool:
+        """Whether it is a request to a model that reads whole requests, events included, itself."""
+        asked = _asked(path)
+        entry = self._repository.entries.get(asked.model) if asked else None
+        return entry is not None and isinstance(entry.model, WholeModel)
+
+    async def _whole(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+        asked = _asked(scope["path"])
+        assert asked is not None
+        model = self._repository.ready_model(asked.model, asked.version)
+        if not isinstance(model, WholeModel):
+            raise NotReady(f"model {asked.model!r} has been replaced by one of another kind: try again")
+        headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
+        reply = await model.answer(asked.verb, asked.protocol, body, headers, gone)
+        return reply.status if 200 <= reply.status < 600 else 500, _sendable(reply.headers), reply.body
 
     async def _ready(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         if why := self._repository.why_not_ready():
@@ -134,6 +158,31 @@ class Routes:
 
     def _too_large(self, size: int) -> str:
         return f"the body holds {size} bytes or more, the limit is {self._max_body} (max_body_bytes)"
+
+
+class _Asked(NamedTuple):
+    """What a path asks of a model."""
+
+    verb: str
+    protocol: str
+    model: str
+    version: str | None = None
+
+
+def _asked(path: str) -> _Asked | None:
+    if path.startswith(V1):
+        name, _, verb = path[len(V1) :].rpartition(":")
+        return _Asked(verb, "v1", name) if verb in ("predict", "explain") else None
+    if path.startswith(V2) and path.endswith("/infer"):
+        name, named, version = path[len(V2) : -len("/infer")].partition("/versions/")
+        return _Asked("predict", "v2", name, version if named else None)
+    return None
+
+
+def _sendable(headers: Mapping[str, str]) -> list[Header]:
+    """A model's own headers, but for those that are the server's to say, as one line each."""
+    texts = [(name.lower(), " ".join(value.split())) for name, value in headers.items() if _NAME.fullmatch(name)]
+    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in texts if name not in _OURS]
 
 
 async def _live(scope: Scope, body: bytes, gone: Gone) -> Answer:

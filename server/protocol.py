@@ -122,7 +122,7 @@ class HotProtocol(OneWriteProtocol):
     def _start(self, plan: Plan, body: bytes) -> None:
         self._running = True
         try:
-            model = self._shared.repository.ready_model(plan.model, plan.version)
+            model = self._shared.repository.tensor_model(plan.model, plan.version)
             if plan.protocol == "v1":
                 model.start_v1(body, self._answer_v1, self._is_gone)
             else:

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
+from typing import TypeAlias
 
 from kserve import ModelRepository
 
@@ -25,8 +26,12 @@ from server.loader import Loaded, Loader
 from server.metrics import Metrics
 from server.model import ServedModel
 from server.threads import Runs
+from server.whole import WholeModel
 
 log = logging.getLogger("kserve")
+
+#: models that take tensors, and those that read whole requests
+Served: TypeAlias = ServedModel | WholeModel
 
 
 class State(StrEnum):
@@ -45,7 +50,7 @@ class Entry:
     found: Found
     state: State = State.LOADING
     reason: str = ""
-    model: ServedModel | None = None
+    model: Served | None = None
     seconds: float = 0.0
 
 
@@ -68,7 +73,7 @@ class Repository(ModelRepository):
 
     # what KServe's data plane and the routes ask
 
-    def get_model(self, name: str) -> ServedModel | None:
+    def get_model(self, name: str) -> Served | None:
         """The model if it is ready.
 
         Raises:
@@ -81,7 +86,7 @@ class Repository(ModelRepository):
             raise NotReady(f"model {name!r} is not ready: {entry.reason or entry.state.lower()}")
         return entry.model
 
-    def ready_model(self, name: str, version: str | None = None) -> ServedModel:
+    def ready_model(self, name: str, version: str | None = None) -> Served:
         """The model, ready to predict; None asks for no version in particular.
 
         Raises:
@@ -94,7 +99,18 @@ class Repository(ModelRepository):
             raise NotFound(f"model {name!r} has no version {version!r}")
         return model
 
-    def get_models(self) -> dict[str, ServedModel | None]:
+    def tensor_model(self, name: str, version: str | None = None) -> ServedModel:
+        """As `ready_model`, for who found out before that the model takes tensors.
+
+        Raises:
+            NotFound, NotReady.
+        """
+        model = self.ready_model(name, version)
+        if not isinstance(model, ServedModel):
+            raise NotReady(f"model {name!r} has been replaced by one of another kind: try again")
+        return model
+
+    def get_models(self) -> dict[str, Served | None]:
         """Every directory by name, with its model while it has one."""
         return {name: entry.model for name, entry in self.entries.items()}
 
@@ -214,8 +230,10 @@ class Repository(ModelRepository):
             self.entries[mine.found.name] = new
             return True
 
-    def _serve(self, name: str, loaded: Loaded) -> ServedModel:
+    def _serve(self, name: str, loaded: Loaded) -> Served:
         limits = self._limits
+        if loaded.adapter.signature.whole:
+            return WholeModel(name, loaded.adapter, limits, self.metrics.of(name), loaded.config.lanes)
         if loaded.config.max_batch_rows:
             limits = replace(limits, max_rows=loaded.config.max_batch_rows)
         lanes = loaded.config.lanes or limits.lanes
