@@ -12,7 +12,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.onnx_.proto import BYTES, VARINT, Buffer, Field, FileBytes, contains, fields
+from adapters.onnx_.proto import contains
+from adapters.protobuf import BYTES, VARINT, Buffer, Field, FileBytes, fields
 
 #: one column of one input
 Slot: TypeAlias = tuple[str, int]

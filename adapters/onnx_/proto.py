@@ -3,23 +3,18 @@
 Two questions are answered from the bytes alone: is this a whole `ModelProto`, and which files beside it do its tensors
 name (`TensorProto.external_data`)? A file may be hostile, so every step is bounded.
 
-Source: onnx.proto (field numbers below), protobuf.dev/programming-guides/encoding.
+Source: onnx.proto (field numbers below).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
 
-VARINT, FIXED64, BYTES, GROUP, GROUP_END, FIXED32 = range(6)
+from adapters.protobuf import BYTES, MAX_DEPTH, VARINT, FileBytes, Malformed, fields
 
-#: protobuf's own parser gives up at this depth, so ONNX Runtime cannot load anything deeper
-MAX_DEPTH = 100
 #: a ModelProto has about ten fields, and one more for every function and every line of metadata
 MAX_TOP_LEVEL = 20_000
-#: a model's nodes and initializers number in the hundred thousands at most
-MAX_FIELDS = 10_000_000
 
 #: message -> field number -> message, for every way from a model to a tensor that may name a file
 _WAYS: dict[str, dict[int, str]] = {
@@ -34,87 +29,7 @@ _WAYS: dict[str, dict[int, str]] = {
 }
 
 _TOP_LEVEL = {1: "ir_version", 7: "graph", 8: "opset_import"}
-_FIXED = {FIXED32: 4, FIXED64: 8}
 _LOCATION = b"location"
-
-
-class Malformed(ValueError):
-    """The bytes are not a whole protobuf message."""
-
-
-class Buffer(Protocol):
-    """Bytes, in memory or in a file."""
-
-    def __getitem__(self, span: slice, /) -> bytes: ...
-
-
-class FileBytes:
-    """A file's bytes by slice. Not a memory map: a file that shrinks under a map ends the process."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def __getitem__(self, span: slice, /) -> bytes:
-        self._stream.seek(span.start)
-        return self._stream.read(span.stop - span.start)
-
-
-class Field(NamedTuple):
-    """One field of a message: its content is `buffer[start:end]`; `value` is that of a varint."""
-
-    number: int
-    wire: int
-    start: int
-    end: int
-    value: int = 0
-
-
-def fields(data: Buffer, start: int, end: int, limit: int = MAX_FIELDS) -> Iterator[Field]:
-    """The fields of the message in `data[start:end]`, in order; groups (which ONNX does not use) are skipped.
-
-    Raises:
-        Malformed: the bytes end inside a field, or are no message at all.
-    """
-    position, groups = start, 0
-    while position < end:
-        if (limit := limit - 1) < 0:
-            raise Malformed("it has too many fields")
-        tag, position = _varint(data, position, end)
-        number, wire = (tag & 0xFFFFFFFF) >> 3, tag & 7
-        field = _content(data, number, wire, position, end)
-        position = field.end
-        groups += (wire == GROUP) - (wire == GROUP_END)
-        if groups < 0:
-            raise Malformed("a group ends that never began")
-        if not groups and wire != GROUP_END:
-            yield field
-    if groups:
-        raise Malformed("it ends inside a group")
-
-
-def _content(data: Buffer, number: int, wire: int, position: int, end: int) -> Field:
-    if number == 0 or wire > FIXED32:
-        raise Malformed(f"it holds a field of number {number} and type {wire}, which do not exist")
-    if wire == VARINT:
-        value, after = _varint(data, position, end)
-        return Field(number, wire, position, after, value)
-    size = _FIXED.get(wire, 0)
-    if wire == BYTES:
-        size, position = _varint(data, position, end)
-    if position + size > end:
-        name = _TOP_LEVEL.get(number, f"number {number}")
-        raise Malformed(f"its field {name} should have {size} bytes, {end - position} are left")
-    return Field(number, wire, position, position + size)
-
-
-def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
-    chunk = data[position : min(position + 10, end)]
-    value = 0
-    for index, byte in enumerate(chunk):
-        value |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:
-            return value, position + index + 1
-    raise Malformed("it ends inside a number" if len(chunk) < 10 else "it holds a number of more than ten bytes")
 
 
 def complaint(path: Path) -> str:
@@ -127,7 +42,7 @@ def complaint(path: Path) -> str:
         if stream.read(24) == b"version https://git-lfs.":
             return "is a Git LFS pointer, not the model: fetch the model with `git lfs pull`"
         try:
-            for field in fields(FileBytes(stream), 0, size, MAX_TOP_LEVEL):
+            for field in fields(FileBytes(stream), 0, size, MAX_TOP_LEVEL, _TOP_LEVEL):
                 seen.add((field.number, field.wire))
         except Malformed as error:
             if (1, VARINT) in seen:

@@ -17,7 +17,8 @@ from onnx import TensorProto, helper
 
 from adapters.base import LoadError, ModelDir, Rank
 from adapters.onnx_.adapter import OnnxAdapter
-from adapters.onnx_.proto import Malformed, complaint, contains, external_locations, fields
+from adapters.onnx_.proto import complaint, contains, external_locations
+from adapters.protobuf import Malformed, fields
 from tests.adapters.onnx_.models import FLOAT, constant, external, graph, linear, load, node, serve, value, write
 
 WEIGHTS = np.linspace(-1, 1, 8, dtype=np.float32)
