@@ -22,7 +22,7 @@ from server.metrics import Metrics
 from server.model import ServedModel
 from tests.server.stand_ins import SIGNATURE, EchoAdapter
 
-BODY = b'{"instances": [[1, 2], {"b": 4, "a": 3}]}'
+BODY = b'{"instances": [[1, 2], [3, 4]]}'
 
 
 class ExplainingAdapter(EchoAdapter):
