@@ -26,6 +26,7 @@ __all__ = [
     "LoadError",
     "Match",
     "ModelDir",
+    "Origin",
     "Parameter",
     "Rank",
     "Reply",
@@ -67,6 +68,16 @@ class Trust(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """A model's file was made by other versions of its libraries than are installed, which promise nothing for it."""
+
+    made_by: str  #: "scikit-learn 1.5.2"
+    installed: str  #: the version that is installed instead
+    requirements: str = ""  #: pip requirements of an environment in which the file works; "": there is none
+    problem: str = ""  #: why there is none, to follow `made_by`: "for which no build for Python 3.11 exists: ..."
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """A claim on a model directory: "mine", and how sure.
 
@@ -81,6 +92,8 @@ class Match:
     trust: Trust = Trust.SAFE
     #: pip requirements (the text of a requirements file) that came with the model: it gets an environment of its own
     requirements: str = ""
+    #: set where the installed versions may fail at the file; beside a `problem`, its `requirements` are the way out
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
