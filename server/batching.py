@@ -202,9 +202,9 @@ class Batcher:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
 
     def _call_here(self, loop: asyncio.AbstractEventLoop, batch: list[Job], rows: int) -> None:
-        start = monotonic()
+        used = thread_time()
         outcomes = self._caller.run([job.call for job in batch])
-        self.pace.told(rows, monotonic() - start)
+        self.pace.told(rows, thread_time() - used)
         self._running -= 1
         self._resolve(batch, outcomes)
         if self._pending and not self._due:

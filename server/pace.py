@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-#: seconds that a call on the event loop may take: what every other connection waits longer
+#: seconds that a call on the event loop may take: by so much every other connection waits longer
 SHORT = 0.0005
 #: calls in a row that prove it
 PROOF = 8
@@ -19,7 +19,7 @@ _SIZES = 64  #: calls are told apart by the bits of their number of rows
 
 @dataclass
 class Pace:
-    """Learns from every call's rows and seconds (of processor time, where it ran beside others)."""
+    """Learns from every call's rows and seconds of processor time: what others did meanwhile is not the call's fault."""
 
     steady: bool = False
     _good: int = 0  #: bits of the largest number of rows that is proved
