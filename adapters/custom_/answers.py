@@ -144,7 +144,7 @@ def refusal(error: BaseException, protocol: str) -> Reply:
         text = str(error) or "the model does not implement this"
         return _error(status, {"error": text}, text, protocol)
     if isinstance(error, SystemExit):  # it would end the worker, and every request in it
-        raise RuntimeError(f"the model's code called sys.exit({error.code})") from error
+        raise RuntimeError(f"the model's code called sys.exit({error.code})") from error  # noqa: TRY004
     raise error
 
 
