@@ -1,0 +1,1 @@
+WEIGHTS = "/mnt/models/weights.npy"

@@ -1,0 +1,2 @@
+def shift(value):
+    return value + 1
