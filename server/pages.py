@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-from typing import Any
 
 import fastapi_offline
 from fastapi import FastAPI, Request
@@ -15,6 +14,7 @@ from kserve.errors import ModelNotFound
 from starlette.exceptions import HTTPException
 
 import adapters.base
+from server import openapi
 from server.codec.call import parse_object
 from server.codec.wording import described
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
@@ -29,7 +29,7 @@ def add_pages(app: FastAPI, repository: Repository, version: str, swagger: bool)
     app.description = "Models of any framework over KServe's V1 and V2 protocols."
     _add_errors(app)
     _add_index(app, repository)
-    _describe_v1(app)
+    openapi.describe(app)
     if swagger:
         _add_swagger(app)
 
@@ -80,39 +80,6 @@ _INDEX_BODY = {
         }
     }
 }
-
-_V1_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["instances"],
-                    "properties": {
-                        "instances": {"type": "array", "items": {}, "minItems": 1, "description": "one entry a row"},
-                        "parameters": {"type": "object"},
-                    },
-                },
-                "example": {"instances": [[5.1, 3.5, 1.4, 0.2]]},
-            }
-        },
-    }
-}
-
-
-def _describe_v1(app: FastAPI) -> None:
-    """KServe's V1 routes read the body themselves, so that FastAPI does not know of it."""
-    generated = app.openapi
-
-    def described() -> dict[str, Any]:
-        schema = generated()
-        for path, operations in schema["paths"].items():
-            if path.endswith((":predict", ":explain")):
-                operations["post"].update(_V1_BODY)
-        return schema
-
-    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way
 
 
 def _add_swagger(app: FastAPI) -> None:
