@@ -19,7 +19,7 @@ _SIZES = 64  #: calls are told apart by the bits of their number of rows
 
 @dataclass
 class Pace:
-    """Learns from every call's rows and seconds of processor time: what others did meanwhile is not the call's fault."""
+    """Learns from every call's rows and seconds of processor time: waiting for a core is not the call's fault."""
 
     steady: bool = False
     _good: int = 0  #: bits of the largest number of rows that is proved
