@@ -148,7 +148,8 @@ def _resolve(module: str, name: str, use: Use) -> Any:
     if isinstance(found, type):
         sound = use is not Use.FUNCTION and judge(found.__module__, found.__qualname__) is not None
     else:
-        sound = use is not Use.CLASS and callable(found) and home[0].partition(".")[0] in ("", module.partition(".")[0])
+        near = home[0].partition(".")[0] in ("", module.partition(".")[0]) or judge(*home) is use
+        sound = use is not Use.CLASS and callable(found) and near
     if not sound:
         raise Refused(refusal([f"{label} ({dotted(*home)})"]))
     return found

@@ -53,7 +53,9 @@ class Machine(pickle._Unpickler):
         return line
 
     def modern(self, module: str, name: str) -> tuple[str, str]:
-        """A global's name today: protocols 0 to 2 spell Python 2's names."""
+        """A global's full name today: protocols 0 to 2 spell Python 2's names, and a compiled module its last part."""
+        if module == "_loss":  # so calls itself sklearn._loss._loss in scikit-learn 1.4 to 1.8
+            return "sklearn._loss._loss", name
         if self.proto >= 3:
             return module, name
         if (module, name) in _compat_pickle.NAME_MAPPING:

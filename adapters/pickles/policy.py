@@ -117,7 +117,7 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     (r"pandas\.core\.dtypes\.dtypes", r"\w+Dtype", Use.CLASS),
     (r"pandas\.core\.(frame|series)", "DataFrame|Series", Use.CLASS),
     # scikit-learn and its like
-    (r"sklearn\._loss\._loss", r"(__pyx_unpickle_)?Cy\w+", Use.CALL),
+    (r"(sklearn\._loss\.)?_loss", r"(__pyx_unpickle_)?Cy\w+", Use.CALL),  # see Machine.modern
     (r"sklearn\.linear_model\._sgd_fast", _CLASS, Use.CALL),
     (r"sklearn\.tree\._tree", "Tree", Use.CALL),
     (r"sklearn\.(neighbors|metrics)\._\w+", "newObj", Use.CALL),

@@ -162,31 +162,20 @@ def _explainer(model: Any, inputs: Inputs, found: Examined) -> Explainer | None:
 
 
 def _unpickled(model_dir: ModelDir, file: str, *, trusted: bool) -> Any:
-    from sklearn import __version__
-
-    path = model_dir.file(file)
     with note_versions(file):
-        try:
-            return pickles.load(path, trusted=trusted)
-        except pickles.Refused:
-            raise
-        except LoadError as error:
-            saved = pickles.inspect(path).sklearn_version
-            hint = f"; it was saved by scikit-learn {saved}, and this is {__version__}" if saved != __version__ else ""
-            raise LoadError(f"{error}{hint if saved else ''}") from error
+        return pickles.load(model_dir.file(file), trusted=trusted)
 
 
 @contextmanager
 def note_versions(file: str) -> Iterator[None]:
     """What scikit-learn says, while an estimator is loaded, of the older version that saved it goes to the log."""
-    from sklearn import __version__
-    from sklearn.exceptions import InconsistentVersionWarning
+    from sklearn import __version__, exceptions
 
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", InconsistentVersionWarning)
+        # scikit-learn has a class for it since 1.3; before, it was any UserWarning
+        warnings.simplefilter("always", getattr(exceptions, "InconsistentVersionWarning", UserWarning))
         yield
-    older = {w.message.original_sklearn_version for w in caught if isinstance(w.message, InconsistentVersionWarning)}
-    if older:
+    if older := {made for each in caught if (made := getattr(each.message, "original_sklearn_version", None))}:
         saved = ", ".join(sorted(older))
         logger.warning("%s was saved by scikit-learn %s, and this is %s: answers may differ", file, saved, __version__)
 
