@@ -111,7 +111,9 @@ class Batcher:
             raise self._closed
         if len(self._pending) >= self.limits.max_queue and not self._drop_gone():
             raise QueueFull(f"{self.name} has {len(self._pending)} requests waiting (limit max_queue): try again later")
-        loop = self._loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = asyncio.get_running_loop()  # a system call, on Python 3.11
         start = loop.time()
         job = Job(
             call,
