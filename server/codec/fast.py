@@ -21,6 +21,12 @@ from server.codec.call import Call
 
 _V1_KEYS = {"instances"}
 _V2_KEYS = {"name", "shape", "datatype", "data"}
+_RAW_KEYS = {"name", "shape", "datatype", "parameters"}
+_BODY_KEYS = {
+    "inputs",
+    "id",
+    "parameters",
+}  #: of a body with raw tensors; others, like "outputs", are the general way's
 _FLOATS: dict[str, np.dtype[Any]] = {"FP64": np.dtype(np.float64), "FP32": np.dtype(np.float32)}
 
 V1Decoder = Callable[[bytes], Call]
@@ -58,22 +64,52 @@ def v2_decoder(signature: Signature) -> V2Decoder:
     name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
     others = frozenset(signature.columns)
 
+    def is_named(sent: object) -> bool:
+        return sent == name or (signature.any_name and type(sent) is str and sent not in others)
+
+    def from_json(raw: bytes) -> v2.V2Call | None:
+        body = orjson.loads(raw)
+        (tensor,) = body["inputs"]
+        shape, data = tensor["shape"], tensor["data"]
+        identifier = body.get("id", "")
+        bare = len(body) == 1 or (len(body) == 2 and "id" in body and type(identifier) is str)
+        if not (bare and is_named(tensor["name"]) and tensor.keys() == _V2_KEYS and set(map(type, shape)) == {int}):
+            return None
+        rows, columns = shape
+        values = NumberArray("d", data)
+        if columns != width or rows < 1 or len(values) != rows * width or type(data) is not list:
+            return None
+        matrix = _cast(np.frombuffer(values).reshape(rows, width), _FLOATS[tensor["datatype"]])
+        matrix = None if matrix is None else _cast(matrix, dtype)
+        return None if matrix is None else v2.V2Call({name: matrix}, rows, {}, identifier, {}, False, key=key)
+
+    def from_raw(raw: bytes, head: int) -> v2.V2Call | None:
+        body = orjson.loads(raw[:head])
+        (tensor,) = body["inputs"]
+        rows, columns = tensor["shape"]
+        identifier, parameters = body.get("id", ""), body.get("parameters", {})
+        binary = parameters.get("binary_data_output") is True
+        if not (body.keys() <= _BODY_KEYS and type(identifier) is str and len(parameters) == binary):
+            return None
+        sent = _FLOATS[tensor["datatype"]]
+        size = tensor["parameters"]["binary_data_size"]
+        whole = type(rows) is type(columns) is type(size) is int and size == len(raw) - head
+        fits = whole and rows > 0 and columns == width and size == rows * width * sent.itemsize
+        if not (fits and is_named(tensor["name"]) and tensor.keys() == _RAW_KEYS and len(tensor["parameters"]) == 1):
+            return None
+        matrix = _cast(np.frombuffer(raw, sent, offset=head).reshape(rows, width), dtype)
+        if matrix is None or (spec.finite and not np.isfinite(matrix).all()):
+            return None
+        return v2.V2Call({name: matrix.copy()}, rows, {}, identifier, {}, binary, key=key)
+
     def decode(raw: bytes, json_length: str | None) -> v2.V2Call:
         try:
-            body = orjson.loads(raw) if json_length is None else {}
-            (tensor,) = body["inputs"]
-            sent, shape, data = tensor["name"], tensor["shape"], tensor["data"]
-            named = sent == name or (signature.any_name and type(sent) is str and sent not in others)
-            identifier = body.get("id", "")
-            bare = len(body) == 1 or (len(body) == 2 and "id" in body and type(identifier) is str)
-            if bare and named and tensor.keys() == _V2_KEYS and set(map(type, shape)) == {int}:
-                rows, columns = shape
-                values = NumberArray("d", data)
-                if columns == width and rows > 0 and len(values) == rows * width and type(data) is list:
-                    matrix = _cast(np.frombuffer(values).reshape(rows, width), _FLOATS[tensor["datatype"]])
-                    matrix = None if matrix is None else _cast(matrix, dtype)
-                    if matrix is not None:
-                        return v2.V2Call({name: matrix}, rows, {}, identifier, {}, False, key=key)
+            if json_length is None:
+                call = from_json(raw)
+            else:
+                call = from_raw(raw, int(json_length)) if json_length.isdecimal() and json_length.isascii() else None
+            if call is not None:
+                return call
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
             pass  # the general decoder says what is wrong
         return v2.decode(raw, json_length, signature)

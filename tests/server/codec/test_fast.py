@@ -89,6 +89,42 @@ def test_v2(name: str, body: Any) -> None:
     assert outcome(lambda: fast(raw, str(len(raw)))) == outcome(lambda: v2.decode(raw, str(len(raw)), signature))
 
 
+raw_tensors = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["x", "a", "other", 3]),
+        "shape": st.one_of(st.sampled_from([[1, 3], [2, 3], [3, 1], [3], [0, 3], [True, 3], [1.0, 3]]), odd),
+        "datatype": st.sampled_from(["FP64", "FP32", "FP32", "INT64", "BYTES", None]),
+        "parameters": st.one_of(
+            st.sampled_from([12, 24, 48, 0, True, -12, "24"]).map(lambda size: {"binary_data_size": size}),
+            st.sampled_from([{"binary_data_size": 24, "more": 1}, {"binary_data": True}]),
+            odd,
+        ),
+    },
+    optional={"data": st.just([1.0, 2.0, 3.0])},
+)
+raw_bodies = st.fixed_dictionaries(
+    {"inputs": st.one_of(st.lists(raw_tensors, min_size=1, max_size=1), st.lists(raw_tensors, max_size=2), odd)},
+    optional={
+        "id": st.one_of(st.just("7"), odd),
+        "outputs": st.one_of(odd, st.just([{"name": "y", "parameters": {"binary_data": True}}])),
+        "parameters": st.one_of(odd, st.sampled_from([True, False, 1, None]).map(lambda b: {"binary_data_output": b})),
+    },
+)
+raw_values = st.lists(st.floats(width=32), max_size=6).flatmap(
+    lambda values: st.sampled_from([np.array(values, dtype).tobytes() for dtype in (np.float32, np.float64)])
+)
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+@settings(max_examples=80, deadline=None)
+@given(body=raw_bodies, tail=st.one_of(raw_values, st.binary(max_size=30)), shift=st.sampled_from([0, 0, 0, 1, -1, 99]))
+def test_raw(name: str, body: Any, tail: bytes, shift: int) -> None:
+    head, signature = orjson.dumps(body), SIGNATURES[name]
+    raw, length = head + tail, str(len(head) + shift)
+    fast = outcome(lambda: v2_decoder(signature)(raw, length))
+    assert fast == outcome(lambda: v2.decode(raw, length, signature))
+
+
 @pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"3", b"{}", b'{"instances"', b'{"inputs":null}', b"\xff"])
 def test_bodies_that_are_no_request(raw: bytes) -> None:
     for signature in SIGNATURES.values():
@@ -105,6 +141,12 @@ def test_the_usual_request_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) 
     assert math.copysign(1, matrix[0, 2]) == -1
     body = {"id": "7", "inputs": [{"name": "n", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 0.1]}]}
     assert v2_decoder(signature)(orjson.dumps(body), None).inputs["x"].tolist() == [[1, 2, np.float32(0.1)]]
+    tensor = {"name": "n", "shape": [1, 3], "datatype": "FP64", "parameters": {"binary_data_size": 24}}
+    head = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
+    call = v2_decoder(signature)(head + np.array([1, 2, 0.1]).tobytes(), str(len(head)))
+    assert call.binary
+    assert call.inputs["x"].tolist() == [[1, 2, np.float32(0.1)]]
+    assert call.inputs["x"].flags.owndata
 
 
 def test_other_signatures_have_only_the_general_way() -> None:
