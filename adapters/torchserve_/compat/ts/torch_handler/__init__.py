@@ -1,0 +1,1 @@
+"""TorchServe's default handlers, and the base classes of custom ones."""
