@@ -24,6 +24,6 @@ from __future__ import annotations
 
 from adapters.pickles.contents import Contents, inspect, load
 from adapters.pickles.policy import Refused
-from adapters.pickles.stream import Unreadable
+from adapters.pickles.stream import Unreadable, opened
 
-__all__ = ["Contents", "Refused", "Unreadable", "inspect", "load"]
+__all__ = ["Contents", "Refused", "Unreadable", "inspect", "load", "opened"]

@@ -130,6 +130,7 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     (r"imblearn\.(base|pipeline|over_sampling|under_sampling|combine|ensemble)(\.\w+)*", _CLASS, Use.CLASS),
     (r"xgboost\.sklearn", r"XGB\w+", Use.CLASS),
     (r"xgboost\.core", "Booster", Use.CLASS),
+    (r"xgboost\.compat", "XGBoostLabelEncoder", Use.CLASS),
     (r"xgboost\.callback", "EarlyStopping|EvaluationMonitor", Use.CLASS),
     (r"lightgbm\.sklearn", r"LGBM\w+", Use.CLASS),
     (r"lightgbm\.basic", "Booster", Use.CLASS),

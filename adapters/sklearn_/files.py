@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from adapters.base import Match, ModelDir, Rank, Trust
 from adapters.pickles import Contents, Unreadable, inspect
+from adapters.sklearn_.versions import origin_of
 
 __all__ = ["SUFFIXES", "find"]
 
@@ -45,7 +46,8 @@ def find(model_dir: ModelDir) -> Match | None:
     if model.contents is None:
         return Match(Rank.SUFFIX, model.file, problem=model.problem)
     trust = Trust.CODE if model_dir.trusted else Trust.PICKLE  # a trusted pickle runs whatever it names
-    return Match(Rank.CONTENT, model.file, model.problem, _requires(model.contents), trust)
+    origin = None if model.problem else origin_of(model.contents, model_dir.file(model.file))
+    return Match(Rank.CONTENT, model.file, model.problem, _requires(model.contents), trust, origin=origin)
 
 
 def _judge(model_dir: ModelDir, name: str) -> _Candidate:
