@@ -142,7 +142,7 @@ def _argument(
         return True, name
     if parameter.name in _FOLDERS and (required or _stands_for_mount(parameter.default, folder)):
         return True, str(folder)
-    if parameter.name in options:
+    if parameter.name.startswith("predictor_") and parameter.name in options:
         return True, options[parameter.name]
     if not required:
         return False, None
