@@ -90,6 +90,7 @@ class Match:
     problem: str = ""
     requires: tuple[str, ...] = ()  #: modules that this very model needs beside the adapter's own
     trust: Trust = Trust.SAFE
+    carries: str = ""  #: what makes its files `Trust.CODE` where they hold no Python; it is then served by a worker
     #: pip requirements (the text of a requirements file) that came with the model: it gets an environment of its own
     requirements: str = ""
     #: set where the installed versions may fail at the file; beside a `problem`, its `requirements` are the way out
@@ -112,7 +113,7 @@ class TensorSpec:
     unused: bool = False  #: the model never looks at it: any value will do, whatever the datatype says
     binary: bool = False  #: BYTES elements are `bytes`; otherwise they are `str`
     category: bool = False  #: BYTES inputs only: whole numbers are welcome too, and become their text
-    json: bool = False  #: outputs only: elements are JSON values (dict, list, ...); V2 carries them as JSON text
+    json: bool = False  #: elements are JSON values (dict, list, ...), or bytes; V2 carries them as JSON text
     base64: bool = False  #: outputs only: V1 writes elements as {"b64": ...}, whether or not they are UTF-8
     any_rank: bool = False  #: the model does not say how many dimensions there are: one or more; `shape` is (-1,)
 
@@ -209,6 +210,8 @@ class Adapter(ABC):
     batchable: ClassVar[bool] = True
     #: `predict` may run in several threads at once on the same instance
     thread_safe: ClassVar[bool] = True
+    #: `predict` lets go of the interpreter's lock: parts of a large batch gain from running at the same time
+    parallel: ClassVar[bool] = False
     #: `predict` never waits, and how long it takes depends on its inputs' shapes alone, whatever the values are
     steady: ClassVar[bool] = False
 
@@ -247,7 +250,10 @@ class Adapter(ABC):
         raise NotImplementedError(f"{self.name} takes tensors")
 
     def example(self) -> Tensors:
-        """Two valid rows (or one call's tensors when not batched), for the self-test, warm-up and documentation."""
+        """Two valid rows (or one call's tensors when not batched), for the self-test, warm-up and documentation.
+
+        {} for a model that takes inputs of which nobody can say what is valid.
+        """
         return example_of(self.signature)
 
     def close(self) -> None:

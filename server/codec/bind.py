@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
+from server.codec import json_values
 from server.codec.tensors import common_rows, fit
 from server.codec.wording import at, nearest, quoted
 from server.errors import InvalidInput
@@ -59,6 +60,8 @@ def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:
 
 def _one(tensor: WireTensor, spec: TensorSpec) -> Array:
     array = tensor.array
+    if spec.json:
+        return fit(json_values.from_tensor(array), spec, _field(tensor.name))
     if spec.shape == (-1,) and not spec.any_rank and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]  # a column sent as [n, 1], as data frame codecs do
     if array.dtype.kind == "O":

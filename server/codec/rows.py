@@ -24,7 +24,7 @@ def batch(instances: list[Any], signature: Signature, field: str) -> Tensors:
     (spec,) = required or signature.inputs[:1]
     if by_name and signature.columns:
         instances = _ordered(instances, signature.columns, field)
-    elif by_name:
+    elif by_name and not spec.json:
         instances = [row[0] for row in _ordered(instances, (spec.name,), field)]
     return {spec.name: fit(from_json(instances, spec, field), spec, field)}
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, TensorSpec
+from server.codec import json_values
 from server.codec.wording import at, described, shown
 from server.errors import InvalidInput
 
@@ -33,6 +34,8 @@ def from_json(value: Any, spec: TensorSpec, field: str) -> Array:
     Raises:
         InvalidInput: ragged lists, a value of another type, `null` where the spec takes none.
     """
+    if spec.json:
+        return json_values.from_values(value, field)
     if spec.dtype.kind == "f" and (floats := _floats(value, len(spec.shape))) is not None:
         return floats
     # Never without a dtype: one long string among numbers would make numpy reserve its length for every element.
