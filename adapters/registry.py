@@ -25,8 +25,11 @@ TABLE: dict[str, str] = {
     "onnx": "adapters.onnx_:OnnxAdapter",
     "spacy": "adapters.spacy_:SpacyAdapter",
     "huggingface": "adapters.huggingface_:HuggingFaceAdapter",
+    "sentence_transformers": "adapters.sentence_transformers_:SentenceTransformersAdapter",
     "custom": "adapters.custom_:CustomAdapter",
     "torch": "adapters.torch_:TorchAdapter",
+    "torchserve": "adapters.torchserve_:TorchServeAdapter",
+    "tensorflow": "adapters.tensorflow_:TensorflowAdapter",
     "catboost": "adapters.catboost_:CatBoostAdapter",
     "skops": "adapters.skops_:SkopsAdapter",
 }
@@ -36,7 +39,7 @@ log = logging.getLogger(__name__)
 ENTRY_POINTS = "polyserve.adapters"
 
 #: import name -> what `pip install` calls it, where the two differ
-DISTRIBUTION = {"sklearn": "scikit-learn"}
+DISTRIBUTION = {"PIL": "pillow", "sklearn": "scikit-learn", "sentence_transformers": "sentence-transformers"}
 
 
 class Unsupported(LoadError):
@@ -122,6 +125,8 @@ def _unsupported(model_dir: ModelDir, only: str | None) -> str:
     if model_dir.outside:
         return f"{', '.join(model_dir.outside)} leads out of the models directory and is not followed"
     if not model_dir.files and not model_dir.dirs:
+        if model_dir.unfit:
+            return f"{model_dir.unfit[0]} is no regular file, or its name holds control characters: it is not opened"
         return "the directory is empty"
     if known := probe.recognise(model_dir):
         return f"{known}, which this version does not serve"

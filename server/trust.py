@@ -55,6 +55,8 @@ def check(choice: Choice, allowed: Trust) -> None:
 
 def _what(choice: Choice, level: Trust) -> str:
     subject = choice.match.file or "the folder"
+    if choice.match.carries:
+        return f"{subject} {choice.match.carries}"
     if level is Trust.CODE:
         return f"{subject} brings code of its own"
     return f"{subject} is a pickle" if choice.match.file else "the folder holds pickled weights"

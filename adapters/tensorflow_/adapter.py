@@ -1,0 +1,201 @@
+"""TensorFlow: a SavedModel (in a folder of numbered versions or not), a frozen graph, a Keras file.
+
+A SavedModel may have several signatures; `signature_name` in a request picks one, the option `signature` says which it
+is without. V1 speaks TensorFlow Serving's REST API. Graphs can read and write files: one whose operations do needs
+trust in its author, and is told from others by its bytes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+from adapters.base import (
+    Adapter,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Rank,
+    Signature,
+    Tensors,
+    Trust,
+)
+from adapters.tensorflow_ import frozen, keras_, saved_model
+from adapters.tensorflow_.rows import Findings, examine
+from adapters.tensorflow_.types import Entry, fault
+
+log = logging.getLogger(__name__)
+
+DEFAULT = "serving_default"
+SIGNATURE_NAME = "signature_name"
+
+
+@dataclass(frozen=True)
+class _Served:
+    """A signature of the model, and what its first run told."""
+
+    entry: Entry
+    findings: Findings
+    signature: Signature
+
+
+@dataclass(eq=False)
+class TensorflowAdapter(Adapter):
+    """The signatures of one model, by name."""
+
+    served: Mapping[str, _Served]
+    default: str
+    shut: Callable[[], None]
+
+    name: ClassVar[str] = "tensorflow"
+    platform: ClassVar[str] = "tensorflow_savedmodel"
+    requires: ClassVar[tuple[str, ...]] = ("tensorflow",)
+    options: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("signature", meaning=f"SavedModel: the signature of requests that name none; {DEFAULT} unless set"),
+        Parameter("inputs", meaning='frozen graph: its inputs, "x:0,y:0"; its placeholders unless set'),
+        Parameter("outputs", meaning='frozen graph: its outputs, "z:0"; what nothing in it reads unless set'),
+    )
+    safe_form: ClassVar[str] = "without operations that touch files, the network or Python"
+
+    def __post_init__(self) -> None:
+        self.batchable = all(each.findings.mergeable for each in self.served.values() if each.signature.batched)  # type: ignore[misc]  # one model's property here
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        if folder := saved_model.folder_of(model_dir):
+            found = saved_model.contents(folder)
+            return Match(Rank.BUNDLE, problem=found.problem, **_trust(found.offences))
+        claims = sorted(_files(model_dir), key=lambda claim: not claim.file.startswith("model."))
+        sound = [claim for claim in claims if not claim.problem]
+        if len(sound) > 1 and not sound[0].file.startswith("model."):
+            names = " and ".join(claim.file for claim in sound)
+            return Match(Rank.CONTENT, sound[0].file, problem=f"two candidate models: {names}; keep one")
+        return next(iter(sound or claims), None)
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        entries, shut = _entries(model_dir, file, options)
+        try:
+            default = _default([entry.name for entry in entries], options.get("signature"))
+            served = {entry.name: _examined(entry) for entry in entries}
+        except BaseException:
+            shut()
+            raise
+        choices = Parameter(SIGNATURE_NAME, choices=tuple(served), meaning=f"the signature; {default} unless named")
+        signature = replace(
+            served[default].signature,
+            variants={name: each.signature for name, each in served.items()},
+            parameters=(choices,),
+        )
+        return cls(signature, served, default, shut)
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        entry = self.served[parameters.get(SIGNATURE_NAME, self.default)].entry
+        try:
+            values = entry.run([inputs[port.name] for port in entry.inputs])
+        except Exception as error:
+            raise fault(error) from error
+        return {port.name: value for port, value in zip(entry.outputs, values, strict=True)}
+
+    def example(self) -> Tensors:
+        """Inputs that the graph accepted while it was loaded; two rows, where there are rows."""
+        served = self.served[self.default]
+        arrays = zip(served.entry.inputs, served.findings.example, strict=True)
+        return {port.name: array.copy() for port, array in arrays}
+
+    def close(self) -> None:
+        self.shut()
+
+
+def _files(model_dir: ModelDir) -> Iterator[Match]:
+    """The claims on single files."""
+    for file in model_dir.files:
+        head = model_dir.head(file, 16)
+        suffix = file.lower().rpartition(".")[2]
+        if suffix == "keras" or (head.startswith(b"PK") and keras_.is_archive(model_dir, file)):
+            yield _keras_file(model_dir, file, head)
+        elif file.endswith((".h5", ".hdf5")) and head.startswith(keras_.HDF5):
+            yield Match(Rank.CONTENT, file)
+        elif suffix == "pb":
+            problem, offences = frozen.contents(model_dir.file(file))
+            rank = Rank.SUFFIX if problem else Rank.CONTENT
+            yield Match(rank, file, problem=f"{file} {problem}" if problem else "", **_trust(offences))
+
+
+def _keras_file(model_dir: ModelDir, file: str, head: bytes) -> Match:
+    if not head:
+        return Match(Rank.SUFFIX, file, problem=f"{file} is empty")
+    if head.startswith(keras_.HDF5):
+        return Match(Rank.CONTENT, file, problem=f"{file} is an HDF5 file: give it a name that ends in .h5")
+    if not keras_.is_archive(model_dir, file):
+        known = "is truncated or damaged" if head.startswith(b"PK") else "is no Keras model"
+        return Match(Rank.SUFFIX, file, problem=f"{file} {known}: it is no zip archive with a config.json")
+    problem = keras_.archive_problem(model_dir.file(file))
+    if not problem and not file.endswith(".keras"):
+        problem = "is a Keras model: give it a name that ends in .keras"
+    return Match(Rank.CONTENT, file, problem=f"{file} {problem}" if problem else "")
+
+
+def _trust(offences: Sequence[str]) -> dict[str, Any]:
+    if not offences:
+        return {}
+    named = ", ".join(offences[:5]) + (f" and {len(offences) - 5} more" if len(offences) > 5 else "")
+    return {"trust": Trust.CODE, "carries": f"has operations that touch files, the network or Python: {named}"}
+
+
+def _entries(model_dir: ModelDir, file: str, options: Parameters) -> tuple[list[Entry], Callable[[], None]]:
+    if not file:
+        _refuse(options, "a frozen graph", "inputs", "outputs")
+        folder = saved_model.folder_of(model_dir)
+        if folder is None:
+            raise LoadError(f"{saved_model.FILE} is no longer there")
+        session, entries = saved_model.load(folder)
+        return entries, session.close
+    _refuse(options, "a SavedModel", "signature")
+    path = model_dir.file(file)
+    if file.lower().endswith(".pb"):
+        session, entries = frozen.load(path, options.get("inputs", ""), options.get("outputs", ""))
+        return entries, session.close
+    _refuse(options, "a frozen graph", "inputs", "outputs")
+    return keras_.load(path), lambda: None
+
+
+def _refuse(options: Parameters, owner: str, *names: str) -> None:
+    for name in names:
+        if name in options:
+            raise LoadError(f"options.{name} is for {owner}, which this model is not")
+
+
+def _default(names: Sequence[str], wanted: str | None) -> str:
+    """The signature of requests that name none."""
+    known = ", ".join(names)
+    if wanted is not None and wanted not in names:
+        near = difflib.get_close_matches(wanted, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {known}"
+        raise LoadError(f"options.signature: the model has no signature {wanted!r}; {hint}")
+    if wanted or DEFAULT in names:
+        return wanted or DEFAULT
+    if len(names) > 1:
+        raise LoadError(
+            f"the model has the signatures {known}, and none is {DEFAULT}: "
+            "name one in polyserve.yaml, `options: {signature: NAME}`"
+        )
+    return names[0]
+
+
+def _examined(entry: Entry) -> _Served:
+    findings = examine(entry)
+    if not findings.ran:
+        log.warning("signature %s took none of the inputs tried: its shapes are as declared", entry.name)
+    signature = Signature(
+        inputs=tuple(port.input_spec() for port in entry.inputs),
+        outputs=tuple(port.output_spec() for port in findings.outputs),
+        batched=findings.batched,
+        tf_serving=True,
+    )
+    return _Served(entry, findings, signature)

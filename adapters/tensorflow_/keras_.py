@@ -1,0 +1,180 @@
+"""Keras files: `.keras` (a zip archive) and its older form in HDF5. Only Keras' own classes are ever built.
+
+A Keras file names the classes and functions that it is made of. Those that are not Keras' own came with code that is
+not in the file, and a Lambda layer's code is in the file: both get a reason that names the way out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters import probe
+from adapters.base import Array, LoadError, ModelDir
+from adapters.tensorflow_.types import Entry, Port, brief, port, tensorflow
+
+log = logging.getLogger(__name__)
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+#: bytes of a configuration that are read at most
+_MAX_CONFIG = 64 << 20
+#: an archive may unpack to this many times its size: weights hardly compress, zeros do
+_MAX_RATIO, _SMALL = 50, 256 << 20
+
+_EXPORT = "export it where it was made, with model.export(folder), and serve that folder"
+#: layers that take a file's name for their words
+_LOOKUPS = ("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup")
+
+
+def is_archive(model_dir: ModelDir, file: str) -> bool:
+    """Whether the file is a zip archive as Keras writes them."""
+    return {_CONFIG, _METADATA} <= set(probe.zip_names(model_dir, file))
+
+
+def archive_problem(path: Path) -> str:
+    """Why a `.keras` file cannot be served, in words that follow its name; "" when it can."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = {entry.filename: entry for entry in archive.infolist()}
+            unpacked = sum(entry.file_size for entry in entries.values())
+            if unpacked > max(_SMALL, _MAX_RATIO * path.stat().st_size):
+                return f"would unpack to {unpacked} bytes, which no model does"
+            if _WEIGHTS not in entries:
+                return f"is damaged: it holds no {_WEIGHTS}"
+            if entries[_CONFIG].file_size > _MAX_CONFIG:
+                return f"has a {_CONFIG} of {entries[_CONFIG].file_size} bytes, the limit is {_MAX_CONFIG}"
+            return _config_problem(archive.read(_CONFIG))
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError, NotImplementedError) as error:
+        return f"is truncated or damaged: {error}"
+
+
+def _config_problem(text: str | bytes) -> str:
+    try:
+        config = json.loads(text)
+        return next(_foreign(config), "")
+    except (ValueError, RecursionError) as error:
+        return f"is damaged: its configuration is no JSON that can be read: {error}"
+
+
+def _foreign(value: Any) -> Iterator[str]:
+    """What in a configuration is not Keras' own, in words that follow the file's name."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _foreign(item)
+    if not isinstance(value, dict):
+        return
+    name = value.get("class_name")
+    if isinstance(name, str):
+        if name in ("Lambda", "__lambda__"):
+            yield f"holds a Lambda layer, whose Python code is not run: {_EXPORT}"
+        elif not _is_keras(value):
+            what = "function" if name == "function" else "class"
+            named = value.get("registered_name") or name if what == "class" else value.get("config")
+            yield f"is built of the custom {what} {named!r}, whose code is not in the file: {_EXPORT}"
+        elif name in _LOOKUPS and isinstance(value.get("config"), dict):
+            vocabulary = value["config"].get("vocabulary")
+            if isinstance(vocabulary, str):
+                yield f"reads its vocabulary from the file {vocabulary!r}, which is not in the archive: {_EXPORT}"
+    for key, item in value.items():
+        if key != "compile_config":  # losses and metrics, which serving does not build
+            yield from _foreign(item)
+
+
+def _is_keras(value: Mapping[str, Any]) -> bool:
+    """Whether a serialized object says that it is one of Keras' own (older files say nothing)."""
+    module, registered = value.get("module"), value.get("registered_name")
+    if module is None:
+        return registered is None or ">" not in str(registered)
+    plain = module == "builtins" and str(value["class_name"]).startswith("__")
+    return plain or module == "keras" or str(module).startswith(("keras.", "keras_hub.", "keras_nlp.", "keras_cv."))
+
+
+def load(path: Path) -> list[Entry]:
+    """The model's only signature.
+
+    Raises:
+        LoadError: it cannot be loaded.
+    """
+    tf, keras = _modules()
+    if path.open("rb").read(8) == HDF5 and (problem := _hdf5_problem(path)):
+        raise LoadError(f"{path.name} {problem}")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return [_entry(tf, keras, model)]
+    except LoadError:
+        raise
+    except Exception as error:
+        raise LoadError(f"Keras cannot load {path.name}: {brief(error)}") from error
+
+
+def _modules() -> tuple[Any, Any]:
+    tf = tensorflow()
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:  # somebody has used TensorFlow in this process before
+        log.debug("TensorFlow's threads stay as they are: %s", error)
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise LoadError(f"Keras runs on {keras.backend.backend()} here: set KERAS_BACKEND=tensorflow")
+    return tf, keras
+
+
+def _hdf5_problem(path: Path) -> str:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            config = file.attrs.get("model_config")
+    except (OSError, RuntimeError) as error:
+        return f"is truncated or damaged: {brief(error)}"
+    if config is None:
+        return f"holds weights without their model: save the whole model, or {_EXPORT}"
+    return _config_problem(config)
+
+
+def _entry(tf: Any, keras: Any, model: Any) -> Entry:
+    inputs = list(getattr(model, "inputs", None) or ())
+    if not inputs:
+        raise LoadError("the model was saved before it was built: call it on data once, then save it")
+    structure = getattr(model, "_inputs_struct", inputs[0] if len(inputs) == 1 else inputs)
+
+    def call(*tensors: Any) -> Any:
+        return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, tensors), training=False))
+
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in inputs]
+    function = tf.function(call, input_signature=specs).get_concrete_function()
+    names = _unique([tensor.name for tensor in inputs])
+    taken = [
+        port(name, tf.as_dtype(spec.dtype), spec.shape, f"input {name!r}")
+        for name, spec in zip(names, specs, strict=True)
+    ]
+    given = _outputs(model, function.structured_outputs)
+
+    def run(arrays: Sequence[Array]) -> list[Array]:
+        values = function(*(tf.constant(array, spec.dtype) for array, spec in zip(arrays, specs, strict=True)))
+        return [value.numpy() for value in values]
+
+    return Entry("serving_default", tuple(taken), tuple(given), run)
+
+
+def _outputs(model: Any, tensors: Sequence[Any]) -> list[Port]:
+    known = getattr(model, "output_names", None) or ()
+    names = _unique(known if len(known) == len(tensors) else [f"output_{index}" for index in range(len(tensors))])
+    return [
+        port(name, tensor.dtype, tensor.shape, f"output {name!r}") for name, tensor in zip(names, tensors, strict=True)
+    ]
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names, with numbers behind those that come again."""
+    return [name if name not in names[:index] else f"{name}_{index}" for index, name in enumerate(names)]

@@ -1,0 +1,112 @@
+"""What a graph would do beside computing: operations that touch files, the network or Python.
+
+Only what serving runs counts: what the signatures give, what initializes the model, what restores its variables. A
+saver writes files, but nobody runs it; reading the model's own checkpoint and its own vocabulary files is no offence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from adapters.tensorflow_.graph import Graph, MetaGraph, Node
+
+#: Whole families by the words in their names; `_HARMLESS` are the exceptions.
+_FAMILIES = re.compile(
+    r"File|Reader|PyFunc|Python|Sql|LMDB|RecordDataset|TextLine|CSVDataset|TFRecord|Snapshot|Checkpoint"
+    r"|SummaryWriter|Summary(Db|File)Writer|^Write.*Summary$|^WriteSummary|DataService|Rpc|Remote|Bigtable|Kafka|Pubsub"
+    r"|^Debug|DumpTensor|^(Save|Restore|LoadDataset|DistributedSave|DTensorRestore|CacheDataset|ImportEvent)"
+    r"|SaveDataset|LoadAndRemap|VocabRemapping|^_?(Send|Recv|HostSend|HostRecv)$|^Collective|RegisterDataset"
+    r"|FFmpeg|DecodeVideo|TPUEmbeddingHost|DistributedTPU|DatasetFromGraph|Mlir"
+)
+_HARMLESS = frozenset(
+    {
+        "DebugGradientIdentity", "DebugGradientRefIdentity", "IdentityReader", "IdentityReaderV2",
+        "ReaderNumRecordsProduced", "ReaderNumRecordsProducedV2", "ReaderNumWorkUnitsCompleted",
+        "ReaderNumWorkUnitsCompletedV2", "ReaderReset", "ReaderResetV2", "ReaderRestoreState", "ReaderRestoreStateV2",
+        "ReaderSerializeState", "ReaderSerializeStateV2", "ShardedFilename", "ShardedFilespec", "Snapshot",
+        "CloseSummaryWriter", "CollectiveAssignGroupV2",
+    }
+)  # fmt: skip
+#: read a checkpoint: what restoring the variables is made of
+_RESTORES = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
+#: read a text file, whose path is their second input
+_TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+_STREAMS = re.compile(rb"stdout|stderr|log\(\w+\)")
+
+
+def offences(meta: MetaGraph) -> list[str]:
+    """The operations of a SavedModel's graph that touch files, the network or Python, sorted."""
+    served = _Walk(meta.graph, meta.assets.keys())
+    served.run(meta.fetched)
+    restoring = _Walk(meta.graph, meta.assets.keys(), allowed=_RESTORES)
+    restoring.run([meta.restore] if meta.restore else [])
+    return sorted(served.found | restoring.found)
+
+
+def frozen_offences(graph: Graph) -> list[str]:
+    """The operations anywhere in a frozen graph that touch files, the network or Python, sorted."""
+    walk = _Walk(graph, ())
+    walk.run(graph.nodes)
+    return sorted(walk.found)
+
+
+def is_offence(node: Node) -> bool:
+    """Whether an operation touches files, the network or Python."""
+    if node.op == "PrintV2":
+        return any(name == "output_stream" and not _STREAMS.fullmatch(text) for name, text in node.texts)
+    return _FAMILIES.search(node.op) is not None and node.op not in _HARMLESS
+
+
+@dataclass
+class _Walk:
+    """Follows a graph from what is asked of it back to what that needs, through the functions that it calls."""
+
+    graph: Graph
+    assets: Iterable[str]  #: tensors that take the path of one of the model's own files
+    allowed: frozenset[str] = frozenset()
+    found: set[str] = field(default_factory=set)
+    _called: set[str] = field(default_factory=set)
+
+    def run(self, wanted: Iterable[str]) -> None:
+        paths = {_node_of(name) for name in self.assets}
+        seen: set[str] = set()
+        waiting = [_node_of(name) for name in wanted]
+        while waiting:
+            node = self.graph.nodes.get(waiting.pop())
+            if node is None or node.name in seen:
+                continue
+            seen.add(node.name)
+            waiting += map(_node_of, node.inputs)
+            known = [_node_of(name) in paths for name in node.inputs if not name.startswith("^")]
+            self._look(node, table=len(known) > 1 and known[1])
+            self._call(node, known)
+        if self._called:  # the optimizer may put one of these in another's place
+            for name in [name for name, function in self.graph.functions.items() if function.swappable]:
+                self._enter(name, ())
+
+    def _look(self, node: Node, *, table: bool) -> None:
+        if is_offence(node) and node.op not in self.allowed and not (table and node.op in _TABLES):
+            self.found.add(node.op)
+
+    def _call(self, node: Node, known: Iterable[bool]) -> None:
+        """Enter the functions that a node calls; `known` says which arguments are paths of the model's own files."""
+        for name in (node.op, *node.functions):
+            self._enter(name, known)
+
+    def _enter(self, name: str, known: Iterable[bool]) -> None:
+        function = self.graph.functions.get(name)
+        key = f"{name}({''.join(str(int(each)) for each in known)})"
+        if function is None or key in self._called:
+            return
+        self._called.add(key)
+        paths = {argument for argument, own in zip(function.arguments, known, strict=False) if own}
+        for node in function.nodes:
+            inputs = [name for name in node.inputs if not name.startswith("^")]
+            self._look(node, table=len(inputs) > 1 and inputs[1] in paths)
+            self._call(node, [name in paths for name in inputs])
+
+
+def _node_of(tensor: str) -> str:
+    return tensor.removeprefix("^").partition(":")[0]

@@ -1,0 +1,117 @@
+"""TensorFlow's words in ours: its types, its values, its errors, and the module itself as we want it set up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from adapters.base import Array, InvalidInput, LoadError, TensorSpec
+
+#: name of a tf.DType -> V2 datatype
+DATATYPES = {
+    "bool": "BOOL",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+    "string": "BYTES",
+}
+
+#: the arrays of the inputs, in their order, to those of the outputs
+Run: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
+
+#: errors of TensorFlow's that say that the request does not fit the graph
+_CLIENT = ("InvalidArgumentError", "OutOfRangeError")
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of a graph. `dims` has -1 for a free dimension, and is None where even their number is."""
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...] | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (-1,) if self.dims is None else self.dims
+
+    def input_spec(self) -> TensorSpec:
+        return TensorSpec(
+            self.name, self.datatype, self.shape, any_rank=self.dims is None, binary=self.datatype == "BYTES"
+        )
+
+    def output_spec(self) -> TensorSpec:
+        """TensorFlow Serving's rule: outputs whose names end in `_bytes` go as base64."""
+        encoded = self.datatype == "BYTES" and self.name.endswith("_bytes")
+        return TensorSpec(self.name, self.datatype, self.shape, binary=self.datatype == "BYTES", base64=encoded)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One signature of a model: what it takes and gives, and how it is run."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    run: Run
+
+
+def tensorflow() -> Any:
+    """The module, quiet, and with one native thread a call."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    return tf
+
+
+def port(name: str, dtype: Any, shape: Any, where: str) -> Port:
+    """The port of a tensor, from its `tf.DType` and `tf.TensorShape`; `where` names it for the message.
+
+    Raises:
+        LoadError: its type has no V2 datatype.
+    """
+    if dtype.name not in DATATYPES:
+        raise LoadError(
+            f"{where} has the type {dtype.name}, which the V2 protocol cannot carry: "
+            "export the model with a cast to a float, a whole number type, bool or string"
+        )
+    dims = None if shape.rank is None else tuple(-1 if size is None else size for size in shape.as_list())
+    return Port(name, DATATYPES[dtype.name], dims)
+
+
+def array_of(value: Any, datatype: str) -> Array:
+    """A value that TensorFlow returned, as an array: it makes scalars of tensors without dimensions."""
+    if isinstance(value, np.ndarray):
+        return value
+    array: Array = np.empty((), dtype=np.object_ if datatype == "BYTES" else np.asarray(value).dtype)
+    array[()] = value
+    return array
+
+
+def fault(error: Exception) -> Exception:
+    """What to raise for an error of a run: the client's fault, or the model's own."""
+    if type(error).__name__ in _CLIENT:
+        return InvalidInput(f"the model refuses the input: {brief(error)}")
+    return RuntimeError(brief(error))
+
+
+def brief(error: Exception) -> str:
+    """TensorFlow's message without its stack traces and node lists: one line of at most 300 characters."""
+    text = str(getattr(error, "message", "") or error)
+    for tail in ("\n\nOriginal stack trace", "\nOriginal stack trace", "\n\t [[", "\n\nErrors may have", " [Op:"):
+        text = text.partition(tail)[0]
+    text = " ".join(text.removeprefix("Graph execution error:").split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."
