@@ -51,7 +51,7 @@ class PolyServer(kserve.model_server.ModelServer):
     def __init__(self, settings: Settings, catalog: Catalog, loader: Loader) -> None:
         lanes = min(utils.cpu_count(), MOST_LANES)
         limits = Limits(settings.max_batch_rows, settings.max_queue, settings.request_timeout, lanes)
-        self._predictors = Threads(PREDICT_THREADS, "predict")
+        self._predictors = Threads(PREDICT_THREADS, "predict", utils.cpu_count())
         self.repository = Repository(catalog, loader, self._predictors, limits, settings.ready)
         self.repository.log_latency = settings.enable_latency_logging
         super().__init__(registered_models=self.repository)

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic, thread_time
 from typing import Any, TypeAlias
 
@@ -31,6 +33,7 @@ from server.codec.call import Call
 from server.errors import ClientGone, DeadlineExceeded, NotReady, QueueFull, ServingError, as_serving_error
 from server.lanes import Lanes
 from server.pace import Pace
+from server.spread import LARGE, Spread
 from server.threads import Runs
 
 #: takes a request's outcome, on the event loop
@@ -83,6 +86,7 @@ class Batcher:
     on_failure: Callable[[BaseException], None] = lambda _: None
     on_call: Callable[[int, list[float]], None] = lambda rows, waits: None  #: rows of a call, seconds that each waited
     steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
+    cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
     lanes: Lanes = field(init=False)
     pace: Pace = field(init=False)
     _caller: Caller = field(init=False)
@@ -199,7 +203,10 @@ class Batcher:
             if self._running == 1 and self.pace.short(rows):
                 self._call_here(loop, batch, rows)
                 break  # let others have a turn
-            self._call_in_thread(loop, batch)
+            if rows >= LARGE and len(batch) == 1 and self.merges and self._running == 1 and (cores := self.cores()) > 1:
+                self._spread(loop, batch, cores)
+            else:
+                self._submit(batch, partial(self.executor.submit, self._work, loop, batch))
         if self._pending and self._sweep is None:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
 
@@ -213,9 +220,17 @@ class Batcher:
             self._due = True
             loop.call_soon(self._start, loop)
 
-    def _call_in_thread(self, loop: asyncio.AbstractEventLoop, batch: list[Job]) -> None:
+    def _spread(self, loop: asyncio.AbstractEventLoop, batch: list[Job], parts: int) -> None:
+        start = monotonic()
+
+        def done(outcome: Outcome) -> None:
+            self._tell(loop, batch, [outcome], monotonic() - start, math.inf)
+
+        self._submit(batch, partial(Spread(self._caller, batch[0].call, parts, done).start, self.executor))
+
+    def _submit(self, batch: list[Job], start: Callable[[], object]) -> None:
         try:
-            self.executor.submit(self._work, loop, batch)
+            start()
         except RuntimeError:  # the executor is shut down
             self._running -= 1
             for job in batch:
@@ -228,9 +243,18 @@ class Batcher:
             outcomes: Sequence[Outcome] = self._caller.run([job.call for job in batch])
         except BaseException as error:  # ours, but the callers still wait and the lane is still taken
             outcomes = [as_serving_error(error)] * len(batch)
-        spent = (monotonic() - start, thread_time() - used)
+        self._tell(loop, batch, outcomes, monotonic() - start, thread_time() - used)
+
+    def _tell(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: list[Job],
+        outcomes: Sequence[Outcome],
+        seconds: float,
+        used: float,
+    ) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            loop.call_soon_threadsafe(self._finish, loop, batch, outcomes, *spent)
+            loop.call_soon_threadsafe(self._finish, loop, batch, outcomes, seconds, used)
 
     def _finish(
         self,

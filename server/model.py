@@ -28,7 +28,7 @@ from server.errors import NotReady, NotSupported, ServingError
 from server.exchange import Exchange, Gone, present
 from server.explaining import Explanations
 from server.metrics import ModelMetrics
-from server.threads import Runs
+from server.threads import Runs, spare
 from server.watch import Watch
 
 log = logging.getLogger("kserve")
@@ -78,6 +78,7 @@ class ServedModel(kserve.Model):
             on_failure=self._log_failure,
             on_call=metrics.called,
             steady=adapter.steady,
+            cores=lambda: spare(executor) if adapter.parallel and adapter.thread_safe else 1,
         )
         self._watch_explanations = Watch(self, "explain", metrics.explanations)
         self._explanations = Explanations(

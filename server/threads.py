@@ -23,11 +23,17 @@ class Runs(Protocol):
     def submit(self, work: Callable[..., object], /, *arguments: object) -> object: ...
 
 
+def spare(executor: Runs) -> int:
+    """Cores that the threads leave idle; 1 where nobody knows."""
+    return executor.spare if isinstance(executor, Threads) else 1
+
+
 class Threads:
     """At most `most` threads: one more is started when all are busy; further calls wait for the first to be free."""
 
-    def __init__(self, most: int, name: str) -> None:
+    def __init__(self, most: int, name: str, cores: int = 1) -> None:
         self._most = most
+        self._cores = cores
         self._name = name
         self._queue: SimpleQueue[Work] = SimpleQueue()
         self._lock = threading.Lock()
@@ -43,6 +49,12 @@ class Threads:
                 self._free += 1
                 threading.Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
         self._queue.put((work, arguments))
+
+    @property
+    def spare(self) -> int:
+        """Cores that no thread of this pool keeps busy."""
+        with self._lock:
+            return max(0, self._cores - (self._started - self._free))
 
     def _run(self) -> None:
         while True:

@@ -58,6 +58,7 @@ class LightGBMAdapter(Adapter):
     name = "lightgbm"
     platform = "lightgbm"
     steady = True
+    parallel = True
     requires = ("lightgbm",)
     options = (_METHOD, _CATEGORICAL_COLUMNS)
 

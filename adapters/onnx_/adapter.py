@@ -44,6 +44,7 @@ class OnnxAdapter(Adapter):
     name: ClassVar[str] = "onnx"
     platform: ClassVar[str] = "onnxruntime_onnx"
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+    parallel: ClassVar[bool] = True
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("graph_optimization", str, tuple(_LEVELS), "how far ONNX Runtime rewrites the graph; all by default"),
     )

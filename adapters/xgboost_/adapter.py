@@ -25,16 +25,12 @@ from adapters.base import (
     TensorSpec,
 )
 from adapters.xgboost_ import format as model_format
+from adapters.xgboost_ import old
 
 #: the JSON model; `save_config`'s JSON begins with `generic_param` and is no model
 _JSON = re.compile(rb'\{\s*(?:"version"\s*:\s*\[[\d,\s]*\]\s*,\s*)?"learner"\s*:\s*\{\s*"(?!generic_param)')
 #: other files that XGBoost writes or wrote: how they begin, and what to say
 _NO_MODELS = (
-    (
-        re.compile(rb"binf"),
-        "{} is in XGBoost's old binary format, which XGBoost 3.1 removed: "
-        "load it with xgboost<3.1 and save it again with save_model('model.ubj')",
-    ),
     (
         re.compile(rb'\[\s*\{\s*"nodeid"|booster\[0\]:'),
         "{} is a dump for reading, which XGBoost cannot load: write the model with save_model('model.ubj')",
@@ -57,6 +53,7 @@ class XGBoostAdapter(Adapter):
     name = "xgboost"
     platform = "xgboost"
     steady = True
+    parallel = True
     requires = ("xgboost",)
     options = (_method("predict", "margin", "leaf"),)
 
@@ -72,6 +69,9 @@ class XGBoostAdapter(Adapter):
             return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
         if models:
             return Match(Rank.CONTENT, models[0])
+        for name in candidates:
+            if old.is_old(head := model_dir.head(name, old.HEAD_BYTES)):
+                return Match(Rank.CONTENT, name, old.PROBLEM.format(name), origin=old.origin_of(head))
         for name in (*candidates, *model_dir.named(".txt")):
             for beginning, problem in _NO_MODELS:
                 if beginning.match(model_dir.head(name, 100)):
@@ -198,7 +198,8 @@ def _is_model(head: bytes) -> bool:
 
 
 def _checked(data: bytes) -> model_format.Document | None:
-    if len(data) > model_format.JSON_LIMIT and not model_format.is_ubj(data):
+    is_text = not model_format.is_ubj(data)
+    if (is_text and len(data) > model_format.JSON_LIMIT) or old.is_old(data[: old.HEAD_BYTES]):
         return None
     document = model_format.read(data)
     model_format.check(document)
