@@ -70,6 +70,12 @@ class ModelDir:
         """Names of links that lead out of the mount (or nowhere), which are not followed."""
         return tuple(name for name, path in self._entries.items() if not self._inside(path) or not path.exists())
 
+    @cached_property
+    def unfit(self) -> tuple[str, ...]:
+        """Names (legible) of what is neither a file nor a folder, and of files whose own names are not legible."""
+        known = {*self.files, *self.dirs, *self.outside}
+        return tuple(legible(name) for name in self._entries if name not in known)
+
     def has(self, *names: str) -> bool:
         """Whether all these files lie directly inside."""
         return set(names) <= set(self.files)
@@ -90,7 +96,7 @@ class ModelDir:
 
     def head(self, name: str, size: int = 4096) -> bytes:
         """The leading bytes of a file."""
-        with open(self.file(name), "rb", opener=_open_at_once) as stream:  # noqa: PTH123  Path.open takes no opener
+        with open(self.file(name), "rb", opener=_open_at_once) as stream:
             return stream.read(size)
 
 

@@ -122,6 +122,8 @@ def check_exported(records: Records) -> None:
         LoadError: naming what it holds.
     """
     for name in records.names:
+        if name.startswith("data/aotinductor/"):  # torch.export.load loads the libraries that it finds there
+            raise records.refuse(f"holds native code ({name})")
         if name.startswith("models/"):
             _check_program(records, records.json(name), name)
         elif name.startswith(("data/weights/", "data/constants/")) and name.endswith(".json"):
