@@ -11,10 +11,10 @@ import importlib.metadata
 import importlib.util
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
-from adapters import probe
+from adapters import probe, requirements
 from adapters.base import Adapter, LoadError, Match, ModelDir
 
 #: adapter name -> "module:class". Importing these modules imports no framework.
@@ -84,8 +84,12 @@ def get(name: str) -> type[Adapter]:
     raise LoadError(f"adapter {name!r} is unknown: {hint}")
 
 
-def choose(model_dir: ModelDir, only: str | None = None) -> Choice:
+def choose(model_dir: ModelDir, only: str | None = None, *, refit: bool = False) -> Choice:
     """The adapter for a directory; `only` names one instead of asking all.
+
+    A requirements.txt beside the model becomes the match's, unless the adapter reads it otherwise. With requirements,
+    what is installed here does not matter, nor does a `problem` of the installed versions (`Match.origin`); `refit`
+    says that the caller will make the origin's environment, too.
 
     Raises:
         LoadError: nobody can serve it, with the reason that the operator should read.
@@ -95,11 +99,20 @@ def choose(model_dir: ModelDir, only: str | None = None) -> Choice:
     if not claims:
         raise Unsupported(_unsupported(model_dir, only))
     best = max(claim.match.rank for claim in claims)
-    choice = _single([claim for claim in claims if claim.match.rank == best])
-    if choice.match.problem:
-        raise LoadError(choice.match.problem)
-    _require((*choice.adapter.requires, *choice.match.requires))
+    choice = _with_requirements(_single([claim for claim in claims if claim.match.rank == best]), model_dir)
+    match = choice.match
+    environment = bool(match.requirements) or (refit and match.origin is not None and bool(match.origin.requirements))
+    if match.problem and not (environment and match.origin):
+        raise LoadError(match.problem)
+    if not environment:
+        _require((*choice.adapter.requires, *match.requires))
     return choice
+
+
+def _with_requirements(choice: Choice, model_dir: ModelDir) -> Choice:
+    if choice.match.requirements or choice.adapter.reads_requirements:
+        return choice
+    return Choice(choice.adapter, replace(choice.match, requirements=requirements.beside(model_dir)))
 
 
 def _single(claims: list[Choice]) -> Choice:

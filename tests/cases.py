@@ -226,6 +226,77 @@ def skops_pipeline(folder: Path) -> Expected:
     return Expected(rows.tolist(), {"input-0": rows}, model.predict(rows).tolist(), bad)
 
 
+def sentence_static(folder: Path) -> Expected:
+    """Without a transformer, since a transformer's batches differ from single rows in the last bits."""
+    from tests.adapters.sentence_transformers_.models import static
+
+    rows = ["hello world", "my dog is cute", "paris"]
+    answers = static(folder).encode(rows).astype(np.float64).tolist()
+    return Expected(list(rows), {"text": texts(*rows)}, answers, [[1], [None], [{"text": 4}]])
+
+
+def tensorflow_signatures(folder: Path) -> Expected:
+    """A SavedModel in a version's folder, with two signatures of several outputs.
+
+    Its numbers are quarters: products of matrices round otherwise in a batch than alone.
+    """
+    import tensorflow as tf
+
+    class Module(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = tf.Variable([[1.5], [-2.0], [0.25]])
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32), tf.TensorSpec([None], tf.string)])
+        def score(self, x: Any, name: Any) -> Any:
+            label = tf.strings.join([name, "!"])
+            return {"score": tf.nn.relu(x @ self.weights)[:, 0], "label": label, "sum": tf.reduce_sum(x, 1)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32)])
+        def double(self, x: Any) -> Any:
+            return {"doubled": 2 * x}
+
+    module = Module()
+    signatures = {"serving_default": module.score, "double": module.double}
+    tf.saved_model.save(module, str(folder / "3"), signatures=signatures)
+    score = tf.saved_model.load(str(folder / "3")).signatures["serving_default"]
+    x = np.arange(-5, 7, dtype=np.float32).reshape(4, 3) / 4
+    names = ["Anna", "Bo", "", "Zoë"]
+    answers = {key: value.numpy() for key, value in score(x=tf.constant(x), name=tf.constant(names)).items()}
+    predictions = [
+        {"score": float(score), "label": label.decode(), "sum": float(total)}
+        for score, label, total in zip(answers["score"], answers["label"], answers["sum"], strict=True)
+    ]
+    instances: list[Any] = [{"x": row, "name": name} for row, name in zip(x.tolist(), names, strict=True)]
+    bad = [[{"x": [1, 2]}], [{"x": [1, 2], "name": "a"}], [{"x": [1, 2, 3], "name": 4}], [[1, 2, 3]]]
+    return Expected(instances, {"x": x, "name": texts(*names)}, predictions, bad)
+
+
+def tensorflow_frozen(folder: Path) -> Expected:
+    import tensorflow as tf
+
+    x = np.arange(-5.0, 5.0).reshape(5, 2) / 4
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        taken = tf.compat.v1.placeholder(tf.float64, [None, 2], "x")
+        tf.identity(tf.square(taken) @ tf.constant([[1.0, 2.0], [3.0, 4.0]], tf.float64), "y")
+        (folder / "frozen.pb").write_bytes(graph.as_graph_def().SerializeToString())
+        answers = session.run("y:0", {"x:0": x})
+    return Expected(x.tolist(), {"x": x}, answers.tolist(), [[[1.0]], [["a", "b"]], [{"y": [1, 2]}]])
+
+
+def keras_network(folder: Path) -> Expected:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((4,), name="x"), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    model.set_weights([np.round(weights * 8) / 8 for weights in model.get_weights()])
+    model.save(folder / "model.keras")
+    rows = np.arange(-5, 7, dtype=np.float32).reshape(3, 4) / 4
+    answers = model.predict(rows, verbose=0)
+    return Expected(rows.astype(np.float64).tolist(), {"x": rows}, answers.astype(np.float64).tolist(), [[[1.0]], [3]])
+
+
 CASES = [
     Case("sklearn-logistic", "sklearn", sklearn_logistic, Trust.PICKLE),
     Case("sklearn-frame", "sklearn", sklearn_frame, Trust.PICKLE),
@@ -235,6 +306,10 @@ CASES = [
     Case("onnx-two-inputs", "onnx", onnx_two_inputs),
     Case("spacy-rules", "spacy", spacy_rules),
     Case("bert-classifier", "huggingface", bert_classifier),
+    Case("tensorflow-signatures", "tensorflow", tensorflow_signatures),
+    Case("tensorflow-frozen", "tensorflow", tensorflow_frozen),
+    Case("keras-network", "tensorflow", keras_network),
+    Case("sentence-static", "sentence_transformers", sentence_static),
     Case("catboost-mixed", "catboost", catboost_mixed),
     Case("skops-pipeline", "skops", skops_pipeline),
 ]

@@ -26,7 +26,7 @@ from adapters.base import (
 from adapters.huggingface_.bundle import Damaged, check, needs_sentencepiece, no_weights, read_config, weights_of
 from adapters.huggingface_.embedding import TextEmbedding
 from adapters.huggingface_.loading import DTYPES, load_encoder
-from adapters.huggingface_.sentence import POOLINGS, Sentence, read_sentence
+from adapters.huggingface_.sentence import POOLINGS, Sentence, is_foreign, read_sentence
 from adapters.huggingface_.tasks import (
     OUTPUT,
     TRUNCATION,
@@ -88,13 +88,13 @@ class HuggingFaceAdapter(Adapter):
     def match(cls, model_dir: ModelDir) -> Match | None:
         try:
             config = read_config(model_dir)
-            if config is None:
+            if config is None or is_foreign(model_dir):
                 return None
             if not weights_of(model_dir):
                 # Perhaps an export whose weights are another adapter's: let any sound claim win.
                 return Match(Rank.SUFFIX, problem=no_weights(model_dir))
             check(model_dir, config)
-            read_sentence(model_dir)
+            read_sentence(model_dir)  # says what is damaged in it
         except Damaged as error:
             return Match(Rank.BUNDLE, problem=str(error))
         requires = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
@@ -139,7 +139,7 @@ class HuggingFaceAdapter(Adapter):
 
         settings = self._settings(parameters)
         encoder = self.task.encoder
-        texts = [self.task.prepare(text) for text in inputs[INPUT].tolist()]
+        texts = [self.task.prepare(text, settings) for text in inputs[INPUT].tolist()]
         rows = encoder.rows(texts, settings.get(TRUNCATION.name, True), self.task.spans)
         for i, row in enumerate(rows):
             self.task.check(row, f"{INPUT}[{i}]")

@@ -6,6 +6,7 @@ Standard library only; nothing from the folder is executed, and no weights are r
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from adapters.modeldir import ModelDir
@@ -87,7 +88,7 @@ def check(model_dir: ModelDir, config: dict[str, Any]) -> None:
         raise Damaged(f"{', '.join(model_dir.outside)} leads out of the models directory and is not followed")
     _check_code(model_dir, config)
     for name in _weight_files(model_dir):
-        _check_weights(model_dir, name)
+        check_weights(model_dir, name)
     _check_tokenizer(model_dir)
 
 
@@ -104,6 +105,8 @@ def no_weights(model_dir: ModelDir) -> str:
         if (kind := _FOREIGN_WEIGHTS.get("." + name.lower().rpartition(".")[2]))
     ]
     shown = f"; {', '.join(found[:5])} cannot be loaded in their place" if found else ""
+    if model_dir.outside:
+        shown += f"; {', '.join(model_dir.outside[:5])} leads out of the models directory and is not followed"
     return f"no weights beside config.json: model.safetensors or pytorch_model.bin, or its index, is missing{shown}"
 
 
@@ -120,16 +123,27 @@ def _check_code(model_dir: ModelDir, config: dict[str, Any]) -> None:
     for name, values in settings.items():
         if not isinstance(values, dict):
             raise Damaged(f"{name} does not hold an object")
-        if values.get("auto_map"):
+        if any(each.get("auto_map") for each in _objects(values)):
             raise Damaged(
                 f"{name} names code of its own (auto_map), which transformers would run with trust_remote_code; "
                 "code that comes with a model is never run here: serve it as a custom model with a model.py"
             )
-    attention = next((config[key] for key in ("attn_implementation", "_attn_implementation") if config.get(key)), "")
-    if "/" in str(attention):
-        raise Damaged(f"config.json asks for the attention kernel {attention!r}, which is code from the hub")
+    for part in _objects(config):
+        attention = next((part[key] for key in ("attn_implementation", "_attn_implementation") if part.get(key)), "")
+        if "/" in str(attention):
+            raise Damaged(f"config.json asks for the attention kernel {attention!r}, which is code from the hub")
     if config.get("transformers_weights"):
         raise Damaged("config.json names its weights by transformers_weights: rename the file to model.safetensors")
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """The object, and every object within it: a model of several parts has a configuration for each."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield item
+        waiting += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
 
 
 def _weight_files(model_dir: ModelDir) -> list[str]:
@@ -149,7 +163,12 @@ def _weight_files(model_dir: ModelDir) -> list[str]:
     return files
 
 
-def _check_weights(model_dir: ModelDir, name: str) -> None:
+def check_weights(model_dir: ModelDir, name: str) -> None:
+    """Look whether a file of weights is whole, as far as its header tells.
+
+    Raises:
+        Damaged: it is not.
+    """
     _check_pointer(model_dir, name)
     if name.endswith(".safetensors"):
         _check_safetensors(model_dir, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.base import TensorSpec
+from adapters.base import InvalidInput, Parameter, TensorSpec
 from adapters.huggingface_.encoder import Row
 from adapters.huggingface_.tasks import OUTPUT, Settings, Task
 
@@ -16,6 +16,11 @@ _POOL = {
     "lasttoken": lambda states: states[:, -1],
 }
 
+PROMPTS = (
+    Parameter("prompt_name", str, meaning="the prompt, of those that come with the model, to write before each text"),
+    Parameter("prompt", str, meaning="a text to write before each text, instead of a prompt by name"),
+)
+
 
 class TextEmbedding(Task):
     """One vector a text: its tokens' hidden states, pooled and (where the model asks for it) of length 1."""
@@ -24,13 +29,14 @@ class TextEmbedding(Task):
     auto_class = "AutoModel"
     output = "last_hidden_state"
     unused = "pooler."
+    parameters = PROMPTS
 
-    def prepare(self, text: str) -> str:
-        text = self.sentence.prompt + text
+    def prepare(self, text: str, settings: Settings) -> str:
+        text = self._prompt(settings) + text
         return text.lower() if self.sentence.lower else text
 
     def spec(self, settings: Settings) -> TensorSpec:
-        (row,) = self.encoder.rows([self.prepare("example")])
+        (row,) = self.encoder.rows([self.prepare("example", settings)])
         ((_, output),) = self.encoder.outputs([row])  # no name in the configuration is right for every model
         return TensorSpec(OUTPUT, "FP32", (-1, output.shape[-1]))
 
@@ -39,3 +45,12 @@ class TextEmbedding(Task):
 
         pooled = _POOL[self.sentence.pooling](output)
         return (functional.normalize(pooled, p=2, dim=1) if self.sentence.normalize else pooled)[0].numpy()
+
+    def _prompt(self, settings: Settings) -> str:
+        prompt, name = settings.get("prompt"), settings.get("prompt_name")
+        if prompt is not None or name is None:
+            return str(self.sentence.prompt if prompt is None else prompt)
+        if name not in self.sentence.prompts:
+            known = ", ".join(self.sentence.prompts) or "none"
+            raise InvalidInput(f"prompt_name: the model has no prompt {name!r}; it has {known}")
+        return self.sentence.prompts[name]

@@ -1,11 +1,13 @@
 """How a text embedding model pools its tokens: read from a sentence-transformers folder without that package.
 
-Standard library only.
+Most such folders are a transformer, a pooling and perhaps a normalisation: these are served here. The others
+(`Foreign`) are left to the adapter of sentence-transformers itself. Standard library only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.huggingface_.bundle import Damaged, read_json
@@ -22,7 +24,12 @@ _FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+_ABOUT = "config_sentence_transformers.json"
 _SERVED = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+
+
+class Foreign(Damaged):
+    """A sound folder that needs sentence-transformers itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,8 @@ class Sentence:
 
     pooling: str = "mean"
     normalize: bool = True
-    prompt: str = ""  #: written before every text
+    prompts: Mapping[str, str] = field(default_factory=dict)  #: by name
+    prompt: str = ""  #: written before every text, unless a request names another
     lower: bool = False  #: texts are lower-cased first
     max_length: int | None = None  #: tokens
 
@@ -40,34 +48,48 @@ def read_sentence(model_dir: ModelDir) -> Sentence | None:
     """What `modules.json` and the files it names say, or None where they make no sentence embedding.
 
     Raises:
-        Damaged: the modules are damaged, or are not served.
+        Foreign: this adapter does not serve them.
+        Damaged: the modules are damaged, or name code of their own.
     """
     if not model_dir.has("modules.json"):
         return None
-    modules = _modules(model_dir)
+    modules = read_modules(model_dir)
     kinds = [kind for kind, _ in modules]
-    if kinds == ["Transformer"]:
-        return None  # a cross-encoder: a sequence classification model like any other
-    if kinds not in _SERVED:
-        raise Damaged(
-            f"modules.json lists {', '.join(kinds)}; served are Transformer, Pooling and, after them, Normalize"
-        )
-    if modules[0][1]:
-        raise Damaged(f"modules.json has its Transformer in {modules[0][1]}/, served is one beside modules.json")
+    about = read_about(model_dir)
+    if kinds == ["Transformer"] and about.get("model_type") != "CrossEncoder":
+        return None  # a sequence classification model like any other
+    if kinds not in _SERVED or modules[0][1]:
+        raise Foreign(f"modules.json lists {', '.join(kinds)}")
     settings = _settings(model_dir)
-    prompt = _prompt(model_dir)
+    prompts, prompt = _prompts(about)
     length, lower = settings.get("max_seq_length"), settings.get("do_lower_case") is True
     return Sentence(
-        pooling=_pooling(model_dir, modules[1][1], prompt),
+        pooling=_pooling(model_dir, modules[1][1], any(prompts.values())),
         normalize="Normalize" in kinds,
+        prompts=prompts,
         prompt=prompt,
         lower=lower,
         max_length=length if type(length) is int and length > 0 else None,
     )
 
 
-def _modules(model_dir: ModelDir) -> list[tuple[str, str]]:
-    """(class, folder) of each module."""
+def is_foreign(model_dir: ModelDir) -> bool:
+    """Whether the folder is left to the adapter of sentence-transformers."""
+    try:
+        read_sentence(model_dir)
+    except Foreign:
+        return True
+    except Damaged:
+        return False
+    return False
+
+
+def read_modules(model_dir: ModelDir) -> list[tuple[str, str]]:
+    """(class, folder) of each module in `modules.json`.
+
+    Raises:
+        Damaged: it is damaged, or names code of its own.
+    """
     listed = read_json(model_dir, "modules.json")
     try:
         named = [(str(entry["type"]), str(entry["path"])) for entry in listed]
@@ -79,7 +101,19 @@ def _modules(model_dir: ModelDir) -> list[tuple[str, str]]:
     return [(name.rpartition(".")[2], path) for name, path in named]
 
 
-def _pooling(model_dir: ModelDir, folder: str, prompt: str) -> str:
+def read_about(model_dir: ModelDir) -> dict[str, Any]:
+    """`config_sentence_transformers.json`: what the folder says of itself as a whole; {} where it is missing.
+
+    Raises:
+        Damaged: it is damaged.
+    """
+    about = read_json(model_dir, _ABOUT) if model_dir.has(_ABOUT) else {}
+    if not isinstance(about, dict):
+        raise Damaged(f"{_ABOUT} does not hold an object")
+    return about
+
+
+def _pooling(model_dir: ModelDir, folder: str, prompted: bool) -> str:
     where = f"{folder}/config.json"
     if folder not in model_dir.dirs:
         raise Damaged(f"modules.json names the folder {folder}/, which is missing")
@@ -92,9 +126,9 @@ def _pooling(model_dir: ModelDir, folder: str, prompt: str) -> str:
     modes = config.get("pooling_mode") or [mode for flag, mode in _FLAGS.items() if config.get(flag)] or "mean"
     mode = modes[0] if isinstance(modes, list) and len(modes) == 1 else modes
     if mode not in POOLINGS:
-        raise Damaged(f"{where} asks for the pooling {mode}; served are {', '.join(POOLINGS)}")
-    if prompt and config.get("include_prompt") is False:
-        raise Damaged(f"{where} leaves the prompt out of the pooling (include_prompt), which is not served")
+        raise Foreign(f"{where} asks for the pooling {mode}")
+    if prompted and config.get("include_prompt") is False:
+        raise Foreign(f"{where} leaves the prompt out of the pooling (include_prompt)")
     return str(mode)
 
 
@@ -105,18 +139,15 @@ def _settings(model_dir: ModelDir) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise Damaged(f"{names[0]} does not hold an object")
     if settings.get("transformer_task", "feature-extraction") != "feature-extraction":
-        raise Damaged(f"{names[0]} asks for the task {settings['transformer_task']!r}, which makes no embedding")
+        raise Foreign(f"{names[0]} asks for the task {settings['transformer_task']!r}")
     return settings
 
 
-def _prompt(model_dir: ModelDir) -> str:
-    """The prompt that sentence-transformers would use when it is not told of one."""
-    name = "config_sentence_transformers.json"
-    config = read_json(model_dir, name) if model_dir.has(name) else {}
-    default = config.get("default_prompt_name") if isinstance(config, dict) else None
-    if default is None:
-        return ""
-    prompts = config.get("prompts")
-    if not isinstance(prompts, dict) or not isinstance(default, str) or not isinstance(prompts.get(default), str):
-        raise Damaged(f"{name} has no prompt {default!r}, its default_prompt_name")
-    return str(prompts[default])
+def _prompts(about: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    """The prompts by name, and the one that sentence-transformers would use when it is not told of one."""
+    prompts, default = about.get("prompts") or {}, about.get("default_prompt_name")
+    if not isinstance(prompts, dict) or not all(isinstance(prompt, str) for prompt in prompts.values()):
+        raise Damaged(f"{_ABOUT}: prompts does not map names to texts")
+    if default is not None and default not in prompts:
+        raise Damaged(f"{_ABOUT} has no prompt {default!r}, its default_prompt_name")
+    return prompts, prompts.get(default, "")

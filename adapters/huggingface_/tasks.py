@@ -50,7 +50,7 @@ class Task(ABC):
     def answer(self, row: Row, output: Any, settings: Settings) -> Any:
         """The answer on one row, from the model's output [1, ...] for it."""
 
-    def prepare(self, text: str) -> str:
+    def prepare(self, text: str, settings: Settings) -> str:
         """The text as the tokenizer gets it."""
         return text
 

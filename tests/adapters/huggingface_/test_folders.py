@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.base import LoadError, Match, ModelDir, Rank
+from adapters.base import InvalidInput, LoadError, Match, ModelDir, Rank
 from adapters.huggingface_.adapter import HuggingFaceAdapter
 from tests.adapters.huggingface_.models import save, train_wordpiece
 
@@ -401,41 +401,64 @@ def test_a_sentence_folders_prompt_case_and_length_count(sentence: Path) -> None
     edit("config_sentence_transformers.json", **prompts)(sentence)
     edit("sentence_bert_config.json", max_seq_length=5, do_lower_case=True)(sentence)
     adapter = load(sentence)
-    assert adapter.task.prepare("THE Dog") == "paris is the dog"
+    assert adapter.task.prepare("THE Dog", {}) == "paris is the dog"
     assert adapter.task.encoder.max_length == 5
     assert load(sentence, max_length=20).task.encoder.max_length == 20
     assert np.array_equal(ask(adapter, "THE"), ask(plain, "paris is the"))
 
 
-def test_a_cross_encoders_folder_is_a_classifier(folder: Path) -> None:
+def test_a_request_names_its_prompt(sentence: Path) -> None:
+    pooling(sentence, pooling_mode="mean")
+    edit("config_sentence_transformers.json", prompts={"query": "paris is ", "document": ""})(sentence)
+    adapter = load(sentence)
+    wanted = ask(adapter, "paris is cute")
+    assert np.array_equal(ask(adapter, "cute", prompt_name="query"), wanted)
+    assert np.array_equal(ask(adapter, "is cute", prompt="paris ", prompt_name="query"), wanted)
+    assert np.array_equal(ask(load(sentence, prompt_name="query"), "paris is cute", prompt=""), wanted)
+    assert np.array_equal(ask(load(sentence, prompt_name="query"), "paris is cute", prompt_name="document"), wanted)
+    with pytest.raises(InvalidInput, match="no prompt 'title'; it has query, document"):
+        ask(adapter, "cute", prompt_name="title")
+
+
+def test_a_single_transformer_is_a_classifier(folder: Path) -> None:
     modules(folder, "Transformer")
     assert ask(load(folder), "hello").dtype == np.int64
 
 
+FOREIGN: dict[str, Edit] = {
+    "dense": lambda f: modules(f, "Transformer", "Pooling", "Dense"),
+    "no modules": write("modules.json", "[]"),
+    "other pooling": lambda f: pooling(f, pooling_mode="weightedmean"),
+    "two poolings": lambda f: pooling(f, pooling_mode=["cls", "mean"]),
+    "two flags": lambda f: pooling(f, pooling_mode_cls_token=True, pooling_mode_max_tokens=True),
+    "prompt left out": both(
+        edit("config_sentence_transformers.json", default_prompt_name="q", prompts={"q": "q: "}),
+        lambda f: pooling(f, include_prompt=False),
+    ),
+    "cross-encoder": both(
+        lambda f: modules(f, "Transformer"), edit("config_sentence_transformers.json", model_type="CrossEncoder")
+    ),
+    "other task": edit("sentence_bert_config.json", transformer_task="fill-mask"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_other_sentence_folders_are_left_to_the_library(name: str, sentence: Path) -> None:
+    pooling(sentence, pooling_mode="mean")
+    FOREIGN[name](sentence)
+    assert match(sentence) is None
+
+
 SENTENCE_PROBLEMS: dict[str, tuple[Edit, str]] = {
-    "dense": (lambda f: modules(f, "Transformer", "Pooling", "Dense"), "lists Transformer, Pooling, Dense; served are"),
     "own code": (lambda f: modules(f, "own.Module", "Pooling"), "names own.Module, code of its own"),
-    "empty": (write("modules.json", "[]"), "modules.json lists "),
     "odd": (write("modules.json", '{"a": 1}'), "modules.json does not list modules"),
     "odd number": (write("modules.json", "3"), "modules.json does not list modules"),
     "cut": (cut("modules.json", 9), "modules.json is not JSON"),
     "no pooling": (drop("1_Pooling/config.json"), "1_Pooling/config.json is missing"),
     "no folder": (lambda f: shutil.rmtree(f / "1_Pooling"), "names the folder 1_Pooling/, which is missing"),
-    "other pooling": (lambda f: pooling(f, pooling_mode="weightedmean"), "asks for the pooling weightedmean; served"),
-    "two poolings": (lambda f: pooling(f, pooling_mode=["cls", "mean"]), "asks for the pooling ['cls', 'mean']"),
-    "two flags": (
-        lambda f: pooling(f, pooling_mode_cls_token=True, pooling_mode_max_tokens=True),
-        "asks for the pooling ['cls', 'max']",
-    ),
     "no prompt": (edit("config_sentence_transformers.json", default_prompt_name="query"), "has no prompt 'query'"),
-    "prompt left out": (
-        both(
-            edit("config_sentence_transformers.json", default_prompt_name="q", prompts={"q": "q: "}),
-            lambda f: pooling(f, include_prompt=False),
-        ),
-        "leaves the prompt out",
-    ),
-    "other task": (edit("sentence_bert_config.json", transformer_task="fill-mask"), "makes no embedding"),
+    "odd prompts": (edit("config_sentence_transformers.json", prompts=["q: "]), "prompts does not map names to texts"),
+    "odd about": (write("config_sentence_transformers.json", "[]"), "does not hold an object"),
 }
 
 

@@ -1,0 +1,124 @@
+"""The adapter: claims what the Hugging Face adapter leaves to the library, and loads it from local files alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from adapters.base import (
+    Adapter,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Rank,
+    Signature,
+    Tensors,
+    TensorSpec,
+    Trust,
+)
+from adapters.huggingface_ import HuggingFaceAdapter
+from adapters.huggingface_.bundle import Damaged
+from adapters.huggingface_.loading import DTYPES
+from adapters.sentence_transformers_.folder import Folder, read_folder
+from adapters.sentence_transformers_.kinds import KINDS, OUTPUT, Kind
+
+_PARAMETERS = {parameter.name: parameter for kind in KINDS.values() for parameter in kind.parameters}
+
+
+@dataclass(eq=False)
+class SentenceTransformersAdapter(Adapter):
+    """One model of sentence-transformers: texts (or pairs of texts) in, one answer a row out.
+
+    Texts that are too long are cut, as the library does.
+    """
+
+    kind: Kind
+    defaults: Parameters  #: what the options say of the request parameters
+
+    name: ClassVar[str] = "sentence_transformers"
+    platform: ClassVar[str] = "sentence_transformers"
+    requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch")
+    safe_form: ClassVar[str] = "as safetensors"
+    options: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("dtype", choices=DTYPES, meaning="the weights' type in memory; as they were saved unless set"),
+        Parameter("device", meaning="cpu, cuda, cuda:1, ...; a GPU where there is one unless set"),
+        Parameter("max_length", int, meaning="tokens of a text that count; the model's own limit unless set"),
+        *_PARAMETERS.values(),
+    )
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        if not model_dir.has("modules.json") or HuggingFaceAdapter.match(model_dir) is not None:
+            return None
+        try:
+            folder = read_folder(model_dir)
+        except Damaged as error:
+            return Match(Rank.BUNDLE, problem=str(error))
+        trust = Trust.PICKLE if folder.pickled else Trust.SAFE
+        return Match(Rank.BUNDLE, requires=("sentencepiece",) if folder.sentencepiece else (), trust=trust)
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        folder = read_folder(model_dir)
+        kind = KINDS[folder.kind](_loaded(model_dir, folder, options))
+        known = {parameter.name for parameter in kind.parameters}
+        defaults = {name: value for name, value in options.items() if name in _PARAMETERS}
+        if unknown := defaults.keys() - known:
+            raise LoadError(f"the option {min(unknown)} means nothing to a {folder.kind}")
+        try:
+            output = kind.spec(kind.answer(kind.example(), defaults))
+        except Exception as error:
+            raise LoadError(f"the model loads but does not answer: {type(error).__name__}: {error}") from error
+        signature = Signature(
+            inputs=tuple(TensorSpec(name, "BYTES", (-1,)) for name in kind.inputs),
+            outputs=(output,),
+            table=len(kind.inputs) > 1,
+            any_name=len(kind.inputs) == 1,
+            parameters=kind.parameters,
+        )
+        return cls(signature, kind, defaults)
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        return {OUTPUT: self.kind.answer(inputs, {**self.defaults, **parameters})}
+
+    def example(self) -> Tensors:
+        return self.kind.example()
+
+
+def _loaded(model_dir: ModelDir, folder: Folder, options: Parameters) -> Any:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import sentence_transformers
+    import torch
+    from transformers.utils import logging
+
+    torch.set_num_threads(1)
+    logging.disable_progress_bar()
+    # These settings go before whatever the folder's own say.
+    settings: dict[str, Any] = {"weights_only": True, "use_safetensors": folder.safetensors}
+    if dtype := options.get("dtype"):
+        settings["dtype"] = "auto" if dtype == "auto" else getattr(torch, dtype)
+    try:
+        model = getattr(sentence_transformers, folder.kind)(
+            str(model_dir.path),
+            device=options.get("device") or None,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs=settings,
+        ).eval()
+        if length := options.get("max_length"):
+            model.max_seq_length = _checked(length, model.max_seq_length)
+    except LoadError:
+        raise
+    except Exception as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise LoadError(f"sentence-transformers cannot load it: {type(error).__name__}: {reason}") from error
+    return model
+
+
+def _checked(length: int, limit: int | None) -> int:
+    if not 3 <= length <= (limit or length):
+        raise LoadError(f"max_length is {length}, but this model takes from 3 to {limit} tokens")
+    return length
