@@ -206,6 +206,8 @@ class Adapter(ABC):
     safe_form: ClassVar[str] = ""
     #: runs code that came with the model: never in the server's process, always in a worker
     own_process: ClassVar[bool] = False
+    #: `match` says itself what a requirements.txt beside the model means, also by giving no requirements
+    reads_requirements: ClassVar[bool] = False
     #: rows are independent: a merged batch gives the same rows as single calls
     batchable: ClassVar[bool] = True
     #: `predict` may run in several threads at once on the same instance

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from adapters import probe, requirements
-from adapters.base import Adapter, LoadError, Match, ModelDir
+from adapters.base import Adapter, LoadError, Match, ModelDir, Origin
 
 #: adapter name -> "module:class". Importing these modules imports no framework.
 TABLE: dict[str, str] = {
@@ -48,6 +48,14 @@ class Unsupported(LoadError):
 
 class Ambiguous(LoadError):
     """Two adapters claim the directory with the same right."""
+
+
+class Outdated(LoadError):
+    """No installed version of the adapter's framework reads the file, but those of `origin` do."""
+
+    def __init__(self, problem: str, origin: Origin) -> None:
+        super().__init__(problem)
+        self.origin = origin
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ def choose(model_dir: ModelDir, only: str | None = None, *, refit: bool = False)
     match = choice.match
     environment = bool(match.requirements) or (refit and match.origin is not None and bool(match.origin.requirements))
     if match.problem and not (environment and match.origin):
-        raise LoadError(match.problem)
+        raise Outdated(match.problem, match.origin) if match.origin else LoadError(match.problem)
     if not environment:
         _require((*choice.adapter.requires, *match.requires))
     return choice
