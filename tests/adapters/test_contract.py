@@ -26,7 +26,10 @@ from server.codec import grpc_, v1, v2
 from server.errors import InvalidInput
 from tests.cases import CASES, Case, Expected, plain
 
-FRAMEWORKS = ("sklearn", "xgboost", "lightgbm", "onnxruntime", "spacy", "transformers", "torch", "pandas", "scipy")
+FRAMEWORKS = (
+    *("sklearn", "xgboost", "lightgbm", "onnxruntime", "spacy", "transformers", "torch", "pandas", "scipy"),
+    *("tensorflow", "keras", "h5py"),
+)
 
 
 class Served:
