@@ -11,11 +11,11 @@ import contextvars
 import inspect
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adapters.base import (
     Adapter,
-    LoadError,
     Match,
     ModelDir,
     Parameter,
@@ -34,8 +34,6 @@ from adapters.custom_.source import Folder, Unreadable, parse
 from adapters.datatypes import NUMPY_OF
 
 FILE = f"{program.MODULE}.py"
-REQUIREMENTS = "requirements.txt"
-_MAX_REQUIREMENTS = 256 * 1024  #: bytes
 
 #: options that become arguments of the command line that KServe parses
 _PREDICTOR = (
@@ -84,10 +82,7 @@ class CustomAdapter(Adapter):
             return Match(rank, FILE, f"{FILE}{error}", trust=Trust.CODE)
         if not Folder(model_dir.path, model_dir.root).models(module) and not module.calls_server:
             return Match(Rank.SUFFIX, FILE, f"{FILE} defines no subclass of kserve.Model", trust=Trust.CODE)
-        try:
-            return Match(Rank.CODE, trust=Trust.CODE, requirements=_requirements(model_dir))
-        except LoadError as error:
-            return Match(Rank.CODE, problem=str(error), trust=Trust.CODE)
+        return Match(Rank.CODE, trust=Trust.CODE)
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
@@ -113,18 +108,14 @@ class CustomAdapter(Adapter):
             self._model.stop_engine()
 
 
-def _arguments(text: str, name: str, folder: Any, options: Parameters) -> list[str]:
-    """What the command line of `model.py` holds: KServe's own flags, and those that the file says it takes."""
-    known = {"model_name": name, "model_dir": str(folder)}
-    known |= {option.name: options[option.name] for option in _PREDICTOR if option.name in options}
-    kserves = "model_server" in text  # its parser may be the parent of the file's own, which may be strict
-    arguments = [
-        f"--{key}={value}" for key, value in known.items() if f"--{key}" in text or (kserves and key in _KSERVES)
-    ]
-    return [*arguments, *shlex.split(str(options.get("args", "")))]
-
-
-_KSERVES = frozenset({"model_name", *(option.name for option in _PREDICTOR)})
+def _arguments(text: str, name: str, folder: Path, options: Parameters) -> list[str]:
+    """The command line of `model.py`: KServe's flags, but none that a strict parser of the file's own would refuse."""
+    given = {option.name: options[option.name] for option in _PREDICTOR if option.name in options}
+    if "--model_name" in text or "model_server" in text:  # whose parser is often the parent of the file's own
+        given["model_name"] = name
+    if "--model_dir" in text:
+        given["model_dir"] = folder
+    return [*(f"--{key}={value}" for key, value in given.items()), *shlex.split(str(options.get("args", "")))]
 
 
 def _registered(server: Any, model: Any, name: str) -> Any:
@@ -134,20 +125,6 @@ def _registered(server: Any, model: Any, name: str) -> Any:
     server = ModelServer() if server is None else server
     server.register_model(model, name)
     return server
-
-
-def _requirements(model_dir: ModelDir) -> str:
-    if REQUIREMENTS in model_dir.outside:
-        raise LoadError(f"{REQUIREMENTS} leads out of the models directory and is not followed")
-    if not model_dir.has(REQUIREMENTS):
-        return ""
-    text = model_dir.head(REQUIREMENTS, _MAX_REQUIREMENTS + 1)
-    if len(text) > _MAX_REQUIREMENTS:
-        raise LoadError(f"{REQUIREMENTS} is longer than {_MAX_REQUIREMENTS // 1024} KiB")
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise LoadError(f"{REQUIREMENTS} is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
 def _misnamed(model_dir: ModelDir) -> Match | None:

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from adapters.base import LoadError
@@ -66,12 +66,20 @@ def run(path: Path, as_script: bool) -> Program:
 
 def failure(error: BaseException, folder: Path) -> LoadError:
     """What the operator reads when the user's code raised; the whole traceback goes to the log."""
-    traceback.print_exception(error)
+    traceback.print_exception(error.with_traceback(_own_part(error, folder)))
     where = _place(error, folder)
     if isinstance(error, SystemExit):
         return LoadError(f"{where}: the code ended the process: sys.exit({'' if error.code is None else error.code})")
     hint = "; list what it needs in requirements.txt" if isinstance(error, ModuleNotFoundError) else ""
     return LoadError(f"{where}: {type(error).__name__}: {error}{hint}" if str(error) else f"{where}: {error!r}{hint}")
+
+
+def _own_part(error: BaseException, folder: Path) -> TracebackType | None:
+    """The traceback from where the user's code begins."""
+    part = error.__traceback__
+    while part is not None and not Path(part.tb_frame.f_code.co_filename).is_relative_to(folder):
+        part = part.tb_next
+    return part or error.__traceback__
 
 
 def _place(error: BaseException, folder: Path) -> str:

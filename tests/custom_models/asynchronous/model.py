@@ -1,4 +1,4 @@
-"""Every hook a coroutine, `load` too; a lock made while loading must belong to the loop that answers."""
+"""Every hook a coroutine, `load` too, which starts a task that must still run when requests come."""
 
 import asyncio
 
@@ -7,10 +7,14 @@ from kserve import Model
 
 class Asynchronous(Model):
     async def load(self):
-        self.lock = asyncio.Lock()
-        async with self.lock:
-            await asyncio.sleep(0)
+        self.jobs = asyncio.Queue()
+        self.worker = asyncio.create_task(self.work())
         self.at_once = self.most = 0
+
+    async def work(self):
+        while True:
+            instances, done = await self.jobs.get()
+            done.set_result([instance + 1 for instance in instances])
 
     async def preprocess(self, payload, headers=None):
         self.at_once += 1
@@ -19,9 +23,9 @@ class Asynchronous(Model):
         return payload
 
     async def predict(self, payload, headers=None):
-        async with self.lock:
-            await asyncio.sleep(0.001)
-        return {"predictions": payload["instances"], "most": self.most}
+        done = asyncio.get_running_loop().create_future()
+        await self.jobs.put((payload["instances"], done))
+        return {"predictions": await done, "most": self.most}
 
     async def postprocess(self, result, headers=None):
         self.at_once -= 1

@@ -12,7 +12,7 @@ class Failures(Model):
         return True
 
     def predict(self, payload, headers=None):
-        kind = payload["instances"][0] if isinstance(payload, dict) else payload.inputs[0].data[0]
+        kind = payload["instances"][0] if isinstance(payload, dict) else payload.inputs[0].data[0].decode()
         raise {
             "invalid": InvalidInput("the age must be positive"),
             "value": ValueError("a value"),
