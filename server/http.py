@@ -3,6 +3,7 @@
     POST /v1/models/{model}:predict, :explain                V1
     POST /v2/models/{model}[/versions/{version}]/infer       V2, JSON and binary
     GET  /v2/health/live, /v2/health/ready
+    TorchServe's routes: `predictions`
 
 Everything else (lists, metadata, metrics, Swagger, CloudEvents) falls through to KServe's application. FastAPI's
 routing, its request and response models and KServe's timing middleware are most of a small request's cost.
@@ -11,8 +12,7 @@ routing, its request and response models and KServe's timing middleware are most
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -30,6 +30,8 @@ from server.errors import (
     respond,
 )
 from server.exchange import Gone, present
+from server.headers import sendable_headers
+from server.predictions import Predictions
 from server.repository import Repository
 from server.whole import WholeModel
 
@@ -42,9 +44,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer: TypeAlias = tuple[int, list[Header], bytes]
 Handler: TypeAlias = Callable[[Scope, bytes, Gone], Awaitable[Answer]]
-
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  #: of a header
-_OURS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "date", "server"})
 
 V1, V2 = "/v1/models/", "/v2/models/"
 ADMIN = "/v2/repository/models/"  #: loading and unloading: open to loopback only
@@ -61,6 +60,7 @@ class Routes:
         self._app = app
         self._repository = repository
         self._max_body = max_body_bytes
+        self._predictions = Predictions(repository)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (handler := self._handler(scope)):
@@ -86,7 +86,7 @@ class Routes:
                 return _live
             if path == "/v2/health/ready":
                 return self._ready
-        return None
+        return self._predictions.handler(scope)
 
     async def _answer(self, handler: Handler, scope: Scope, receive: Receive) -> Answer:
         """Read the body, run the handler; every failure becomes an answer."""
@@ -132,7 +132,7 @@ class Routes:
             raise NotReady(f"model {asked.model!r} has been replaced by one of another kind: try again")
         headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
         reply = await model.answer(asked.verb, asked.protocol, body, headers, gone)
-        return reply.status if 200 <= reply.status < 600 else 500, _sendable(reply.headers), reply.body
+        return reply.status if 200 <= reply.status < 600 else 500, sendable_headers(reply.headers), reply.body
 
     async def _ready(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         if why := self._repository.why_not_ready():
@@ -177,12 +177,6 @@ def _asked(path: str) -> _Asked | None:
         name, named, version = path[len(V2) : -len("/infer")].partition("/versions/")
         return _Asked("predict", "v2", name, version if named else None)
     return None
-
-
-def _sendable(headers: Mapping[str, str]) -> list[Header]:
-    """A model's own headers, but for those that are the server's to say, as one line each."""
-    texts = [(name.lower(), " ".join(value.split())) for name, value in headers.items() if _NAME.fullmatch(name)]
-    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in texts if name not in _OURS]
 
 
 async def _live(scope: Scope, body: bytes, gone: Gone) -> Answer:

@@ -133,6 +133,23 @@ class ServedModel(kserve.Model):
         """`start_v2` for those who can wait."""
         return await _awaited(lambda done: self.start_v2(raw, json_length, done, gone))
 
+    async def exchange(
+        self,
+        protocol: str,
+        size: int,
+        decode: Callable[[], Call],
+        encode: Callable[[Tensors, Call], T],
+        gone: Gone = present,
+    ) -> T:
+        """A request of `size` bytes in any other protocol."""
+
+        def start(done: Answered[T]) -> Started:
+            exchange: Exchange[Call, T] = Exchange(protocol, self._batcher, self._watch, encode, done)
+            exchange.begin(size, decode, gone)
+            return exchange
+
+        return await _awaited(start)
+
     async def infer_grpc(self, request: Any) -> Any:
         """A `ModelInferRequest` to a `ModelInferResponse`."""
 

@@ -7,7 +7,6 @@ that hold a JSON object or list are read, others stay text, and what is not UTF-
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -29,18 +28,18 @@ def from_values(values: Any, field: str) -> Array:
     """
     if not isinstance(values, list):
         raise InvalidInput(f"{field} is {described(values)}, but must be a list with one entry an instance")
-    return _array([_decoded(value, f"{field}[{i}]", _LEVELS) for i, value in enumerate(values)])
+    return array_of([_decoded(value, f"{field}[{i}]", _LEVELS) for i, value in enumerate(values)])
 
 
 def from_tensor(array: Array) -> Array:
     """A V2 tensor's elements as the values that they stand for; of numbers, each row is a list."""
     if array.dtype.kind != "O":
-        return _array(array.tolist()) if array.ndim else array
-    return _array([_read(item) for item in array.reshape(-1).tolist()]).reshape(array.shape)
+        return array_of(array.tolist()) if array.ndim else array
+    return array_of([_read(item) for item in array.reshape(-1).tolist()]).reshape(array.shape)
 
 
-def _array(values: Iterable[Any]) -> Array:
-    values = list(values)
+def array_of(values: list[Any]) -> Array:
+    """One element a value, whatever the values are."""
     return np.fromiter(values, np.object_, len(values))
 
 

@@ -1,0 +1,17 @@
+"""Headers that a model's own code wants sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from server.errors import Header
+
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OURS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "date", "server"})
+
+
+def sendable_headers(headers: Mapping[str, str]) -> list[Header]:
+    """All but those that are the server's to say, as one line each."""
+    texts = [(name.lower(), " ".join(value.split())) for name, value in headers.items() if _NAME.fullmatch(name)]
+    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in texts if name not in _OURS]
