@@ -5,18 +5,20 @@
     code     also code that came with the model, which runs in a process of its own
 
 A model's own folder never raises the level: whoever wrote the model may have written its polyserve.yaml too. Its
-`trust: full` turns an untrustworthy pickle into code, and code needs --trust=code.
+`trust: full` switches the checks of its files off; what they then may run is code, which needs --trust=code and gets
+a process of its own.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from adapters.base import LoadError, Trust
 from adapters.registry import Choice
 from server.model_config import FILE, ModelConfig
 
-__all__ = ["Level", "allowed_by", "check", "needed", "overruled"]
+__all__ = ["Level", "allowed_by", "check", "in_full", "needed", "overruled"]
 
 Level = Literal["safe", "pickle", "code"]
 
@@ -32,6 +34,12 @@ def allowed_by(level: Level) -> Trust:
 def needed(choice: Choice) -> Trust:
     """The least level under which this claim may be loaded. Installing what a model names runs code."""
     return Trust.CODE if choice.match.requirements else choice.match.trust
+
+
+def in_full(choice: Choice) -> Choice:
+    """The claim on a model whose polyserve.yaml says `trust: full`: its checks are off, so it counts as code."""
+    carries = choice.match.carries or f"may run whatever it names (`trust: full` in {FILE})"
+    return replace(choice, match=replace(choice.match, trust=Trust.CODE, carries=carries))
 
 
 def check(choice: Choice, allowed: Trust) -> None:
@@ -59,7 +67,7 @@ def _what(choice: Choice, level: Trust) -> str:
         return f"{subject} {choice.match.carries}"
     if level is Trust.CODE:
         return f"{subject} brings code of its own"
-    return f"{subject} is a pickle" if choice.match.file else "the folder holds pickled weights"
+    return f"{subject} is read as a pickle" if choice.match.file else "the folder holds pickled weights"
 
 
 def overruled(config: ModelConfig, allowed: Trust) -> str:

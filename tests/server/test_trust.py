@@ -17,6 +17,7 @@ from adapters.registry import Choice
 from server import trust
 from server.catalog import Found
 from server.model_config import ModelConfig
+from server.workers.placement import Workers
 from tests.adapters.pickles import attacks
 from tests.server.stand_ins import EchoAdapter
 from tests.server.test_loader import found, loader
@@ -54,7 +55,7 @@ def test_reasons_name_what_is_needed_and_the_ways_out() -> None:
     with pytest.raises(LoadError) as caught:
         trust.check(_choice(Trust.PICKLE, "model.pkl", safe_form="with skops"), Trust.SAFE)
     assert str(caught.value) == (
-        "model.pkl is a pickle; the server runs with --trust=safe: "
+        "model.pkl is read as a pickle; the server runs with --trust=safe: "
         "start the server with --trust=pickle, or save the model with skops"
     )
     with pytest.raises(LoadError) as caught:
@@ -72,7 +73,7 @@ def test_nothing_is_loaded_or_tried_that_is_not_trusted(tmp_path: Path, monkeypa
     claim = Match(Rank.CONTENT, "model.echo", trust=Trust.PICKLE)
     monkeypatch.setattr(EchoAdapter, "match", classmethod(lambda cls, model_dir: claim))
     a = found(tmp_path / "a")
-    with pytest.raises(LoadError, match=r"^model\.echo is a pickle; the server runs with --trust=safe"):
+    with pytest.raises(LoadError, match=r"^model\.echo is read as a pickle; the server runs with --trust=safe"):
         loader(allowed=Trust.SAFE).load(a)
     assert not EchoAdapter.begun
     assert loader(allowed=Trust.PICKLE).load(a)
@@ -103,21 +104,29 @@ def test_a_folder_cannot_raise_its_own_level(tmp_path: Path, allowed: Trust) -> 
     assert not mark.exists()
 
 
-def test_a_trusted_pickle_counts_as_code(tmp_path: Path) -> None:
-    hostile, _ = _hostile(tmp_path / "a", "trust: full")
-    from adapters.sklearn_ import SklearnAdapter
-
-    trusted = ModelDir(hostile.directory.path, hostile.directory.root, trusted=True)
-    match = SklearnAdapter.match(trusted)
-    assert match
-    assert match.trust is Trust.CODE
+def test_full_trust_is_code_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """What the checks keep from running elsewhere runs, though not in the server."""
+    (tmp_path / "a").mkdir()
+    mark = tmp_path / "mark"
+    model = LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])
+    model.pid_ = attacks.Calls(eval, f"open({str(mark)!r}, 'w').write(str(__import__('os').getpid()))")
+    joblib.dump(model, tmp_path / "a" / "model.joblib")
+    (tmp_path / "a" / "polyserve.yaml").write_text("trust: full")
+    workers = Workers(load_timeout=60.0)
+    try:
+        adapter = loader(workers=workers).load(Found("a", ModelDir.of(tmp_path / "a"))).adapter
+        answer = adapter.predict({"input-0": np.eye(4)}, {})
+    finally:
+        workers.kill()
+    assert int(mark.read_text()) != os.getpid()
+    assert answer["output-0"].tolist() == model.predict(np.eye(4)).tolist()
 
 
 def test_a_known_pickle_is_served_from_the_level_pickle_on(tmp_path: Path) -> None:
     model = LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
     a = Found("a", ModelDir.of(tmp_path))
-    for config in ("", "trust: full"):  # which adds nothing where nothing is refused
+    for config in ("", "trust: full"):  # which counts for nothing here, and hurts nobody
         (tmp_path / "polyserve.yaml").write_text(config)
         with pytest.raises(LoadError, match="save the model with skops, or as ONNX"):
             loader(allowed=Trust.SAFE).load(a)
