@@ -52,11 +52,9 @@ def examine(entry: Entry) -> Findings:
         together = _attempt(entry, two)
         if together is not None:
             outputs = tuple(map(_observed, entry.outputs, together))
-            singles = (
-                [_attempt(entry, [array[row : row + 1] for array in two]) for row in range(2)] if may_batch else []
-            )
-            batched = bool(singles) and _is_batch(together, singles)
-            return Findings(batched, batched and _same(together, singles), tuple(two), outputs, ran=True)
+            batched = may_batch and _is_batch(entry, two, together)
+            mergeable = batched and _is_independent(entry, two, together)
+            return Findings(batched, mergeable, tuple(two), outputs, ran=True)
         if time.monotonic() > deadline:
             break
     example = tuple(_fill(port, 2, 1, _TEXTS[0]) for port in entry.inputs)
@@ -104,18 +102,22 @@ def _observed(port: Port, value: Array) -> Port:
     return Port(port.name, port.datatype, dims)
 
 
-def _is_batch(together: Sequence[Array], singles: Sequence[Sequence[Array] | None]) -> bool:
-    """Whether the outputs have as many rows as the inputs, two and one."""
-    return all(array.shape[:1] == (2,) for array in together) and all(
-        single is not None and all(array.shape[:1] == (1,) for array in single) for single in singles
-    )
+def _is_batch(entry: Entry, two: Sequence[Array], together: Sequence[Array]) -> bool:
+    """Whether the outputs have as many rows as the inputs: two, or three of which two are alike."""
+    three = _attempt(entry, [array[[0, 1, 0]] for array in two])
+    return three is not None and _all_have(2, together) and _all_have(3, three)
 
 
-def _same(together: Sequence[Array], singles: Sequence[Sequence[Array] | None]) -> bool:
-    """Whether rows gave together what they gave alone, but for the rounding of floats."""
+def _all_have(rows: int, arrays: Sequence[Array]) -> bool:
+    return all(array.shape[:1] == (rows,) for array in arrays)
+
+
+def _is_independent(entry: Entry, two: Sequence[Array], together: Sequence[Array]) -> bool:
+    """Whether two rows gave together what each gave alone, but for the rounding of floats."""
+    singles = [_attempt(entry, [array[row : row + 1] for array in two]) for row in range(2)]
     for index, batch in enumerate(together):
         rows = [single[index] for single in singles if single is not None]
-        if any(row.shape[1:] != batch.shape[1:] for row in rows):
+        if len(rows) < 2 or any(row.shape != (1, *batch.shape[1:]) for row in rows):
             return False
         alone = np.concatenate(rows)
         if batch.dtype.kind == "f":
