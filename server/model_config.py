@@ -8,6 +8,11 @@
       enabled: true
       max_rows: 64              # instead of the server's --max_batch_rows
     lanes: 2                    # calls at the same time, at most: instead of one a core
+    isolation: process          # or none: in a worker process, or in the server's
+    workers: 2                  # worker processes
+    memory_limit: 512MiB        # resident memory of each; a worker that uses more is killed and started again
+    call_timeout: 120           # seconds that a call may take; then its worker is killed and started again
+    pass_env: [HF_TOKEN]        # variables with secrets that the workers may see
 
 Every mistake is a LoadError that names the key, the value and what is allowed: it becomes the model's reason.
 """
@@ -24,10 +29,18 @@ from typing import Any, Literal, Self
 import yaml
 
 from adapters.base import LoadError, ModelDir, Parameter
+from server.flags import kinds
 from server.flags.table import printable
 
 FILE = "polyserve.yaml"
 MAX_BYTES = 64 * 1024
+
+_KEYS = (
+    *("adapter", "trust", "options", "batching", "lanes"),
+    *("isolation", "workers", "memory_limit", "call_timeout", "pass_env"),
+)
+_MOST_WORKERS = 64
+_LEAST_MEMORY = 64 * 2**20  #: bytes; an interpreter with numpy alone takes half of that
 
 _KIND_NAMES: Mapping[type, str] = {
     str: "text (in quotes, where YAML reads something else)",
@@ -47,6 +60,11 @@ class ModelConfig:
     batching: bool = True
     max_batch_rows: int | None = None  #: None: the server's setting
     lanes: int | None = None  #: calls at the same time, at most; None: the server's choice
+    isolation: Literal["process", "none"] | None = None  #: None: the server's setting
+    workers: int | None = None
+    memory_limit: int | None = None  #: bytes
+    call_timeout: float | None = None  #: seconds; None: the server's setting
+    pass_env: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path, root: Path | None = None) -> Self:
@@ -66,7 +84,7 @@ class ModelConfig:
     @classmethod
     def _of(cls, document: Any) -> Self:
         content = _mapping(document, "the file")
-        _check_keys(content, ("adapter", "trust", "options", "batching", "lanes"))
+        _check_keys(content, _KEYS)
         batching = content.get("batching")
         batching = _mapping({"enabled": batching} if isinstance(batching, bool) else batching, "batching")
         _check_keys(batching, ("enabled", "max_rows"), "batching.")
@@ -80,6 +98,11 @@ class ModelConfig:
             batching=_value(batching.get("enabled", True), bool, "batching.enabled") is not False,
             max_batch_rows=_value(batching.get("max_rows"), int, "batching.max_rows", low=1),
             lanes=_value(content.get("lanes"), int, "lanes", low=1),
+            isolation=_value(content.get("isolation"), str, "isolation", ("process", "none")),
+            workers=_value(content.get("workers"), int, "workers", low=1, high=_MOST_WORKERS),
+            memory_limit=_memory(content.get("memory_limit")),
+            call_timeout=_value(content.get("call_timeout"), float, "call_timeout", low=1),
+            pass_env=_names(content.get("pass_env"), "pass_env"),
         )
 
 
@@ -176,15 +199,48 @@ def _check_keys(mapping: Mapping[Any, Any], known: Collection[str], where: str =
             raise LoadError(f"{FILE}: unknown key {printable(f'{where}{key}')}; {hint}")
 
 
-def _value(value: Any, kind: type, where: str, choices: Collection[Any] = (), low: int | None = None) -> Any:
+def _memory(value: Any) -> int | None:
+    """A size in bytes, written as a number or as `512MiB`."""
+    if value is None:
+        return None
+    try:
+        if type(value) not in (int, str):
+            raise ValueError("must be a size, such as 512MiB")  # noqa: TRY301  (told as the others are)
+        size = kinds.size().read(str(value))
+    except ValueError as error:
+        raise LoadError(f"{FILE}: memory_limit: {printable(repr(value))} {error}") from error
+    if size < _LEAST_MEMORY:
+        raise LoadError(f"{FILE}: memory_limit: {printable(repr(value))} must be at least {_LEAST_MEMORY // 2**20}MiB")
+    return size
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    """A list of texts."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise LoadError(f"{FILE}: {where}: {printable(repr(value))} must be a list of names, such as [HF_TOKEN]")
+    return tuple(value)
+
+
+def _value(
+    value: Any,
+    kind: type,
+    where: str,
+    choices: Collection[Any] = (),
+    low: int | None = None,
+    high: int | None = None,
+) -> Any:
     """The value, if it is of the kind and among the choices; None (an empty line in the file) stays None."""
     if value is None:
         return None
     if kind is float and type(value) is int:
         value = float(value)
     fits = type(value) is kind and not (choices and value not in choices)
-    if not fits or (low is not None and value < low) or (isinstance(value, float) and not math.isfinite(value)):
+    within = fits and (low is None or value >= low) and (high is None or value <= high)
+    if not within or (isinstance(value, float) and not math.isfinite(value)):
         allowed = f"one of {', '.join(map(str, choices))}" if choices else _KIND_NAMES[kind]
         limit = "" if low is None else f", at least {low}"
+        limit += "" if high is None else f", at most {high}"
         raise LoadError(f"{FILE}: {where}: {printable(repr(value))} must be {allowed}{limit}")
     return value

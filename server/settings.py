@@ -71,6 +71,10 @@ class Settings:
     trial: bool = setting(True, kinds.switch(), LOADING,
         "Try each model in a child process first, so that a damaged file cannot crash the server.")
 
+    isolation: Literal["auto", "process"] = setting("auto", kinds.one_of("auto", "process"), LOADING,
+        "Where models run: process gives every model a process of its own; auto only those that need one (code or "
+        "requirements that came with the model, or polyserve.yaml).")
+
     trust: Literal["safe", "pickle", "code"] = setting("code", kinds.one_of("safe", "pickle", "code"), TRUST,
         "What models may bring: safe takes only files that cannot carry code; pickle also pickles that name nothing "
         "but known libraries' classes; code also code and requirements, which run in processes of their own.")

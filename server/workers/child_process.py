@@ -106,6 +106,11 @@ class ChildProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
+    def hang_up(self) -> None:
+        """Let the process know that nobody will ask it anything any more."""
+        with contextlib.suppress(OSError):
+            self.connection.socket.shutdown(socket.SHUT_RDWR)
+
     def bury(self, grace: float = 0.0) -> None:
         """End the process (after `grace` seconds in which it may do so itself) and let go of all that belongs to it."""
         self._await_end(grace)

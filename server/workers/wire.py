@@ -62,8 +62,7 @@ def pack(fields: Mapping[str, Any], tensors: Tensors | None = None) -> list[Part
         raise WireError(f"the values cannot be passed between processes: {error}") from error
     body = sum(_aligned(len(buffer)) for buffer in buffers)
     _check_sizes(len(head), body)
-    parts = [_PREFIX.pack(len(head), body) + head]
-    return _joined(parts, buffers) if buffers else parts
+    return _joined(head, body, buffers)
 
 
 class Connection:
@@ -115,7 +114,7 @@ class Connection:
 
     def _whole(self, begun: bytearray, size: int) -> memoryview:
         """A message of which a part has come. (`np.empty`: a bytearray would be filled with zeros first.)"""
-        whole = memoryview(np.empty(size, np.uint8)).cast("B")
+        whole = np.empty(size, np.uint8).data
         have = len(begun)
         whole[:have] = begun
         while have < size:
@@ -191,11 +190,11 @@ def _padding(at: int, body: int) -> int:
     return _aligned(at) - at if body else 0
 
 
-def _joined(parts: list[bytes], buffers: Sequence[Part]) -> list[Part]:
+def _joined(head: bytes, body: int, buffers: Sequence[Part]) -> list[Part]:
     """The head and the body, each tensor padded; small ones in one part, large ones as they are."""
     found: list[Part] = []
-    small = bytearray(parts[0])
-    small += bytes(_padding(len(small), 1))
+    small = bytearray(_PREFIX.pack(len(head), body) + head)
+    small += bytes(_padding(len(small), body))
     for buffer in buffers:
         if len(buffer) > _SMALL:
             found += (small, buffer)
@@ -213,7 +212,7 @@ def _bytes_of(array: Array) -> Part:
         raise WireError(f"an array of {array.dtype} cannot be passed between processes")
     if not array.size:
         return b""
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _array_of(buffer: memoryview, dtype: str, shape: Sequence[int]) -> Array:

@@ -65,8 +65,16 @@ def test_batching_may_be_switched_off_in_one_word(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("adaptor: sklearn", "unknown key adaptor; did you mean adapter?"),
-        ("zzz: 1", "unknown key zzz; allowed are adapter, trust, options, batching, lanes"),
-        ("1: 2", "unknown key 1; allowed are adapter, trust, options, batching, lanes"),
+        (
+            "zzz: 1",
+            "unknown key zzz; allowed are adapter, trust, options, batching, lanes, "
+            "isolation, workers, memory_limit, call_timeout, pass_env",
+        ),
+        (
+            "1: 2",
+            "unknown key 1; allowed are adapter, trust, options, batching, lanes, "
+            "isolation, workers, memory_limit, call_timeout, pass_env",
+        ),
         ("batching: {max_row: 3}", "unknown key batching.max_row; did you mean batching.max_rows?"),
         ("batching: {q: 3}", "unknown key batching.q; allowed are enabled, max_rows"),
         ("batching: often", "batching must hold `key: value` lines, not 'often'"),

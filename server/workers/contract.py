@@ -1,0 +1,137 @@
+"""What a worker is told, and what it tells about its model: jobs, signatures and hellos as plain fields.
+
+What comes from a worker is checked field by field: strangers' code runs there, and the server builds on these values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self, TypeVar, get_type_hints
+
+from adapters.base import LoadError, ModelDir, Parameter, Signature, Tensors, TensorSpec
+from adapters.datatypes import NUMPY_OF
+
+_T = TypeVar("_T", TensorSpec, Parameter)
+
+_KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (str, bool, int, float)}
+_SPECS = ("inputs", "outputs", "explanations")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker loads."""
+
+    adapter: str
+    directory: ModelDir
+    file: str
+    options: Mapping[str, Any]
+
+    def to_fields(self) -> dict[str, Any]:
+        where = {
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.directory).items()
+        }
+        return {"adapter": self.adapter, "directory": where, "file": self.file, "options": dict(self.options)}
+
+    @classmethod
+    def of(cls, job: Mapping[str, Any]) -> Self:
+        where = {**job["directory"], "path": Path(job["directory"]["path"]), "root": Path(job["directory"]["root"])}
+        return cls(job["adapter"], ModelDir(**where), job["file"], job["options"])
+
+
+@dataclass(frozen=True)
+class Hello:
+    """A model that a worker has loaded."""
+
+    signature: Signature
+    platform: str
+    batchable: bool  #: merged rows gave the same answers as single ones
+    seconds: float  #: to load it
+    memory_bytes: int  #: resident, of the whole worker
+    example: Tensors
+    example_error: str = ""  #: why the model refused its example
+
+    def to_fields(self) -> dict[str, Any]:
+        """All but the example, which travels as tensors."""
+        plain = {name: getattr(self, name) for name in ("platform", "batchable", "seconds", "memory_bytes")}
+        return {**plain, "example_error": self.example_error, "signature": signature_to_fields(self.signature)}
+
+    @classmethod
+    def of(cls, hello: Mapping[str, Any], example: Tensors) -> Self:
+        """
+        Raises:
+            LoadError: the fields are not what they should be.
+        """
+        return cls(
+            signature_of(_checked(hello, "signature", dict)),
+            _checked(hello, "platform", str),
+            _checked(hello, "batchable", bool),
+            float(_checked(hello, "seconds", float)),
+            _checked(hello, "memory_bytes", int),
+            example,
+            _checked(hello, "example_error", str),
+        )
+
+
+def signature_to_fields(signature: Signature) -> dict[str, Any]:
+    """The signature as plain values."""
+    told: dict[str, Any] = asdict(signature)
+    for parameter in told["parameters"]:
+        parameter["kind"] = parameter["kind"].__name__
+    return told
+
+
+def signature_of(told: Mapping[str, Any]) -> Signature:
+    """The signature that `signature_to_fields` wrote.
+
+    Raises:
+        LoadError: the fields are not what they should be.
+    """
+    values = {field.name: told[field.name] for field in fields(Signature) if field.name in told}
+    for name in _SPECS:
+        values[name] = tuple(_spec(spec) for spec in _checked(told, name, list))
+    values["parameters"] = tuple(_parameter(parameter) for parameter in _checked(told, "parameters", list))
+    values["columns"] = tuple(_all_of(str, _checked(told, "columns", list)))
+    variants = _checked(told, "variants", dict)
+    values["variants"] = {name: signature_of(variants[name]) for name in _all_of(str, list(variants))}
+    flags = [name for name in values if name not in (*_SPECS, "parameters", "columns", "variants")]
+    _all_of(bool, [values[name] for name in flags])
+    return Signature(**values)
+
+
+def _spec(told: Any) -> TensorSpec:
+    spec = _dataclass(TensorSpec, {**told, "shape": tuple(_all_of(int, _checked(told, "shape", list)))})
+    if spec.datatype not in NUMPY_OF or any(size < -1 for size in spec.shape):
+        raise LoadError(f"the worker sent a tensor that does not exist: {spec}")
+    return spec
+
+
+def _parameter(told: Any) -> Parameter:
+    kind = _KINDS.get(_checked(told, "kind", str))
+    if kind is None:
+        raise LoadError("the worker sent a parameter of an unknown kind")
+    return _dataclass(Parameter, {**told, "kind": kind, "choices": tuple(_checked(told, "choices", list))})
+
+
+def _dataclass(kind: type[_T], told: Mapping[str, Any]) -> _T:
+    """An instance of a flat dataclass; fields that this side does not know are left out."""
+    hints = get_type_hints(kind)
+    values = {field.name: told[field.name] for field in fields(kind) if field.name in told}
+    for name, value in values.items():
+        if hints[name] in (str, bool) and type(value) is not hints[name]:
+            raise LoadError(f"the worker sent a malformed {name}")
+    return kind(**values)
+
+
+def _checked(told: Any, name: str, kind: type) -> Any:
+    value = told.get(name) if isinstance(told, Mapping) else None
+    if type(value) is not kind:
+        raise LoadError(f"the worker sent a malformed {name}")
+    return value
+
+
+def _all_of(kind: type, values: Sequence[Any]) -> Sequence[Any]:
+    if any(type(value) is not kind for value in values):
+        raise LoadError("the worker sent a malformed signature")
+    return values

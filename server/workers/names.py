@@ -1,0 +1,47 @@
+"""Our package names in a worker: there while our own modules are imported, gone before a model's code is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+
+#: the folder that holds `server` and `adapters`
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
+_OURS = ("server", "adapters")
+_SHARED = ("site-packages", "dist-packages")
+
+
+class _NotOurs:
+    """Finds a model's own `server` and `adapters` (also those without `__init__.py`), and never ours."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name not in _OURS:
+            return None
+        spec = PathFinder.find_spec(name, [entry for entry in sys.path if not _is_root(entry)])
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return spec
+
+
+def release_names() -> None:
+    """Give `server` and `adapters` up to the code that is imported from now on: a model may have such modules itself.
+
+    Our modules that are loaded work on, but what they import later they import under the model's names: whatever hosts
+    a model's code imports all that it needs of ours at module level. `adapters.base` stays what it is for isinstance.
+    """
+    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
+        del sys.modules[name]
+    sys.path[:] = [entry for entry in sys.path if not _is_root(entry) or Path(entry).name in _SHARED]
+    sys.meta_path.insert(0, _NotOurs)
+
+
+def _is_root(entry: str) -> bool:
+    """Whether our packages are there, perhaps by links."""
+    try:
+        return (Path(entry) / "server").resolve() == SOURCE_ROOT / "server"
+    except (OSError, RuntimeError):
+        return False

@@ -1,0 +1,109 @@
+"""Where a model runs: in the server's process, or in workers of its own; and all the workers there are."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from adapters.base import LoadError, ModelDir, Trust
+from adapters.registry import Choice
+from server.model_config import FILE, ModelConfig
+from server.workers.contract import Hello, Job
+from server.workers.model_process import WorkerSpec
+from server.workers.pool import WorkerPool
+from server.workers.remote import RemoteAdapter
+
+Isolation = Literal["auto", "process"]
+
+
+class PythonFor(Protocol):
+    """Finds, or makes, the environment that a model's requirements ask for; its interpreter."""
+
+    def __call__(self, name: str, requirements: str, folder: Path) -> Path:
+        """`folder` is the model's own, within which its requirements may name wheels.
+
+        Raises:
+            LoadError: the environment cannot be made; the message is the model's reason.
+        """
+
+
+def this_python(name: str, requirements: str, folder: Path) -> Path:
+    """The server's own environment, whatever a model asks for."""
+    return Path(sys.executable)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Starts models' workers. `isolation`: "process" puts every model there, "auto" those that have to be."""
+
+    isolation: Isolation = "auto"
+    load_timeout: float = 300.0  #: seconds
+    call_timeout: float = 60.0  #: seconds, for models that do not say otherwise
+    python_for: PythonFor = this_python
+    _pools: weakref.WeakSet[WorkerPool] = field(default_factory=weakref.WeakSet)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def wants(self, choice: Choice, config: ModelConfig) -> bool:
+        """Whether this model runs in workers.
+
+        Raises:
+            LoadError: its polyserve.yaml wants it otherwise than it can be.
+        """
+        forced = _forced(choice, config)
+        if config.isolation == "none":
+            if forced:
+                raise LoadError(f"{FILE}: isolation: none is not possible: {forced}")
+            return False
+        return bool(forced) or config.isolation == "process" or self.isolation == "process"
+
+    def load(
+        self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], config: ModelConfig
+    ) -> tuple[RemoteAdapter, Hello]:
+        """Start the workers of a model; blocks until they have loaded it. They are its trial, too.
+
+        Raises:
+            LoadError: it cannot be served, with the reason.
+        """
+        spec = WorkerSpec(
+            directory.name,
+            Job(choice.adapter.name, directory, choice.match.file, options),
+            self.python_for(directory.name, choice.match.requirements, directory.path),
+            config.pass_env,
+            config.memory_limit,
+            self.load_timeout,
+            config.call_timeout or self.call_timeout,
+        )
+        pool = WorkerPool(spec, config.workers or 1)
+        with self._lock:
+            self._pools.add(pool)
+        hello = pool.start()
+        return RemoteAdapter(choice.adapter.name, hello, pool), hello
+
+    def kill(self) -> None:
+        """End all workers, and what they started, now: the server is going."""
+        with self._lock:
+            pools = list(self._pools)
+        for pool in pools:
+            pool.kill()
+
+
+def _forced(choice: Choice, config: ModelConfig) -> str:
+    """Why the model cannot run in the server's process; empty when it can."""
+    if choice.adapter.own_process:
+        return f"{choice.adapter.name} runs code that came with the model"
+    if choice.match.carries:
+        return f"it {choice.match.carries}"
+    if choice.match.trust is Trust.CODE:
+        return "it brings code"
+    if choice.match.requirements:
+        return "the model brings requirements of its own"
+    if config.workers is not None:
+        return "workers are processes"
+    if config.memory_limit is not None:
+        return "memory_limit is about a process"
+    return ""

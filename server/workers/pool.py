@@ -1,0 +1,208 @@
+"""The workers of one model: each is started, watched and, when it dies, started again; a call goes to an idle one.
+
+    start --> hello --> serving --(it dies, or is killed)--> start again: at once, then after 1, 2, 4 ... 60 s
+
+Each worker has a thread that does nothing else. A worker that served well for a minute begins at "at once" again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapters.base import LoadError, Parameters, Reply, Request, Tensors
+from server.errors import NotReady
+from server.workers.contract import Hello
+from server.workers.model_process import ModelProcess, WorkerDied, WorkerSpec
+
+log = logging.getLogger("kserve")
+
+#: seconds that a worker must have served for its death to be the first of a row
+STEADY = 60.0
+LONGEST_PAUSE = 60.0  #: seconds
+
+
+@dataclass
+class BackOff:
+    """The pauses between restarts, in seconds: 0, 1, 2, 4 ... 60."""
+
+    _next: float = 0.0
+
+    def pause(self, served: float) -> float:
+        """Until the next start, after a worker that served for so long."""
+        if served >= STEADY:
+            self._next = 0.0
+        pause, self._next = self._next, min(max(1.0, 2 * self._next), LONGEST_PAUSE)
+        return pause
+
+
+class WorkerPool:
+    """`count` workers of one model. Thread-safe."""
+
+    def __init__(self, spec: WorkerSpec, count: int = 1) -> None:
+        self._spec = spec
+        self.count = count
+        self.restarts = 0
+        self.on_restart: Callable[[], None] = lambda: None
+        self._changed = threading.Condition()
+        self._processes: set[ModelProcess] = set()  #: all that run
+        self._serving: list[ModelProcess] = []  #: those that have said hello
+        self._idle: list[ModelProcess] = []  #: those that are at no tensor call; the last used comes first
+        self._hello: Hello | None = None
+        self._started = 0  #: workers whose first start is over, well or not
+        self._problem = ""  #: what the latest worker died of, and what is done about it
+        self._closed = threading.Event()
+
+    def start(self) -> Hello:
+        """Start all workers; blocks until they have loaded the model.
+
+        Raises:
+            LoadError: the first that could not, with its reason; all are ended then.
+        """
+        for number in range(self.count):
+            threading.Thread(target=self._keep_one, name=f"{self._spec.name}-{number}", daemon=True).start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._started >= self.count or self._closed.is_set())
+            hello = self._hello
+        if hello is None or self._closed.is_set():
+            raise LoadError(self._problem or "the worker was stopped: the server is closing")
+        return hello
+
+    @property
+    def down(self) -> str:
+        """Why there is no worker that could answer; empty when there is one."""
+        return "" if self._serving else self._problem or "its worker is starting"
+
+    @property
+    def limping(self) -> str:
+        """What is wrong with some of the workers, while others serve."""
+        missing = self.count - len(self._serving)
+        return f"{missing} of {self.count} workers: {self._problem}" if missing and self._serving else ""
+
+    def call(self, verb: str, inputs: Tensors, parameters: Parameters) -> Tensors:
+        """`predict` or `explain` in a worker that has nothing else to do; blocks.
+
+        Raises:
+            InvalidInput, ModelFailed: the model's own.
+            NotReady, DeadlineExceeded: there is no worker, or it died or was killed meanwhile.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle or not self._serving)
+            if not self._idle:
+                raise self._not_ready()
+            process = self._idle.pop()
+        try:
+            return process.call(verb, inputs, parameters)
+        finally:
+            with self._changed:
+                if process in self._serving:
+                    self._idle.append(process)
+                    self._changed.notify()
+
+    async def answer(self, request: Request) -> Reply:
+        """A whole request, in the worker that is at the fewest. Raises what `call` raises."""
+        serving = list(self._serving)
+        if not serving:
+            raise self._not_ready()
+        return await min(serving, key=lambda process: process.busy).answer(request)
+
+    def close(self) -> None:
+        """Let the workers close the model and end; returns at once."""
+        self._closed.set()
+        with self._changed:
+            for process in self._processes:
+                if process in self._serving:
+                    process.close()
+                else:  # it is loading: there is nothing to close
+                    process.kill(WorkerDied("the server is closing"))
+            self._changed.notify_all()
+
+    def kill(self) -> None:
+        """End the workers, and what they started, now."""
+        self._closed.set()
+        with self._changed:
+            for process in self._processes:
+                process.kill(WorkerDied("the server is closing"))
+            self._changed.notify_all()
+
+    def _not_ready(self) -> NotReady:
+        return WorkerDied(f"model {self._spec.name!r} is not ready: {self.down or 'it is being unloaded'}")
+
+    # each worker's thread
+
+    def _keep_one(self) -> None:
+        back_off, first = BackOff(), True
+        while not self._closed.is_set():
+            reason, served = self._live(first=first)
+            if first and served is None:
+                self._give_up(reason)
+            if not self._closed.is_set():
+                first = False
+                self._pause(reason, back_off.pause(served or 0.0))
+
+    def _live(self, *, first: bool) -> tuple[str, float | None]:
+        """One worker's life: why it ended, and how many seconds it served, if it came so far."""
+        reason, process, joined = "", None, None
+        try:
+            process = ModelProcess(self._spec)
+            with self._changed:
+                self._processes.add(process)
+            hello = process.hello()
+            self._join(process, hello, first=first)
+            joined = time.monotonic()
+            process.watch()
+            reason = process.reason
+        except LoadError as error:
+            reason = str(error)
+        except Exception as error:  # ours: the thread must live on, or nobody would start a worker again
+            log.exception("model %s: the watch over its worker failed", self._spec.name)
+            reason = f"{type(error).__name__}: {error}"
+        finally:
+            if process is not None:
+                self._leave(process, reason)
+                process.bury()
+        return reason, None if joined is None else time.monotonic() - joined
+
+    def _join(self, process: ModelProcess, hello: Hello, *, first: bool) -> None:
+        with self._changed:
+            if self._closed.is_set():
+                raise LoadError("it is being unloaded")
+            if self._hello is not None and hello.signature != self._hello.signature:
+                raise LoadError("its files have changed: load it again")
+            self._hello = self._hello or hello
+            self._serving.append(process)
+            self._idle.append(process)
+            self._started += first
+            self._changed.notify_all()
+        if not first:
+            log.info("model %s: a new worker serves it", self._spec.name)
+
+    def _leave(self, process: ModelProcess, reason: str) -> None:
+        with self._changed:
+            self._processes.discard(process)
+            for those in (self._serving, self._idle):
+                if process in those:
+                    those.remove(process)
+            self._problem = self._problem if self._closed.is_set() else f"{reason}; it is being restarted"
+            self._changed.notify_all()
+
+    def _give_up(self, reason: str) -> None:
+        """A worker could not start in the first place: the model is not loaded."""
+        with self._changed:
+            if not self._closed.is_set():
+                self._problem = reason
+                self.kill()
+
+    def _pause(self, reason: str, seconds: float) -> None:
+        when = f"in {seconds:g} s" if seconds else "now"
+        log.warning("model %s: %s; it is restarted %s", self._spec.name, reason, when)
+        with self._changed:
+            self.restarts += 1
+            self.on_restart()
+            self._problem = f"{reason}; it is restarted {when}"
+        self._closed.wait(seconds)
+        with self._changed:
+            self._problem = f"{reason}; it is being restarted"
