@@ -179,10 +179,10 @@ def _handler(archive: Archive, folder: Path, name: str, options: Parameters) -> 
 def _plain(answer: Answer) -> Any:
     """The item alone; a status that says that it failed is an error."""
     if answer.status >= 400:
-        message = f"{answer.phrase or 'the handler refuses the request'} (status {answer.status})"
+        message = answer.phrase or f"the handler refuses the request (status {answer.status})"
         raise InvalidInput(message) if answer.status < 500 else RuntimeError(message)
     return plain(answer.body)
 
 
 def _http(answer: Answer) -> dict[str, Any]:
-    return {"status": answer.status, "headers": answer.headers, "body": plain(answer.body)}
+    return {"status": answer.status, "headers": dict(answer.headers), "body": plain(answer.body)}

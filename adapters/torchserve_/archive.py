@@ -120,11 +120,20 @@ class ZipArchive(Archive):
                         yield member, stream
 
 
+class _Entry(tarfile.TarInfo):
+    """An entry whose header is bounded: tarfile reads a long name or attributes at once, however long they say."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if not self.isreg() and not self.isdir() and self.size > MAX_SMALL:
+            raise LoadError(f"an entry's header takes {self.size} bytes: it looks like a bomb")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
 class TarArchive(Archive):
     """`.tar.gz`: --archive-format tgz, everything in one folder."""
 
     def members(self) -> list[Member]:
-        with tarfile.open(self.path, "r:*") as archive:
+        with tarfile.open(self.path, "r:gz", tarinfo=_Entry) as archive:
             return list(self._walk(archive))
 
     def _walk(self, archive: tarfile.TarFile) -> Iterator[Member]:
@@ -146,7 +155,7 @@ class TarArchive(Archive):
         checked(found, count, self.path.stat().st_size)
 
     def contents(self, wanted: frozenset[str] | None) -> Iterator[tuple[Member, IO[bytes]]]:
-        with tarfile.open(self.path, "r:*") as archive:
+        with tarfile.open(self.path, "r:gz", tarinfo=_Entry) as archive:
             for member in self._walk(archive):
                 if (wanted is None or member.name in wanted) and (stream := archive.extractfile(member.entry)):
                     with stream:

@@ -7,12 +7,13 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
-from adapters.base import InvalidInput, LoadError
+from adapters.base import LoadError
 from adapters.torchserve_.manifest import Manifest
 from adapters.torchserve_.messages import Part
 
@@ -22,14 +23,20 @@ _COMPAT = Path(__file__).resolve().parent / "compat"
 Entry = Callable[[Any, Any], Any]
 
 
+@dataclass(frozen=True)
 class Answer:
     """A handler's answer to one request, and the headers and status that it set."""
 
-    def __init__(self, body: Any, processor: Any) -> None:
-        self.body = body
-        self.headers: dict[str, str] = {str(k).lower(): str(v) for k, v in processor.get_response_headers().items()}
-        self.status = int(processor.get_response_status_code() or 200)
-        self.phrase = str(processor.get_response_status_phrase() or "")
+    body: Any
+    headers: Mapping[str, str]
+    status: int = 200
+    phrase: str = ""  #: why the status is what it is
+
+    @classmethod
+    def of(cls, body: Any, processor: Any) -> Self:
+        headers = {str(name).lower(): str(value) for name, value in processor.get_response_headers().items()}
+        status, phrase = processor.get_response_status_code(), processor.get_response_status_phrase()
+        return cls(body, headers, int(status or 200), str(phrase or ""))
 
 
 class Handler:
@@ -66,8 +73,9 @@ class Handler:
     def call(self, requests: Sequence[Part]) -> list[Answer]:
         """The handler's answers to a batch of requests.
 
+        A request that the handler refuses (`PredictionException`) gets that status; of a batch, it alone.
+
         Raises:
-            InvalidInput: the handler says that it is the client's fault.
             RuntimeError: it answered something else than one item a request.
         """
         processors = [self._processor(_Headers(request.headers)) for request in requests]
@@ -77,16 +85,17 @@ class Handler:
         try:
             answer = self._entry([request.data for request in requests], self._context)
         except self._refusal as error:
-            if 400 <= int(getattr(error, "error_code", 500)) < 500:
-                raise InvalidInput(str(error.message)) from error
-            raise
+            if len(requests) > 1:
+                return [self.call([request])[0] for request in requests]
+            message = str(error.message)
+            return [Answer({"error": message}, {}, int(error.error_code), message)]
         if not isinstance(answer, list):
             raise RuntimeError(  # noqa: TRY004  (the model's failure, whatever the type)
                 f"the handler answered a {type(answer).__name__}: it must answer a list with one item a request"
             )
         if len(answer) != len(requests):
             raise RuntimeError(f"the handler answered {len(answer)} items for {len(requests)} requests")
-        return [Answer(body, processor) for body, processor in zip(answer, processors, strict=True)]
+        return [Answer.of(body, processor) for body, processor in zip(answer, processors, strict=True)]
 
     def _initialized(self, module: ModuleType, function: str) -> Entry:
         entry = getattr(module, function, None)

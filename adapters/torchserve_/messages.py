@@ -39,13 +39,20 @@ def request_of(element: Any, http: bool, bare: bool) -> Part:
     """
     if not http:
         own = bare or (isinstance(element, dict) and ("data" in element or "body" in element))
-        return Part(element if own else {"body": element})
+        return Part(_buffers(element) if own else {"body": _buffers(element)})
     if not isinstance(element, dict) or not element.keys() <= {"headers", "parts"}:
         raise InvalidInput('with "envelope": "http" an instance must be an object with "headers" and "parts"')
     parts, headers = element.get("parts", {}), element.get("headers", {})
     if not isinstance(parts, dict) or not isinstance(headers, dict):
         raise InvalidInput('"headers" and "parts" must be objects')
-    return Part(parts, headers)
+    return Part(_buffers(parts), headers)
+
+
+def _buffers(value: Any) -> Any:
+    """Bytes, and those among the values of an object, as the type in which TorchServe gives them."""
+    if isinstance(value, bytes):
+        return bytearray(value)
+    return {name: _buffers(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def plain(value: Any, depth: int = 0) -> Any:

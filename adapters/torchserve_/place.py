@@ -1,10 +1,15 @@
-"""A folder of its own for an unpacked archive, which is gone with its process, even one that was killed."""
+"""A folder of its own for an unpacked archive, which goes with its process, even where that is killed.
+
+A shell outlives the process and removes the folder as soon as the pipe between them breaks; what a machine's failure
+leaves behind is removed by the next archive that is unpacked there.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -14,8 +19,11 @@ _LOCK = ".lock"
 _NEW = 60.0  #: seconds after which a folder has its lock, if somebody still uses it
 
 
+_REMOVE = 'read -r _; rm -rf -- "$1"'
+
+
 class Place:
-    """An empty private folder, `folder`, until `close`. Folders that dead processes left behind are removed."""
+    """An empty private folder, `folder`, until `close` or the process's end."""
 
     def __init__(self) -> None:
         _sweep(Path(tempfile.gettempdir()))
@@ -24,10 +32,27 @@ class Place:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.folder = self._base / "model"
         self.folder.mkdir()
+        self._remover = _remover(self._base)
 
     def close(self) -> None:
         shutil.rmtree(self._base, ignore_errors=True)
         os.close(self._lock)
+        if self._remover:
+            self._remover.communicate()
+
+
+def _remover(base: Path) -> subprocess.Popen[bytes] | None:
+    try:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", _REMOVE, "sh", str(base)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError:  # an image without a shell: the next archive's process removes the folder
+        return None
 
 
 def _sweep(parent: Path) -> None:
