@@ -30,9 +30,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def serve(settings: Settings) -> None:
     """Find the models, start trying them, import KServe meanwhile, serve."""
     from server.catalog import NoModelDir, scan
+    from server.environments import Environments
     from server.loader import Loader
     from server.signing import Verifier
     from server.trust import allowed_by
+    from server.workers.placement import Workers
     from server.workers.trial import TrialPool
 
     try:
@@ -45,7 +47,10 @@ def serve(settings: Settings) -> None:
     end_trials = trials.close if trials else lambda: None
     may_import = threading.Event()
     verifier = Verifier(Path(settings.verify_key)) if settings.verify_key else None
-    loader = Loader(trials, may_import, settings.predict_proba, allowed_by(settings.trust), verifier)
+    environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
+    workers = Workers(settings.isolation, settings.load_timeout, settings.request_timeout, environments.python)
+    allowed, auto_env = allowed_by(settings.trust), settings.auto_env
+    loader = Loader(trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env)
     loading = loader.begin(catalog.found, settings.load_threads)
     app = _frame(settings)
     may_import.set()
@@ -59,6 +64,8 @@ def serve(settings: Settings) -> None:
 
     server.run(loading, loaded)
     end_trials()
+    environments.close()
+    workers.kill()
     logging.shutdown()
     os._exit(0)  # a prediction that never ends would otherwise keep the process
 

@@ -1,13 +1,16 @@
 """A directory to a loaded model. Knows no KServe.
 
     look again -> signature -> polyserve.yaml -> registry.choose -> trust -> trial load in a child -> adapter.load
+                                                                        `-> worker processes
 
 Native loaders crash on bad files, so a file is loaded in the trial process first; what that survived is loaded for
-real. Every refusal is a `LoadError` whose message is the reason that the index shows.
+real. A model that runs in worker processes is tried by them. Every refusal is a `LoadError` whose message is the
+reason that the index shows.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable
@@ -18,11 +21,16 @@ from typing import Any
 from adapters import registry
 from adapters.base import Adapter, LoadError, ModelDir, Trust
 from adapters.registry import Choice
-from server import tree, trust
+from server import refit, tree, trust
 from server.catalog import Found, look_again
 from server.model_config import ModelConfig, check_options
 from server.signing import Verifier
+from server.workers.contract import Hello
+from server.workers.placement import Workers
+from server.workers.remote import RemoteAdapter
 from server.workers.trial import Trial, TrialPool
+
+log = logging.getLogger("kserve")
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,12 @@ class Loader:
         prefer_proba: bool = False,
         allowed: Trust = Trust.CODE,
         verifier: Verifier | None = None,
+        workers: Workers | None = None,
+        auto_env: bool = False,
     ) -> None:
         self._trials = trials
+        self._workers = workers or Workers()
+        self._auto_env = auto_env
         self._allowed = allowed
         self._verifier = verifier
         self._may_import = may_import
@@ -84,25 +96,30 @@ class Loader:
             full = config.trust == "full" and self._allowed is Trust.CODE
             directory = replace(found.directory, trusted=full, name=found.name)
             choice = self._choose(directory, config)
+            directory = choice.directory or directory
             options = self._options(config, choice.adapter)
             if full:
                 options["trust"] = "full"
-            trial = self._try(directory, choice, options)
-            adapter = self._load(directory, choice, options)
+            adapter, trial = self._place(directory, choice, options, config)
         except LoadError:
             raise
         except (Exception, SystemExit) as error:  # a library that gives up ends this model, not the server
             raise LoadError(f"{type(error).__name__}: {error}") from error
         batchable = adapter.batchable and adapter.signature.batched and (trial is None or trial.batchable)
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
+        if not isinstance(adapter, RemoteAdapter):
+            warning = refit.warning(choice, warning)
         return Loaded(adapter, config, batchable, time.monotonic() - start, warning)
 
     def _choose(self, directory: ModelDir, config: ModelConfig) -> Choice:
         try:
-            choice = registry.choose(directory, config.adapter)
+            choice = registry.choose(directory, config.adapter, refit=self._auto_env)
+            choice = trust.in_full(choice) if directory.trusted else choice
             trust.check(choice, self._allowed)
-            if trust.needed(choice) is not Trust.CODE and not directory.has(choice.match.file):
+            if trust.needed(choice) is not Trust.CODE and not (choice.directory or directory).has(choice.match.file):
                 tree.refuse_strange_files(directory)  # a framework will look into the whole folder
+        except registry.Outdated as error:
+            raise LoadError(f"{error}; {refit.hint(error.origin)}") from error
         except LoadError as error:
             if hint := trust.overruled(config, self._allowed):
                 raise LoadError(f"{error}{hint}") from error
@@ -114,6 +131,25 @@ class Loader:
         if self._prefer_proba and any(option.name == "predict_proba" for option in adapter.options):
             options.setdefault("predict_proba", True)
         return options
+
+    def _place(
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig
+    ) -> tuple[Adapter, Trial | Hello | None]:
+        """The model, in workers or in this process, and what was found out about it first."""
+        if self._auto_env and config.isolation != "none" and (refitted := refit.refitted(choice)):
+            try:
+                return self._workers.load(directory, refitted, options, config)
+            except LoadError as error:
+                if choice.match.problem:  # there is no other way
+                    raise
+                log.warning("model %s: %s; the installed versions are tried instead", directory.name, error)
+        try:
+            if self._workers.wants(choice, config):
+                return self._workers.load(directory, choice, options, config)
+            trial = self._try(directory, choice, options)
+            return self._load(directory, choice, options), trial
+        except LoadError as error:
+            raise LoadError(refit.reason(choice, error)) from error
 
     def _try(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Trial | None:
         if self._trials is None:

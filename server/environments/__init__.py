@@ -4,6 +4,6 @@
 lets packages come from; `install` runs uv or pip by `command`; `base` shares the server's own packages.
 """
 
-from server.environments.environments import Environments
+from server.environments.environments import Environments, our_packages
 
-__all__ = ["Environments"]
+__all__ = ["Environments", "our_packages"]

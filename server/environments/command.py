@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ log = logging.getLogger("kserve")
 
 _TAIL = 400  #: lines
 _LONGEST = 2000  #: characters of a line
+_PROGRESS = 15.0  #: seconds between two messages about a command that runs on
 _GRACE = 10.0  #: seconds for the kernel to bury a process
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
@@ -69,9 +71,7 @@ class Commands:
             if self._closed:
                 _kill(process)
         try:
-            code: int | None = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            code = None
+            code = _wait(process, timeout, label, tail)
         finally:
             _kill(process)
             process.wait(_GRACE)
@@ -86,6 +86,17 @@ class Commands:
             self._closed = True
             for process in self._running:
                 _kill(process)
+
+
+def _wait(process: subprocess.Popen[str], timeout: float, label: str, tail: Sequence[str]) -> int | None:
+    """Its exit status, or None after the timeout. Tells now and then that it is still at it."""
+    start = time.monotonic()
+    while (left := start + timeout - time.monotonic()) > 0:
+        try:
+            return process.wait(min(left, _PROGRESS))
+        except subprocess.TimeoutExpired:
+            log.info("%s has been at it for %.0f s%s", label, time.monotonic() - start, f": {tail[-1]}" if tail else "")
+    return None
 
 
 def _read(process: subprocess.Popen[str], label: str, tail: collections.deque[str]) -> None:

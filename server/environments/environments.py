@@ -41,8 +41,15 @@ from server.environments.requirements import Requirements
 log = logging.getLogger("kserve")
 
 RECORD = "polyserve.json"
+#: our packages, which a worker in an environment imports
+_OURS = tuple(Path(__file__).resolve().parents[2] / name for name in ("server", "adapters"))
 _FORMAT = 1  #: of the environments that this code builds; part of the hash
 _POLL = 0.1  #: seconds between two attempts at a lock
+
+
+def our_packages(python: Path) -> Path:
+    """The folder of an environment, by its interpreter, that holds our own packages and nothing else."""
+    return python.parent.parent / "polyserve"
 
 
 def default_directory() -> Path:
@@ -116,6 +123,7 @@ class Environments:
             "requirements": wanted.key,
             "python": [sys.version, os.path.realpath(sys.executable), sys.prefix],
             "platform": [sysconfig.get_platform(), *platform.libc_ver()],
+            "ours": [str(package) for package in _OURS],
             "base": [[str(path) for path in self._base.sites], sorted(self._base.versions.items())],
         }
         return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()[:32]
@@ -147,6 +155,10 @@ class Environments:
         shared = self._base.link(target / "shared", {*installed, *hidden})
         # its own packages come first: `site` appends the folders that a .pth names
         (packages / "polyserve-shared.pth").write_text("".join(f"{path}\n" for path in shared), encoding="utf-8")
+        own = our_packages(python)
+        own.mkdir()
+        for package in _OURS:
+            (own / package.name).symlink_to(package)
         if hidden:
             told = ", ".join(f"{name} ({why})" for name, why in sorted(hidden.items()))
             log.info("model %s: what contradicts its requirements is not shared with it: %s", model_name, told)

@@ -24,7 +24,7 @@ Isolation = Literal["auto", "process"]
 class PythonFor(Protocol):
     """Finds, or makes, the environment that a model's requirements ask for; its interpreter."""
 
-    def __call__(self, name: str, requirements: str, folder: Path) -> Path:
+    def __call__(self, model_name: str, requirements: str, folder: Path) -> Path:
         """`folder` is the model's own, within which its requirements may name wheels.
 
         Raises:
@@ -32,7 +32,7 @@ class PythonFor(Protocol):
         """
 
 
-def this_python(name: str, requirements: str, folder: Path) -> Path:
+def this_python(model_name: str, requirements: str, folder: Path) -> Path:
     """The server's own environment, whatever a model asks for."""
     return Path(sys.executable)
 
