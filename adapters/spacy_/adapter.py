@@ -7,6 +7,7 @@ each row by itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _LIMIT = 16 * 2**20  #: bytes of meta.json and config.cfg
 _BATCH = 64
 #: lemmas that a rule lemmatizer may remember; spaCy never forgets one
 _LEMMAS = 100_000
+#: new words that the vocabulary may learn: some 30 MB
+_WORDS = 100_000
 
 _PARAMETERS = (
     Parameter("outputs", str, meaning="what to answer, separated by commas, instead of the default: entities,tokens"),
@@ -50,12 +53,13 @@ _MAX_LENGTH = Parameter(
 
 @dataclass(eq=False)
 class SpacyAdapter(Adapter):
-    """A spaCy pipeline. Not thread-safe: its vocabulary's memory zone belongs to one call at a time."""
+    """A spaCy pipeline. Not thread-safe: its vocabulary learns, and the memory zone is for one call at a time."""
 
     nlp: Any
     findings: Findings
     wanted: tuple[str, ...]  #: the outputs that are answered by default
     offsets: bool
+    most_words: int  #: strings that the vocabulary may hold: it would never forget one
 
     name: ClassVar[str] = "spacy"
     platform: ClassVar[str] = "spacy"
@@ -96,15 +100,15 @@ class SpacyAdapter(Adapter):
         except InvalidInput as error:
             raise LoadError(f"options.{error}") from error
         nlp.max_length = _max_length(options.get("max_length", nlp.max_length))
-        return cls(signature, nlp, findings, wanted, bool(options.get("offsets", False)))
+        offsets = bool(options.get("offsets", False))
+        return cls(signature, nlp, findings, wanted, offsets, len(nlp.vocab.strings) + _WORDS)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         texts = [self._checked(row, text) for row, text in enumerate(inputs["text"].tolist())]
         specs = self.findings.outputs
         wanted = _names(parameters.get("outputs"), specs) or self.wanted
         offsets = bool(parameters.get("offsets", self.offsets))
-        # Without the zone every new word would stay in the vocabulary for good.
-        with self.nlp.memory_zone():
+        with self._zone():
             rows = [[self.findings.of(doc, name, offsets) for name in wanted] for doc in self._run(texts)]
         self._forget()
         return {name: column((row[i] for row in rows), specs[name]) for i, name in enumerate(wanted)}
@@ -130,6 +134,12 @@ class SpacyAdapter(Adapter):
         except UnicodeEncodeError as error:
             raise InvalidInput(f"text[{row}] is not Unicode text: {error.reason} at character {error.start}") from error
         return text
+
+    def _zone(self) -> contextlib.AbstractContextManager[Any]:
+        """Where new words go: to the vocabulary, which costs a third less time; once that is full, nowhere for long."""
+        if len(self.nlp.vocab.strings) < self.most_words:
+            return contextlib.nullcontext()
+        return self.nlp.memory_zone()  # type: ignore[no-any-return]
 
     def _forget(self) -> None:
         for _, component in self.nlp.pipeline:

@@ -95,6 +95,7 @@ def test_rules_find_entities_spans_sentences(tmp_path: Path) -> None:
 
 def test_rules_give_the_same_in_every_memory_zone(tmp_path: Path) -> None:
     adapter = load(save(pipelines.rules(), tmp_path))
+    adapter.most_words = 0
     answers = [predict(adapter, [f"Apple and word{n}"], outputs="tokens")["tokens"][0][0] for n in range(3)]
     assert answers[0] == answers[1] == answers[2]
     assert (answers[0]["pos"], answers[0]["morph"]) == ("PROPN", "Number=Sing")
@@ -176,7 +177,18 @@ def test_half_a_surrogate_is_no_text(adapter: SpacyAdapter) -> None:
     assert predict(adapter, ["\0 \x07 \ufeff"])["entities"] == [[]]
 
 
-def test_new_words_leave_nothing_behind(adapter: SpacyAdapter) -> None:
+def test_a_full_vocabulary_learns_nothing_more(tmp_path: Path) -> None:
+    adapter = load(save(pipelines.parsed(), tmp_path))
+    adapter.most_words = len(adapter.nlp.vocab.strings) + 50
+    sizes = []
+    for number in range(100):
+        predict(adapter, [f"some{number} words{number}"])
+        sizes.append(len(adapter.nlp.vocab.strings))
+    assert sizes[0] < sizes[10] < sizes[-1] == sizes[-40] < adapter.most_words + 20
+
+
+def test_new_words_leave_nothing_behind(adapter: SpacyAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "most_words", 0)
     strings = len(adapter.nlp.vocab.strings)
     for start in range(0, 1000, 100):
         words = [f"word{number} Neu{number}wort" for number in range(start, start + 100)]
