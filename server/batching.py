@@ -48,6 +48,7 @@ class Limits:
     max_queue: int = 1024  #: requests that may wait
     timeout: float = 60.0  #: seconds that a request may wait
     lanes: int = 1  #: calls at the same time, at most: `Lanes` learns how many pay
+    all_lanes: bool = False  #: so many from the start
 
 
 class Job:
@@ -99,7 +100,7 @@ class Batcher:
     _loop: asyncio.AbstractEventLoop | None = None
 
     def __post_init__(self) -> None:
-        self.lanes = Lanes(self.limits.lanes)
+        self.lanes = Lanes(self.limits.lanes, now=self.limits.lanes if self.limits.all_lanes else 1)
         self.pace = Pace(self.steady)
         self._caller = Caller(self.predict, self.batched, self.on_failure)
 

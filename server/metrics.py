@@ -6,7 +6,7 @@ Counts are plain numbers that only the event loop touches; they become Prometheu
     polyserve_requests_total{model,protocol,verb,status}   polyserve_request_seconds{model,protocol,verb}
     polyserve_rows_total{model}                            polyserve_batch_rows{model}
     polyserve_queue_seconds{model}                         polyserve_queue_length{model}
-    polyserve_model_state{model,state}
+    polyserve_model_state{model,state}                     polyserve_worker_restarts_total{model}
 
 KServe's histograms keep their names: `request_preprocess_seconds` is decoding, `request_predict_seconds` waiting and
 predicting, `request_postprocess_seconds` encoding, `request_explain_seconds` explaining.
@@ -102,6 +102,11 @@ class ModelMetrics(Requests):
         self.queue = Histogram(SECONDS)
         self.batch = Histogram(ROWS)
         self.rows = 0
+        self.restarts = 0  #: of its workers
+
+    def restarted(self) -> None:
+        """A worker died and is started again; one thread at a time."""
+        self.restarts += 1
 
     def called(self, rows: int, waits: Iterable[float]) -> None:
         """One call of the model: its rows, and how long each of its requests waited, in seconds."""
@@ -165,10 +170,13 @@ class Metrics(Collector):
             _add(queue, [model], metrics.queue)
         length = GaugeMetricFamily("polyserve_queue_length", "requests that wait", labels=["model"])
         state = GaugeMetricFamily("polyserve_model_state", "1 for the state it is in", labels=["model", "state"])
+        restarts = CounterMetricFamily("polyserve_worker_restarts", "workers started again", labels=["model"])
+        for model, metrics in models:
+            restarts.add_metric([model], metrics.restarts)
         for model, (name, waiting) in self._states().items():
             length.add_metric([model], waiting)
             state.add_metric([model, name], 1)
-        yield from (batch, queue, length, state)
+        yield from (batch, queue, length, state, restarts)
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:

@@ -27,6 +27,7 @@ from server.metrics import Metrics
 from server.model import ServedModel
 from server.threads import Runs
 from server.whole import WholeModel
+from server.workers.remote import pool_of
 
 log = logging.getLogger("kserve")
 
@@ -52,6 +53,14 @@ class Entry:
     reason: str = ""
     model: Served | None = None
     seconds: float = 0.0
+
+    @property
+    def now(self) -> tuple[State, str]:
+        """The state and the reason as they are told: a model whose workers are all dead serves nobody."""
+        pool = pool_of(self.model.adapter) if self.model is not None else None
+        if pool is not None and pool.down:
+            return State.UNAVAILABLE, pool.down
+        return self.state, self.reason or (pool.limping if pool is not None else "")
 
 
 class Repository(ModelRepository):
@@ -84,6 +93,9 @@ class Repository(ModelRepository):
             return None
         if entry.model is None:
             raise NotReady(f"model {name!r} is not ready: {entry.reason or entry.state.lower()}")
+        pool = pool_of(entry.model.adapter)
+        if pool is not None:
+            pool.check()
         return entry.model
 
     def ready_model(self, name: str, version: str | None = None) -> Served:
@@ -116,14 +128,14 @@ class Repository(ModelRepository):
 
     async def is_model_ready(self, name: str) -> bool:
         entry = self.entries.get(name)
-        return entry is not None and entry.state is State.READY
+        return entry is not None and entry.now[0] is State.READY
 
     def index(self, ready: bool = False) -> list[dict[str, str]]:
         """The repository index: name, version, state and reason of every directory (or of the ready ones)."""
         return [
-            {"name": name, "version": "", "state": str(entry.state), "reason": entry.reason}
-            for name, entry in self.entries.items()
-            if not ready or entry.state is State.READY
+            {"name": name, "version": "", "state": str(state), "reason": reason}
+            for name, (state, reason) in self._now().items()
+            if not ready or state is State.READY
         ]
 
     def why_not_ready(self) -> str:
@@ -135,16 +147,19 @@ class Repository(ModelRepository):
         if not self.scanned:
             loading = [name for name, entry in self.entries.items() if entry.state is State.LOADING]
             return f"{len(loading)} of {len(self.entries)} models are still loading"
-        bad = {name: entry.reason for name, entry in self.entries.items() if entry.state is not State.READY}
+        bad = {name: reason for name, (state, reason) in self._now().items() if state is not State.READY}
         rule = "all" if self._catalog.single else self._ready_rule
         if (rule == "all" and bad) or (rule == "any" and len(bad) == len(self.entries)):
             return "; ".join(f"{name}: {reason}" for name, reason in bad.items()) or "there is no model"
         return ""
 
+    def _now(self) -> dict[str, tuple[State, str]]:
+        return {name: entry.now for name, entry in self.entries.items()}
+
     def _states(self) -> dict[str, tuple[str, int]]:
         """Each model's state, and how many requests wait for it."""
         return {
-            name: (str(entry.state), entry.model.waiting if entry.model else 0) for name, entry in self.entries.items()
+            name: (str(entry.now[0]), entry.model.waiting if entry.model else 0) for name, entry in self.entries.items()
         }
 
     # loading
@@ -232,12 +247,18 @@ class Repository(ModelRepository):
 
     def _serve(self, name: str, loaded: Loaded) -> Served:
         limits = self._limits
+        pool = pool_of(loaded.adapter)
+        if pool is not None:
+            pool.on_restart = self.metrics.of(name).restarted
         if loaded.adapter.signature.whole:
-            return WholeModel(name, loaded.adapter, limits, self.metrics.of(name), loaded.config.lanes)
+            count = pool.count if pool is not None else 1
+            return WholeModel(name, loaded.adapter, limits, self.metrics.of(name), loaded.config.lanes, workers=count)
         if loaded.config.max_batch_rows:
             limits = replace(limits, max_rows=loaded.config.max_batch_rows)
         lanes = loaded.config.lanes or limits.lanes
         limits = replace(limits, lanes=lanes if loaded.adapter.thread_safe else 1)
+        if pool is not None:  # another process pays, and how many there are was the operator's choice
+            limits = replace(limits, lanes=pool.count, all_lanes=True)
         if loaded.warning:
             log.warning("model %s: %s", name, loaded.warning)
         merges = loaded.batchable and loaded.config.batching

@@ -46,6 +46,7 @@ class WholeModel(kserve.Model):
         metrics: ModelMetrics,
         most: int | None = None,
         version: str = "",
+        workers: int = 1,
     ) -> None:
         """`most`: requests that may be with the model at the same time, where its folder says so."""
         super().__init__(name)
@@ -55,7 +56,7 @@ class WholeModel(kserve.Model):
         self.ready = True
         self._limits = limits
         self._metrics = metrics
-        self._most = most or (limits.max_queue if self.signature.overlaps else _AHEAD)
+        self._most = most or (limits.max_queue if self.signature.overlaps else _AHEAD * workers)
         self._running = 0
         self._queue: deque[tuple[asyncio.Future[None], Gone]] = deque()
         self._closed: ServingError | None = None

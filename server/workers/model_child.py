@@ -47,7 +47,8 @@ def main(descriptor: int) -> NoReturn:
     model = _load(connection, Job.of(job.fields)) if job else None
     if model is not None:
         if model.signature.whole:
-            asyncio.run(_answer_all(model, connection.socket))
+            loop = asyncio.get_event_loop_policy().get_event_loop()  # where an asynchronous load began its tasks
+            loop.run_until_complete(_answer_all(model, connection.socket))
         else:
             _predict_all(model, connection)
         model.close()

@@ -76,6 +76,14 @@ class WorkerPool:
         """Why there is no worker that could answer; empty when there is one."""
         return "" if self._serving else self._problem or "its worker is starting"
 
+    def check(self) -> None:
+        """
+        Raises:
+            NotReady: there is no worker that could answer.
+        """
+        if not self._serving:
+            raise self._not_ready()
+
     @property
     def limping(self) -> str:
         """What is wrong with some of the workers, while others serve."""

@@ -9,6 +9,11 @@ from server.workers.contract import Hello
 from server.workers.pool import WorkerPool
 
 
+def pool_of(adapter: Adapter) -> WorkerPool | None:
+    """The workers of a model, or None when it runs in the server's process."""
+    return adapter.pool if isinstance(adapter, RemoteAdapter) else None
+
+
 class RemoteAdapter(Adapter):
     """What the server holds of a model that runs elsewhere: its contract, and the way there."""
 
