@@ -86,6 +86,7 @@ class CustomAdapter(Adapter):
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        building.event_loop()  # user code may ask for it before there is one that runs
         path = model_dir.path.absolute()
         name = model_dir.name or path.name
         module = parse((path / FILE).read_bytes())

@@ -54,12 +54,13 @@ def settled(value: Any) -> Any:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _loop().run_until_complete(wait())
+        return event_loop().run_until_complete(wait())
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(contextvars.copy_context().run, asyncio.run, wait()).result()
 
 
-def _loop() -> asyncio.AbstractEventLoop:
+def event_loop() -> asyncio.AbstractEventLoop:
+    """This thread's event loop, made when there is none."""
     policy = asyncio.get_event_loop_policy()
     try:
         return policy.get_event_loop()
