@@ -52,7 +52,7 @@ def check(choice: Choice, allowed: Trust) -> None:
     if level <= allowed:
         return
     ways_out = [f"start the server with --trust={_NAMES[level]}"]
-    if level is Trust.CODE and choice.match.trust <= allowed:
+    if choice.match.trust is not level:
         what = "the requirements that came with the model would install packages, which runs their code"
         ways_out.append("remove them, where the server has what the model needs")
     else:

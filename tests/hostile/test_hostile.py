@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -13,9 +14,10 @@ import pytest
 from adapters.base import LoadError, ModelDir, Trust
 from server.catalog import Found
 from server.loader import Loader
+from server.workers.placement import Workers
 from server.workers.trial import TrialPool
 from tests.cases import sklearn_logistic
-from tests.hostile import archives, folders, oddities, pickled
+from tests.hostile import archives, folders, oddities, pickled, programs
 from tests.hostile.kit import Hostile
 
 pytestmark = pytest.mark.slow  # with torch, transformers and spaCy: a minute
@@ -25,16 +27,18 @@ LEVELS = (Trust.SAFE, Trust.PICKLE, Trust.CODE)
 #: seconds that a refusal may take
 PATIENCE = 60
 
-CORPUS = dict([*pickled.corpus(), *archives.corpus(), *folders.corpus(), *oddities.corpus()])
+CORPUS = dict([*pickled.corpus(), *archives.corpus(), *folders.corpus(), *programs.corpus(), *oddities.corpus()])
+CODE = dict(programs.code())
+NESTED = dict(pickled.nested())
 
 
 class Loading:
     """Loaders of every level over one pool of trial processes, and a sound model."""
 
-    def __init__(self, trials: TrialPool, sound: Path) -> None:
+    def __init__(self, trials: TrialPool, workers: Workers, sound: Path) -> None:
         may_import = threading.Event()
         may_import.set()
-        self.loaders = {level: Loader(trials, may_import, allowed=level) for level in LEVELS}
+        self.loaders = {level: Loader(trials, may_import, allowed=level, workers=workers) for level in LEVELS}
         self.sound = sound
 
     def load(self, folder: Path, level: Trust) -> str:
@@ -51,11 +55,12 @@ class Loading:
 
 @pytest.fixture(scope="module")
 def loading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loading]:
-    trials = TrialPool(1, 30.0)
+    trials, workers = TrialPool(1, 30.0), Workers(load_timeout=60.0)
     sound = tmp_path_factory.mktemp("sound")
     sklearn_logistic(sound)
-    yield Loading(trials, sound)
+    yield Loading(trials, workers, sound)
     trials.close()
+    workers.kill()
 
 
 @pytest.fixture
@@ -78,3 +83,35 @@ def test_it_is_refused_and_nothing_runs(name: str, folder: Path, tmp_path: Path,
     assert re.search(hostile.why, reason), reason
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
     assert loading.load(loading.sound, Trust.PICKLE) == ""
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_code_runs_under_the_level_code_alone_and_in_a_process_of_its_own(
+    name: str, folder: Path, tmp_path: Path, loading: Loading
+) -> None:
+    mark = tmp_path / "mark"
+    CODE[name](folder, mark)
+    for level in (Trust.SAFE, Trust.PICKLE):
+        assert f"the server runs with --trust={level.name.lower()}" in loading.load(folder, level)
+        assert not mark.exists(), level
+    loading.load(folder, Trust.CODE)
+    assert int(mark.read_text()) != os.getpid()
+    assert loading.load(loading.sound, Trust.PICKLE) == ""
+
+
+@pytest.mark.parametrize("level", [Trust.SAFE, Trust.PICKLE])
+def test_requirements_are_not_installed_below_the_level_code(folder: Path, loading: Loading, level: Trust) -> None:
+    sklearn_logistic(folder)
+    (folder / "requirements.txt").write_text("./evil\n")
+    assert "would install packages" in loading.load(folder, level)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_nested_or_crafted_pickle_runs(tmp_path: Path, loading: Loading, level: Trust) -> None:
+    mark = tmp_path / "mark"
+    for number, (name, make) in enumerate(NESTED.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        make(folder, mark)
+        assert loading.load(folder, level), name
+        assert not mark.exists(), name

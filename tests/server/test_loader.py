@@ -14,6 +14,7 @@ from adapters.base import Adapter, LoadError, ModelDir, Trust
 from server.catalog import Found
 from server.loader import Loader
 from server.signing import Verifier
+from server.workers.placement import Workers
 from server.workers.trial import Trial, TrialPool
 from tests.server.stand_ins import EchoAdapter
 
@@ -25,10 +26,11 @@ def loader(
     prefer_proba: bool = False,
     allowed: Trust = Trust.CODE,
     verifier: Verifier | None = None,
+    workers: Workers | None = None,
 ) -> Loader:
     may_import = threading.Event()
     may_import.set()
-    return Loader(trials, may_import, prefer_proba, allowed, verifier)
+    return Loader(trials, may_import, prefer_proba, allowed, verifier, workers)
 
 
 def found(folder: Path, line: str = "echo", config: str = "") -> Found:
@@ -131,7 +133,6 @@ def test_options_come_from_the_file_and_the_settings(tmp_path: Path) -> None:
         "predict_proba": False,
         "factor": 3.0,
     }
-    assert given("trust: full") == {"trust": "full"}
 
 
 @pytest.mark.usefixtures("echo")
