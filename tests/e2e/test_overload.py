@@ -1,0 +1,151 @@
+"""A flooded model answers 429 and 504 on every protocol, and takes nobody else with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+
+import grpc
+import httpx
+import numpy as np
+import orjson
+import pytest
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as pb_grpc
+
+from tests.e2e.process import Server
+
+WIDTH = 60
+QUEUE = 4
+HEAVY = orjson.dumps({"instances": np.zeros((40, WIDTH)).tolist()})
+HEAVY_V2 = orjson.dumps(
+    {"inputs": [{"name": "x", "shape": [40, WIDTH], "datatype": "FP64", "data": [0.0] * (40 * WIDTH)}]}
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`slow` compares every row with 40,000 others (a tenth of a second for the rows above); `light` adds numbers."""
+    import joblib
+    from sklearn.linear_model import LinearRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    base = tmp_path_factory.mktemp("overload")
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(40_000, WIDTH))
+    models = {
+        "slow": KNeighborsClassifier(algorithm="brute").fit(rows, rows[:, 0] > 0),
+        "light": LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0]),
+    }
+    for name, model in models.items():
+        (base / "models" / name).mkdir(parents=True)
+        joblib.dump(model, base / "models" / name / "model.joblib")
+    flags = [f"--max_queue={QUEUE}", "--request_timeout=0.3", "--max_batch_rows=40"]
+    server = Server(base / "models", base / "server.log", *flags).wait_ready()
+    yield server
+    assert server.stop() == 0, server.log
+
+
+async def flood(server: Server, path: str, body: bytes, callers: int) -> list[httpx.Response]:
+    limits = httpx.Limits(max_connections=callers)
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as client:
+        return await asyncio.gather(*(client.post(path, content=body) for _ in range(callers)))
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/models/slow:predict", HEAVY), ("/v2/models/slow/infer", HEAVY_V2)], ids=["v1", "v2"]
+)
+def test_a_full_queue_and_a_passed_deadline(server: Server, path: str, body: bytes) -> None:
+    answers = asyncio.run(flood(server, path, body, 30))
+    statuses = Counter(answer.status_code for answer in answers)
+    assert statuses.keys() <= {200, 429, 504}
+    assert statuses[200] >= 1
+    assert statuses[429] >= 10
+    for answer in answers:
+        if answer.status_code == 429:
+            assert answer.headers["retry-after"] == "1"
+            assert f"slow has {QUEUE} requests waiting (limit max_queue)" in answer.json()["error"]
+        if answer.status_code == 504:
+            assert "waited 0.3 s for slow (limit request_timeout)" in answer.json()["error"]
+
+
+def test_waiting_ends_at_the_deadline(server: Server) -> None:
+    """Five at once: one runs at a time, and whoever has not begun in time is told."""
+    answers: list[httpx.Response] = []
+    for _ in range(5):
+        answers += asyncio.run(flood(server, "/v1/models/slow:predict", HEAVY, QUEUE + 1))
+        if any(answer.status_code == 504 for answer in answers):
+            break
+    assert {answer.status_code for answer in answers} <= {200, 429, 504}
+    assert any(answer.status_code == 504 for answer in answers) or all(
+        answer.elapsed.total_seconds() < 1 for answer in answers
+    )
+
+
+def test_grpc(server: Server) -> None:
+    async def ask() -> Counter[grpc.StatusCode]:
+        tensor = pb.ModelInferRequest.InferInputTensor(name="x", datatype="FP64", shape=[40, WIDTH])
+        tensor.contents.fp64_contents.extend([0.0] * (40 * WIDTH))
+        request = pb.ModelInferRequest(model_name="slow", inputs=[tensor])
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            stub = pb_grpc.GRPCInferenceServiceStub(channel)
+            answers = await asyncio.gather(*(stub.ModelInfer(request) for _ in range(30)), return_exceptions=True)
+        return Counter(
+            answer.code() if isinstance(answer, grpc.aio.AioRpcError) else grpc.StatusCode.OK for answer in answers
+        )
+
+    codes = asyncio.run(ask())
+    assert codes.keys() <= {
+        grpc.StatusCode.OK,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+    assert codes[grpc.StatusCode.OK] >= 1
+    assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] >= 10
+
+
+def test_the_others_are_served_meanwhile(server: Server) -> None:
+    async def ask() -> list[httpx.Response]:
+        flooding = asyncio.create_task(flood(server, "/v1/models/slow:predict", HEAVY, 30))
+        answers = []
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+            while not flooding.done():
+                answers.append(await client.post("/v1/models/light:predict", json={"instances": [[2.0]]}))
+        await flooding
+        return answers
+
+    answers = asyncio.run(ask())
+    assert answers
+    assert all(answer.json() == {"predictions": [pytest.approx(5.0)]} for answer in answers)
+
+
+def test_clients_that_hang_up_stop_costing_work(server: Server) -> None:
+    def rows() -> float:
+        lines = server.client.get("/metrics").text.splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith('polyserve_rows_total{model="slow"}'))
+
+    async def hang_up() -> None:
+        writers = []
+        head = f"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(HEAVY)}\r\n\r\n".encode()
+        for _ in range(QUEUE + 1):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.http_port)
+            writer.write(head + HEAVY)
+            writers.append(writer)
+        await asyncio.sleep(0.03)
+        for writer in writers:
+            writer.close()
+        await asyncio.sleep(1)
+
+    before = rows()
+    asyncio.run(hang_up())
+    assert rows() - before <= 3 * 40  # those that had begun, not all five
+
+
+def test_every_outcome_is_counted(server: Server) -> None:
+    asyncio.run(flood(server, "/v1/models/slow:predict", HEAVY, 30))
+    metrics = server.client.get("/metrics").text
+    for protocol in ("v1", "v2", "grpc"):
+        counted = [line for line in metrics.splitlines() if line.startswith("polyserve_requests_total{")]
+        labels = ('model="slow"', f'protocol="{protocol}"', 'status="429"')
+        assert any(all(label in line for label in labels) for line in counted), counted
