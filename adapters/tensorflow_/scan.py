@@ -19,6 +19,7 @@ _FAMILIES = re.compile(
     r"|^Debug|DumpTensor|^(Save|Restore|LoadDataset|DistributedSave|DTensorRestore|CacheDataset|ImportEvent)"
     r"|SaveDataset|LoadAndRemap|VocabRemapping|^_?(Send|Recv|HostSend|HostRecv)$|^Collective|RegisterDataset"
     r"|FFmpeg|DecodeVideo|TPUEmbeddingHost|DistributedTPU|DatasetFromGraph|Mlir"
+    r"|^RecordInput|FixedUnigramCandidateSampler|^(En|De)codeProto|^XlaCustomCall"
 )
 _HARMLESS = frozenset(
     {
