@@ -50,7 +50,8 @@ def serve(settings: Settings) -> None:
     environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
     workers = Workers(settings.isolation, settings.load_timeout, settings.request_timeout, environments.python)
     allowed, auto_env = allowed_by(settings.trust), settings.auto_env
-    loader = Loader(trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env)
+    wishes = settings.predictor_options()
+    loader = Loader(trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env, wishes)
     loading = loader.begin(catalog.found, settings.load_threads)
     app = _frame(settings)
     may_import.set()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,10 +60,13 @@ class Loader:
         verifier: Verifier | None = None,
         workers: Workers | None = None,
         auto_env: bool = False,
+        wishes: Mapping[str, Any] | None = None,
     ) -> None:
+        """`wishes` are options for every model whose adapter knows them, unless its folder says otherwise."""
         self._trials = trials
         self._workers = workers or Workers()
         self._auto_env = auto_env
+        self._wishes = dict(wishes or {})
         self._allowed = allowed
         self._verifier = verifier
         self._may_import = may_import
@@ -130,7 +133,8 @@ class Loader:
         options: dict[str, Any] = check_options(config.options, adapter.options)
         if self._prefer_proba and any(option.name == "predict_proba" for option in adapter.options):
             options.setdefault("predict_proba", True)
-        return options
+        known = {option.name for option in adapter.options}
+        return {name: value for name, value in self._wishes.items() if name in known} | options
 
     def _place(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig

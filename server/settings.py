@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 from server.flags import SettingsError, flags_of, help_text, kinds, markdown, parse, setting, unknown_variables
 
@@ -154,6 +154,12 @@ class Settings:
     def rest_port(self) -> int:
         """The port that the REST server listens on: KServe moves its default port under TLS."""
         return 8443 if self.ssl_certfile and self.ssl_keyfile and self.http_port == 8080 else self.http_port
+
+    def predictor_options(self) -> dict[str, Any]:
+        """How transformers reach their predictor, as options of models; empty when no predictor is named."""
+        names = ("host", "protocol", "use_ssl", "request_timeout_seconds", "request_retries")
+        options = {f"predictor_{name}": getattr(self, f"predictor_{name}") for name in names}
+        return options if self.predictor_host else {}
 
     def kserve_argv(self) -> list[str]:
         """What `sys.argv` has to hold while `kserve.model_server` is imported, which parses it then."""
