@@ -29,16 +29,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def serve(settings: Settings) -> None:
     """Find the models, start trying them, import KServe meanwhile, serve."""
-    from server.catalog import NoModelDir, scan
+    from server.catalog import NoModelDir
     from server.environments import Environments
     from server.loader import Loader
     from server.signing import Verifier
+    from server.storage.catalog import catalog_of
     from server.trust import allowed_by
     from server.workers.placement import Workers
     from server.workers.trial import TrialPool
 
     try:
-        catalog = scan(settings.model_dir, settings.model_name, signed=settings.verify_key is not None)
+        catalog = catalog_of(settings)
     except NoModelDir as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -13,6 +13,7 @@ from adapters import registry
 from adapters.base import Match, ModelDir
 from adapters.modeldir import inside, legible
 from server.signing import SIGNATURE
+from server.storage.source import Source
 
 #: the name of a single model when `--model_name` gives none (KServe's default)
 DEFAULT_NAME = "model"
@@ -25,6 +26,10 @@ class NoModelDir(Exception):
     """The models directory itself cannot be read; the message says which and why."""
 
 
+class NameTaken(NoModelDir):
+    """Two models have one name; the message says which."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A directory that should be served under a name; `problem` says why it cannot even be looked at."""
@@ -32,6 +37,7 @@ class Found:
     name: str
     directory: ModelDir
     problem: str = ""
+    source: Source | None = None  #: where it comes from, if it is not mounted: the directory is known after `fetch`
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,14 @@ def _checked(root: Path) -> Path:
 
 
 def look_again(found: Found) -> Found:
-    """The folder as it is now: files may have come and gone, and a problem with them."""
+    """The folder as it is now: files may have come and gone, and a problem with them.
+
+    Raises:
+        LoadError: it comes from a store, which does not give it.
+    """
+    if found.source is not None:
+        folder = found.source.fetch()
+        return Found(found.name, ModelDir.of(folder), _problem(folder, folder), found.source)
     path, root = found.directory.path, found.directory.root
     return Found(found.name, ModelDir.of(path, root), _problem(path, root))
 

@@ -75,10 +75,11 @@ class Loader:
         self._imported: set[tuple[str, ...]] = set()
 
     def begin(self, models: Iterable[Found], threads: int) -> dict[str, Future[Loaded]]:
-        """Start loading directories on `threads` threads, by name."""
-        pool = ThreadPoolExecutor(threads, "load")
-        futures = {found.name: pool.submit(self.load, found) for found in models}
+        """Start loading directories on `threads` threads, by name; what is downloaded first has as many of its own."""
+        pool, downloads = ThreadPoolExecutor(threads, "load"), ThreadPoolExecutor(threads, "download")
+        futures = {found.name: (downloads if found.source else pool).submit(self.load, found) for found in models}
         pool.shutdown(wait=False)
+        downloads.shutdown(wait=False)
         return futures
 
     def load(self, found: Found) -> Loaded:

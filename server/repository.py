@@ -60,6 +60,8 @@ class Entry:
         pool = pool_of(self.model.adapter) if self.model is not None else None
         if pool is not None and pool.down:
             return State.UNAVAILABLE, pool.down
+        if self.model is None and self.found.source is not None and self.found.source.status:
+            return self.state, self.found.source.status
         return self.state, self.reason or (pool.limping if pool is not None else "")
 
 
@@ -92,7 +94,7 @@ class Repository(ModelRepository):
         if entry is None:
             return None
         if entry.model is None:
-            raise NotReady(f"model {name!r} is not ready: {entry.reason or entry.state.lower()}")
+            raise NotReady(f"model {name!r} is not ready: {entry.now[1] or entry.state.lower()}")
         pool = pool_of(entry.model.adapter)
         if pool is not None:
             pool.check()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
 from server.flags import SettingsError, flags_of, help_text, kinds, markdown, parse, setting, unknown_variables
+from server.storage.uris import Address, named, without_secrets
 
 __all__ = ["Settings", "SettingsError", "command_line", "unknown_variables"]
 
@@ -33,6 +34,8 @@ PROTOCOL = kinds.one_of("v1", "v2", "grpc-v2")
 PORT = kinds.integer("PORT", 0, 65535)
 COUNT = kinds.integer("N", 1)
 ONE = kinds.integer("1", 1, 1, reason="one process serves all models; run more replicas")
+STORED_MODEL = kinds.Kind(Address.read, "URI", show=lambda address: address.shown, quote=without_secrets)
+STORED_MODELS = kinds.Kind(named, "NAME=URI", repeats=True, quote=without_secrets)
 LENGTH = kinds.integer("BYTES", -1, 2**31 - 1)
 
 
@@ -45,6 +48,16 @@ class Settings:
         "The mount: one model's files, or a folder with a subfolder for each model.", env="MODEL_DIR")
     model_name: str | None = setting(None, kinds.path_segment("NAME"), MODELS,
         "The model's name when the mount itself is one model.", shown="model", env="MODEL_NAME", kserve=True)
+    models: tuple[tuple[str, Address], ...] = setting((), STORED_MODELS, MODELS,
+        "A model from a store: NAME=s3://bucket/path, or gs://, https:// (also Azure's), hf://, oci:// or file://. May "
+        "be given several times; in the variable, white space stands between them.",
+        flag="--model", env="POLYSERVE_MODEL", shown="none")
+    storage_uri: Address | None = setting(None, STORED_MODEL, MODELS,
+        "The store of a single model, called --model_name. Not used where models are mounted: KServe leaves it in the "
+        "environment of a container whose model it has downloaded already.",
+        env="STORAGE_URI")
+    storage_dir: Path | None = setting(None, kinds.directory(), MODELS,
+        "Where models from stores are kept; several servers may share it.", shown="~/.cache/polyserve/models")
     predict_proba: bool = setting(False, kinds.switch(), MODELS,
         "scikit-learn classifiers answer probabilities instead of classes, as in KServe's scikit-learn server.",
         env="PREDICT_PROBA")

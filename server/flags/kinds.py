@@ -29,6 +29,8 @@ class Kind(Generic[T]):
     shape: str  #: how the help shows the value: PORT, true|false
     show: Callable[[T], str] = str
     alone: str | None = None  #: the text that a flag without a value stands for
+    repeats: bool = False  #: the flag may come several times: `read` gets all texts, separated by line ends
+    quote: Callable[[str], str] = str  #: a wrong text as a message may repeat it, without what is secret
 
 
 def integer(shape: str, low: int, high: int | None = None, *, reason: str = "") -> Kind[int]:

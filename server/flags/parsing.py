@@ -33,7 +33,11 @@ def parse(table: type[Any], argv: Sequence[str], environ: Mapping[str, str]) -> 
     flags = flags_of(table)
     problems: list[str] = []
     texts = {flag.name: (flag.env, text) for flag in flags if (text := _from_environment(flag, environ))}
-    texts |= {flag.name: (flag.flag, text) for flag, text in _from_command_line(argv, flags, problems)}
+    given: dict[str, tuple[str, str]] = {}
+    for flag, text in _from_command_line(argv, flags, problems):
+        before = f"{given[flag.name][1]}\n" if flag.kind.repeats and flag.name in given else ""
+        given[flag.name] = (flag.flag, before + text)
+    texts |= given
     values: dict[str, Any] = {}
     for flag in flags:
         if flag.name in texts:

@@ -59,7 +59,7 @@ class Flag:
         try:
             return self.kind.read(text)
         except ValueError as error:
-            raise ValueError(f"{source}={printable(text)}: {error}") from error
+            raise ValueError(f"{source}={printable(self.kind.quote(text))}: {error}") from error
 
 
 def printable(text: str) -> str:

@@ -5,10 +5,3 @@
 `uris` reads addresses, `stores` list and read, `transfer` brings files and checks them, `archives` unpacks, `cache`
 keeps versions, `errors` says why not. Only `child` imports what stores need.
 """
-
-from __future__ import annotations
-
-from server.storage.source import Source
-from server.storage.uris import Address
-
-__all__ = ["Address", "Source"]

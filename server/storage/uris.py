@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from server.flags import kinds
+
 #: what may be written, for messages
 KNOWN = (
     "s3://bucket/path, gs://bucket/path, https://host/file, https://account.blob.core.windows.net/container/path, "
@@ -52,6 +54,27 @@ class Address:
     def shown(self) -> str:
         """The URI without what may be secret: a user's name and password, and the query (a signature)."""
         return without_secrets(self.uri)
+
+
+def named(text: str) -> tuple[tuple[str, Address], ...]:
+    """`NAME=URI`, any number of them with white space between.
+
+    Raises:
+        ValueError: one is no such thing, or two have one name.
+    """
+    models: dict[str, Address] = {}
+    read_name = kinds.path_segment("NAME").read
+    for word in text.split():
+        name, equals, uri = word.partition("=")
+        if not equals or "://" in name:
+            raise ValueError(f"{without_secrets(word)!r} must be NAME=URI, as in iris=s3://bucket/iris")
+        read_name(name)
+        if name in models:
+            raise ValueError(f"{name!r} is the name of {models[name].shown} already")
+        models[name] = Address.read(uri)
+    if not models:
+        raise ValueError("must be NAME=URI, as in iris=s3://bucket/iris")
+    return tuple(models.items())
 
 
 def without_secrets(text: str) -> str:

@@ -128,6 +128,7 @@ def test_flag_beats_environment_beats_default() -> None:
 def test_every_setting_has_flag_and_variable(name: str, tmp_path: Path) -> None:
     flag = FLAGS[name]
     shown = {"model_dir": str(tmp_path), "model_name": "m", "max_asyncio_workers": "3", "log_config_file": __file__}
+    shown |= {"models": "a=s3://bucket/a b=gs://bucket/b", "storage_uri": "s3://bucket/a"}
     text = shown.get(flag.name) or (flag.default_text if flag.default is not None else "value")
     by_flag = Settings.parse([f"{flag.flag}={text}"], {})
     by_variable = Settings.parse([], {flag.env: text})
@@ -143,10 +144,28 @@ def test_every_setting_has_flag_and_variable(name: str, tmp_path: Path) -> None:
         ("ssl_certfile", "KSERVE_TLS_CERT_FILE"),
         ("ssl_keyfile", "KSERVE_TLS_KEY_FILE"),
         ("max_queue", "POLYSERVE_MAX_QUEUE"),
+        ("storage_uri", "STORAGE_URI"),
     ],
 )
 def test_variables_known_from_kserve_keep_their_names(name: str, variable: str) -> None:
     assert FLAGS[name].env == variable
+
+
+def test_a_flag_that_repeats_gathers_its_values() -> None:
+    environ = {"POLYSERVE_MODEL": "a=s3://bucket/a  b=gs://bucket/b\nc=https://host/c"}
+    assert [name for name, _ in Settings.parse([], environ).models] == ["a", "b", "c"]
+    argv = ["--model", "x=s3://bucket/x", "--http_port=1", "--model=y=hf://owner/y"]
+    assert [name for name, _ in Settings.parse(argv, environ).models] == ["x", "y"]
+    with pytest.raises(SettingsError, match=r"'x' is the name of s3://bucket/x already"):
+        Settings.parse([*argv, "--model=x=s3://bucket/other"], {})
+
+
+def test_what_is_secret_in_an_address_is_not_repeated() -> None:
+    for argv in (["--model", "x=ftp://user:hush@host/x?sig=hush"], ["--storage_uri=ftp://user:hush@host/x?sig=hush"]):
+        with pytest.raises(SettingsError) as refused:
+            Settings.parse(argv, {})
+        assert "ftp://host/x" in str(refused.value)
+        assert "hush" not in str(refused.value)
 
 
 def test_spellings_of_a_flag() -> None:
