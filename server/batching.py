@@ -1,6 +1,6 @@
 """Greedy batching: one queue a model. No timer: a free model takes everything that waits; otherwise requests gather.
 
-    put --> pending --(next turn of the loop, a lane is free)--> Caller.run: merge, predict, split --> each one's `done`
+    put --> pending --(the loop's next turn, a lane is free)--> Dispatcher.run --> merge, predict, split --> `done`
 
 An idle model answers at the latency of a direct call; a busy one answers all who waited with one call; requests that
 arrive in one turn of the event loop share a call. Safe because
@@ -10,19 +10,17 @@ arrive in one turn of the event loop share a call. Safe because
     * when a merged call fails, its requests are run again one by one, so that only the culprit fails;
     * a caller that is gone, or past its deadline, is dropped before the call and disturbs nobody after it.
 
-The queue lives on the event loop. A call runs in a thread, or, where `Pace` knows it to be short, on the loop itself.
+The queue lives on the event loop; where a call runs is `dispatch`'s to say.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from time import monotonic, thread_time
 from typing import Any, TypeAlias
 
 import orjson
@@ -30,10 +28,9 @@ import orjson
 from adapters.base import Tensors
 from server.calls import Caller, Outcome, Predict
 from server.codec.call import Call
-from server.errors import ClientGone, DeadlineExceeded, NotReady, QueueFull, ServingError, as_serving_error
+from server.dispatch import Dispatcher
+from server.errors import ClientGone, DeadlineExceeded, QueueFull, ServingError
 from server.lanes import Lanes
-from server.pace import Pace
-from server.spread import LARGE, Spread
 from server.threads import Runs
 
 #: takes a request's outcome, on the event loop
@@ -88,11 +85,8 @@ class Batcher:
     on_call: Callable[[int, list[float]], None] = lambda rows, waits: None  #: rows of a call, seconds that each waited
     steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
     cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
-    lanes: Lanes = field(init=False)
-    pace: Pace = field(init=False)
-    _caller: Caller = field(init=False)
+    dispatcher: Dispatcher = field(init=False)
     _pending: deque[Job] = field(default_factory=deque)
-    _running: int = 0
     _due: bool = False  #: the queue is looked at in the loop's next turn
     _sweep: asyncio.TimerHandle | None = None
     _closed: ServingError | None = None
@@ -100,9 +94,16 @@ class Batcher:
     _loop: asyncio.AbstractEventLoop | None = None
 
     def __post_init__(self) -> None:
-        self.lanes = Lanes(self.limits.lanes, now=self.limits.lanes if self.limits.all_lanes else 1)
-        self.pace = Pace(self.steady)
-        self._caller = Caller(self.predict, self.batched, self.on_failure)
+        caller = Caller(self.predict, self.batched, self.on_failure)
+        self.dispatcher = Dispatcher(
+            caller,
+            self.executor,
+            Lanes(self.limits.lanes),
+            self.steady,
+            self.merges,
+            self.cores,
+            saturated=lambda: bool(self._pending),
+        )
 
     def put(self, call: Call, done: Done, gone: Callable[[], bool] = bool) -> Job:
         """Queue one request; `done` is called with its outcome, later and on this event loop.
@@ -129,11 +130,8 @@ class Batcher:
             gone,
         )
         self._pending.append(job)
-        if not self._due and self._running < self.lanes.now:
-            self._due = True
-            loop.call_soon(self._start, loop)
-        elif self._sweep is None:
-            self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
+        if not self._due:
+            self._look_again(loop)
         return job
 
     def drop(self, job: Job) -> None:
@@ -167,7 +165,7 @@ class Batcher:
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing runs."""
-        return not self._pending and not self._running
+        return not self._pending and not self.dispatcher.running
 
     def close(self, error: ServingError, when_idle: Callable[[], None]) -> None:
         """Answer what waits and what still comes with `error`; call `when_idle` once what runs has ended.
@@ -190,90 +188,35 @@ class Batcher:
         self._told_idle()
 
     def _told_idle(self) -> None:
-        if self._when_idle is not None and not self._running:
+        if self._when_idle is not None and not self.dispatcher.running:
             when_idle, self._when_idle = self._when_idle, None
             when_idle()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin as many calls as there are free lanes."""
-        self._due = False
-        while self._running < self.lanes.now and self._pending and (batch := self._take(now := loop.time())):
+        """Begin as many calls as there are free lanes; one that ran on this loop lets others have a turn."""
+        self._due = True
+        here = False
+        while not here and self.dispatcher.free and self._pending and (batch := self._take(now := loop.time())):
             rows = sum([job.call.rows for job in batch])
             self.on_call(rows, [now - job.start for job in batch])
-            self._running += 1
-            if self._running == 1 and self.pace.short(rows):
-                self._call_here(loop, batch, rows)
-                break  # let others have a turn
-            if rows >= LARGE and len(batch) == 1 and self.merges and self._running == 1 and (cores := self.cores()) > 1:
-                self._spread(loop, batch, cores)
-            else:
-                self._submit(batch, partial(self.executor.submit, self._work, loop, batch))
-        if self._pending and self._sweep is None:
+            self.dispatcher.run(loop, [job.call for job in batch], rows, partial(self._finish, loop, batch))
+            here = batch[0].over
+        self._due = False
+        if self._pending:
+            self._look_again(loop)
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the next turn if a call may begin, when the oldest has waited too long otherwise."""
+        if self.dispatcher.free:
+            if not self._due:
+                self._due = True
+                loop.call_soon(self._start, loop)
+        elif self._sweep is None:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
 
-    def _call_here(self, loop: asyncio.AbstractEventLoop, batch: list[Job], rows: int) -> None:
-        used = thread_time()
-        outcomes = self._caller.run([job.call for job in batch])
-        self.pace.told(rows, thread_time() - used)
-        self._running -= 1
-        self._resolve(batch, outcomes)
+    def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job], outcomes: Sequence[Outcome]) -> None:
         if self._pending and not self._due:
-            self._due = True
-            loop.call_soon(self._start, loop)
-
-    def _spread(self, loop: asyncio.AbstractEventLoop, batch: list[Job], parts: int) -> None:
-        start = monotonic()
-
-        def done(outcome: Outcome) -> None:
-            self._tell(loop, batch, [outcome], monotonic() - start, math.inf)
-
-        self._submit(batch, partial(Spread(self._caller, batch[0].call, parts, done).start, self.executor))
-
-    def _submit(self, batch: list[Job], start: Callable[[], object]) -> None:
-        try:
-            start()
-        except RuntimeError:  # the executor is shut down
-            self._running -= 1
-            for job in batch:
-                job.resolve(NotReady("the server is stopping"))
-
-    def _work(self, loop: asyncio.AbstractEventLoop, batch: list[Job]) -> None:
-        """In a thread. What it cost is told in seconds on the clock and of processor time."""
-        start, used = monotonic(), thread_time()
-        try:
-            outcomes: Sequence[Outcome] = self._caller.run([job.call for job in batch])
-        except BaseException as error:  # ours, but the callers still wait and the lane is still taken
-            outcomes = [as_serving_error(error)] * len(batch)
-        self._tell(loop, batch, outcomes, monotonic() - start, thread_time() - used)
-
-    def _tell(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        batch: list[Job],
-        outcomes: Sequence[Outcome],
-        seconds: float,
-        used: float,
-    ) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            loop.call_soon_threadsafe(self._finish, loop, batch, outcomes, seconds, used)
-
-    def _finish(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        batch: list[Job],
-        outcomes: Sequence[Outcome],
-        seconds: float,
-        used: float,
-    ) -> None:
-        self._running -= 1
-        rows = sum(job.call.rows for job in batch)
-        self.lanes.finished(rows, seconds, monotonic(), bool(self._pending))
-        self.pace.told(rows, used)
-        if self._pending:
             self._start(loop)  # the model need not wait until the answers are written
-        self._resolve(batch, outcomes)
-
-    def _resolve(self, batch: list[Job], outcomes: Sequence[Outcome]) -> None:
         for job, outcome in zip(batch, outcomes, strict=True):
             job.resolve(outcome)
         self._told_idle()

@@ -198,7 +198,7 @@ def test_every_caller_gets_the_answer_to_their_own_rows(
     """Any rows, parameters and timing; poisoned requests fail alone."""
     model = Model()
     batcher = Batcher(model, executor, Limits(max_rows=max_rows, lanes=lanes), merges)
-    batcher.lanes.now = lanes
+    batcher.dispatcher.lanes.now = lanes
     asked = [call(*values, dtype=dtype, **parameters) for values, parameters, dtype, _ in requests]
 
     async def one(each: Call, pauses: int) -> bool:
@@ -649,7 +649,7 @@ def test_lanes_run_at_the_same_time(executor: ThreadPoolExecutor) -> None:
         return answers(inputs, parameters)
 
     batcher = Batcher(predict, executor, Limits(lanes=2))
-    batcher.lanes.now = 2
+    batcher.dispatcher.lanes.now = 2
 
     async def ask() -> bool:
         tasks = await waiting(batcher, call(1.0))

@@ -91,7 +91,7 @@ def test_on_the_event_loop_each_gets_their_own_and_the_culprit_fails_alone() -> 
     async def ask() -> list[Any]:
         with ThreadPoolExecutor(1) as pool:
             batcher = Batcher(double, pool, Limits(max_rows=8), steady=True)
-            batcher.pace = proved(8)
+            batcher.dispatcher.pace = proved(8)
             asked = [call(float(i)) if i % 5 else call(-1.0, 1.0) for i in range(1, 60)]
             return await asyncio.gather(*map(batcher.submit, asked), return_exceptions=True)
 
@@ -116,7 +116,7 @@ def test_a_call_that_takes_its_time_goes_back_to_a_thread() -> None:
     async def ask() -> None:
         with ThreadPoolExecutor(1, "pool") as pool:
             batcher = Batcher(predict, pool, steady=True)
-            batcher.pace = proved(1)
+            batcher.dispatcher.pace = proved(1)
             for value in (1.0, 7.0, 1.0):
                 await batcher.submit(call(value))
 
