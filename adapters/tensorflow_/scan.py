@@ -71,7 +71,7 @@ class _Walk:
     _called: set[str] = field(default_factory=set)
 
     def run(self, wanted: Iterable[str]) -> None:
-        paths = {_node_of(name) for name in self.assets}
+        paths = self._paths()
         seen: set[str] = set()
         waiting = [_node_of(name) for name in wanted]
         while waiting:
@@ -86,6 +86,18 @@ class _Walk:
         if self._called:  # the optimizer may put one of these in another's place
             for name in [name for name, function in self.graph.functions.items() if function.swappable]:
                 self._enter(name, ())
+
+    def _paths(self) -> set[str]:
+        """The nodes that give the path of one of the model's own files, directly or through a variable."""
+        nodes = self.graph.nodes
+        paths = {_node_of(name) for name in self.assets}
+        through = set()
+        for node in nodes.values() if paths else ():
+            if node.op == "ReadVariableOp" and node.inputs:
+                before = [nodes.get(_node_of(name)) for name in node.inputs[1:] if name.startswith("^")]
+                if any(each and _assigns(each, node.inputs[0], paths) for each in before):
+                    through.add(node.name)
+        return paths | through
 
     def _look(self, node: Node, *, table: bool) -> None:
         if is_offence(node) and node.op not in self.allowed and not (table and node.op in _TABLES):
@@ -107,6 +119,13 @@ class _Walk:
             inputs = [name for name in node.inputs if not name.startswith("^")]
             self._look(node, table=len(inputs) > 1 and inputs[1] in paths)
             self._call(node, [name in paths for name in inputs])
+
+
+def _assigns(node: Node, variable: str, paths: set[str]) -> bool:
+    """Whether a node gives that variable the path of one of the model's own files."""
+    if node.op != "AssignVariableOp" or len(node.inputs) < 2:
+        return False
+    return node.inputs[0] == variable and _node_of(node.inputs[1]) in paths
 
 
 def _node_of(tensor: str) -> str:
