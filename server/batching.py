@@ -98,7 +98,7 @@ class Batcher:
         self.dispatcher = Dispatcher(
             caller,
             self.executor,
-            Lanes(self.limits.lanes),
+            Lanes(self.limits.lanes, now=self.limits.lanes if self.limits.all_lanes else 1),
             self.steady,
             self.merges,
             self.cores,
