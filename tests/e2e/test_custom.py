@@ -137,10 +137,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     iris = _make_iris(root / "iris")
     np.save(root / "mounted" / "weights.npy", np.arange(3.0))
     subprocess.run([sys.executable, "model.py"], cwd=root / "inherited", check=True)
-    options = {"predictor_host": f"127.0.0.1:{theirs.http_port}"}
-    (root / "forwarding" / "polyserve.yaml").write_text(json.dumps({"options": options}))
+    (root / "forwarding" / "polyserve.yaml").write_text(json.dumps({"options": {"predictor_protocol": "v1"}}))
     (root / "unguarded" / "polyserve.yaml").write_text(json.dumps({"options": {"args": "--greeting 'good day'"}}))
-    ours = Server(root, base / "server.log")
+    to_theirs = (f"--predictor_host=127.0.0.1:{theirs.http_port}", "--predictor_protocol=v2")
+    ours = Server(root, base / "server.log", *to_theirs)
     try:
         theirs.wait()
         yield Site(ours.wait_scanned(), theirs, root, iris)
