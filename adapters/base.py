@@ -95,6 +95,8 @@ class Match:
     requirements: str = ""
     #: set where the installed versions may fail at the file; beside a `problem`, its `requirements` are the way out
     origin: Origin | None = None
+    #: another adapter's name and the subfolder ("" for this one) that holds the model itself: the rest describes it
+    delegate: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -93,6 +93,19 @@ class ModelDir:
         if name not in self.files:
             raise FileNotFoundError(f"{name} is not a file of {self.path.name}")
         return self.path / name
+
+    def folder(self, path: str) -> ModelDir:
+        """A folder below, by its relative path ("" is this one).
+
+        Raises:
+            FileNotFoundError: there is no such folder, or it lies outside the mount.
+        """
+        found = self
+        for name in path.split("/") if path else ():
+            if name not in found.dirs:
+                raise FileNotFoundError(f"{path} is not a folder of {self.path.name}")
+            found = replace(found, path=found.path / name)
+        return found
 
     def head(self, name: str, size: int = 4096) -> bytes:
         """The leading bytes of a file."""

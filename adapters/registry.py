@@ -32,6 +32,7 @@ TABLE: dict[str, str] = {
     "tensorflow": "adapters.tensorflow_:TensorflowAdapter",
     "catboost": "adapters.catboost_:CatBoostAdapter",
     "skops": "adapters.skops_:SkopsAdapter",
+    "mlflow": "adapters.mlflow_:MlflowAdapter",
 }
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Choice:
 
     adapter: type[Adapter]
     match: Match
+    directory: ModelDir | None = None  #: what to load, where it is not the directory that was asked about
 
 
 @cache
@@ -107,7 +109,8 @@ def choose(model_dir: ModelDir, only: str | None = None, *, refit: bool = False)
     if not claims:
         raise Unsupported(_unsupported(model_dir, only))
     best = max(claim.match.rank for claim in claims)
-    choice = _with_requirements(_single([claim for claim in claims if claim.match.rank == best]), model_dir)
+    choice = _single([claim for claim in claims if claim.match.rank == best])
+    choice = _delegated(choice, model_dir) if choice.match.delegate else _with_requirements(choice, model_dir)
     match = choice.match
     environment = bool(match.requirements) or (refit and match.origin is not None and bool(match.origin.requirements))
     if match.problem and not (environment and match.origin):
@@ -120,7 +123,16 @@ def choose(model_dir: ModelDir, only: str | None = None, *, refit: bool = False)
 def _with_requirements(choice: Choice, model_dir: ModelDir) -> Choice:
     if choice.match.requirements or choice.adapter.reads_requirements:
         return choice
-    return Choice(choice.adapter, replace(choice.match, requirements=requirements.beside(model_dir)))
+    return replace(choice, match=replace(choice.match, requirements=requirements.beside(model_dir)))
+
+
+def _delegated(choice: Choice, model_dir: ModelDir) -> Choice:
+    """The choice of the adapter that serves what the claimed directory describes."""
+    name, folder = choice.match.delegate or ("", "")
+    adapter, inner = get(name), model_dir.folder(folder)
+    if (match := adapter.match(inner)) is None:
+        raise LoadError(f"{folder or 'the folder'} holds nothing for {name}, though it is described so")
+    return Choice(adapter, match, inner)
 
 
 def _single(claims: list[Choice]) -> Choice:

@@ -297,6 +297,40 @@ def keras_network(folder: Path) -> Expected:
     return Expected(rows.astype(np.float64).tolist(), {"x": rows}, answers.astype(np.float64).tolist(), [[[1.0]], [3]])
 
 
+def mlflow_python(folder: Path) -> Expected:
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import infer_signature
+
+    from tests.adapters.mlflow_.models import Shop
+
+    frame = pd.DataFrame({"price": [1.5, 20.0, 3.25], "count": [2, 1, 4], "city": ["Rome", "Oslo", "Bern"]})
+    signature = infer_signature(frame, Shop().predict(None, frame))
+    mlflow.pyfunc.save_model(folder / "kept", python_model=Shop(), signature=signature, pip_requirements=["pandas"])
+    for path in (folder / "kept").iterdir():
+        path.rename(folder / path.name)
+    (folder / "kept").rmdir()
+    answers: Any = mlflow.pyfunc.load_model(str(folder)).predict(frame)
+    tensors = {name: frame[name].to_numpy() for name in ("price", "count")} | {"city": texts(*frame["city"])}
+    instances: list[Any] = frame[["city", "count", "price"]].to_dict("records")
+    sound = instances[0]
+    bad: list[Any] = [
+        [{**sound, "count": 1.5}],
+        [{**sound, "city": 3}],
+        [{**sound, "zip": 1}],
+        [{"price": 1.0}],
+        [[1.0]],
+    ]
+    return Expected(instances, tensors, answers.to_dict("records"), bad)
+
+
+def mlflow_spacy(folder: Path) -> Expected:
+    """A flavor that another adapter serves, in a folder below."""
+    expected = spacy_rules(folder / "model.spacy")
+    (folder / "MLmodel").write_text("flavors:\n  spacy:\n    code: null\n    data: model.spacy\n")
+    return expected
+
+
 CASES = [
     Case("sklearn-logistic", "sklearn", sklearn_logistic, Trust.PICKLE),
     Case("sklearn-frame", "sklearn", sklearn_frame, Trust.PICKLE),
@@ -312,6 +346,8 @@ CASES = [
     Case("sentence-static", "sentence_transformers", sentence_static),
     Case("catboost-mixed", "catboost", catboost_mixed),
     Case("skops-pipeline", "skops", skops_pipeline),
+    Case("mlflow-python", "mlflow", mlflow_python, Trust.CODE),
+    Case("mlflow-spacy", "spacy", mlflow_spacy),
 ]
 
 

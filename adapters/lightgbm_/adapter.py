@@ -70,7 +70,7 @@ class LightGBMAdapter(Adapter):
     def match(cls, model_dir: ModelDir) -> Match | None:
         models = [
             name
-            for name in model_dir.named(".txt", ".bst", ".bin", ".model")
+            for name in model_dir.named(".txt", ".bst", ".bin", ".model", ".lgb")
             if model_format.START.match(model_dir.head(name, 20))
         ]
         if len(models) > 1:

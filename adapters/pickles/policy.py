@@ -15,7 +15,18 @@ import numpy as np
 
 from adapters.base import LoadError
 
-__all__ = ["ARRAY_WRAPPERS", "CHECK_ARRAY", "GETATTR", "PARTIAL", "Refused", "Use", "dotted", "judge", "refusal"]
+__all__ = [
+    "ARRAY_WRAPPERS",
+    "CHECK_ARRAY",
+    "GETATTR",
+    "LIBRARIES",
+    "PARTIAL",
+    "Refused",
+    "Use",
+    "dotted",
+    "judge",
+    "refusal",
+]
 
 
 class Refused(LoadError):
@@ -174,7 +185,7 @@ def _numpy(name: str) -> Use | None:
 
 
 #: the first part of the modules above, beside Python's own: a name elsewhere is the user's
-_LIBRARIES = frozenset({"numpy", "scipy", "pandas", "sklearn", "joblib", "imblearn", "xgboost", "lightgbm"})
+LIBRARIES = frozenset({"numpy", "scipy", "pandas", "sklearn", "joblib", "imblearn", "xgboost", "lightgbm"})
 
 
 def refusal(names: Sequence[str]) -> str:
@@ -182,6 +193,6 @@ def refusal(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     which = "which is not a class of a known library" if len(names) == 1 else "which are not classes of known libraries"
     roots = {name.split(".")[0] for name in names}
-    own = roots - _LIBRARIES - (sys.stdlib_module_names - {"__main__"})
+    own = roots - LIBRARIES - (sys.stdlib_module_names - {"__main__"})
     hint = "; a model with code of its own needs a model.py" if own else ""
     return f"names {shown}, {which}; it was not loaded{hint}"

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from adapters.base import LoadError, Match, ModelDir, Parameters, Rank, Trust
 from adapters.pickles import Refused
+from adapters.pickles.policy import refusal
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.adapter import note_versions
 from adapters.skops_.audit import Schema, read_schema
@@ -32,6 +33,8 @@ class SkopsAdapter(SklearnAdapter):
             schema = read_schema(model_dir.file(files[0]))
         except LoadError as error:
             return Match(Rank.SUFFIX, files[0], problem=str(error))
+        if schema.strangers and not model_dir.trusted:
+            return Match(Rank.CONTENT, files[0], problem=f"{files[0]} {refusal(schema.strangers)}")
         # A trusted file may make any class, with whatever arguments it asks for.
         return Match(
             Rank.CONTENT,

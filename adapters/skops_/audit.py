@@ -8,6 +8,7 @@ is allowed as the pickle policy allows it, and only in the ways that call no con
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
-from adapters.pickles.policy import Refused, Use, dotted, judge, refusal
+from adapters.pickles.policy import LIBRARIES, Refused, Use, dotted, judge, refusal
 
 __all__ = ["Schema", "read_schema"]
 
@@ -34,6 +35,7 @@ _WAYS: dict[str, frozenset[Use]] = {
     "TreeNode": frozenset({Use.CALL}),
     "LossNode": frozenset({Use.CALL}),
 }
+_KNOWN = frozenset({"quantile_forest", *LIBRARIES, *sys.stdlib_module_names})
 _PLAIN = frozenset({"JsonNode", "NdArrayNode"})  #: nodes that hold numbers and texts
 #: what zipfile and json raise on files that are none, damaged or encrypted
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -57,10 +59,11 @@ class Schema:
         """Whether an object has an attribute (or a dict a key) of that name."""
         return any(isinstance(content := node.get("content"), dict) and attribute in content for node in self.nodes)
 
-    @property
-    def top(self) -> str:
-        """The dotted class of the object."""
-        return dotted(str(self.tree.get("__module__")), str(self.tree.get("__class__")))
+    @cached_property
+    def strangers(self) -> tuple[str, ...]:
+        """What it names, dotted, of libraries that neither skops nor the policy knows anything of."""
+        named = ((str(node.get("__module__")), str(node.get("__class__"))) for node in self.nodes)
+        return tuple(dict.fromkeys(dotted(*name) for name in named if name[0].partition(".")[0] not in _KNOWN))
 
     def check(self, untrusted: Collection[str]) -> None:
         """Check the types that skops does not trust of its own accord, and what objects are told to carry.

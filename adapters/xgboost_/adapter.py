@@ -63,7 +63,7 @@ class XGBoostAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
-        candidates = model_dir.named(".bst", ".json", ".ubj", ".model")
+        candidates = model_dir.named(".bst", ".json", ".ubj", ".model", ".xgb")
         models = [name for name in candidates if _is_model(model_dir.head(name))]
         if len(models) > 1:
             return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")

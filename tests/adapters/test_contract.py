@@ -43,7 +43,7 @@ class Served:
         choice = registry.choose(directory)
         assert choice.adapter.name == case.adapter
         assert trust.needed(choice) is case.trust
-        self.adapter: Adapter = choice.adapter.load(directory, choice.match.file, {})
+        self.adapter: Adapter = choice.adapter.load(choice.directory or directory, choice.match.file, {})
 
     def v1(self, body: Any) -> Any:
         call = v1.decode(orjson.dumps(body), self.adapter.signature)

@@ -1,0 +1,99 @@
+"""`MLmodel`, the description of an MLflow model: YAML, read without objects, aliases or surprises in size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.base import LoadError, ModelDir
+
+__all__ = ["FILE", "MLmodel", "Unreadable", "read", "read_yaml"]
+
+FILE = "MLmodel"
+_LIMIT = 1 << 20  #: bytes; a signature of ten thousand columns takes some hundred thousand
+
+
+class Unreadable(LoadError):
+    """The file is no description of an MLflow model; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class MLmodel:
+    """What the file says, as far as it matters here."""
+
+    flavors: Mapping[str, Mapping[str, Any]]
+    #: of the signature, each parsed from its JSON; None where the model has none
+    inputs: list[dict[str, Any]] | None = None
+    outputs: list[dict[str, Any]] | None = None
+    params: list[dict[str, Any]] = field(default_factory=list)
+    example: Mapping[str, Any] = field(default_factory=dict)  #: where an example of the input was saved, and how
+
+    @property
+    def pyfunc(self) -> Mapping[str, Any] | None:
+        """The flavor that MLflow itself can always load."""
+        return self.flavors.get("python_function")
+
+
+def read(model_dir: ModelDir) -> MLmodel:
+    """Read `MLmodel`.
+
+    Raises:
+        Unreadable: it is damaged.
+    """
+    document = read_yaml(model_dir, FILE)
+    flavors = document.get("flavors")
+    if not isinstance(flavors, dict) or not flavors or not all(isinstance(conf, dict) for conf in flavors.values()):
+        raise Unreadable(f"{FILE} lists no flavors, so nothing says how to load the model")
+    signature = document.get("signature") or {}
+    if not isinstance(signature, dict):
+        raise Unreadable(f"{FILE}: signature is no mapping")
+    example = document.get("saved_input_example_info")
+    return MLmodel(
+        {str(name): conf for name, conf in flavors.items()},
+        _specs(signature, "inputs"),
+        _specs(signature, "outputs"),
+        _specs(signature, "params") or [],
+        example if isinstance(example, dict) else {},
+    )
+
+
+def read_yaml(model_dir: ModelDir, name: str) -> dict[str, Any]:
+    """A YAML mapping: plain values only.
+
+    Raises:
+        Unreadable: it is none, too long, or holds an alias, with which a few lines can stand for any amount of data.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise Unreadable(f"{name} holds a YAML alias, which MLflow does not write")
+            return super().compose_node(parent, index)
+
+    text = model_dir.head(name, _LIMIT + 1)
+    if len(text) > _LIMIT:
+        raise Unreadable(f"{name} is longer than {_LIMIT >> 20} MiB")
+    try:
+        document = yaml.load(text, Loader)  # a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Unreadable(f"{name} is damaged: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise Unreadable(f"{name} holds no mapping")
+    return document
+
+
+def _specs(signature: Mapping[str, Any], key: str) -> list[dict[str, Any]] | None:
+    """A part of the signature, which is a list of specs as JSON text."""
+    text = signature.get(key)
+    if text is None:
+        return None
+    try:
+        specs = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"{FILE}: signature.{key} is damaged: {error}") from error
+    if not isinstance(specs, list) or not all(isinstance(spec, dict) for spec in specs):
+        raise Unreadable(f"{FILE}: signature.{key} is no list of specs")
+    return specs or None
