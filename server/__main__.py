@@ -44,6 +44,7 @@ def serve(settings: Settings) -> None:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
     memory.limit_arenas()
+    memory.shut()
     trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
     end_trials = trials.close if trials else lambda: None
     may_import = threading.Event()
