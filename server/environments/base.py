@@ -7,6 +7,7 @@ take the server's packages for installed: what fits is shared instead of downloa
 
 from __future__ import annotations
 
+import email
 import importlib.metadata
 import json
 import shutil
@@ -15,9 +16,9 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from email.message import Message
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Self
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -46,8 +47,9 @@ class Base:
         self.sites = tuple(sites)
 
     @classmethod
-    def here(cls) -> Self:
-        """The running interpreter's."""
+    @cache
+    def here(cls) -> Base:
+        """The running interpreter's, looked at once."""
         known = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()]
         if site.ENABLE_USER_SITE:
             known.append(site.getusersitepackages())
@@ -57,27 +59,23 @@ class Base:
     @cached_property
     def versions(self) -> Mapping[str, str]:
         """What may be shared: canonical name -> version. Editable installs may not: their code is elsewhere."""
-        found: dict[str, str] = {}
-        for each in self._installed():
-            name = canonicalize_name(each.metadata["Name"])
-            if name not in _NEVER and not _is_editable(each):
-                found.setdefault(name, each.version)
-        return found
+        return {name: each.version for name, each in self._found.items() if each.shared}
 
     @cached_property
     def distributions(self) -> Mapping[str, Distribution]:
         """The same with all that is known of them (takes some tenths of a second)."""
-        found: dict[str, Distribution] = {}
-        for each in self._installed():
-            name = canonicalize_name(each.metadata["Name"])
-            if name in self.versions:
-                found.setdefault(name, _distribution(name, each))
-        return found
+        return {name: each.distribution() for name, each in self._found.items() if each.shared}
 
-    def _installed(self) -> Iterator[importlib.metadata.Distribution]:
+    @cached_property
+    def _found(self) -> Mapping[str, _Found]:
+        found: dict[str, _Found] = {}
         for each in importlib.metadata.distributions(path=[str(path) for path in self.sites]):
-            if each.metadata["Name"] and each.version:  # a broken leftover has neither
-                yield each
+            text = each.read_text("METADATA") or each.read_text("PKG-INFO") or ""
+            headers = email.message_from_string(text.partition("\n\n")[0])  # what follows is a long description
+            if headers["Name"] and headers["Version"]:  # a broken leftover has neither
+                name = canonicalize_name(headers["Name"])
+                found.setdefault(name, _Found(name, headers["Version"], headers, each))
+        return found
 
     def write_receipts(self, packages: Path) -> None:
         """Make an installer take all that may be shared for installed in `packages`."""
@@ -132,7 +130,7 @@ class Base:
         Startup files (.pth) are left out: they would put other folders on the path.
         """
         gone = {path for name in without if name in self.distributions for path in self.distributions[name].paths}
-        gone |= {path for each in self._installed() if not self._shares(each) for path in _paths(each)}
+        gone |= {path for each in self._found.values() if not each.shared for path in _paths(each.files)}
         kept = {path for name, each in self.distributions.items() if name not in set(without) for path in each.paths}
         folders = [target / str(number) for number in range(len(self.sites))]
         for source, folder in zip(self.sites, folders, strict=True):
@@ -140,8 +138,24 @@ class Base:
                 _link(source, folder, "", gone, kept)
         return folders
 
-    def _shares(self, each: importlib.metadata.Distribution) -> bool:
-        return canonicalize_name(each.metadata["Name"]) in self.versions
+
+@dataclass(frozen=True)
+class _Found:
+    """An installed distribution, looked at no closer than its metadata's headers."""
+
+    name: str
+    version: str
+    headers: Message
+    files: importlib.metadata.Distribution
+
+    @cached_property
+    def shared(self) -> bool:
+        return self.name not in _NEVER and not _is_editable(self.files)
+
+    def distribution(self) -> Distribution:
+        requires = self.headers.get_all("Requires-Dist") or self.files.requires or ()
+        paths = frozenset(_paths(self.files))
+        return Distribution(self.name, self.version, self.headers.as_string(), tuple(_requirements(requires)), paths)
 
 
 def remove_receipts(packages: Path) -> None:
@@ -165,13 +179,9 @@ def _link(source: Path, target: Path, prefix: str, gone: set[str], kept: set[str
             (target / entry.name).symlink_to(entry)
 
 
-def _distribution(name: str, each: importlib.metadata.Distribution) -> Distribution:
-    text = each.read_text("METADATA") or each.read_text("PKG-INFO") or f"Name: {name}\nVersion: {each.version}\n"
-    return Distribution(name, each.version, text, tuple(_requires(each)), frozenset(_paths(each)))
-
-
-def _requires(each: importlib.metadata.Distribution) -> Iterator[Requirement]:
-    for line in each.requires or ():
+def _requirements(lines: Iterable[str]) -> Iterator[Requirement]:
+    """Those that hold here, extras left out."""
+    for line in lines:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:  # of an old package: it tells nothing
@@ -186,8 +196,9 @@ def _paths(each: importlib.metadata.Distribution) -> Iterator[str]:
         for top in (each.read_text("top_level.txt") or each.metadata["Name"]).split():
             yield from (top, f"{top}.py")
         return
-    for line in record.splitlines():
-        parts = line.partition(",")[0].strip('"').split("/", _DEPTH)[:_DEPTH]
+    tops = {"/".join(line.partition(",")[0].strip('"').split("/", _DEPTH)[:_DEPTH]) for line in record.splitlines()}
+    for path in tops:
+        parts = path.split("/")
         if parts[0] != "..":
             yield from ("/".join(parts[:size]) for size in range(1, len(parts) + 1))
 

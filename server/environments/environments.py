@@ -26,6 +26,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,19 @@ class Environments:
     def __init__(
         self, directory: Path | None, wheelhouse: Path | None = None, base: Base | None = None, timeout: float = 900.0
     ) -> None:
-        self._directory = (directory or default_directory()).absolute()
+        self._named = directory
+        self._wheelhouse = wheelhouse
         self._base = base or Base.here()
         self._timeout = timeout
         self._commands = Commands()
-        self._installer = Installer(wheelhouse, self._directory / ".uv", self._commands)
+
+    @cached_property
+    def _directory(self) -> Path:
+        return (self._named or default_directory()).absolute()
+
+    @cached_property
+    def _installer(self) -> Installer:
+        return Installer(self._wheelhouse, self._directory / ".uv", self._commands)
 
     def python(self, model_name: str, requirements: str, folder: Path | None = None) -> Path:
         """The interpreter of an environment that has what `requirements` (a requirements file's text) ask for.

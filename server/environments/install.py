@@ -59,7 +59,7 @@ class Installer:
             raise LoadError(f"--wheelhouse={self._wheelhouse} is not a directory")
         uv = _find_uv()
         if uv is None:
-            return self._pip(job, "uv is not installed")
+            return self._pip(job, "it is not installed")
         ended = self._run(job, "uv", [uv, "pip", "install", *self._uv_arguments(job)], self._uv_environ())
         if ended.code == 0:
             return "uv"
@@ -70,11 +70,11 @@ class Installer:
 
     def _pip(self, job: Job, uv_said: str) -> str:
         if importlib.util.find_spec("pip") is None:
-            raise LoadError(f"its requirements cannot be installed: {uv_said}; and there is no pip to try instead")
+            raise LoadError(f"its requirements cannot be installed: there is no pip, and uv said: {uv_said}")
         command = [sys.executable, "-m", "pip", "--python", str(job.python), "install"]
         ended = self._run(job, "pip", [*command, *self._pip_arguments(job)], self._environ())
         if ended.code != 0:
-            raise LoadError(self._reason(ended))
+            raise LoadError(f"{self._reason(ended)}; before it, uv said: {uv_said}")
         return "pip"
 
     def _run(self, job: Job, name: str, command: list[str], environ: Mapping[str, str]) -> Ended:
