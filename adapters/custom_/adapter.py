@@ -78,8 +78,8 @@ class CustomAdapter(Adapter):
         try:
             module = parse(text)
         except Unreadable as error:
-            rank = Rank.CODE if b"kserve" in text else Rank.SUFFIX
-            return Match(rank, FILE, f"{FILE}{error}", trust=Trust.CODE)
+            rank, file = (Rank.CODE, "") if b"kserve" in text else (Rank.SUFFIX, FILE)
+            return Match(rank, file, f"{FILE}{error}", trust=Trust.CODE)
         if not Folder(model_dir.path, model_dir.root).models(module) and not module.calls_server:
             return Match(Rank.SUFFIX, FILE, f"{FILE} defines no subclass of kserve.Model", trust=Trust.CODE)
         return Match(Rank.CODE, trust=Trust.CODE)

@@ -212,3 +212,33 @@ def test_load_that_raises(error: BaseException, reason: str) -> None:
     with pytest.raises(LoadError) as refused:
         built(program(Raises))
     assert str(refused.value) == f"model.py: {reason}"
+
+
+def test_load_that_answers_false() -> None:
+    class SaysNo(Plain):
+        def load(self) -> bool:
+            return False
+
+    class SaysNoWhenReady(Plain):
+        def load(self) -> bool:
+            self.ready = True
+            return False
+
+    with pytest.raises(LoadError, match=r"load\(\) returned False"):
+        built(program(SaysNo))
+    assert built(program(SaysNoWhenReady)).ready
+
+
+def test_constructors_that_cannot_be_called() -> None:
+    class WantsMore(Plain):
+        def __init__(self, name: str, threshold: float) -> None:
+            super().__init__(name)
+
+    class Forgets(kserve.Model):
+        def __init__(self, name: str) -> None:
+            pass
+
+    with pytest.raises(LoadError, match="the constructor needs 'threshold', which has no default"):
+        built(program(WantsMore))
+    with pytest.raises(LoadError, match=r"Forgets.__init__ does not call super\(\).__init__\(name\)"):
+        built(program(Forgets))
