@@ -154,8 +154,9 @@ def _saved_example(model_dir: ModelDir, mlmodel: MLmodel, schema: Schema) -> Ten
     name = mlmodel.example.get("artifact_path")
     if schema.form != "frame" or not schema.named or not isinstance(name, str) or not model_dir.has(name):
         return {}
-    with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError, OverflowError):
+    with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError):
         saved = json.loads(model_dir.head(name, _EXAMPLE_LIMIT))
+        saved = saved.get("inputs", saved)  # beside its parameters
         rows = [dict(zip(saved["columns"], row, strict=True)) for row in saved["data"]]
         two = [rows[0], rows[-1]]
         return {spec.name: _column(spec, [row[spec.name] for row in two]) for spec in schema.signature.inputs}

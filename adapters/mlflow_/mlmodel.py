@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ __all__ = ["FILE", "MLmodel", "Unreadable", "read", "read_yaml"]
 
 FILE = "MLmodel"
 _LIMIT = 1 << 20  #: bytes; a signature of ten thousand columns takes some hundred thousand
+_DEEPEST, _MOST = 50, 20_000  #: levels, and values and brackets; what MLflow writes has 5 and some hundred
 
 
 class Unreadable(LoadError):
@@ -67,22 +68,31 @@ def read_yaml(model_dir: ModelDir, name: str) -> dict[str, Any]:
     """
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise Unreadable(f"{name} holds a YAML alias, which MLflow does not write")
-            return super().compose_node(parent, index)
-
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     text = model_dir.head(name, _LIMIT + 1)
     if len(text) > _LIMIT:
         raise Unreadable(f"{name} is longer than {_LIMIT >> 20} MiB")
     try:
-        document = yaml.load(text, Loader)  # a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        _check_events(yaml.parse(text, loader), name)
+        document = yaml.load(text, loader)
+    except (yaml.YAMLError, ValueError) as error:
         raise Unreadable(f"{name} is damaged: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise Unreadable(f"{name} holds no mapping")
     return document
+
+
+def _check_events(events: Iterable[Any], name: str) -> None:
+    """Go through a document's parts one by one, before anything is made of them."""
+    import yaml
+
+    depth = 0
+    for count, event in enumerate(events):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise Unreadable(f"{name} holds a YAML alias, which MLflow does not write")
+        if depth > _DEEPEST or count > _MOST:
+            raise Unreadable(f"{name} is nested too deep, or holds too much, for a description of a model")
 
 
 def _specs(signature: Mapping[str, Any], key: str) -> list[dict[str, Any]] | None:
