@@ -86,6 +86,8 @@ def get(name: str) -> type[Adapter]:
     Raises:
         LoadError: there is none; the message names the nearest.
     """
+    if name in TABLE:  # a worker needs no other
+        return _import(TABLE[name])
     known = adapters()
     if name in known:
         return known[name]

@@ -142,11 +142,11 @@ class ChildProcess:
             self._on_output(printed)
         return True
 
-    def cause_of_death(self, doing: str = "") -> str:
-        """Why it died, in words; `doing` is what it was asked to do. Waits for its end, then buries what it started."""
-        if not self._await_end(_GRACE):
+    def cause_of_death(self, doing: str = "", grace: float = _GRACE) -> str:
+        """Why it died, in words; `doing` is what it was asked to do. Waits for its end, and ends what it started."""
+        if not self._await_end(grace):
             self.kill()
-            return f"{doing or 'it'} broke the connection to the {self._noun}"
+            return f"{doing} broke the connection to the {self._noun}" if doing else f"the {self._noun} hung up"
         self.kill()
         status = self._process.wait()
         if status >= 0:

@@ -32,13 +32,14 @@ MIB = 2**20
 _TICK = 0.5  #: seconds between two looks at a worker's calls
 _MEMORY_TICK = 0.1  #: ... where its memory is limited
 _GRACE = 10.0  #: seconds for the watching thread to find out why a worker died
+_HUNG_UP = 2.0  #: seconds for a worker that has hung up to end
 _CLOSING = 5.0  #: seconds for a model to close by itself
 _DOING = {"load": "loading it", "example": "predicting its own example"}
 
 #: what the fresh interpreter runs: an environment's own view of our packages comes first, since what its requirements
 #: brought may have their names; what else this process finds comes last
 _BOOT = (
-    "import sys; descriptor, first, *path = sys.argv[2:]; sys.argv[1:] = []; "
+    "import sys; descriptor, first, *path = sys.argv[1:]; sys.argv[1:] = []; "
     "sys.path[:0] = [first] if first else []; sys.path += [entry for entry in path if entry not in sys.path]; "
     "from server.workers.model_child import main; main(int(descriptor))"
 )
@@ -168,7 +169,7 @@ class ModelProcess:
             self.kill(WorkerDied(f"the worker used {used / MIB:.0f} MiB; its memory_limit is {limit / MIB:.0f} MiB"))
 
     def _why_dead(self, doing: str = "") -> str:
-        return str(self._verdict) if self._verdict else self._child.cause_of_death(doing)
+        return str(self._verdict) if self._verdict else self._child.cause_of_death(doing, _HUNG_UP)
 
     # what other threads do
 
@@ -233,7 +234,8 @@ def _command(spec: WorkerSpec, descriptor: int) -> Sequence[str]:
     path = ["", *(os.path.abspath(entry) for entry in (*sys.path, str(SOURCE_ROOT)) if entry)]  # noqa: PTH100
     if spec.python != Path(sys.executable):  # an environment links to what it may share of this process's packages
         path = [str(our_packages(spec.python))]
-    return (str(spec.python), "-P", "-u", "-c", _BOOT, f"polyserve worker: {spec.name}", str(descriptor), *path)
+    title = f"polyserve_worker={spec.name}"
+    return (str(spec.python), "-P", "-u", "-X", title, "-c", _BOOT, str(descriptor), *path)
 
 
 def _keeps(python: Path, name: str) -> bool:

@@ -15,13 +15,18 @@ _SHARED = ("site-packages", "dist-packages")
 
 
 class _NotOurs:
-    """Finds a model's own `server` and `adapters` (also those without `__init__.py`), and never ours."""
+    """Finds a model's own `server` and `adapters`, and what is in them, and never ours.
+
+    Ours may be beyond the path (an editable install has a finder of its own), or before it (a folder without
+    `__init__.py` comes after any package).
+    """
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name not in _OURS:
+        if name.partition(".")[0] not in _OURS:
             return None
-        spec = PathFinder.find_spec(name, [entry for entry in sys.path if not _is_root(entry)])
+        where = path if path is not None else [entry for entry in sys.path if not _is_root(entry)]
+        spec = PathFinder.find_spec(name, where)
         if spec is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return spec

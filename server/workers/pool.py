@@ -74,6 +74,8 @@ class WorkerPool:
     @property
     def down(self) -> str:
         """Why there is no worker that could answer; empty when there is one."""
+        if self._closed.is_set():
+            return "it is being unloaded"
         return "" if self._serving else self._problem or "its worker is starting"
 
     def check(self) -> None:
@@ -137,7 +139,7 @@ class WorkerPool:
             self._changed.notify_all()
 
     def _not_ready(self) -> NotReady:
-        return WorkerDied(f"model {self._spec.name!r} is not ready: {self.down or 'it is being unloaded'}")
+        return WorkerDied(f"model {self._spec.name!r} is not ready: {self.down or 'try again'}")
 
     # each worker's thread
 

@@ -1,0 +1,196 @@
+"""Adapters that misbehave on request, for the tests of workers; installed as a third party's would be.
+
+A request's parameter `do` says what happens; `model.txt` in the model's folder, what happens while it loads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import importlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from adapters.base import (
+    Adapter,
+    InvalidInput,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Reply,
+    Request,
+    Signature,
+    Tensors,
+    TensorSpec,
+)
+
+
+def refuse() -> None:
+    raise InvalidInput("x is not to its taste")
+
+
+def fail() -> None:
+    raise KeyError("a key")
+
+
+def fail_unspeakably() -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    raise SilentError
+
+
+def speak() -> None:
+    print("hello from the model")
+    os.write(2, b"and from its native code\n")
+
+
+def flood() -> None:
+    for number in range(20_000):
+        print(f"line {number}")
+
+
+def fork_and_die() -> None:
+    subprocess.Popen(["sleep", "1000"])
+    os._exit(9)
+
+
+def eat() -> None:
+    ballast = [b"x" * 2**24 for _ in range(40)]
+    time.sleep(1)  # or it might be over before anybody looks
+    del ballast
+
+
+ACTIONS: Mapping[str, Callable[[], Any]] = {
+    "": lambda: None,
+    "crash": lambda: ctypes.string_at(0),
+    "die": lambda: os._exit(7),
+    "exit": lambda: sys.exit(3),
+    "refuse": refuse,
+    "refuse-load": lambda: (_ for _ in ()).throw(LoadError("not today")),
+    "fail": fail,
+    "fail-unspeakably": fail_unspeakably,
+    "hang": lambda: time.sleep(1000),
+    "hang-with-gil": lambda: ctypes.PyDLL(None).usleep(1_000_000_000),
+    "pause": lambda: time.sleep(0.2),
+    "speak": speak,
+    "flood": flood,
+    "eat": eat,
+    "hang-up": lambda: (os.close(_our_socket()), time.sleep(1000)),
+    "babble": lambda: os.write(_our_socket(), b"\xff" * 100),
+    "fork-and-die": fork_and_die,
+    "read-stdin": lambda: sys.stdin.readline(),
+}
+
+
+def _our_socket() -> int:
+    for entry in Path("/proc/self/fd").iterdir():
+        if entry.is_symlink() and os.readlink(entry).startswith("socket:"):  # noqa: PTH115
+            return int(entry.name)
+    raise AssertionError
+
+
+class OddAdapter(Adapter):
+    """Doubles its column, after doing what it is told."""
+
+    name: ClassVar[str] = "odd"
+    platform: ClassVar[str] = "odd-platform"
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        return Match(40, "model.txt") if model_dir.has("odd.txt") else None  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        do = model_dir.file(file).read_text(encoding="utf-8").strip()
+        if do == "once":  # the first load succeeds, the second does not
+            model_dir.file(file).write_text("refuse-load", encoding="utf-8")
+        elif do.startswith("rename "):
+            return cls(_signature(do.removeprefix("rename ")))
+        else:
+            ACTIONS[do]()
+        return cls(_signature("x"))
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        (x,) = inputs.values()
+        do = parameters.get("do", "")
+        if do == "tell":
+            told = {"pid": os.getpid(), "env": dict(os.environ), "argv": sys.argv, "threads": threading.active_count()}
+            return {"y": np.full(len(x), json.dumps(told), dtype=np.object_)}
+        if do == "strange":
+            return {"y": np.zeros(len(x), dtype=[("a", "i4")])}
+        ACTIONS[do]()
+        return {"y": np.multiply(x, 2)}
+
+    def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        return {"contributions": inputs["x"][:, None]}
+
+
+def _signature(name: str) -> Signature:
+    return Signature(
+        (TensorSpec(name, "FP64", (-1,)),),
+        (TensorSpec("y", "FP64", (-1,)),),
+        parameters=(Parameter("do", str, tuple(ACTIONS), "what to do"), Parameter("n", int)),
+        explanations=(TensorSpec("contributions", "FP64", (-1, 1)),),
+    )
+
+
+class WholeAdapter(OddAdapter):
+    """Answers the body, upper-case, after doing or waiting for what the body says: `do crash`, `wait 0.1`."""
+
+    name: ClassVar[str] = "whole"
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        model = cls(Signature((), (), whole=True))
+        model.cancelled = 0
+        return model
+
+    cancelled: int
+
+    async def answer(self, request: Request) -> Reply:
+        verb, _, rest = request.body.decode().partition(" ")
+        if verb == "do":
+            ACTIONS[rest]()
+        elif verb == "wait":
+            try:
+                await asyncio.sleep(float(rest))
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+        elif verb == "cancelled":
+            return Reply(str(self.cancelled).encode(), {})
+        headers = {"verb": request.verb, "protocol": request.protocol, **request.headers}
+        return Reply(request.body.upper(), headers, 418 if verb == "teapot" else 200)
+
+
+class OwnAdapter(OddAdapter):
+    """Imports what the model's folder holds under our packages' names."""
+
+    name: ClassVar[str] = "own"
+    own_process: ClassVar[bool] = True
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        sys.path.insert(0, str(model_dir.path))
+        found = [importlib.import_module(name) for name in ("server", "adapters", "server.deep")]
+        where = {str(getattr(module, "WHO", "nobody")) for module in found}
+        if where != {"the model"}:
+            raise LoadError(f"the model's code saw {where}")
+        try:
+            importlib.import_module("server.loader")
+        except ModuleNotFoundError:
+            return cls(_signature("x"))
+        raise LoadError("the model's code saw the server's")
