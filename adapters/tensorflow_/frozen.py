@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ def contents(path: Path) -> tuple[str, list[str]]:
 
     Raises nothing: the file may be anything.
     """
-    if not path.stat().st_size:
-        return "is empty", []
+    status = path.stat()
+    return _read(path, status.st_size, status.st_mtime_ns) if status.st_size else ("is empty", [])
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, size: int, changed: int) -> tuple[str, list[str]]:
+    """`contents`, kept: a folder is looked at several times while it is loaded."""
     try:
         graph = frozen_graph(path)
     except (Malformed, RecursionError) as error:

@@ -103,7 +103,7 @@ def load(path: Path) -> list[Entry]:
         LoadError: it cannot be loaded.
     """
     tf, keras = _modules()
-    if path.open("rb").read(8) == HDF5 and (problem := _hdf5_problem(path)):
+    if path.suffix != ".keras" and (problem := _hdf5_problem(path)):
         raise LoadError(f"{path.name} {problem}")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)

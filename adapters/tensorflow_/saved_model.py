@@ -55,11 +55,13 @@ def contents(folder: ModelDir) -> Contents:
     if FILE not in folder.files:
         name = next(name for name in _OTHER_FORMS if name in folder.files)
         return Contents(f"{name} {_OTHER_FORMS[name]}")
-    path = folder.file(FILE)
-    status = path.stat()
-    if not status.st_size:
+    head = folder.head(FILE, 24)
+    if not head:
         return Contents(f"{FILE} is empty")
-    read = _read(path, status.st_size, status.st_mtime_ns)
+    if head.startswith(b"version https://git-lfs."):
+        return Contents(f"{FILE} is a Git LFS pointer, not the model: fetch the model with `git lfs pull`")
+    status = folder.file(FILE).stat()
+    read = _read(folder.file(FILE), status.st_size, status.st_mtime_ns)
     if isinstance(read, str):
         return Contents(read)
     return Contents(_files_problem(folder, read), tuple(offences(read)))
@@ -68,8 +70,6 @@ def contents(folder: ModelDir) -> Contents:
 @lru_cache(maxsize=4)
 def _read(path: Path, size: int, changed: int) -> MetaGraph | str:
     """The graph to serve, or why there is none. A folder is looked at several times while it is loaded."""
-    if path.open("rb").read(24) == b"version https://git-lfs.":
-        return f"{FILE} is a Git LFS pointer, not the model: fetch the model with `git lfs pull`"
     try:
         return _choose(meta_graphs(path))
     except Malformed as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -111,6 +112,8 @@ def fault(error: Exception) -> Exception:
 def brief(error: Exception) -> str:
     """TensorFlow's message without its stack traces and node lists: one line of at most 300 characters."""
     text = str(getattr(error, "message", "") or error)
+    if lacking := re.search(r"Op type not registered '([^']+)'", text):
+        return f"the graph needs the operation {lacking[1]!r}, which another package brings (tensorflow-text, for one)"
     for tail in ("\n\nOriginal stack trace", "\nOriginal stack trace", "\n\t [[", "\n\nErrors may have", " [Op:"):
         text = text.partition(tail)[0]
     text = " ".join(text.removeprefix("Graph execution error:").split()) or type(error).__name__

@@ -154,6 +154,29 @@ def test_a_function_that_the_optimizer_may_swap_in(tmp_path: Path) -> None:
     assert trust_of(tmp_path / "m")[0] is Trust.CODE
 
 
+def test_of_several_graphs_the_one_for_serving_counts(tmp_path: Path) -> None:
+    folder = models.half_plus_two(tmp_path / "m")
+    proto = parsed(folder / "saved_model.pb")
+    other = proto.meta_graphs.add()
+    other.CopyFrom(proto.meta_graphs[0])
+    other.meta_info_def.tags.append("tpu")
+    (folder / "saved_model.pb").write_bytes(proto.SerializeToString())
+    assert models.load(folder).signature.batched
+    proto.meta_graphs[0].meta_info_def.tags[:] = ["train"]
+    (folder / "saved_model.pb").write_bytes(proto.SerializeToString())
+    with pytest.raises(LoadError, match=r"tags train; serve, tpu: none is tagged 'serve' alone"):
+        registry.choose(ModelDir.of(folder))
+
+
+def test_an_operation_of_another_package_is_named(tmp_path: Path) -> None:
+    folder = models.half_plus_two(tmp_path / "m")
+    proto = parsed(folder / "saved_model.pb")
+    proto.meta_graphs[0].graph_def.node.add(name="pieces", op="SentencepieceOp")
+    (folder / "saved_model.pb").write_bytes(proto.SerializeToString())
+    with pytest.raises(LoadError, match=r"needs the operation 'SentencepieceOp'"):
+        models.load(folder)
+
+
 def test_a_frozen_graph_that_reads(tmp_path: Path) -> None:
     def build(tf: Any) -> None:
         tf.io.read_file(tf.compat.v1.placeholder(tf.string, [], "name"), name="y")
