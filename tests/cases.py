@@ -331,6 +331,44 @@ def mlflow_spacy(folder: Path) -> Expected:
     return expected
 
 
+def torch_script(folder: Path) -> Expected:
+    import warnings
+
+    import torch
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+    for parameter in model.parameters():  # quarters: sums of these are exact in any order, for any number of rows
+        parameter.data = (parameter.data * 4).round() / 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript itself, which is here to stay
+        torch.jit.script(model).save(folder / "model.pt")
+    rows = np.arange(-10, 10, dtype=np.float32).reshape(5, 4) / 4
+    with torch.inference_mode():
+        answers = model(torch.from_numpy(rows)).numpy()
+    return Expected(
+        rows.astype(np.float64).tolist(), {"input": rows}, answers.astype(np.float64).tolist(), [[[1.0] * 3], ["a"]]
+    )
+
+
+def torch_exported(folder: Path) -> Expected:
+    import torch
+
+    class Pairs(torch.nn.Module):
+        def forward(self, ids: Any, weights: Any) -> Any:
+            return {"sum": (ids * weights).sum(1), "largest": ids.amax(1)}
+
+    shapes = {name: {0: torch.export.Dim("rows")} for name in ("ids", "weights")}
+    example = (torch.ones(2, 3, dtype=torch.int64), torch.ones(2, 3))
+    torch.export.save(torch.export.export(Pairs(), example, dynamic_shapes=shapes), folder / "model.pt2")
+    ids = np.arange(12, dtype=np.int64).reshape(4, 3)
+    weights = np.full((4, 3), 0.5, dtype=np.float32)
+    instances = [{"ids": i, "weights": w} for i, w in zip(ids.tolist(), weights.tolist(), strict=True)]
+    answers = [{"sum": float(row.sum() / 2), "largest": int(row.max())} for row in ids]
+    bad = [[{"ids": [1, 2, 3]}], [{"ids": [1.5, 2, 3], "weights": [1, 1, 1]}], [{"ids": [1], "weights": [1, 1, 1]}]]
+    return Expected(instances, {"ids": ids, "weights": weights}, answers, bad)
+
+
 CASES = [
     Case("sklearn-logistic", "sklearn", sklearn_logistic, Trust.PICKLE),
     Case("sklearn-frame", "sklearn", sklearn_frame, Trust.PICKLE),
@@ -346,6 +384,8 @@ CASES = [
     Case("sentence-static", "sentence_transformers", sentence_static),
     Case("catboost-mixed", "catboost", catboost_mixed),
     Case("skops-pipeline", "skops", skops_pipeline),
+    Case("torch-script", "torch", torch_script),
+    Case("torch-exported", "torch", torch_exported, Trust.PICKLE),
     Case("mlflow-python", "mlflow", mlflow_python, Trust.CODE),
     Case("mlflow-spacy", "spacy", mlflow_spacy),
 ]

@@ -138,9 +138,9 @@ def _check_payloads(records: Records, config: Any, name: str) -> None:
         raise LoadError(f"{name} is damaged")
     for key, entry in entries.items():
         path = str(entry.get("path_name"))
-        if "opaque" in path or not path.startswith(("weight_", "tensor_", "custom_obj_")):
+        if not path.startswith(("weight_", "tensor_")):  # custom_obj_ may bring TorchScript, opaque_obj_ any pickle
             raise records.refuse(f"keeps {key!r} as a pickle of any object")
-        if entry.get("use_pickle") and not path.startswith("custom_obj_"):
+        if entry.get("use_pickle"):
             _check_pickle(records, f"{name.rpartition('/')[0]}/{path}")
 
 

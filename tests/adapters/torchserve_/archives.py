@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,7 +97,11 @@ def archive(folder: Path, name: str, handler: str, into: Path, **options: str) -
     flags = {"model-name": name, "version": "1.0", "handler": handler, "export-path": str(into), **options}
     arguments = [part for key, value in flags.items() for part in (f"--{key.replace('_', '-')}", value)]
     run = "from model_archiver.model_packaging import generate_model_archive as make; make()"
-    subprocess.run([sys.executable, "-c", run, *arguments], cwd=folder, check=True, capture_output=True)
+    # The archiver gathers its files in a folder named after the model: not in one that others share.
+    with tempfile.TemporaryDirectory() as own:
+        environ = {**os.environ, "TMPDIR": own}
+        command = [sys.executable, "-c", run, *arguments]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, env=environ)
     return into
 
 

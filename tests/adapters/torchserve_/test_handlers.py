@@ -24,6 +24,8 @@ from tests.adapters.torchserve_.archives import archive, classifier, eager, echo
 
 Load = Callable[..., Adapter]
 
+pytestmark = pytest.mark.slow  # every model starts a process, most of which import torch
+
 
 @pytest.fixture(scope="module")
 def load() -> Iterator[Load]:

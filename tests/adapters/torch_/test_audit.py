@@ -1,0 +1,279 @@
+"""Hostile programs: what they would run is never run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters import registry
+from adapters.base import LoadError, ModelDir, Trust
+from adapters.torch_ import TorchAdapter
+
+torch = pytest.importorskip("torch")
+
+from tests.adapters.torch_ import models as m  # noqa: E402
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def load(folder: Path, trusted: bool = False) -> TorchAdapter:
+    model_dir = ModelDir(folder, folder, trusted)
+    return TorchAdapter.load(model_dir, registry.choose(model_dir).match.file, {})
+
+
+class FromFile(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.from_file("/etc/hostname", False, 1, dtype=torch.uint8)
+
+
+class Save(torch.nn.Module):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        torch.ops.aten.save(x, self.path)
+        return x
+
+
+def test_a_script_that_writes_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    m.script(Save(str(tmp_path / "ran")), tmp_path / "m" / "model.pt")
+    with pytest.raises(LoadError, match=r"calls save in code/.*reaches files.*trust: full"):
+        load(tmp_path / "m")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_script_that_reads_files_is_refused(tmp_path: Path) -> None:
+    m.script(FromFile(), tmp_path / "model.pt")
+    with pytest.raises(LoadError, match="calls from_file"):
+        load(tmp_path)
+    assert load(tmp_path, trusted=True).signature.inputs[0].name == "x"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "t = torch\n    return t.from_file_alias(x)",
+        "return (ops.aten).relu(x)",
+        'return getattr(torch, "from_file")("/etc/hostname")',
+        "o = ops\n    return o.aten.relu(x)",
+        "return torch . save(x, 'f')",
+        "return ops.aten. save (x, 'f')",
+    ],
+)
+def test_names_that_hide_what_they_lead_to_are_refused(tmp_path: Path, line: str) -> None:
+    m.script(m.Named(), tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as source, zipfile.ZipFile(tmp_path / "model.pt", "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name.endswith("models.py"):
+                data += f"\ndef f(x: Tensor) -> Tensor:\n    {line}\n".encode()
+            target.writestr(name, data)
+    (tmp_path / "plain.pt").unlink()
+    with pytest.raises(LoadError, match=r"reaches files|by another name"):
+        load(tmp_path)
+
+
+def test_ordinary_scripts_pass(tmp_path: Path) -> None:
+    class Sound(torch.nn.Module):
+        """Names that only look dangerous."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.ModuleList([torch.nn.Linear(2, 2)])
+
+        def forward(self, saved: torch.Tensor) -> torch.Tensor:
+            opsx = saved.clone()
+            for layer in self.layers:
+                opsx = torch.relu(layer(opsx))
+            return torch.nn.functional.softmax(opsx, dim=-1)
+
+    m.script(Sound().eval(), tmp_path / "model.pt")
+    assert load(tmp_path).signature.inputs[0].shape == (-1, 2)
+
+
+# exported programs
+
+
+def exported(folder: Path) -> Path:
+    shapes = {"input": {0: torch.export.Dim("batch")}}
+    return m.export(m.mlp(), [torch.zeros(2, 4)], folder / "model.pt2", shapes)
+
+
+def rewritten(path: Path, replace: dict[str, Callable[[bytes], bytes]], extra: dict[str, bytes] | None = None) -> None:
+    """The archive with some records (by the end of their names) changed, and others added."""
+    with zipfile.ZipFile(path) as source:
+        records = {name: source.read(name) for name in source.namelist()}
+    top = next(iter(records)).partition("/")[0]
+    for name, data in records.items():
+        for end, change in replace.items():
+            if name.endswith(end):
+                records[name] = change(data)
+    records |= {f"{top}/{name}": data for name, data in (extra or {}).items()}
+    with zipfile.ZipFile(path, "w") as target:
+        for name, data in records.items():
+            target.writestr(name, data)
+
+
+def edited(edit: Edit) -> Callable[[bytes], bytes]:
+    def change(data: bytes) -> bytes:
+        document = json.loads(data)
+        edit(document)
+        return json.dumps(document).encode()
+
+    return change
+
+
+class Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+def graph(program: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = program["graph_module"]["graph"]
+    return found
+
+
+def expression(text: str) -> Edit:
+    return lambda program: graph(program)["tensor_values"]["input"]["sizes"][0]["as_expr"].update(expr_str=text)
+
+
+def target(name: str) -> Edit:
+    return lambda program: graph(program)["nodes"][0].update(target=name)
+
+
+def name(text: str) -> Edit:
+    def edit(program: dict[str, Any]) -> None:
+        graph(program)["nodes"][0]["outputs"][0]["as_tensor"]["name"] = text
+
+    return edit
+
+
+def argument_name(text: str) -> Edit:
+    def edit(program: dict[str, Any]) -> None:
+        graph(program)["nodes"][0]["inputs"][0]["name"] = text
+
+    return edit
+
+
+def tree(context: str, kind: str = "builtins.dict") -> Edit:
+    def edit(program: dict[str, Any]) -> None:
+        signature = program["graph_module"]["module_call_graph"][0]["signature"]
+        signature["in_spec"] = json.dumps([1, {"type": kind, "context": context, "children_spec": []}])
+
+    return edit
+
+
+EDITS: dict[str, tuple[Edit, str]] = {
+    "sympy call": (expression("__import__('os').mkdir('RAN')"), "more than arithmetic"),
+    "sympy eval": (expression("eval('1')"), "more than arithmetic"),
+    "sympy attribute": (expression("Symbol('s0').__class__"), "more than arithmetic"),
+    "sympy lambda": (expression("(lambda: 1)()"), "more than arithmetic"),
+    "sympy function of sympy's": (expression("preview(1)"), "more than arithmetic"),
+    "sympy text": (expression("Symbol('a; import os')"), "more than arithmetic"),
+    "sympy deep": (expression("(" * 3000 + "1" + ")" * 3000), "more than arithmetic"),
+    "operator of os": (target("torch.serialization.os.system"), "no operator of torch's own"),
+    "operator that loads": (target("torch.load"), "no operator of torch's own"),
+    "operator by dunder": (target("torch.ops.aten.__class__.__init__"), "no operator of torch's own"),
+    "operator loading libraries": (target("torch.ops.load_library.x"), "no operator of torch's own"),
+    "operator reading files": (target("torch.ops.aten.from_file.default"), "no operator of torch's own"),
+    "operator of operator": (target("_operator.attrgetter"), "no operator of torch's own"),
+    "name": (name("x\n    __import__('os').mkdir('RAN')"), "no name in Python"),
+    "argument": (argument_name("x=__import__('os').mkdir('RAN'), y"), "no name in Python"),
+    "key of arguments": (tree('["x): import os #"]'), "no name in Python"),
+    "enumeration": (tree('{"__enum__": true, "fqn": "os:x", "name": "y"}'), "names an enumeration"),
+    "factory": (tree("{}", "collections.defaultdict"), "takes or gives a collections.defaultdict"),
+}
+
+
+@pytest.mark.parametrize("attack", EDITS)
+def test_programs_that_would_run_code_are_refused(tmp_path: Path, attack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    edit, reason = EDITS[attack]
+    path = exported(tmp_path)
+    before = path.read_bytes()
+    rewritten(path, {"models/model.json": edited(edit)})
+    assert path.read_bytes() != before
+    with pytest.raises(LoadError, match=reason):
+        load(tmp_path)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"model.pt2"}
+
+
+def test_the_program_itself_passes(tmp_path: Path) -> None:
+    path = exported(tmp_path)
+    rewritten(path, {})
+    adapter = load(tmp_path)
+    assert adapter.signature.inputs[0].shape == (-1, 4)
+    match = TorchAdapter.match(ModelDir.of(tmp_path))
+    assert match is not None
+    assert match.trust is Trust.PICKLE
+
+
+def _torch_pickle(value: Any) -> bytes:
+    stream = io.BytesIO()
+    torch.save(value, stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("record", ["sample_inputs", "weight", "legacy weights", "opaque constant"])
+def test_pickles_inside_are_not_loaded(tmp_path: Path, record: str) -> None:
+    (tmp_path / "m").mkdir()
+    path = exported(tmp_path / "m")
+    evil = _torch_pickle({"w": Evil(tmp_path / "ran")})
+
+    def pickled(config: dict[str, Any]) -> None:
+        next(iter(config["config"].values()))["use_pickle"] = True
+
+    def opaque(config: dict[str, Any]) -> None:
+        config["config"]["c"] = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True}
+
+    if record == "sample_inputs":
+        rewritten(path, {"data/sample_inputs/model.pt": lambda _: evil})
+    elif record == "weight":
+        rewritten(path, {"model_weights_config.json": edited(pickled), "weights/weight_0": lambda _: evil})
+    elif record == "legacy weights":
+        rewritten(path, {}, {"data/weights/model.pt": evil})
+    else:
+        forged = {"data/constants/opaque_obj_0": pickle.dumps(Evil(tmp_path / "ran"))}
+        rewritten(path, {"model_constants_config.json": edited(opaque)}, forged)
+    with pytest.raises(LoadError, match=r"more than tensors|pickle of any object"):
+        load(tmp_path / "m")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_native_code_is_never_loaded(tmp_path: Path) -> None:
+    path = exported(tmp_path)
+    rewritten(path, {}, {"data/aotinductor/model/model.so": b"\x7fELF"})
+    with pytest.raises(LoadError, match="AOTInductor package: native code"):
+        load(tmp_path)
+
+
+def test_older_exported_programs_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.pt2", "w") as target:
+        target.writestr("version", "8.3")
+        target.writestr("serialized_exported_program.json", "{}")
+    with pytest.raises(LoadError, match=r"torch 2\.7 or older"):
+        load(tmp_path)
+
+
+def test_a_trace_remembers_its_inputs_without_running_them(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    path = m.trace(m.mlp(), [torch.zeros(1, 4)], tmp_path / "m" / "model.pt")
+    rewritten(path, {"traced_inputs.pkl": lambda _: pickle.dumps(Evil(tmp_path / "ran"), 2)})
+    try:
+        load(tmp_path / "m")
+    except LoadError as error:
+        assert "model.pt" in str(error)  # noqa: PT017  (torch itself may refuse it)
+    assert not (tmp_path / "ran").exists()
