@@ -29,7 +29,8 @@ class Shelf:
 
     def __init__(self, root: Path, address: Address) -> None:
         end = re.sub(r"[^\w.-]+", "_", address.shown.rstrip("/").rpartition("/")[2])[:40].strip(".") or "model"
-        digest = hashlib.sha256(address.uri.encode()).hexdigest()[:16]
+        identity = address.shown if address.kind == "azure" else address.uri  # its query is a signature that expires
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
         self.path = root / f"{end}-{digest}"
 
     def find(self, version: str) -> Path | None:

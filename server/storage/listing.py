@@ -63,6 +63,9 @@ def _check_names(names: Iterable[str]) -> None:
         if name in seen:
             raise StorageError(f"the store lists {name[:200]!r} twice")
         seen.add(name)
+    folders = {str(parent) for name in seen for parent in PurePosixPath(name).parents}
+    if both := sorted(folders & seen):
+        raise StorageError(f"the store lists {both[0][:200]!r} as a file, and files in it")
     if len(seen) > MOST_FILES:
         raise StorageError(f"the store lists {len(seen)} files, at most {MOST_FILES} make a model")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -54,12 +55,15 @@ class Source:
 
     def _run(self) -> Path:
         with tempfile.TemporaryFile() as errors:
+            path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  ("" is the current one)
             child = subprocess.Popen(
-                [sys.executable, "-m", "server.storage.child"],
+                [sys.executable, "-P", "-m", "server.storage.child"],
+                env={**os.environ, "PYTHONPATH": path, "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                start_new_session=True,  # a terminal's Ctrl-C is the server's to handle
             )
             with child:
                 assert child.stdin is not None

@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock
@@ -89,13 +89,11 @@ class Transfer:
         self._parts.mkdir(exist_ok=True)
         numbered = list(enumerate(self._listing.files))
         with ThreadPoolExecutor(min(AT_ONCE, max(1, len(numbered)))) as pool:
-            for outcome in [pool.submit(self._whole, number, file) for number, file in numbered]:
-                try:
-                    outcome.result()
-                except BaseException:
+            for outcome in as_completed([pool.submit(self._whole, number, file) for number, file in numbered]):
+                if (error := outcome.exception()) is not None:
                     self._stop.set()
                     pool.shutdown(cancel_futures=True)
-                    raise
+                    raise error
         return self.files
 
     def _whole(self, number: int, file: RemoteFile) -> None:

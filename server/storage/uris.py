@@ -80,7 +80,7 @@ def named(text: str) -> tuple[tuple[str, Address], ...]:
 def without_secrets(text: str) -> str:
     """A text with every URI's user, password and query left out."""
     text = re.sub(r"(?<=://)[^/\s@]*@", "", text)
-    return re.sub(r"(?<=\w)\?[^\s'\"<>)]*", "", text) if "://" in text or "/" in text else text
+    return re.sub(r"(?<=[\w/])\?[^\s'\"<>)]+", "", text)
 
 
 def _kind(parts: SplitResult) -> str:

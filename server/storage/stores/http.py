@@ -18,7 +18,7 @@ from server.storage.listing import Listing, RemoteFile
 from server.storage.stores.base import Files
 from server.storage.uris import Address
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  #: what is lost of a stream that breaks off
 #: seconds: to connect, and between two pieces
 _TIMEOUT = (15, 60)
 _GOOGLE_HASH = re.compile(r"\b(md5|crc32c)=([\w+/]+=*)")

@@ -13,7 +13,7 @@ from server.storage.listing import Listing, RemoteFile
 from server.storage.stores.base import Files, Found
 from server.storage.uris import Address
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  #: what is lost of a stream that breaks off
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 #: S3's name of a checksum over the whole object -> ours
 _CHECKSUMS = {"ChecksumSHA256": "sha256", "ChecksumSHA1": "sha1", "ChecksumCRC32C": "crc32c", "ChecksumCRC32": "crc32"}
