@@ -1,4 +1,4 @@
-"""The requirements.txt beside a model, as text. What its lines mean, and whether they are welcome, is not judged here."""
+"""The requirements.txt beside a model, as text; what its lines mean, and whether they are welcome, others judge."""
 
 from __future__ import annotations
 
