@@ -94,7 +94,7 @@ class CustomAdapter(Adapter):
         program.settle_in(path, name, _arguments((path / FILE).read_text(errors="replace"), name, path, options))
         ran = program.run(path / FILE, as_script=module.main_block is not None and module.calls_server)
         model = building.build(ran, module.used(classes), name, path, options)
-        return cls(model, _registered(ran.server, model, name), name)
+        return cls(model, _registered(ran.server, model), name)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         raise NotImplementedError("a custom model answers whole requests")
@@ -119,12 +119,12 @@ def _arguments(text: str, name: str, folder: Path, options: Parameters) -> list[
     return [*(f"--{key}={value}" for key, value in given.items()), *shlex.split(str(options.get("args", "")))]
 
 
-def _registered(server: Any, model: Any, name: str) -> Any:
+def _registered(server: Any, model: Any) -> Any:
     """A `ModelServer` that has the model and is not started: the file's own, or one as the command line says."""
     from kserve import ModelServer
 
     server = ModelServer() if server is None else server
-    server.register_model(model, name)
+    server.register_model(model)  # whose name is `name` by now
     return server
 
 

@@ -8,6 +8,7 @@ Kinder than KServe in three ways: what cannot be decoded is the client's fault (
 
 from __future__ import annotations
 
+import inspect
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -52,7 +53,8 @@ class Answers:
     async def _check_ready(self) -> None:
         from kserve.errors import ModelNotReady
 
-        if not await self._dataplane.model_ready(self._name, True):
+        ready = self._dataplane.model_registry.is_model_ready(self._name)
+        if not (await ready if inspect.isawaitable(ready) else ready):
             raise ModelNotReady(self._name)
 
     async def _v1(self, request: Request) -> Reply:
@@ -71,8 +73,7 @@ class Answers:
     async def _v2(self, request: Request) -> Reply:
         headers = dict(request.headers)
         with _Decoding():
-            body = request.body if LENGTH in headers else _inference_request(request.body)
-            payload, _ = self._dataplane.decode(body, headers, protocol_version="v2", model_name=self._name)
+            payload = _infer_request(request.body, headers.get(LENGTH), self._name)
         result, extra = await self._call(request.verb, payload, headers)
         answer, more = self._dataplane.encode(self._name, result, headers, {})
         reply_headers = _headers({**extra, **more})
@@ -100,10 +101,10 @@ class Answers:
 
     async def _call(self, verb: str, payload: Any, headers: dict[str, str]) -> tuple[Any, Mapping[str, str]]:
         """What the user's hooks return, and the headers that they want sent."""
-        if verb == "explain":
-            result, extra = await self._dataplane.explain(self._name, payload, dict(headers))
-            return result, {key: value for key, value in extra.items() if headers.get(key) != value}  # KServe's echo
-        result, extra = await self._dataplane.infer(self._name, payload, headers)
+        ask = self._dataplane.explain if verb == "explain" else self._dataplane.infer
+        result, extra = await ask(self._name, payload, dict(headers))
+        if headers.items() <= extra.items():  # some of KServe's methods send all of them back
+            extra = {key: value for key, value in extra.items() if headers.get(key) != value}
         return result, extra
 
     def _inference_response(self, answer: Any, payload: Any) -> dict[str, Any]:
@@ -166,19 +167,28 @@ class _Decoding:
             raise InvalidInput(missing) from error
 
 
-def _inference_request(body: bytes) -> Any:
-    """A V2 request as KServe's routes check it."""
+def _infer_request(body: bytes, json_length: str | None, name: str) -> Any:
+    """A V2 request, checked as KServe's routes check it."""
+    from kserve import InferInput, InferRequest
     from kserve.protocol.rest.v2_datamodels import InferenceRequest
     from pydantic import ValidationError
 
+    if json_length is not None:
+        return InferRequest.from_bytes(body, int(json_length), name)
     try:
-        return InferenceRequest.model_validate(orjson.loads(body))
+        request = InferenceRequest.model_validate(orjson.loads(body))
     except orjson.JSONDecodeError as error:
         raise InvalidInput(f"Unrecognized request format: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the body"
         raise InvalidInput(f"{where}: {first['msg']}") from error
+    if hasattr(InferRequest, "from_inference_request"):
+        return InferRequest.from_inference_request(request, name)
+    inputs = [  # before KServe 0.14
+        InferInput(each.name, each.shape, each.datatype, each.data, each.parameters or {}) for each in request.inputs
+    ]
+    return InferRequest(name, inputs, request.id, parameters=request.parameters)
 
 
 def _readable(request: Request) -> dict[str, str]:

@@ -171,7 +171,8 @@ def _load(model: Any, name: str) -> None:
     if not model.ready and settled(model.load()) is False and not model.ready:
         raise LoadError("load() returned False")
     model.ready = True
-    settled(model.start())
+    if hasattr(model, "start"):  # since KServe 0.14
+        settled(model.start())
     if getattr(model, "engine", False):
         settled(model.start_engine())
     model.ready = True

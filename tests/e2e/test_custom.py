@@ -252,7 +252,7 @@ GOOD: list[tuple[str, bytes, dict[str, str]]] = [
     ("/v1/models/hooks:predict", b'{"instances": [1, 2.5]}', {"x_tenant": "acme"}),
     ("/v1/models/hooks:explain", b'{"instances": [1, 2]}', {}),
     ("/v1/models/declared:predict", b'{"instances": ["a b c", ""]}', {}),
-    ("/v1/models/replies:predict", b"any bytes", {"content_type": "image/png"}),
+    ("/v1/models/replies:predict", b"any bytes", {"content_type": "image/png", "x_request_id": "17"}),
     *(("/v1/models/replies:predict", _v1(kind), {}) for kind in KINDS if kind != "unserialisable"),
     ("/v2/models/replies/infer", json.dumps({"id": "4", "inputs": [TENSOR]}).encode(), {}),
     ("/v2/models/replies/infer", json.dumps({"id": "4", "inputs": [TENSOR], "parameters": {"a": 1}}).encode(), {}),
@@ -274,7 +274,7 @@ def test_good_requests_are_answered_as_by_kserve(site: Site, path: str, body: by
     ours, theirs = site.post(path, body, **headers)
     assert theirs.status_code == 200
     assert (ours.status_code, ours.content) == (200, theirs.content)
-    told = ("content-type", LENGTH, "x-answered-by")
+    told = ("content-type", LENGTH, "x-answered-by", "x-request-id")
     if "/v2/" in path and LENGTH in theirs.headers:  # KServe leaves the type of binary tensors out
         assert ours.headers["content-type"] == "application/octet-stream"
         told = told[1:]
@@ -290,6 +290,11 @@ def test_errors_keep_their_status_and_words(site: Site, kind: str) -> None:
         assert str(theirs.json()["error"]).split(" : ")[-1] in ours.json()["error"]
     else:
         assert ours.json() == theirs.json()
+
+
+def test_the_requests_headers_are_not_sent_back(site: Site) -> None:
+    ours, _ = site.post("/v1/models/hooks:explain", b'{"instances": [1]}', authorization="secret")
+    assert (ours.status_code, ours.headers.get("authorization"), ours.headers.get("host")) == (200, None, None)
 
 
 def test_exit_fails_the_request_and_not_the_model(site: Site) -> None:

@@ -11,6 +11,7 @@ class Replies(Model):
 
     async def predict(self, payload, headers=None, response_headers=None):
         response_headers["x-answered-by"] = "replies"
+        response_headers["x-request-id"] = headers.get("x-request-id", "none")
         if isinstance(payload, InferRequest):
             rows = payload.inputs[0].as_numpy()
             output = InferOutput("doubled", list(rows.shape), payload.inputs[0].datatype)
