@@ -92,12 +92,10 @@ def _is_booster(head: bytes) -> bool:
 #: one file's name gives the layout of the directory away; the surest first
 _LAYOUTS = {
     "model.py": "the user's own Python code",
-    "MLmodel": "an MLflow model",
     "model-settings.json": "an MLServer model's settings",
     "config.pbtxt": "a Triton model's settings",
     "saved_model.pb": "a TensorFlow SavedModel",
     "saved_model.pbtxt": "a TensorFlow SavedModel",
-    "modules.json": "a sentence-transformers model",
     "model_index.json": "a diffusers pipeline",
     "adapter_config.json": "a PEFT adapter without its base model",
 }

@@ -44,8 +44,6 @@ def _field(number: int, content: bytes) -> bytes:
     ("name", "words"),
     [
         ("saved_model.pb", "a TensorFlow SavedModel"),
-        ("MLmodel", "an MLflow model"),
-        ("modules.json", "a sentence-transformers model"),
         ("model.py", "the user's own Python code"),
         ("config.pbtxt", "a Triton model's settings"),
         ("model-settings.json", "an MLServer model's settings"),
