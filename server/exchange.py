@@ -15,7 +15,7 @@ from adapters.base import Tensors
 from server.batching import Batcher, Job
 from server.calls import Outcome
 from server.codec.call import Call
-from server.errors import ServingError, as_serving_error
+from server.errors import ClientGone, ServingError, as_serving_error
 from server.metrics import now
 
 #: tells whether the client of a request has hung up
@@ -31,7 +31,9 @@ INLINE_BYTES = 64 * 1024
 
 
 class Observer(Protocol):
-    """Is told of every request once; times are marks of `now()`, in seconds."""
+    """Is told of every request that it began, and once how it ended; times are marks of `now()`, in seconds."""
+
+    def began(self) -> None: ...
 
     def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None: ...
 
@@ -56,8 +58,9 @@ class Exchange(Generic[C, T]):
         self._batcher = batcher
         self._observer = observer
         self._encode = encode
-        self._done = done
+        self._done: Callable[[T | ServingError], None] | None = done
         self._job: Job | None = None
+        observer.began()
 
     def begin(self, size: int, decode: Callable[[], C], gone: Gone) -> None:
         """Decode a body of `size` bytes and queue what it holds."""
@@ -73,9 +76,11 @@ class Exchange(Generic[C, T]):
 
     def cancel(self) -> None:
         """The caller has gone."""
-        self._done = _nobody
         if self._job is not None:
             self._batcher.drop(self._job)
+        if self._done is not None:
+            self._done = None
+            self._observer.failed(self._protocol, ClientGone.status, now() - self._start)
 
     def _queue(self, call: C, gone: Gone) -> None:
         self._call = call
@@ -101,15 +106,19 @@ class Exchange(Generic[C, T]):
             self._succeed(answer, predicted)
 
     def _succeed(self, answer: T, predicted: float) -> None:
-        self._observer.answered(self._protocol, self._start, self._decoded, predicted, now())
-        self._done(answer)
+        if (done := self._done) is not None:
+            self._done = None
+            self._observer.answered(self._protocol, self._start, self._decoded, predicted, now())
+            done(answer)
 
     def _fail(self, error: BaseException) -> None:
         known = as_serving_error(error)
         if known is not error:
             known.__cause__ = error
-        self._observer.failed(self._protocol, known.status, now() - self._start)
-        self._done(known)
+        if (done := self._done) is not None:
+            self._done = None
+            self._observer.failed(self._protocol, known.status, now() - self._start)
+            done(known)
 
     def _in_thread(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         def worked(future: asyncio.Future[Any]) -> None:
@@ -121,10 +130,6 @@ class Exchange(Generic[C, T]):
                 then(future.result())
 
         asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(worked)
-
-
-def _nobody(_: Any) -> None:
-    """Takes the answer that nobody waits for."""
 
 
 def _size(outputs: Tensors) -> int:

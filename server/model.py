@@ -29,6 +29,7 @@ from server.exchange import Exchange, Gone, present
 from server.explaining import Explanations
 from server.metrics import ModelMetrics
 from server.threads import Runs, spare
+from server.uses import Uses
 from server.watch import Watch
 
 log = logging.getLogger("kserve")
@@ -67,7 +68,8 @@ class ServedModel(kserve.Model):
         self.ready = True
         self._decode_v1 = v1_decoder(self.signature)
         self._decode_v2 = v2_decoder(self.signature)
-        self._watch = Watch(self, "predict", metrics)
+        self.uses = Uses()
+        self._watch = Watch(self, "predict", metrics, self.uses)
         self._batcher = Batcher(
             adapter.predict,
             executor,
@@ -80,7 +82,7 @@ class ServedModel(kserve.Model):
             steady=adapter.steady,
             cores=lambda: spare(executor) if adapter.parallel and adapter.thread_safe else 1,
         )
-        self._watch_explanations = Watch(self, "explain", metrics.explanations)
+        self._watch_explanations = Watch(self, "explain", metrics.explanations, self.uses)
         self._explanations = Explanations(
             name,
             adapter,
@@ -117,6 +119,7 @@ class ServedModel(kserve.Model):
         """
         if not self.signature.explanations:
             error = NotSupported(f"model {self.name!r} ({self.adapter.name}) does not explain its predictions")
+            self._watch_explanations.began()
             self._watch_explanations.failed("v1", error.status, 0.0)
             raise error
         return self._explanations.start(len(raw), partial(self._decode_v1, raw), done, gone)
@@ -208,8 +211,15 @@ class ServedModel(kserve.Model):
             raise NotReady(f"model {self.name!r} is not ready")
         return True
 
+    def retire(self, then: Callable[[], None] = lambda: None) -> None:
+        """On the event loop: let go of the model once all who reached it are answered; call `then` after that."""
+        self.uses.when_none(lambda: self._let_go(then))
+
     def stop(self) -> None:
-        """Refuse new requests and let go of the model; what runs runs to its end."""
+        """KServe's hook: refuse requests, also those that wait; what runs runs to its end. From any thread."""
+        self._let_go(lambda: None)
+
+    def _let_go(self, then: Callable[[], None]) -> None:
         self.ready = False
         error = NotReady(f"model {self.name!r} is being unloaded")
         idle = count(1)
@@ -217,6 +227,7 @@ class ServedModel(kserve.Model):
         def when_idle() -> None:
             if next(idle) == 2:  # of both queues; they may say so on different threads
                 self.adapter.close()
+                then()
 
         self._batcher.close(error, when_idle)
         self._explanations.close(error, when_idle)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import kserve
 
 from server.metrics import Requests
+from server.uses import Uses
 
 trace_log = logging.getLogger("kserve.trace")  #: where KServe writes latencies, too
 
@@ -19,6 +20,10 @@ class Watch:
     model: kserve.Model
     verb: str  #: predict or explain
     counts: Requests
+    uses: Uses
+
+    def began(self) -> None:
+        self.uses.begin()
 
     def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None:
         self.counts.answered(protocol, start, decoded, predicted, end)
@@ -26,6 +31,8 @@ class Watch:
             before, during, after = (f"{1000 * s:.3f}" for s in (decoded - start, predicted - decoded, end - predicted))
             steps = f"preprocess_ms: {before}, {self.verb}_ms: {during}, postprocess_ms: {after}"
             trace_log.info("%s %s: %s", protocol, self.model.name, steps)
+        self.uses.end()
 
     def failed(self, protocol: str, status: int, seconds: float) -> None:
         self.counts.failed(protocol, status, seconds)
+        self.uses.end()

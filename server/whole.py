@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import kserve
@@ -27,6 +27,7 @@ from server.errors import ServingError, as_serving_error
 from server.exchange import Gone, present
 from server.heads import HEADER_LENGTH
 from server.metrics import ModelMetrics, now
+from server.uses import Uses
 
 log = logging.getLogger("kserve")
 
@@ -57,6 +58,8 @@ class WholeModel(kserve.Model):
         self._limits = limits
         self._metrics = metrics
         self._most = most or (limits.max_queue if self.signature.overlaps else _AHEAD * workers)
+        self.uses = Uses()
+        self._then: Callable[[], None] = lambda: None
         self._running = 0
         self._queue: deque[tuple[asyncio.Future[None], Gone]] = deque()
         self._closed: ServingError | None = None
@@ -77,6 +80,7 @@ class WholeModel(kserve.Model):
         """
         start = now()
         began: float | None = None
+        self.uses.begin()
         try:
             await self._turn(gone)
             began = now()
@@ -89,6 +93,8 @@ class WholeModel(kserve.Model):
             if known is error:
                 raise
             raise known from error
+        finally:
+            self.uses.end()
         end = now()
         if reply.status < 400:
             self._metrics.answered(protocol, start, began, end, end)
@@ -135,6 +141,11 @@ class WholeModel(kserve.Model):
         if not self.ready:
             raise errors.NotReady(f"model {self.name!r} is not ready")
         return True
+
+    def retire(self, then: Callable[[], None] = lambda: None) -> None:
+        """On the event loop: let go of the model once all who reached it are answered; call `then` after that."""
+        self._then = then
+        self.uses.when_none(self.stop)
 
     def stop(self) -> None:
         """Refuse new requests and let go of the model; what runs runs to its end. From any thread."""
@@ -190,7 +201,7 @@ class WholeModel(kserve.Model):
                 self._running += 1
                 future.set_result(None)
         if self._closed is not None and not self._running:
-            self.adapter.close()
+            self._let_go()
 
     def _drop_gone(self) -> bool:
         """Let go of those whose clients hung up while they waited; whether there were any."""
@@ -213,7 +224,11 @@ class WholeModel(kserve.Model):
             if not future.done():
                 future.set_exception(self._closed)
         if not self._running:
-            self.adapter.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self.adapter.close()
+        self._then()
 
 
 #: HTTP status -> the error of ours that has its gRPC status; other 4xx are the client's fault
