@@ -79,12 +79,12 @@ class TensorflowAdapter(Adapter):
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
-        entries, shut = _entries(model_dir, file, options)
+        loaded = _loaded(model_dir, file, options)
         try:
-            default = _default([entry.name for entry in entries], options.get("signature"))
-            served = {entry.name: _examined(entry) for entry in entries}
+            default = _default([entry.name for entry in loaded.entries], options.get("signature"))
+            served = {entry.name: _examined(entry) for entry in loaded.entries}
         except BaseException:
-            shut()
+            loaded.shut()
             raise
         choices = Parameter(SIGNATURE_NAME, choices=tuple(served), meaning=f"the signature; {default} unless named")
         signature = replace(
@@ -92,7 +92,9 @@ class TensorflowAdapter(Adapter):
             variants={name: each.signature for name, each in served.items()},
             parameters=(choices,),
         )
-        return cls(signature, served, default, shut)
+        adapter = cls(signature, served, default, loaded.shut)
+        adapter.steady = loaded.steady  # type: ignore[misc]  # one model's property here
+        return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         entry = self.served[parameters.get(SIGNATURE_NAME, self.default)].entry
@@ -122,9 +124,9 @@ def _files(model_dir: ModelDir) -> Iterator[Match]:
         elif file.endswith((".h5", ".hdf5")) and head.startswith(keras_.HDF5):
             yield Match(Rank.CONTENT, file)
         elif suffix == "pb":
-            problem, offences = frozen.contents(model_dir.file(file))
-            rank = Rank.SUFFIX if problem else Rank.CONTENT
-            yield Match(rank, file, problem=f"{file} {problem}" if problem else "", **_trust(offences))
+            found = frozen.contents(model_dir.file(file))
+            problem = f"{file} {found.problem}" if found.problem else ""
+            yield Match(Rank.SUFFIX if problem else Rank.CONTENT, file, problem=problem, **_trust(found.offences))
 
 
 def _keras_file(model_dir: ModelDir, file: str, head: bytes) -> Match:
@@ -148,21 +150,30 @@ def _trust(offences: Sequence[str]) -> dict[str, Any]:
     return {"trust": Trust.CODE, "carries": f"has operations that touch files, the network or Python: {named}"}
 
 
-def _entries(model_dir: ModelDir, file: str, options: Parameters) -> tuple[list[Entry], Callable[[], None]]:
+@dataclass(frozen=True)
+class _Loaded:
+    """What a loader gives: the signatures, how to let go of them, and whether they are `steady`."""
+
+    entries: Sequence[Entry]
+    shut: Callable[[], None]
+    steady: bool
+
+
+def _loaded(model_dir: ModelDir, file: str, options: Parameters) -> _Loaded:
     if not file:
         _refuse(options, "a frozen graph", "inputs", "outputs")
         folder = saved_model.folder_of(model_dir)
         if folder is None:
             raise LoadError(f"{saved_model.FILE} is no longer there")
         session, entries = saved_model.load(folder)
-        return entries, session.close
+        return _Loaded(entries, session.close, saved_model.contents(folder).steady)
     _refuse(options, "a SavedModel", "signature")
     path = model_dir.file(file)
     if file.lower().endswith(".pb"):
         session, entries = frozen.load(path, options.get("inputs", ""), options.get("outputs", ""))
-        return entries, session.close
+        return _Loaded(entries, session.close, frozen.contents(path).steady)
     _refuse(options, "a frozen graph", "inputs", "outputs")
-    return keras_.load(path), lambda: None
+    return _Loaded(keras_.load(path), lambda: None, steady=False)
 
 
 def _refuse(options: Parameters, owner: str, *names: str) -> None:

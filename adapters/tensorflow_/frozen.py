@@ -11,7 +11,7 @@ from typing import Any
 from adapters.base import LoadError
 from adapters.protobuf import Malformed
 from adapters.tensorflow_.graph import frozen_graph
-from adapters.tensorflow_.scan import frozen_offences
+from adapters.tensorflow_.scan import Contents, judge_frozen
 from adapters.tensorflow_.session import Tensor, entry, open_session
 from adapters.tensorflow_.types import DATATYPES, Entry, brief, port, tensorflow
 
@@ -20,28 +20,27 @@ _NO_OUTPUTS = frozenset({"Placeholder", "PlaceholderWithDefault", "Const", "Asse
 _VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
-def contents(path: Path) -> tuple[str, list[str]]:
-    """Why the file is no whole graph (in words that follow its name), and the operations that touch more than numbers.
-
-    Raises nothing: the file may be anything.
-    """
+def contents(path: Path) -> Contents:
+    """Look at the file without TensorFlow; it may be anything. A problem is in words that follow its name."""
     status = path.stat()
-    return _read(path, status.st_size, status.st_mtime_ns) if status.st_size else ("is empty", [])
+    return _read(path, status.st_size, status.st_mtime_ns) if status.st_size else Contents("is empty")
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, size: int, changed: int) -> tuple[str, list[str]]:
+def _read(path: Path, size: int, changed: int) -> Contents:
     """`contents`, kept: a folder is looked at several times while it is loaded."""
     try:
         graph = frozen_graph(path)
     except (Malformed, RecursionError) as error:
-        return f"is truncated or damaged: {error}", []
+        return Contents(f"is truncated or damaged: {error}")
     kinds = {node.op for node in graph.nodes.values()}
     if not kinds or "" in kinds:
-        return "is no TensorFlow graph: it is neither a frozen graph nor a SavedModel (saved_model.pb)", []
+        return Contents("is no TensorFlow graph: it is neither a frozen graph nor a SavedModel (saved_model.pb)")
     if kinds & _VARIABLES:
-        return "is a graph that is not frozen: its variables' values are not in it. Bring the whole SavedModel", []
-    return "", frozen_offences(graph)
+        return Contents(
+            "is a graph that is not frozen: its variables' values are not in it. Bring the whole SavedModel"
+        )
+    return judge_frozen(graph)
 
 
 def load(path: Path, inputs: str, outputs: str) -> tuple[Any, list[Entry]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from adapters.base import LoadError, ModelDir
 from adapters.modeldir import inside
 from adapters.protobuf import Malformed
 from adapters.tensorflow_.graph import MetaGraph, meta_graphs
-from adapters.tensorflow_.scan import offences
+from adapters.tensorflow_.scan import Contents, judge
 from adapters.tensorflow_.session import Tensor, entry, open_session
 from adapters.tensorflow_.types import Entry, brief, port, tensorflow
 
@@ -42,14 +42,6 @@ def folder_of(model_dir: ModelDir) -> ModelDir | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What the bytes of a SavedModel's folder tell."""
-
-    problem: str = ""
-    offences: tuple[str, ...] = ()  #: operations that touch files, the network or Python
-
-
 def contents(folder: ModelDir) -> Contents:
     """Look at a SavedModel's folder without TensorFlow."""
     if FILE not in folder.files:
@@ -64,7 +56,7 @@ def contents(folder: ModelDir) -> Contents:
     read = _read(folder.file(FILE), status.st_size, status.st_mtime_ns)
     if isinstance(read, str):
         return Contents(read)
-    return Contents(_files_problem(folder, read), tuple(offences(read)))
+    return replace(judge(read), problem=_files_problem(folder, read))
 
 
 @lru_cache(maxsize=4)

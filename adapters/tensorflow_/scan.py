@@ -34,23 +34,45 @@ _HARMLESS = frozenset(
 _RESTORES = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
 #: read a text file, whose path is their second input
 _TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+#: arithmetic whose time depends on its inputs' shapes alone, and what holds it together
+_DENSE = frozenset(
+    {
+        "Abs", "Add", "AddN", "AddV2", "AssignVariableOp", "AvgPool", "BatchMatMul", "BatchMatMulV2", "BiasAdd", "Cast",
+        "ConcatV2", "Const", "Conv1D", "Conv2D", "DepthwiseConv2dNative", "Div", "Elu", "Exp", "ExpandDims",
+        "FusedBatchNorm", "FusedBatchNormV3", "Identity", "IdentityN", "LeakyRelu", "Log", "MatMul", "Max", "MaxPool",
+        "Maximum", "Mean", "Min", "Minimum", "Mul", "Neg", "NoOp", "Pack", "Pad", "PadV2", "PartitionedCall",
+        "Placeholder", "Pow", "ReadVariableOp", "RealDiv", "Relu", "Relu6", "Reshape", "Rsqrt", "Selu", "Shape",
+        "Sigmoid", "Softmax", "Softplus", "Split", "Sqrt", "Square", "SquaredDifference", "Squeeze",
+        "StatefulPartitionedCall", "StopGradient", "StridedSlice", "Sub", "Sum", "Tanh", "Transpose", "VarHandleOp",
+        "VarIsInitializedOp", "Variable", "VariableV2",
+    }
+)  # fmt: skip
 _STREAMS = re.compile(rb"stdout|stderr|log\(\w+\)")
 
 
-def offences(meta: MetaGraph) -> list[str]:
-    """The operations of a SavedModel's graph that touch files, the network or Python, sorted."""
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the bytes of a model's files tell."""
+
+    problem: str = ""
+    offences: tuple[str, ...] = ()  #: operations that touch files, the network or Python, sorted
+    steady: bool = False  #: nothing but arithmetic on dense tensors: no loop, no branch, nothing to wait for
+
+
+def judge(meta: MetaGraph) -> Contents:
+    """What a SavedModel's graph would do."""
     served = _Walk(meta.graph, meta.assets.keys())
     served.run(meta.fetched)
     restoring = _Walk(meta.graph, meta.assets.keys(), allowed=_RESTORES)
     restoring.run([meta.restore] if meta.restore else [])
-    return sorted(served.found | restoring.found)
+    return Contents("", tuple(sorted(served.found | restoring.found)), served.kinds <= _DENSE)
 
 
-def frozen_offences(graph: Graph) -> list[str]:
-    """The operations anywhere in a frozen graph that touch files, the network or Python, sorted."""
+def judge_frozen(graph: Graph) -> Contents:
+    """What a frozen graph would do, whichever of its nodes are asked for."""
     walk = _Walk(graph, ())
     walk.run(graph.nodes)
-    return sorted(walk.found)
+    return Contents("", tuple(sorted(walk.found)), walk.kinds <= _DENSE)
 
 
 def is_offence(node: Node) -> bool:
@@ -68,6 +90,7 @@ class _Walk:
     assets: Iterable[str]  #: tensors that take the path of one of the model's own files
     allowed: frozenset[str] = frozenset()
     found: set[str] = field(default_factory=set)
+    kinds: set[str] = field(default_factory=set)  #: of the operations that were met, called functions left out
     _called: set[str] = field(default_factory=set)
 
     def run(self, wanted: Iterable[str]) -> None:
@@ -100,6 +123,8 @@ class _Walk:
         return paths | through
 
     def _look(self, node: Node, *, table: bool) -> None:
+        if node.op not in self.graph.functions:
+            self.kinds.add(node.op)
         if is_offence(node) and node.op not in self.allowed and not (table and node.op in _TABLES):
             self.found.add(node.op)
 

@@ -154,6 +154,17 @@ def test_a_function_that_the_optimizer_may_swap_in(tmp_path: Path) -> None:
     assert trust_of(tmp_path / "m")[0] is Trust.CODE
 
 
+def test_dense_arithmetic_is_steady(tmp_path: Path) -> None:
+    """It may be called on the event loop; what loops, waits or works on texts may not."""
+    import keras
+
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="relu")]).export(tmp_path / "dense")
+    models.frozen(tmp_path / "model.pb", lambda tf: tf.square(tf.compat.v1.placeholder(tf.float32, [None]), "y"))
+    assert models.load(tmp_path / "dense").steady
+    assert models.load(tmp_path).steady
+    assert not models.load(of_function(tmp_path / "text", lambda tf, text: tf.strings.upper(text))).steady
+
+
 def test_of_several_graphs_the_one_for_serving_counts(tmp_path: Path) -> None:
     folder = models.half_plus_two(tmp_path / "m")
     proto = parsed(folder / "saved_model.pb")
