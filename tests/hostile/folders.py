@@ -19,6 +19,7 @@ def corpus() -> Iterator[tuple[str, Hostile]]:
     yield from _transformers()
     yield from _boosters()
     yield from _configurations()
+    yield from _mlflow()
 
 
 # ONNX
@@ -232,5 +233,35 @@ def _yaml(text: str) -> _MAKE:
     def make(folder: Path, mark: Path) -> None:
         (folder / "model.pkl").write_bytes(payload(mark))
         (folder / "polyserve.yaml").write_text(text.replace("MARK", str(mark)))
+
+    return make
+
+
+# MLflow
+
+
+def _mlflow() -> Iterator[tuple[str, Hostile]]:
+    laughs = "flavors:\n  sklearn: &a {pickled_model: model.pkl}\n" + "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    flavor = "flavors:\n  sklearn:\n    pickled_model: {}\n    serialization_format: pickle\n"
+    named = "names (posix|nt|os).system"
+    texts = {
+        "a hostile pickle": (flavor.format("model.pkl"), named),
+        "a pickle elsewhere": (flavor.format("../model.pkl"), "."),
+        "a pickle by its path": (flavor.format("/etc/hostname"), "."),
+        "a billion laughs": (laughs, "."),
+        "an object": ("flavors: !!python/object/apply:os.system ['touch MARK']", "."),
+        "braces in braces": ("flavors: " + "[" * 50_000, "."),
+    }
+    for name, (text, why) in texts.items():
+        yield f"MLmodel with {name}", Hostile(_mlmodel(text), why)
+
+
+def _mlmodel(text: str) -> _MAKE:
+    def make(folder: Path, mark: Path) -> None:
+        for place in (folder, folder.parent):
+            (place / "model.pkl").write_bytes(payload(mark))
+        (folder / "MLmodel").write_text(text.replace("MARK", str(mark)))
 
     return make
