@@ -6,7 +6,7 @@ What comes from a worker is checked field by field: strangers' code runs there, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_type_hints
 
@@ -101,7 +101,7 @@ def signature_of(told: Mapping[str, Any]) -> Signature:
 
 
 def _spec(told: Any) -> TensorSpec:
-    spec = _dataclass(TensorSpec, {**told, "shape": tuple(_all_of(int, _checked(told, "shape", list)))})
+    spec = _dataclass(TensorSpec, told, shape=tuple(_all_of(int, _checked(told, "shape", list))))
     if spec.datatype not in NUMPY_OF or any(size < -1 for size in spec.shape):
         raise LoadError(f"the worker sent a tensor that does not exist: {spec}")
     return spec
@@ -111,17 +111,18 @@ def _parameter(told: Any) -> Parameter:
     kind = _KINDS.get(_checked(told, "kind", str))
     if kind is None:
         raise LoadError("the worker sent a parameter of an unknown kind")
-    return _dataclass(Parameter, {**told, "kind": kind, "choices": tuple(_checked(told, "choices", list))})
+    return _dataclass(Parameter, told, kind=kind, choices=tuple(_checked(told, "choices", list)))
 
 
-def _dataclass(kind: type[_T], told: Mapping[str, Any]) -> _T:
-    """An instance of a flat dataclass; fields that this side does not know are left out."""
+def _dataclass(kind: type[_T], told: Mapping[str, Any], /, **known: Any) -> _T:
+    """An instance of a flat dataclass, some fields of which are known already; what this side lacks is left out."""
     hints = get_type_hints(kind)
-    values = {field.name: told[field.name] for field in fields(kind) if field.name in told}
-    for name, value in values.items():
-        if hints[name] in (str, bool) and type(value) is not hints[name]:
-            raise LoadError(f"the worker sent a malformed {name}")
-    return kind(**values)
+    plain = {field.name for field in fields(kind) if field.name in told} - known.keys()
+    for name in plain:
+        _checked(told, name, hints[name])
+    if missing := {field.name for field in fields(kind) if field.default is MISSING} - plain - known.keys():
+        raise LoadError(f"the worker sent a {kind.__name__} without {', '.join(sorted(missing))}")
+    return kind(**{name: told[name] for name in plain}, **known)
 
 
 def _checked(told: Any, name: str, kind: type) -> Any:

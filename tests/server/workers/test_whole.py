@@ -1,0 +1,178 @@
+"""Whole requests: many at a time in one worker, on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from adapters.base import InvalidInput, Reply, Request
+from server.errors import DeadlineExceeded, ModelFailed, NotReady
+from server.workers.model_process import ModelTrace, WorkerDied
+from server.workers.pool import WorkerPool
+from tests.server.workers.conftest import Make, wait_for
+
+
+def ask(pool: WorkerPool, body: str | bytes, **headers: str) -> Awaitable[Reply]:
+    raw = body.encode() if isinstance(body, str) else body
+    return pool.answer(Request("predict", "v1", raw, headers))
+
+
+@pytest.fixture
+def serve(make: Make) -> Callable[..., WorkerPool]:
+    def serve(**spec: Any) -> WorkerPool:
+        pool = make("whole", **spec)
+        hello = pool.start()
+        assert hello.signature.whole
+        return pool
+
+    return serve
+
+
+def test_requests_and_replies_arrive_whole(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve()
+
+    async def talk() -> None:
+        reply = await ask(pool, "hello", accept="x/y")
+        assert reply == Reply(b"HELLO", {"verb": "predict", "protocol": "v1", "accept": "x/y"}, 200)
+        assert (await ask(pool, "teapot")).status == 418
+        assert (await ask(pool, b"")).body == b""
+        large = b"a" * 5_000_000
+        assert (await ask(pool, large)).body == large.upper()
+
+    asyncio.run(talk())
+
+
+def test_many_at_the_same_time_each_with_its_own_answer(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve()
+
+    async def talk() -> None:
+        began = time.monotonic()
+        bodies = [f"wait 0.{number % 5}{number:03d}" for number in range(100)]
+        replies = await asyncio.gather(*(ask(pool, body) for body in bodies))
+        assert [reply.body.decode() for reply in replies] == [body.upper() for body in bodies]
+        assert time.monotonic() - began < 5
+
+    asyncio.run(talk())
+
+
+def test_failures_are_their_callers_own(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve()
+
+    async def talk() -> None:
+        slow = asyncio.create_task(ask(pool, "wait 0.3"))  # type: ignore[arg-type]
+        with pytest.raises(InvalidInput, match="not to its taste"):
+            await ask(pool, "do refuse")
+        with pytest.raises(ModelFailed, match=r"^KeyError: 'a key'$") as failure:
+            await ask(pool, "do fail")
+        assert isinstance(failure.value.__cause__, ModelTrace)
+        with pytest.raises(ModelFailed, match="SystemExit"):
+            await ask(pool, "do exit")
+        assert (await slow).body == b"WAIT 0.3"
+
+    asyncio.run(talk())
+    assert pool.restarts == 0
+
+
+def test_who_stops_waiting_is_dropped(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve()
+
+    async def talk() -> None:
+        task = asyncio.create_task(ask(pool, "wait 100"))  # type: ignore[arg-type]
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.1)
+        assert (await ask(pool, "cancelled")).body == b"1"
+        assert sum(process.busy for process in pool._serving) == 0
+
+    asyncio.run(talk())
+
+
+def test_a_death_fails_all_that_are_with_it_and_the_worker_comes_back(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve()
+
+    async def talk() -> None:
+        waiting = [asyncio.create_task(ask(pool, "wait 100")) for _ in range(5)]  # type: ignore[arg-type]
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        outcomes = await asyncio.gather(ask(pool, "do crash"), *waiting, return_exceptions=True)
+        assert time.monotonic() - began < 5
+        assert {type(outcome) for outcome in outcomes} == {WorkerDied}
+        assert all("the worker crashed (SIGSEGV)" in str(outcome) for outcome in outcomes)
+        with pytest.raises(NotReady):
+            await ask(pool, "x")
+        await asyncio.to_thread(wait_for, lambda: not pool.down)
+        assert (await ask(pool, "x")).body == b"X"
+
+    asyncio.run(talk())
+    assert pool.restarts == 1
+
+
+def test_a_late_answer_is_a_504_and_the_worker_lives(serve: Callable[..., WorkerPool]) -> None:
+    """One that waits for something: the others' answers show that the worker is well."""
+    pool = serve(call_timeout=1.0)
+
+    async def talk() -> None:
+        late = asyncio.create_task(ask(pool, "wait 100"))  # type: ignore[arg-type]
+        for _ in range(15):
+            assert (await ask(pool, "x")).body == b"X"
+            await asyncio.sleep(0.1)
+        with pytest.raises(DeadlineExceeded, match=r"longer than 1 s \(call_timeout\)"):
+            await late
+
+    asyncio.run(talk())
+    assert pool.restarts == 0
+
+
+def test_a_worker_that_answers_nobody_is_killed(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve(call_timeout=1.0)
+
+    async def talk() -> None:
+        impatient = asyncio.create_task(ask(pool, "do hang-with-gil"))  # type: ignore[arg-type]
+        await asyncio.sleep(0.3)
+        impatient.cancel()  # that nobody waits any more does not make it less of a hang
+        await asyncio.to_thread(wait_for, lambda: pool.restarts)
+        await asyncio.to_thread(wait_for, lambda: not pool.down)
+        assert (await ask(pool, "x")).body == b"X"
+
+    asyncio.run(talk())
+
+
+def test_nonsense_from_the_worker_is_its_end(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve()
+
+    async def talk() -> None:
+        with pytest.raises(WorkerDied, match="the worker sent what is no message"):
+            await ask(pool, "do babble")
+        await asyncio.to_thread(wait_for, lambda: not pool.down)
+
+    asyncio.run(talk())
+
+
+def test_several_workers_share(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve(count=2)
+
+    async def talk() -> None:
+        began = time.monotonic()
+        await asyncio.gather(*(ask(pool, "do pause") for _ in range(4)))  # each blocks its worker for 0.2 s
+        assert 0.4 <= time.monotonic() - began < 0.75
+
+    asyncio.run(talk())
+
+
+def test_closing_with_requests_under_way(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve()
+
+    async def talk() -> None:
+        task = asyncio.create_task(ask(pool, "wait 100"))  # type: ignore[arg-type]
+        await asyncio.sleep(0.1)
+        pool.close()
+        with pytest.raises(NotReady):
+            await task
+
+    asyncio.run(talk())
