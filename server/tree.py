@@ -28,10 +28,8 @@ def files(directory: ModelDir, *, hidden: bool) -> Iterator[str]:
     Raises:
         LoadError: a link leads out of the mount, or something is neither a file nor a folder.
     """
-    count = 0
-    for relative in _below(directory, Path(), hidden):
-        count += 1
-        if count > _MOST:
+    for count, relative in enumerate(_below(directory, Path(), hidden)):
+        if count >= _MOST:
             raise LoadError(f"the folder holds more than {_MOST} files, as no model does")
         yield relative
 
