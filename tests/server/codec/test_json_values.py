@@ -1,0 +1,78 @@
+"""Inputs whose elements are JSON values: V1 and V2 give the model the same."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from adapters.base import Signature, TensorSpec
+from server.codec import v1, v2
+from server.codec.call import Call
+from server.errors import InvalidInput
+
+SPEC = TensorSpec("data", "BYTES", (-1,), nullable=True, binary=True, json=True)
+SIGNATURE = Signature((SPEC,), (TensorSpec("out", "BYTES", (-1,), json=True),), any_name=True)
+
+
+def decoded(*instances: Any) -> list[Any]:
+    call = v1.decode(orjson.dumps({"instances": instances}), SIGNATURE)
+    assert call.rows == len(instances)
+    elements: list[Any] = call.inputs["data"].tolist()
+    return elements
+
+
+@pytest.mark.parametrize("value", [1, 2.5, True, None, "text", [1, [2]], [], {}, {"a": {"b": [None]}}, {"data": 3}])
+def test_any_value_is_an_instance(value: Any) -> None:
+    assert decoded(value, value) == [value, value]
+
+
+def test_instances_need_not_be_alike() -> None:
+    values = [[1, 2], [3], "x", {"a": 1}]
+    assert decoded(*values) == values
+
+
+def test_base64_becomes_bytes_wherever_it_stands() -> None:
+    b64 = {"b64": base64.b64encode(b"\xff\x00").decode()}
+    assert decoded(b64, {"data": b64}, [[b64], 1]) == [b"\xff\x00", {"data": b"\xff\x00"}, [[b"\xff\x00"], 1]]
+    assert decoded({"b64": 1}, {"b64": "AA==", "x": 1}) == [{"b64": 1}, {"b64": "AA==", "x": 1}]
+    with pytest.raises(InvalidInput, match=r"instances\[1\]\.?.*b64 does not decode"):
+        decoded(1, {"data": {"b64": "?"}})
+
+
+def test_deep_nesting_is_not_looked_into() -> None:
+    body = b'{"instances": [' + b"[" * 900 + b"]" * 900 + b"]}"
+    assert v1.decode(body, SIGNATURE).rows == 1
+
+
+def binary(*elements: bytes) -> Call:
+    raw = b"".join(len(element).to_bytes(4, "little") + element for element in elements)
+    tensor = {
+        "name": "x",
+        "shape": [len(elements)],
+        "datatype": "BYTES",
+        "parameters": {"binary_data_size": len(raw)},
+    }
+    head = orjson.dumps({"inputs": [tensor]})
+    return v2.decode(head + raw, str(len(head)), SIGNATURE)
+
+
+def test_v2_elements_are_json_text_or_bytes() -> None:
+    assert binary(b'{"a": [1]}', b"[2]", b"plain", b"\xff", b"{no", b"7").inputs["data"].tolist() == [
+        {"a": [1]}, [2], "plain", b"\xff", "{no", "7",
+    ]  # fmt: skip
+
+
+def test_v2_numbers_are_a_list_a_row() -> None:
+    tensor = {"name": "x", "shape": [2, 2], "datatype": "INT64", "data": [1, 2, 3, 4]}
+    call = v2.decode(orjson.dumps({"inputs": [tensor]}), None, SIGNATURE)
+    assert call.inputs["data"].tolist() == [[1, 2], [3, 4]]
+
+
+def test_merged_requests_keep_their_elements() -> None:
+    one, two = (v1.decode(orjson.dumps({"instances": each}), SIGNATURE) for each in ([[1, 2]], [[3], "x"]))
+    merged = np.concatenate([one.inputs["data"], two.inputs["data"]])
+    assert merged.tolist() == [[1, 2], [3], "x"]
