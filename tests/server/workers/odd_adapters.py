@@ -65,6 +65,11 @@ def flood() -> None:
         print(f"line {number}")
 
 
+def hang_up() -> None:
+    os.close(_our_socket())
+    time.sleep(1000)
+
+
 def fork_and_die() -> None:
     subprocess.Popen(["sleep", "1000"])
     os._exit(9)
@@ -91,7 +96,7 @@ ACTIONS: Mapping[str, Callable[[], Any]] = {
     "speak": speak,
     "flood": flood,
     "eat": eat,
-    "hang-up": lambda: (os.close(_our_socket()), time.sleep(1000)),
+    "hang-up": hang_up,
     "babble": lambda: os.write(_our_socket(), b"\xff" * 100),
     "fork-and-die": fork_and_die,
     "read-stdin": lambda: sys.stdin.readline(),

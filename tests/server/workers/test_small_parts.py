@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -80,7 +81,7 @@ def test_long_lines_are_cut(lines: Callable[[], list[str]]) -> None:
 
 def test_too_many_lines_are_counted(lines: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(output.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     log = OutputLog("m", _clock=0.0)
     log.take(b"line\n" * (output.BURST + 70))
     assert len(lines()) == output.BURST

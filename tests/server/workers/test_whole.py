@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from server.workers.pool import WorkerPool
 from tests.server.workers.conftest import Make, wait_for
 
 
-def ask(pool: WorkerPool, body: str | bytes, **headers: str) -> Awaitable[Reply]:
+def ask(pool: WorkerPool, body: str | bytes, **headers: str) -> Coroutine[Any, Any, Reply]:
     raw = body.encode() if isinstance(body, str) else body
     return pool.answer(Request("predict", "v1", raw, headers))
 
@@ -63,7 +63,7 @@ def test_failures_are_their_callers_own(serve: Callable[..., WorkerPool]) -> Non
     pool = serve()
 
     async def talk() -> None:
-        slow = asyncio.create_task(ask(pool, "wait 0.3"))  # type: ignore[arg-type]
+        slow = asyncio.create_task(ask(pool, "wait 0.3"))
         with pytest.raises(InvalidInput, match="not to its taste"):
             await ask(pool, "do refuse")
         with pytest.raises(ModelFailed, match=r"^KeyError: 'a key'$") as failure:
@@ -81,7 +81,7 @@ def test_who_stops_waiting_is_dropped(serve: Callable[..., WorkerPool]) -> None:
     pool = serve()
 
     async def talk() -> None:
-        task = asyncio.create_task(ask(pool, "wait 100"))  # type: ignore[arg-type]
+        task = asyncio.create_task(ask(pool, "wait 100"))
         await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -97,7 +97,7 @@ def test_a_death_fails_all_that_are_with_it_and_the_worker_comes_back(serve: Cal
     pool = serve()
 
     async def talk() -> None:
-        waiting = [asyncio.create_task(ask(pool, "wait 100")) for _ in range(5)]  # type: ignore[arg-type]
+        waiting = [asyncio.create_task(ask(pool, "wait 100")) for _ in range(5)]
         await asyncio.sleep(0.1)
         began = time.monotonic()
         outcomes = await asyncio.gather(ask(pool, "do crash"), *waiting, return_exceptions=True)
@@ -118,7 +118,7 @@ def test_a_late_answer_is_a_504_and_the_worker_lives(serve: Callable[..., Worker
     pool = serve(call_timeout=1.0)
 
     async def talk() -> None:
-        late = asyncio.create_task(ask(pool, "wait 100"))  # type: ignore[arg-type]
+        late = asyncio.create_task(ask(pool, "wait 100"))
         for _ in range(15):
             assert (await ask(pool, "x")).body == b"X"
             await asyncio.sleep(0.1)
@@ -133,7 +133,7 @@ def test_a_worker_that_answers_nobody_is_killed(serve: Callable[..., WorkerPool]
     pool = serve(call_timeout=1.0)
 
     async def talk() -> None:
-        impatient = asyncio.create_task(ask(pool, "do hang-with-gil"))  # type: ignore[arg-type]
+        impatient = asyncio.create_task(ask(pool, "do hang-with-gil"))
         await asyncio.sleep(0.3)
         impatient.cancel()  # that nobody waits any more does not make it less of a hang
         await asyncio.to_thread(wait_for, lambda: pool.restarts)
@@ -169,7 +169,7 @@ def test_closing_with_requests_under_way(serve: Callable[..., WorkerPool]) -> No
     pool = serve()
 
     async def talk() -> None:
-        task = asyncio.create_task(ask(pool, "wait 100"))  # type: ignore[arg-type]
+        task = asyncio.create_task(ask(pool, "wait 100"))
         await asyncio.sleep(0.1)
         pool.close()
         with pytest.raises(NotReady):

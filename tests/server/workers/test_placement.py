@@ -1,0 +1,176 @@
+"""Where models run, and that nobody can tell from their answers: real models in process and in workers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters import registry
+from adapters.base import LoadError, Match, Rank, Trust
+from adapters.registry import Choice
+from server.batching import Limits
+from server.catalog import scan
+from server.errors import NotReady
+from server.loader import Loaded, Loader
+from server.model_config import ModelConfig
+from server.repository import Repository, State
+from server.workers.placement import Workers
+from server.workers.remote import RemoteAdapter, pool_of
+from tests.cases import CASES, Case
+from tests.server.workers.conftest import wait_for, workers
+
+CHOICE = Choice(registry.get("sklearn"), Match(Rank.CONTENT, "model.joblib"))
+CUSTOM = Choice(registry.get("custom"), Match(Rank.CODE, trust=Trust.CODE))
+
+
+@pytest.mark.parametrize(
+    ("server", "model", "expected"),
+    [("auto", None, False), ("process", None, True), ("auto", "process", True), ("process", "none", False)],
+)
+def test_settings_of_the_server_and_of_the_model(server: Any, model: Any, expected: bool) -> None:
+    assert Workers(server).wants(CHOICE, ModelConfig(isolation=model)) is expected
+
+
+def test_what_has_to_be_in_a_process() -> None:
+    workers = Workers()
+    needing = Choice(CHOICE.adapter, Match(Rank.CONTENT, "model.joblib", requirements="scikit-learn==1.5.2"))
+    assert workers.wants(CUSTOM, ModelConfig())
+    assert workers.wants(needing, ModelConfig())
+    assert workers.wants(CHOICE, ModelConfig(workers=2))
+    assert workers.wants(CHOICE, ModelConfig(memory_limit=2**30))
+    for choice, config, why in (
+        (CUSTOM, ModelConfig(isolation="none"), "runs code that came with the model"),
+        (needing, ModelConfig(isolation="none"), "requirements of its own"),
+        (CHOICE, ModelConfig(isolation="none", workers=2), "workers are processes"),
+        (CHOICE, ModelConfig(isolation="none", memory_limit=2**30), "memory_limit is about a process"),
+    ):
+        with pytest.raises(LoadError, match=f"isolation: none is not possible: .*{why}"):
+            workers.wants(choice, config)
+
+
+# --- real models ------------------------------------------------------------------------------------------------------
+
+CHOSEN = [case for case in CASES if case.name.startswith(("sklearn", "xgboost", "lightgbm", "onnx"))]
+
+
+@pytest.fixture(scope="module")
+def mount(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("mount")
+    for case in CHOSEN:
+        (root / case.name).mkdir()
+        case.make(root / case.name)
+    return root
+
+
+@pytest.fixture
+def load(mount: Path) -> Iterator[Callable[..., Loaded]]:
+    """load(name, isolation): one of the models."""
+    found = {each.name: each for each in scan(mount, None).found}
+    may_import = threading.Event()
+    may_import.set()
+    placements: list[Workers] = []
+
+    def load(name: str, isolation: Any) -> Loaded:
+        placements.append(Workers(isolation))
+        return Loader(None, may_import, workers=placements[-1]).load(found[name])
+
+    yield load
+    for placement in placements:
+        placement.kill()
+    wait_for(lambda: not workers())
+
+
+@pytest.mark.parametrize("case", CHOSEN, ids=lambda case: case.name)
+def test_a_worker_answers_to_the_bit_what_the_model_answers_here(load: Callable[..., Loaded], case: Case) -> None:
+    here, there = load(case.name, "auto"), load(case.name, "process")
+    assert not isinstance(here.adapter, RemoteAdapter)
+    assert isinstance(there.adapter, RemoteAdapter)
+    assert there.adapter.signature == here.adapter.signature
+    assert (there.adapter.name, there.adapter.platform) == (here.adapter.name, here.adapter.platform)
+    assert there.adapter.pool.count == 1
+    example = here.adapter.example()
+    assert all(np.array_equal(array, there.adapter.example()[name]) for name, array in example.items())
+    wanted, got = here.adapter.predict(example, {}), there.adapter.predict(example, {})
+    assert wanted.keys() == got.keys()
+    for name in wanted:
+        assert wanted[name].dtype == got[name].dtype
+        assert wanted[name].shape == got[name].shape
+        if wanted[name].dtype == np.object_:
+            assert wanted[name].tolist() == got[name].tolist()
+        else:
+            assert wanted[name].tobytes() == got[name].tobytes()
+
+
+def test_a_refusal_in_a_worker_is_the_reason(load: Callable[..., Loaded], mount: Path) -> None:
+    name = CHOSEN[0].name
+    damaged = mount / "damaged"
+    shutil.copytree(mount / name, damaged)
+    try:
+        for file in damaged.iterdir():
+            file.write_bytes(file.read_bytes()[:-100])
+        loader = Loader(None, threading.Event(), workers=Workers("process"))
+        with pytest.raises(LoadError):
+            loader.load(next(each for each in scan(mount, None).found if each.name == "damaged"))
+    finally:
+        shutil.rmtree(damaged)
+
+
+def test_the_interpreter_is_asked_for_with_what_it_takes(mount: Path) -> None:
+    asked = []
+
+    def python_for(model_name: str, requirements: str, folder: Path) -> Path:
+        asked.append((model_name, requirements, folder.name))
+        raise LoadError("no environment can be made of it")
+
+    name = CHOSEN[0].name
+    found = next(each for each in scan(mount, None).found if each.name == name)
+    with pytest.raises(LoadError, match="no environment can be made of it"):
+        Loader(None, threading.Event(), workers=Workers("process", python_for=python_for)).load(found)
+    assert asked == [(name, "", name)]
+
+
+# --- what the repository tells ----------------------------------------------------------------------------------------
+
+
+def test_a_dead_worker_shows_and_the_model_comes_back(mount: Path, tmp_path: Path) -> None:
+    shutil.copytree(mount / CHOSEN[0].name, tmp_path / "it")
+    (tmp_path / "it" / "polyserve.yaml").write_text("isolation: process\n")
+    placement = Workers()
+    with ThreadPoolExecutor(4) as executor:
+        loader = Loader(None, threading.Event(), workers=placement)
+        repository = Repository(scan(tmp_path, None), loader, executor, Limits(), "all")
+        repository.first_scan(loader.begin(scan(tmp_path, None).found, 1), lambda: None)
+        wait_for(lambda: repository.scanned)
+        model = repository.ready_model("it")
+        pool = pool_of(model.adapter)
+        assert pool is not None
+        assert repository.why_not_ready() == ""
+        (pid,) = (process.pid for process in pool._serving)
+        os.kill(pid, signal.SIGSTOP)  # so that its successor does not come before we have looked
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: pool.down)
+        entry = repository.index()[0]
+        assert entry["state"] == State.UNAVAILABLE
+        assert "was killed (SIGKILL)" in entry["reason"]
+        assert repository.index(ready=True) == []
+        assert "it: the worker was killed" in repository.why_not_ready()
+        assert repository._states()["it"][0] == "UNAVAILABLE"
+        with pytest.raises(NotReady, match="'it' is not ready: the worker was killed"):
+            repository.get_model("it")
+        wait_for(lambda: not pool.down)
+        assert repository.index()[0] == {"name": "it", "version": "", "state": "READY", "reason": ""}
+        assert repository.ready_model("it") is model
+        assert repository.metrics.of("it").restarts == 1
+        repository.unload("it")
+        wait_for(lambda: not workers())
+        assert repository.index()[0]["reason"] == "unloaded"
+    placement.kill()
