@@ -33,6 +33,7 @@ class TorchAdapter(Adapter):
     name: ClassVar[str] = "torch"
     platform: ClassVar[str] = "pytorch"
     requires: ClassVar[tuple[str, ...]] = ("torch",)
+    safe_form: ClassVar[str] = "as TorchScript (torch.jit.script(model).save('model.pt'))"
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("inputs", str, meaning='the inputs\' datatypes and shapes: "x: FP32[-1, 4], ids: INT64[-1, -1]"'),
         Parameter("outputs", str, meaning='names for the outputs, in the program\'s order: "logits, pooled"'),
