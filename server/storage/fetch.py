@@ -11,6 +11,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +47,8 @@ class Fetch:
         self._shelf = Shelf(root, address)
         self._reports = reports
         self._patience = Patience(address, pauses, reports.note)
+        #: of the question what is there, which need not be answered where a copy is kept
+        self._look_patience = replace(self._patience, pauses=pauses[:1]) if self._shelf.latest() else self._patience
 
     def run(self) -> Path:
         """The folder with the model.
@@ -65,7 +68,7 @@ class Fetch:
 
     def _current(self) -> Path:
         try:
-            store, listing = self._patience.run(self._look)
+            store, listing = self._look_patience.run(self._look)
         except StorageError as error:
             kept = self._shelf.latest() if error.offline else None
             if kept is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -21,7 +21,8 @@ class RemoteFile:
     name: str
     size: int  #: bytes; -1 where the store does not tell
     tag: str = ""  #: changes whenever the content does: an ETag, a generation; "" where the store has none
-    checksums: Mapping[str, str] = field(default_factory=dict)  #: algorithm (`checksums.ALGORITHMS`) -> hex digits
+    #: algorithm (`checksums.ALGORITHMS`) -> hex digits; a store that lists none may add them when the file is read
+    checksums: dict[str, str] = field(default_factory=dict)
     handle: Any = None  #: what the store itself calls it
 
 

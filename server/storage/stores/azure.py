@@ -14,7 +14,10 @@ from server.storage.uris import Address
 
 
 class AzureBlobs(Files):
-    """Blobs below a prefix of a container, or one blob. A query in the address is a shared access signature."""
+    """Blobs below a prefix of a container, or one blob. A query in the address is a shared access signature.
+
+    The client's own retries are turned off: `Patience` tries again, sooner.
+    """
 
     def __init__(self, address: Address) -> None:
         from azure.storage.blob import ContainerClient
@@ -22,7 +25,7 @@ class AzureBlobs(Files):
         super().__init__(address)
         _, account_url, container, self._path = Storage._parse_azure_uri(_with_path(address.uri))
         credential = Storage._get_azure_storage_token() or Storage._get_azure_storage_access_key()
-        self._client = ContainerClient(account_url, container, credential=credential)
+        self._client = ContainerClient(account_url, container, credential=credential, retry_total=0)
 
     def look(self) -> Listing:
         blobs = self._client.list_blobs(name_starts_with=self._path or None)

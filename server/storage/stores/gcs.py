@@ -14,7 +14,10 @@ _CHUNK = 8 << 20  #: of one request
 
 
 class GoogleCloud(Files):
-    """Objects below a prefix, or one object. Without credentials the bucket is asked as anybody may."""
+    """Objects below a prefix, or one object. Without credentials the bucket is asked as anybody may.
+
+    Google's own retries, of two minutes each, are turned off: `Patience` tries again.
+    """
 
     def __init__(self, address: Address) -> None:
         from google.auth.exceptions import DefaultCredentialsError
@@ -27,13 +30,13 @@ class GoogleCloud(Files):
             self._client = Client.create_anonymous_client()
 
     def look(self) -> Listing:
-        blobs = self._client.list_blobs(self.address.host, prefix=self.address.path)
+        blobs = self._client.list_blobs(self.address.host, prefix=self.address.path, retry=None)
         found = Found[Any](self.address.path).named((blob.name, blob) for blob in blobs)
         return Listing(tuple(_file(name, blob) for name, blob in found))
 
     def read(self, file: RemoteFile, start: int) -> Iterator[bytes]:
         blob = file.handle
-        with blob.open("rb", chunk_size=_CHUNK, if_generation_match=blob.generation) as stream:
+        with blob.open("rb", chunk_size=_CHUNK, if_generation_match=blob.generation, retry=None) as stream:
             stream.seek(start)
             while chunk := stream.read(_CHUNK):
                 yield chunk

@@ -38,29 +38,27 @@ class S3(Files):
         return Listing(tuple(self._file(name, each) for name, each in found))
 
     def _file(self, name: str, found: dict[str, Any]) -> RemoteFile:
-        key, tag = found["Key"], found.get("ETag", "")
-        return RemoteFile(name, found["Size"], tag, self._checksums(key, tag), key)
-
-    def _checksums(self, key: str, tag: str) -> dict[str, str]:
-        """An ETag is the MD5 of an object that came in one part and is not encrypted by a key of its own."""
-        head = self._client.head_object(Bucket=self.address.host, Key=key, ChecksumMode="ENABLED")
-        known = {}
-        if head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
-            known = {ours: from_base64(head[theirs]) for theirs, ours in _CHECKSUMS.items() if head.get(theirs)}
-        known = {algorithm: digits for algorithm, digits in known.items() if digits}  # "...-3" is of the parts
-        plain = head.get("ServerSideEncryption", "AES256") == "AES256" and "SSECustomerAlgorithm" not in head
-        if plain and (md5 := _MD5.fullmatch(tag)):
-            known["md5"] = md5[1]
-        return known
+        return RemoteFile(name, found["Size"], found.get("ETag", ""), handle=found["Key"])
 
     def read(self, file: RemoteFile, start: int) -> Iterator[bytes]:
-        wanted = {"Bucket": self.address.host, "Key": file.handle}
-        if file.tag:
-            wanted["IfMatch"] = file.tag
+        wanted = {"Bucket": self.address.host, "Key": file.handle, "IfMatch": file.tag}
         if start:
             wanted["Range"] = f"bytes={start}-"
-        body = self._client.get_object(**wanted)["Body"]
+        answer = self._client.get_object(**wanted, ChecksumMode="ENABLED")
+        file.checksums.update(_checksums(answer))
+        body = answer["Body"]
         try:
             yield from body.iter_chunks(_CHUNK)
         finally:
             body.close()
+
+
+def _checksums(answer: dict[str, Any]) -> dict[str, str]:
+    """An ETag is the MD5 of an object that came in one part and is not encrypted by a key of its own."""
+    known = {}
+    if answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
+        known = {ours: from_base64(answer[theirs]) for theirs, ours in _CHECKSUMS.items() if answer.get(theirs)}
+    if answer.get("ServerSideEncryption", "AES256") == "AES256" and "SSECustomerAlgorithm" not in answer:
+        md5 = _MD5.fullmatch(answer.get("ETag", ""))
+        known["md5"] = md5[1] if md5 else ""
+    return {algorithm: digits for algorithm, digits in known.items() if digits}  # "...-3" is of the parts
