@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from server import memory
+from server import early_log, memory
 from server.native_threads import ONE_THREAD
 from server.settings import COMMAND, Settings, command_line, unknown_variables
 
@@ -54,10 +54,11 @@ def serve(settings: Settings) -> None:
     allowed, auto_env = allowed_by(settings.trust), settings.auto_env
     wishes = settings.predictor_options()
     loader = Loader(trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env, wishes)
-    loading = loader.begin(catalog.found, settings.load_threads)
-    app = _frame(settings)
-    may_import.set()
-    server = app.PolyServer(settings, catalog, loader)
+    with early_log.kept():
+        loading = loader.begin(catalog.found, settings.load_threads)
+        app = _frame(settings)
+        may_import.set()
+        server = app.PolyServer(settings, catalog, loader)
     for note in (*catalog.notes, *unknown_variables(Settings, os.environ)):
         log.warning("%s", note)
 
