@@ -26,7 +26,7 @@ from server.batching import Limits
 from server.catalog import Catalog
 from server.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.http import Routes
-from server.loader import Loaded, Loader
+from server.loader import Key, Loaded, Loader
 from server.pages import add_pages
 from server.protocol import HotProtocol, Shared
 from server.repository import Repository
@@ -60,7 +60,7 @@ class PolyServer(kserve.model_server.ModelServer):
         self.model_repository_extension = PolyRepositoryExtension(self.repository)
         self._settings = settings
 
-    def run(self, loading: Mapping[str, Future[Loaded]], when_loaded: Callable[[], None]) -> None:
+    def run(self, loading: Mapping[Key, Future[Loaded]], when_loaded: Callable[[], None]) -> None:
         """Serve until told to stop. Takes in what is being loaded; `when_loaded` is called when all were tried."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         factory = asyncio.new_event_loop if self._settings.event_loop == "asyncio" else uvloop.new_event_loop
@@ -69,6 +69,7 @@ class PolyServer(kserve.model_server.ModelServer):
 
     async def _main(self, first_scan: Callable[[], None]) -> None:
         self.setup_event_loop()
+        self.repository.loop = asyncio.get_running_loop()
         rest = self._rest()
         first_scan()
         if self.enable_grpc:

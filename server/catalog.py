@@ -1,4 +1,4 @@
-"""Which models a directory holds: one model (its files directly inside), or a folder of models.
+"""Which models a directory holds: one model (its files directly inside), or a folder of models; and their versions.
 
 Imports neither KServe nor a framework, so that the first scan runs while they are still being imported.
 """
@@ -6,12 +6,14 @@ Imports neither KServe nor a framework, so that the first scan runs while they a
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapters import registry
-from adapters.base import Match, ModelDir
+from adapters.base import LoadError, Match, ModelDir
 from adapters.modeldir import inside, legible
+from server import version_policy
+from server.model_config import ModelConfig
 from server.signing import SIGNATURE
 from server.storage.source import Source
 
@@ -38,6 +40,13 @@ class Found:
     directory: ModelDir
     problem: str = ""
     source: Source | None = None  #: where it comes from, if it is not mounted: the directory is known after `fetch`
+    version: str = ""  #: the number of the folder, where the model's folder holds versions
+    home: Path | None = None  #: that model's folder
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name and version."""
+        return self.name, self.version
 
 
 @dataclass(frozen=True)
@@ -58,10 +67,20 @@ def scan(root: Path, model_name: str | None = None, signed: bool = False) -> Cat
         NoModelDir: it is absent, no directory, or unreadable.
     """
     top = ModelDir.of(_checked(root))
+    if holds_versions(top, signed):
+        return Catalog(versions_of(top, model_name or DEFAULT_NAME), single=True)
     folders = _folders(top)
     if _is_signed_single(top, folders) if signed else _is_single(top, folders):
         return Catalog((Found(model_name or DEFAULT_NAME, top),), single=True)
-    return Catalog(tuple(folders), single=False, notes=tuple(_notes(top, folders, model_name)))
+    found = tuple(each for folder in folders for each in _expanded(folder, signed))
+    return Catalog(found, single=False, notes=tuple(_notes(top, folders, model_name)))
+
+
+def _expanded(folder: Found, signed: bool) -> tuple[Found, ...]:
+    """The versions that a model's folder holds, or itself."""
+    if folder.problem or not holds_versions(folder.directory, signed):
+        return (folder,)
+    return versions_of(folder.directory, folder.name)
 
 
 def _checked(root: Path) -> Path:
@@ -84,9 +103,11 @@ def look_again(found: Found) -> Found:
     """
     if found.source is not None:
         folder = found.source.fetch()
-        return Found(found.name, ModelDir.of(folder), _problem(folder, folder), found.source)
+        return replace(found, directory=ModelDir.of(folder), problem=_problem(folder, folder))
     path, root = found.directory.path, found.directory.root
-    return Found(found.name, ModelDir.of(path, root), _problem(path, root))
+    if found.home == path:  # none of its versions could be chosen: the next scan chooses anew
+        return found
+    return replace(found, directory=ModelDir.of(path, root), problem=_problem(path, root))
 
 
 def _folders(top: ModelDir) -> list[Found]:
@@ -113,6 +134,27 @@ def _look_into(path: Path) -> None:
     for entry in path.iterdir():
         entry.lstat()
         break
+
+
+def holds_versions(directory: ModelDir, signed: bool = False) -> bool:
+    """Whether it is a model's folder with versions: folders named by whole numbers, and no model beside them."""
+    if not version_policy.numbered(directory):
+        return False
+    return directory.has(SIGNATURE) is False if signed else _claim(directory) is None
+
+
+def versions_of(directory: ModelDir, name: str) -> tuple[Found, ...]:
+    """The versions that should be served, oldest first, by the policy in the folder's `polyserve.yaml`."""
+    path, root = directory.path, directory.root
+    try:
+        policy = ModelConfig.read(path, root).versions
+        chosen = policy.choose(version_policy.numbered(directory))
+    except LoadError as error:
+        return (Found(name, directory, str(error), home=path),)
+    return tuple(
+        Found(name, ModelDir.of(path / folder, root), _problem(path / folder, root), version=version, home=path)
+        for version, folder in chosen.items()
+    )
 
 
 def _is_signed_single(top: ModelDir, folders: list[Found]) -> bool:

@@ -8,7 +8,7 @@ from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from server import __version__
-from server.errors import NotFound, NotReady
+from server.errors import NotReady
 from server.repository import Repository
 
 EXTENSIONS = ["model_repository", "binary_tensor_data"]
@@ -56,12 +56,10 @@ class PolyDataPlane(DataPlane):
         Raises:
             NotFound, NotReady.
         """
-        model = self._repository.ready_model(model_name)
-        if model_version and model_version != model.version:
-            raise NotFound(f"model {model_name!r} has no version {model_version!r}")
+        model = self._repository.ready_model(model_name, model_version or None)
         return {
             "name": model_name,
-            "versions": [model.version] if model.version else [],
+            "versions": self._repository.versions(model_name),
             "platform": model.adapter.platform,
             "inputs": model.get_input_types(),
             "outputs": model.get_output_types(),

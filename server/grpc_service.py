@@ -52,9 +52,7 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
 
     @_told
     async def ModelInfer(self, request: Any, context: Any) -> Any:
-        model = self._repository.ready_model(request.model_name)
-        if request.model_version and request.model_version != model.version:
-            raise NotFound(f"model {model.name!r} has no version {request.model_version!r}")
+        model = self._repository.ready_model(request.model_name, request.model_version or None)
         if isinstance(model, WholeModel):
             return await model.infer_grpc(request, _headers(context))
         return await model.infer_grpc(request)
@@ -69,9 +67,9 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
 
     @_told
     async def ModelReady(self, request: Any, context: Any) -> Any:
-        if request.name not in self._repository.entries:
+        if request.name not in self._repository.shelves:
             raise NotFound(f"model {request.name!r} does not exist")
-        return pb.ModelReadyResponse(ready=await self._repository.is_model_ready(request.name))
+        return pb.ModelReadyResponse(ready=self._repository.is_ready(request.name, request.version or None))
 
     @_told
     async def ServerMetadata(self, request: Any, context: Any) -> Any:

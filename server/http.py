@@ -121,8 +121,7 @@ class Routes:
     def _is_whole(self, path: str) -> bool:
         """Whether it is a request to a model that reads whole requests, events included, itself."""
         asked = _asked(path)
-        entry = self._repository.entries.get(asked.model) if asked else None
-        return entry is not None and isinstance(entry.model, WholeModel)
+        return asked is not None and isinstance(self._repository.serving.get(asked.model), WholeModel)
 
     async def _whole(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         asked = _asked(scope["path"])

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from adapters import registry
 from adapters.base import Adapter, LoadError, ModelDir, Trust
@@ -31,6 +31,9 @@ from server.workers.remote import RemoteAdapter
 from server.workers.trial import Trial, TrialPool
 
 log = logging.getLogger("kserve")
+
+#: a model's name and version
+Key: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,10 @@ class Loader:
         self._first = threading.Lock()
         self._imported: set[tuple[str, ...]] = set()
 
-    def begin(self, models: Iterable[Found], threads: int) -> dict[str, Future[Loaded]]:
-        """Start loading directories on `threads` threads, by name; what is downloaded first has as many of its own."""
+    def begin(self, models: Iterable[Found], threads: int) -> dict[Key, Future[Loaded]]:
+        """Start loading directories on `threads` threads, by name and version; downloads have as many of their own."""
         pool, downloads = ThreadPoolExecutor(threads, "load"), ThreadPoolExecutor(threads, "download")
-        futures = {found.name: (downloads if found.source else pool).submit(self.load, found) for found in models}
+        futures = {found.key: (downloads if found.source else pool).submit(self.load, found) for found in models}
         pool.shutdown(wait=False)
         downloads.shutdown(wait=False)
         return futures
@@ -96,7 +99,7 @@ class Loader:
             if self._verifier:
                 self._may_import.wait()
                 self._verifier.verify(found.directory)
-            config = ModelConfig.read(found.directory.path, found.directory.root)
+            config = self._config(found)
             full = config.trust == "full" and self._allowed is Trust.CODE
             directory = replace(found.directory, trusted=full, name=found.name)
             choice = self._choose(directory, config)
@@ -114,6 +117,10 @@ class Loader:
         if not isinstance(adapter, RemoteAdapter):
             warning = refit.warning(choice, warning)
         return Loaded(adapter, config, batchable, time.monotonic() - start, warning)
+
+    def _config(self, found: Found) -> ModelConfig:
+        path, root = found.directory.path, found.directory.root
+        return ModelConfig.of_version(path, found.home, root) if found.home else ModelConfig.read(path, root)
 
     def _choose(self, directory: ModelDir, config: ModelConfig) -> Choice:
         try:

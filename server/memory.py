@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import threading
 
 _PR_SET_DUMPABLE = 4  #: Linux's `prctl` option
 _M_ARENA_MAX = -8  #: glibc's `mallopt` parameter
 _ARENAS = 2
 #: allocations until the youngest generation is looked through: requests leave next to nothing to collect
 _THRESHOLDS = (10_000, 20, 20)
+
+_one_at_a_time = threading.Lock()
 
 
 def limit_arenas() -> None:
@@ -34,9 +37,16 @@ def settle() -> None:
 
     A full collection walks all that was imported; with six frameworks that stops every request for 100 ms and more.
     """
-    gc.collect()
-    gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
+    give_back()
+
+
+def give_back() -> None:
+    """After a model has gone: collect what only its own cycles keep, and give freed memory back to the system."""
+    with _one_at_a_time:
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):
+            libc.malloc_trim(0)

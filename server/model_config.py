@@ -13,6 +13,8 @@
     memory_limit: 512MiB        # resident memory of each; a worker that uses more is killed and started again
     call_timeout: 120           # seconds that a call may take; then its worker is killed and started again
     pass_env: [HF_TOKEN]        # variables with secrets that the workers may see
+    versions: latest            # of a folder with versions: latest, latest: N, all, or a list of numbers
+    labels: {stable: 1}         # names for versions
 
 Every mistake is a LoadError that names the key, the value and what is allowed: it becomes the model's reason.
 """
@@ -31,6 +33,7 @@ import yaml
 from adapters.base import LoadError, ModelDir, Parameter
 from server.flags import kinds
 from server.flags.table import printable
+from server.version_policy import VersionPolicy, read_labels, read_policy
 
 FILE = "polyserve.yaml"
 MAX_BYTES = 64 * 1024
@@ -38,6 +41,7 @@ MAX_BYTES = 64 * 1024
 _KEYS = (
     *("adapter", "trust", "options", "batching", "lanes"),
     *("isolation", "workers", "memory_limit", "call_timeout", "pass_env"),
+    *("versions", "labels"),
 )
 _MOST_WORKERS = 64
 _LEAST_MEMORY = 64 * 2**20  #: bytes; an interpreter with numpy alone takes half of that
@@ -65,6 +69,14 @@ class ModelConfig:
     memory_limit: int | None = None  #: bytes
     call_timeout: float | None = None  #: seconds; None: the server's setting
     pass_env: tuple[str, ...] = ()
+    versions: VersionPolicy = field(default_factory=VersionPolicy)
+    labels: Mapping[str, str] = field(default_factory=dict)  #: label -> version
+
+    @classmethod
+    def of_version(cls, path: Path, home: Path, root: Path) -> Self:
+        """The configuration of a version: its own, where its folder has one, or else that of the model's folder."""
+        own = ModelDir.of(path, root)
+        return cls.read(path if FILE in (*own.files, *own.outside) else home, root)
 
     @classmethod
     def read(cls, path: Path, root: Path | None = None) -> Self:
@@ -103,6 +115,8 @@ class ModelConfig:
             memory_limit=_memory(content.get("memory_limit")),
             call_timeout=_value(content.get("call_timeout"), float, "call_timeout", low=1),
             pass_env=_names(content.get("pass_env"), "pass_env"),
+            versions=read_policy(content.get("versions")),
+            labels=read_labels(content.get("labels")),
         )
 
 

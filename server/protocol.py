@@ -93,8 +93,7 @@ class HotProtocol(OneWriteProtocol):
             self._complete(plan)
 
     def _is_served(self, plan: Plan) -> bool:
-        entry = self._shared.repository.entries.get(plan.model)
-        return entry is not None and isinstance(entry.model, ServedModel)
+        return isinstance(self._shared.repository.serving.get(plan.model), ServedModel)
 
     def _complete(self, plan: Plan) -> None:
         """Start once the body is whole; what follows it waits."""

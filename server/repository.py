@@ -1,7 +1,10 @@
-"""Every directory of the mount with its state and reason: what the index, readiness and the routes ask.
+"""Every directory with its state and reason: what the index, readiness and the routes ask.
 
 A `kserve.ModelRepository`. Loading runs in threads (`Loader`); states change on whichever thread finishes, each in
-one assignment, so that readers on the event loop never see half of one.
+one assignment under the lock, so that readers on the event loop never see half of one.
+
+    load:     the folder is looked at again --> each version to be served is loaded --> swapped in --> the old retires
+    unload:   UNLOADING --> requests in flight are answered --> the model is closed --> UNAVAILABLE
 """
 
 from __future__ import annotations
@@ -9,78 +12,61 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
 
 from kserve import ModelRepository
 
 from adapters.base import LoadError
+from server import memory
 from server.batching import Limits
 from server.catalog import Catalog, Found
+from server.entries import Entry, Served, Shelf, State
 from server.errors import NotFound, NotReady, sendable
-from server.loader import Loaded, Loader
+from server.loader import Key, Loaded, Loader
 from server.metrics import Metrics
 from server.model import ServedModel
 from server.threads import Runs
 from server.whole import WholeModel
 from server.workers.remote import pool_of
 
+__all__ = ["Entry", "Repository", "Served", "State"]
+
 log = logging.getLogger("kserve")
-
-#: models that take tensors, and those that read whole requests
-Served: TypeAlias = ServedModel | WholeModel
-
-
-class State(StrEnum):
-    """Triton's words for a model's state."""
-
-    UNAVAILABLE = "UNAVAILABLE"
-    LOADING = "LOADING"
-    READY = "READY"
-    UNLOADING = "UNLOADING"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One directory: its state, why, and the model while there is one."""
-
-    found: Found
-    state: State = State.LOADING
-    reason: str = ""
-    model: Served | None = None
-    seconds: float = 0.0
-
-    @property
-    def now(self) -> tuple[State, str]:
-        """The state and the reason as they are told: a model whose workers are all dead serves nobody."""
-        pool = pool_of(self.model.adapter) if self.model is not None else None
-        if pool is not None and pool.down:
-            return State.UNAVAILABLE, pool.down
-        if self.model is None and self.found.source is not None and self.found.source.status:
-            return self.state, self.found.source.status
-        return self.state, self.reason or (pool.limping if pool is not None else "")
 
 
 class Repository(ModelRepository):
-    """The models of one mount."""
+    """The models of one mount, and those of stores."""
 
-    def __init__(self, catalog: Catalog, loader: Loader, executor: Runs, limits: Limits, ready_rule: str) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        loader: Loader,
+        executor: Runs,
+        limits: Limits,
+        ready_rule: str,
+        rescan: Callable[[], Catalog] | None = None,
+    ) -> None:
+        """`rescan` looks at the mount again; without it only what the catalog holds is ever served."""
         super().__init__()
-        self.entries = {found.name: Entry(found, reason="waiting to be loaded") for found in catalog.found}
+        self.shelves: dict[str, Shelf] = {}
+        self.serving: dict[str, Served] = {}  #: what a request is for that names no version
         self.scanned = False
         self.log_latency = False  #: log the steps of every request
-        self._changing = threading.Lock()  #: held while an entry is replaced, never while a model is loaded
-        self._turns = {name: threading.Lock() for name in self.entries}  #: one load of a model at a time
+        self.loop: asyncio.AbstractEventLoop | None = None  #: where requests are; set once it runs
+        self._changing = threading.RLock()  #: held while entries are replaced, never while a model is loaded
+        self._loads: dict[str, Future[bool]] = {}  #: loads under way, by name: who asks for one more joins
         self.metrics = Metrics(self._states)
         self._catalog = catalog
+        self._rescan = rescan or (lambda: catalog)
         self._loader = loader
         self._executor = executor
         self._limits = limits
         self._ready_rule = ready_rule
+        for found in catalog.found:
+            self._put(Entry(found, reason="waiting to be loaded"))
 
     # what KServe's data plane and the routes ask
 
@@ -90,28 +76,33 @@ class Repository(ModelRepository):
         Raises:
             NotReady: it is known but not ready; the message holds the reason.
         """
-        entry = self.entries.get(name)
-        if entry is None:
-            return None
-        if entry.model is None:
-            raise NotReady(f"model {name!r} is not ready: {entry.now[1] or entry.state.lower()}")
-        pool = pool_of(entry.model.adapter)
+        model = self.serving.get(name)
+        if model is None:
+            shelf = self.shelves.get(name)
+            return None if shelf is None else self._checked(name, shelf.newest)
+        pool = pool_of(model.adapter)
         if pool is not None:
             pool.check()
-        return entry.model
+        return model
 
     def ready_model(self, name: str, version: str | None = None) -> Served:
-        """The model, ready to predict; None asks for no version in particular.
+        """The model, ready to predict; `version` is a number or a label, None asks for the newest that is ready.
 
         Raises:
             NotFound, NotReady.
         """
-        model = self.get_model(name)
-        if model is None:
+        if version is None:
+            model = self.get_model(name)
+            if model is None:
+                raise NotFound(f"model {name!r} does not exist")
+            return model
+        shelf = self.shelves.get(name)
+        if shelf is None:
             raise NotFound(f"model {name!r} does not exist")
-        if version is not None and (not version or version != model.version):
-            raise NotFound(f"model {name!r} has no version {version!r}")
-        return model
+        entry = shelf.of(version)
+        if entry is None:
+            raise NotFound(f"model {name!r} has no version {version!r}{_held(shelf)}")
+        return self._checked(name, entry)
 
     def tensor_model(self, name: str, version: str | None = None) -> ServedModel:
         """As `ready_model`, for who found out before that the model takes tensors.
@@ -125,18 +116,30 @@ class Repository(ModelRepository):
         return model
 
     def get_models(self) -> dict[str, Served | None]:
-        """Every directory by name, with its model while it has one."""
-        return {name: entry.model for name, entry in self.entries.items()}
+        """Every model by name, with what serves it."""
+        return {name: self.serving.get(name) for name in self.shelves}
 
     async def is_model_ready(self, name: str) -> bool:
-        entry = self.entries.get(name)
+        return self.is_ready(name)
+
+    def is_ready(self, name: str, version: str | None = None) -> bool:
+        """Whether a request for it would reach a model."""
+        shelf = self.shelves.get(name)
+        if shelf is None:
+            return False
+        entry = shelf.newest if version is None else shelf.of(version)
         return entry is not None and entry.now[0] is State.READY
+
+    def versions(self, name: str) -> list[str]:
+        """The versions that are ready, oldest first."""
+        shelf = self.shelves.get(name)
+        return [] if shelf is None else [version for version, entry in shelf.entries.items() if version and entry.model]
 
     def index(self, ready: bool = False) -> list[dict[str, str]]:
         """The repository index: name, version, state and reason of every directory (or of the ready ones)."""
         return [
-            {"name": name, "version": "", "state": str(state), "reason": reason}
-            for name, (state, reason) in self._now().items()
+            {"name": name, "version": version, "state": str(state), "reason": reason}
+            for (name, version), (state, reason) in self._now().items()
             if not ready or state is State.READY
         ]
 
@@ -146,27 +149,45 @@ class Repository(ModelRepository):
         `scan`: every directory was tried. `any` and `all` ask for that many ready models besides. A mount that is one
         model is ready when that model is, whatever the rule.
         """
+        entries = {name: shelf.newest for name, shelf in list(self.shelves.items())}
         if not self.scanned:
-            loading = [name for name, entry in self.entries.items() if entry.state is State.LOADING]
-            return f"{len(loading)} of {len(self.entries)} models are still loading"
-        bad = {name: reason for name, (state, reason) in self._now().items() if state is not State.READY}
+            loading = [name for name, entry in entries.items() if entry.state is State.LOADING]
+            return f"{len(loading)} of {len(entries)} models are still loading"
+        now = {name: entry.now for name, entry in entries.items()}
+        bad = {name: reason for name, (state, reason) in now.items() if state not in (State.READY, State.EVICTED)}
         rule = "all" if self._catalog.single else self._ready_rule
-        if (rule == "all" and bad) or (rule == "any" and len(bad) == len(self.entries)):
+        if (rule == "all" and bad) or (rule == "any" and len(bad) == len(entries)):
             return "; ".join(f"{name}: {reason}" for name, reason in bad.items()) or "there is no model"
         return ""
 
-    def _now(self) -> dict[str, tuple[State, str]]:
-        return {name: entry.now for name, entry in self.entries.items()}
+    def _checked(self, name: str, entry: Entry) -> Served:
+        if entry.model is None:
+            of = f" version {entry.found.version}" if entry.found.version else ""
+            raise NotReady(f"model {name!r}{of} is not ready: {entry.now[1] or entry.state.lower()}")
+        pool = pool_of(entry.model.adapter)
+        if pool is not None:
+            pool.check()
+        return entry.model
+
+    def _entries(self) -> list[Entry]:
+        with self._changing:
+            return [entry for shelf in self.shelves.values() for entry in shelf.entries.values()]
+
+    def _now(self) -> dict[Key, tuple[State, str]]:
+        return {entry.found.key: entry.now for entry in self._entries()}
 
     def _states(self) -> dict[str, tuple[str, int]]:
         """Each model's state, and how many requests wait for it."""
+        with self._changing:
+            shelves = {name: (shelf.newest, list(shelf.entries.values())) for name, shelf in self.shelves.items()}
         return {
-            name: (str(entry.now[0]), entry.model.waiting if entry.model else 0) for name, entry in self.entries.items()
+            name: (str(newest.now[0]), sum(entry.model.waiting for entry in entries if entry.model))
+            for name, (newest, entries) in shelves.items()
         }
 
     # loading
 
-    def first_scan(self, loading: Mapping[str, Future[Loaded]], when_done: Callable[[], None]) -> None:
+    def first_scan(self, loading: Mapping[Key, Future[Loaded]], when_done: Callable[[], None]) -> None:
         """Take in the models that are being loaded, each as it is done; `when_done` is called when all were tried."""
         left = set(loading)
         lock = threading.Lock()
@@ -174,7 +195,7 @@ class Repository(ModelRepository):
         def done(mine: Entry, future: Future[Loaded]) -> None:
             self._take_in(mine, future.result)
             with lock:
-                left.discard(mine.found.name)
+                left.discard(mine.found.key)
                 last = not left
             if last:
                 finish()
@@ -183,8 +204,8 @@ class Repository(ModelRepository):
             self.scanned = True
             when_done()
 
-        for name, future in loading.items():
-            future.add_done_callback(partial(done, self.entries[name]))
+        for (name, version), future in loading.items():
+            future.add_done_callback(partial(done, self.shelves[name].entries[version]))
         if not loading:
             finish()
 
@@ -195,66 +216,126 @@ class Repository(ModelRepository):
             NotFound, NotReady: with the reason.
         """
         if not await asyncio.to_thread(self.load_model, name):
-            raise NotReady(f"model {name!r} was not loaded: {self.entries[name].reason}")
+            raise NotReady(f"model {name!r} was not loaded: {self._why(name)}")
 
     def load_model(self, name: str) -> bool:
-        """Load (or load again) one directory; blocks. Its state and reason tell how it went.
+        """Look at a model's folder again and load what it holds (again); blocks. States and reasons tell how it went.
 
-        A model that is loaded again serves as it was until the new one is ready, and on when that fails.
+        What is loaded serves as it was until the new is ready, and on when that fails. While a load of the same name
+        is under way, its outcome is waited for instead.
+
+        Raises:
+            NotFound: there is no such folder.
         """
-        if name not in self.entries:
-            raise NotFound(f"model {name!r} does not exist")
-        with self._turns[name]:
+        with self._changing:
+            running = self._loads.get(name)
+            if running is None:
+                mine = self._loads[name] = Future()
+        if running is not None:
+            return running.result()
+        try:
+            mine.set_result(self._load_folder(name))
+        except BaseException as error:
+            mine.set_exception(error)
+        finally:
             with self._changing:
-                old = self.entries[name]
-                state, reason = (State.READY, "being loaded again") if old.model else (State.LOADING, "loading")
-                mine = self.entries[name] = replace(old, state=state, reason=reason)
-            return self._take_in(mine, lambda: self._loader.load(mine.found))
+                del self._loads[name]
+        return mine.result()
+
+    def _load_folder(self, name: str) -> bool:
+        found = [each for each in self._rescan().found if each.name == name]
+        if not found:
+            self.forget(name)
+            raise NotFound(f"model {name!r} does not exist")
+        self.keep_only(found)
+        loaded = [self.load_version(each) for each in found]  # every one, whatever becomes of the others
+        return all(loaded)
+
+    def load_version(self, found: Found) -> bool:
+        """Load one directory (again); blocks. Whether it is ready then."""
+        with self._changing:
+            old = self._entry(found.key) or Entry(found)
+            state, reason = (State.READY, "being loaded again") if old.model else (State.LOADING, "loading")
+            mine = replace(old, found=found, state=state, reason=reason)
+            self._put(mine)
+        return self._take_in(mine, lambda: self._loader.load(found))
 
     def _take_in(self, mine: Entry, load: Callable[[], Loaded]) -> bool:
         """Put what was loaded, or the reason why not, in the place of `mine`: the entry since loading began."""
+        label = _label(mine.found)
         try:
             loaded = load()
-            new = Entry(mine.found, State.READY, "", self._serve(mine.found.name, loaded), loaded.seconds)
+            new = Entry(mine.found, State.READY, "", self._serve(mine.found, loaded), loaded.seconds)
         except Exception as error:
             if not isinstance(error, LoadError):
-                log.exception("model %s cannot be served", mine.found.name)
+                log.exception("model %s cannot be served", label)
             return self._failed(mine, sendable(str(error)))
-        if not self._change(mine, new):
-            log.info("model %s was loaded, but is no longer asked for", mine.found.name)
+        if not self._change(mine, new, loaded.config.labels):
+            log.info("model %s was loaded, but is no longer asked for", label)
             loaded.adapter.close()
             return False
-        log.info("model %s is ready (%s, %.2f s)", mine.found.name, loaded.adapter.name, loaded.seconds)
+        log.info("model %s is ready (%s, %.2f s)", label, loaded.adapter.name, loaded.seconds)
         if mine.model is not None:
-            mine.model.stop()
+            self._retire(mine.model)
         return True
 
     def _failed(self, mine: Entry, reason: str) -> bool:
         shown = reason.replace("\n", "\n    ")  # whose text it is must not begin a line of the log
+        label = _label(mine.found)
         if mine.model is None:
-            log.warning("model %s is not served: %s", mine.found.name, shown)
+            log.warning("model %s is not served: %s", label, shown)
             self._change(mine, Entry(mine.found, State.UNAVAILABLE, reason))
         else:
-            log.warning("model %s keeps serving as it was: loading it again failed: %s", mine.found.name, shown)
+            log.warning("model %s keeps serving as it was: loading it again failed: %s", label, shown)
             self._change(mine, replace(mine, reason=f"loading it again failed: {reason}"))
         return False
 
-    def _change(self, mine: Entry, new: Entry) -> bool:
+    # changing entries
+
+    def _entry(self, key: Key) -> Entry | None:
+        shelf = self.shelves.get(key[0])
+        return shelf.entries.get(key[1]) if shelf is not None else None
+
+    def _put(self, entry: Entry) -> None:
+        name = entry.found.name
+        shelf = self.shelves.get(name) or Shelf()
+        shelf.put(entry)
+        self.shelves[name] = shelf
+        self._settle(name)
+
+    def _settle(self, name: str) -> None:
+        """Say anew who serves a name."""
+        shelf = self.shelves.get(name)
+        model = shelf.newest.model if shelf is not None else None
+        if model is None:
+            self.serving.pop(name, None)
+        else:
+            self.serving[name] = model
+
+    def _change(self, mine: Entry, new: Entry, labels: Mapping[str, str] | None = None) -> bool:
         """Replace an entry, unless somebody else (who unloaded the model, say) did meanwhile."""
         with self._changing:
-            if self.entries[mine.found.name] is not mine:
+            if self._entry(mine.found.key) is not mine:
                 return False
-            self.entries[mine.found.name] = new
+            self._put(new)
+            if labels is not None:
+                self.shelves[mine.found.name].labels = dict(labels)
             return True
 
-    def _serve(self, name: str, loaded: Loaded) -> Served:
-        limits = self._limits
+    def _why(self, name: str) -> str:
+        with self._changing:
+            shelf = self.shelves.get(name)
+            reasons = [entry.now[1] for entry in shelf.entries.values()] if shelf else []
+        return "; ".join(filter(None, reasons)) or "it was unloaded meanwhile"
+
+    def _serve(self, found: Found, loaded: Loaded) -> Served:
+        name, version, limits = found.name, found.version, self._limits
         pool = pool_of(loaded.adapter)
         if pool is not None:
             pool.on_restart = self.metrics.of(name).restarted
         if loaded.adapter.signature.whole:
             count = pool.count if pool is not None else 1
-            return WholeModel(name, loaded.adapter, limits, self.metrics.of(name), loaded.config.lanes, workers=count)
+            return WholeModel(name, loaded.adapter, limits, self.metrics.of(name), loaded.config.lanes, version, count)
         if loaded.config.max_batch_rows:
             limits = replace(limits, max_rows=loaded.config.max_batch_rows)
         lanes = loaded.config.lanes or limits.lanes
@@ -264,16 +345,106 @@ class Repository(ModelRepository):
         if loaded.warning:
             log.warning("model %s: %s", name, loaded.warning)
         merges = loaded.batchable and loaded.config.batching
-        model = ServedModel(name, loaded.adapter, self._executor, limits, self.metrics.of(name), merges)
+        model = ServedModel(name, loaded.adapter, self._executor, limits, self.metrics.of(name), merges, version)
         model.enable_latency_logging = self.log_latency
         return model
 
+    # unloading
+
     def unload(self, name: str) -> None:
-        """Take a model out of service; its directory stays in the index."""
-        if name not in self.entries:
+        """Take a model, all its versions, out of service; its directory stays in the index. Returns at once.
+
+        Raises:
+            KeyError: there is none; KServe's routes expect that.
+        """
+        if name not in self.shelves:
             raise KeyError(f"model with name {name} does not exist")
+        for entry in list(self.shelves[name].entries.values()):
+            self._take_out(entry, "unloaded", State.UNAVAILABLE)
+
+    async def unload_and_wait(self, name: str) -> None:
+        """As `unload`, and wait until the requests in flight are answered and the models closed."""
+        shelf = self.shelves.get(name)
+        if shelf is None:
+            raise NotFound(f"model {name!r} does not exist")
+        loop = asyncio.get_running_loop()
+        futures = []
+        for entry in list(shelf.entries.values()):
+            future = loop.create_future()
+            self._take_out(entry, "unloaded", State.UNAVAILABLE, partial(_resolve, loop, future))
+            futures.append(future)
+        await asyncio.gather(*futures)
+
+    def forget(self, name: str, versions: Iterable[str] | None = None) -> None:
+        """A directory is gone (or these versions of it): serve it no more, and list it no more."""
         with self._changing:
-            old = self.entries[name]
-            self.entries[name] = Entry(old.found, State.UNAVAILABLE, "unloaded")
-        if old.model is not None:
-            old.model.stop()
+            shelf = self.shelves.get(name)
+            entries = list(shelf.entries.values()) if shelf else []
+            entries = [entry for entry in entries if versions is None or entry.found.version in versions]
+            for entry in entries:
+                del self.shelves[name].entries[entry.found.version]
+            if shelf is not None and not shelf.entries:
+                del self.shelves[name]
+            self._settle(name)
+        for entry in entries:
+            log.info("model %s is no longer there", _label(entry.found))
+            if entry.model is not None:
+                self._retire(entry.model)
+
+    def keep_only(self, found: list[Found]) -> None:
+        """Forget the versions of a model that are not among these, which are all of that model."""
+        name = found[0].name
+        with self._changing:
+            shelf = self.shelves.get(name)
+            gone = set(shelf.entries if shelf else ()) - {each.version for each in found}
+        if gone:
+            self.forget(name, gone)
+
+    def _take_out(self, entry: Entry, reason: str, state: State, then: Callable[[], None] = lambda: None) -> None:
+        """Serve an entry no more; once it is closed it is in `state`, and `then` is called on the event loop."""
+        out = Entry(entry.found, state, reason)
+        with self._changing:
+            if self._entry(entry.found.key) is not entry:
+                then()
+                return
+            leaving = out if entry.model is None else Entry(entry.found, State.UNLOADING, "being unloaded")
+            self._put(leaving)
+        if entry.model is None:
+            then()
+            return
+
+        def closed() -> None:
+            self._change(leaving, out)
+            then()
+
+        self._retire(entry.model, closed)
+
+    def _retire(self, model: Served, then: Callable[[], None] = lambda: None) -> None:
+        """Close a model once nobody uses it, give its memory back to the system, and call `then`."""
+
+        def closed() -> None:
+            if self.loop is not None and not self.loop.is_closed():
+                self.loop.run_in_executor(None, memory.give_back)
+            then()
+
+        if self.loop is None or self.loop.is_closed():  # nothing ever came, or nobody is left to wait
+            model.retire(closed)
+        else:
+            self.loop.call_soon_threadsafe(model.retire, closed)
+
+
+def _resolve(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    def resolve() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    loop.call_soon_threadsafe(resolve)
+
+
+def _label(found: Found) -> str:
+    return f"{found.name} version {found.version}" if found.version else found.name
+
+
+def _held(shelf: Shelf) -> str:
+    held = [*(version for version in shelf.entries if version), *shelf.labels]
+    return f"; it has {', '.join(held)}" if held else ""
