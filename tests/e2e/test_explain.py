@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.e2e.conftest import House
+from tests.e2e.process import Server
 
 #: model -> the method that answers the raw output which explanations add up to
 RAW = {"sklearn-logistic": "decision_function", "sklearn-frame": "decision_function"} | dict.fromkeys(
@@ -84,3 +87,16 @@ def test_an_event_is_explained(house: House) -> None:
     answer = house.server.client.post("/v1/models/sklearn-logistic:explain", json=body, headers=headers)
     assert answer.status_code == 200, answer.text
     assert answer.json() == plain
+
+
+def test_a_worker_process_explains_alike(house: House, tmp_path: Path) -> None:
+    name = "xgboost-booster"
+    (tmp_path / "models").mkdir()
+    shutil.copytree(house.root / name, tmp_path / "models" / name)
+    instances = house.expected[name].instances
+    server = Server(tmp_path / "models", tmp_path / "log", "--isolation=process").wait_ready()
+    try:
+        answer = server.client.post(f"/v1/models/{name}:explain", json={"instances": instances})
+        assert answer.json() == ask(house, name, "explain", instances=instances).json()
+    finally:
+        assert server.stop() == 0
