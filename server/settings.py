@@ -34,7 +34,7 @@ PROTOCOL = kinds.one_of("v1", "v2", "grpc-v2")
 PORT = kinds.integer("PORT", 0, 65535)
 COUNT = kinds.integer("N", 1)
 ONE = kinds.integer("1", 1, 1, reason="one process serves all models; run more replicas")
-STORED_MODEL = kinds.Kind(Address.read, "URI", show=lambda address: address.shown, quote=without_secrets)
+STORED_MODEL = kinds.Kind(Address.of_kserve, "URI", show=lambda address: address.shown, quote=without_secrets)
 STORED_MODELS = kinds.Kind(named, "NAME=URI", repeats=True, quote=without_secrets)
 LENGTH = kinds.integer("BYTES", -1, 2**31 - 1)
 

@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 from adapters.base import ModelDir
-from server.catalog import DEFAULT_NAME, Catalog, Found, NameTaken, scan
+from server.catalog import DEFAULT_NAME, Catalog, Found, NameTaken, NoModelDir, scan
 from server.settings import Settings
 from server.storage.source import Source
-from server.storage.uris import Address
+from server.storage.uris import KNOWN, Address
 
 
 def catalog_of(settings: Settings) -> Catalog:
@@ -26,10 +26,11 @@ def catalog_of(settings: Settings) -> Catalog:
     notes: tuple[str, ...] = ()
     mounted = _mounted(settings, bool(addresses or settings.storage_uri))
     if settings.storage_uri is not None:
+        uri = settings.storage_uri.shown
         if mounted.found:
-            notes = (
-                f"STORAGE_URI={settings.storage_uri.shown} is not used: {settings.model_dir} holds models already",
-            )
+            notes = (f"STORAGE_URI={uri} is not used: {settings.model_dir} holds models already",)
+        elif settings.storage_uri.kind == "unknown":
+            raise NoModelDir(f"STORAGE_URI={uri}: nothing is mounted, and what can be downloaded is {KNOWN}")
         else:
             addresses.insert(0, (settings.model_name or DEFAULT_NAME, settings.storage_uri))
     if not addresses:

@@ -20,7 +20,7 @@ _AZURE_FILE = re.compile(r".+\.(file\.core\.windows\.net|z\d{1,2}\.file\.storage
 
 @dataclass(frozen=True)
 class Address:
-    """A URI that has been read. `kind` names what serves it: s3, gs, azure, http, hf, oci, file, or other."""
+    """A URI that has been read. `kind` names what serves it: s3, gs, azure, http, hf, oci, file, other, or unknown."""
 
     uri: str
     kind: str
@@ -49,6 +49,20 @@ class Address:
         if kind == "hf" and path.count("/"):
             raise ValueError("must be hf://owner/model or hf://owner/model:revision")
         return cls(uri, kind, host or "", path)
+
+    @classmethod
+    def of_kserve(cls, uri: str) -> Address:
+        """As `read`; but what KServe alone can mount (`pvc://`, `oci+native://`, ...) is of the kind unknown.
+
+        Raises:
+            ValueError: it is no URI.
+        """
+        try:
+            return cls.read(uri)
+        except ValueError:
+            if not re.match(r"[a-z][a-z0-9+.-]*://[!-~]+$", uri) or _kind(urlsplit(uri)):
+                raise
+            return cls(uri, "unknown", "", "")
 
     @property
     def shown(self) -> str:

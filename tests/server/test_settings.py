@@ -161,10 +161,10 @@ def test_a_flag_that_repeats_gathers_its_values() -> None:
 
 
 def test_what_is_secret_in_an_address_is_not_repeated() -> None:
-    for argv in (["--model", "x=ftp://user:hush@host/x?sig=hush"], ["--storage_uri=ftp://user:hush@host/x?sig=hush"]):
+    for argv in (["--model", "x=ftp://user:hush@host/x?sig=hush"], ["--storage_uri=https://user:hush@host/?sig=hush"]):
         with pytest.raises(SettingsError) as refused:
             Settings.parse(argv, {})
-        assert "ftp://host/x" in str(refused.value)
+        assert "://host/" in str(refused.value)
         assert "hush" not in str(refused.value)
 
 

@@ -81,6 +81,14 @@ def test_what_kserve_has_mounted_comes_before_storage_uri(tmp_path: Path) -> Non
     assert f"STORAGE_URI=s3://b/m is not used: {root} holds models already" in catalog.notes
 
 
+@pytest.mark.parametrize("uri", ["pvc://claim/models/iris", "oci+native://registry/image"])
+def test_what_only_kserve_can_mount(uri: str, tmp_path: Path) -> None:
+    root = mount(tmp_path / "models", "a")
+    assert names(root, STORAGE_URI=uri) == ["a"]
+    with pytest.raises(NoModelDir, match="nothing is mounted, and what can be downloaded is s3://"):
+        names(mount(tmp_path / "empty"), STORAGE_URI=uri)
+
+
 def test_an_empty_mount_is_no_news_beside_a_store(tmp_path: Path) -> None:
     root = mount(tmp_path / "models")
     assert "is empty" in catalog_of(settings(root)).notes[0]
