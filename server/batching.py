@@ -28,7 +28,7 @@ import orjson
 from adapters.base import Tensors
 from server.calls import Caller, Outcome, Predict
 from server.codec.call import Call
-from server.dispatch import Dispatcher
+from server.dispatch import Begin, Dispatcher
 from server.errors import ClientGone, DeadlineExceeded, QueueFull, ServingError
 from server.lanes import Lanes
 from server.threads import Runs
@@ -85,6 +85,7 @@ class Batcher:
     on_call: Callable[[int, list[float]], None] = lambda rows, waits: None  #: rows of a call, seconds that each waited
     steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
     cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
+    begin: Begin | None = None  #: for a model that is elsewhere
     dispatcher: Dispatcher = field(init=False)
     _pending: deque[Job] = field(default_factory=deque)
     _due: bool = False  #: the queue is looked at in the loop's next turn
@@ -103,6 +104,7 @@ class Batcher:
             self.merges,
             self.cores,
             saturated=lambda: bool(self._pending),
+            begin=self.begin,
         )
 
     def put(self, call: Call, done: Done, gone: Callable[[], bool] = bool) -> Job:

@@ -1,6 +1,7 @@
 """Where a call of the model runs: on the event loop, in a thread, or in parts on several threads.
 
 short, and proved so (Pace)         on the event loop: handing it over would take longer
+in a worker process, and small      begun by the event loop, which hears of its end: no thread need wait
 1,000 rows and more, others idle    dealt out to the idle cores (Spread)
 everything else                     in a thread, as many at a time as pay (Lanes)
 """
@@ -16,7 +17,8 @@ from functools import partial
 from time import monotonic, thread_time
 from typing import TypeAlias
 
-from server.calls import Caller, Outcome
+from adapters.base import Parameters, Tensors
+from server.calls import Caller, Outcome, merged
 from server.codec.call import Call
 from server.errors import NotReady, as_serving_error
 from server.lanes import Lanes
@@ -26,6 +28,11 @@ from server.threads import Runs
 
 #: takes the outcomes of a call, on the event loop
 Finish: TypeAlias = Callable[[Sequence[Outcome]], None]
+#: bytes of inputs that are passed on from the event loop
+SMALL = 32 * 1024
+Run: TypeAlias = Callable[[list[Call]], Sequence[Outcome]]
+#: begins a call of the model elsewhere, if that can be done now; the function that it takes is told the outcome
+Begin: TypeAlias = Callable[[Tensors, Parameters, Callable[[Outcome], None]], bool]
 
 
 @dataclass(eq=False)
@@ -39,6 +46,7 @@ class Dispatcher:
     divisible: bool = False  #: rows are independent
     cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
     saturated: Callable[[], bool] = lambda: False  #: requests are waiting
+    begin: Begin | None = None  #: of a model in another process
     pace: Pace = field(init=False)
     running: int = 0
 
@@ -59,10 +67,33 @@ class Dispatcher:
             outcomes = self.caller.run(calls)
             self._over(rows, thread_time() - used)
             finish(outcomes)
+        elif self.begin is not None and self._begin(self.begin, loop, calls, rows, finish):
+            return
         elif alone and self.divisible and rows >= LARGE and len(calls) == 1 and (cores := self.cores()) > 1:
             self._spread(loop, calls[0], cores, finish)
         else:
-            self._submit(partial(self.executor.submit, self._work, loop, calls, rows, finish), len(calls), finish)
+            self._in_thread(self.caller.run, loop, calls, rows, finish)
+
+    def _begin(
+        self, begin: Begin, loop: asyncio.AbstractEventLoop, calls: list[Call], rows: int, finish: Finish
+    ) -> bool:
+        if sum([array.nbytes for call in calls for array in call.inputs.values()]) > SMALL:
+            return False
+        start = monotonic()
+
+        def done(outcome: Outcome) -> None:
+            shares = self.caller.shares(calls, outcome)
+            if shares is None:
+                self._in_thread(self.caller.each, loop, calls, rows, finish)
+            else:
+                self._told(rows, shares, monotonic() - start, math.inf, finish)
+
+        return begin(*merged(calls), done)
+
+    def _in_thread(
+        self, run: Run, loop: asyncio.AbstractEventLoop, calls: list[Call], rows: int, finish: Finish
+    ) -> None:
+        self._submit(partial(self.executor.submit, self._work, run, loop, calls, rows, finish), len(calls), finish)
 
     def _spread(self, loop: asyncio.AbstractEventLoop, call: Call, parts: int, finish: Finish) -> None:
         start = monotonic()
@@ -79,11 +110,11 @@ class Dispatcher:
             self.running -= 1
             finish([NotReady("the server is stopping")] * count)
 
-    def _work(self, loop: asyncio.AbstractEventLoop, calls: list[Call], rows: int, finish: Finish) -> None:
+    def _work(self, run: Run, loop: asyncio.AbstractEventLoop, calls: list[Call], rows: int, finish: Finish) -> None:
         """In a thread. What it cost is told in seconds on the clock, and of processor time."""
         start, used = monotonic(), thread_time()
         try:
-            outcomes: Sequence[Outcome] = self.caller.run(calls)
+            outcomes: Sequence[Outcome] = run(calls)
         except BaseException as error:  # ours, but the callers still wait and the lane is still taken
             outcomes = [as_serving_error(error)] * len(calls)
         self._tell(loop, rows, outcomes, monotonic() - start, thread_time() - used, finish)
@@ -97,13 +128,13 @@ class Dispatcher:
         used: float,
         finish: Finish,
     ) -> None:
-        def told() -> None:
-            self.lanes.finished(rows, seconds, monotonic(), self.saturated())
-            self._over(rows, used)
-            finish(outcomes)
-
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            loop.call_soon_threadsafe(told)
+            loop.call_soon_threadsafe(self._told, rows, outcomes, seconds, used, finish)
+
+    def _told(self, rows: int, outcomes: Sequence[Outcome], seconds: float, used: float, finish: Finish) -> None:
+        self.lanes.finished(rows, seconds, monotonic(), self.saturated())
+        self._over(rows, used)
+        finish(outcomes)
 
     def _over(self, rows: int, used: float) -> None:
         self.running -= 1

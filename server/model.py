@@ -31,6 +31,7 @@ from server.metrics import ModelMetrics
 from server.threads import Runs, spare
 from server.uses import Uses
 from server.watch import Watch
+from server.workers.remote import RemoteAdapter
 
 log = logging.getLogger("kserve")
 
@@ -81,6 +82,7 @@ class ServedModel(kserve.Model):
             on_call=metrics.called,
             steady=adapter.steady,
             cores=lambda: spare(executor) if adapter.parallel and adapter.thread_safe else 1,
+            begin=adapter.begin if isinstance(adapter, RemoteAdapter) else None,
         )
         self._watch_explanations = Watch(self, "explain", metrics.explanations, self.uses)
         self._explanations = Explanations(

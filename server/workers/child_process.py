@@ -43,6 +43,7 @@ class ChildProcess:
         self._on_output = on_output
         self._tail = b""
         self._killed = False
+        self._watching = False
         ours, theirs = socket.socketpair()
         self.connection = wire.Connection(ours)
         with theirs:
@@ -65,7 +66,7 @@ class ChildProcess:
     def wait(self, seconds: float) -> bool:
         """Take in output until the connection has something to read, or was hung up: True; or the time is over."""
         deadline = time.monotonic() + seconds
-        while not self.connection.pending:
+        while self._watching or not self.connection.pending:
             left = deadline - time.monotonic()
             ready = dict(self._poll.poll(max(0, left) * 1000))
             if self._output.fileno() in ready and not self.read_output():
@@ -78,6 +79,7 @@ class ChildProcess:
 
     def watch_only(self) -> None:
         """From now on `wait` is about the other side hanging up: somebody else reads the connection."""
+        self._watching = True
         self._poll.modify(self.connection.socket, 0)
 
     def receive(self, deadline: float) -> wire.Message:
@@ -89,9 +91,9 @@ class ChildProcess:
         """
         if (left := deadline - time.monotonic()) <= 0 or not self.wait(left):
             raise TimeoutError
-        self.connection.socket.settimeout(max(0.001, deadline - time.monotonic()))
+        self.connection.wait_at_most(max(0.001, deadline - time.monotonic()))
         message = self.connection.receive()
-        self.connection.socket.settimeout(None)
+        self.connection.wait_at_most(wire.PATIENCE)
         if message is None:
             raise EOFError
         return message
@@ -111,9 +113,13 @@ class ChildProcess:
         with contextlib.suppress(OSError):
             self.connection.socket.shutdown(socket.SHUT_RDWR)
 
-    def bury(self, grace: float = 0.0) -> None:
-        """End the process (after `grace` seconds in which it may do so itself) and let go of all that belongs to it."""
+    def end(self, grace: float = 0.0) -> None:
+        """End the process, after `grace` seconds in which it may do so itself."""
         self._await_end(grace)
+        self.kill()
+
+    def bury(self) -> None:
+        """End the process and let go of all that belongs to it."""
         self.kill()
         try:
             self._process.wait(_GRACE)

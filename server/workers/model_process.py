@@ -7,25 +7,18 @@ the event loop, any number at a time. A worker that dies or is killed fails all 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from adapters.base import LoadError, Parameters, Reply, Request, Tensors
-from server.environments import our_packages
-from server.errors import DeadlineExceeded, InvalidInput, ModelFailed, NotReady, ServingError
+from server.errors import DeadlineExceeded, ModelFailed, NotReady, ServingError
 from server.workers import wire
 from server.workers.child_process import ChildProcess
-from server.workers.contract import Hello, Job
-from server.workers.environ import scrubbed
+from server.workers.contract import Hello
 from server.workers.lifeline import resident_bytes
-from server.workers.names import SOURCE_ROOT
 from server.workers.output import OutputLog
+from server.workers.spec import WorkerSpec
+from server.workers.tensor_calls import Done, TensorCalls, failure
 from server.workers.whole import WholeCalls
 
 MIB = 2**20
@@ -36,39 +29,11 @@ _HUNG_UP = 2.0  #: seconds for a worker that has hung up to end
 _CLOSING = 5.0  #: seconds for a model to close by itself
 _DOING = {"load": "loading it", "example": "predicting its own example"}
 
-#: what the fresh interpreter runs: an environment's own view of our packages comes first, since what its requirements
-#: brought may have their names; what else this process finds comes last
-_BOOT = (
-    "import sys; descriptor, first, *path = sys.argv[1:]; sys.argv[1:] = []; "
-    "sys.path[:0] = [first] if first else []; sys.path += [entry for entry in path if entry not in sys.path]; "
-    "from server.workers.model_child import main; main(int(descriptor))"
-)
-
 
 class WorkerDied(NotReady):
     """The process of the model ended while, or before, it could answer; it is being restarted."""
 
     retry_after = 1
-
-
-class ModelTrace(Exception):
-    """The stack of a model's failure in its worker; the cause of what is raised here, for the log."""
-
-    def __str__(self) -> str:
-        return f"in the worker:\n{self.args[0]}"
-
-
-@dataclass(frozen=True)
-class WorkerSpec:
-    """What a worker is started with."""
-
-    name: str  #: the model's
-    job: Job
-    python: Path = Path(sys.executable)
-    pass_env: Sequence[str] = ()
-    memory_limit: int | None = None  #: bytes of resident memory
-    load_timeout: float = 300.0  #: seconds
-    call_timeout: float = 60.0  #: seconds; a call that takes longer ends the worker
 
 
 class ModelProcess:
@@ -81,19 +46,17 @@ class ModelProcess:
         """
         self._spec = spec
         self._tick = _MEMORY_TICK if spec.memory_limit else _TICK
-        self._calling_since: float | None = None
         self._whole: WholeCalls | None = None
         self._verdict: ServingError | None = None  #: why it was killed
         self._closing = False
         self._dead = threading.Event()
         self.reason = ""  #: why it died
         self._output = OutputLog(spec.name)
-        command = partial(_command, spec)
-        environ = {name: value for name, value in os.environ.items() if _keeps(spec.python, name)}
         try:
-            self._child = ChildProcess("worker", command, scrubbed(environ, spec.pass_env), self._output.take)
+            self._child = ChildProcess("worker", spec.command, spec.environ(), self._output.take)
         except OSError as error:
             raise LoadError(f"no process for the model could be started: {error}") from error
+        self._tensors = TensorCalls(self._child.connection, self._malformed, self._died)
 
     @property
     def pid(self) -> int:
@@ -139,8 +102,10 @@ class ModelProcess:
 
     def bury(self) -> None:
         """End it: at once, or, where it was told to close, after a moment for that."""
-        self._child.bury(_CLOSING if self._closing else 0)
+        self._child.end(_CLOSING if self._closing else 0)
         self._dead.set()
+        self._tensors.close()
+        self._child.bury()
         self._output.close()
         if self._whole is not None:
             self._whole.close()
@@ -156,7 +121,7 @@ class ModelProcess:
 
     def _look(self) -> None:
         """Kill it when it hangs or uses too much memory."""
-        since = self._calling_since if self._whole is None else self._whole.silent_since
+        since = self._tensors.since if self._whole is None else self._whole.silent_since
         if since is not None and time.monotonic() - since > self._spec.call_timeout:
             self.kill(DeadlineExceeded(f"a call took longer than {self._spec.call_timeout:g} s (call_timeout)"))
         if (limit := self._spec.memory_limit) is None:
@@ -190,21 +155,11 @@ class ModelProcess:
             InvalidInput, ModelFailed: the model's own.
             WorkerDied, DeadlineExceeded: the worker is dead.
         """
-        parts = wire.pack({"verb": verb, "parameters": dict(parameters)}, inputs)
-        self._calling_since = time.monotonic()
-        try:
-            self._child.connection.send(parts)
-            answer = self._child.connection.receive()
-        except wire.WireError as error:
-            self._malformed(error)
-            raise self._died() from error
-        except OSError as error:
-            raise self._died() from error
-        finally:
-            self._calling_since = None
-        if answer is None:
-            raise self._died()
-        return _good(answer).tensors
+        return self._tensors.call(verb, inputs, parameters)
+
+    def begin(self, inputs: Tensors, parameters: Parameters, done: Done) -> None:
+        """`predict` of small inputs from the event loop, without waiting; `done` is told the outcome on the loop."""
+        self._tensors.begin(inputs, parameters, done)
 
     async def answer(self, request: Request) -> Reply:
         """A whole request; any number at a time, on one event loop. Raises what `call` raises."""
@@ -216,7 +171,9 @@ class ModelProcess:
             raise DeadlineExceeded(f"the call took longer than {self._spec.call_timeout:g} s (call_timeout)") from error
         except ConnectionError as error:
             raise await asyncio.to_thread(self._died) from error
-        return _reply(_good(answer))
+        if (problem := failure(answer)) is not None:
+            raise problem
+        return _reply(answer)
 
     def _malformed(self, error: wire.WireError) -> None:
         self.kill(WorkerDied(f"the worker sent what is no message: {error}"))
@@ -227,30 +184,6 @@ class ModelProcess:
         if isinstance(self._verdict, DeadlineExceeded) and self._whole is None:  # it was this caller's own call
             return self._verdict
         return WorkerDied(f"model {self._spec.name!r} is not ready: {self.reason or 'its worker has ended'}")
-
-
-def _command(spec: WorkerSpec, descriptor: int) -> Sequence[str]:
-    """The title is for whoever looks at the process list."""
-    path = ["", *(os.path.abspath(entry) for entry in (*sys.path, str(SOURCE_ROOT)) if entry)]  # noqa: PTH100
-    if spec.python != Path(sys.executable):  # an environment links to what it may share of this process's packages
-        path = [str(our_packages(spec.python))]
-    title = f"polyserve_worker={spec.name}"
-    return (str(spec.python), "-P", "-u", "-X", title, "-c", _BOOT, str(descriptor), *path)
-
-
-def _keeps(python: Path, name: str) -> bool:
-    """Paths for this interpreter's modules are not another's."""
-    return name != "PYTHONPATH" or python == Path(sys.executable)
-
-
-def _good(answer: wire.Message) -> wire.Message:
-    """The answer, unless it is an error."""
-    told = answer.fields
-    if "error" not in told:
-        return answer
-    if told.get("kind") == "input":
-        raise InvalidInput(str(told["error"]))
-    raise ModelFailed(str(told["error"])) from ModelTrace(str(told.get("stack", "")))
 
 
 def _reply(answer: wire.Message) -> Reply:

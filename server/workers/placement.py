@@ -14,9 +14,9 @@ from adapters.base import LoadError, ModelDir, Trust
 from adapters.registry import Choice
 from server.model_config import FILE, ModelConfig
 from server.workers.contract import Hello, Job
-from server.workers.model_process import WorkerSpec
 from server.workers.pool import WorkerPool
 from server.workers.remote import RemoteAdapter
+from server.workers.spec import WorkerSpec
 
 Isolation = Literal["auto", "process"]
 

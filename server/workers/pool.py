@@ -12,17 +12,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from adapters.base import LoadError, Parameters, Reply, Request, Tensors
+from adapters.base import Array, LoadError, Parameters, Reply, Request, Tensors
 from server.errors import NotReady
+from server.workers import wire
 from server.workers.contract import Hello
-from server.workers.model_process import ModelProcess, WorkerDied, WorkerSpec
+from server.workers.model_process import ModelProcess, WorkerDied
+from server.workers.spec import WorkerSpec
+from server.workers.tensor_calls import Done, Outcome
 
 log = logging.getLogger("kserve")
 
 #: seconds that a worker must have served for its death to be the first of a row
 STEADY = 60.0
 LONGEST_PAUSE = 60.0  #: seconds
+#: bytes of inputs that the event loop sends itself: an idle worker's socket takes several times as much
+SMALL = 32 * 1024
 
 
 @dataclass
@@ -107,10 +113,32 @@ class WorkerPool:
         try:
             return process.call(verb, inputs, parameters)
         finally:
-            with self._changed:
-                if process in self._serving:
-                    self._idle.append(process)
-                    self._changed.notify()
+            self._free(process)
+
+    def begin(self, inputs: Tensors, parameters: Parameters, done: Done) -> bool:
+        """`predict` from the event loop, if it can begin without waiting; `done` is told the outcome, on the loop."""
+        if sum(_size(array) for array in inputs.values()) > SMALL:
+            return False
+        with self._changed:
+            if not self._idle:
+                return False
+            process = self._idle.pop()
+        try:
+            process.begin(inputs, parameters, partial(self._begun, process, done))
+        except wire.WireError:  # it will be told to the thread that tries next
+            self._free(process)
+            return False
+        return True
+
+    def _begun(self, process: ModelProcess, done: Done, outcome: Outcome) -> None:
+        self._free(process)
+        done(outcome)
+
+    def _free(self, process: ModelProcess) -> None:
+        with self._changed:
+            if process in self._serving:
+                self._idle.append(process)
+                self._changed.notify()
 
     async def answer(self, request: Request) -> Reply:
         """A whole request, in the worker that is at the fewest. Raises what `call` raises."""
@@ -216,3 +244,10 @@ class WorkerPool:
         self._closed.wait(seconds)
         with self._changed:
             self._problem = f"{reason}; it is being restarted"
+
+
+def _size(array: Array) -> int:
+    """Bytes; of objects a guess on the safe side, as long as they are few."""
+    if array.dtype != object:
+        return array.nbytes
+    return sum(len(value) if isinstance(value, str | bytes) else SMALL for value in array.flat)

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, Request, Tensors
 from server.workers.contract import Hello
 from server.workers.pool import WorkerPool
+from server.workers.tensor_calls import Done
 
 
 def pool_of(adapter: Adapter) -> WorkerPool | None:
@@ -38,6 +39,10 @@ class RemoteAdapter(Adapter):
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return self.pool.call("predict", inputs, parameters)
+
+    def begin(self, inputs: Tensors, parameters: Parameters, done: Done) -> bool:
+        """`WorkerPool.begin`"""
+        return self.pool.begin(inputs, parameters, done)
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return self.pool.call("explain", inputs, parameters)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ MAX_HEAD, MAX_BODY = 16 * 2**20, 2**30
 #: parts below this are joined: one system call costs more than copying them
 _SMALL = 64 * 1024
 _CHUNK = 64 * 1024
+PATIENCE = 1e6  #: seconds; more than any call may take
 _ALIGN = 64
 _PREFIX = struct.Struct("<IQ")
 _RAW_KINDS = "biufcmMSU"  #: of dtypes whose bytes say it all
@@ -66,16 +68,21 @@ def pack(fields: Mapping[str, Any], tensors: Tensors | None = None) -> list[Part
 
 
 class Connection:
-    """One end of a socket pair. Blocking; one thread at a time."""
+    """One end of a socket pair. It waits for the other side, however long; one thread at a time."""
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
+        self.wait_at_most(PATIENCE)
         self._rest = bytearray()  #: what came behind the last message
 
     @property
     def pending(self) -> bool:
         """A message, or the beginning of one, was read already."""
         return bool(self._rest)
+
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on. (Without any limit, a socket that an event loop has made non-blocking would not wait at all.)"""
+        self.socket.settimeout(seconds)
 
     def send(self, parts: Sequence[Part]) -> None:
         """Send a packed message.
@@ -85,6 +92,17 @@ class Connection:
         """
         for part in parts:
             self.socket.sendall(part)
+
+    def fill(self) -> bool:
+        """Take in what has come, without waiting; whether a whole message is there for `receive`."""
+        try:
+            self._rest += os.read(self.socket.fileno(), _CHUNK)
+            if len(self._rest) < _PREFIX.size:
+                return False
+            head, body = sizes(self._rest)
+        except (OSError, WireError):  # `receive` will tell
+            return False
+        return len(self._rest) >= _PREFIX.size + _padding(_PREFIX.size + head, body) + head + body
 
     def receive(self) -> Message | None:
         """The next message, or None when the other side has hung up.

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.base import ModelDir
 from server.workers.contract import Job
-from server.workers.model_process import WorkerSpec
 from server.workers.pool import WorkerPool
+from server.workers.spec import WorkerSpec
 
 HERE = Path(__file__).parent
 ME = psutil.Process()

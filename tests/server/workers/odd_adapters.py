@@ -83,6 +83,7 @@ def eat() -> None:
 
 ACTIONS: Mapping[str, Callable[[], Any]] = {
     "": lambda: None,
+    "long": lambda: None,
     "crash": lambda: ctypes.string_at(0),
     "die": lambda: os._exit(7),
     "exit": lambda: sys.exit(3),
@@ -142,7 +143,11 @@ class OddAdapter(Adapter):
         if do == "strange":
             return {"y": np.zeros(len(x), dtype=[("a", "i4")])}
         ACTIONS[do]()
-        return {"y": np.multiply(x, 2)}
+        if (x == 1313).any():
+            raise ValueError("an unlucky number")
+        if (x == 666).any():
+            os._exit(6)
+        return {"y": np.multiply(x, 2), **({"z": np.zeros((len(x), 100_000))} if do == "long" else {})}
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return {"contributions": inputs["x"][:, None]}

@@ -20,8 +20,9 @@ import pytest
 
 from adapters.base import InvalidInput, LoadError, Tensors
 from server.errors import DeadlineExceeded, ModelFailed, NotReady
-from server.workers.model_process import ModelTrace, WorkerDied
+from server.workers.model_process import WorkerDied
 from server.workers.pool import BackOff, WorkerPool
+from server.workers.tensor_calls import ModelTrace
 from tests.server.workers.conftest import Make, gone, wait_for, workers
 
 X = {"x": np.array([1.0, 2.0, -0.5])}
@@ -319,7 +320,8 @@ from pathlib import Path
 import numpy as np
 from adapters.base import ModelDir
 from server.workers.contract import Job
-from server.workers.model_process import WorkerSpec
+from server.workers.spec import WorkerSpec
+from server.workers.tensor_calls import ModelTrace
 from server.workers.pool import WorkerPool
 pool = WorkerPool(WorkerSpec("odd-one", Job("odd", ModelDir.of(sys.argv[1]), "model.txt", {{}})))
 pool.start()

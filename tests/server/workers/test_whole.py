@@ -11,8 +11,9 @@ import pytest
 
 from adapters.base import InvalidInput, Reply, Request
 from server.errors import DeadlineExceeded, ModelFailed, NotReady
-from server.workers.model_process import ModelTrace, WorkerDied
+from server.workers.model_process import WorkerDied
 from server.workers.pool import WorkerPool
+from server.workers.tensor_calls import ModelTrace
 from tests.server.workers.conftest import Make, wait_for
 
 

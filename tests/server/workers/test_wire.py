@@ -124,7 +124,7 @@ def test_messages_one_after_the_other() -> None:
         one.sendall(joined({"n": 3})[-1:])
         assert connection.receive() == ({"n": 3}, {})
         assert not connection.pending
-        one.close()
+        one.shutdown(socket.SHUT_RDWR)
         assert connection.receive() is None
 
 
