@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import threading
+import time
 
 _PR_SET_DUMPABLE = 4  #: Linux's `prctl` option
 _M_ARENA_MAX = -8  #: glibc's `mallopt` parameter
@@ -13,6 +14,7 @@ _ARENAS = 2
 _THRESHOLDS = (10_000, 20, 20)
 
 _one_at_a_time = threading.Lock()
+_settled = 0.0  #: when (`time.monotonic`)
 
 
 def limit_arenas() -> None:
@@ -37,16 +39,28 @@ def settle() -> None:
 
     A full collection walks all that was imported; with six frameworks that stops every request for 100 ms and more.
     """
+    global _settled
     gc.set_threshold(*_THRESHOLDS)
-    give_back()
+    _collect(frozen=True)
+    _settled = time.monotonic()
 
 
-def give_back() -> None:
-    """After a model has gone: collect what only its own cycles keep, and give freed memory back to the system."""
+def give_back(born: float) -> None:
+    """After a model has gone: collect what only its own cycles keep, and give freed memory back to the system.
+
+    `born` is when it was loaded (`time.monotonic`). What was there when the server settled is frozen, and takes a full
+    collection; what came later a short one.
+    """
+    _collect(frozen=born < _settled)
+
+
+def _collect(*, frozen: bool) -> None:
     with _one_at_a_time:
-        gc.unfreeze()
+        if frozen:
+            gc.unfreeze()
         gc.collect()
-        gc.freeze()
+        if frozen:
+            gc.freeze()
         libc = ctypes.CDLL(None)
         if hasattr(libc, "malloc_trim"):
             libc.malloc_trim(0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -70,6 +71,7 @@ class ServedModel(kserve.Model):
         self._decode_v1 = v1_decoder(self.signature)
         self._decode_v2 = v2_decoder(self.signature)
         self.uses = Uses()
+        self.born = time.monotonic()
         self._watch = Watch(self, "predict", metrics, self.uses)
         self._batcher = Batcher(
             adapter.predict,

@@ -55,6 +55,7 @@ class Repository(ModelRepository):
         self.serving: dict[str, Served] = {}  #: what a request is for that names no version
         self.scanned = False
         self.log_latency = False  #: log the steps of every request
+        self.before_load: Callable[[Found], None] = lambda found: None  #: told of each directory that is about to load
         self.loop: asyncio.AbstractEventLoop | None = None  #: where requests are; set once it runs
         self._changing = threading.RLock()  #: held while entries are replaced, never while a model is loaded
         self._loads: dict[str, Future[bool]] = {}  #: loads under way, by name: who asks for one more joins
@@ -201,8 +202,8 @@ class Repository(ModelRepository):
                 finish()
 
         def finish() -> None:
+            when_done()  # which collects garbage: whoever is told that the server is ready need not wait for that
             self.scanned = True
-            when_done()
 
         for (name, version), future in loading.items():
             future.add_done_callback(partial(done, self.shelves[name].entries[version]))
@@ -227,6 +228,24 @@ class Repository(ModelRepository):
         Raises:
             NotFound: there is no such folder.
         """
+        return self._once(name, lambda: self._load_folder(name))
+
+    def renew(self, name: str, found: list[Found], changed: list[Found]) -> bool:
+        """A folder has changed: it holds `found` now, of which `changed` are loaded (again); blocks.
+
+        Versions that it no longer holds serve until all that it holds are ready.
+        """
+        return self._once(name, lambda: self._renew(found, changed) if found else self.forget(name) is None)
+
+    def mounted(self) -> dict[str, list[Found]]:
+        """The versions of every model that comes from the mount, not from a store."""
+        names: dict[str, list[Found]] = {}
+        for entry in self._entries():
+            if entry.found.source is None:
+                names.setdefault(entry.found.name, []).append(entry.found)
+        return names
+
+    def _once(self, name: str, load: Callable[[], bool]) -> bool:
         with self._changing:
             running = self._loads.get(name)
             if running is None:
@@ -234,7 +253,7 @@ class Repository(ModelRepository):
         if running is not None:
             return running.result()
         try:
-            mine.set_result(self._load_folder(name))
+            mine.set_result(load())
         except BaseException as error:
             mine.set_exception(error)
         finally:
@@ -247,12 +266,18 @@ class Repository(ModelRepository):
         if not found:
             self.forget(name)
             raise NotFound(f"model {name!r} does not exist")
-        self.keep_only(found)
-        loaded = [self.load_version(each) for each in found]  # every one, whatever becomes of the others
+        return self._renew(found, found)
+
+    def _renew(self, found: list[Found], changed: list[Found]) -> bool:
+        loaded = [self.load_version(each) for each in changed]  # every one, whatever becomes of the others
+        entries = [self._entry(each.key) for each in found]
+        if all(entry is not None and entry.now[0] in (State.READY, State.EVICTED) for entry in entries):
+            self.keep_only(found)
         return all(loaded)
 
     def load_version(self, found: Found) -> bool:
         """Load one directory (again); blocks. Whether it is ready then."""
+        self.before_load(found)
         with self._changing:
             old = self._entry(found.key) or Entry(found)
             state, reason = (State.READY, "being loaded again") if old.model else (State.LOADING, "loading")
@@ -282,6 +307,8 @@ class Repository(ModelRepository):
     def _failed(self, mine: Entry, reason: str) -> bool:
         shown = reason.replace("\n", "\n    ")  # whose text it is must not begin a line of the log
         label = _label(mine.found)
+        if mine.found.name in self.serving:
+            self.metrics.of(mine.found.name).failed_reloads += 1
         if mine.model is None:
             log.warning("model %s is not served: %s", label, shown)
             self._change(mine, Entry(mine.found, State.UNAVAILABLE, reason))
@@ -309,8 +336,10 @@ class Repository(ModelRepository):
         model = shelf.newest.model if shelf is not None else None
         if model is None:
             self.serving.pop(name, None)
-        else:
-            self.serving[name] = model
+            return
+        if self.serving.get(name, model) is not model:
+            self.metrics.of(name).swaps += 1
+        self.serving[name] = model
 
     def _change(self, mine: Entry, new: Entry, labels: Mapping[str, str] | None = None) -> bool:
         """Replace an entry, unless somebody else (who unloaded the model, say) did meanwhile."""
@@ -424,7 +453,7 @@ class Repository(ModelRepository):
 
         def closed() -> None:
             if self.loop is not None and not self.loop.is_closed():
-                self.loop.run_in_executor(None, memory.give_back)
+                self.loop.run_in_executor(None, memory.give_back, model.born)
             then()
 
         if self.loop is None or self.loop.is_closed():  # nothing ever came, or nobody is left to wait

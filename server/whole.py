@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -59,6 +60,7 @@ class WholeModel(kserve.Model):
         self._metrics = metrics
         self._most = most or (limits.max_queue if self.signature.overlaps else _AHEAD * workers)
         self.uses = Uses()
+        self.born = time.monotonic()
         self._then: Callable[[], None] = lambda: None
         self._running = 0
         self._queue: deque[tuple[asyncio.Future[None], Gone]] = deque()
