@@ -202,8 +202,10 @@ class Repository(ModelRepository):
                 finish()
 
         def finish() -> None:
-            when_done()  # which collects garbage: whoever is told that the server is ready need not wait for that
-            self.scanned = True
+            try:
+                when_done()  # which collects garbage: whoever is told that the server is ready is spared the wait
+            finally:
+                self.scanned = True
 
         for (name, version), future in loading.items():
             future.add_done_callback(partial(done, self.shelves[name].entries[version]))
