@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler
 
 from adapters import registry
-from adapters.base import LoadError, Match, ModelDir, Rank
+from adapters.base import LoadError, Match, ModelDir, Rank, Trust
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.settle import parts_of, settle
 from tests.adapters.pickles.attacks import Calls
 from tests.adapters.sklearn_.kit import FRAME, TEXTS, X, Y, serve
 
 MODEL = LogisticRegression().fit(X, Y)
+
+#: a claim on a pickle, which is never plain data: `--trust safe` must leave it alone, whatever its scan found
+pickled = partial(Match, Rank.CONTENT, trust=Trust.PICKLE)
 
 
 class Threshold(BaseEstimator):
@@ -64,7 +68,7 @@ def test_a_model_under_any_of_its_names(file: str, compress: Any, tmp_path: Path
     joblib.dump(MODEL, tmp_path / file, compress=compress)
     choice = registry.choose(ModelDir.of(tmp_path))
     assert choice.adapter is SklearnAdapter
-    assert choice.match == Match(Rank.CONTENT, file)
+    assert choice.match == pickled(file)
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -91,7 +95,7 @@ def test_nothing_of_ours(tmp_path: Path) -> None:
 )
 def test_what_a_model_requires(model: Any, requires: tuple[str, ...], tmp_path: Path) -> None:
     joblib.dump(model, tmp_path / "model.joblib")
-    assert _match(tmp_path) == Match(Rank.CONTENT, "model.joblib", requires=requires)
+    assert _match(tmp_path) == pickled("model.joblib", requires=requires)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,7 @@ def test_two_candidates(tmp_path: Path) -> None:
 def test_plain_data_beside_the_model_is_left_alone(tmp_path: Path) -> None:
     joblib.dump({0: "no", 1: "yes"}, tmp_path / "labels.pkl")
     joblib.dump(MODEL, tmp_path / "model.joblib")
-    assert _match(tmp_path) == Match(Rank.CONTENT, "model.joblib")
+    assert _match(tmp_path) == pickled("model.joblib")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +161,7 @@ def test_a_refused_pickle_is_named_and_not_loaded(tmp_path: Path) -> None:
     model.extra = Calls(os.system, f"touch {mark}")
     joblib.dump(model, tmp_path / "model.pkl")
     expected = "model.pkl names posix.system, which is not a class of a known library; it was not loaded"
-    assert _match(tmp_path) == Match(Rank.CONTENT, "model.pkl", expected)
+    assert _match(tmp_path) == pickled("model.pkl", expected)
     with pytest.raises(LoadError, match=r"names posix\.system"):
         SklearnAdapter.load(ModelDir.of(tmp_path), "model.pkl", {})
     assert not mark.exists()
@@ -169,7 +173,7 @@ def test_trust_loads_the_users_own_classes(tmp_path: Path) -> None:
     assert f"names {__name__}.Threshold, which is not" in _problem(tmp_path)
     assert "needs a model.py" in _problem(tmp_path)
     trusting = replace(directory, trusted=True)
-    assert SklearnAdapter.match(trusting) == Match(Rank.CONTENT, "model.pkl")
+    assert SklearnAdapter.match(trusting) == Match(Rank.CONTENT, "model.pkl", trust=Trust.CODE)
     for adapter in (
         SklearnAdapter.load(trusting, "model.pkl", {}),
         SklearnAdapter.load(directory, "model.pkl", {"trust": "full"}),
