@@ -35,6 +35,7 @@ def serve(settings: Settings) -> None:
     from server.signing import Verifier
     from server.storage.catalog import catalog_of
     from server.trust import allowed_by
+    from server.watcher import Watcher
     from server.workers.placement import Workers
     from server.workers.trial import TrialPool
 
@@ -54,6 +55,7 @@ def serve(settings: Settings) -> None:
     allowed, auto_env = allowed_by(settings.trust), settings.auto_env
     wishes = settings.predictor_options()
     loader = Loader(trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env, wishes)
+    watcher = Watcher.of(settings, catalog)
     with early_log.kept():
         loading = loader.begin(catalog.found, settings.load_threads)
         app = _frame(settings)
@@ -65,8 +67,10 @@ def serve(settings: Settings) -> None:
     def loaded() -> None:
         end_trials()
         memory.settle()
+        watcher.start(server.repository, settings.load_threads)
 
     server.run(loading, loaded)
+    watcher.stop()
     end_trials()
     environments.close()
     workers.kill()

@@ -31,6 +31,7 @@ from server.pages import add_pages
 from server.protocol import HotProtocol, Shared
 from server.repository import Repository
 from server.settings import Settings
+from server.storage.catalog import catalog_of
 from server.threads import Threads
 
 log = logging.getLogger("kserve")
@@ -52,7 +53,8 @@ class PolyServer(kserve.model_server.ModelServer):
         lanes = min(utils.cpu_count(), MOST_LANES)
         limits = Limits(settings.max_batch_rows, settings.max_queue, settings.request_timeout, lanes)
         self._predictors = Threads(PREDICT_THREADS, "predict", utils.cpu_count())
-        self.repository = Repository(catalog, loader, self._predictors, limits, settings.ready)
+        rescan = partial(catalog_of, settings)
+        self.repository = Repository(catalog, loader, self._predictors, limits, settings.ready, rescan)
         self.repository.log_latency = settings.enable_latency_logging
         super().__init__(registered_models=self.repository)
         self.repository.metrics.register()

@@ -7,6 +7,7 @@ Counts are plain numbers that only the event loop touches; they become Prometheu
     polyserve_rows_total{model}                            polyserve_batch_rows{model}
     polyserve_queue_seconds{model}                         polyserve_queue_length{model}
     polyserve_model_state{model,state}                     polyserve_worker_restarts_total{model}
+    polyserve_swaps_total{model}                           polyserve_failed_reloads_total{model}
 
 KServe's histograms keep their names: `request_preprocess_seconds` is decoding, `request_predict_seconds` waiting and
 predicting, `request_postprocess_seconds` encoding, `request_explain_seconds` explaining.
@@ -103,6 +104,8 @@ class ModelMetrics(Requests):
         self.batch = Histogram(ROWS)
         self.rows = 0
         self.restarts = 0  #: of its workers
+        self.swaps = 0  #: one loaded model took the place of another
+        self.failed_reloads = 0  #: one that was to take the place of another could not be loaded
 
     def restarted(self) -> None:
         """A worker died and is started again; one thread at a time."""
@@ -171,12 +174,16 @@ class Metrics(Collector):
         length = GaugeMetricFamily("polyserve_queue_length", "requests that wait", labels=["model"])
         state = GaugeMetricFamily("polyserve_model_state", "1 for the state it is in", labels=["model", "state"])
         restarts = CounterMetricFamily("polyserve_worker_restarts", "workers started again", labels=["model"])
+        swaps = CounterMetricFamily("polyserve_swaps", "a newer model took over", labels=["model"])
+        failed = CounterMetricFamily("polyserve_failed_reloads", "a newer model failed to load", labels=["model"])
         for model, metrics in models:
             restarts.add_metric([model], metrics.restarts)
+            swaps.add_metric([model], metrics.swaps)
+            failed.add_metric([model], metrics.failed_reloads)
         for model, (name, waiting) in self._states().items():
             length.add_metric([model], waiting)
             state.add_metric([model, name], 1)
-        yield from (batch, queue, length, state, restarts)
+        yield from (batch, queue, length, state, restarts, swaps, failed)
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:

@@ -237,7 +237,7 @@ class Repository(ModelRepository):
 
         Versions that it no longer holds serve until all that it holds are ready.
         """
-        return self._once(name, lambda: self._renew(found, changed) if found else self.forget(name) is None)
+        return self._once(name, lambda: self._renew(name, found, changed))
 
     def mounted(self) -> dict[str, list[Found]]:
         """The versions of every model that comes from the mount, not from a store."""
@@ -268,9 +268,12 @@ class Repository(ModelRepository):
         if not found:
             self.forget(name)
             raise NotFound(f"model {name!r} does not exist")
-        return self._renew(found, found)
+        return self._renew(name, found, found)
 
-    def _renew(self, found: list[Found], changed: list[Found]) -> bool:
+    def _renew(self, name: str, found: list[Found], changed: list[Found]) -> bool:
+        if not found:
+            self.forget(name)
+            return True
         loaded = [self.load_version(each) for each in changed]  # every one, whatever becomes of the others
         entries = [self._entry(each.key) for each in found]
         if all(entry is not None and entry.now[0] in (State.READY, State.EVICTED) for entry in entries):

@@ -84,6 +84,12 @@ class Settings:
     trial: bool = setting(True, kinds.switch(), LOADING,
         "Try each model in a child process first, so that a damaged file cannot crash the server.")
 
+    watch: bool = setting(True, kinds.switch(), LOADING,
+        "Watch the models directory: what is new, has changed or has gone is loaded, loaded again or served no more.")
+    watch_interval: float = setting(1.0, kinds.seconds(), LOADING, "How often the models directory is looked at.")
+    watch_settle: float = setting(2.0, kinds.seconds(), LOADING,
+        "How long a folder must not have changed before it is loaded; longer where files come slowly, in pieces.")
+
     isolation: Literal["auto", "process"] = setting("auto", kinds.one_of("auto", "process"), LOADING,
         "Where models run: process gives every model a process of its own; auto only those that need one (code or "
         "requirements that came with the model, or polyserve.yaml).")
