@@ -298,15 +298,19 @@ def keras_network(folder: Path) -> Expected:
 
 
 def mlflow_python(folder: Path) -> Expected:
+    import cloudpickle
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import infer_signature
 
-    from tests.adapters.mlflow_.models import Shop
+    from tests.adapters.mlflow_ import models
 
+    shop = models.Shop()
     frame = pd.DataFrame({"price": [1.5, 20.0, 3.25], "count": [2, 1, 4], "city": ["Rome", "Oslo", "Bern"]})
-    signature = infer_signature(frame, Shop().predict(None, frame))
-    mlflow.pyfunc.save_model(folder / "kept", python_model=Shop(), signature=signature, pip_requirements=["pandas"])
+    signature = infer_signature(frame, shop.predict(None, frame))
+    cloudpickle.register_pickle_by_value(models)  # as a class from a notebook: the server's worker has no `tests`
+    mlflow.pyfunc.save_model(folder / "kept", python_model=shop, signature=signature, pip_requirements=["pandas"])
+    cloudpickle.unregister_pickle_by_value(models)
     for path in (folder / "kept").iterdir():
         path.rename(folder / path.name)
     (folder / "kept").rmdir()
