@@ -4,10 +4,12 @@
 #   docker build -t polyserve --build-arg FRAMEWORKS=sklearn,xgboost .
 #   docker run -p 8080:8080 -p 8081:8081 -v "$PWD/models:/mnt/models:ro" polyserve
 #
-# It runs as user 1000 and writes nothing but /tmp: --read-only --tmpfs /tmp --cap-drop ALL are fine.
+# It runs as user 1000 and writes nothing but /tmp: --read-only --tmpfs /tmp --cap-drop ALL are fine. A volume on
+# /var/cache/polyserve keeps what it fetched (--model) and the environments of models with requirements of their own.
 
 FROM python:3.11-slim-bookworm AS dependencies
-# Extras of pyproject.toml: all, or some of sklearn,xgboost,lightgbm,onnx,spacy,huggingface.
+# Extras of pyproject.toml: all, or some of sklearn,xgboost,lightgbm,onnx,spacy,huggingface,tensorflow,torch,catboost,
+# skops,sentence-transformers,mlflow, and beside these signing (--verify_key) and storage (--model NAME=s3://...).
 ARG FRAMEWORKS=all
 # An index with CPU builds of torch: on x86-64, PyPI's own build brings gigabytes of CUDA along.
 ARG PIP_EXTRA_INDEX_URL
@@ -29,10 +31,10 @@ sys.exit(f'unknown in FRAMEWORKS: {wrong}; known are {sorted(known)}' if wrong e
     && pip install --constraint constraints.txt ".[$FRAMEWORKS]"
 
 # What no model server needs: XGBoost's library for talk between GPUs, the asynchronous half of the Kubernetes client,
-# torch's headers and C++ tests, and the packages' own tests (but numpy's, which numpy.testing imports).
+# TensorFlow's and torch's headers, C++ tests, and the packages' own tests (but numpy's, which numpy.testing imports).
 WORKDIR /venv/lib/python3.11/site-packages
 RUN pip uninstall --yes polyserve nvidia-nccl-cu12 \
-    && rm -rf kubernetes/aio torch/include torch/test torch/bin/test_* torch/bin/*Test torch/bin/protoc* \
+    && rm -rf kubernetes/aio tensorflow/include torch/include torch/test torch/bin/test_* torch/bin/*Test torch/bin/protoc* \
     && find . -type d -name tests -not -path './numpy/*' -prune -exec rm -rf {} +
 
 
@@ -53,12 +55,14 @@ LABEL org.opencontainers.image.title="PolyServe" \
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/cache/apt/* /var/lib/apt/lists/* \
-    && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin polyserve
+    && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin polyserve \
+    && install --directory --owner 1000 --group 0 --mode 0775 /var/cache/polyserve
 COPY --from=dependencies /venv /venv
 COPY --from=package /package /venv
 # One native thread for each call: several at once are faster that way, and the cores go to whole requests.
 ENV PATH=/venv/bin:$PATH \
     HOME=/tmp \
+    CACHE_DIRECTORY=/var/cache/polyserve \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     OMP_NUM_THREADS=1 \

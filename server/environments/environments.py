@@ -33,6 +33,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from adapters.base import LoadError
+from server.cache import cache_directory, forbids_execution
 from server.environments.base import Base, remove_receipts
 from server.environments.command import Commands
 from server.environments.install import Installer, Job
@@ -53,19 +54,6 @@ def our_packages(python: Path) -> Path:
     return python.parent.parent / "polyserve"
 
 
-def default_directory() -> Path:
-    """The user's cache, or a folder for temporary files where that cannot be written to (a read-only container)."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  (Path.home may raise)
-    directory = Path(cache) / "polyserve" / "environments"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if os.access(directory, os.W_OK):
-            return directory
-    except OSError as error:
-        log.debug("%s cannot be made: %s", directory, error)
-    return Path(tempfile.gettempdir()) / f"polyserve-environments-{os.getuid()}"
-
-
 class Environments:
     """Builds environments into a directory (None: a default) that any number of servers may share. Thread-safe.
 
@@ -84,7 +72,7 @@ class Environments:
 
     @cached_property
     def _directory(self) -> Path:
-        return (self._named or default_directory()).absolute()
+        return (self._named or cache_directory("environments")).absolute()
 
     @cached_property
     def _installer(self) -> Installer:
@@ -140,6 +128,11 @@ class Environments:
     def _build(self, model_name: str, wanted: Requirements, target: Path, lock: int, deadline: float) -> Path:
         count = len(wanted.lines)
         log.info("model %s: building its environment (%d requirement%s)", model_name, count, "s" * (count != 1))
+        if forbids_execution(self._directory):
+            log.warning(
+                "model %s: %s is mounted noexec, so packages with native code will fail to import from it; mount a "
+                "volume there, or name another directory with --env_dir", model_name, self._directory,
+            )  # fmt: skip
         start = time.monotonic()
         _remove(target)
         try:

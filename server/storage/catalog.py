@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from adapters.base import ModelDir
+from server.cache import cache_directory
 from server.catalog import DEFAULT_NAME, Catalog, Found, NameTaken, NoModelDir, scan
 from server.settings import Settings
 from server.storage.source import Source
@@ -35,22 +34,10 @@ def catalog_of(settings: Settings) -> Catalog:
             addresses.insert(0, (settings.model_name or DEFAULT_NAME, settings.storage_uri))
     if not addresses:
         return Catalog(mounted.found, mounted.single, (*mounted.notes, *notes))
-    root = settings.storage_dir or default_directory()
+    root = settings.storage_dir or cache_directory("models")
     found = (*mounted.found, *(_stored(name, address, root) for name, address in addresses))
     _check_names(found)
     return Catalog(found, single=len(found) == 1, notes=(*(mounted.notes if mounted.found else ()), *notes))
-
-
-def default_directory() -> Path:
-    """The user's cache, or a folder for temporary files where that cannot be written to (a read-only container)."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111  (Path.home may raise)
-    directory = home / "polyserve" / "models"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            return directory
-    except OSError:
-        return Path(tempfile.gettempdir()) / f"polyserve-models-{os.getuid()}"
 
 
 def _mounted(settings: Settings, stored: bool) -> Catalog:

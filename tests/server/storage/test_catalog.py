@@ -8,7 +8,7 @@ import pytest
 
 from server.catalog import NameTaken, NoModelDir
 from server.settings import Settings
-from server.storage.catalog import catalog_of, default_directory
+from server.storage.catalog import catalog_of
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -93,11 +93,3 @@ def test_an_empty_mount_is_no_news_beside_a_store(tmp_path: Path) -> None:
     root = mount(tmp_path / "models")
     assert "is empty" in catalog_of(settings(root)).notes[0]
     assert catalog_of(settings(root, "--model=c=s3://b/c")).notes == ()
-
-
-def test_the_default_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_directory() == tmp_path / "polyserve" / "models"
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert default_directory().name.startswith("polyserve-models-")
