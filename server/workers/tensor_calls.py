@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -42,17 +42,16 @@ class TensorCalls:
         self._connection = connection
         self._on_malformed = on_malformed
         self._died = died
-        self._free = threading.Event()  #: no event loop watches the connection
-        self._free.set()
+        self._using = threading.Lock()  #: held as long as a call needs the connection's descriptor
+        self._closed = False
         self.since: float | None = None  #: when (monotonic) the call in progress began
 
     def call(self, verb: str, inputs: Tensors, parameters: Parameters) -> Tensors:
         """Blocks. Raises what `ModelProcess.call` raises."""
         parts = wire.pack({"verb": verb, "parameters": dict(parameters)}, inputs)
-        self.since = time.monotonic()
-        with contextlib.suppress(OSError):  # it is dead: then there will be no answer either
-            self._connection.send(parts)
-        outcome = self._outcome()
+        with self._using:
+            self._send(parts)
+            outcome = self._outcome()
         if isinstance(outcome, ServingError):
             raise outcome
         return outcome
@@ -61,34 +60,47 @@ class TensorCalls:
         """`predict` for the event loop, which tells `done` the outcome. The inputs are small: a socket holds them."""
         parts = wire.pack({"verb": "predict", "parameters": dict(parameters)}, inputs)
         loop = asyncio.get_running_loop()
-        self.since = time.monotonic()
-        self._free.clear()
-        with contextlib.suppress(OSError):
-            self._connection.send(parts)
-        loop.add_reader(self._connection.socket.fileno(), self._readable, loop, done)
+        self._using.acquire()  # the end of the call releases it
+        self._send(parts)
+        if self._closed:
+            self._wait_in_thread(loop, done)
+        else:
+            loop.add_reader(self._connection.socket.fileno(), self._readable, loop, done)
 
     def close(self) -> None:
-        """Wait until no event loop watches the connection any more: its descriptor will be somebody else's."""
-        self._free.wait(_GRACE)
+        """The worker is dead. Wait until no call uses the connection, whose descriptor may soon be somebody else's."""
+        if self._using.acquire(timeout=_GRACE):
+            self._closed = True
+            self._using.release()
+
+    def _send(self, parts: Sequence[wire.Part]) -> None:
+        self.since = time.monotonic()
+        if not self._closed:
+            with contextlib.suppress(OSError):  # it is dead: then there will be no answer either
+                self._connection.send(parts)
 
     def _readable(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
         loop.remove_reader(self._connection.socket.fileno())
         if self._connection.fill():
-            self._free.set()
-            done(self._outcome())
-            return
-        # A long answer, or none: a thread waits for its end, or for the cause of death.
+            outcome = self._outcome()
+            self._using.release()
+            done(outcome)
+        else:
+            self._wait_in_thread(loop, done)
+
+    def _wait_in_thread(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
+        """For the end of a long answer, or for the cause of death."""
         waiting = loop.run_in_executor(None, self._outcome)
         waiting.add_done_callback(partial(self._waited, done))
 
     def _waited(self, done: Done, waiting: asyncio.Future[Outcome]) -> None:
-        self._free.set()
+        self._using.release()
         done(waiting.result())
 
     def _outcome(self) -> Outcome:
         """Receive the answer. The call is over then, however it ended."""
         try:
-            answer = self._connection.receive()
+            answer = None if self._closed else self._connection.receive()
         except OSError:
             answer = None
         except wire.WireError as error:
