@@ -158,6 +158,11 @@ class WorkerPool:
                     process.kill(WorkerDied("the server is closing"))
             self._changed.notify_all()
 
+    def wait_ended(self, seconds: float) -> bool:
+        """After `close`: wait until the processes have ended, at most so long."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._processes, seconds)
+
     def kill(self) -> None:
         """End the workers, and what they started, now."""
         self._closed.set()
