@@ -159,10 +159,10 @@ def test_nothing_is_imported_before_it_may_be(tmp_path: Path) -> None:
     may_import = threading.Event()
     futures = Loader(None, may_import).begin([found(tmp_path / "a")], threads=1)
     with pytest.raises(TimeoutError):
-        futures["a"].result(timeout=0.05)
+        futures["a", ""].result(timeout=0.05)
     assert not EchoAdapter.begun
     may_import.set()
-    assert futures["a"].result(PATIENCE).adapter is EchoAdapter.made[0]
+    assert futures["a", ""].result(PATIENCE).adapter is EchoAdapter.made[0]
 
 
 @pytest.mark.usefixtures("echo")
@@ -213,7 +213,7 @@ def test_a_first_load_that_fails_leaves_the_way_free(tmp_path: Path) -> None:
 def test_loading_begins_for_all_and_each_has_its_own_end(tmp_path: Path) -> None:
     models = [found(tmp_path / "a"), found(tmp_path / "b", "echo refuse"), found(tmp_path / "c", "echo exit")]
     futures = loader().begin(models, threads=2)
-    assert list(futures) == ["a", "b", "c"]
-    assert futures["a"].result(PATIENCE)
+    assert list(futures) == [("a", ""), ("b", ""), ("c", "")]
+    assert futures["a", ""].result(PATIENCE)
     for name in "bc":
-        assert isinstance(futures[name].exception(PATIENCE), LoadError)
+        assert isinstance(futures[name, ""].exception(PATIENCE), LoadError)

@@ -134,7 +134,7 @@ def test_a_reason_can_be_sent_whatever_it_holds(mount: Any) -> None:
     house = mount(a="echo")
     failed: Future[Loaded] = Future()
     failed.set_exception(LoadError("cannot open model\udcff.onnx: " + "x" * 1_000_000))
-    house.repository.first_scan({"a": failed}, lambda: None)
+    house.repository.first_scan({("a", ""): failed}, lambda: None)
     assert len(orjson.dumps(house.repository.index())) < 2000
     assert "model\\udcff.onnx" in house.states()["a"][1]
 
@@ -180,7 +180,7 @@ def test_no_rule_is_met_before_every_directory_was_tried(mount: Any, rule: str) 
     done = threading.Event()
     loading = house.loader.begin(house.catalog.found, 4)
     house.repository.first_scan(loading, done.set)
-    loading["c"].exception(PATIENCE)
+    loading["c", ""].exception(PATIENCE)
     assert "models are still loading" in house.repository.why_not_ready()
     assert not done.is_set()
     EchoAdapter.gate.set()
@@ -268,15 +268,19 @@ def test_kserves_route_to_loading_keeps_our_errors(mount: Any) -> None:
         run(extension.unload("nobody"))
 
 
-def test_loads_of_one_model_take_turns(mount: Any) -> None:
-    house = mount(a="echo", b="echo")
+def test_loads_of_one_model_at_the_same_time_are_one(mount: Any) -> None:
+    house = mount(a="echo wait", b="echo wait")
     repository = house.load_all()
+    EchoAdapter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(repository.load_model, ["a", "b"] * 10))
-    assert all(results)
+        loading = [pool.submit(repository.load_model, name) for name in ["a", "b"] * 4]
+        wait_for(lambda: len(EchoAdapter.begun) == 4)
+        EchoAdapter.gate.set()
+        assert all(each.result(PATIENCE) for each in loading)
     assert house.states() == {"a": ("READY", ""), "b": ("READY", "")}
+    assert repository.load_model("a")  # the next one is a load of its own
     serving = {id(model.adapter) for model in repository.get_models().values() if model}
-    assert len(EchoAdapter.made) == 22
+    assert len(EchoAdapter.made) == 5
     assert [adapter.closed for adapter in EchoAdapter.made] == [int(id(a) not in serving) for a in EchoAdapter.made]
     assert answer(repository, "a") == [[2.0, 4.0]]
 
@@ -354,8 +358,8 @@ def test_a_model_that_was_replaced_is_let_go(mount: Any) -> None:
     assert replaced() is None
 
 
-def test_states_are_tritons_words() -> None:
-    assert [str(state) for state in State] == ["UNAVAILABLE", "LOADING", "READY", "UNLOADING"]
+def test_states_are_tritons_words_and_one_more() -> None:
+    assert [str(state) for state in State] == ["UNAVAILABLE", "LOADING", "READY", "UNLOADING", "EVICTED"]
 
 
 def wait_for(condition: Any) -> None:
