@@ -63,7 +63,7 @@ def azurite(command: Path, folder: Path) -> Iterator[Azurite]:
     authority, certificate, key = _certificates(folder)
     port = free_port()
     flags = ["--blobHost=127.0.0.1", f"--blobPort={port}", f"--cert={certificate}", f"--key={key}"]
-    quiet = ["--silent", "--skipApiVersionCheck", "--inMemoryPersistence"]
+    quiet = ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence"]
     with running([str(command), *flags, *quiet], port, folder / "log"), _Proxy(port) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
