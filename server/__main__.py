@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def serve(settings: Settings) -> None:
     """Find the models, start trying them, import KServe meanwhile, serve."""
+    from server.budget import Budget, Demand
     from server.catalog import NoModelDir
     from server.environments import Environments
     from server.loader import Loader
@@ -54,13 +55,16 @@ def serve(settings: Settings) -> None:
     workers = Workers(settings.isolation, settings.load_timeout, settings.request_timeout, environments.python)
     allowed, auto_env = allowed_by(settings.trust), settings.auto_env
     wishes = settings.predictor_options()
-    loader = Loader(trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env, wishes)
+    budget = Budget(settings.memory_budget.resolve() if settings.memory_budget else None)
+    loader = Loader(trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env, wishes, budget)
+    unasked = Demand.LOOK if settings.load == "lazy" else Demand.TRY
     watcher = Watcher.of(settings, catalog)
     with early_log.kept():
-        loading = loader.begin(catalog.found, settings.load_threads)
+        loading = loader.begin(catalog.found, settings.load_threads, unasked)
         app = _frame(settings)
         may_import.set()
         server = app.PolyServer(settings, catalog, loader)
+        server.repository.unasked = unasked
     for note in (*catalog.notes, *unknown_variables(Settings, os.environ)):
         log.warning("%s", note)
 

@@ -47,8 +47,20 @@ class PolyDataPlane(DataPlane):
         return True
 
     async def model_ready(self, model_name: str, disable_predictor_health_check: bool = False) -> bool:
+        if self._repository.is_asleep(model_name):  # a request will bring it back, a probe need not
+            return True
         self._repository.ready_model(model_name)
         return bool(await super().model_ready(model_name, disable_predictor_health_check))
+
+    async def get_model(self, name: str) -> Any:
+        """The model that an event is for.
+
+        Raises:
+            ModelNotFound, NotReady.
+        """
+        if self._repository.is_asleep(name):
+            await self._repository.ready(name)
+        return await super().get_model(name)
 
     async def model_metadata(self, model_name: str, model_version: str = "") -> dict[str, Any]:
         """Name, platform, inputs and outputs.
@@ -56,7 +68,7 @@ class PolyDataPlane(DataPlane):
         Raises:
             NotFound, NotReady.
         """
-        model = self._repository.ready_model(model_name, model_version or None)
+        model = await self._repository.ready(model_name, model_version or None)
         return {
             "name": model_name,
             "versions": self._repository.versions(model_name),

@@ -34,6 +34,20 @@ class Entry:
     reason: str = ""
     model: Served | None = None
     seconds: float = 0.0  #: that loading took
+    memory: int = 0  #: bytes that it takes when it is loaded; 0: not known yet
+    pinned: bool = False  #: it never makes room for others
+
+    loading: bool = False  #: ... anew
+
+    @property
+    def label(self) -> str:
+        """Its name and version, for the log."""
+        return f"{self.found.name} version {self.found.version}" if self.found.version else self.found.name
+
+    @property
+    def available(self) -> bool:
+        """Whether requests are for it: it serves, or will when one comes."""
+        return self.model is not None or self.state is State.EVICTED
 
     @property
     def now(self) -> tuple[State, str]:
@@ -59,9 +73,12 @@ class Shelf:
 
     @property
     def newest(self) -> Entry:
-        """The newest version that serves, else the newest: what a request is for that names no version."""
+        """The newest version that serves, else the newest: what a request is for that names no version.
+
+        One that was evicted counts as serving: which version answers must not depend on the memory.
+        """
         entries = list(self.entries.values())
-        serving = [entry for entry in entries if entry.model is not None]
+        serving = [entry for entry in entries if entry.available]
         return (serving or entries)[-1]
 
     def of(self, version: str) -> Entry | None:

@@ -52,7 +52,7 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
 
     @_told
     async def ModelInfer(self, request: Any, context: Any) -> Any:
-        model = self._repository.ready_model(request.model_name, request.model_version or None)
+        model = await self._repository.ready(request.model_name, request.model_version or None)
         if isinstance(model, WholeModel):
             return await model.infer_grpc(request, _headers(context))
         return await model.infer_grpc(request)

@@ -32,7 +32,7 @@ from server.errors import (
 from server.exchange import Gone, present
 from server.headers import sendable_headers
 from server.predictions import Predictions
-from server.repository import Repository
+from server.repository import Repository, tensors
 from server.whole import WholeModel
 
 log = logging.getLogger("kserve")
@@ -63,10 +63,23 @@ class Routes:
         self._predictions = Predictions(repository)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (handler := self._handler(scope)):
+        if scope["type"] == "http" and (refusal := await self._wake(scope)):
+            await _send(send, refusal)
+        elif scope["type"] == "http" and (handler := self._handler(scope)):
             await _send(send, await self._answer(handler, scope, receive))
         else:
             await self._app(scope, receive, send)
+
+    async def _wake(self, scope: Scope) -> Answer | None:
+        """Bring back the model that the request is for; which way it goes from here depends on the model's kind."""
+        asked = _asked(scope["path"]) if scope["method"] == "POST" else None
+        if asked is None or not self._repository.is_asleep(asked.model, asked.version):
+            return None
+        try:
+            await self._repository.ready(asked.model, asked.version)
+        except ServingError as error:
+            return respond(error)
+        return None
 
     def _handler(self, scope: Scope) -> Handler | None:
         path: str = scope["path"]
@@ -102,16 +115,16 @@ class Routes:
             return respond(as_serving_error(error))
 
     async def _predict_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
-        model = self._repository.tensor_model(scope["path"][len(V1) : -len(":predict")])
+        model = tensors(await self._repository.ready(scope["path"][len(V1) : -len(":predict")]))
         return 200, [JSON_HEADER], await model.predict_v1(body, gone)
 
     async def _explain_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
-        model = self._repository.tensor_model(scope["path"][len(V1) : -len(":explain")])
+        model = tensors(await self._repository.ready(scope["path"][len(V1) : -len(":explain")]))
         return 200, [JSON_HEADER], await model.explain_v1(body, gone)
 
     async def _infer_v2(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         name, named, version = scope["path"][len(V2) : -len("/infer")].partition("/versions/")
-        model = self._repository.tensor_model(name, version if named else None)
+        model = tensors(await self._repository.ready(name, version if named else None))
         answer, json_length = await model.infer_v2(body, _header(scope, HEADER_LENGTH), gone)
         if json_length is None:
             return 200, [JSON_HEADER], answer
@@ -126,7 +139,7 @@ class Routes:
     async def _whole(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         asked = _asked(scope["path"])
         assert asked is not None
-        model = self._repository.ready_model(asked.model, asked.version)
+        model = await self._repository.ready(asked.model, asked.version)
         if not isinstance(model, WholeModel):
             raise NotReady(f"model {asked.model!r} has been replaced by one of another kind: try again")
         headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}

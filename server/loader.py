@@ -10,6 +10,8 @@ reason that the index shows.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -19,12 +21,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from adapters import registry
-from adapters.base import Adapter, LoadError, ModelDir, Trust
+from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
 from adapters.registry import Choice
-from server import refit, tree, trust
+from server import recorded, refit, tree, trust
+from server.budget import NOT_YET, Budget, Claim, Demand, Room, Waits
 from server.catalog import Found, look_again
 from server.model_config import ModelConfig, check_options
 from server.signing import Verifier
+from server.tried import Tried, size_of
 from server.workers.contract import Hello
 from server.workers.placement import Workers
 from server.workers.remote import RemoteAdapter
@@ -45,6 +49,7 @@ class Loaded:
     batchable: bool  #: merged rows gave the same answers as single ones
     seconds: float
     warning: str = ""
+    claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
 
 
 class Loader:
@@ -64,37 +69,47 @@ class Loader:
         workers: Workers | None = None,
         auto_env: bool = False,
         wishes: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """`wishes` are options for every model whose adapter knows them, unless its folder says otherwise."""
+        self.budget = budget or Budget()
+        self._tried = Tried()
         self._trials = trials
         self._workers = workers or Workers()
         self._auto_env = auto_env
         self._wishes = dict(wishes or {})
         self._allowed = allowed
         self._verifier = verifier
+        self.loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be; set once it runs
         self._may_import = may_import
         self._prefer_proba = prefer_proba
         self._first = threading.Lock()
         self._imported: set[tuple[str, ...]] = set()
 
-    def begin(self, models: Iterable[Found], threads: int) -> dict[Key, Future[Loaded]]:
+    def begin(self, models: Iterable[Found], threads: int, demand: Demand = Demand.TRY) -> dict[Key, Future[Loaded]]:
         """Start loading directories on `threads` threads, by name and version; downloads have as many of their own."""
         pool, downloads = ThreadPoolExecutor(threads, "load"), ThreadPoolExecutor(threads, "download")
-        futures = {found.key: (downloads if found.source else pool).submit(self.load, found) for found in models}
+        futures = {
+            found.key: (downloads if found.source else pool).submit(self.load, found, demand) for found in models
+        }
         pool.shutdown(wait=False)
         downloads.shutdown(wait=False)
         return futures
 
-    def load(self, found: Found) -> Loaded:
+    def load(self, found: Found, demand: Demand = Demand.LOAD) -> Loaded:
         """Load one directory.
 
         Raises:
             LoadError: it cannot be served, with the reason.
+            Waits: it could, but is not in memory now: nobody asked for it yet, or there is no room.
         """
         start = time.monotonic()
+        if demand is Demand.LOOK and found.source is not None:  # a request is worth a download, a look is not
+            raise Waits(NOT_YET)
         found = look_again(found)
         if found.problem:
             raise LoadError(found.problem)
+        config: ModelConfig | None = None
         try:
             if self._verifier:
                 self._may_import.wait()
@@ -107,7 +122,13 @@ class Loader:
             options = self._options(config, choice.adapter)
             if full:
                 options["trust"] = "full"
-            adapter, trial = self._place(directory, choice, options, config)
+            room = Room(self.budget, found.key, demand, config.pinned)
+            room.enter()
+            adapter, trial = self._place(directory, choice, options, config, room)
+            self._check_examples(found, adapter, room)
+        except Waits as error:
+            error.config = config or error.config
+            raise
         except LoadError:
             raise
         except (Exception, SystemExit) as error:  # a library that gives up ends this model, not the server
@@ -116,7 +137,19 @@ class Loader:
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = refit.warning(choice, warning)
-        return Loaded(adapter, config, batchable, time.monotonic() - start, warning)
+        return Loaded(adapter, config, batchable, time.monotonic() - start, warning, room.claim)
+
+    def _check_examples(self, found: Found, adapter: Adapter, room: Room) -> None:
+        try:
+            recorded.check(found.directory.path, found.home, found.directory.root, adapter, self._ask)
+        except BaseException:
+            adapter.close()
+            room.leave()
+            raise
+
+    def _ask(self, adapter: Adapter, request: Request) -> Reply:
+        """Send a whole request as the server will: on its event loop."""
+        return asyncio.run_coroutine_threadsafe(adapter.answer(request), self.loop.result()).result()
 
     def _config(self, found: Found) -> ModelConfig:
         path, root = found.directory.path, found.directory.root
@@ -145,28 +178,67 @@ class Loader:
         return {name: value for name, value in self._wishes.items() if name in known} | options
 
     def _place(
-        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
     ) -> tuple[Adapter, Trial | Hello | None]:
         """The model, in workers or in this process, and what was found out about it first."""
         if self._auto_env and config.isolation != "none" and (refitted := refit.refitted(choice)):
             try:
-                return self._workers.load(directory, refitted, options, config)
+                return self._in_workers(directory, refitted, options, config, room)
+            except Waits:
+                raise
             except LoadError as error:
                 if choice.match.problem:  # there is no other way
                     raise
                 log.warning("model %s: %s; the installed versions are tried instead", directory.name, error)
         try:
             if self._workers.wants(choice, config):
-                return self._workers.load(directory, choice, options, config)
-            trial = self._try(directory, choice, options)
-            return self._load(directory, choice, options), trial
+                return self._in_workers(directory, choice, options, config, room)
+            return self._in_process(directory, choice, options, room)
+        except Waits:
+            raise
         except LoadError as error:
             raise LoadError(refit.reason(choice, error)) from error
 
+    def _in_workers(
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
+    ) -> tuple[Adapter, Hello]:
+        known = room.take_known()
+        try:
+            with contextlib.nullcontext() if known else self.budget.stranger():
+                adapter, hello = self._workers.load(directory, choice, options, config)
+                try:
+                    room.take(hello.memory_bytes * adapter.pool.count)
+                except BaseException:
+                    adapter.close()
+                    raise
+        except BaseException:
+            room.leave()
+            raise
+        return adapter, hello
+
+    def _in_process(
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], room: Room
+    ) -> tuple[Adapter, Trial | None]:
+        trial = self._try(directory, choice, options)
+        room.take(trial.memory_bytes if trial else self.budget.known(room.key) or size_of(directory))
+        try:
+            return self._load(directory, choice, options), trial
+        except BaseException:
+            room.leave()
+            raise
+
     def _try(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Trial | None:
+        """A trial load, unless these very files have gone through one."""
         if self._trials is None:
             return None
-        return self._trials.try_load(choice.adapter.name, directory.path, directory.root, choice.match.file, options)
+        name, path, file = choice.adapter.name, directory.path, choice.match.file
+        trial = self._tried.recall(directory, name, file, options)
+        if trial is None:
+            with self.budget.stranger():
+                stamp = self._tried.stamp(directory)
+                trial = self._trials.try_load(name, path, directory.root, file, options)
+            self._tried.remember(directory, name, file, options, stamp, trial)
+        return trial
 
     def _load(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Adapter:
         self._may_import.wait()

@@ -105,6 +105,7 @@ class ModelMetrics(Requests):
         self.rows = 0
         self.restarts = 0  #: of its workers
         self.swaps = 0  #: one loaded model took the place of another
+        self.evictions = 0  #: to make room for others in the memory budget
         self.failed_reloads = 0  #: one that was to take the place of another could not be loaded
 
     def restarted(self) -> None:
@@ -126,9 +127,16 @@ class ModelMetrics(Requests):
 class Metrics(Collector):
     """All models' counts, and the states of the repository, as Prometheus families."""
 
-    def __init__(self, states: Callable[[], dict[str, tuple[str, int]]]) -> None:
-        """`states` gives each model's state and the length of its queue."""
+    def __init__(
+        self,
+        states: Callable[[], dict[str, tuple[str, int]]],
+        memory: Callable[[], dict[str, int]] = dict,
+        budget: int | None = None,
+    ) -> None:
+        """`states` gives each model's state and the length of its queue; `memory` the bytes of those in memory."""
         self._states = states
+        self._memory = memory
+        self._budget = budget
         self._models: dict[str, ModelMetrics] = {}
 
     def of(self, model: str) -> ModelMetrics:
@@ -149,6 +157,7 @@ class Metrics(Collector):
             yield family
         yield from self._requests(models)
         yield from self._queues(models)
+        yield from self._sizes(models)
 
     def _requests(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
         labels = ["model", "protocol", "verb"]
@@ -184,6 +193,17 @@ class Metrics(Collector):
             length.add_metric([model], waiting)
             state.add_metric([model, name], 1)
         yield from (batch, queue, length, state, restarts, swaps, failed)
+
+    def _sizes(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
+        memory = GaugeMetricFamily("polyserve_model_memory_bytes", "what it took to load it", labels=["model"])
+        evictions = CounterMetricFamily("polyserve_evictions", "times it made room for others", labels=["model"])
+        for model, size in self._memory().items():
+            memory.add_metric([model], size)
+        for model, metrics in models:
+            evictions.add_metric([model], metrics.evictions)
+        yield from (memory, evictions)
+        if self._budget is not None:
+            yield GaugeMetricFamily("polyserve_memory_budget_bytes", "what models may take", value=self._budget)
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:

@@ -13,6 +13,7 @@
     memory_limit: 512MiB        # resident memory of each; a worker that uses more is killed and started again
     call_timeout: 120           # seconds that a call may take; then its worker is killed and started again
     pass_env: [HF_TOKEN]        # variables with secrets that the workers may see
+    pinned: true                # loaded at the start, and never evicted for others (--memory_budget)
     versions: latest            # of a folder with versions: latest, latest: N, all, or a list of numbers
     labels: {stable: 1}         # names for versions
 
@@ -41,6 +42,7 @@ MAX_BYTES = 64 * 1024
 _KEYS = (
     *("adapter", "trust", "options", "batching", "lanes"),
     *("isolation", "workers", "memory_limit", "call_timeout", "pass_env"),
+    "pinned",
     *("versions", "labels"),
 )
 _MOST_WORKERS = 64
@@ -69,6 +71,7 @@ class ModelConfig:
     memory_limit: int | None = None  #: bytes
     call_timeout: float | None = None  #: seconds; None: the server's setting
     pass_env: tuple[str, ...] = ()
+    pinned: bool = False  #: loaded at the start, and never evicted
     versions: VersionPolicy = field(default_factory=VersionPolicy)
     labels: Mapping[str, str] = field(default_factory=dict)  #: label -> version
 
@@ -115,6 +118,7 @@ class ModelConfig:
             memory_limit=_memory(content.get("memory_limit")),
             call_timeout=_value(content.get("call_timeout"), float, "call_timeout", low=1),
             pass_env=_names(content.get("pass_env"), "pass_env"),
+            pinned=_value(content.get("pinned"), bool, "pinned") is True,
             versions=read_policy(content.get("versions")),
             labels=read_labels(content.get("labels")),
         )

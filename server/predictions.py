@@ -68,7 +68,7 @@ class Predictions:
         name, named, version = scope["path"].split("/", 2)[2].partition("/")
         if not name:
             raise NotFound("the path names no model: /predictions/{model}")
-        model = self._repository.ready_model(name, version if named else None)
+        model = await self._repository.ready(name, version if named else None)
         headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
         parts = _query(scope) | await _parts(headers, body)
         if isinstance(model, ServedModel) and _takes_requests(model.signature):

@@ -10,6 +10,7 @@ status, headers and body of a corpus of requests sent both ways.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from server.heads import HEADER_LENGTH, Heads, Plan
 from server.model import ServedModel, V2Body
 from server.repository import Repository
 from server.transport import OneWriteProtocol
+from server.waking import Asleep
 
 log = logging.getLogger("kserve")
 
@@ -35,6 +37,7 @@ class Shared:
 
     repository: Repository
     max_body: int
+    closing: bool = False  #: every answer is the last on its connection
     heads: Heads = field(default_factory=Heads)
     _defaults: list[Header] = field(default_factory=list)
     _ok: bytes = b""
@@ -61,6 +64,7 @@ class HotProtocol(OneWriteProtocol):
         self._early = bytearray()  #: what came behind a request in flight
         self._stopping = False
         self._gone = False
+        self._waking: asyncio.Task[None] | None = None  #: kept from being collected
         self._idle_since = 0.0
 
     # what comes in
@@ -112,6 +116,11 @@ class HotProtocol(OneWriteProtocol):
         self._general = True
         super().on_message_begin()
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self._shared.closing and self.cycle is not None:
+            self.cycle.keep_alive = False
+
     def on_message_complete(self) -> None:
         self._general = self.access_log
         super().on_message_complete()
@@ -120,16 +129,33 @@ class HotProtocol(OneWriteProtocol):
 
     def _start(self, plan: Plan, body: bytes) -> None:
         self._running = True
+        self._ask(plan, body)
+
+    async def _wake(self, plan: Plan, body: bytes) -> None:
+        """The model made room for others while the body was coming, or another of its versions is in memory."""
+        try:
+            await self._shared.repository.ready(plan.model, plan.version)
+        except Exception as error:
+            self._fail(plan, error)
+        else:
+            self._ask(plan, body)
+
+    def _ask(self, plan: Plan, body: bytes) -> None:
         try:
             model = self._shared.repository.tensor_model(plan.model, plan.version)
             if plan.protocol == "v1":
                 model.start_v1(body, self._answer_v1, self._is_gone)
             else:
                 model.start_v2(body, plan.json_length, self._answer_v2, self._is_gone)
+        except Asleep:
+            self._waking = asyncio.create_task(self._wake(plan, body))
         except Exception as error:
-            if not isinstance(error, ServingError):
-                log.exception("%s of model %s failed", plan.protocol, plan.model)
-            self._write(*respond(as_serving_error(error)))
+            self._fail(plan, error)
+
+    def _fail(self, plan: Plan, error: Exception) -> None:
+        if not isinstance(error, ServingError):
+            log.error("%s of model %s failed", plan.protocol, plan.model, exc_info=error)
+        self._write(*respond(as_serving_error(error)))
 
     def _is_gone(self) -> bool:
         return self._gone
@@ -154,7 +180,7 @@ class HotProtocol(OneWriteProtocol):
         if self._gone:
             return
         head = self._shared.head(status, headers, self.server_state.default_headers, len(body))
-        if self._stopping:
+        if self._stopping or self._shared.closing:
             self.transport.write_now(b"%bconnection: close\r\n\r\n%b" % (head, body))
             self.transport.close()
             return

@@ -5,6 +5,7 @@ one assignment under the lock, so that readers on the event loop never see half 
 
     load:     the folder is looked at again --> each version to be served is loaded --> swapped in --> the old retires
     unload:   UNLOADING --> requests in flight are answered --> the model is closed --> UNAVAILABLE
+    evict:    EVICTED (`evicting`) --> a request comes: all who ask wait for one load (`waking`) --> READY
 """
 
 from __future__ import annotations
@@ -13,26 +14,29 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from kserve import ModelRepository
 
 from adapters.base import LoadError
-from server import memory
 from server.batching import Limits
+from server.budget import Demand, Waits
 from server.catalog import Catalog, Found
 from server.entries import Entry, Served, Shelf, State
 from server.errors import NotFound, NotReady, sendable
+from server.evicting import Tenants
 from server.loader import Key, Loaded, Loader
 from server.metrics import Metrics
 from server.model import ServedModel
 from server.threads import Runs
+from server.waking import Asleep, NoMemory, Waking
 from server.whole import WholeModel
 from server.workers.remote import pool_of
 
-__all__ = ["Entry", "Repository", "Served", "State"]
+__all__ = ["Entry", "Repository", "Served", "State", "tensors"]
 
 log = logging.getLogger("kserve")
 
@@ -54,12 +58,17 @@ class Repository(ModelRepository):
         self.shelves: dict[str, Shelf] = {}
         self.serving: dict[str, Served] = {}  #: what a request is for that names no version
         self.scanned = False
+        self.stopping = False  #: the server has been told to stop
         self.log_latency = False  #: log the steps of every request
         self.before_load: Callable[[Found], None] = lambda found: None  #: told of each directory that is about to load
         self.loop: asyncio.AbstractEventLoop | None = None  #: where requests are; set once it runs
         self._changing = threading.RLock()  #: held while entries are replaced, never while a model is loaded
+        self.unasked = Demand.TRY  #: what is done with a model that came while nobody asked for it
         self._loads: dict[str, Future[bool]] = {}  #: loads under way, by name: who asks for one more joins
-        self.metrics = Metrics(self._states)
+        self._waking: Waking[Served] = Waking(self.ready_model, self._bring, limits, ThreadPoolExecutor(2, "wake"))
+        self._tenants = Tenants(loader.budget, self._entries, self._take_out, self._waking.awaited, self._evicted)
+        loader.budget.house = self._tenants
+        self.metrics = Metrics(self._states, self._memory, loader.budget.limit)
         self._catalog = catalog
         self._rescan = rescan or (lambda: catalog)
         self._loader = loader
@@ -105,16 +114,31 @@ class Repository(ModelRepository):
             raise NotFound(f"model {name!r} has no version {version!r}{_held(shelf)}")
         return self._checked(name, entry)
 
+    async def ready(self, name: str, version: str | None = None) -> Served:
+        """As `ready_model`, but a model that is not in memory is brought back.
+
+        Raises:
+            NotFound, NotReady.
+            QueueFull, DeadlineExceeded: too many wait for it, or waited too long.
+        """
+        try:
+            return self.ready_model(name, version)
+        except Asleep:
+            return await self._waking.model(name, version)
+
+    def is_asleep(self, name: str, version: str | None = None) -> bool:
+        """Whether requests have to wait until the model is loaded."""
+        shelf = self.shelves.get(name)
+        entry = None if shelf is None else shelf.newest if version is None else shelf.of(version)
+        return entry is not None and entry.model is None and entry.available
+
     def tensor_model(self, name: str, version: str | None = None) -> ServedModel:
         """As `ready_model`, for who found out before that the model takes tensors.
 
         Raises:
             NotFound, NotReady.
         """
-        model = self.ready_model(name, version)
-        if not isinstance(model, ServedModel):
-            raise NotReady(f"model {name!r} has been replaced by one of another kind: try again")
-        return model
+        return tensors(self.ready_model(name, version))
 
     def get_models(self) -> dict[str, Served | None]:
         """Every model by name, with what serves it."""
@@ -129,12 +153,16 @@ class Repository(ModelRepository):
         if shelf is None:
             return False
         entry = shelf.newest if version is None else shelf.of(version)
-        return entry is not None and entry.now[0] is State.READY
+        return entry is not None and entry.now[0] in (State.READY, State.EVICTED)
 
     def versions(self, name: str) -> list[str]:
-        """The versions that are ready, oldest first."""
+        """The versions that are ready, or will be when a request comes, oldest first."""
         shelf = self.shelves.get(name)
-        return [] if shelf is None else [version for version, entry in shelf.entries.items() if version and entry.model]
+        return (
+            []
+            if shelf is None
+            else [version for version, entry in shelf.entries.items() if version and entry.available]
+        )
 
     def index(self, ready: bool = False) -> list[dict[str, str]]:
         """The repository index: name, version, state and reason of every directory (or of the ready ones)."""
@@ -150,6 +178,8 @@ class Repository(ModelRepository):
         `scan`: every directory was tried. `any` and `all` ask for that many ready models besides. A mount that is one
         model is ready when that model is, whatever the rule.
         """
+        if self.stopping:
+            return "it is stopping"
         entries = {name: shelf.newest for name, shelf in list(self.shelves.items())}
         if not self.scanned:
             loading = [name for name, entry in entries.items() if entry.state is State.LOADING]
@@ -164,7 +194,8 @@ class Repository(ModelRepository):
     def _checked(self, name: str, entry: Entry) -> Served:
         if entry.model is None:
             of = f" version {entry.found.version}" if entry.found.version else ""
-            raise NotReady(f"model {name!r}{of} is not ready: {entry.now[1] or entry.state.lower()}")
+            why = f"model {name!r}{of} is not ready: {entry.now[1] or entry.state.lower()}"
+            raise Asleep(why, entry.found) if entry.available else NotReady(why)
         pool = pool_of(entry.model.adapter)
         if pool is not None:
             pool.check()
@@ -185,6 +216,14 @@ class Repository(ModelRepository):
             name: (str(newest.now[0]), sum(entry.model.waiting for entry in entries if entry.model))
             for name, (newest, entries) in shelves.items()
         }
+
+    def _memory(self) -> dict[str, int]:
+        """What each model that is in memory takes, in bytes: all its versions."""
+        sizes: dict[str, int] = {}
+        for entry in self._entries():
+            if entry.model is not None:
+                sizes[entry.found.name] = sizes.get(entry.found.name, 0) + entry.memory
+        return sizes
 
     # loading
 
@@ -237,7 +276,7 @@ class Repository(ModelRepository):
 
         Versions that it no longer holds serve until all that it holds are ready.
         """
-        return self._once(name, lambda: self._renew(name, found, changed))
+        return self._once(name, lambda: self._renew(name, found, changed, self._wanted(name)))
 
     def mounted(self) -> dict[str, list[Found]]:
         """The versions of every model that comes from the mount, not from a store."""
@@ -270,44 +309,95 @@ class Repository(ModelRepository):
             raise NotFound(f"model {name!r} does not exist")
         return self._renew(name, found, found)
 
-    def _renew(self, name: str, found: list[Found], changed: list[Found]) -> bool:
+    def _wanted(self, name: str) -> Demand:
+        """What to do with something new of this name: for those who are not in memory, nobody else makes room."""
+        shelf = self.shelves.get(name)
+        loaded = shelf is not None and any(entry.model is not None for entry in shelf.entries.values())
+        return Demand.LOAD if loaded else self.unasked
+
+    def _renew(self, name: str, found: list[Found], changed: list[Found], demand: Demand = Demand.LOAD) -> bool:
         if not found:
             self.forget(name)
             return True
-        loaded = [self.load_version(each) for each in changed]  # every one, whatever becomes of the others
+        loaded = [self.load_version(each, demand) for each in changed]  # every one, whatever becomes of the others
         entries = [self._entry(each.key) for each in found]
         if all(entry is not None and entry.now[0] in (State.READY, State.EVICTED) for entry in entries):
             self.keep_only(found)
         return all(loaded)
 
-    def load_version(self, found: Found) -> bool:
-        """Load one directory (again); blocks. Whether it is ready then."""
+    def load_version(self, found: Found, demand: Demand = Demand.LOAD) -> bool:
+        """Load one directory (again), as far as it is in demand; blocks. Whether it is ready then."""
         self.before_load(found)
         with self._changing:
             old = self._entry(found.key) or Entry(found)
             state, reason = (State.READY, "being loaded again") if old.model else (State.LOADING, "loading")
-            mine = replace(old, found=found, state=state, reason=reason)
+            if old.model is None and old.available:  # requests wait for it, and need not be turned away
+                state = old.state
+            mine = replace(old, found=found, state=state, reason=reason, loading=True)
             self._put(mine)
-        return self._take_in(mine, lambda: self._loader.load(found))
+        return self._take_in(mine, lambda: self._loader.load(found, demand))
 
     def _take_in(self, mine: Entry, load: Callable[[], Loaded]) -> bool:
         """Put what was loaded, or the reason why not, in the place of `mine`: the entry since loading began."""
         label = _label(mine.found)
+        loaded: Loaded | None = None
         try:
             loaded = load()
-            new = Entry(mine.found, State.READY, "", self._serve(mine.found, loaded), loaded.seconds)
+            new = Entry(
+                mine.found, State.READY, "", self._serve(mine.found, loaded), loaded.seconds, **_held_by(loaded)
+            )
+        except Waits as error:
+            return self._waits(mine, error)
         except Exception as error:
+            if loaded is not None:
+                self._drop(loaded)
             if not isinstance(error, LoadError):
                 log.exception("model %s cannot be served", label)
             return self._failed(mine, sendable(str(error)))
         if not self._change(mine, new, loaded.config.labels):
             log.info("model %s was loaded, but is no longer asked for", label)
-            loaded.adapter.close()
+            self._drop(loaded)
             return False
-        log.info("model %s is ready (%s, %.2f s)", label, loaded.adapter.name, loaded.seconds)
+        took = f"{loaded.seconds:.2f} s, {new.memory / 2**20:.1f} MiB"
+        log.info("model %s is ready (%s, %s)", label, loaded.adapter.name, took)
         if mine.model is not None:
             self._retire(mine.model)
         return True
+
+    def _waits(self, mine: Entry, error: Waits) -> bool:
+        """It can be served, but is not in memory now."""
+        if mine.model is not None:
+            return self._failed(mine, str(error))
+        config, known = error.config, error.memory or mine.memory
+        new = Entry(mine.found, State.EVICTED, str(error), memory=known, pinned=config.pinned)
+        self._change(mine, new, config.labels)
+        log.info("model %s is not in memory: %s", _label(mine.found), error)
+        return False
+
+    def _drop(self, loaded: Loaded) -> None:
+        """Nobody wants what was loaded."""
+        loaded.adapter.close()
+        if loaded.claim is not None:
+            self._loader.budget.release(loaded.claim)
+
+    def _bring(self, found: Found) -> None:
+        """Load a model that requests wait for; blocks.
+
+        Raises:
+            NoMemory: there is no room for it.
+        """
+        with self._changing:
+            running = self._loads.get(found.name)
+            entry = self._entry(found.key)
+        if running is not None:
+            wait([running])
+        elif entry is not None and entry.model is None and entry.available and not self.load_version(entry.found):
+            entry = self._entry(found.key)
+            if entry is not None and entry.state is State.EVICTED and not entry.loading:
+                raise NoMemory(f"model {found.name!r} is not ready: {entry.reason}")
+
+    def _evicted(self, name: str) -> None:
+        self.metrics.of(name).evictions += 1
 
     def _failed(self, mine: Entry, reason: str) -> bool:
         shown = reason.replace("\n", "\n    ")  # whose text it is must not begin a line of the log
@@ -319,7 +409,7 @@ class Repository(ModelRepository):
             self._change(mine, Entry(mine.found, State.UNAVAILABLE, reason))
         else:
             log.warning("model %s keeps serving as it was: loading it again failed: %s", label, shown)
-            self._change(mine, replace(mine, reason=f"loading it again failed: {reason}"))
+            self._change(mine, replace(mine, reason=f"loading it again failed: {reason}", loading=False))
         return False
 
     # changing entries
@@ -369,7 +459,9 @@ class Repository(ModelRepository):
             pool.on_restart = self.metrics.of(name).restarted
         if loaded.adapter.signature.whole:
             count = pool.count if pool is not None else 1
-            return WholeModel(name, loaded.adapter, limits, self.metrics.of(name), loaded.config.lanes, version, count)
+            whole = WholeModel(name, loaded.adapter, limits, self.metrics.of(name), loaded.config.lanes, version, count)
+            self._tenants.hold(whole, loaded.claim)
+            return whole
         if loaded.config.max_batch_rows:
             limits = replace(limits, max_rows=loaded.config.max_batch_rows)
         lanes = loaded.config.lanes or limits.lanes
@@ -381,6 +473,7 @@ class Repository(ModelRepository):
         merges = loaded.batchable and loaded.config.batching
         model = ServedModel(name, loaded.adapter, self._executor, limits, self.metrics.of(name), merges, version)
         model.enable_latency_logging = self.log_latency
+        self._tenants.hold(model, loaded.claim)
         return model
 
     # unloading
@@ -436,12 +529,15 @@ class Repository(ModelRepository):
 
     def _take_out(self, entry: Entry, reason: str, state: State, then: Callable[[], None] = lambda: None) -> None:
         """Serve an entry no more; once it is closed it is in `state`, and `then` is called on the event loop."""
-        out = Entry(entry.found, state, reason)
+        out = Entry(entry.found, state, reason, memory=entry.memory, pinned=entry.pinned)
         with self._changing:
             if self._entry(entry.found.key) is not entry:
                 then()
                 return
-            leaving = out if entry.model is None else Entry(entry.found, State.UNLOADING, "being unloaded")
+            if entry.model is None or state is State.EVICTED:  # whoever asks for it may wait until it is back
+                leaving = out
+            else:
+                leaving = Entry(entry.found, State.UNLOADING, "being unloaded")
             self._put(leaving)
         if entry.model is None:
             then()
@@ -457,8 +553,7 @@ class Repository(ModelRepository):
         """Close a model once nobody uses it, give its memory back to the system, and call `then`."""
 
         def closed() -> None:
-            if self.loop is not None and not self.loop.is_closed():
-                self.loop.run_in_executor(None, memory.give_back, model.born)
+            self._tenants.closed(model)
             then()
 
         if self.loop is None or self.loop.is_closed():  # nothing ever came, or nobody is left to wait
@@ -473,6 +568,21 @@ def _resolve(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> N
             future.set_result(None)
 
     loop.call_soon_threadsafe(resolve)
+
+
+def tensors(model: Served) -> ServedModel:
+    """The model, known to take tensors.
+
+    Raises:
+        NotReady: it does not any more.
+    """
+    if not isinstance(model, ServedModel):
+        raise NotReady(f"model {model.name!r} has been replaced by one of another kind: try again")
+    return model
+
+
+def _held_by(loaded: Loaded) -> dict[str, Any]:
+    return {"memory": loaded.claim.memory if loaded.claim else 0, "pinned": loaded.config.pinned}
 
 
 def _label(found: Found) -> str:

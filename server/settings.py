@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
+from server.container import Amount, amount
 from server.flags import SettingsError, flags_of, help_text, kinds, markdown, parse, setting, unknown_variables
 from server.storage.uris import Address, named, without_secrets
 
@@ -78,6 +79,13 @@ class Settings:
     grpc_max_receive_message_length: int = setting(8 * 2**20, LENGTH, REQUESTS,
         "Size of a gRPC request, at most; -1 for no limit.", kserve=True)
 
+    load: Literal["eager", "lazy"] = setting("eager", kinds.one_of("eager", "lazy"), LOADING,
+        "When models are loaded: at the start, or (lazy) at the first request, for folders of thousands. Pinned models "
+        "are loaded at the start.")
+    memory_budget: Amount | None = setting(None, amount(), LOADING,
+        "Memory that loaded models may take, as a size or as a share of the container's memory; when it is full, the "
+        "least recently used idle model makes room, and comes back when it is asked for. The server itself and the "
+        "frameworks come on top.", shown="no limit")
     load_threads: int = setting(2, kinds.integer("N", 1, 64), LOADING, "Models that load at the same time.")
     load_timeout: float = setting(300.0, kinds.seconds(), LOADING,
         "How long a model's trial load may take; then the model is given up.")

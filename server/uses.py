@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 
 
 class Uses:
     """Requests under way. Everything happens on the event loop."""
 
-    __slots__ = ("_then", "count")
+    __slots__ = ("_then", "count", "last")
 
     def __init__(self) -> None:
         self.count = 0
+        self.last = perf_counter()  #: when a request was answered last, or the model came: who evicts others asks
         self._then: Callable[[], None] | None = None
 
     def begin(self) -> None:

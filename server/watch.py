@@ -31,6 +31,7 @@ class Watch:
             before, during, after = (f"{1000 * s:.3f}" for s in (decoded - start, predicted - decoded, end - predicted))
             steps = f"preprocess_ms: {before}, {self.verb}_ms: {during}, postprocess_ms: {after}"
             trace_log.info("%s %s: %s", protocol, self.model.name, steps)
+        self.uses.last = end
         self.uses.end()
 
     def failed(self, protocol: str, status: int, seconds: float) -> None:

@@ -97,7 +97,7 @@ class WholeModel(kserve.Model):
             raise known from error
         finally:
             self.uses.end()
-        end = now()
+        end = self.uses.last = now()
         if reply.status < 400:
             self._metrics.answered(protocol, start, began, end, end)
         else:

@@ -253,7 +253,7 @@ def test_explanations_have_the_bounds_and_errors_of_predictions(site: Site) -> N
 
 
 def test_a_failure_of_the_server_is_an_answer_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site.repository, "tensor_model", lambda _: 1 / 0)
+    monkeypatch.setattr(site.repository, "ready", lambda _: 1 / 0)
     answer = site.ask("POST", "/v1/models/iris:predict", BODY)
     assert (answer.status, answer.json) == (500, {"error": "ZeroDivisionError: division by zero"})
 
