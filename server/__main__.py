@@ -33,19 +33,24 @@ def serve(settings: Settings) -> None:
     from server.catalog import NoModelDir
     from server.environments import Environments
     from server.loader import Loader
+    from server.signals import Signals
     from server.signing import Verifier
     from server.storage.catalog import catalog_of
     from server.trust import allowed_by
     from server.watcher import Watcher
+    from server.workers.environ import hide_environment
     from server.workers.placement import Workers
     from server.workers.trial import TrialPool
 
+    signals = Signals()
+    signals.install()
     try:
         catalog = catalog_of(settings)
     except NoModelDir as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
     memory.limit_arenas()
+    hide_environment()
     memory.shut()
     trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
     end_trials = trials.close if trials else lambda: None
@@ -73,7 +78,7 @@ def serve(settings: Settings) -> None:
         memory.settle()
         watcher.start(server.repository, settings.load_threads)
 
-    server.run(loading, loaded)
+    server.run(loading, loaded, signals)
     watcher.stop()
     end_trials()
     environments.close()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
+import math
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from kserve.utils import utils
 from timing_asgi import TimingMiddleware
 
 from server import __version__, grpc_service
+from server.admin import Access
 from server.batching import Limits
 from server.catalog import Catalog
 from server.dataplane import PolyDataPlane, PolyRepositoryExtension
@@ -31,6 +33,8 @@ from server.pages import add_pages
 from server.protocol import HotProtocol, Shared
 from server.repository import Repository
 from server.settings import Settings
+from server.signals import Signals
+from server.stopping import Stopping
 from server.storage.catalog import catalog_of
 from server.threads import Threads
 
@@ -61,30 +65,35 @@ class PolyServer(kserve.model_server.ModelServer):
         self.dataplane = PolyDataPlane(self.repository)
         self.model_repository_extension = PolyRepositoryExtension(self.repository)
         self._settings = settings
+        self._access = Access.of(os.environ)
+        self._shared = Shared(self.repository, settings.max_body_bytes)
+        self._loader = loader
 
-    def run(self, loading: Mapping[Key, Future[Loaded]], when_loaded: Callable[[], None]) -> None:
+    def run(self, loading: Mapping[Key, Future[Loaded]], when_loaded: Callable[[], None], signals: Signals) -> None:
         """Serve until told to stop. Takes in what is being loaded; `when_loaded` is called when all were tried."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         factory = asyncio.new_event_loop if self._settings.event_loop == "asyncio" else uvloop.new_event_loop
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(self._main(partial(self.repository.first_scan, loading, when_loaded)))
+            runner.run(self._main(partial(self.repository.first_scan, loading, when_loaded), signals))
 
-    async def _main(self, first_scan: Callable[[], None]) -> None:
+    async def _main(self, first_scan: Callable[[], None], signals: Signals) -> None:
         self.setup_event_loop()
         self.repository.loop = asyncio.get_running_loop()
+        self._loader.loop.set_result(self.repository.loop)
         rest = self._rest()
         first_scan()
         if self.enable_grpc:
             self._grpc_server = await self._serve_grpc()
-        for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises what it caught once more when it is done
-            signal.signal(number, lambda *_: None)
+        delay, grace = self._settings.stop_delay(os.environ), self._settings.grace_period
+        stopping = Stopping(self.repository, rest._server, self._shared, delay, grace)
+        stopping.listen_to(signals)
+        ending = asyncio.create_task(stopping.run(self._grpc_server, self.grpc_port))
         await rest._server.serve()  # returns once told to stop and the requests in flight are answered
-        if self._grpc_server:
-            await self._grpc_server.stop(self.grace_period)
+        await ending
         log.info("stopped")
 
     async def _serve_grpc(self) -> grpc_service.Server:
-        service = grpc_service.InferenceService(self.repository, self.dataplane)
+        service = grpc_service.InferenceService(self.repository, self.dataplane, self._access)
         limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
         try:
             server = await grpc_service.serve(service, self.grpc_port, *limits)
@@ -96,19 +105,19 @@ class PolyServer(kserve.model_server.ModelServer):
     def _rest(self) -> RESTServer:
         """KServe's REST server with our routes in front of its application."""
         rest = RESTServer(
-            Routes(kserve.model_server.app, self.repository, self._settings.max_body_bytes),
+            Routes(kserve.model_server.app, self.repository, self._settings.max_body_bytes, self._access),
             self.dataplane,
             self.model_repository_extension,
             self.http_port,
             access_log_format=self.access_log_format,
-            grace_period=self.grace_period,
+            grace_period=math.ceil(self._settings.grace_period),
             event_loop=self.event_loop,
             timeout_keep_alive=self.timeout_keep_alive,
             ssl_certfile=self.ssl_certfile,
             ssl_keyfile=self.ssl_keyfile,
         )
-        rest.config.http = partial(HotProtocol, Shared(self.repository, self._settings.max_body_bytes))
-        rest.config.proxy_headers = False  # `http._is_local` looks for itself
+        rest.config.http = partial(HotProtocol, self._shared)
+        rest.config.proxy_headers = False  # `admin.is_local` looks for itself
         rest.create_application()
         add_pages(kserve.model_server.app, self.repository, __version__, self._settings.enable_docs_url)
         self._quieten()

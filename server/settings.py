@@ -37,6 +37,8 @@ COUNT = kinds.integer("N", 1)
 ONE = kinds.integer("1", 1, 1, reason="one process serves all models; run more replicas")
 STORED_MODEL = kinds.Kind(Address.of_kserve, "URI", show=lambda address: address.shown, quote=without_secrets)
 STORED_MODELS = kinds.Kind(named, "NAME=URI", repeats=True, quote=without_secrets)
+#: seconds after SIGTERM in which a pod may still be sent requests: endpoints are updated meanwhile
+POD_DELAY = 3.0
 LENGTH = kinds.integer("BYTES", -1, 2**31 - 1)
 
 
@@ -134,6 +136,12 @@ class Settings:
     timeout_keep_alive: int = setting(65, kinds.integer("SECONDS", 0, 86400), SERVER,
         "How long an idle connection is kept; longer than the proxy's, or the proxy answers 503 now and then.",
         flag="--timeout-keep-alive", kserve=True)
+    shutdown_delay: float | None = setting(None, kinds.seconds(zero=True), SERVER,
+        "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers have noticed.",
+        shown="3s in a Kubernetes pod, else 0s")
+    grace_period: float = setting(25.0, kinds.seconds(), SERVER,
+        "How long requests in flight have after that; with the delay, less than the terminationGracePeriodSeconds of a "
+        "pod (30), or than docker stop's --time (10).")
 
     access_log: bool = setting(False, kinds.switch(), LOGGING, "Log every request.")
     access_log_format: str | None = setting(None, kinds.text("FORMAT"), LOGGING,
@@ -181,6 +189,12 @@ class Settings:
     def rest_port(self) -> int:
         """The port that the REST server listens on: KServe moves its default port under TLS."""
         return 8443 if self.ssl_certfile and self.ssl_keyfile and self.http_port == 8080 else self.http_port
+
+    def stop_delay(self, environ: Mapping[str, str]) -> float:
+        """Seconds from SIGTERM until no new connection is taken."""
+        if self.shutdown_delay is not None:
+            return self.shutdown_delay
+        return POD_DELAY if "KUBERNETES_SERVICE_HOST" in environ else 0.0
 
     def predictor_options(self) -> dict[str, Any]:
         """How transformers reach their predictor, as options of models; empty when no predictor is named."""

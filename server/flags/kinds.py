@@ -49,16 +49,16 @@ def integer(shape: str, low: int, high: int | None = None, *, reason: str = "") 
     return Kind(read, shape)
 
 
-def seconds() -> Kind[float]:
-    """A duration in seconds, above 0 and up to a day (threads cannot wait for arbitrarily long)."""
+def seconds(*, zero: bool = False) -> Kind[float]:
+    """A duration in seconds, above 0 (or from it) and up to a day (threads cannot wait for arbitrarily long)."""
 
     def read(text: str) -> float:
         try:
             number = float(text)
         except ValueError:
             number = math.nan
-        if not 0 < number <= _DAY:
-            raise ValueError(f"must be a number of seconds above 0, at most {_DAY}")
+        if not (0 < number <= _DAY or (zero and number == 0)):
+            raise ValueError(f"must be a number of seconds {'from' if zero else 'above'} 0, at most {_DAY}")
         return number
 
     return Kind(read, "SECONDS", show=lambda value: f"{value:g}")
