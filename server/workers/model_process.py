@@ -88,6 +88,7 @@ class ModelProcess:
         if "reason" in message.fields:
             raise LoadError(str(message.fields["reason"]))
         hello = Hello.of(message.fields, message.tensors)
+        self._child.forget_output()
         self._child.watch_only()
         if hello.signature.whole:
             self._whole = WholeCalls(self._child.connection.socket, self._malformed)

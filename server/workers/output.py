@@ -52,7 +52,7 @@ class OutputLog:
         now = time.monotonic()
         self._allowance = min(BURST, self._allowance + (now - self._clock) * PER_SECOND)
         self._clock = now
-        if self._allowance < 1:
+        if self._allowance < (PER_SECOND if self._left_out else 1):  # a pause, not every other line
             self._left_out += 1
             return
         self._allowance -= 1

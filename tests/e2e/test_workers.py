@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -21,8 +22,11 @@ from tests.e2e.process import Server
 
 X = np.random.default_rng(3).random((50, 3))
 Y = X @ [1.0, 2.0, 3.0]
+READY = {"version": "", "state": "READY", "reason": ""}
 INSTANCES = {"instances": X[:2].tolist()}
-BACK_SECONDS = 5
+#: a worker is back after its framework's import, which takes the longer the more others want the processors
+QUIET = os.getloadavg()[0] < (os.cpu_count() or 1) / 2
+BACK_SECONDS = 5 if QUIET else 40
 CUSTOM = """
 import os, signal
 from kserve import Model
@@ -121,9 +125,13 @@ def test_models_answer_wherever_they_are(server: Server, expected: dict[str, lis
 def test_a_killed_worker_harms_nobody_else(server: Server, expected: dict[str, list[float]], victim: str) -> None:
     load = [Load(server, name, wanted) for name, wanted in expected.items()]
     time.sleep(1)
-    began = time.monotonic()
     of(server.process.pid, victim)[0].send_signal(signal.SIGKILL)
-    time.sleep(BACK_SECONDS + 1)
+    deadline = time.monotonic() + BACK_SECONDS
+    time.sleep(0.5)
+    while server.index()[victim] != READY | {"name": victim}:
+        assert time.monotonic() < deadline, server.index()[victim]
+        time.sleep(0.1)
+    time.sleep(1)
     for each in load:
         each.stopping.set()
     for each in load:
@@ -133,13 +141,12 @@ def test_a_killed_worker_harms_nobody_else(server: Server, expected: dict[str, l
             assert each.failures == [], each.model
     (mine,) = [each for each in load if each.model == victim]
     assert {answer.status_code for _, answer in mine.failures} <= {503}
-    assert all(when - began < BACK_SECONDS for when, _ in mine.failures)
     assert all("SIGKILL" in answer.json()["error"] for _, answer in mine.failures)
     if victim == "two":  # the other one serves on: one request at most was lost
         assert len(mine.failures) <= 1
     else:
         assert mine.failures[0][1].headers["retry-after"] == "1"
-    assert server.index()[victim] == {"name": victim, "version": "", "state": "READY", "reason": ""}
+    assert all(when < deadline for when, _ in mine.failures)
     metrics = server.client.get("/metrics").text
     assert f'polyserve_worker_restarts_total{{model="{victim}"}} 1.0' in metrics
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,6 +55,21 @@ def test_what_is_named_is_passed_on() -> None:
     assert scrubbed(environ, ["HF_TOKEN", "AWS_PROFILE"]).keys() - ONE_THREAD.keys() == {"HF_TOKEN", "AWS_PROFILE"}
 
 
+def test_the_servers_own_environment_is_hidden() -> None:
+    """What Linux says about a process whose /proc/PID/environ only root may read. Its children are as all others."""
+    script = (
+        "import ctypes, subprocess, sys\n"
+        "from server.workers.environ import hide_environment\n"
+        "hide_environment()\n"
+        "dumpable = 'import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))'\n"
+        "exec(dumpable)\n"
+        "sys.stdout.flush()\n"
+        "subprocess.run([sys.executable, '-c', dumpable], check=True)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["0", "1"]
+
+
 # --- the output -------------------------------------------------------------------------------------------------------
 
 
@@ -85,9 +102,12 @@ def test_too_many_lines_are_counted(lines: Callable[[], list[str]], monkeypatch:
     log = OutputLog("m", _clock=0.0)
     log.take(b"line\n" * (output.BURST + 70))
     assert len(lines()) == output.BURST
+    clock[0] = 0.5  # a pause of a second, and not a line and a warning in turns
+    log.take(b"lost\n" * 60)
+    assert len(lines()) == output.BURST
     clock[0] = 1.0
     log.take(b"next\n" * 2)
-    assert lines()[output.BURST :] == ["model m printed too much: 70 lines were left out", "next", "next"]
+    assert lines()[output.BURST :] == ["model m printed too much: 130 lines were left out", "next", "next"]
 
 
 # --- the contract -----------------------------------------------------------------------------------------------------
