@@ -31,6 +31,7 @@ from server.evicting import Tenants
 from server.loader import Key, Loaded, Loader
 from server.metrics import Metrics
 from server.model import ServedModel
+from server.scan_log import ScanLog
 from server.threads import Runs
 from server.waking import Asleep, NoMemory, Waking
 from server.whole import WholeModel
@@ -58,6 +59,7 @@ class Repository(ModelRepository):
         self.shelves: dict[str, Shelf] = {}
         self.serving: dict[str, Served] = {}  #: what a request is for that names no version
         self.scanned = False
+        self._each_logged = True  #: whether each model that is ready gets a line
         self.stopping = False  #: the server has been told to stop
         self.log_latency = False  #: log the steps of every request
         self.before_load: Callable[[Found], None] = lambda found: None  #: told of each directory that is about to load
@@ -231,6 +233,8 @@ class Repository(ModelRepository):
         """Take in the models that are being loaded, each as it is done; `when_done` is called when all were tried."""
         left = set(loading)
         lock = threading.Lock()
+        told = ScanLog(len(loading), self._entries)
+        self._each_logged = told.few
 
         def done(mine: Entry, future: Future[Loaded]) -> None:
             self._take_in(mine, future.result)
@@ -244,6 +248,8 @@ class Repository(ModelRepository):
             try:
                 when_done()  # which collects garbage: whoever is told that the server is ready is spared the wait
             finally:
+                told.finish()
+                self._each_logged = True
                 self.scanned = True
 
         for (name, version), future in loading.items():
@@ -359,7 +365,8 @@ class Repository(ModelRepository):
             self._drop(loaded)
             return False
         took = f"{loaded.seconds:.2f} s, {new.memory / 2**20:.1f} MiB"
-        log.info("model %s is ready (%s, %s)", label, loaded.adapter.name, took)
+        level = logging.INFO if self._each_logged else logging.DEBUG
+        log.log(level, "model %s is ready (%s, %s)", label, loaded.adapter.name, took)
         if mine.model is not None:
             self._retire(mine.model)
         return True
