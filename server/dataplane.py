@@ -25,6 +25,14 @@ class PolyRepositoryExtension(ModelRepositoryExtension):
         """
         await self._model_registry.load(model_name)
 
+    async def unload(self, model_name: str) -> None:
+        """Unload a model; the requests that reached it are answered first.
+
+        Raises:
+            NotFound.
+        """
+        await self._model_registry.unload_and_wait(model_name)
+
 
 class PolyDataPlane(DataPlane):
     """What KServe's routes ask for."""
@@ -68,11 +76,20 @@ class PolyDataPlane(DataPlane):
         Raises:
             NotFound, NotReady.
         """
-        model = await self._repository.ready(model_name, model_version or None)
-        return {
-            "name": model_name,
-            "versions": self._repository.versions(model_name),
-            "platform": model.adapter.platform,
-            "inputs": model.get_input_types(),
-            "outputs": model.get_output_types(),
-        }
+        return await metadata(self._repository, model_name, model_version or None)
+
+
+async def metadata(repository: Repository, name: str, version: str | None) -> dict[str, Any]:
+    """Name, versions that are ready, platform, inputs and outputs of a model.
+
+    Raises:
+        NotFound, NotReady.
+    """
+    model = await repository.ready(name, version)
+    return {
+        "name": name,
+        "versions": repository.versions(name),
+        "platform": model.adapter.platform,
+        "inputs": model.get_input_types(),
+        "outputs": model.get_output_types(),
+    }

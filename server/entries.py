@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -71,6 +72,10 @@ class Shelf:
         self.entries[entry.found.version] = entry
         self.entries = dict(sorted(self.entries.items(), key=lambda item: int(item[0] or -1)))
 
+    def drop(self, versions: Collection[str]) -> None:
+        """Forget versions, not all. Readers may be going through the others, without the lock."""
+        self.entries = {version: entry for version, entry in self.entries.items() if version not in versions}
+
     @property
     def newest(self) -> Entry:
         """The newest version that serves, else the newest: what a request is for that names no version.
@@ -83,4 +88,6 @@ class Shelf:
 
     def of(self, version: str) -> Entry | None:
         """The version of that number or label."""
+        if version.isascii() and version.isdecimal():
+            version = version.lstrip("0") or "0"
         return self.entries.get(self.labels.get(version, version)) if version else None

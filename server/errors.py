@@ -42,6 +42,13 @@ class InvalidInput(ServingError, adapters.base.InvalidInput):
     grpc = "INVALID_ARGUMENT"
 
 
+class Unauthorized(ServingError):
+    """Loading and unloading from elsewhere than loopback without the right token."""
+
+    status = 401
+    grpc = "UNAUTHENTICATED"
+
+
 class Forbidden(ServingError):
     """Loading and unloading from elsewhere than loopback."""
 
@@ -128,4 +135,6 @@ def respond(error: ServingError) -> tuple[int, list[Header], bytes]:
     headers = [JSON_HEADER]
     if error.retry_after:
         headers.append((b"retry-after", b"%d" % error.retry_after))
+    if isinstance(error, Unauthorized):
+        headers.append((b"www-authenticate", b"Bearer"))
     return error.status, headers, orjson.dumps({"error": message(error)})

@@ -15,6 +15,7 @@ from kserve.errors import ModelNotFound
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
+from server.admin import Access, peer_address
 from server.dataplane import PolyDataPlane
 from server.errors import NotFound, ServingError, as_serving_error, message
 from server.repository import Repository
@@ -46,9 +47,10 @@ def _told(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]
 class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
     """`inference.GRPCInferenceService`."""
 
-    def __init__(self, repository: Repository, dataplane: PolyDataPlane) -> None:
+    def __init__(self, repository: Repository, dataplane: PolyDataPlane, access: Access | None = None) -> None:
         self._repository = repository
         self._dataplane = dataplane
+        self._access = access or Access()
 
     @_told
     async def ModelInfer(self, request: Any, context: Any) -> Any:
@@ -67,8 +69,7 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
 
     @_told
     async def ModelReady(self, request: Any, context: Any) -> Any:
-        if request.name not in self._repository.shelves:
-            raise NotFound(f"model {request.name!r} does not exist")
+        self._repository.check_known(request.name, request.version or None)
         return pb.ModelReadyResponse(ready=self._repository.is_ready(request.name, request.version or None))
 
     @_told
@@ -78,6 +79,18 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
     @_told
     async def ModelMetadata(self, request: Any, context: Any) -> Any:
         return pb.ModelMetadataResponse(**await self._dataplane.model_metadata(request.name, request.version))
+
+    @_told
+    async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:
+        self._access.check(peer_address(context.peer()), _headers(context))
+        await self._repository.load(request.model_name)
+        return pb.RepositoryModelLoadResponse(model_name=request.model_name, isLoaded=True)
+
+    @_told
+    async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:
+        self._access.check(peer_address(context.peer()), _headers(context))
+        await self._repository.unload_and_wait(request.model_name)
+        return pb.RepositoryModelUnloadResponse(model_name=request.model_name, isUnloaded=True)
 
 
 def _headers(context: Any) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
     POST /v1/models/{model}:predict, :explain                V1
     POST /v2/models/{model}[/versions/{version}]/infer       V2, JSON and binary
+    GET  /v2/models/{model}/versions/{version}[/ready]       of one version; it may be a label wherever it is named
     GET  /v2/health/live, /v2/health/ready
     TorchServe's routes: `predictions`
 
@@ -13,14 +14,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from server.admin import Access
 from server.codec.v2 import HEADER_LENGTH
+from server.dataplane import metadata
 from server.errors import (
     JSON_HEADER,
-    Forbidden,
     Header,
     InvalidInput,
     NotReady,
@@ -46,20 +49,18 @@ Answer: TypeAlias = tuple[int, list[Header], bytes]
 Handler: TypeAlias = Callable[[Scope, bytes, Gone], Awaitable[Answer]]
 
 V1, V2 = "/v1/models/", "/v2/models/"
-ADMIN = "/v2/repository/models/"  #: loading and unloading: open to loopback only
+ADMIN = "/v2/repository/models/"  #: loading and unloading: not open to everybody
 _DIGITS = 18  #: of a length; more are too large whatever follows
-LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
-#: headers of a request that somebody else sent through this machine: a proxy, or a web page open in its browser
-FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"origin"})
 
 
 class Routes:
     """An ASGI application in front of another."""
 
-    def __init__(self, app: App, repository: Repository, max_body_bytes: int) -> None:
+    def __init__(self, app: App, repository: Repository, max_body_bytes: int, access: Access | None = None) -> None:
         self._app = app
         self._repository = repository
         self._max_body = max_body_bytes
+        self._access = access or Access()
         self._predictions = Predictions(repository)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,13 +93,15 @@ class Routes:
                 return None if _is_cloudevent(scope) else self._explain_v1
             if path.startswith(V2) and path.endswith("/infer"):
                 return self._infer_v2
-            if path.startswith(ADMIN) and not _is_local(scope):
-                return _forbidden
+            if path.startswith(ADMIN) and (refused := self._refused(scope)):
+                return refused
         elif scope["method"] == "GET":
             if path == "/v2/health/live":
                 return _live
             if path == "/v2/health/ready":
                 return self._ready
+            if path.startswith(V2) and "/versions/" in path:
+                return self._version
         return self._predictions.handler(scope)
 
     async def _answer(self, handler: Handler, scope: Scope, receive: Receive) -> Answer:
@@ -115,11 +118,11 @@ class Routes:
             return respond(as_serving_error(error))
 
     async def _predict_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
-        model = tensors(await self._repository.ready(scope["path"][len(V1) : -len(":predict")]))
+        model = tensors(await self._repository.ready(*_versioned(scope["path"][len(V1) : -len(":predict")])))
         return 200, [JSON_HEADER], await model.predict_v1(body, gone)
 
     async def _explain_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
-        model = tensors(await self._repository.ready(scope["path"][len(V1) : -len(":explain")]))
+        model = tensors(await self._repository.ready(*_versioned(scope["path"][len(V1) : -len(":explain")])))
         return 200, [JSON_HEADER], await model.explain_v1(body, gone)
 
     async def _infer_v2(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
@@ -150,6 +153,25 @@ class Routes:
         if why := self._repository.why_not_ready():
             return 503, [JSON_HEADER], orjson.dumps({"ready": False, "error": f"the server is not ready: {why}"})
         return 200, [JSON_HEADER], b'{"ready":true}'
+
+    def _refused(self, scope: Scope) -> Handler | None:
+        """What tells a stranger that loading and unloading are not for him."""
+        headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
+        try:
+            self._access.check((scope.get("client") or ("",))[0], headers)
+        except ServingError as error:
+            return partial(_refuse, error)
+        return None
+
+    async def _version(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+        """The metadata of one version, or whether it is ready; KServe's own route answers that it cannot."""
+        name, _, version = scope["path"][len(V2) :].partition("/versions/")
+        if not version.endswith("/ready"):
+            return 200, [JSON_HEADER], orjson.dumps(await metadata(self._repository, name, version))
+        version = version.removesuffix("/ready")
+        if not self._repository.is_asleep(name, version):
+            self._repository.ready_model(name, version)
+        return 200, [JSON_HEADER], orjson.dumps({"name": name, "ready": True})
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         length = _header(scope, b"content-length")
@@ -183,20 +205,26 @@ class _Asked(NamedTuple):
 
 def _asked(path: str) -> _Asked | None:
     if path.startswith(V1):
-        name, _, verb = path[len(V1) :].rpartition(":")
-        return _Asked(verb, "v1", name) if verb in ("predict", "explain") else None
+        named, _, verb = path[len(V1) :].rpartition(":")
+        return _Asked(verb, "v1", *_versioned(named)) if verb in ("predict", "explain") else None
     if path.startswith(V2) and path.endswith("/infer"):
         name, named, version = path[len(V2) : -len("/infer")].partition("/versions/")
         return _Asked("predict", "v2", name, version if named else None)
     return None
 
 
+def _versioned(path: str) -> tuple[str, str | None]:
+    """The model and the version of V1's path, as in TensorFlow Serving: m/versions/1, m/labels/stable."""
+    name, named, version = path.partition("/versions/" if "/versions/" in path else "/labels/")
+    return name, version if named else None
+
+
 async def _live(scope: Scope, body: bytes, gone: Gone) -> Answer:
     return 200, [JSON_HEADER], b'{"live":true}'
 
 
-async def _forbidden(scope: Scope, body: bytes, gone: Gone) -> Answer:
-    raise Forbidden("loading and unloading models is open to this machine (loopback) only")
+async def _refuse(error: ServingError, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    raise error
 
 
 async def _send(send: Send, answer: Answer) -> None:
@@ -204,12 +232,6 @@ async def _send(send: Send, answer: Answer) -> None:
     headers = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _is_local(scope: Scope) -> bool:
-    """From this machine, and not through a proxy (a sidecar, an ingress) or a page in a browser on it."""
-    client = scope.get("client") or ("",)
-    return client[0] in LOOPBACK and not any(key in FORWARDED for key, _ in scope["headers"])
 
 
 def _gone(receive: Receive) -> Gone:

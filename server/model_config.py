@@ -25,7 +25,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Collection, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -76,10 +76,16 @@ class ModelConfig:
     labels: Mapping[str, str] = field(default_factory=dict)  #: label -> version
 
     @classmethod
-    def of_version(cls, path: Path, home: Path, root: Path) -> Self:
-        """The configuration of a version: its own, where its folder has one, or else that of the model's folder."""
-        own = ModelDir.of(path, root)
-        return cls.read(path if FILE in (*own.files, *own.outside) else home, root)
+    def of_version(cls, path: Path, home: Path, root: Path, signed: bool = False) -> Self:
+        """The configuration of a version: its own, where its folder has one, or else that of the model's folder.
+
+        `versions` and `labels` are the model's in any case. `signed`: nothing else is taken from the model's folder,
+        as only what lies in the version's own was signed.
+        """
+        own, shared = ModelDir.of(path, root), cls.read(home, root)
+        if signed or FILE in (*own.files, *own.outside):
+            return replace(cls.read(path, root), versions=shared.versions, labels=shared.labels)
+        return shared
 
     @classmethod
     def read(cls, path: Path, root: Path | None = None) -> Self:

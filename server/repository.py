@@ -157,6 +157,17 @@ class Repository(ModelRepository):
         entry = shelf.newest if version is None else shelf.of(version)
         return entry is not None and entry.now[0] in (State.READY, State.EVICTED)
 
+    def check_known(self, name: str, version: str | None = None) -> None:
+        """
+        Raises:
+            NotFound: there is no such model, or it has no such version.
+        """
+        shelf = self.shelves.get(name)
+        if shelf is None:
+            raise NotFound(f"model {name!r} does not exist")
+        if version is not None and shelf.of(version) is None:
+            raise NotFound(f"model {name!r} has no version {version!r}{_held(shelf)}")
+
     def versions(self, name: str) -> list[str]:
         """The versions that are ready, or will be when a request comes, oldest first."""
         shelf = self.shelves.get(name)
@@ -515,10 +526,10 @@ class Repository(ModelRepository):
             shelf = self.shelves.get(name)
             entries = list(shelf.entries.values()) if shelf else []
             entries = [entry for entry in entries if versions is None or entry.found.version in versions]
-            for entry in entries:
-                del self.shelves[name].entries[entry.found.version]
-            if shelf is not None and not shelf.entries:
+            if shelf is not None and len(entries) == len(shelf.entries):
                 del self.shelves[name]
+            elif shelf is not None:
+                shelf.drop({entry.found.version for entry in entries})
             self._settle(name)
         for entry in entries:
             log.info("model %s is no longer there", _label(entry.found))

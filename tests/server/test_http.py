@@ -253,7 +253,7 @@ def test_explanations_have_the_bounds_and_errors_of_predictions(site: Site) -> N
 
 
 def test_a_failure_of_the_server_is_an_answer_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site.repository, "ready", lambda _: 1 / 0)
+    monkeypatch.setattr(site.repository, "ready", lambda *_: 1 / 0)
     answer = site.ask("POST", "/v1/models/iris:predict", BODY)
     assert (answer.status, answer.json) == (500, {"error": "ZeroDivisionError: division by zero"})
 
@@ -341,7 +341,7 @@ FRIENDS: list[Any] = [("127.0.0.1", 1), ("::1", 1), ("::ffff:127.0.0.1", 1)]
 def test_strangers_may_not_load_or_unload(site: Site, client: Any, verb: str) -> None:
     answer = site.ask("POST", f"/v2/repository/models/iris/{verb}", client=client)
     assert answer.status == 403
-    assert answer.json == {"error": "loading and unloading models is open to this machine (loopback) only"}
+    assert answer.json["error"].startswith("loading and unloading models is open to this machine (loopback) only")
 
 
 @pytest.mark.parametrize("client", FRIENDS, ids=str)
