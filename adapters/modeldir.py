@@ -51,8 +51,13 @@ class ModelDir:
     def _entries(self) -> dict[str, Path]:
         return {entry.name: entry for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}
 
+    @cached_property
+    def _is_inside(self) -> bool:
+        return inside(self.path, self.root)
+
     def _inside(self, path: Path) -> bool:
-        return inside(path, self.root)
+        """Of an entry: only links can lead elsewhere than their folder, and following every path is slow."""
+        return inside(path, self.root) if os.path.islink(path) else self._is_inside  # noqa: PTH114  (that one may raise)
 
     @cached_property
     def files(self) -> tuple[str, ...]:

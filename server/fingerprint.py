@@ -37,7 +37,7 @@ class Fingerprint:
     newest: float
 
 
-def of_folder(folder: Path, root: Path) -> Fingerprint:
+def of_folder(folder: Path | str, root: Path) -> Fingerprint:
     """Of a folder and all below it. Empty folders do not count.
 
     Raises:
@@ -46,7 +46,7 @@ def of_folder(folder: Path, root: Path) -> Fingerprint:
     return _taken(folder, root, _MOST_LEVELS)
 
 
-def of_files(folder: Path, root: Path) -> Fingerprint:
+def of_files(folder: Path | str, root: Path) -> Fingerprint:
     """Of the files directly inside a folder.
 
     Raises:
@@ -83,8 +83,8 @@ def is_local(folder: Path) -> bool:
     return kind in _LOCAL
 
 
-def _taken(folder: Path, root: Path, levels: int) -> Fingerprint:
-    newest = folder.stat().st_mtime
+def _taken(folder: Path | str, root: Path, levels: int) -> Fingerprint:
+    newest = os.stat(folder).st_mtime  # noqa: PTH116  (a thousand paths take longer to make than to look at)
     files: dict[str, Stamp] = {}
     for name, result in _walk(str(folder), "", root, levels, set()):
         newest = max(newest, result.st_ctime)
@@ -101,17 +101,19 @@ def _walk(
 ) -> Iterator[tuple[str, os.stat_result]]:
     """Every file and folder below, by relative path."""
     with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
+        listed = list(entries)
     for entry in listed:
-        if entry.name.startswith(".") or entry.name.lower().endswith(_PASSING) or entry.name in _PASSING_FOLDERS:
+        own = entry.name
+        if own[0] == "." or own.lower().endswith(_PASSING) or own in _PASSING_FOLDERS:
             continue
-        name = prefix + entry.name
+        name = prefix + own
         try:
             follow = not entry.is_symlink() or inside(Path(entry.path), root)
             result = entry.stat(follow_symlinks=follow)
             yield name, result
-            key = (result.st_dev, result.st_ino)
-            if levels and follow and stat.S_ISDIR(result.st_mode) and key not in above:
-                yield from _walk(entry.path, f"{name}/", root, levels - 1, {*above, key})
+            if levels and follow and stat.S_ISDIR(result.st_mode):
+                key = (result.st_dev, result.st_ino)
+                if key not in above:
+                    yield from _walk(entry.path, f"{name}/", root, levels - 1, {*above, key})
         except OSError:  # vanished, or not ours to look at: a change either way, once it is otherwise
             yield name, os.stat_result((0,) * 10)

@@ -81,6 +81,7 @@ class Watcher:
         self._seen: dict[Key, frozenset[tuple[str, Stamp]]] = {}  #: the files from which each was loaded last
         self._folders: dict[str, _Folder] = {}
         self._complaint = ""
+        self._cost = 0.0  #: seconds of processor time that one look takes
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._same_clock = fingerprint.is_local(root)
@@ -106,9 +107,7 @@ class Watcher:
             self._seen[found.key] = fingerprint.of_found(found)
 
     def _run(self) -> None:
-        pause = self._interval
-        while not self._stopped.wait(pause):
-            start = time.thread_time()
+        while not self._stopped.wait(max(self._interval, self._cost / _SHARE)):
             try:
                 self.look()
                 self._complaint = ""
@@ -116,7 +115,6 @@ class Watcher:
                 self._complain(f"the models directory {self._root} cannot be looked at: {error}")
             except Exception:
                 log.exception("looking at the models directory failed")
-            pause = max(self._interval, (time.thread_time() - start) / _SHARE)
 
     def _complain(self, text: str) -> None:
         if text != self._complaint:
@@ -142,14 +140,16 @@ class Watcher:
 
     def _take_fingerprints(self) -> None:
         """Of every folder directly inside the mount, and of the files beside them."""
+        start = time.thread_time()
         root = self._root.resolve()  # it may be a link, too
         prints: dict[str, Fingerprint | None] = {_LOOSE: fingerprint.of_files(root, root)}
         with os.scandir(root) as entries:
-            names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-        for count, name in enumerate(names, start=1):
-            prints[name] = _fingerprint(root / name, root)
+            folders = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+        for count, folder in enumerate(folders, start=1):
+            prints[folder.name] = _fingerprint(folder, root)
             if not count % _AT_ONCE:
                 time.sleep(_BREATH)
+        self._cost = time.thread_time() - start
         now = time.monotonic()
         with self._lock:
             for name in {*prints, *self._folders}:
@@ -247,10 +247,10 @@ class Watcher:
             )
 
 
-def _fingerprint(folder: Path, root: Path) -> Fingerprint:
+def _fingerprint(folder: os.DirEntry[str], root: Path) -> Fingerprint:
     try:
-        if inside(folder, root):
-            return fingerprint.of_folder(folder, root)
+        if not folder.is_symlink() or inside(Path(folder.path), root):
+            return fingerprint.of_folder(folder.path, root)
     except OSError:  # it cannot be listed: the index says why
         pass
     return Fingerprint(frozenset(), 0.0)
