@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import random
-import subprocess
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +16,16 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from adapters.base import LoadError, ModelDir, Rank
 from adapters.lightgbm_.adapter import LightGBMAdapter
 from adapters.xgboost_.adapter import XGBoostAdapter
+from tests.adapters.boosters import (
+    check_pickles_are_not_executed,
+    check_threads,
+    claimed,
+    damage,
+    frame_with_gaps,
+    outcomes,
+    problem,
+    same,
+)
 
 lightgbm = pytest.importorskip("lightgbm")
 
@@ -58,18 +63,8 @@ def boosters() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "age": rng.normal(40, 10, 400),
-            "city": pd.Categorical(rng.choice(["Rome", "Oslo", "Bern"], 400), categories=["Rome", "Oslo", "Bern"]),
-            "zone": pd.Categorical(rng.choice([7, 3, 11], 400)),
-            "rate": pd.Categorical(rng.choice([0.5, 0.1], 400)),
-            "visits": rng.integers(0, 9, 400),
-        }
-    )
-    frame.loc[5:9, "city"] = None
-    frame.loc[7:12, "age"] = np.nan
+    frame = frame_with_gaps(400)
+    frame.insert(3, "rate", pd.Categorical(np.random.default_rng(1).choice([0.5, 0.1], 400)))
     return frame
 
 
@@ -84,13 +79,7 @@ def categorical(frame: pd.DataFrame, target: Any) -> Any:
 
 
 def _load(path: Path, **options: Any) -> LightGBMAdapter:
-    model_dir = ModelDir.of(path)
-    match = LightGBMAdapter.match(model_dir)
-    assert match is not None
-    assert match.rank is Rank.CONTENT
-    assert not match.problem
-    assert XGBoostAdapter.match(model_dir) is None
-    return LightGBMAdapter.load(model_dir, match.file, options)
+    return claimed(LightGBMAdapter, XGBoostAdapter, path, **options)
 
 
 def _served(booster: Any, path: Path, **options: Any) -> LightGBMAdapter:
@@ -103,14 +92,7 @@ def _direct(path: Path) -> Any:
 
 
 def _problem(path: Path) -> str:
-    match = LightGBMAdapter.match(ModelDir.of(path))
-    assert match is not None
-    return match.problem
-
-
-def _same(left: Any, right: Any) -> bool:
-    """Equal to the bit, and of one shape and dtype."""
-    return left.shape == right.shape and left.dtype == right.dtype and left.tobytes() == right.tobytes()
+    return problem(LightGBMAdapter, path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,9 +107,9 @@ def test_predictions_are_the_boosters_own_to_the_bit(kind: str, boosters: dict[s
     if kind != "untrained":
         wanted["leaf"] = direct.predict(rows, pred_leaf=True)
     for method, want in wanted.items():
-        assert _same(adapter.predict({"input-0": rows}, {"method": method})["output-0"], want)
-        assert _same(adapter.predict({"input-0": rows[:1]}, {"method": method})["output-0"], want[:1])
-    assert _same(adapter.predict({"input-0": rows}, {})["output-0"], wanted["predict"])
+        assert same(adapter.predict({"input-0": rows}, {"method": method})["output-0"], want)
+        assert same(adapter.predict({"input-0": rows[:1]}, {"method": method})["output-0"], want[:1])
+    assert same(adapter.predict({"input-0": rows}, {})["output-0"], wanted["predict"])
     assert adapter.signature.outputs[0].shape == (-1, *wanted["predict"].shape[1:])
 
 
@@ -135,13 +117,13 @@ def test_predictions_are_the_boosters_own_to_the_bit(kind: str, boosters: dict[s
 def test_the_bytes_decide_whatever_the_ending(ending: str, boosters: dict[str, Any], tmp_path: Path) -> None:
     boosters["multiclass"].save_model(tmp_path / f"m{ending}")
     got = _load(tmp_path).predict({"input-0": IRIS}, {})["output-0"]
-    assert _same(got, boosters["multiclass"].predict(IRIS))
+    assert same(got, boosters["multiclass"].predict(IRIS))
 
 
 def test_windows_line_ends(boosters: dict[str, Any], categorical: Any, frame: pd.DataFrame, tmp_path: Path) -> None:
     """LightGBM itself ends the process on these."""
     (tmp_path / "model.txt").write_bytes(categorical.model_to_string().replace("\n", "\r\n").encode())
-    assert _same(_load(tmp_path).predict(_tensors(frame), {})["output-0"], categorical.predict(frame))
+    assert same(_load(tmp_path).predict(_tensors(frame), {})["output-0"], categorical.predict(frame))
 
 
 def test_early_stopping_saves_the_best_iteration(tmp_path: Path) -> None:
@@ -155,7 +137,7 @@ def test_early_stopping_saves_the_best_iteration(tmp_path: Path) -> None:
     )
     assert booster.best_iteration < 50
     got = _served(booster, tmp_path).predict({"input-0": SUGAR}, {})["output-0"]
-    assert _same(got, booster.predict(SUGAR))
+    assert same(got, booster.predict(SUGAR))
 
 
 def test_signature_without_names(boosters: dict[str, Any], tmp_path: Path) -> None:
@@ -173,7 +155,7 @@ def test_feature_names_become_columns(tmp_path: Path) -> None:
     booster = _train(frame, IRIS_Y)
     adapter = _served(booster, tmp_path)
     assert adapter.signature.columns == tuple(frame.columns)
-    assert _same(adapter.predict({"input-0": frame.to_numpy()}, {})["output-0"], booster.predict(frame))
+    assert same(adapter.predict({"input-0": frame.to_numpy()}, {})["output-0"], booster.predict(frame))
 
 
 def _tensors(frame: pd.DataFrame) -> dict[str, Any]:
@@ -188,9 +170,9 @@ def test_categories_by_name(frame: pd.DataFrame, categorical: Any, tmp_path: Pat
     assert specs.pop("city") == ("BYTES", (-1,), True)
     assert set(specs.values()) == {("FP64", (-1,), True)}
     assert adapter.signature.table
-    assert _same(adapter.predict(_tensors(frame), {})["output-0"], categorical.predict(frame))
+    assert same(adapter.predict(_tensors(frame), {})["output-0"], categorical.predict(frame))
     own = categorical.predict(frame, pred_contrib=True)
-    assert _same(adapter.explain(_tensors(frame), {})["contributions"], own[:, :-1])
+    assert same(adapter.explain(_tensors(frame), {})["contributions"], own[:, :-1])
     assert adapter.example()["city"].tolist() == ["Rome", "Rome"]
     assert adapter.predict(adapter.example(), {"method": "leaf"})["output-0"].shape == (2, 12)
 
@@ -200,7 +182,7 @@ def test_an_unseen_category_is_missing_as_in_a_frame(frame: pd.DataFrame, catego
     other["city"] = pd.Categorical(["Paris", "Rome", None, "Oslo"] * 10)
     other["zone"] = pd.Categorical([3.0, 99.0, 7.0, 11.0] * 10)
     got = _served(categorical, tmp_path).predict(_tensors(other), {})["output-0"]
-    assert _same(got, categorical.predict(other))
+    assert same(got, categorical.predict(other))
 
 
 def test_categories_whose_columns_the_file_does_not_tell(frame: pd.DataFrame, target: Any, tmp_path: Path) -> None:
@@ -212,7 +194,7 @@ def test_categories_whose_columns_the_file_does_not_tell(frame: pd.DataFrame, ta
     with pytest.raises(LoadError, match="has no column 'town'"):
         _load(tmp_path, categorical_columns="town,zone,rate")
     adapter = _load(tmp_path, categorical_columns="city, zone,rate")
-    assert _same(adapter.predict(_tensors(ordered), {})["output-0"], booster.predict(ordered))
+    assert same(adapter.predict(_tensors(ordered), {})["output-0"], booster.predict(ordered))
 
 
 def test_categories_are_not_given_to_columns_of_larger_numbers(tmp_path: Path) -> None:
@@ -224,7 +206,7 @@ def test_categories_are_not_given_to_columns_of_larger_numbers(tmp_path: Path) -
         _served(booster, tmp_path)
     adapter = _load(tmp_path, categorical_columns="size")
     rows = {"size": frame["size"].to_numpy(dtype=object), "zip": frame.zip.to_numpy(np.float64)}
-    assert _same(adapter.predict(rows, {})["output-0"], booster.predict(frame))
+    assert same(adapter.predict(rows, {})["output-0"], booster.predict(frame))
 
 
 def test_categories_from_the_command_line_are_codes(categorical: Any, tmp_path: Path) -> None:
@@ -234,25 +216,19 @@ def test_categories_from_the_command_line_are_codes(categorical: Any, tmp_path: 
     adapter = _load(tmp_path)
     assert not adapter.signature.table
     rows = np.array([[40.0, 2, 1, 0, 3], [20.0, np.nan, 0, 1, 3]])
-    assert _same(adapter.predict({"input-0": rows}, {})["output-0"], categorical.predict(rows))
+    assert same(adapter.predict({"input-0": rows}, {})["output-0"], categorical.predict(rows))
 
 
 def test_threads_get_their_own_answers(boosters: dict[str, Any], tmp_path: Path) -> None:
     adapter = _served(boosters["multiclass"], tmp_path)
     want = boosters["multiclass"].predict(IRIS)
-
-    def ask(start: int) -> bool:
-        rows = IRIS[start : start + 7]
-        return all(_same(adapter.predict({"input-0": rows}, {})["output-0"], want[start : start + 7]) for _ in range(5))
-
-    with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(ask, range(0, 140, 7)))
+    check_threads(adapter, IRIS, want)
 
 
 def test_method_as_an_option(boosters: dict[str, Any], tmp_path: Path) -> None:
     adapter = _served(boosters["binary"], tmp_path, method="leaf")
     assert (adapter.signature.outputs[0].datatype, adapter.signature.outputs[0].shape) == ("INT32", (-1, 8))
-    assert _same(
+    assert same(
         adapter.predict({"input-0": CANCER}, {"method": "predict"})["output-0"], _direct(tmp_path).predict(CANCER)
     )
 
@@ -305,14 +281,7 @@ def test_two_candidates(boosters: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_a_pickle_under_our_ending_is_not_executed(tmp_path: Path) -> None:
-    class Mark:
-        def __reduce__(self) -> Any:
-            return os.mkdir, (str(tmp_path / "mark"),)
-
-    for ending in ENDINGS:
-        (tmp_path / f"m{ending}").write_bytes(pickle.dumps(Mark()))
-    assert _problem(tmp_path)
-    assert not (tmp_path / "mark").exists()
+    check_pickles_are_not_executed(LightGBMAdapter, ENDINGS, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -338,45 +307,14 @@ def test_the_reason_says_what_is_wrong(old: str, new: str, reason: str, categori
         _load(tmp_path)
 
 
-_CHILD = """
-import sys
-from pathlib import Path
-from adapters.base import LoadError, ModelDir
-from adapters.lightgbm_.adapter import LightGBMAdapter
-
-folders = [ModelDir.of(folder) for folder in sorted(Path(sys.argv[1]).iterdir())]
-matches = [LightGBMAdapter.match(folder) for folder in folders]
-assert "lightgbm" not in sys.modules
-for folder, match in zip(folders, matches):
-    try:
-        adapter = LightGBMAdapter.load(folder, "m.bst", {}) if match and not match.problem else None
-        adapter and adapter.predict(adapter.example(), {})
-        print(f"@ {folder.path.name}", "served" if adapter else "refused", flush=True)
-    except LoadError:
-        print(f"@ {folder.path.name} refused", flush=True)
-"""
-
-
 def test_damaged_files_get_a_reason_not_a_crash(boosters: dict[str, Any], categorical: Any, tmp_path: Path) -> None:
     rng = random.Random(7)
     wholes = {kind: boosters[kind] for kind in ("multiclass", "forest", "linear", "stump")}
     for kind, booster in {**wholes, "categorical": categorical}.items():
         data = booster.model_to_string().encode()
         complete = data.index(b"end of parameters\n") + len(b"end of parameters\n")
-        for at in rng.sample(range(complete), 25):
-            _write(tmp_path / f"cut-{kind}-{at:06}", data[:at])
-        for number in range(25):
-            mutated = bytearray(data)
-            for at in rng.sample(range(20, len(data)), 3):
-                mutated[at] = rng.randrange(256)
-            _write(tmp_path / f"mutated-{kind}-{number}", bytes(mutated))
-    done = subprocess.run([sys.executable, "-c", _CHILD, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-200:] + done.stderr[-500:]
-    lines = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("@ ")]
-    assert len(lines) == 250
-    assert {answer for name, answer in lines if name.startswith("cut")} == {"refused"}
-
-
-def _write(folder: Path, data: bytes) -> None:
-    folder.mkdir()
-    (folder / "m.bst").write_bytes(data)
+        damage(tmp_path, kind, data, 25, rng, complete)
+    found = outcomes(tmp_path, LightGBMAdapter, "lightgbm")
+    assert len(found) == 250
+    assert {outcome for name, outcome in found.items() if name.startswith("cut")} == {"refused"}
+    assert set(found.values()) <= {"served", "refused"}

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import random
-import subprocess
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,16 @@ from adapters.base import InvalidInput, LoadError, ModelDir, Rank
 from adapters.lightgbm_.adapter import LightGBMAdapter
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_.adapter import XGBoostAdapter
+from tests.adapters.boosters import (
+    check_pickles_are_not_executed,
+    check_threads,
+    claimed,
+    damage,
+    frame_with_gaps,
+    outcomes,
+    problem,
+    same,
+)
 
 xgboost = pytest.importorskip("xgboost")
 
@@ -61,18 +66,7 @@ def boosters() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "age": rng.normal(40, 10, 300),
-            "city": pd.Categorical(rng.choice(["Rome", "Oslo", "Bern"], 300), categories=["Rome", "Oslo", "Bern"]),
-            "zone": pd.Categorical(rng.choice([7, 3, 11], 300)),
-            "visits": rng.integers(0, 9, 300),
-        }
-    )
-    frame.loc[5:9, "city"] = None
-    frame.loc[7:12, "age"] = np.nan
-    return frame
+    return frame_with_gaps(300)
 
 
 @pytest.fixture(scope="module")
@@ -82,29 +76,16 @@ def categorical(frame: pd.DataFrame) -> Any:
 
 
 def _load(path: Path, **options: Any) -> XGBoostAdapter:
-    model_dir = ModelDir.of(path)
-    match = XGBoostAdapter.match(model_dir)
-    assert match is not None
-    assert match.rank is Rank.CONTENT
-    assert not match.problem
-    assert LightGBMAdapter.match(model_dir) is None
-    return XGBoostAdapter.load(model_dir, match.file, options)
+    return claimed(XGBoostAdapter, LightGBMAdapter, path, **options)
 
 
 def _problem(path: Path) -> str:
-    match = XGBoostAdapter.match(ModelDir.of(path))
-    assert match is not None
-    return match.problem
+    return problem(XGBoostAdapter, path)
 
 
 def _served(booster: Any, path: Path, **options: Any) -> XGBoostAdapter:
     (path / "model.ubj").write_bytes(booster.save_raw("ubj"))
     return _load(path, **options)
-
-
-def _same(left: Any, right: Any) -> bool:
-    """Equal to the bit, and of one shape and dtype."""
-    return left.shape == right.shape and left.dtype == right.dtype and left.tobytes() == right.tobytes()
 
 
 def _with_gaps(rows: Any) -> Any:
@@ -124,10 +105,10 @@ def test_predictions_are_the_boosters_own_to_the_bit(kind: str, boosters: dict[s
     if kind != "gblinear":
         wanted["leaf"] = booster.predict(matrix, pred_leaf=True)
     for method, want in wanted.items():
-        assert _same(adapter.predict(inputs, {"method": method})["output-0"], want)
+        assert same(adapter.predict(inputs, {"method": method})["output-0"], want)
         one = adapter.predict({"input-0": inputs["input-0"][:1]}, {"method": method})["output-0"]
-        assert _same(one, want[:1])
-    assert _same(adapter.predict(inputs, {})["output-0"], wanted["predict"])
+        assert same(one, want[:1])
+    assert same(adapter.predict(inputs, {})["output-0"], wanted["predict"])
     assert adapter.signature.outputs[0].shape == (-1, *wanted["predict"].shape[1:])
     assert adapter.thread_safe is (kind not in ("dart", "gblinear"))
 
@@ -139,7 +120,7 @@ def test_the_bytes_decide_whatever_the_ending(
 ) -> None:
     (tmp_path / f"m{ending}").write_bytes(boosters["softprob"].save_raw(format_))
     got = _load(tmp_path).predict({"input-0": IRIS.astype(np.float32)}, {})["output-0"]
-    assert _same(got, boosters["softprob"].predict(xgboost.DMatrix(IRIS)))
+    assert same(got, boosters["softprob"].predict(xgboost.DMatrix(IRIS)))
 
 
 def test_all_trees_are_used_after_early_stopping(tmp_path: Path) -> None:
@@ -149,7 +130,7 @@ def test_all_trees_are_used_after_early_stopping(tmp_path: Path) -> None:
     )
     assert booster.best_iteration < booster.num_boosted_rounds() - 1
     got = _served(booster, tmp_path).predict({"input-0": SUGAR.astype(np.float32)}, {})["output-0"]
-    assert _same(got, booster.predict(xgboost.DMatrix(SUGAR)))
+    assert same(got, booster.predict(xgboost.DMatrix(SUGAR)))
 
 
 def test_signature_without_names(boosters: dict[str, Any], tmp_path: Path) -> None:
@@ -171,7 +152,7 @@ def test_feature_names_become_columns(tmp_path: Path) -> None:
     adapter = _served(booster, tmp_path)
     assert adapter.signature.columns == tuple(frame.columns)
     got = adapter.predict({"input-0": frame.to_numpy(np.float32)}, {})["output-0"]
-    assert _same(got, booster.predict(xgboost.DMatrix(frame)))
+    assert same(got, booster.predict(xgboost.DMatrix(frame)))
 
 
 @pytest.mark.parametrize("format_", ["ubj", "json"])
@@ -184,9 +165,9 @@ def test_categories_by_name(format_: str, frame: pd.DataFrame, categorical: Any,
     assert list(specs) == list(frame.columns)
     assert adapter.signature.table
     got = adapter.predict(_tensors(frame), {})["output-0"]
-    assert _same(got, categorical.predict(xgboost.DMatrix(frame, enable_categorical=True)))
+    assert same(got, categorical.predict(xgboost.DMatrix(frame, enable_categorical=True)))
     own = categorical.predict(xgboost.DMatrix(frame, enable_categorical=True), pred_contribs=True)
-    assert _same(adapter.explain(_tensors(frame), {})["contributions"], own[:, :-1])
+    assert same(adapter.explain(_tensors(frame), {})["contributions"], own[:, :-1])
     example = adapter.example()
     assert example["city"].tolist() == ["Rome", "Rome"]
     assert adapter.predict(example, {"method": "leaf"})["output-0"].shape == (2, 12)
@@ -215,27 +196,21 @@ def test_categories_without_names_take_codes(tmp_path: Path) -> None:
     assert not adapter.signature.table
     got = adapter.predict({"input-0": x.astype(np.float32)}, {})["output-0"]
     want = booster.predict(xgboost.DMatrix(x, feature_types=["c", "float"], enable_categorical=True))
-    assert _same(got, want)
+    assert same(got, want)
 
 
 def test_threads_get_their_own_answers(boosters: dict[str, Any], tmp_path: Path) -> None:
     adapter = _served(boosters["softprob"], tmp_path)
     want = boosters["softprob"].predict(xgboost.DMatrix(IRIS))
-
-    def ask(start: int) -> bool:
-        rows = IRIS[start : start + 7].astype(np.float32)
-        return all(_same(adapter.predict({"input-0": rows}, {})["output-0"], want[start : start + 7]) for _ in range(5))
-
-    with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(ask, range(0, 140, 7)))
+    check_threads(adapter, IRIS.astype(np.float32), want)
 
 
 def test_method_as_an_option(boosters: dict[str, Any], tmp_path: Path) -> None:
     adapter = _served(boosters["binary"], tmp_path, method="margin")
     rows = {"input-0": CANCER.astype(np.float32)}
     matrix = xgboost.DMatrix(CANCER)
-    assert _same(adapter.predict(rows, {})["output-0"], boosters["binary"].predict(matrix, output_margin=True))
-    assert _same(adapter.predict(rows, {"method": "predict"})["output-0"], boosters["binary"].predict(matrix))
+    assert same(adapter.predict(rows, {})["output-0"], boosters["binary"].predict(matrix, output_margin=True))
+    assert same(adapter.predict(rows, {"method": "predict"})["output-0"], boosters["binary"].predict(matrix))
 
 
 def test_gblinear_has_no_leaves(boosters: dict[str, Any], tmp_path: Path) -> None:
@@ -330,16 +305,7 @@ def test_two_candidates(boosters: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_a_pickle_under_our_ending_is_not_executed(tmp_path: Path) -> None:
-    class Mark:
-        def __reduce__(self) -> Any:
-            return os.mkdir, (str(tmp_path / "mark"),)
-
-    for ending in ENDINGS:
-        (tmp_path / f"m{ending}").write_bytes(pickle.dumps(Mark()))
-    match = XGBoostAdapter.match(ModelDir.of(tmp_path))
-    assert match is not None
-    assert match.problem
-    assert not (tmp_path / "mark").exists()
+    check_pickles_are_not_executed(XGBoostAdapter, ENDINGS, tmp_path)
 
 
 def test_a_file_of_an_older_version(boosters: dict[str, Any], tmp_path: Path) -> None:
@@ -355,7 +321,7 @@ def test_a_file_of_an_older_version(boosters: dict[str, Any], tmp_path: Path) ->
     adapter = _load(tmp_path)
     direct = xgboost.Booster(model_file=str(tmp_path / "model.json"))
     got = adapter.predict({"input-0": IRIS.astype(np.float32)}, {})["output-0"]
-    assert _same(got, direct.predict(xgboost.DMatrix(IRIS)))
+    assert same(got, direct.predict(xgboost.DMatrix(IRIS)))
 
 
 def test_json_beyond_the_limit_is_left_to_xgboost(
@@ -364,30 +330,11 @@ def test_json_beyond_the_limit_is_left_to_xgboost(
     monkeypatch.setattr(model_format, "JSON_LIMIT", 100)
     (tmp_path / "model.json").write_bytes(categorical.save_raw("json"))
     got = _load(tmp_path).predict(_tensors(frame), {})["output-0"]
-    assert _same(got, categorical.predict(xgboost.DMatrix(frame, enable_categorical=True)))
+    assert same(got, categorical.predict(xgboost.DMatrix(frame, enable_categorical=True)))
     (tmp_path / "model.json").write_bytes(categorical.save_raw("json")[:-900])
     with pytest.raises(LoadError, match=r"model\.json is damaged") as caught:
         _load(tmp_path)
     assert "\n" not in str(caught.value)
-
-
-_CHILD = """
-import sys
-from pathlib import Path
-from adapters.base import LoadError, ModelDir
-from adapters.xgboost_.adapter import XGBoostAdapter
-
-folders = [ModelDir.of(folder) for folder in sorted(Path(sys.argv[1]).iterdir())]
-matches = [XGBoostAdapter.match(folder) for folder in folders]
-assert "xgboost" not in sys.modules
-for folder, match in zip(folders, matches):
-    try:
-        adapter = XGBoostAdapter.load(folder, "m.bst", {}) if match and not match.problem else None
-        adapter and adapter.predict(adapter.example(), {})
-        print(folder.path.name, "served" if adapter else "refused", flush=True)
-    except (LoadError, ValueError):
-        print(folder.path.name, "refused", flush=True)
-"""
 
 
 def test_damaged_files_get_a_reason_not_a_crash(boosters: dict[str, Any], categorical: Any, tmp_path: Path) -> None:
@@ -395,21 +342,8 @@ def test_damaged_files_get_a_reason_not_a_crash(boosters: dict[str, Any], catego
     wholes = {"iris": boosters["softprob"], "leaf": boosters["vector_leaf"], "lin": boosters["gblinear"]}
     for kind, booster in {**wholes, "cat": categorical, "dart": boosters["dart"]}.items():
         for format_ in ("ubj", "json"):
-            data = bytes(booster.save_raw(format_))
-            for at in rng.sample(range(len(data)), 15):
-                _write(tmp_path / f"cut-{kind}-{format_}-{at:06}", data[:at])
-            for number in range(15):
-                mutated = bytearray(data)
-                for at in rng.sample(range(20, len(data)), 3):
-                    mutated[at] = rng.randrange(256)
-                _write(tmp_path / f"mutated-{kind}-{format_}-{number}", bytes(mutated))
-    done = subprocess.run([sys.executable, "-c", _CHILD, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-200:] + done.stderr[-500:]
-    lines = [line.split() for line in done.stdout.splitlines()]
-    assert len(lines) == 300
-    assert {answer for name, answer in lines if name.startswith("cut")} == {"refused"}
-
-
-def _write(folder: Path, data: bytes) -> None:
-    folder.mkdir()
-    (folder / "m.bst").write_bytes(data)
+            damage(tmp_path, f"{kind}-{format_}", bytes(booster.save_raw(format_)), 15, rng)
+    found = outcomes(tmp_path, XGBoostAdapter, "xgboost")
+    assert len(found) == 300
+    assert {outcome for name, outcome in found.items() if name.startswith("cut")} == {"refused"}
+    assert set(found.values()) <= {"served", "refused", "ValueError"}
