@@ -110,6 +110,20 @@ def test_it_runs_without_rights_on_a_read_only_file_system(served: Container) ->
     assert served.execute("touch", "/tmp/mark").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("volume", "cache"),
+    [((), "/tmp/.cache/polyserve"), (("--volume", "/var/cache/polyserve"), "/var/cache/polyserve")],
+)
+def test_a_volume_takes_the_cache(engine: Engine, image: str, volume: tuple[str, ...], cache: str) -> None:
+    code = "from server.cache import *; print(*map(cache_directory, ('models', 'environments')))"
+    flags = ("run", "--rm", *engine.run_flags, *volume, "--entrypoint", "python")
+    assert engine(*flags, image, "-c", code).stdout.split() == [f"{cache}/models", f"{cache}/environments"]
+
+
+def test_environments_are_built_by_uv(served: Container) -> None:
+    assert served.execute("uv", "--version").returncode == 0
+
+
 def test_its_health_check_tells_the_truth(engine: Engine, image: str, served: Container) -> None:
     kind, *command = engine.image(image)["Healthcheck"]["Test"]
     assert kind == "CMD"
