@@ -29,6 +29,7 @@ NOT_YET = "nobody has asked for it yet: the first request loads it"
 
 LEAST = 64 * 1024  #: bytes that a model counts for, however little it was seen to take
 PATIENCE = 5.0  #: seconds that a load waits for models in use to become idle
+_LEAVING = 60.0  #: seconds for one that goes: a request may have reached it at the last moment
 _POLL = 0.02  #: seconds between two looks at who is idle
 
 
@@ -121,7 +122,9 @@ class Budget:
                 yield
 
     def take(self, key: Key, memory: int, *, pinned: bool = False, evict: bool = True) -> Claim:
-        """Claim so many bytes; blocks while others go, at most `patience`. What the model holds already will go anyway.
+        """Claim so many bytes; blocks while others go, and for `patience` when nobody does.
+
+        What this very model holds already will go anyway, and does not count.
 
         Raises:
             LoadError: it can never fit.
@@ -137,8 +140,8 @@ class Budget:
                 if not evict:
                     raise Waits(f"the memory budget ({self._shown}) is full: a request will load it", memory)
                 self._make_room(key, missing)
-                if self._missing(key, memory) > 0 and not self._changed.wait(_POLL) and time.monotonic() > until:
-                    raise NoRoom(f"{self._wants(memory)} is full, and every model in it is in use or pinned", memory)
+                if self._missing(key, memory) > 0:
+                    until = self._wait(memory, until)
             claim = Claim(key, memory, pinned)
             self._claims.add(claim)
             return claim
@@ -154,8 +157,25 @@ class Budget:
         others = sum(claim.memory for claim in self._claims if claim.key != key or claim.leaving)
         return others + memory - self.limit
 
+    def _wait(self, memory: int, until: float) -> float:
+        """Until something changes; until when (monotonic) the next wait may last: while others go, time stands still.
+
+        Raises:
+            NoRoom: that is over.
+        """
+        if self._leaving():
+            if not self._changed.wait(_LEAVING):
+                raise NoRoom(f"{self._wants(memory)} is full, and what was to make room is still in use", memory)
+            return time.monotonic() + self.patience
+        if not self._changed.wait(_POLL) and time.monotonic() > until:
+            raise NoRoom(f"{self._wants(memory)} is full, and every model in it is in use or pinned", memory)
+        return until
+
+    def _leaving(self) -> int:
+        return sum(claim.memory for claim in self._claims if claim.leaving)
+
     def _make_room(self, key: Key, missing: int) -> None:
-        missing -= sum(claim.memory for claim in self._claims if claim.leaving)
+        missing -= self._leaving()
         for claim in self.house.idle():
             if missing <= 0:
                 return

@@ -15,6 +15,9 @@ _ARENAS = 2
 #: allocations until the youngest generation is looked through: requests leave next to nothing to collect
 _THRESHOLDS = (10_000, 20, 20)
 
+#: bytes of a model for which requests are stopped: less is left to the next full collection
+_WORTH = 2**20
+
 _one_at_a_time = threading.Lock()
 _settled = 0.0  #: when (`time.monotonic`)
 
@@ -63,7 +66,7 @@ def take_apart(owner: object, expected: int, born: float) -> None:
     before = resident_bytes()
     vars(owner).clear()
     _collect(frozen=False)
-    if born < _settled and before - resident_bytes() < expected // 2:
+    if born < _settled and expected > _WORTH and before - resident_bytes() < expected // 2:
         _collect(frozen=True)
 
 
