@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from server import early_log, memory
+from server import adapter_log, early_log, memory
 from server.native_threads import ONE_THREAD
 from server.settings import COMMAND, Settings, command_line, unknown_variables
 
@@ -42,6 +42,7 @@ def serve(settings: Settings) -> None:
     from server.workers.placement import Workers
     from server.workers.trial import TrialPool
 
+    adapter_log.forward()
     signals = Signals()
     signals.install()
     try:
@@ -57,7 +58,9 @@ def serve(settings: Settings) -> None:
     may_import = threading.Event()
     verifier = Verifier(Path(settings.verify_key)) if settings.verify_key else None
     environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
-    workers = Workers(settings.isolation, settings.load_timeout, settings.request_timeout, environments.python)
+    workers = Workers(
+        settings.isolation, settings.load_timeout, settings.request_timeout, environments.python, settings.workers
+    )
     allowed, auto_env = allowed_by(settings.trust), settings.auto_env
     wishes = settings.predictor_options()
     budget = Budget(settings.memory_budget.resolve() if settings.memory_budget else None)
