@@ -47,7 +47,7 @@ class Answers:
             return await (self._v2(request) if request.protocol == "v2" else self._v1(request))
         except InvalidInput:
             raise
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             return refusal(error, request.protocol)
 
     async def _check_ready(self) -> None:
@@ -146,6 +146,8 @@ def refusal(error: BaseException, protocol: str) -> Reply:
         return _error(status, {"error": text}, text, protocol)
     if isinstance(error, SystemExit):  # it would end the worker, and every request in it
         raise RuntimeError(f"the model's code called sys.exit({error.code})") from error  # noqa: TRY004
+    if isinstance(error, KeyboardInterrupt):
+        raise RuntimeError("the model's code raised KeyboardInterrupt") from error  # noqa: TRY004
     raise error
 
 

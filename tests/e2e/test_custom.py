@@ -297,10 +297,11 @@ def test_the_requests_headers_are_not_sent_back(site: Site) -> None:
     assert (ours.status_code, ours.headers.get("authorization"), ours.headers.get("host")) == (200, None, None)
 
 
-def test_exit_fails_the_request_and_not_the_model(site: Site) -> None:
-    answer = site.ours.predict("failures", {"instances": ["exit"]})
+@pytest.mark.parametrize(("kind", "words"), [("exit", "sys.exit(3)"), ("interrupt", "raised KeyboardInterrupt")])
+def test_exit_fails_the_request_and_not_the_model(site: Site, kind: str, words: str) -> None:
+    answer = site.ours.predict("failures", {"instances": [kind]})
     assert answer.status_code == 500
-    assert "sys.exit(3)" in answer.json()["error"]
+    assert words in answer.json()["error"]
     assert site.ours.predict("failures", {"instances": ["value"]}).status_code == 500
 
 

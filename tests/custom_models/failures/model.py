@@ -23,6 +23,7 @@ class Failures(Model):
             "inference": InferenceError("the device is lost"),
             "unwritten": NotImplementedError("not yet"),
             "exit": SystemExit(3),
+            "interrupt": KeyboardInterrupt(),
         }[kind]
 
 
