@@ -67,6 +67,8 @@ class CatBoostAdapter(Adapter):
         if models:
             return Match(Rank.CONTENT, models[0])
         if damaged := model_dir.named(".cbm"):
+            if not model_dir.head(damaged[0], 1):
+                return Match(Rank.SUFFIX, damaged[0], problem=f"{damaged[0]} is empty")
             problem = f"{damaged[0]} is no CatBoost model, or its beginning is damaged: it does not begin with CBM1"
             return Match(Rank.SUFFIX, damaged[0], problem=problem)
         return None

@@ -197,6 +197,7 @@ def test_what_is_claimed(tmp_path: Path) -> None:
     assert claim(a_cbm=b"CBM1xxxx").file == "a.cbm"
     assert claim(b_bin=b"CBM1xxxx").rank is Rank.CONTENT
     assert "begin with CBM1" in claim(c_cbm=b"version https").problem
+    assert claim(empty_cbm=b"").problem == "empty.cbm is empty"
     assert "c1.cbm and c2.cbm" in claim(c1_cbm=b"CBM1", c2_cbm=b"CBM1").problem
     assert claim(d_json=b'{"learner": {"attributes": {}}}') is None
     assert claim(e_json=b'{"features_info": "read me"}') is None
