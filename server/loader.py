@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from adapters import registry
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
 from adapters.registry import Choice
-from server import recorded, refit, tree, trust
+from server import adapter_log, recorded, refit, tree, trust
 from server.budget import NOT_YET, Budget, Claim, Demand, Room, Waits
 from server.catalog import Found, look_again
 from server.model_config import ModelConfig, check_options
@@ -124,7 +124,8 @@ class Loader:
                 options["trust"] = "full"
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
-            adapter, trial = self._place(directory, choice, options, config, room)
+            with adapter_log.about(found.name):
+                adapter, trial = self._place(directory, choice, options, config, room)
             self._check_examples(found, adapter, room)
         except Waits as error:
             error.config = config or error.config
