@@ -56,7 +56,9 @@ def of_files(folder: Path | str, root: Path) -> Fingerprint:
 
 
 def of_found(found: Found) -> frozenset[tuple[str, Stamp]]:
-    """Of what loading a model, or one version of it, reads; empty for a folder that cannot be listed."""
+    """Of what loading a model, or one version of it, reads; empty for a folder that is empty, or must not be read."""
+    if found.problem:
+        return frozenset()
     path, root = found.directory.path, found.directory.root
     try:
         files = of_folder(path, root).files

@@ -42,6 +42,9 @@ _BREATH = 0.002  #: seconds
 #: a folder that changed while its model was loaded may have been written to by that model: it has to settle longer
 _MOST_PATIENCE = 7  #: doublings
 
+#: seconds after the last load until what is only needed for loading is let go of
+_IDLE = 60.0
+
 #: the name under which the files directly inside the mount are kept
 _LOOSE = ""
 
@@ -81,6 +84,7 @@ class Watcher:
         self._seen: dict[Key, frozenset[tuple[str, Stamp]]] = {}  #: the files from which each was loaded last
         self._folders: dict[str, _Folder] = {}
         self._complaint = ""
+        self._last: float | None = None  #: when something was loaded last, if nobody was told since that nothing is
         self._cost = 0.0  #: seconds of processor time that one look takes
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -88,11 +92,12 @@ class Watcher:
         for each in found:
             self.note(each)
 
-    def start(self, repository: Repository, threads: int) -> None:
-        """Begin to watch; up to `threads` models are loaded at the same time."""
+    def start(self, repository: Repository, threads: int, when_idle: Callable[[], None] = lambda: None) -> None:
+        """Begin to watch; up to `threads` models are loaded at the same time, and `when_idle` is called long after."""
         if self._stopped.is_set():
             return
         self._repository = repository
+        self._when_idle = when_idle
         repository.before_load = self.note
         self._pool = ThreadPoolExecutor(threads, "reload")
         threading.Thread(target=self._run, name="watcher", daemon=True).start()
@@ -103,6 +108,7 @@ class Watcher:
 
     def note(self, found: Found) -> None:
         """A model is about to be loaded from the files that are there now, whoever wants it."""
+        self._last = time.monotonic()
         if found.source is None:
             self._seen[found.key] = fingerprint.of_found(found)
 
@@ -115,6 +121,9 @@ class Watcher:
                 self._complain(f"the models directory {self._root} cannot be looked at: {error}")
             except Exception:
                 log.exception("looking at the models directory failed")
+            if self._last is not None and time.monotonic() - self._last > _IDLE:
+                self._last = None
+                self._when_idle()
 
     def _complain(self, text: str) -> None:
         if text != self._complaint:
@@ -222,7 +231,10 @@ class Watcher:
                     self._finish(name, self._folders.get(each), again)
 
     def _changed(self, found: list[Found]) -> list[Found]:
-        return [each for each in found if self._seen.get(each.key) != fingerprint.of_found(each)]
+        """Those whose files are not those that were loaded last. A folder that is still empty is none yet."""
+        unknown = [each for each in found if each.problem and each.key not in self._seen]
+        files = {each.key: self._seen.get(each.key, frozenset()) for each in found}
+        return [each for each in found if each in unknown or files[each.key] != fingerprint.of_found(each)]
 
     def _forget_all_but(self, name: str, found: list[Found]) -> None:
         kept = {each.key for each in found}
@@ -234,6 +246,7 @@ class Watcher:
         if folder is None:
             return
         folder.busy -= 1
+        self._last = time.monotonic()
         if not again:
             folder.patience = 0
             return
