@@ -15,25 +15,27 @@ from pathlib import Path
 from server import adapter_log, early_log, memory
 from server.native_threads import ONE_THREAD
 from server.settings import COMMAND, Settings, command_line, unknown_variables
+from server.signals import Signals
 
 log = logging.getLogger("kserve")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the server until it is told to stop. Mistakes in settings end it with status 2 and one line each."""
+    signals = Signals()
+    signals.install()
     settings = command_line(sys.argv[1:] if argv is None else argv, os.environ)
     for variable, value in ONE_THREAD.items():  # an operator's own values stay
         os.environ.setdefault(variable, value)
-    serve(settings)
+    serve(settings, signals)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, signals: Signals) -> None:
     """Find the models, start trying them, import KServe meanwhile, serve."""
     from server.budget import Budget, Demand
     from server.catalog import NoModelDir
     from server.environments import Environments
     from server.loader import Loader
-    from server.signals import Signals
     from server.signing import Verifier
     from server.storage.catalog import catalog_of
     from server.trust import allowed_by
@@ -43,8 +45,6 @@ def serve(settings: Settings) -> None:
     from server.workers.trial import TrialPool
 
     adapter_log.forward()
-    signals = Signals()
-    signals.install()
     try:
         catalog = catalog_of(settings)
     except NoModelDir as error:

@@ -194,7 +194,7 @@ class Loader:
         try:
             if self._workers.wants(choice, config):
                 return self._in_workers(directory, choice, options, config, room)
-            return self._in_process(directory, choice, options, room)
+            return self._in_process(directory, choice, options, config, room)
         except Waits:
             raise
         except LoadError as error:
@@ -218,9 +218,11 @@ class Loader:
         return adapter, hello
 
     def _in_process(
-        self, directory: ModelDir, choice: Choice, options: dict[str, Any], room: Room
-    ) -> tuple[Adapter, Trial | None]:
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
+    ) -> tuple[Adapter, Trial | Hello | None]:
         trial = self._try(directory, choice, options)
+        if self._workers.shares(trial, config):
+            return self._in_workers(directory, choice, options, config, room)
         room.take(trial.memory_bytes if trial else self.budget.known(room.key) or size_of(directory))
         try:
             return self._load(directory, choice, options), trial

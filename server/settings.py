@@ -34,7 +34,7 @@ Protocol = Literal["v1", "v2", "grpc-v2"]
 PROTOCOL = kinds.one_of("v1", "v2", "grpc-v2")
 PORT = kinds.integer("PORT", 0, 65535)
 COUNT = kinds.integer("N", 1)
-ONE = kinds.integer("1", 1, 1, reason="one process serves all models; run more replicas")
+PROCESSES = kinds.integer("N", 1, 64)
 STORED_MODEL = kinds.Kind(Address.of_kserve, "URI", show=lambda address: address.shown, quote=without_secrets)
 STORED_MODELS = kinds.Kind(named, "NAME=URI", repeats=True, quote=without_secrets)
 #: seconds after SIGTERM in which a pod may still be sent requests: endpoints are updated meanwhile
@@ -126,8 +126,10 @@ class Settings:
     grpc_port: int = setting(8081, PORT, SERVER, "Port of the gRPC server.", kserve=True)
     enable_grpc: bool = setting(True, kinds.switch(), SERVER, "Serve gRPC.", kserve=True)
     enable_docs_url: bool = setting(True, kinds.switch(), SERVER, "Serve the Swagger page at /docs.", kserve=True)
-    workers: int = setting(1, ONE, SERVER,
-        "Kept for KServe's sake: one process serves all models.", kserve=True)
+    workers: int = setting(1, PROCESSES, SERVER,
+        "Processes that compute a model which keeps Python busy for 2 ms and more or runs in processes of its own; "
+        "polyserve.yaml overrules it. One process takes all requests in any case, so that there is one state of every "
+        "model. Each worker holds a copy of its model.", kserve=True)
     max_threads: int = setting(4, COUNT, SERVER, "gRPC processing threads, at most.", kserve=True)
     max_asyncio_workers: int | None = setting(None, COUNT, SERVER,
         "Threads of the event loop's executor, at most.", shown="CPUs + 4, at most 32", kserve=True)
@@ -137,7 +139,7 @@ class Settings:
         "How long an idle connection is kept; longer than the proxy's, or the proxy answers 503 now and then.",
         flag="--timeout-keep-alive", kserve=True)
     shutdown_delay: float | None = setting(None, kinds.seconds(zero=True), SERVER,
-        "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers have noticed.",
+        "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers know.",
         shown="3s in a Kubernetes pod, else 0s")
     grace_period: float = setting(25.0, kinds.seconds(), SERVER,
         "How long requests in flight have after that; with the delay, less than the terminationGracePeriodSeconds of a "

@@ -17,8 +17,12 @@ from server.workers.contract import Hello, Job
 from server.workers.pool import WorkerPool
 from server.workers.remote import RemoteAdapter
 from server.workers.spec import WorkerSpec
+from server.workers.trial import Trial
 
 Isolation = Literal["auto", "process"]
+
+#: seconds of a call from which more processes are worth their memory, and the way there and back (0.1 to 0.3 ms)
+LEAST_BUSY = 0.002
 
 
 class PythonFor(Protocol):
@@ -45,6 +49,7 @@ class Workers:
     load_timeout: float = 300.0  #: seconds
     call_timeout: float = 60.0  #: seconds, for models that do not say otherwise
     python_for: PythonFor = this_python
+    count: int = 1  #: processes of a model that does not say otherwise
     _pools: weakref.WeakSet[WorkerPool] = field(default_factory=weakref.WeakSet)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,6 +65,11 @@ class Workers:
                 raise LoadError(f"{FILE}: isolation: none is not possible: {forced}")
             return False
         return bool(forced) or config.isolation == "process" or self.isolation == "process"
+
+    def shares(self, trial: Trial | None, config: ModelConfig) -> bool:
+        """Whether a model that could run in the server's process is better off in several of its own."""
+        asked = self.count > 1 and config.isolation != "none"
+        return asked and trial is not None and trial.busy_seconds >= LEAST_BUSY
 
     def load(
         self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], config: ModelConfig
@@ -78,7 +88,7 @@ class Workers:
             self.load_timeout,
             config.call_timeout or self.call_timeout,
         )
-        pool = WorkerPool(spec, config.workers or 1)
+        pool = WorkerPool(spec, config.workers or self.count)
         with self._lock:
             self._pools.add(pool)
         hello = pool.start()

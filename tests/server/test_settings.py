@@ -128,6 +128,7 @@ def test_flag_beats_environment_beats_default() -> None:
 def test_every_setting_has_flag_and_variable(name: str, tmp_path: Path) -> None:
     flag = FLAGS[name]
     shown = {"model_dir": str(tmp_path), "model_name": "m", "max_asyncio_workers": "3", "log_config_file": __file__}
+    shown |= {"shutdown_delay": "0"}
     shown |= {"models": "a=s3://bucket/a b=gs://bucket/b", "storage_uri": "s3://bucket/a", "memory_budget": "60%"}
     text = shown.get(flag.name) or (flag.default_text if flag.default is not None else "value")
     by_flag = Settings.parse([f"{flag.flag}={text}"], {})
@@ -242,7 +243,7 @@ def test_settings_are_typed_and_frozen() -> None:
         (["--http_port"], "--http_port: needs a value, as in --http_port=PORT"),
         (["--model_name", "--trial"], "--model_name: needs a value, as in --model_name=NAME"),
         (["--max_queue=0"], "--max_queue=0: must be at least 1"),
-        (["--workers=2"], "--workers=2: must be 1: one process serves all models; run more replicas"),
+        (["--workers=0"], "--workers=0: must be a whole number from 1 to 64"),
         (["--ready=yes"], "--ready=yes: must be scan, any or all"),
         (["--trial=maybe"], "--trial=maybe: must be true or false"),
         (["--load_timeout=inf"], "--load_timeout=inf: must be a number of seconds above 0, at most 86400"),

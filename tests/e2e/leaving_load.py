@@ -1,0 +1,92 @@
+"""Clients of every kind, at work while a server stops: none retries, and a refused connection is how each ends."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import grpc
+import httpx
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
+
+ROW = [5.1, 3.5, 1.4, 0.2]
+_BODY = {"instances": [ROW]}
+
+
+class LeavingLoad:
+    """Threads of requests to one model; each runs until the server is gone, or an answer is missing."""
+
+    def __init__(self, http_port: int, grpc_port: int, model: str, each: int = 4) -> None:
+        self.answered: Counter[str] = Counter()
+        self.failed: list[str] = []
+        self._http, self._grpc = f"127.0.0.1:{http_port}", f"127.0.0.1:{grpc_port}"
+        self._path = f"/v1/models/{model}:predict"
+        self._model = model
+        kinds: list[Callable[[], None]] = [self._kept, self._fresh, self._raw, self._remote]
+        self._threads = [threading.Thread(target=self._watched, args=(kind,)) for kind in kinds for _ in range(each)]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Until every client has found the server gone."""
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        assert not any(thread.is_alive() for thread in self._threads), "a client still waits"
+
+    def _watched(self, kind: Callable[[], None]) -> None:
+        try:
+            kind()
+        except httpx.ConnectError:
+            pass
+        except grpc.RpcError as error:
+            if "refused" not in str(error.details()):
+                self.failed.append(f"{kind.__name__}: {error.code()} {error.details()}")
+        except Exception as error:
+            self.failed.append(f"{kind.__name__}: {error!r}")
+
+    def _kept(self) -> None:
+        """Connections that are kept."""
+        with httpx.Client(base_url=f"http://{self._http}", timeout=30) as client:
+            while True:
+                self._note("kept", client.post(self._path, json=_BODY))
+                time.sleep(0.01)
+
+    def _fresh(self) -> None:
+        """A connection for each request."""
+        while True:
+            self._note("fresh", httpx.post(f"http://{self._http}{self._path}", json=_BODY, timeout=30))
+
+    def _raw(self) -> None:
+        """One connection, until an answer says that it was the last."""
+        body = json.dumps(_BODY).encode()
+        head = f"POST {self._path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+        host, port = self._http.split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as end:
+            answer = b""
+            while b"connection: close" not in answer:
+                end.sendall(head + body)
+                answer = end.recv(65536)
+                assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
+                self.answered["raw"] += 1
+                time.sleep(0.02)
+
+    def _remote(self) -> None:
+        """gRPC."""
+        with grpc.insecure_channel(self._grpc, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+            while True:
+                request = pb.ModelInferRequest(model_name=self._model)
+                tensor = request.inputs.add(name="x", datatype="FP64", shape=[1, 4])
+                tensor.contents.fp64_contents.extend(ROW)
+                stub.ModelInfer(request, timeout=30)
+                self.answered["remote"] += 1
+
+    def _note(self, kind: str, answer: httpx.Response) -> None:
+        assert answer.status_code == 200, answer.text
+        self.answered[kind] += 1

@@ -1,0 +1,143 @@
+"""The end: nobody who is being served fails, and then it is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import httpx
+import joblib
+import pytest
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+from tests.e2e.leaving_load import LeavingLoad
+from tests.e2e.process import Server
+
+SLOW = """
+import asyncio, kserve
+
+class Slow(kserve.Model):
+    def __init__(self, name):
+        super().__init__(name)
+        self.ready = True
+
+    async def predict(self, payload, headers=None):
+        await asyncio.sleep(payload["seconds"])
+        return {"predictions": ["slept"]}
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    (root / "iris").mkdir()
+    (root / "slow").mkdir()
+    joblib.dump(LogisticRegression(max_iter=500).fit(*load_iris(return_X_y=True)), root / "iris" / "model.joblib")
+    (root / "slow" / "model.py").write_text(SLOW)
+    return root
+
+
+@pytest.fixture
+def start(models: Path, tmp_path: Path) -> Iterator[list[Server]]:
+    servers: list[Server] = []
+    yield servers
+    for server in servers:
+        server.process.kill()
+        server.process.wait()
+
+
+def _started(servers: list[Server], models: Path, log: Path, *flags: str) -> Server:
+    servers.append(Server(models, log / "log", *flags))
+    return servers[-1].wait_ready()
+
+
+@pytest.mark.parametrize("flags", [(), ("--isolation=process",), ("--event-loop=asyncio",), ("--shutdown_delay=1",)])
+def test_no_request_fails_while_the_server_stops(
+    start: list[Server], models: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    server = _started(start, models, tmp_path, *flags)
+    load = LeavingLoad(server.http_port, server.grpc_port, "iris")
+    time.sleep(2)
+    assert server.stop() == 0, server.log
+    load.wait(20)
+    assert not load.failed, (load.failed, server.log)
+    assert min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5, load.answered
+
+
+def test_requests_in_flight_are_answered_and_the_server_says_that_it_goes(
+    start: list[Server], models: Path, tmp_path: Path
+) -> None:
+    server = _started(start, models, tmp_path, "--shutdown_delay=2")
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        url = f"{server.url}/v1/models/slow:predict"
+        answers.append(httpx.post(url, json={"instances": [], "seconds": 5}, timeout=30))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.5)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert "stopping" in server.client.get("/v2/health/ready").text
+    assert server.client.get("/v2/health/ready").status_code == 503
+    assert server.client.get("/v2/health/live").status_code == 200
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+        assert not stub.ServerReady(pb.ServerReadyRequest(), timeout=10).ready
+        assert stub.ServerLive(pb.ServerLiveRequest(), timeout=10).live
+    assert server.predict("iris", {"instances": [[5.1, 3.5, 1.4, 0.2]]}).status_code == 200
+    assert server.process.wait(30) == 0, server.log
+    asking.join(5)
+    assert answers[0].json() == {"predictions": ["slept"]}
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(
+    start: list[Server], models: Path, tmp_path: Path, second: signal.Signals
+) -> None:
+    server = _started(start, models, tmp_path, "--shutdown_delay=20")
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    began = time.monotonic()
+    server.process.send_signal(second)
+    assert server.process.wait(5) == 128 + second
+    assert time.monotonic() - began < 2
+
+
+def test_what_takes_longer_than_the_grace_period_is_given_up(start: list[Server], models: Path, tmp_path: Path) -> None:
+    server = _started(start, models, tmp_path, "--grace_period=1")
+    asking = threading.Thread(target=lambda: _swallowed(f"{server.url}/v1/models/slow:predict"))
+    asking.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert server.stop() == 0, server.log
+    assert time.monotonic() - began < 10
+    asking.join(5)
+
+
+def test_it_can_be_stopped_before_it_serves(models: Path, start: list[Server], tmp_path: Path) -> None:
+    start.append(Server(models, tmp_path / "log"))
+    while not _catches(start[0].process.pid, signal.SIGTERM):
+        time.sleep(0.01)
+    start[0].process.send_signal(signal.SIGTERM)
+    assert start[0].process.wait(10) == 0
+
+
+def _swallowed(url: str) -> None:
+    with contextlib.suppress(httpx.TransportError):
+        assert httpx.post(url, json={"instances": [], "seconds": 60}, timeout=30).status_code >= 500
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    (caught,) = re.findall(r"^SigCgt:\t(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(caught, 16) >> (number - 1) & 1)
