@@ -1,9 +1,11 @@
-"""Six frameworks and a dozen broken directories in one process: states, reasons, readiness, errors, isolation."""
+"""All frameworks and a dozen broken directories in one process: states, reasons, readiness, errors, isolation."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -14,10 +16,10 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as pb_grpc
 
-from tests.cases import CASES
+from tests.cases import CASES, Expected
 from tests.e2e.broken import BROKEN
 from tests.e2e.conftest import House
-from tests.e2e.process import Server, free_port
+from tests.e2e.process import Server
 
 
 def test_every_directory_is_listed_with_its_state(house: House) -> None:
@@ -164,18 +166,6 @@ def test_a_pickle_that_names_more_is_loaded_where_its_folder_says_so(tmp_path: P
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("environ", [{}, {"PREDICT_PROBA": "true"}], ids=["class", "probabilities"])
-def test_predict_proba_as_in_kserves_server(tmp_path: Path, environ: dict[str, str]) -> None:
-    (tmp_path / "models" / "m").mkdir(parents=True)
-    expected = CASES[0].make(tmp_path / "models" / "m")
-    server = Server(tmp_path / "models", tmp_path / "log", **environ).wait_ready()
-    try:
-        (first, *_) = server.predict("m", {"instances": expected.instances}).json()["predictions"]
-        assert isinstance(first, list) is bool(environ)
-    finally:
-        assert server.stop() == 0
-
-
 def test_an_output_that_the_model_gives_only_when_asked(house: House) -> None:
     body = {
         "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Apple grows"]}],
@@ -260,20 +250,6 @@ def test_loading_needs_loopback_and_reloads(house: House) -> None:
     assert failed.status_code == 503
 
 
-def test_one_model_in_the_mount_itself(tmp_path: Path) -> None:
-    (tmp_path / "mount").mkdir()
-    expected = CASES[0].make(tmp_path / "mount")
-    flags = ("--model_name=iris", "--enable_latency_logging=true", "--access_log=true")
-    server = Server(tmp_path / "mount", tmp_path / "log", *flags).wait_ready()
-    try:
-        assert server.index().keys() == {"iris"}
-        assert server.predict("iris", {"instances": expected.instances}).json()["predictions"] == expected.predictions
-        assert "v1 iris: preprocess_ms: " in server.log
-        assert "POST /v1/models/iris" in server.log
-    finally:
-        assert server.stop() == 0
-
-
 def test_readiness_is_false_for_a_single_broken_model_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "mount").mkdir()
     (tmp_path / "mount" / "model.onnx").write_bytes(b"broken")
@@ -285,31 +261,6 @@ def test_readiness_is_false_for_a_single_broken_model_and_says_why(tmp_path: Pat
         assert server.client.get("/v2/health/live").status_code == 200
     finally:
         assert server.stop() == 0
-
-
-def test_it_listens_before_its_models_are_loaded(tmp_path: Path) -> None:
-    (tmp_path / "models" / "one").mkdir(parents=True)
-    CASES[0].make(tmp_path / "models" / "one")
-    server = Server(tmp_path / "models", tmp_path / "log")
-    try:
-        server.wait_listening()
-        server.wait_ready()
-    finally:
-        assert server.stop() == 0
-
-
-def test_only_what_a_model_needs_is_imported(tmp_path: Path) -> None:
-    (tmp_path / "models" / "one").mkdir(parents=True)
-    CASES[0].make(tmp_path / "models" / "one")
-    server = Server(tmp_path / "models", tmp_path / "log", PYTHONPROFILEIMPORTTIME="1").wait_ready()
-    try:
-        imported = {
-            line.rsplit("|", 1)[1].strip() for line in server.log.splitlines() if line.startswith("import time:")
-        }
-    finally:
-        assert server.stop() == 0
-    assert "sklearn" in imported
-    assert imported.isdisjoint({"torch", "spacy", "transformers", "xgboost", "lightgbm", "onnxruntime"})
 
 
 @pytest.mark.parametrize(
@@ -327,34 +278,75 @@ def test_mistakes_end_the_start_with_one_line(tmp_path: Path, flags: list[str], 
     assert "Traceback" not in server.log
 
 
-def test_an_empty_directory_is_told(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    server = Server(tmp_path / "models", tmp_path / "log").wait_ready()
-    assert "is empty: put each model into a folder of its own" in server.log
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of nothing."""
+    base = tmp_path_factory.mktemp("empty")
+    (base / "models").mkdir()
+    server = Server(base / "models", base / "log").wait_ready()
+    yield server
     assert server.stop() == 0
 
 
-def test_a_taken_port_is_told(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    port = free_port()
-    first = Server(tmp_path / "models", tmp_path / "log", f"--grpc_port={port}").wait_ready()
-    try:
-        second = Server(tmp_path / "models", tmp_path / "log2", f"--grpc_port={port}")
-        assert second.process.wait(60) != 0
-        assert f"--grpc_port={port}" in second.log
-        assert "Traceback" not in second.log
-    finally:
-        assert first.stop() == 0
+def test_an_empty_directory_is_told(empty: Server) -> None:
+    assert "is empty: put each model into a folder of its own" in empty.log
 
 
-def test_a_body_over_the_limit_is_a_413(tmp_path: Path) -> None:
-    (tmp_path / "models" / "one").mkdir(parents=True)
-    CASES[0].make(tmp_path / "models" / "one")
-    server = Server(tmp_path / "models", tmp_path / "log", "--max_body_bytes=1000").wait_ready()
-    try:
-        assert server.client.post("/v1/models/one:predict", content=b"x" * 2000).status_code == 413
-        chunks = (b"x" * 500 for _ in range(10))
-        assert server.client.post("/v1/models/one:predict", content=chunks).status_code == 413
-        assert server.client.get("/v2/health/live").status_code == 200
-    finally:
-        assert server.stop() == 0
+def test_a_taken_port_is_told(empty: Server, tmp_path: Path) -> None:
+    second = Server(tmp_path, tmp_path / "log", f"--grpc_port={empty.grpc_port}")
+    assert second.process.wait(60) != 0
+    assert f"--grpc_port={empty.grpc_port}" in second.log
+    assert "Traceback" not in second.log
+
+
+@dataclass(frozen=True)
+class Lone:
+    """One model in the mount itself."""
+
+    server: Server
+    expected: Expected
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lone]:
+    base = tmp_path_factory.mktemp("lone")
+    (base / "mount").mkdir()
+    expected = CASES[0].make(base / "mount")
+    flags = ("--model_name=iris", "--enable_latency_logging=true", "--access_log=true", "--max_body_bytes=1000")
+    environ = {"PREDICT_PROBA": "true", "PYTHONPROFILEIMPORTTIME": "1"}
+    server = Server(base / "mount", base / "log", *flags, **environ)
+    server.wait_listening()  # before the model is loaded
+    yield Lone(server.wait_ready(), expected)
+    assert server.stop() == 0
+
+
+def test_one_model_in_the_mount_itself(lone: Lone) -> None:
+    assert lone.server.index().keys() == {"iris"}
+    assert lone.server.predict("iris", {"instances": lone.expected.instances}).status_code == 200
+    assert "v1 iris: preprocess_ms: " in lone.server.log
+    assert "POST /v1/models/iris" in lone.server.log
+
+
+def test_predict_proba_as_in_kserves_server(lone: Lone, house: House) -> None:
+    body = {"instances": lone.expected.instances}
+    for row, label in zip(
+        lone.server.predict("iris", body).json()["predictions"],
+        house.server.predict(CASES[0].name, body).json()["predictions"],
+        strict=True,
+    ):
+        assert sum(row) == pytest.approx(1)
+        assert int(np.argmax(row)) == label
+
+
+def test_only_what_a_model_needs_is_imported(lone: Lone) -> None:
+    lines = lone.server.log.splitlines()
+    imported = {line.rsplit("|", 1)[1].strip() for line in lines if line.startswith("import time:")}
+    assert "sklearn" in imported
+    assert imported.isdisjoint({"torch", "spacy", "transformers", "tensorflow", "xgboost", "lightgbm", "onnxruntime"})
+
+
+def test_a_body_over_the_limit_is_a_413(lone: Lone) -> None:
+    client, path = lone.server.client, "/v1/models/iris:predict"
+    assert client.post(path, content=b"x" * 2000).status_code == 413
+    assert client.post(path, content=(b"x" * 500 for _ in range(10))).status_code == 413
+    assert client.get("/v2/health/live").status_code == 200
