@@ -79,7 +79,7 @@ def serve(settings: Settings, signals: Signals) -> None:
     def loaded() -> None:
         end_trials()
         memory.settle()
-        watcher.start(server.repository, settings.load_threads)
+        watcher.start(server.repository, settings.load_threads, trials.rest if trials else lambda: None)
 
     server.run(loading, loaded, signals)
     watcher.stop()
