@@ -17,7 +17,7 @@ from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
 
-V1 = {"request": {"instances": [[1, 2]]}, "response": {"predictions": [[2, 4.0]]}}
+V1: dict[str, Any] = {"request": {"instances": [[1, 2]]}, "response": {"predictions": [[2, 4.0]]}}
 TENSOR = {"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}
 
 

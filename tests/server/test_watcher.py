@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -234,7 +235,7 @@ NO_CHANGES: dict[str, Callable[[Path], object]] = {
     "an editor's copy": lambda folder: (folder / "model.py~").touch(),
     "a hidden file": lambda folder: (folder / ".cache").touch(),
     "an empty folder": lambda folder: (folder / "empty").mkdir(),
-    "what Python caches": lambda folder: ((folder / "__pycache__").mkdir(), (folder / "__pycache__" / "a").touch()),
+    "what Python caches": lambda folder: shutil.copytree(folder / "below", folder / "__pycache__", symlinks=True),
     "a file outside": lambda folder: (folder.parent / "outside").write_text("other"),
 }
 
