@@ -1,0 +1,137 @@
+"""Many small scikit-learn models in one process: time to ready and memory, beside as many plain `kserve.Model`s.
+
+    python -m bench.many [--count 200]
+
+Logistic regressions, pipelines and small forests, each trained on rows of its own, the same files for both. Every
+model is asked once, and must answer as scikit-learn does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench import places
+from bench.arguments import count, guarded, say
+from bench.check import WrongAnswer
+from bench.process import Running, free_ports, started
+from bench.report import table
+
+RUN = places.CACHE / "many"
+_ROWS = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 4.7, 1.6], [6.5, 3.0, 5.8, 2.2]]
+_TRAINED = 60  #: different models; the others are copies of these
+_SYSTEMS = {"polyserve": "server", "kserve": "bench.peers.kserve_many"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; the exit status is 2 if a server did not start, or answered wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench.many", description=__doc__)
+    parser.add_argument("--count", type=count, default=200, help="models; default 200")
+    options = parser.parse_args(arguments)
+    return guarded(lambda: _run(options.count))
+
+
+def _run(models: int) -> int:
+    expected = _make(models)
+    lines = []
+    for name, module in _SYSTEMS.items():
+        few = _measured(name, module, dict(list(expected.items())[:1]))
+        many = _measured(name, module, expected)
+        each = (many[1] - few[1]) / max(1, models - 1) * 1024
+        asked = f"{1000 * many[2] / models:.1f}"
+        lines.append(
+            (name, f"{few[0]:.1f}", f"{many[0]:.1f}", f"{few[1]:,.0f}", f"{many[1]:,.0f}", f"{each:,.0f}", asked)
+        )
+        say(f"{name} is measured")
+    print(
+        f"{models:,} models; each answered as scikit-learn does. Seconds to ready, resident MiB of all processes.\n"
+    )
+    head = (
+        "server",
+        "ready, 1 model",
+        f"ready, {models:,}",
+        "MiB, 1 model",
+        f"MiB, {models:,}",
+        "KiB a model",
+        "ms a call",
+    )
+    print(table(head, lines))
+    print(f"\nMemory: {float(lines[0][4].replace(',', '')) / float(lines[1][4].replace(',', '')):.2f} of KServe's.")
+    return 0
+
+
+def _make(models: int) -> dict[str, list[int]]:
+    """The folders, and what scikit-learn answers, by model."""
+    import joblib
+    import numpy as np
+    from sklearn.datasets import load_iris
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    shutil.rmtree(RUN, ignore_errors=True)
+    (inputs, labels), random = load_iris(return_X_y=True), np.random.default_rng(0)
+    kinds = (
+        lambda: LogisticRegression(max_iter=500),
+        lambda: make_pipeline(StandardScaler(), LogisticRegression()),
+        lambda: RandomForestClassifier(5, random_state=0),
+    )
+    expected, trained = {}, []
+    for number in range(models):
+        if number < _TRAINED:
+            rows = random.permutation(len(inputs))[:100]
+            trained.append(kinds[number % len(kinds)]().fit(inputs[rows], labels[rows]))
+        name, model = f"model-{number:04}", trained[number % _TRAINED]
+        (RUN / "models" / name).mkdir(parents=True)
+        joblib.dump(model, RUN / "models" / name / "model.joblib")
+        expected[name] = model.predict(_ROWS).tolist()
+    return expected
+
+
+def _measured(system: str, module: str, expected: Mapping[str, list[int]]) -> tuple[float, float, float]:
+    """Seconds to ready, MiB, and seconds for one call of every model.
+
+    Raises:
+        NotStarted, WrongAnswer.
+    """
+    served = _served(list(expected))
+    http_port, grpc_port = free_ports(2)
+    flags = [f"--model_dir={served}", f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
+    began = time.monotonic()
+    command = [sys.executable, "-m", module, *flags]
+    with started(system, command, (http_port, grpc_port), RUN / f"{system}.log", places.REPOSITORY, {}) as server:
+        server.wait_ready("/v2/health/ready", began)
+        seconds = _ask(server, expected)
+        return server.seconds_to_ready, server.memory().tree, seconds
+
+
+def _served(names: Sequence[str]) -> Path:
+    folder = RUN / f"served-{len(names)}"
+    if not folder.exists():
+        folder.mkdir()
+        for name in names:
+            shutil.copytree(RUN / "models" / name, folder / name)
+    return folder
+
+
+def _ask(server: Running, expected: Mapping[str, list[int]]) -> float:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+    body, began = json.dumps({"instances": _ROWS}), time.monotonic()
+    for name, answer in expected.items():
+        connection.request("POST", f"/v1/models/{name}:predict", body, {"Content-Type": "application/json"})
+        got = json.loads(connection.getresponse().read())
+        if got.get("predictions") != answer:
+            raise WrongAnswer(f"{server.name}, {name}: {got} instead of {answer}")
+    connection.close()
+    return time.monotonic() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main())
