@@ -182,13 +182,19 @@ def test_a_death_fails_its_call_at_once_and_the_worker_comes_back(make: Make, do
         call(pool, do)
     assert time.monotonic() - began < 4
     assert str(died.value).startswith(f"model 'odd-one' is not ready: {reason}")
-    assert "hello from the model" not in str(died.value)  # what it printed as it loaded has nothing to do with it
     back(pool)
     assert call(pool)["y"].tolist() == [2.0, 4.0, -1.0]
     assert tell(pool)["pid"] != before
     assert pool.restarts == 1
     wait_for(lambda: gone(before))
     assert len(workers()) == 1  # what it had started is gone, too
+
+
+def test_what_it_printed_as_it_loaded_has_nothing_to_do_with_its_death(make: Make) -> None:
+    pool = make(load="speak")
+    pool.start()
+    with pytest.raises(WorkerDied, match=r"is not ready: the worker ended \(exit code 7\)$"):
+        call(pool, "die")
 
 
 def test_meanwhile_callers_are_told_at_once(make: Make) -> None:
