@@ -154,7 +154,9 @@ class Loader:
 
     def _config(self, found: Found) -> ModelConfig:
         path, root = found.directory.path, found.directory.root
-        return ModelConfig.of_version(path, found.home, root) if found.home else ModelConfig.read(path, root)
+        if not found.home:
+            return ModelConfig.read(path, root)
+        return ModelConfig.of_version(path, found.home, root, signed=self._verifier is not None)
 
     def _choose(self, directory: ModelDir, config: ModelConfig) -> Choice:
         try:

@@ -211,3 +211,19 @@ def test_an_adapter_without_options_says_so() -> None:
 def test_numbers_are_checked(tmp_path: Path, text: str) -> None:
     with pytest.raises(LoadError, match=r"lanes|max_rows"):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_where_signatures_are_asked_for_only_a_versions_own_folder_says_how_it_is_loaded(
+    tmp_path: Path, own: bool
+) -> None:
+    """What lies in the model's folder is not signed: it may say which versions are served, not what they may do."""
+    version = tmp_path / "m" / "1"
+    version.mkdir(parents=True)
+    (tmp_path / "m" / "polyserve.yaml").write_text("trust: full\nversions: all\nlabels: {stable: 1}\n")
+    if own:
+        (version / "polyserve.yaml").write_text("lanes: 2\n")
+    signed = ModelConfig.of_version(version, version.parent, tmp_path, signed=True)
+    assert (signed.trust, signed.lanes, dict(signed.labels)) == (None, 2 if own else None, {"stable": "1"})
+    unsigned = ModelConfig.of_version(version, version.parent, tmp_path)
+    assert (unsigned.trust, dict(unsigned.labels)) == (None if own else "full", {"stable": "1"})

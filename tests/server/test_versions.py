@@ -58,7 +58,7 @@ class House:
 
         async def ask() -> bytes:
             model = await self.repository.ready(name, version)
-            body, _ = await model.infer_v2(BODY)  # type: ignore[union-attr]
+            body, _ = await model.infer_v2(BODY)
             return body
 
         return str(orjson.loads(asyncio.run(asyncio.wait_for(ask(), PATIENCE))).get("model_version", ""))
