@@ -69,7 +69,7 @@ class Watcher:
         rescan = partial(catalog_of, settings)
         found = catalog.found if settings.watch else ()
         watcher = cls(settings.model_dir, found, rescan, settings.watch_interval, settings.watch_settle)
-        if not settings.watch:
+        if not settings.watch or not settings.model_dir.exists():  # all models come from stores
             watcher.stop()
         return watcher
 
