@@ -22,7 +22,9 @@ from server.workers.trial import Trial
 Isolation = Literal["auto", "process"]
 
 #: seconds of a call from which more processes are worth their memory, and the way there and back (0.1 to 0.3 ms)
-LEAST_BUSY = 0.002
+LEAST_BUSY = 0.0005
+#: models that are moved for that reason, at most: each process holds a framework
+MOST_SHARED = 16
 
 
 class PythonFor(Protocol):
@@ -68,8 +70,10 @@ class Workers:
 
     def shares(self, trial: Trial | None, config: ModelConfig) -> bool:
         """Whether a model that could run in the server's process is better off in several of its own."""
-        asked = self.count > 1 and config.isolation != "none"
-        return asked and trial is not None and trial.busy_seconds >= LEAST_BUSY
+        if self.count == 1 or config.isolation == "none" or trial is None or trial.busy_seconds < LEAST_BUSY:
+            return False
+        with self._lock:
+            return len(self._pools) < MOST_SHARED
 
     def load(
         self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], config: ModelConfig
