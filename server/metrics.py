@@ -8,6 +8,8 @@ Counts are plain numbers that only the event loop touches; they become Prometheu
     polyserve_queue_seconds{model}                         polyserve_queue_length{model}
     polyserve_model_state{model,state}                     polyserve_worker_restarts_total{model}
     polyserve_swaps_total{model}                           polyserve_failed_reloads_total{model}
+    polyserve_model_memory_bytes{model}                    polyserve_evictions_total{model}
+    polyserve_memory_budget_bytes
 
 KServe's histograms keep their names: `request_preprocess_seconds` is decoding, `request_predict_seconds` waiting and
 predicting, `request_postprocess_seconds` encoding, `request_explain_seconds` explaining.
