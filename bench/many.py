@@ -49,9 +49,7 @@ def _run(models: int) -> int:
             (name, f"{few[0]:.1f}", f"{many[0]:.1f}", f"{few[1]:,.0f}", f"{many[1]:,.0f}", f"{each:,.0f}", asked)
         )
         say(f"{name} is measured")
-    print(
-        f"{models:,} models; each answered as scikit-learn does. Seconds to ready, resident MiB of all processes.\n"
-    )
+    print(f"{models:,} models; each answered as scikit-learn does. Seconds to ready, resident MiB of all processes.\n")
     head = (
         "server",
         "ready, 1 model",
