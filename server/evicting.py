@@ -16,6 +16,7 @@ log = logging.getLogger("kserve")
 
 REASON = "it made room for others in the memory budget: a request will bring it back"
 _ENDING = 30.0  #: seconds that worker processes are waited for
+_LARGE = 8 * 2**20  #: bytes of a model that must not wait, in its own cycles, for the next collection of everything
 
 
 @dataclass(eq=False)
@@ -65,7 +66,7 @@ class Tenants:
             pool = pool_of(model.adapter)
             if pool is not None:
                 pool.wait_ended(_ENDING)
-            if pool is None and claim is not None and claim.leaving:
+            if pool is None and claim is not None and (claim.leaving or claim.memory > _LARGE):
                 memory.take_apart(model.adapter, claim.memory, model.born)
             else:
                 memory.give_back(model.born)
