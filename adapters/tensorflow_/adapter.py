@@ -1,4 +1,4 @@
-"""TensorFlow: a SavedModel (in a folder of numbered versions or not), a frozen graph, a Keras file.
+"""TensorFlow: a SavedModel, a frozen graph, a Keras file.
 
 A SavedModel may have several signatures; `signature_name` in a request picks one, the option `signature` says which it
 is without. V1 speaks TensorFlow Serving's REST API. Graphs can read and write files: one whose operations do needs
@@ -67,8 +67,8 @@ class TensorflowAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
-        if folder := saved_model.folder_of(model_dir):
-            found = saved_model.contents(folder)
+        if saved_model.is_here(model_dir):
+            found = saved_model.contents(model_dir)
             return Match(Rank.BUNDLE, problem=found.problem, **_trust(found.offences))
         claims = sorted(_files(model_dir), key=lambda claim: not claim.file.startswith("model."))
         sound = [claim for claim in claims if not claim.problem]
@@ -162,11 +162,10 @@ class _Loaded:
 def _loaded(model_dir: ModelDir, file: str, options: Parameters) -> _Loaded:
     if not file:
         _refuse(options, "a frozen graph", "inputs", "outputs")
-        folder = saved_model.folder_of(model_dir)
-        if folder is None:
+        if saved_model.FILE not in model_dir.files:
             raise LoadError(f"{saved_model.FILE} is no longer there")
-        session, entries = saved_model.load(folder)
-        return _Loaded(entries, session.close, saved_model.contents(folder).steady)
+        session, entries = saved_model.load(model_dir)
+        return _Loaded(entries, session.close, saved_model.contents(model_dir).steady)
     _refuse(options, "a SavedModel", "signature")
     path = model_dir.file(file)
     if file.lower().endswith(".pb"):

@@ -30,16 +30,9 @@ _SERVE = "serve"
 _INTERNAL = ("__saved_model_init_op", "__saved_model_train_op")
 
 
-def folder_of(model_dir: ModelDir) -> ModelDir | None:
-    """The folder with the SavedModel: this one, or the subfolder with the highest whole number for a name."""
-    if FILE in model_dir.files or set(_OTHER_FORMS) & set(model_dir.files):
-        return model_dir
-    numbers = [name for name in model_dir.dirs if name.isascii() and name.isdigit()]
-    for name in sorted(numbers, key=int, reverse=True):
-        version = ModelDir.of(model_dir.path / name, model_dir.root)
-        if FILE in version.files:
-            return version
-    return None
+def is_here(folder: ModelDir) -> bool:
+    """Whether the folder itself holds a SavedModel, in a form that is served or in another."""
+    return not {FILE, *_OTHER_FORMS}.isdisjoint(folder.files)
 
 
 def contents(folder: ModelDir) -> Contents:

@@ -10,6 +10,7 @@ import pytest
 
 from adapters import registry
 from adapters.base import Adapter, InvalidInput, LoadError, ModelDir
+from adapters.tensorflow_ import TensorflowAdapter
 from adapters.tensorflow_.types import DATATYPES
 from tests.adapters.tensorflow_ import models
 
@@ -87,11 +88,8 @@ def test_a_type_that_v2_lacks_is_named(tmp_path: Path, name: str, unfit: str) ->
 
 
 def test_shapes_of_unknown_rank(tmp_path: Path) -> None:
-    """TensorFlow Serving's example, in a version's folder: the highest number that holds a SavedModel counts."""
-    models.half_plus_two(tmp_path / "123")
-    models.half_plus_two(tmp_path / "9")
-    (tmp_path / "1000").mkdir()
-    adapter = models.load(tmp_path)
+    """TensorFlow Serving's example."""
+    adapter = models.load(models.half_plus_two(tmp_path / "123"))
     (x,), (y,) = adapter.signature.inputs, adapter.signature.outputs
     assert (x.shape, x.any_rank, y.shape) == ((-1,), True, (-1,))
     assert adapter.signature.batched
@@ -99,14 +97,11 @@ def test_shapes_of_unknown_rank(tmp_path: Path) -> None:
         np.testing.assert_array_equal(adapter.predict({"x": rows}, {})["y"], rows * 0.5 + 2)
 
 
-def test_the_highest_version_is_served(tmp_path: Path) -> None:
-    import tensorflow as tf
-
+def test_a_folder_of_versions_is_not_a_model_itself(tmp_path: Path) -> None:
     for number in (2, 10):
-        module = tf.Module()
-        module.answer = tf.function(lambda n=number: {"n": tf.constant([n])}, input_signature=[])
-        models.save(tmp_path / str(number), module, serving_default=module.answer)
-    assert models.load(tmp_path).predict({}, {})["n"].tolist() == [10]
+        models.half_plus_two(tmp_path / str(number))
+    assert TensorflowAdapter.match(ModelDir.of(tmp_path)) is None
+    assert TensorflowAdapter.match(ModelDir.of(tmp_path / "10", tmp_path)) is not None
 
 
 def test_a_vocabulary_comes_with_the_model(tmp_path: Path) -> None:
@@ -165,15 +160,15 @@ def test_a_link_out_of_the_mount_is_not_followed(tmp_path: Path) -> None:
     data.rename(tmp_path / "elsewhere")
     data.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LoadError, match="leads out of the models directory"):
-        registry.choose(ModelDir.of(mount / "m", mount))
+        registry.choose(ModelDir.of(folder, mount))
     (folder / "variables").rename(tmp_path / "variables")
     (folder / "variables").symlink_to(tmp_path / "variables")
     with pytest.raises(LoadError, match="variables leads out of the models directory"):
-        registry.choose(ModelDir.of(mount / "m", mount))
+        registry.choose(ModelDir.of(folder, mount))
 
 
 def test_what_to_install_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models.half_plus_two(tmp_path / "1")
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(LoadError, match="tensorflow is not installed: pip install tensorflow"):
-        registry.choose(ModelDir.of(tmp_path))
+        registry.choose(ModelDir.of(tmp_path / "1"))

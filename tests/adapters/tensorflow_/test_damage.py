@@ -66,6 +66,6 @@ def test_a_damaged_model_says_what_is_wrong(trials: TrialPool, tmp_path: Path, n
 
 
 def test_a_sound_model_passes(trials: TrialPool, tmp_path: Path) -> None:
-    trial = tried(trials, models.half_plus_two(tmp_path / "1").parent)
+    trial = tried(trials, models.half_plus_two(tmp_path / "1"))
     assert trial.batchable
     assert not trial.example_error
