@@ -28,7 +28,9 @@ def ask(client: triton.InferenceServerClient, model: str, tensors: dict[str, Any
     metadata = client.get_model_metadata(model, as_json=True)
     inputs = []
     for name, tensor in tensors.items():
-        dtype = {"BYTES": np.object_, "FP32": np.float32, "FP64": np.float64}[tensor["datatype"]]
+        dtype = {"BYTES": np.object_, "FP32": np.float32, "FP64": np.float64, "INT64": np.int64, "INT32": np.int32}[
+            tensor["datatype"]
+        ]
         one = triton.InferInput(name, tensor["shape"], tensor["datatype"])
         one.set_data_from_numpy(np.array(tensor["data"], dtype=dtype).reshape(tensor["shape"]))
         inputs.append(one)
