@@ -20,7 +20,7 @@ from tests.cases import CASES, plain
 from tests.e2e.conftest import House
 
 NAMES = [case.name for case in CASES]
-KEYED = {"spacy-rules"}
+KEYED = {"spacy-rules", "mlflow-spacy"}
 
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
