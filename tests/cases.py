@@ -236,7 +236,7 @@ def sentence_static(folder: Path) -> Expected:
 
 
 def tensorflow_signatures(folder: Path) -> Expected:
-    """A SavedModel in a version's folder, with two signatures of several outputs.
+    """A SavedModel with two signatures of several outputs.
 
     Its numbers are quarters: products of matrices round otherwise in a batch than alone.
     """
@@ -258,8 +258,8 @@ def tensorflow_signatures(folder: Path) -> Expected:
 
     module = Module()
     signatures = {"serving_default": module.score, "double": module.double}
-    tf.saved_model.save(module, str(folder / "3"), signatures=signatures)
-    score = tf.saved_model.load(str(folder / "3")).signatures["serving_default"]
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    score = tf.saved_model.load(str(folder)).signatures["serving_default"]
     x = np.arange(-5, 7, dtype=np.float32).reshape(4, 3) / 4
     names = ["Anna", "Bo", "", "Zoë"]
     answers = {key: value.numpy() for key, value in score(x=tf.constant(x), name=tf.constant(names)).items()}

@@ -243,7 +243,7 @@ def test_settings_are_typed_and_frozen() -> None:
         (["--http_port"], "--http_port: needs a value, as in --http_port=PORT"),
         (["--model_name", "--trial"], "--model_name: needs a value, as in --model_name=NAME"),
         (["--max_queue=0"], "--max_queue=0: must be at least 1"),
-        (["--workers=0"], "--workers=0: must be a whole number from 1 to 64"),
+        (["--workers=0"], "--workers=0: must be between 1 and 64"),
         (["--ready=yes"], "--ready=yes: must be scan, any or all"),
         (["--trial=maybe"], "--trial=maybe: must be true or false"),
         (["--load_timeout=inf"], "--load_timeout=inf: must be a number of seconds above 0, at most 86400"),
