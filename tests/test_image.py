@@ -17,6 +17,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from examples import EXAMPLES
 from tests.container import ROOT, Container, Engine
+from tests.e2e.leaving_load import LeavingLoad
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -159,6 +160,18 @@ def test_it_stops_at_once(engine: Engine, image: str, models: Path) -> None:
         assert time.monotonic() - before < SECONDS_TO_STOP
         assert container.state()["ExitCode"] == 0
         assert "Traceback" not in container.logs()
+
+
+def test_it_stops_under_load_without_a_failed_request(engine: Engine, image: str, models: Path) -> None:
+    with engine.run(image, models) as container:
+        container.wait_until_ready()
+        load = LeavingLoad(container.port(8080), container.port(8081), "sklearn-iris", each=2)
+        time.sleep(3)
+        engine("stop", "-t", str(3 * SECONDS_TO_STOP), container.name)
+        load.wait(30)
+        assert not load.failed, (load.failed, container.logs())
+        assert min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5, load.answered
+        assert container.state()["ExitCode"] == 0
 
 
 def test_a_wrong_flag_ends_it_with_a_message(engine: Engine, image: str) -> None:
