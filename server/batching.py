@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import orjson
 
@@ -32,6 +33,10 @@ from server.dispatch import Begin, Dispatcher
 from server.errors import ClientGone, DeadlineExceeded, QueueFull, ServingError
 from server.lanes import Lanes
 from server.threads import Runs
+
+log = logging.getLogger("kserve")
+
+T = TypeVar("T")
 
 #: takes a request's outcome, on the event loop
 Done: TypeAlias = Callable[[Outcome], None]
@@ -68,7 +73,10 @@ class Job:
         """Tell the caller, once."""
         if not self.over:
             self.over = True
-            self.done(outcome)
+            try:
+                self.done(outcome)
+            except Exception:  # ours; those behind it in the queue must not pay for it
+                log.exception("an answer could not be handed over")
 
 
 @dataclass(eq=False)
@@ -149,7 +157,7 @@ class Batcher:
             QueueFull, DeadlineExceeded, ModelFailed, InvalidInput (the model's own refusal).
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        job = self.put(call, future.set_result, gone)
+        job = self.put(call, into(future), gone)
         try:
             outcome = await future
         except asyncio.CancelledError:
@@ -198,12 +206,14 @@ class Batcher:
         """Begin as many calls as there are free lanes; one that ran on this loop lets others have a turn."""
         self._due = True
         here = False
-        while not here and self.dispatcher.free and self._pending and (batch := self._take(now := loop.time())):
-            rows = sum([job.call.rows for job in batch])
-            self.on_call(rows, [now - job.start for job in batch])
-            self.dispatcher.run(loop, [job.call for job in batch], rows, partial(self._finish, loop, batch))
-            here = batch[0].over
-        self._due = False
+        try:
+            while not here and self.dispatcher.free and self._pending and (batch := self._take(now := loop.time())):
+                rows = sum([job.call.rows for job in batch])
+                self.on_call(rows, [now - job.start for job in batch])
+                self.dispatcher.run(loop, [job.call for job in batch], rows, partial(self._finish, loop, batch))
+                here = batch[0].over
+        finally:
+            self._due = False
         if self._pending:
             self._look_again(loop)
 
@@ -278,6 +288,16 @@ class Batcher:
 
     def _late(self) -> DeadlineExceeded:
         return DeadlineExceeded(f"the request waited {self.limits.timeout:g} s for {self.name} (limit request_timeout)")
+
+
+def into(future: asyncio.Future[T]) -> Callable[[T], None]:
+    """Puts an outcome into a future, unless who waited for it has gone: it is cancelled a turn before they are told."""
+
+    def put(outcome: T) -> None:
+        if not future.done():
+            future.set_result(outcome)
+
+    return put
 
 
 def _hung_up() -> ClientGone:

@@ -21,7 +21,7 @@ import orjson
 from kserve import InferRequest, InferResponse
 
 from adapters.base import Adapter, Tensors
-from server.batching import Batcher, Limits
+from server.batching import Batcher, Limits, into
 from server.codec import grpc_, v1, v2
 from server.codec.call import Call
 from server.codec.fast import v1_decoder, v2_decoder
@@ -243,7 +243,7 @@ class ServedModel(kserve.Model):
 async def _awaited(start: Callable[[Answered[T]], Started]) -> T:
     """The answer of what `start` begins, or its error raised; whoever stops waiting cancels it."""
     future: asyncio.Future[T | ServingError] = asyncio.get_running_loop().create_future()
-    started = start(future.set_result)
+    started = start(into(future))
     try:
         answer = await future
     except asyncio.CancelledError:

@@ -658,3 +658,37 @@ def test_lanes_run_at_the_same_time(executor: ThreadPoolExecutor) -> None:
         return await answered(tasks, [call(1.0), call(2.0)])
 
     assert run(ask())
+
+
+def test_a_caller_cancelled_in_the_turn_of_its_answer_disturbs_nobody(executor: ThreadPoolExecutor) -> None:
+    """The future of a cancelled task is over a turn before the task itself is told."""
+    batcher = Batcher(answers, executor, steady=True)
+    for _ in range(20):
+        batcher.dispatcher.pace.told(1, 0.0)
+
+    async def ask() -> None:
+        gone = asyncio.create_task(batcher.submit(call(1.0)))
+        stays = asyncio.create_task(batcher.submit(call(2.0)))
+        await asyncio.sleep(0)  # both are queued, and looked at in the next turn
+        gone.cancel()
+        assert right(await stays, call(2.0))
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert right(await batcher.submit(call(3.0)), call(3.0))
+        assert batcher.idle
+
+    run(ask())
+
+
+def test_an_answer_that_nobody_can_take_disturbs_nobody(executor: ThreadPoolExecutor) -> None:
+    batcher = Batcher(answers, executor)
+
+    def refuse(_: Any) -> None:
+        raise OSError("gone")
+
+    async def ask() -> None:
+        batcher.put(call(1.0), refuse)
+        assert right(await batcher.submit(call(2.0)), call(2.0))
+        assert right(await batcher.submit(call(3.0)), call(3.0))
+
+    run(ask())
