@@ -24,7 +24,7 @@ from adapters.base import Adapter, Tensors
 from server.batching import Batcher, Limits, into
 from server.codec import grpc_, v1, v2
 from server.codec.call import Call
-from server.codec.fast import v1_decoder, v2_decoder
+from server.codec.fast import grpc_decoder, v1_decoder, v2_decoder
 from server.errors import NotReady, NotSupported, ServingError
 from server.exchange import Exchange, Gone, present
 from server.explaining import Explanations
@@ -70,6 +70,7 @@ class ServedModel(kserve.Model):
         self.ready = True
         self._decode_v1 = v1_decoder(self.signature)
         self._decode_v2 = v2_decoder(self.signature)
+        self._decode_grpc = grpc_decoder(self.signature)
         self.uses = Uses()
         self.born = time.monotonic()
         self._watch = Watch(self, "predict", metrics, self.uses)
@@ -162,7 +163,7 @@ class ServedModel(kserve.Model):
 
         def start(done: Answered[Any]) -> Started:
             exchange: Exchange[v2.V2Call, Any] = Exchange("grpc", self._batcher, self._watch, self._encode_grpc, done)
-            exchange.begin(request.ByteSize(), partial(grpc_.decode, request, self.signature), present)
+            exchange.begin(request.ByteSize(), partial(self._decode_grpc, request), present)
             return exchange
 
         return await _awaited(start)

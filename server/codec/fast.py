@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from adapters.base import Array, Signature, TensorSpec
-from server.codec import v1, v2
+from server.codec import grpc_, v1, v2
 from server.codec.call import Call
 
 _V1_KEYS = {"instances"}
@@ -31,6 +31,7 @@ _FLOATS: dict[str, np.dtype[Any]] = {"FP64": np.dtype(np.float64), "FP32": np.dt
 
 V1Decoder = Callable[[bytes], Call]
 V2Decoder = Callable[[bytes, "str | None"], v2.V2Call]
+GrpcDecoder = Callable[[Any], v2.V2Call]
 
 
 def v1_decoder(signature: Signature) -> V1Decoder:
@@ -115,6 +116,40 @@ def v2_decoder(signature: Signature) -> V2Decoder:
         return v2.decode(raw, json_length, signature)
 
     return decode
+
+
+def grpc_decoder(signature: Signature) -> GrpcDecoder:
+    """`grpc_.decode` for one signature."""
+    spec = _matrix(signature)
+    if spec is None:
+        return lambda request: grpc_.decode(request, signature)
+    name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
+    others = frozenset(signature.columns)
+
+    def short(request: Any) -> v2.V2Call | None:
+        if len(request.inputs) != 1 or request.parameters or request.outputs:
+            return None
+        (tensor,) = request.inputs
+        sent, shape, raws = _FLOATS.get(tensor.datatype), tensor.shape, request.raw_input_contents
+        named = tensor.name == name or (signature.any_name and tensor.name not in others)
+        if sent is None or not named or tensor.parameters or len(shape) != 2 or shape[1] != width or shape[0] < 1:
+            return None
+        size = shape[0] * width
+        if raws:
+            if len(raws) != 1 or tensor.HasField("contents") or len(raws[0]) != size * sent.itemsize:
+                return None
+            values = np.frombuffer(raws[0], sent).copy()
+        else:
+            fields = tensor.contents.ListFields()
+            if len(fields) != 1 or fields[0][0].name != grpc_.CONTENTS[tensor.datatype] or len(fields[0][1]) != size:
+                return None
+            values = np.array(fields[0][1], sent)
+        matrix = _cast(values.reshape(shape[0], width), dtype)
+        if matrix is None or (spec.finite and not np.isfinite(matrix).all()):
+            return None
+        return v2.V2Call({name: matrix}, int(shape[0]), {}, request.id, {}, bool(raws), key=key)
+
+    return lambda request: short(request) or grpc_.decode(request, signature)
 
 
 def merge_key(spec: TensorSpec) -> tuple[object, bytes]:
