@@ -26,7 +26,6 @@ MAX_BYTES = 1 << 20  #: of all files together
 MAX_REQUIREMENTS = 2000
 MAX_DEPTH = 5  #: of files that name files
 
-PYPI = "https://pypi.org/simple"
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{?\w")
@@ -198,13 +197,27 @@ class _Reader:
 
     def _check_allowed(self, option: str, value: str) -> None:
         """A place that the operator's pip uses anyway may be named, and changes nothing."""
-        allowed = {PYPI, *self._pip.indexes, *self._pip.items("find-links"), *self._pip.items("trusted-host")}
+        allowed = {
+            default_index(),
+            *self._pip.indexes,
+            *self._pip.items("find-links"),
+            *self._pip.items("trusted-host"),
+        }
         if value.rstrip("/") not in {place.rstrip("/") for place in allowed}:
             variable = f"PIP_{option[2:].upper().replace('-', '_')}"
             raise ValueError(
                 f"{option} names {value[:100]}; where packages come from is the operator's to say: "
                 f"set {variable} (or pip's configuration file) for the server, or remove the line"
             )
+
+
+def default_index() -> str:
+    """The index that pip uses when nobody names one, which a file may name, too; "" where pip does not tell."""
+    try:
+        from pip._internal.models.index import PyPI
+    except ImportError:
+        return ""
+    return str(PyPI.simple_url)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

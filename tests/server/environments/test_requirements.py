@@ -6,7 +6,7 @@ import pytest
 
 from adapters.base import LoadError
 from server.environments.pip_settings import PipSettings
-from server.environments.requirements import MAX_BYTES, MAX_REQUIREMENTS, Requirements
+from server.environments.requirements import MAX_BYTES, MAX_REQUIREMENTS, Requirements, default_index
 
 PIP = PipSettings({"index-url": "https://mirror.example/simple/", "trusted-host": "mirror.example"})
 HASH = f"--hash=sha256:{'a' * 64}"
@@ -91,9 +91,7 @@ def test_what_reconfigures_or_leaves_the_folder_is_refused(folder: Path, text: s
 
 
 def test_places_that_the_operator_uses_anyway_may_be_named() -> None:
-    text = (
-        "-i https://pypi.org/simple/\n--extra-index-url=https://mirror.example/simple\n--trusted-host mirror.example\n"
-    )
+    text = f"-i {default_index()}/\n--extra-index-url=https://mirror.example/simple\n--trusted-host mirror.example\n"
     found = read(f"{text}six")
     assert (found.lines, found.options, found.links) == (["six"], [], [])
 
