@@ -24,7 +24,8 @@ from adapters.base import Adapter, Tensors
 from server.batching import Batcher, Limits, into
 from server.codec import grpc_, v1, v2
 from server.codec.call import Call
-from server.codec.fast import grpc_decoder, v1_decoder, v2_decoder
+from server.codec.fast import v1_decoder, v2_decoder
+from server.codec.fast_grpc import grpc_decoder
 from server.errors import NotReady, NotSupported, ServingError
 from server.exchange import Exchange, Gone, present
 from server.explaining import Explanations

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from adapters.base import Array, Signature, TensorSpec
-from server.codec import grpc_, v1, v2
+from server.codec import v1, v2
 from server.codec.call import Call
 
 _V1_KEYS = {"instances"}
@@ -27,16 +27,15 @@ _BODY_KEYS = {
     "id",
     "parameters",
 }  #: of a body with raw tensors; others, like "outputs", are the general way's
-_FLOATS: dict[str, np.dtype[Any]] = {"FP64": np.dtype(np.float64), "FP32": np.dtype(np.float32)}
+FLOATS: dict[str, np.dtype[Any]] = {"FP64": np.dtype(np.float64), "FP32": np.dtype(np.float32)}
 
 V1Decoder = Callable[[bytes], Call]
 V2Decoder = Callable[[bytes, "str | None"], v2.V2Call]
-GrpcDecoder = Callable[[Any], v2.V2Call]
 
 
 def v1_decoder(signature: Signature) -> V1Decoder:
     """`v1.decode` for one signature."""
-    spec = _matrix(signature)
+    spec = matrix_of(signature)
     if spec is None:
         return lambda raw: v1.decode(raw, signature)
     name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
@@ -47,7 +46,7 @@ def v1_decoder(signature: Signature) -> V1Decoder:
             rows = body["instances"]
             if body.keys() == _V1_KEYS and set(map(type, rows)) == {list} and set(map(len, rows)) == {width}:
                 values = NumberArray("d", rows[0] if len(rows) == 1 else chain.from_iterable(rows))
-                matrix = _cast(np.frombuffer(values).reshape(len(rows), width), dtype)
+                matrix = cast(np.frombuffer(values).reshape(len(rows), width), dtype)
                 if matrix is not None:
                     return Call({name: matrix}, len(rows), {}, key=key)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
@@ -59,7 +58,7 @@ def v1_decoder(signature: Signature) -> V1Decoder:
 
 def v2_decoder(signature: Signature) -> V2Decoder:
     """`v2.decode` for one signature."""
-    spec = _matrix(signature)
+    spec = matrix_of(signature)
     if spec is None:
         return lambda raw, json_length: v2.decode(raw, json_length, signature)
     name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
@@ -80,8 +79,8 @@ def v2_decoder(signature: Signature) -> V2Decoder:
         values = NumberArray("d", data)
         if columns != width or rows < 1 or len(values) != rows * width or type(data) is not list:
             return None
-        matrix = _cast(np.frombuffer(values).reshape(rows, width), _FLOATS[tensor["datatype"]])
-        matrix = None if matrix is None else _cast(matrix, dtype)
+        matrix = cast(np.frombuffer(values).reshape(rows, width), FLOATS[tensor["datatype"]])
+        matrix = None if matrix is None else cast(matrix, dtype)
         return None if matrix is None else v2.V2Call({name: matrix}, rows, {}, identifier, {}, False, key=key)
 
     def from_raw(raw: bytes, head: int) -> v2.V2Call | None:
@@ -92,13 +91,13 @@ def v2_decoder(signature: Signature) -> V2Decoder:
         binary = parameters.get("binary_data_output") is True
         if not (body.keys() <= _BODY_KEYS and type(identifier) is str and len(parameters) == binary):
             return None
-        sent = _FLOATS[tensor["datatype"]]
+        sent = FLOATS[tensor["datatype"]]
         size = tensor["parameters"]["binary_data_size"]
         whole = type(rows) is type(columns) is type(size) is int and size == len(raw) - head
         fits = whole and rows > 0 and columns == width and size == rows * width * sent.itemsize
         if not (fits and is_named(tensor["name"]) and tensor.keys() == _RAW_KEYS and len(tensor["parameters"]) == 1):
             return None
-        matrix = _cast(np.frombuffer(raw, sent, offset=head).reshape(rows, width), dtype)
+        matrix = cast(np.frombuffer(raw, sent, offset=head).reshape(rows, width), dtype)
         if matrix is None or (spec.finite and not np.isfinite(matrix).all()):
             return None
         return v2.V2Call({name: matrix.copy()}, rows, {}, identifier, {}, binary, key=key)
@@ -118,58 +117,24 @@ def v2_decoder(signature: Signature) -> V2Decoder:
     return decode
 
 
-def grpc_decoder(signature: Signature) -> GrpcDecoder:
-    """`grpc_.decode` for one signature."""
-    spec = _matrix(signature)
-    if spec is None:
-        return lambda request: grpc_.decode(request, signature)
-    name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
-    others = frozenset(signature.columns)
-
-    def short(request: Any) -> v2.V2Call | None:
-        if len(request.inputs) != 1 or request.parameters or request.outputs:
-            return None
-        (tensor,) = request.inputs
-        sent, shape, raws = _FLOATS.get(tensor.datatype), tensor.shape, request.raw_input_contents
-        named = tensor.name == name or (signature.any_name and tensor.name not in others)
-        if sent is None or not named or tensor.parameters or len(shape) != 2 or shape[1] != width or shape[0] < 1:
-            return None
-        size = shape[0] * width
-        if raws:
-            if len(raws) != 1 or tensor.HasField("contents") or len(raws[0]) != size * sent.itemsize:
-                return None
-            values = np.frombuffer(raws[0], sent).copy()
-        else:
-            fields = tensor.contents.ListFields()
-            if len(fields) != 1 or fields[0][0].name != grpc_.CONTENTS[tensor.datatype] or len(fields[0][1]) != size:
-                return None
-            values = np.array(fields[0][1], sent)
-        matrix = _cast(values.reshape(shape[0], width), dtype)
-        if matrix is None or (spec.finite and not np.isfinite(matrix).all()):
-            return None
-        return v2.V2Call({name: matrix}, int(shape[0]), {}, request.id, {}, bool(raws), key=key)
-
-    return lambda request: short(request) or grpc_.decode(request, signature)
-
-
 def merge_key(spec: TensorSpec) -> tuple[object, bytes]:
     """What `Batcher` finds that calls of such a matrix, without parameters, agree in."""
     return ((spec.name, spec.dtype, spec.shape[1:]),), b""
 
 
-def _matrix(signature: Signature) -> TensorSpec | None:
+def matrix_of(signature: Signature) -> TensorSpec | None:
     """The only input, if it is rows of floats of a known width."""
     if len(signature.inputs) != 1 or not signature.batched or signature.table:
         return None
     (spec,) = signature.inputs
     known = len(spec.shape) == 2 and spec.shape[0] == -1 and spec.shape[1] > 0
-    return spec if known and spec.datatype in _FLOATS else None
+    return spec if known and spec.datatype in FLOATS else None
 
 
-def _cast(matrix: Array, dtype: np.dtype[Any]) -> Array | None:
+def cast(matrix: Array, dtype: np.dtype[Any]) -> Array | None:
     """The matrix in that type; None where a value is too large for it."""
     if matrix.dtype == dtype:
         return matrix
     with np.errstate(over="ignore"):
-        cast = matrix.astype(dtype)
-    return cast if dtype.itemsize > matrix.itemsize or np.isfinite(cast).all() else None
+        narrowed: Array = matrix.astype(dtype)
+    return narrowed if dtype.itemsize > matrix.itemsize or np.isfinite(narrowed).all() else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -217,3 +219,14 @@ def test_loading_begins_for_all_and_each_has_its_own_end(tmp_path: Path) -> None
     assert futures["a", ""].result(PATIENCE)
     for name in "bc":
         assert isinstance(futures[name, ""].exception(PATIENCE), LoadError)
+
+
+def test_what_runs_before_kserve_does_not_import_it() -> None:
+    """KServe reads `sys.argv` when it is imported: that is for `__main__` to prepare."""
+    code = (
+        "import sys, server.loader, server.watcher, server.budget, server.signals, server.storage.catalog\n"
+        "import server.workers.placement, server.workers.trial, server.environments\n"
+        "print([name for name in sys.modules if name.partition('.')[0] == 'kserve'])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"

@@ -16,7 +16,8 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from adapters.base import Signature, TensorSpec
 from server.codec import grpc_, v1, v2
 from server.codec.call import Call
-from server.codec.fast import grpc_decoder, v1_decoder, v2_decoder
+from server.codec.fast import v1_decoder, v2_decoder
+from server.codec.fast_grpc import grpc_decoder
 from server.errors import InvalidInput
 
 SIGNATURES = {
