@@ -6,14 +6,16 @@ length, on a connection that stays open. The same parser as uvicorn's reads them
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import httptools
 
+from server.codec.v2 import HEADER_LENGTH
+
 V1, PREDICT = b"/v1/models/", b":predict"
 V2, INFER = b"/v2/models/", b"/infer"
-HEADER_LENGTH = b"inference-header-content-length"
 
 #: heads that are remembered, and the bytes of one: clients that never repeat one must not fill the memory
 MOST, LONGEST = 1024, 2048
@@ -84,7 +86,7 @@ def _understand(head: bytes) -> Plan | None:
     if not plain or not parser.should_keep_alive() or parser.should_upgrade():
         return None
     names = [name for name, _ in found.headers]
-    if _OTHERS & set(names) or names.count(b"content-length") != 1 or _is_cloudevent(found.headers):
+    if _OTHERS & set(names) or names.count(b"content-length") != 1 or is_cloudevent(found.headers):
         return None
     length = dict(found.headers)[b"content-length"]
     if not length.isdigit() or len(length) > 6 or not 0 < int(length) <= MOST_BODY:
@@ -106,7 +108,8 @@ def _plan(found: _Collector, length: int) -> Plan | None:
     return None
 
 
-def _is_cloudevent(headers: list[tuple[bytes, bytes]]) -> bool:
+def is_cloudevent(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """CloudEvents, binary (`ce-*` headers) or structured, are KServe's to decode."""
     return any(
         name.startswith(b"ce-") or (name == b"content-type" and value.lower().startswith(b"application/cloudevents"))
         for name, value in headers

@@ -33,7 +33,8 @@ from server.errors import (
     respond,
 )
 from server.exchange import Gone, present
-from server.headers import sendable_headers
+from server.headers import sendable_headers, v2_headers
+from server.heads import is_cloudevent
 from server.predictions import Predictions
 from server.repository import Repository, tensors
 from server.whole import WholeModel
@@ -88,9 +89,9 @@ class Routes:
             if self._is_whole(path):
                 return self._whole
             if path.startswith(V1) and path.endswith(":predict"):
-                return None if _is_cloudevent(scope) else self._predict_v1
+                return None if is_cloudevent(scope["headers"]) else self._predict_v1
             if path.startswith(V1) and path.endswith(":explain"):
-                return None if _is_cloudevent(scope) else self._explain_v1
+                return None if is_cloudevent(scope["headers"]) else self._explain_v1
             if path.startswith(V2) and path.endswith("/infer"):
                 return self._infer_v2
             if path.startswith(ADMIN) and (refused := self._refused(scope)):
@@ -129,10 +130,7 @@ class Routes:
         name, named, version = scope["path"][len(V2) : -len("/infer")].partition("/versions/")
         model = tensors(await self._repository.ready(name, version if named else None))
         answer, json_length = await model.infer_v2(body, _header(scope, HEADER_LENGTH), gone)
-        if json_length is None:
-            return 200, [JSON_HEADER], answer
-        binary = [(b"content-type", b"application/octet-stream"), (HEADER_LENGTH, b"%d" % json_length)]
-        return 200, binary, answer
+        return 200, v2_headers(json_length), answer
 
     def _is_whole(self, path: str) -> bool:
         """Whether it is a request to a model that reads whole requests, events included, itself."""
@@ -245,11 +243,3 @@ def _header(scope: Scope, name: bytes) -> str | None:
         if key == name:
             return str(value, "latin-1")
     return None
-
-
-def _is_cloudevent(scope: Scope) -> bool:
-    """CloudEvents, binary (`ce-*` headers) or structured, are KServe's to decode."""
-    for key, value in scope["headers"]:
-        if key.startswith(b"ce-") or (key == b"content-type" and value.lower().startswith(b"application/cloudevents")):
-            return True
-    return False

@@ -18,7 +18,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from server.errors import JSON_HEADER, Header, ServingError, as_serving_error, respond
-from server.heads import HEADER_LENGTH, Heads, Plan
+from server.headers import v2_headers
+from server.heads import Heads, Plan
 from server.model import ServedModel, V2Body
 from server.repository import Repository
 from server.transport import OneWriteProtocol
@@ -26,7 +27,6 @@ from server.waking import Asleep
 
 log = logging.getLogger("kserve")
 
-BINARY_HEADER: Header = (b"content-type", b"application/octet-stream")
 #: bytes that may wait behind a request in flight before the socket is no longer read
 MOST_EARLY = 64 * 1024
 
@@ -169,10 +169,8 @@ class HotProtocol(OneWriteProtocol):
     def _answer_v2(self, answer: V2Body | ServingError) -> None:
         if isinstance(answer, ServingError):
             self._write(*respond(answer))
-        elif answer[1] is None:
-            self._write(200, [JSON_HEADER], answer[0])
         else:
-            self._write(200, [BINARY_HEADER, (HEADER_LENGTH, b"%d" % answer[1])], answer[0])
+            self._write(200, v2_headers(answer[1]), answer[0])
 
     def _write(self, status: int, headers: list[Header], body: bytes) -> None:
         self._plan, self._running = None, False

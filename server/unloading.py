@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable, Collection
 from functools import partial
 
+from server.batching import into
 from server.catalog import Found
 from server.entries import Entry, Served, State
 from server.errors import NotFound
@@ -58,7 +59,7 @@ class Unloading(Shelves):
         futures = []
         for entry in list(shelf.entries.values()):
             future = loop.create_future()
-            self._take_out(entry, "unloaded", State.UNAVAILABLE, partial(_resolve, loop, future))
+            self._take_out(entry, "unloaded", State.UNAVAILABLE, partial(loop.call_soon_threadsafe, into(future), None))
             futures.append(future)
         await asyncio.gather(*futures)
 
@@ -78,7 +79,7 @@ class Unloading(Shelves):
         if gone:
             self.forget(name, gone)
 
-    def _take_out(self, entry: Entry, reason: str, state: State, then: Callable[[], None] = lambda: None) -> None:
+    def _take_out(self, entry: Entry, reason: str, state: State, then: Callable[[], object] = lambda: None) -> None:
         """Serve an entry no more; once it is closed it is in `state`, and `then` is called on the event loop."""
         out = Entry(entry.found, state, reason, memory=entry.memory, pinned=entry.pinned)
         with self._changing:
@@ -111,11 +112,3 @@ class Unloading(Shelves):
             model.retire(closed)
         else:
             self.loop.call_soon_threadsafe(model.retire, closed)
-
-
-def _resolve(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-    def resolve() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    loop.call_soon_threadsafe(resolve)

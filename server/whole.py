@@ -24,9 +24,9 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferResponse
 from adapters.base import Adapter, Reply, Request, TensorSpec
 from server import errors
 from server.batching import Limits
+from server.codec.v2 import HEADER_LENGTH
 from server.errors import ServingError, as_serving_error
 from server.exchange import Gone, present
-from server.heads import HEADER_LENGTH
 from server.metrics import ModelMetrics, now
 from server.uses import Uses
 
