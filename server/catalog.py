@@ -6,6 +6,7 @@ Imports neither KServe nor a framework, so that the first scan runs while they a
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -145,15 +146,31 @@ def holds_versions(directory: ModelDir, signed: bool = False) -> bool:
 
 def versions_of(directory: ModelDir, name: str) -> tuple[Found, ...]:
     """The versions that should be served, oldest first, by the policy in the folder's `polyserve.yaml`."""
-    path, root = directory.path, directory.root
     try:
-        policy = ModelConfig.read(path, root).versions
+        policy = ModelConfig.read(directory.path, directory.root).versions
         chosen = policy.choose(version_policy.numbered(directory))
     except LoadError as error:
-        return (Found(name, directory, str(error), home=path),)
+        return (Found(name, directory, str(error), home=directory.path),)
+    return _versions(directory, name, chosen)
+
+
+def older_versions(found: Found) -> tuple[Found, ...]:
+    """Versions that serve when none of those that should be served can: the folder's older ones, newest first."""
+    if found.home is None:
+        return ()
+    home = ModelDir.of(found.home, found.directory.root)
+    try:
+        policy = ModelConfig.read(home.path, home.root).versions
+    except LoadError:  # nobody knows what the operator wants
+        return ()
+    return _versions(home, found.name, policy.spare(version_policy.numbered(home)))
+
+
+def _versions(home: ModelDir, name: str, folders: Mapping[str, str]) -> tuple[Found, ...]:
+    path, root = home.path, home.root
     return tuple(
         Found(name, ModelDir.of(path / folder, root), _problem(path / folder, root), version=version, home=path)
-        for version, folder in chosen.items()
+        for version, folder in folders.items()
     )
 
 

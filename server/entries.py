@@ -37,8 +37,8 @@ class Entry:
     seconds: float = 0.0  #: that loading took
     memory: int = 0  #: bytes that it takes when it is loaded; 0: not known yet
     pinned: bool = False  #: it never makes room for others
-
-    loading: bool = False  #: ... anew
+    loading: bool = False  #: it is being loaded, for the first time or anew
+    failed: bool = False  #: it could not be loaded
 
     @property
     def label(self) -> str:
@@ -49,6 +49,11 @@ class Entry:
     def available(self) -> bool:
         """Whether requests are for it: it serves, or will when one comes."""
         return self.model is not None or self.state is State.EVICTED
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is on its way in or out."""
+        return self.loading or self.state in (State.LOADING, State.UNLOADING)
 
     @property
     def now(self) -> tuple[State, str]:

@@ -5,6 +5,7 @@
     load_version: the entry says "loading" --> Loader --> _take_in: the new entry takes its place --> the old retires
 
 An old model serves until the new one is ready, and on when loading fails; the entry's reason then says why it did.
+After a restart there is no old model: then an older version serves where none that should can be loaded (fallback.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 
 from adapters.base import LoadError
+from server import fallback
 from server.batching import Limits
 from server.budget import Demand, Waits
 from server.catalog import Catalog, Found
@@ -66,7 +68,8 @@ class Loading(Unloading):
         self._each_logged = told.few
 
         def done(mine: Entry, future: Future[Loaded]) -> None:
-            self._take_in(mine, future.result)
+            if not self._take_in(mine, future.result):
+                self._fall_back(mine.found.name)
             with lock:
                 left.discard(mine.found.key)
                 last = not left
@@ -127,6 +130,8 @@ class Loading(Unloading):
         entries = [self._entry(each.key) for each in found]
         if all(entry is not None and entry.now[0] in (State.READY, State.EVICTED) for entry in entries):
             self.keep_only(found)
+        if not all(loaded):
+            self._fall_back(name)
         return all(loaded)
 
     def _once(self, name: str, load: Callable[[], bool]) -> bool:
@@ -158,6 +163,7 @@ class Loading(Unloading):
         if running is not None:
             wait([running])
         elif entry is not None and entry.model is None and entry.available and not self.load_version(entry.found):
+            self._fall_back(found.name)
             entry = self._entry(found.key)
             if entry is not None and entry.state is State.EVICTED and not entry.loading:
                 raise NoMemory(f"model {found.name!r} is not ready: {entry.reason}")
@@ -172,9 +178,20 @@ class Loading(Unloading):
             state, reason = (State.READY, "being loaded again") if old.model else (State.LOADING, "loading")
             if old.model is None and old.available:  # requests wait for it, and need not be turned away
                 state = old.state
-            mine = replace(old, found=found, state=state, reason=reason, loading=True)
+            mine = replace(old, found=found, state=state, reason=reason, loading=True, failed=False)
             self._put(mine)
         return self._take_in(mine, lambda: self._loader.load(found, demand))
+
+    def _fall_back(self, name: str) -> None:
+        """Where no version that should serve can be loaded, let the newest older one serve that can; blocks."""
+        while fallback.due(shelf := self.shelves.get(name)) and shelf is not None:
+            older = fallback.next_older(shelf)
+            with self._changing:
+                if older is None or not fallback.due(self.shelves.get(name)):  # or somebody else was faster
+                    return
+                self._put(Entry(older, loading=True))
+            log.warning("model %s: no newer version can be loaded, version %s is tried", name, older.version)
+            self.load_version(older, self.unasked)
 
     def _take_in(self, mine: Entry, load: Callable[[], Loaded]) -> bool:
         """Put what was loaded, or the reason why not, in the place of `mine`: the entry since loading began."""
@@ -224,7 +241,7 @@ class Loading(Unloading):
             self.metrics.of(mine.found.name).failed_reloads += 1
         if mine.model is None:
             log.warning("model %s is not served: %s", mine.label, shown)
-            self._change(mine, Entry(mine.found, State.UNAVAILABLE, reason))
+            self._change(mine, Entry(mine.found, State.UNAVAILABLE, reason, failed=True))
         else:
             log.warning("model %s keeps serving as it was: loading it again failed: %s", mine.label, shown)
             self._change(mine, replace(mine, reason=f"loading it again failed: {reason}", loading=False))

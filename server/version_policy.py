@@ -39,6 +39,12 @@ class VersionPolicy:
             wanted = wanted if self.latest is None else wanted[-self.latest :]
         return {str(number): present[number] for number in wanted}
 
+    def spare(self, present: Mapping[int, str]) -> dict[str, str]:
+        """Version -> folder of those that are too old to be served, newest first. Who names numbers spares none."""
+        if self.numbers or self.latest is None:
+            return {}
+        return {str(number): present[number] for number in sorted(present)[: -self.latest][::-1]}
+
 
 def numbered(directory: ModelDir) -> dict[int, str]:
     """The folders that are named by whole numbers; of two with one number (7, 007) the first."""

@@ -124,6 +124,22 @@ def test_twenty_swaps_under_load(mount: Path, serve: Callable[..., Server], plac
     assert "loading it again failed" in server.log or "is not served" in server.log
 
 
+@pytest.mark.timeout(120)
+def test_a_broken_newest_version_changes_nothing_after_a_restart_either(
+    mount: Path, serve: Callable[..., Server]
+) -> None:
+    put(mount / "a" / "1" / "model.joblib", model(1))
+    put(mount / "a" / "2" / "model.joblib", b"broken")
+    server = serve(*QUICK)
+    with Load(server, "a", RATE) as load:
+        until(lambda: load.newest == 1, server)
+        assert "damaged" in reasons(server, "a")
+        put(mount / "a" / "2" / "model.joblib", model(2))
+        until(lambda: load.newest == 2, server)
+    load.check()
+    assert [each["version"] for each in server.client.post("/v2/repository/index").json()] == ["2"]
+
+
 @pytest.mark.timeout(180)
 def test_a_custom_model_is_swapped_under_load(mount: Path, serve: Callable[..., Server]) -> None:
     put(mount / "a" / "model.py", CUSTOM.format(value=1).encode())

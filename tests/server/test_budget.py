@@ -276,6 +276,19 @@ def test_lazy_folders_are_matched_and_pinned_ones_loaded(street: Any) -> None:
     assert lazy.states() == {"a": "E", "p": "R", "broken": "U"}
 
 
+def test_a_request_for_a_version_that_does_not_load_is_answered_by_the_older_one(tmp_path: Path, street: Any) -> None:
+    lazy = street(2, "a")
+    for version, line in (("1", "echo"), ("2", "echo refuse")):
+        (tmp_path / "v" / version).mkdir(parents=True)
+        (tmp_path / "v" / version / "model.echo").write_text(line)
+    lazy.repository.unasked = Demand.LOOK
+    (newest,) = versions_of(ModelDir.of(tmp_path / "v", tmp_path), "v")
+    assert not lazy.repository.load_version(newest, Demand.LOOK)
+    assert lazy.states() == {"a": "L", "v2": "E"}
+    assert run(lazy.ask("v")) == [[2.0, 4.0]]
+    assert lazy.states() == {"a": "L", "v1": "R", "v2": "U"}
+
+
 def test_the_ledger_gives_way_only_to_what_can_fit() -> None:
     budget = Budget(10 * LEAST, patience=0.05)
     first = budget.take(("a", ""), 6 * LEAST)

@@ -172,6 +172,73 @@ def test_a_newer_version_that_is_broken_leaves_the_older_one_serving(house: Hous
     assert house.answering("m") == "2"
 
 
+def test_through_a_restart_a_broken_version_leaves_the_older_one_serving(house: House) -> None:
+    house.write("m/1")
+    house.write("m/2", "broken")
+    house.write("m/3", "broken")
+    house.write("m/4", "echo refuse")
+    repository = house.start()
+    states = {("m", "1"): "READY", ("m", "2"): "UNAVAILABLE", ("m", "3"): "UNAVAILABLE", ("m", "4"): "UNAVAILABLE"}
+    assert house.states() == states
+    assert repository.why_not_ready() == ""
+    assert house.answering("m") == house.answering("m", "1") == "1"
+    with pytest.raises(NotReady, match=r"model 'm' version 4 is not ready: model\.echo is refused"):
+        repository.ready_model("m", "4")
+    assert not repository.load_model("m")  # nothing has changed
+    assert house.states() == states
+    house.write("m/4")
+    assert repository.load_model("m")
+    assert house.states() == {("m", "4"): "READY"}
+
+
+def test_no_older_version_serves_where_a_newer_one_can(house: House) -> None:
+    for version in "1234":
+        house.write(f"m/{version}", "broken" if version in "24" else "echo")
+    house.config("m", "versions: {latest: 2}")
+    house.start()
+    assert house.states() == {("m", "3"): "READY", ("m", "4"): "UNAVAILABLE"}
+
+
+@pytest.mark.parametrize("policy", ["versions: [2, 3]", "versions: sometimes"])
+def test_who_names_versions_gets_no_other(house: House, policy: str) -> None:
+    house.write("m/1")
+    for version in "23":
+        house.write(f"m/{version}", "broken")
+    house.config("m", policy)
+    with pytest.raises(NotReady):
+        house.start().ready_model("m")
+    assert "READY" not in house.states().values()
+
+
+def test_a_model_of_broken_versions_says_so_of_each(house: House) -> None:
+    for version in "123":
+        house.write(f"m/{version}", "broken")
+    house.config("m", "versions: {latest: 2}")
+    repository = house.start()
+    assert house.states() == dict.fromkeys((("m", version) for version in "123"), "UNAVAILABLE")
+    with pytest.raises(NotReady, match=r"model 'm' version 3 is not ready: model\.echo is damaged"):
+        repository.ready_model("m")
+
+
+def test_what_was_unloaded_stays_so_and_falls_back_when_it_is_loaded_again(house: House) -> None:
+    house.write("m/1")
+    house.write("m/2", "broken")
+    repository = house.start()
+    asyncio.run(repository.unload_and_wait("m"))
+    assert set(house.states().values()) == {"UNAVAILABLE"}
+    assert not repository.load_model("m")
+    assert house.answering("m") == "1"
+
+
+def test_a_version_that_came_while_the_server_ran_and_failed_needs_no_older_one(house: House) -> None:
+    house.write("m/1")
+    house.write("m/2")
+    repository = house.start()
+    house.write("m/3", "broken")
+    assert not repository.load_model("m")
+    assert house.states() == {("m", "2"): "READY", ("m", "3"): "UNAVAILABLE"}
+
+
 def test_versions_that_the_policy_no_longer_names_go(house: House) -> None:
     house.write("m/1")
     house.write("m/2")
