@@ -1,4 +1,4 @@
-"""The short way of the most common request: rows of numbers for a model with one matrix input.
+"""The short ways of the most common requests: rows of numbers for a model with one matrix input, and many numbers.
 
 A decoder made here answers only where it is sure to give what the general decoder gives, and hands over everything
 else, every error included. What it relies on: JSON holds neither NaN nor infinities, `array('d')` takes nothing but
@@ -16,8 +16,9 @@ import numpy as np
 import orjson
 
 from adapters.base import Array, Signature, TensorSpec
-from server.codec import v1, v2
-from server.codec.call import Call
+from server.codec import v1, v2, wide
+from server.codec.call import Call, read_parameters, rows_of
+from server.codec.tensors import fit
 
 _V1_KEYS = {"instances"}
 _V2_KEYS = {"name", "shape", "datatype", "data"}
@@ -35,6 +36,21 @@ V2Decoder = Callable[[bytes, "str | None"], v2.V2Call]
 
 def v1_decoder(signature: Signature) -> V1Decoder:
     """`v1.decode` for one signature."""
+    short, numeric = _short_v1(signature), numbers_of(signature)
+    if numeric is None:
+        return short
+    name, kind = numeric.name, numeric.dtype.kind
+
+    def decode(raw: bytes) -> Call:
+        if len(raw) < wide.LEAST or (body := wide.v1_body(raw, kind)) is None:
+            return short(raw)
+        inputs = {name: fit(body["instances"], numeric, "instances")}
+        return Call(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
+
+    return decode
+
+
+def _short_v1(signature: Signature) -> V1Decoder:
     spec = matrix_of(signature)
     if spec is None:
         return lambda raw: v1.decode(raw, signature)
@@ -58,6 +74,17 @@ def v1_decoder(signature: Signature) -> V1Decoder:
 
 def v2_decoder(signature: Signature) -> V2Decoder:
     """`v2.decode` for one signature."""
+    short = _short_v2(signature)
+
+    def decode(raw: bytes, json_length: str | None) -> v2.V2Call:
+        if json_length is not None or len(raw) < wide.LEAST or (body := wide.v2_body(raw)) is None:
+            return short(raw, json_length)
+        return v2.decode_parsed(body, memoryview(b""), signature)
+
+    return decode
+
+
+def _short_v2(signature: Signature) -> V2Decoder:
     spec = matrix_of(signature)
     if spec is None:
         return lambda raw, json_length: v2.decode(raw, json_length, signature)
@@ -129,6 +156,14 @@ def matrix_of(signature: Signature) -> TensorSpec | None:
     (spec,) = signature.inputs
     known = len(spec.shape) == 2 and spec.shape[0] == -1 and spec.shape[1] > 0
     return spec if known and spec.datatype in FLOATS else None
+
+
+def numbers_of(signature: Signature) -> TensorSpec | None:
+    """The only input, if it is numbers that V1 sends as nested lists."""
+    if len(signature.inputs) != 1 or not signature.batched or signature.table or signature.tf_serving:
+        return None
+    (spec,) = signature.inputs
+    return spec if spec.dtype.kind in "fiu" and not spec.json else None
 
 
 def cast(matrix: Array, dtype: np.dtype[Any]) -> Array | None:

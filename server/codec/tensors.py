@@ -31,9 +31,13 @@ _NUMBERS = frozenset({int, float, bool})
 def from_json(value: Any, spec: TensorSpec, field: str) -> Array:
     """The array that nested JSON lists hold; `field` is their name in the request, for messages.
 
+    What `wide` has read is one already.
+
     Raises:
         InvalidInput: ragged lists, a value of another type, `null` where the spec takes none.
     """
+    if isinstance(value, np.ndarray):
+        return value
     if spec.json:
         return json_values.from_values(value, field)
     if spec.dtype.kind == "f" and (floats := _floats(value, len(spec.shape))) is not None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from adapters.base import Array, Signature, Tensors, TensorSpec
 from adapters.datatypes import datatype_of
 from server.codec.bind import WireTensor, bind
@@ -48,12 +50,15 @@ def decode(raw: bytes, json_length: str | None, signature: Signature) -> V2Call:
         InvalidInput: the client's fault, naming the field.
     """
     head = _head_length(json_length, len(raw))
-    body = parse_object(raw[:head], _EXPECTED)
+    return decode_parsed(parse_object(raw[:head], _EXPECTED), memoryview(raw)[head:], signature)
+
+
+def decode_parsed(body: dict[str, Any], tail: memoryview, signature: Signature) -> V2Call:
+    """The same of a body whose JSON is parsed, where `data` may be an array (`wide`), and the raw tensors behind it."""
     parameters = _object(body, "parameters", "parameters")
     inputs = body.get("inputs")
     if not isinstance(inputs, list):
         raise InvalidInput('"inputs" must be a list of tensors' if "inputs" in body else 'the body has no "inputs"')
-    tail = memoryview(raw)[head:]
     asked = read_parameters(parameters, signature)
     chosen = variant(signature, asked)
     specs = {spec.name: spec for spec in chosen.inputs}
@@ -134,7 +139,7 @@ def _tensor(entry: Any, field: str, tail: memoryview, target: Target) -> tuple[W
 def _json_tensor(entry: dict[str, Any], shape: list[int], field: str, wanted: TensorSpec | None) -> Array:
     """Values flat, or nested as the shape says."""
     datatype, data = entry["datatype"], entry.get("data")
-    if not isinstance(data, list):
+    if not isinstance(data, list | np.ndarray):
         raise InvalidInput(f'{field}: "data" must be a list' if data is not None else f'{field} has no "data"')
     nested = (-1,) * _depth(data)
     nullable = wanted is not None and wanted.nullable
@@ -147,6 +152,8 @@ def _json_tensor(entry: dict[str, Any], shape: list[int], field: str, wanted: Te
 
 def _depth(value: Any) -> int:
     """How deep lists are nested along the first elements."""
+    if isinstance(value, np.ndarray):
+        return value.ndim
     depth = 0
     while isinstance(value, list) and depth <= MAX_RANK:
         depth += 1

@@ -68,7 +68,10 @@ def outcome(decode: Callable[[], Call]) -> Any:
         call = decode()
     except InvalidInput as error:
         return str(error)
-    arrays = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in call.inputs.items()}
+    arrays = {
+        name: (array.dtype.str, array.shape, array.tolist() if array.dtype.kind == "O" else array.tobytes())
+        for name, array in call.inputs.items()
+    }
     extra = (call.id, dict(call.outputs), call.binary) if isinstance(call, v2.V2Call) else ()
     return type(call), arrays, call.rows, call.parameters, extra
 
