@@ -8,7 +8,9 @@ Everything runs on the event loop, but for large bodies and answers, which are d
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from adapters.base import Tensors
@@ -28,6 +30,8 @@ T = TypeVar("T")
 
 #: bodies and outputs above this many bytes are decoded and encoded in a thread, off the event loop
 INLINE_BYTES = 64 * 1024
+#: as many at a time as there are cores: Python does one at a time anyway, and each takes several times its body
+_CODERS = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "codec")
 
 
 class Observer(Protocol):
@@ -129,7 +133,7 @@ class Exchange(Generic[C, T]):
             else:
                 then(future.result())
 
-        asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(worked)
+        asyncio.get_running_loop().run_in_executor(_CODERS, work).add_done_callback(worked)
 
 
 def _size(outputs: Tensors) -> int:

@@ -10,6 +10,7 @@ simdjson refuses elements of other types, and the brackets of the body are as ma
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ from server.codec.tensors import MAX_RANK
 
 #: bytes of a body for which it pays
 LEAST = 1024
+#: bytes of a body up to which a thread keeps its parser, whose memory is fourteen times as large
+_KEPT = 4 * 2**20
 
 #: kind of the numpy type that the model or the tensor has -> what the numbers are read as: simdjson's word, numpy's
 _READ_AS: dict[str, tuple[Literal["d", "i"], type[Any]]] = {
@@ -29,6 +32,9 @@ _READ_AS: dict[str, tuple[Literal["d", "i"], type[Any]]] = {
     "i": ("i", np.int64),
     "u": ("i", np.int64),
 }
+
+
+_own = threading.local()
 
 
 class _Odd(Exception):
@@ -67,7 +73,21 @@ def v2_body(raw: bytes) -> dict[str, Any] | None:
 def _parse(raw: bytes) -> Any:
     if raw[:1] != b"{":  # a mark of the byte order, which simdjson would pass over, or nothing of ours
         raise _Odd
-    return simdjson.Parser().parse(raw)
+    if len(raw) > _KEPT:
+        return simdjson.Parser().parse(raw)
+    try:
+        return _parser().parse(raw)
+    except RuntimeError:  # it still holds another document, which nobody may change; or this one is too deep
+        del _own.parser
+        return _parser().parse(raw)
+
+
+def _parser() -> simdjson.Parser:
+    """The thread's own: to make one, and give its memory back, takes as long as a small body."""
+    if not hasattr(_own, "parser"):
+        _own.parser = simdjson.Parser()
+    parser: simdjson.Parser = _own.parser
+    return parser
 
 
 def _members(document: Any) -> dict[str, Any]:

@@ -169,6 +169,22 @@ def test_arrays_are_the_models_own_to_write_to() -> None:
     assert decoded.tolist() == [[[7, 2.5]]]
 
 
+def test_a_parser_that_holds_another_document_is_left_alone() -> None:
+    held = wide._parse(b'{"instances": [1, 2]}')
+    assert wide.v1_body(b'{"instances": [3]}', "f") == {"instances": np.array([3.0])}
+    assert list(held["instances"]) == [1, 2]
+    assert wide.v1_body(b'{"instances": %s}' % (b"[" * 2000 + b"]" * 2000), "f") is None
+    assert wide.v1_body(b'{"instances": [4]}', "f") == {"instances": np.array([4.0])}
+
+
+@pytest.mark.parametrize("size", [10, 600_000])
+def test_of_any_size(size: int) -> None:
+    numbers = np.random.default_rng(0).normal(size=size)
+    body = wide.v1_body(orjson.dumps({"instances": numbers.tolist()}), "f")
+    assert body is not None
+    assert np.array_equal(body["instances"], numbers)
+
+
 def test_many_numbers_go_this_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orjson, "loads", lambda *_: pytest.fail("every number became an object"))
     assert v1_decoder(OTHERS["images"])(b'{"instances": [[[[1], [2]], [[3], [4.5]]]]}').rows == 1
