@@ -209,13 +209,19 @@ class Batcher:
         try:
             while not here and self.dispatcher.free and self._pending and (batch := self._take(now := loop.time())):
                 rows = sum([job.call.rows for job in batch])
-                self.on_call(rows, [now - job.start for job in batch])
+                self._tell(rows, [now - job.start for job in batch])
                 self.dispatcher.run(loop, [job.call for job in batch], rows, partial(self._finish, loop, batch))
                 here = batch[0].over
         finally:
             self._due = False
         if self._pending:
             self._look_again(loop)
+
+    def _tell(self, rows: int, waits: list[float]) -> None:
+        try:
+            self.on_call(rows, waits)
+        except Exception:  # ours; the batch is no longer in the queue, and must be answered all the same
+            log.exception("a call could not be counted")
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the next turn if a call may begin, when the oldest has waited too long otherwise."""

@@ -82,6 +82,7 @@ class Exchange(Generic[C, T]):
         """The caller has gone."""
         if self._job is not None:
             self._batcher.drop(self._job)
+            self._job = None
         if self._done is not None:
             self._done = None
             self._observer.failed(self._protocol, ClientGone.status, now() - self._start)
@@ -95,6 +96,7 @@ class Exchange(Generic[C, T]):
             self._fail(error)
 
     def _predicted(self, outputs: Outcome) -> None:
+        self._job = None  # it knows us, too: the tensors would stay until a collection found the two
         if isinstance(outputs, ServingError):
             self._fail(outputs)
             return

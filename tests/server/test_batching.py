@@ -426,6 +426,14 @@ def test_a_failing_observer_leaves_nobody_waiting(model: Model, executor: Thread
     run(ask())
 
 
+def test_a_call_that_cannot_be_counted_is_answered(model: Model, executor: ThreadPoolExecutor) -> None:
+    def observer(*_: object) -> None:
+        raise OSError("the metrics are full")
+
+    batcher = Batcher(model, executor, on_call=observer)
+    assert right(run(batcher.submit(call(1.0))), call(1.0))
+
+
 # callers that go, limits
 
 

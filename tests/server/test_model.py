@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from kserve import InferInput, InferRequest, InferResponse
 
 from server.batching import Limits
+from server.calls import Caller
 from server.errors import InvalidInput, NotReady, NotSupported
 from server.metrics import Metrics
 from server.model import ServedModel
@@ -61,6 +65,33 @@ def test_large_bodies_and_answers_are_the_same_off_the_loop(model: ServedModel, 
     rows = [[float(i), 0.1] for i in range(size)]
     answer: Any = asyncio.run(model.predict({"instances": rows}))
     assert answer["predictions"] == [[2 * a, 2 * b] for a, b in rows]
+
+
+@pytest.mark.parametrize("rows", [1, 20_000])
+def test_an_answered_request_leaves_its_tensors_to_no_collection(model: ServedModel, rows: int) -> None:
+    seen: list[weakref.ref[Any]] = []
+
+    def predict(inputs: Any, parameters: Any) -> Any:
+        seen.append(weakref.ref(inputs["x"]))
+        return {"y": inputs["x"].copy()}
+
+    model._batcher.dispatcher.caller = Caller(predict)
+    body = orjson.dumps({"instances": [[1.0, 2.0]] * rows})
+
+    async def ask() -> bool:
+        await model.predict_v1(body)
+        for _ in range(500):  # the thread that ran the call may be about to let go of it
+            if seen[0]() is None:
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(ask())
+    finally:
+        gc.enable()
 
 
 def test_a_model_that_is_stopped_refuses_and_is_closed_once(model: ServedModel) -> None:
