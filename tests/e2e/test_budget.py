@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import httpx
 import joblib
 import numpy as np
 import psutil
 import pytest
+from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from sklearn.neighbors import KNeighborsRegressor
 
 from tests.e2e.process import Server
@@ -101,6 +104,55 @@ def test_coming_and_going_leaves_nothing_behind(server: Server, size: int) -> No
 
     first = around()
     assert max(around(), around()) - first < size / 2
+
+
+def test_models_in_workers_make_room_and_come_back_for_calls_over_grpc(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    names = ("m1", "m2", "m3")
+    mount, log = tmp_path_factory.mktemp("workers"), tmp_path_factory.mktemp("log") / "workers.log"
+    for name in names[:1]:
+        _isolated(root, mount, name)
+    alone = Server(mount, log).wait_ready()
+    size = next(
+        float(line.split()[-1])
+        for line in alone.client.get("/metrics").text.splitlines()
+        if line.startswith('polyserve_model_memory_bytes{model="m1"}')
+    )
+    assert alone.stop() == 0
+    for name in names[1:]:
+        _isolated(root, mount, name)
+    server = Server(mount, log, f"--memory_budget={int(size * 2.5)}").wait_ready()
+    try:
+        with grpc.insecure_channel(server.grpc) as channel, ThreadPoolExecutor(4) as pool:
+            stub = GRPCInferenceServiceStub(channel)
+            for name in (*names, names[0]):
+                asked = [pool.submit(stub.ModelInfer, _message(name), timeout=60) for _ in range(4)]
+                values = [list(each.result().outputs[0].contents.fp64_contents) for each in asked]
+                assert values == [[float(name[1:])]] * 4
+                assert server.index()[name]["state"] == "READY"
+                assert _workers(server) <= 2
+        assert server.log.count("is evicted") >= 2
+    finally:
+        assert server.stop() == 0, server.log
+
+
+def _isolated(root: Path, mount: Path, name: str) -> None:
+    (mount / name).mkdir()
+    (mount / name / "model.joblib").write_bytes((root / name / "model.joblib").read_bytes())
+    (mount / name / "polyserve.yaml").write_text("isolation: process\n")
+
+
+def _message(name: str) -> ModelInferRequest:
+    request = ModelInferRequest(model_name=name)
+    tensor = request.inputs.add(name="x", datatype="FP64", shape=[1, 8])
+    tensor.contents.fp64_contents.extend([0.5] * 8)
+    return request
+
+
+def _workers(server: Server) -> int:
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    return sum(any("polyserve_worker=" in each for each in child.cmdline()) for child in children)
 
 
 def test_lazy_models_of_every_kind_come_at_the_first_request(
