@@ -22,6 +22,7 @@ from server.workers.trial import Trial, TrialPool
 
 HERE = Path(__file__).parent
 ME = psutil.Process()
+OTHERS: set[int] = set()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,6 +35,7 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: moody\nVersion: 1.0\n")
     points = [f"{name} = moody_adapters:{name.title()}Adapter" for name in ("moody", "stubborn", "bare")]
     (metadata / "entry_points.txt").write_text("\n".join(["[polyserve.adapters]", *points]))
+    OTHERS.update(child.pid for child in ME.children(recursive=True))
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         yield
@@ -87,7 +89,8 @@ def reason(attempt: Attempt, *what: Any, **more: Any) -> str:
 
 
 def children() -> set[int]:
-    return {child.pid for child in ME.children(recursive=True)}
+    """This process's, less those that were there before these tests: other tests' servers may be on their way out."""
+    return {child.pid for child in ME.children(recursive=True)} - OTHERS
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

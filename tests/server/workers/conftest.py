@@ -15,6 +15,7 @@ from server.workers.spec import WorkerSpec
 
 HERE = Path(__file__).parent
 ME = psutil.Process()
+OTHERS: set[int] = set()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,6 +28,7 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
     points = [f"{name} = odd_adapters:{name.title()}Adapter" for name in ("odd", "whole", "own")]
     (metadata / "entry_points.txt").write_text("\n".join(["[polyserve.adapters]", *points]))
+    OTHERS.update(child.pid for child in ME.children(recursive=True))
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         yield
@@ -57,8 +59,9 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def workers() -> set[int]:
-    """The workers' processes, and whatever they started."""
-    return {child.pid for child in ME.children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
+    """The workers' processes, and whatever they started; not what other tests have left to end by itself."""
+    alive = {child.pid for child in ME.children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
+    return alive - OTHERS
 
 
 def wait_for(condition: Callable[[], object], what: str = "the condition", seconds: float = 20) -> None:
