@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,7 @@ import pytest
 from server.catalog import scan
 from server.loader import Loader
 from server.settings import Settings
+from server.workers.placement import Workers
 from tests.cases import CASES, Expected
 
 HEADERS = {"content-type": "application/json"}
@@ -42,7 +44,7 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     root = tmp_path_factory.mktemp("agree")
     expected = {}
     for case in CASES:
@@ -55,12 +57,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     may_import, loaded = threading.Event(), threading.Event()
     may_import.set()
     catalog = scan(root)
-    loader = Loader(None, may_import)
+    workers = Workers()
+    loader = Loader(None, may_import, workers=workers)
     server = app.PolyServer(settings, catalog, loader)
     rest = server._rest()
     server.repository.first_scan(loader.begin(catalog.found, 1), loaded.set)
     assert loaded.wait(120)
-    return Both(rest.config.app, app.kserve.model_server.app, expected)
+    yield Both(rest.config.app, app.kserve.model_server.app, expected)
+    workers.kill()
 
 
 def same(fast: httpx.Response, slow: httpx.Response, *, wording: bool = True) -> None:
