@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message_factory import GetMessageClass
 from kserve.errors import ModelNotFound
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from server.admin import Access, peer_address
+from server.codec.grpc_heads import Head, Heads
 from server.dataplane import PolyDataPlane
 from server.errors import NotFound, ServingError, as_serving_error, message
 from server.repository import Repository
@@ -23,15 +25,17 @@ from server.whole import WholeModel
 
 log = logging.getLogger("kserve")
 
+_SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+
 Server: TypeAlias = "grpc.aio.Server"
 
 
 def _told(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """Every failure of a method becomes a gRPC status with its message."""
 
-    async def told(self: Any, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    async def told(self: Any, *request: Any) -> Any:
         try:
-            return await method(self, request, context)
+            return await method(self, *request)
         except ModelNotFound as error:
             known: ServingError = NotFound(str(error))
         except ServingError as error:
@@ -39,6 +43,7 @@ def _told(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]
         except Exception as error:
             log.exception("gRPC %s failed", method.__name__)
             known = as_serving_error(error)
+        context: grpc.aio.ServicerContext[Any, Any] = request[-1]
         return await context.abort(getattr(grpc.StatusCode, known.grpc), message(known))
 
     return told
@@ -51,6 +56,25 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
         self._repository = repository
         self._dataplane = dataplane
         self._access = access or Access()
+        self._heads = Heads()
+
+    async def infer(self, raw: bytes, context: Any) -> bytes:
+        """`ModelInfer` of a serialized request: one whose head is known need not be read."""
+        head = self._heads.find(raw)
+        if head is not None:
+            return await self._infer_known(head, raw, context)  # type: ignore[no-any-return]
+        request = pb.ModelInferRequest.FromString(raw)
+        self._heads.learn(raw, request)
+        answer = await self.ModelInfer(request, context)
+        return answer.SerializeToString()  # type: ignore[no-any-return]
+
+    @_told
+    async def _infer_known(self, head: Head, raw: bytes, context: Any) -> bytes:
+        model = await self._repository.ready(head.model, head.version)
+        if isinstance(model, WholeModel):
+            answer = await model.infer_grpc(pb.ModelInferRequest.FromString(raw), _headers(context))
+            return answer.SerializeToString()  # type: ignore[no-any-return]
+        return await model.infer_known(head, raw)
 
     @_told
     async def ModelInfer(self, request: Any, context: Any) -> Any:
@@ -98,6 +122,19 @@ def _headers(context: Any) -> dict[str, str]:
     return {str(key): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
+def _methods(service: InferenceService) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+    """The service's methods by name; `ModelInfer` reads and writes its messages itself."""
+    methods = {
+        method.name: grpc.unary_unary_rpc_method_handler(
+            getattr(service, method.name),
+            GetMessageClass(method.input_type).FromString,
+            GetMessageClass(method.output_type).SerializeToString,
+        )
+        for method in _SERVICE.methods
+    }
+    return methods | {"ModelInfer": grpc.unary_unary_rpc_method_handler(service.infer)}
+
+
 async def serve(service: InferenceService, port: int, max_send: int, max_receive: int) -> Server:
     """Start the gRPC server; it runs until stopped."""
     options = [
@@ -106,7 +143,7 @@ async def serve(service: InferenceService, port: int, max_send: int, max_receive
         ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a partner
     ]
     server = grpc.aio.server(options=options)
-    grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE.full_name, _methods(service)),))
     server.add_insecure_port(f"[::]:{port}")
     await server.start()
     return server

@@ -26,6 +26,7 @@ from server.codec import grpc_, v1, v2
 from server.codec.call import Call
 from server.codec.fast import v1_decoder, v2_decoder
 from server.codec.fast_grpc import grpc_decoder
+from server.codec.grpc_heads import Answers, Head, known_decoder
 from server.errors import NotReady, NotSupported, ServingError
 from server.exchange import Exchange, Gone, present
 from server.explaining import Explanations
@@ -72,6 +73,8 @@ class ServedModel(kserve.Model):
         self._decode_v1 = v1_decoder(self.signature)
         self._decode_v2 = v2_decoder(self.signature)
         self._decode_grpc = grpc_decoder(self.signature)
+        self._decode_known = known_decoder(self.signature)
+        self._encode_known = Answers(name, version).encode
         self.uses = Uses()
         self.born = time.monotonic()
         self._watch = Watch(self, "predict", metrics, self.uses)
@@ -165,6 +168,18 @@ class ServedModel(kserve.Model):
         def start(done: Answered[Any]) -> Started:
             exchange: Exchange[v2.V2Call, Any] = Exchange("grpc", self._batcher, self._watch, self._encode_grpc, done)
             exchange.begin(request.ByteSize(), partial(self._decode_grpc, request), present)
+            return exchange
+
+        return await _awaited(start)
+
+    async def infer_known(self, head: Head, raw: bytes) -> bytes:
+        """The same, serialized, for a request whose head is known."""
+
+        def start(done: Answered[bytes]) -> Started:
+            exchange: Exchange[v2.V2Call, bytes] = Exchange(
+                "grpc", self._batcher, self._watch, self._encode_known, done
+            )
+            exchange.begin(len(raw), partial(self._decode_known, head, raw), present)
             return exchange
 
         return await _awaited(start)
