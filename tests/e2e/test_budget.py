@@ -71,6 +71,7 @@ def resident(server: Server) -> int:
 def test_all_answer_and_the_memory_stays_within_the_budget(server: Server, size: int) -> None:
     held = sum(state["state"] == "READY" for state in server.index().values())
     assert 0 < held <= ROOM  # what a trial sees of a model's size varies a little
+    assert server.predict("m0", BODY).status_code == 200  # whatever the first request brings is no model's
     base, over, peaks = resident(server) - held * size, threading.Event(), [0]
 
     def watch() -> None:

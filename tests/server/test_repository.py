@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("echo")
 
 T = TypeVar("T")
 
-PATIENCE = 10.0
+PATIENCE = 60.0  # a full collection of all that the whole suite has imported takes its time
 BODY = b'{"instances": [[1, 2]]}'
 
 

@@ -21,7 +21,7 @@ from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
 
-PATIENCE = 10.0
+PATIENCE = 60.0  # a full collection of all that the whole suite has imported takes its time
 BODY = b'{"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}]}'
 
 
