@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from adapters.base import ModelDir
+from server import strangers
 from server.budget import Budget
 from server.workers.trial import Trial, TrialPool
 
@@ -45,7 +46,7 @@ class Tried:
         last = self._attempts.get(directory.path)
         if last is not None and (last.how, last.stamp) == (how, stamp):
             return last.trial
-        with self._budget.stranger():
+        with self._budget.stranger(strangers.guess(_size(stamp))):
             trial = self._pool.try_load(adapter, directory.path, directory.root, file, options)
         self._attempts[directory.path] = _Attempt(how, stamp, trial)
         return trial
@@ -58,7 +59,11 @@ class Tried:
 
 def size_of(directory: ModelDir) -> int:
     """Bytes of the model's files: the best guess at its memory while nothing has loaded it."""
-    return sum(size for _, size, _, _ in _files(directory.path))
+    return _size(_stamp(directory))
+
+
+def _size(stamp: Stamp) -> int:
+    return sum(max(0, size) for _, size, _, _ in stamp)
 
 
 def _stamp(directory: ModelDir) -> Stamp:

@@ -6,14 +6,14 @@ import importlib
 import itertools
 import logging
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_.direct import boosting, composite, linear, models, proof, scaling, trees
+from adapters.sklearn_.direct import boosting, composite, kinds, linear, models, proof, scaling, trees
 from adapters.sklearn_.direct.plan import Builder, Kernel, OrdinaryRows, Plan
 from adapters.sklearn_.direct.proof import BRIEF, THOROUGH
 from adapters.sklearn_.direct.record import Record
@@ -56,8 +56,8 @@ def _found(estimator: Any, method: str, example: Any, record: Record) -> Kernel 
             if plan is None:
                 return None
             function = _guarded(plan, getattr(estimator, method), _width(estimator, plan))
-            sizes = BRIEF if plan.any_input or record.knows(estimator) else {*THOROUGH, *plan.turns} - {0}
-            difference = record.proof(name, lambda: _difference(estimator, method, plan, function, sizes, example))
+            known = record.knows(estimator)
+            difference = record.proof(name, lambda: _difference(estimator, method, plan, function, known, example))
         except Exception as error:  # whatever a plan stumbles over is out of the ordinary
             logger.info("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
             return None
@@ -92,7 +92,10 @@ def _is_plain(estimator: Any, method: str) -> bool:
         return False
     if own.get("_sklearn_output_config", {}).get("transform", "default") != "default":
         return False
-    if any(name.rpartition("__")[2] == "copy" and value is False for name, value in estimator.get_params().items()):
+    parameters = (
+        estimator.get_params() if own.keys() & {"steps", "estimator", "estimators"} else own
+    )  # which costs more
+    if any(name.rpartition("__")[2] == "copy" and value is False for name, value in parameters.items()):
         return False
     try:
         check_is_fitted(estimator)
@@ -131,10 +134,21 @@ def _fits(rows: Any, width: int) -> bool:
     )
 
 
-def _difference(estimator: Any, method: str, plan: Plan, function: Kernel, sizes: Collection[int], example: Any) -> str:
+def _difference(estimator: Any, method: str, plan: Plan, function: Kernel, known: bool, example: Any) -> str:
+    """What speaks against the function; `known`: another method of this very estimator was proved."""
     from sklearn.utils import get_tags
 
+    kind = kinds.kind_of(estimator)
+    of_a_kind = kinds.is_proved(kind, method)
+    if of_a_kind and known:
+        return ""
     nan = bool(get_tags(estimator).input_tags.allow_nan)
+    brief = of_a_kind or known or plan.any_input
+    sizes = {*(BRIEF if brief else THOROUGH), *plan.turns} - {0}
     batches = proof.made_up(_width(estimator, plan), plan.landmarks, sizes, nan=nan)
     ordinary = getattr(estimator, method)
-    return proof.differs(function, ordinary, itertools.chain(() if example is None else (example,), batches))
+    examples = () if example is None else (example,)
+    difference = proof.differs(function, ordinary, itertools.chain(examples, batches))
+    if not difference:
+        kinds.remember(kind, method)
+    return difference

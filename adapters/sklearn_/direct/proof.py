@@ -17,8 +17,8 @@ __all__ = ["BRIEF", "THOROUGH", "differs", "made_up"]
 
 #: rows of the batches, each of which costs a call of the estimator however few they are
 THOROUGH = (1, 2, 7, 128)
-BRIEF = (1, 128)  #: where the arithmetic was proved before, and what is left is how its parts are put together
-_WITH_NAN = 7  #: from so many rows on, one value or another is missing
+BRIEF = (128,)  #: where the parts, another method or another estimator of the kind was proved at length
+_WITH_NAN = 7  #: rows, and the largest batch: of fewer rows there may be none whose values are missing
 _MOST_VALUES = 2**20  #: of one batch; wide models get fewer rows
 _EXTREMES = np.array([0.0, -0.0, 1e-300, -1e-300, 5e-324, 1e30, -1e30, 1e300, -1e300, 1.7e308])
 
@@ -45,7 +45,7 @@ def made_up(width: int, landmarks: Array | None, sizes: Collection[int], *, nan:
     for size in sizes:
         yield _near(rng, size, width, landmarks)
     for size in sizes if nan else ():
-        if size >= _WITH_NAN or size == sizes[-1]:
+        if size in (_WITH_NAN, sizes[-1]):
             rows = _near(rng, size, width, landmarks)
             rows[rng.random(rows.shape) < 0.3] = np.nan
             yield rows

@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris
 
 from adapters.base import ModelDir
 from adapters.sklearn_ import SklearnAdapter
-from adapters.sklearn_.direct import Record, build, direct, proof
+from adapters.sklearn_.direct import Record, build, direct, kinds, proof
 from adapters.sklearn_.direct.plan import Plan
 
 X, Y = load_iris(return_X_y=True)
@@ -33,6 +33,7 @@ def proofs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return differs(function, ordinary, batches)
 
     monkeypatch.setattr(proof, "differs", counted)
+    monkeypatch.setattr(kinds, "_PROVED", set())
     return calls
 
 
@@ -108,3 +109,70 @@ def test_what_failed_elsewhere_fails_here_with_the_reason_in_the_log(
     caplog.clear()
     assert direct(model, "predict", record=Record(failed.outcomes)) is None
     assert "Ridge.predict takes its ordinary path: the direct one gives" in caplog.text
+
+
+def logistic(rows: Any, labels: Any = Y, **settings: Any) -> Any:
+    return linear_model.LogisticRegression(**{"max_iter": 500, **settings}).fit(rows, labels)
+
+
+def test_the_first_of_a_kind_is_proved_at_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_PROVED", set())
+    sizes: list[list[int]] = []
+    made_up = proof.made_up
+    monkeypatch.setattr(proof, "made_up", lambda *of, nan: (sizes.append(sorted(of[2])), made_up(*of, nan=nan))[1])
+
+    def asked(model: Any) -> list[list[int]]:
+        sizes.clear()
+        record = Record()
+        assert direct(model, "predict_proba", record=record)
+        assert direct(model, "predict", record=record)
+        assert [held for _, held in record.outcomes] == [True, True]
+        return list(sizes)
+
+    assert asked(logistic(X)) == [[1, 2, 7, 128], [128]]
+    assert asked(logistic(X[::2], Y[::2])) == [[128]]
+    assert asked(logistic(X[:, :3])) == [[1, 2, 7, 128], [128]]  # of another width
+
+
+def test_one_of_a_known_kind_still_has_to_show_its_own_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    path, right = "sklearn.linear_model.LogisticRegression", build._BUILDERS["sklearn.linear_model.LogisticRegression"]
+    assert direct(logistic(X), "predict_proba") is not None
+
+    def wrong(estimator: Any, method: str) -> Plan | None:
+        plan = right(estimator, method)
+        return plan and Plan(lambda rows: np.nextafter(plan.kernel(rows), 2.0))
+
+    monkeypatch.setitem(build._BUILDERS, path, wrong)
+    assert direct(logistic(X[::2], Y[::2]), "predict_proba") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (lambda: logistic(X), lambda: logistic(X[::2], Y[::2]), True),
+        (lambda: logistic(X), lambda: logistic(X, C=2.0), True),
+        (lambda: logistic(X), lambda: logistic(X, fit_intercept=False), False),
+        (lambda: logistic(X), lambda: logistic(X, Y == 1), False),
+        (lambda: logistic(X), lambda: logistic(X, Y.astype(np.int32)), False),
+        (scaled, lambda: logistic(X), False),
+        (
+            lambda: pipeline.make_pipeline(preprocessing.StandardScaler(), logistic(X)),
+            lambda: pipeline.make_pipeline(preprocessing.StandardScaler(with_mean=False), logistic(X)),
+            False,
+        ),
+    ],
+    ids=[
+        "other rows",
+        "another number",
+        "a setting",
+        "fewer classes",
+        "other labels",
+        "a pipeline",
+        "a step's setting",
+    ],
+)
+def test_a_kind_is_what_decides_how_it_is_calculated(
+    one: Callable[[], Any], other: Callable[[], Any], same: bool
+) -> None:
+    assert (kinds.kind_of(one()) == kinds.kind_of(other())) is same
+    assert hash(kinds.kind_of(one())) == hash(kinds.kind_of(one()))
