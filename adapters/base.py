@@ -260,6 +260,14 @@ class Adapter(ABC):
         """
         return example_of(self.signature)
 
+    def evidence(self) -> Parameters:
+        """What `load` found out at some cost, as JSON values, for another process that loads the very same files.
+
+        There it is `ModelDir.evidence`. A `load` must do without, and bear anything: it comes from a process that a
+        damaged file may have damaged.
+        """
+        return {}
+
     def close(self) -> None:
         """Let go of what the model holds beyond its memory (sessions, files, threads)."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 
 def inside(path: Path, root: Path) -> bool:
@@ -41,6 +43,8 @@ class ModelDir:
     root: Path
     trusted: bool = False  #: polyserve.yaml says `trust: full`, and the server lets it: a pickle may name anything
     name: str = ""  #: what the model is served under, once that is known
+    #: what another process found out when it loaded these very files (`Adapter.evidence`)
+    evidence: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, path: Path | str, root: Path | str | None = None) -> ModelDir:

@@ -5,8 +5,8 @@
                                     `--> nobody can go --> NoRoom: the model stays EVICTED, its callers get a 503
 
 The budget is about models. The interpreter and the frameworks, which are there once however many models use them,
-come on top. A model's size is not known before something has loaded it, a trial child or its own worker; only one
-model at a time is such a stranger, so that memory stays within the budget and one model.
+come on top. A model's size is not known before something has loaded it, a trial child or its own worker: strangers.py
+sees to it that memory stays within the budget and one model.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeAlias
 
 from adapters.base import LoadError
 from server.model_config import ModelConfig
+from server.strangers import Strangers
 
 #: a model's name and version
 Key: TypeAlias = tuple[str, str]
@@ -93,8 +94,11 @@ class Budget:
     house: House = field(default_factory=_Empty)
     _claims: set[Claim] = field(default_factory=set)
     _changed: threading.Condition = field(default_factory=threading.Condition)  #: its lock may be taken again
-    _one: threading.Lock = field(default_factory=threading.Lock)
     _known: dict[Key, int] = field(default_factory=dict)  #: what models took when they were loaded last
+
+    def __post_init__(self) -> None:
+        limit = self.limit or 0
+        self._strangers = Strangers(self._changed, lambda: limit - self.used, limit)
 
     @property
     def used(self) -> int:
@@ -112,14 +116,12 @@ class Budget:
             self._claims.discard(claim)
             self._changed.notify_all()
 
-    @contextlib.contextmanager
-    def stranger(self) -> Iterator[None]:
-        """While something loads a model of unknown size."""
-        if self.limit is None:
-            yield
-        else:
-            with self._one:
-                yield
+    def stranger(self, size: int | None = None) -> contextlib.AbstractContextManager[None]:
+        """While something loads a model of unknown size: beside others if it should take no more than `size` bytes.
+
+        Who has no `size` to offer may `take` meanwhile.
+        """
+        return contextlib.nullcontext() if self.limit is None else self._strangers.trying(size)
 
     def take(self, key: Key, memory: int, *, pinned: bool = False, evict: bool = True) -> Claim:
         """Claim so many bytes; blocks while others go, and for `patience` when nobody does.
@@ -136,7 +138,11 @@ class Budget:
         with self._changed:
             self._known[key] = memory
             self._refuse_giants(key, memory)
-            while (missing := self._missing(key, memory)) > 0:
+            while (missing := self._missing(key, memory)) + self._strangers.reserved > 0:
+                if missing <= 0:
+                    self._strangers.wait()
+                    until = time.monotonic() + self.patience
+                    continue
                 if not evict:
                     raise Waits(f"the memory budget ({self._shown}) is full: a request will load it", memory)
                 self._make_room(key, missing)

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from adapters import registry
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
 from adapters.registry import Choice
-from server import adapter_log, recorded, refit, tree, trust
+from server import adapter_log, native_threads, recorded, refit, tree, trust
 from server.budget import NOT_YET, Budget, Claim, Demand, Room, Waits
 from server.catalog import Found, look_again
 from server.model_config import ModelConfig, check_options
@@ -73,8 +73,7 @@ class Loader:
     ) -> None:
         """`wishes` are options for every model whose adapter knows them, unless its folder says otherwise."""
         self.budget = budget or Budget()
-        self._tried = Tried()
-        self._trials = trials
+        self._tried = Tried(trials, self.budget)
         self._workers = workers or Workers()
         self._auto_env = auto_env
         self._wishes = dict(wishes or {})
@@ -222,28 +221,25 @@ class Loader:
     def _in_process(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
     ) -> tuple[Adapter, Trial | Hello | None]:
-        trial = self._try(directory, choice, options)
+        trial = self._tried.trial(directory, choice.adapter.name, choice.match.file, options)
         if self._workers.shares(trial, config):
             return self._in_workers(directory, choice, options, config, room)
         room.take(trial.memory_bytes if trial else self.budget.known(room.key) or size_of(directory))
         try:
-            return self._load(directory, choice, options), trial
+            return self._load_tried(directory, choice, options, trial), trial
         except BaseException:
             room.leave()
             raise
 
-    def _try(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Trial | None:
-        """A trial load, unless these very files have gone through one."""
-        if self._trials is None:
-            return None
-        name, path, file = choice.adapter.name, directory.path, choice.match.file
-        trial = self._tried.recall(directory, name, file, options)
-        if trial is None:
-            with self.budget.stranger():
-                stamp = self._tried.stamp(directory)
-                trial = self._trials.try_load(name, path, directory.root, file, options)
-            self._tried.remember(directory, name, file, options, stamp, trial)
-        return trial
+    def _load_tried(self, directory: ModelDir, choice: Choice, options: dict[str, Any], trial: Trial | None) -> Adapter:
+        """Load; what the trial has proved of these very bytes is not proved again."""
+        if trial is None or not trial.evidence or not native_threads.as_in_children():
+            return self._load(directory, choice, options)
+        adapter = self._load(replace(directory, evidence=trial.evidence), choice, options)
+        if self._tried.unchanged(directory, trial):
+            return adapter
+        adapter.close()
+        return self._load(directory, choice, options)
 
     def _load(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Adapter:
         self._may_import.wait()

@@ -5,6 +5,8 @@ The variables are read when native libraries are loaded, so they have to be set 
 
 from __future__ import annotations
 
+import os
+
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -15,3 +17,8 @@ ONE_THREAD = {
     "RAYON_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+def as_in_children() -> bool:
+    """Whether this process calculates as its children do, which get all of these: an operator may have set others."""
+    return all(os.environ.get(variable) == value for variable, value in ONE_THREAD.items())

@@ -1,46 +1,73 @@
-"""Which files have survived a trial: an evicted model that comes back unchanged needs no second one."""
+"""Trials, and which files have survived one: an evicted model that comes back unchanged needs no second one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from adapters.base import ModelDir
-from server.workers.trial import Trial
+from server import strangers
+from server.budget import Budget
+from server.workers.trial import Trial, TrialPool
 
 #: every file's path, size, time of the last change and inode; any difference is a new model
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """A trial that went well, and what was tried."""
+
+    how: tuple[str, str, dict[str, Any]]  #: adapter, file, options
+    stamp: Stamp  #: taken before: files that changed meanwhile are tried again
+    trial: Trial
+
+
 class Tried:
-    """Trials by model directory: the latest of each, with what was tried. Thread-safe."""
+    """Trials by model directory, the latest of each; without `trials` there are none. Thread-safe."""
 
-    def __init__(self) -> None:
-        self._trials: dict[Path, tuple[Any, Stamp, Trial]] = {}
+    def __init__(self, trials: TrialPool | None, budget: Budget) -> None:
+        self._pool = trials
+        self._budget = budget
+        self._attempts: dict[Path, _Attempt] = {}
 
-    def recall(self, directory: ModelDir, adapter: str, file: str, options: Mapping[str, Any]) -> Trial | None:
-        """The trial of these very files by this adapter with these options, if there was one and it went well."""
-        how, stamp, trial = self._trials.get(directory.path, (None, (), None))
-        same = trial is not None and how == (adapter, file, dict(options)) and stamp == self.stamp(directory)
-        return trial if same else None
+    def trial(self, directory: ModelDir, adapter: str, file: str, options: Mapping[str, Any]) -> Trial | None:
+        """A trial load by this adapter with these options, unless these very files have gone through one.
 
-    def remember(
-        self, directory: ModelDir, adapter: str, file: str, options: Mapping[str, Any], stamp: Stamp, trial: Trial
-    ) -> None:
-        """`stamp` was taken before the trial: files that changed meanwhile are tried again."""
-        self._trials[directory.path] = ((adapter, file, dict(options)), stamp, trial)
+        Raises:
+            LoadError: it did not go well.
+        """
+        if self._pool is None:
+            return None
+        how, stamp = (adapter, file, dict(options)), _stamp(directory)
+        last = self._attempts.get(directory.path)
+        if last is not None and (last.how, last.stamp) == (how, stamp):
+            return last.trial
+        with self._budget.stranger(strangers.guess(_size(stamp))):
+            trial = self._pool.try_load(adapter, directory.path, directory.root, file, options)
+        self._attempts[directory.path] = _Attempt(how, stamp, trial)
+        return trial
 
-    @staticmethod
-    def stamp(directory: ModelDir) -> Stamp:
-        """What the files are now."""
-        return tuple(_files(directory.path))
+    def unchanged(self, directory: ModelDir, trial: Trial) -> bool:
+        """Whether the files are still those of this trial, which is the latest."""
+        last = self._attempts.get(directory.path)
+        return last is not None and last.trial is trial and last.stamp == _stamp(directory)
 
 
 def size_of(directory: ModelDir) -> int:
     """Bytes of the model's files: the best guess at its memory while nothing has loaded it."""
-    return sum(size for _, size, _, _ in _files(directory.path))
+    return _size(_stamp(directory))
+
+
+def _size(stamp: Stamp) -> int:
+    return sum(max(0, size) for _, size, _, _ in stamp)
+
+
+def _stamp(directory: ModelDir) -> Stamp:
+    return tuple(_files(directory.path))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int, int, int]]:

@@ -27,7 +27,7 @@ from adapters.base import (
 )
 from adapters.datatypes import datatype_of
 from adapters.sklearn_ import files
-from adapters.sklearn_.direct import direct
+from adapters.sklearn_.direct import Record, direct
 from adapters.sklearn_.examine import Examined, examine, first_line
 from adapters.sklearn_.explain import Explainer, explainer_of
 from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
@@ -64,6 +64,7 @@ class SklearnAdapter(Adapter):
     tried: Tensors  #: two rows that the model answers
     short: dict[str, Direct]  #: methods that have a direct path, proved equal to the estimator's own
     explainer: Explainer | None
+    proofs: list[tuple[str, bool]]  #: that led to them
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -72,10 +73,10 @@ class SklearnAdapter(Adapter):
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         model = _unpickled(model_dir, file, trusted=model_dir.trusted or options.get("trust") == "full")
-        return cls.serving(model, file, options)
+        return cls.serving(model, file, options, model_dir.evidence)
 
     @classmethod
-    def serving(cls, model: Any, file: str, options: Parameters) -> Self:
+    def serving(cls, model: Any, file: str, options: Parameters, evidence: Parameters) -> Self:
         """The adapter of an estimator that was loaded from `file`, by whatever means.
 
         Raises:
@@ -87,14 +88,14 @@ class SklearnAdapter(Adapter):
             method = _chosen(type(model).__name__, methods, options)
             inputs = inputs_of(model)
             inputs.copies = writes_inputs(model)
-            return cls._described(model, inputs, methods, method)
+            return cls._described(model, inputs, methods, method, Record(evidence.get("proofs", ())))
         except LoadError as error:
             raise LoadError(f"{file} {error}") from error
         except Exception as error:  # a state from another version can fail anywhere
             raise LoadError(f"{file} does not work: {type(error).__name__}: {first_line(error)}") from error
 
     @classmethod
-    def _described(cls, model: Any, inputs: Inputs, methods: tuple[str, ...], method: str) -> Self:
+    def _described(cls, model: Any, inputs: Inputs, methods: tuple[str, ...], method: str, proofs: Record) -> Self:
         """The adapter with its signature, of which the model itself tells what asking it can tell."""
         labels = label_dtype(model)
         found = examine(inputs, lambda tensors: getattr(model, method)(inputs.rows(tensors)))
@@ -108,8 +109,10 @@ class SklearnAdapter(Adapter):
             parameters=(Parameter("method", str, methods, "the estimator's method that answers"),),
             explanations=explainer.specs if explainer else (),
         )
-        short = _short(model, inputs, method)
-        adapter = cls(signature, model, inputs, methods, method, labels, found.example, short, explainer)
+        short = _short(model, inputs, method, proofs)
+        adapter = cls(
+            signature, model, inputs, methods, method, labels, found.example, short, explainer, proofs.outcomes
+        )
         adapter.batchable = not rows_depend(model)  # type: ignore[misc]  # the class's default, for all but a few
         adapter.thread_safe = not shares_state(model)  # type: ignore[misc]
         adapter.steady = method in adapter.short  # type: ignore[misc]
@@ -136,16 +139,22 @@ class SklearnAdapter(Adapter):
         except (ValueError, TypeError) as error:  # as in `predict`
             raise InvalidInput(first_line(error)) from error
 
+    def evidence(self) -> Parameters:
+        return {"proofs": self.proofs}
+
     def example(self) -> Tensors:
         return {name: array.copy() for name, array in self.tried.items()}
 
 
-def _short(model: Any, inputs: Inputs, method: str) -> dict[str, Direct]:
-    """The direct paths of the method that answers by default, and of the probabilities that requests ask for."""
+def _short(model: Any, inputs: Inputs, method: str, proofs: Record) -> dict[str, Direct]:
+    """The direct paths of the probabilities that requests ask for, and of the method that answers by default.
+
+    In this order: labels say less of the arithmetic than the probabilities that they are made of.
+    """
     if not isinstance(inputs, Matrix) or not inputs.uniform:
         return {}
-    wanted = dict.fromkeys([method, *(["predict_proba"] if hasattr(model, "predict_proba") else [])])
-    paths = {name: direct(model, name) for name in wanted}
+    wanted = dict.fromkeys([*(["predict_proba"] if hasattr(model, "predict_proba") else []), method])
+    paths = {name: direct(model, name, record=proofs) for name in wanted}
     return {name: path for name, path in paths.items() if path is not None}
 
 

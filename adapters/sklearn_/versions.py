@@ -6,6 +6,7 @@ import importlib.metadata
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from adapters.base import Origin
@@ -68,6 +69,7 @@ def requirements_of(version: str) -> str:
     return "\n".join(lines)
 
 
+@cache
 def _installed(distribution: str) -> str:
     """The installed version, or ""."""
     try:

@@ -52,6 +52,7 @@ def _try(job: dict[str, Any], announce: Callable[[str], None]) -> dict[str, Any]
         announce("example")
         test = self_test(model)
         busy = 0.0 if test.error else _busy_seconds(model)
+        evidence = dict(model.evidence())
         memory = max(0, resident_bytes() - before)
         model.close()
     except LoadError as error:
@@ -65,6 +66,7 @@ def _try(job: dict[str, Any], announce: Callable[[str], None]) -> dict[str, Any]
         "batchable": test.batchable,
         "example_error": test.error,
         "busy_seconds": busy,
+        "evidence": evidence,
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.base import LoadError
@@ -29,6 +29,8 @@ class Trial:
     example_error: str = ""
     #: that one row takes on a thread which keeps others waiting; 0 where calls are short or run beside each other
     busy_seconds: float = 0.0
+    #: what the adapter needs not find out again about the very same files
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Crash(LoadError):

@@ -15,6 +15,7 @@ import pytest
 from adapters.base import Adapter, LoadError, ModelDir, Trust
 from server.catalog import Found
 from server.loader import Loader
+from server.native_threads import ONE_THREAD
 from server.signing import Verifier
 from server.workers.placement import Workers
 from server.workers.trial import Trial, TrialPool
@@ -147,6 +148,53 @@ def test_a_trial_comes_first_and_its_verdict_counts(tmp_path: Path) -> None:
     assert not loader(Trials(Trial(0.1, 0, batchable=False))).load(a).batchable
     warned = loader(Trials(Trial(0.1, 0, batchable=True, example_error="ValueError: no"))).load(a)
     assert warned.warning == "it refuses its own example: ValueError: no"
+
+
+@pytest.fixture
+def evidence(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What each load was told, while this process calculates as its children do."""
+    told: list[Any] = []
+    load = EchoAdapter.load.__func__  # type: ignore[attr-defined]
+
+    def loaded(cls: Any, model_dir: ModelDir, *how: Any) -> Any:
+        told.append(dict(model_dir.evidence))
+        return load(cls, model_dir, *how)
+
+    monkeypatch.setattr(EchoAdapter, "load", classmethod(loaded))
+    for variable, value in ONE_THREAD.items():
+        monkeypatch.setenv(variable, value)
+    return told
+
+
+@pytest.mark.usefixtures("echo")
+def test_what_the_trial_has_proved_is_told(tmp_path: Path, evidence: list[Any]) -> None:
+    trials = Trials(Trial(0.1, 0, batchable=True, evidence={"proofs": [1]}))
+    loader(trials).load(found(tmp_path / "a"))
+    assert evidence == [{"proofs": [1]}]
+
+
+@pytest.mark.usefixtures("echo")
+def test_nothing_is_told_of_a_trial_with_other_threads(
+    tmp_path: Path, evidence: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    loader(Trials(Trial(0.1, 0, batchable=True, evidence={"proofs": [1]}))).load(found(tmp_path / "a"))
+    assert evidence == [{}]
+
+
+@pytest.mark.usefixtures("echo")
+def test_what_was_proved_of_other_bytes_is_forgotten(tmp_path: Path, evidence: list[Any]) -> None:
+    class Slow(Trials):
+        """The file changes while it is tried."""
+
+        def try_load(self, *job: Any) -> Trial:
+            (tmp_path / "a" / "model.echo").write_text("echo anew")
+            return super().try_load(*job)
+
+    adapter: Any = loader(Slow(Trial(0.1, 0, batchable=True, evidence={"proofs": [1]}))).load(found(tmp_path / "a"))
+    assert evidence == [{"proofs": [1]}, {}]
+    assert [(made.line, made.closed) for made in EchoAdapter.made] == [("echo anew", 1), ("echo anew", 0)]
+    assert adapter.adapter is EchoAdapter.made[-1]
 
 
 @pytest.mark.usefixtures("echo")

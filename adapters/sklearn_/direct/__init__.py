@@ -5,10 +5,12 @@ arithmetic itself mostly costs 3 to 20. `direct` gives a function that does the 
 not known to the last attribute.
 
 `build` finds an estimator's plan and has it proved, `plan` says what a plan is, `proof` compares a plan's answers with
-the estimator's own. `linear`, `trees`, `boosting`, `scaling`, `models` and `composite` make the plans of families;
-`merged` makes one tree of many, so that one call in C passes through all of them.
+the estimator's own, `record` keeps what was proved, and `kinds` tells of how many others. `linear`, `trees`,
+`boosting`, `scaling`, `models` and `composite` make the plans of families; `merged` makes one tree of many, so that one
+call in C passes through all of them.
 """
 
 from adapters.sklearn_.direct.build import direct
+from adapters.sklearn_.direct.record import Record
 
-__all__ = ["direct"]
+__all__ = ["Record", "direct"]

@@ -7,13 +7,16 @@ import itertools
 import logging
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_.direct import boosting, composite, linear, models, proof, scaling, trees
+from adapters.sklearn_.direct import boosting, composite, kinds, linear, models, proof, scaling, trees
 from adapters.sklearn_.direct.plan import Builder, Kernel, OrdinaryRows, Plan
+from adapters.sklearn_.direct.proof import BRIEF, THOROUGH
+from adapters.sklearn_.direct.record import Record
 
 __all__ = ["direct"]
 
@@ -26,26 +29,35 @@ _BUILDERS: dict[str, Builder] = (
 _PATHS = {path.rpartition(".")[2]: path for path in (*_BUILDERS, *composite.BUILDERS)}
 
 
-def direct(estimator: Any, method: str, example: Any = None) -> Callable[[Any], Any] | None:
+def direct(
+    estimator: Any, method: str, example: Any = None, record: Record | None = None
+) -> Callable[[Any], Any] | None:
     """A function that answers exactly as `getattr(estimator, method)` does, to the bit, without its overhead.
 
     It takes [rows, n_features] of C-contiguous float64: finite, or with NaN where the estimator takes NaN. The caller
     has checked that. Anything else (another dtype, order or width, a data frame) goes the estimator's own way. Several
     threads may call it at once. What was fitted is read here and now: later changes are not seen.
 
-    `example` is an input that the estimator answers, for pipelines that begin with no numbers.
+    `example` is an input that the estimator answers, for pipelines that begin with no numbers. `record` knows what was
+    proved before, and is told what is proved here.
 
     None: the estimator is none of the known classes, or is unusual in any way, or its answers differ from the plan's.
     """
+    kept = record or Record()
+    return kept.path(estimator, method, lambda: _found(estimator, method, example, kept))
+
+
+def _found(estimator: Any, method: str, example: Any, record: Record) -> Kernel | None:
     name = f"{type(estimator).__name__}.{method}"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names")  # which arrays lack
         try:
-            plan = _plan(estimator, method)
+            plan = _plan(estimator, method, record)
             if plan is None:
                 return None
             function = _guarded(plan, getattr(estimator, method), _width(estimator, plan))
-            difference = _difference(estimator, method, plan, function, example)
+            known = record.knows(estimator)
+            difference = record.proof(name, lambda: _difference(estimator, method, plan, function, known, example))
         except Exception as error:  # whatever a plan stumbles over is out of the ordinary
             logger.info("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
             return None
@@ -55,12 +67,12 @@ def direct(estimator: Any, method: str, example: Any = None) -> Callable[[Any], 
     return function
 
 
-def _plan(estimator: Any, method: str) -> Plan | None:
+def _plan(estimator: Any, method: str, record: Record) -> Plan | None:
     path = _PATHS.get(type(estimator).__name__)
     if path is None or _public(path) is not type(estimator) or not _is_plain(estimator, method):
         return None
     if path in composite.BUILDERS:
-        return composite.BUILDERS[path](estimator, method, direct)
+        return composite.BUILDERS[path](estimator, method, partial(direct, record=record))
     return _BUILDERS[path](estimator, method)
 
 
@@ -80,7 +92,10 @@ def _is_plain(estimator: Any, method: str) -> bool:
         return False
     if own.get("_sklearn_output_config", {}).get("transform", "default") != "default":
         return False
-    if any(name.rpartition("__")[2] == "copy" and value is False for name, value in estimator.get_params().items()):
+    parameters = (
+        estimator.get_params() if own.keys() & {"steps", "estimator", "estimators"} else own
+    )  # which costs more
+    if any(name.rpartition("__")[2] == "copy" and value is False for name, value in parameters.items()):
         return False
     try:
         check_is_fitted(estimator)
@@ -119,10 +134,21 @@ def _fits(rows: Any, width: int) -> bool:
     )
 
 
-def _difference(estimator: Any, method: str, plan: Plan, function: Kernel, example: Any) -> str:
+def _difference(estimator: Any, method: str, plan: Plan, function: Kernel, known: bool, example: Any) -> str:
+    """What speaks against the function; `known`: another method of this very estimator was proved."""
     from sklearn.utils import get_tags
 
+    kind = kinds.kind_of(estimator)
+    of_a_kind = kinds.is_proved(kind, method)
+    if of_a_kind and known:
+        return ""
     nan = bool(get_tags(estimator).input_tags.allow_nan)
-    batches = proof.made_up(_width(estimator, plan), plan.landmarks, plan.turns, nan=nan)
+    brief = of_a_kind or known or plan.any_input
+    sizes = {*(BRIEF if brief else THOROUGH), *plan.turns} - {0}
+    batches = proof.made_up(_width(estimator, plan), plan.landmarks, sizes, nan=nan)
     ordinary = getattr(estimator, method)
-    return proof.differs(function, ordinary, itertools.chain(() if example is None else (example,), batches))
+    examples = () if example is None else (example,)
+    difference = proof.differs(function, ordinary, itertools.chain(examples, batches))
+    if not difference:
+        kinds.remember(kind, method)
+    return difference

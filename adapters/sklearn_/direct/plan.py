@@ -31,7 +31,7 @@ class Plan:
 
     kernel: Kernel
     landmarks: Array | None = None  #: [k, n_features]: values near which the estimator decides
-    turns: tuple[int, ...] = ()  #: numbers of rows from which the kernel works in another way
+    turns: tuple[int, ...] = ()  #: the most rows for which the kernel works in one way, and then in another
     any_input: bool = False  #: the kernel takes what is no such array, too
     width: int = 0  #: the number of features, where the estimator does not say
 

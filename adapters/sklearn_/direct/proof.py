@@ -6,16 +6,19 @@ plan says, the ordinary path is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
 
 from adapters.base import Array
 
-__all__ = ["differs", "made_up"]
+__all__ = ["BRIEF", "THOROUGH", "differs", "made_up"]
 
-_SIZES = (1, 2, 7, 64)
+#: rows of the batches, each of which costs a call of the estimator however few they are
+THOROUGH = (1, 2, 7, 128)
+BRIEF = (128,)  #: where the parts, another method or another estimator of the kind was proved at length
+_WITH_NAN = 7  #: rows, and the largest batch: of fewer rows there may be none whose values are missing
 _MOST_VALUES = 2**20  #: of one batch; wide models get fewer rows
 _EXTREMES = np.array([0.0, -0.0, 1e-300, -1e-300, 5e-324, 1e30, -1e30, 1e300, -1e300, 1.7e308])
 
@@ -35,38 +38,41 @@ def differs(direct: Callable[[Any], Any], ordinary: Callable[[Any], Any], batche
     return "" if answered else "the estimator refuses every row made up for it"
 
 
-def made_up(width: int, landmarks: Array | None, turns: tuple[int, ...], *, nan: bool) -> Iterator[Array]:
-    """Batches of rows, always the same ones: near the landmarks, on them, random, with NaN, and extreme."""
+def made_up(width: int, landmarks: Array | None, sizes: Collection[int], *, nan: bool) -> Iterator[Array]:
+    """Batches of these many rows, always the same ones: on and near the landmarks, random, with NaN, and extreme."""
     rng = np.random.default_rng(7)
-    for size in sorted({*_SIZES, *turns} - {0}):
-        size = min(size, max(1, _MOST_VALUES // width))
+    sizes = sorted({min(size, max(1, _MOST_VALUES // width)) for size in sizes})
+    for size in sizes:
         yield _near(rng, size, width, landmarks)
-        yield rng.normal(size=(size, width)) * 10.0 ** rng.integers(-3, 4, size=(size, width))
-    if nan:
-        for size in _SIZES:
+    for size in sizes if nan else ():
+        if size in (_WITH_NAN, sizes[-1]):
             rows = _near(rng, size, width, landmarks)
             rows[rng.random(rows.shape) < 0.3] = np.nan
             yield rows
-    yield np.zeros((3, width))
     yield rng.choice(_EXTREMES, (7, width))
-    yield rng.choice(_EXTREMES[:7], (7, width))
+    small = rng.choice(_EXTREMES[:7], (9, width))
+    small[:2] = 0.0
+    yield small
 
 
 def _near(rng: np.random.Generator, size: int, width: int, landmarks: Array | None) -> Array:
-    """Each value one of its column's landmarks, or the number next to it, or a step away, or one of the plainest."""
-    plain = rng.choice(np.array([0.0, -0.0, 1.0, -1.0, 0.5, 3.0]), (size, width))
+    """Each value one of its column's landmarks, or the number next to it, or a step away, or plain, or anything."""
+    shape = size, width
+    plain = rng.choice(np.array([0.0, -0.0, 1.0, -1.0, 0.5, 3.0]), shape)
+    anything = rng.normal(size=shape) * 10.0 ** rng.integers(-3, 4, size=shape)
     if landmarks is None or not landmarks.size:
-        return plain + rng.normal(size=(size, width))
-    values = landmarks[rng.integers(0, len(landmarks), (size, width)), np.arange(width)].astype(np.float64)
+        return np.where(rng.random(shape) < 0.5, plain + rng.normal(size=shape), anything)
+    values = landmarks[rng.integers(0, len(landmarks), shape), np.arange(width)].astype(np.float64)
     ways = [
         values,
         np.nextafter(values, np.inf),
         np.nextafter(values, -np.inf),
         np.nextafter(values.astype(np.float32), np.float32(np.inf)).astype(np.float64),
-        values + rng.normal(size=values.shape),
+        values + rng.normal(size=shape),
         plain,
+        anything,
     ]
-    rows: Array = np.choose(rng.integers(0, len(ways), values.shape), ways)
+    rows: Array = np.choose(rng.integers(0, len(ways), shape), ways)
     return np.where(np.isfinite(rows), rows, 0.0)
 
 

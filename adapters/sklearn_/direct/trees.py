@@ -92,7 +92,7 @@ def _forest_classifier(estimator: Any, method: str) -> Plan | None:
         total /= count
         return total
 
-    return _classifier_plan(estimator, method, probabilities, trees, turns=(limit, limit + 1))
+    return _classifier_plan(estimator, method, probabilities, trees, turns=(limit,))
 
 
 def _forest_regressor(estimator: Any, method: str) -> Plan | None:

@@ -1,0 +1,178 @@
+"""What was proved once is not proved again, and nothing else is taken for proved."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from sklearn import ensemble, linear_model, pipeline, preprocessing
+from sklearn.datasets import load_iris
+
+from adapters.base import ModelDir
+from adapters.sklearn_ import SklearnAdapter
+from adapters.sklearn_.direct import Record, build, direct, kinds, proof
+from adapters.sklearn_.direct.plan import Plan
+
+X, Y = load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def proofs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often which estimator's method was called to prove something."""
+    calls: Counter[str] = Counter()
+    differs = proof.differs
+
+    def counted(function: Callable[[Any], Any], ordinary: Any, batches: Any) -> str:
+        calls[f"{type(ordinary.__self__).__name__}.{ordinary.__name__}"] += 1
+        return differs(function, ordinary, batches)
+
+    monkeypatch.setattr(proof, "differs", counted)
+    monkeypatch.setattr(kinds, "_PROVED", set())
+    return calls
+
+
+def scaled() -> Any:
+    return pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.LogisticRegression()).fit(X, Y)
+
+
+def test_the_methods_of_a_pipeline_share_the_proof_of_its_first_steps(proofs: Counter[str]) -> None:
+    model, record = scaled(), Record()
+    assert direct(model, "predict_proba", record=record)
+    assert direct(model, "predict", record=record)
+    assert set(proofs.values()) == {1}
+    assert [name for name, _ in record.outcomes] == [
+        "StandardScaler.transform",
+        "LogisticRegression.predict_proba",
+        "Pipeline.predict_proba",
+        "LogisticRegression.predict",
+        "Pipeline.predict",
+    ]
+    assert sorted(proofs) == sorted(name for name, _ in record.outcomes)
+
+
+def folder(path: Path, model: Any) -> ModelDir:
+    path.mkdir(exist_ok=True)
+    joblib.dump(model, path / "model.joblib")
+    return ModelDir.of(path)
+
+
+@pytest.mark.parametrize("make", [scaled, lambda: ensemble.RandomForestClassifier(3, random_state=0).fit(X, Y)])
+def test_evidence_takes_the_place_of_proofs(make: Callable[[], Any], tmp_path: Path, proofs: Counter[str]) -> None:
+    model = make()
+    first = SklearnAdapter.load(folder(tmp_path, model), "model.joblib", {})
+    evidence = json.loads(json.dumps(first.evidence()))
+    assert proofs.total() > 1
+    proofs.clear()
+    again = SklearnAdapter.load(ModelDir(tmp_path, tmp_path, evidence=evidence), "model.joblib", {})
+    assert not proofs
+    assert set(again.short) == {"predict", "predict_proba"}
+    assert again.evidence() == first.evidence()
+    for method in again.short:
+        got = again.predict({"input-0": X.copy()}, {"method": method})
+        assert got["output-0"].tobytes() == getattr(model, method)(np.ascontiguousarray(X)).tobytes()
+
+
+@pytest.mark.parametrize(
+    "proved",
+    [
+        None,
+        7,
+        "LogisticRegression.predict_proba",
+        [["LogisticRegression.predict_proba"]],
+        [["LogisticRegression.predict_proba", 1]],
+        [["Ridge.predict", True], ["LogisticRegression.predict_proba", True], ["LogisticRegression.predict", True]],
+        [7, ["LogisticRegression.predict_proba", True]],
+    ],
+    ids=str,
+)
+def test_what_is_no_evidence_proves_nothing(proved: Any, tmp_path: Path, proofs: Counter[str]) -> None:
+    folder(tmp_path, linear_model.LogisticRegression(max_iter=500).fit(X, Y))
+    adapter = SklearnAdapter.load(ModelDir(tmp_path, tmp_path, evidence={"proofs": proved}), "model.joblib", {})
+    assert proofs == {"LogisticRegression.predict_proba": 1, "LogisticRegression.predict": 1}
+    assert len(adapter.short) == 2
+
+
+def test_what_failed_elsewhere_fails_here_with_the_reason_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, path = linear_model.Ridge().fit(X, Y), "sklearn.linear_model.Ridge"
+    monkeypatch.setitem(build._BUILDERS, path, lambda estimator, method: Plan(lambda rows: np.zeros(len(rows))))
+    failed = Record()
+    assert direct(model, "predict", record=failed) is None
+    assert failed.outcomes == [("Ridge.predict", False)]
+    caplog.clear()
+    assert direct(model, "predict", record=Record(failed.outcomes)) is None
+    assert "Ridge.predict takes its ordinary path: the direct one gives" in caplog.text
+
+
+def logistic(rows: Any, labels: Any = Y, **settings: Any) -> Any:
+    return linear_model.LogisticRegression(**{"max_iter": 500, **settings}).fit(rows, labels)
+
+
+def test_the_first_of_a_kind_is_proved_at_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_PROVED", set())
+    sizes: list[list[int]] = []
+    made_up = proof.made_up
+    monkeypatch.setattr(proof, "made_up", lambda *of, nan: (sizes.append(sorted(of[2])), made_up(*of, nan=nan))[1])
+
+    def asked(model: Any) -> list[list[int]]:
+        sizes.clear()
+        record = Record()
+        assert direct(model, "predict_proba", record=record)
+        assert direct(model, "predict", record=record)
+        assert [held for _, held in record.outcomes] == [True, True]
+        return list(sizes)
+
+    assert asked(logistic(X)) == [[1, 2, 7, 128], [128]]
+    assert asked(logistic(X[::2], Y[::2])) == [[128]]
+    assert asked(logistic(X[:, :3])) == [[1, 2, 7, 128], [128]]  # of another width
+
+
+def test_one_of_a_known_kind_still_has_to_show_its_own_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    path, right = "sklearn.linear_model.LogisticRegression", build._BUILDERS["sklearn.linear_model.LogisticRegression"]
+    assert direct(logistic(X), "predict_proba") is not None
+
+    def wrong(estimator: Any, method: str) -> Plan | None:
+        plan = right(estimator, method)
+        return plan and Plan(lambda rows: np.nextafter(plan.kernel(rows), 2.0))
+
+    monkeypatch.setitem(build._BUILDERS, path, wrong)
+    assert direct(logistic(X[::2], Y[::2]), "predict_proba") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (lambda: logistic(X), lambda: logistic(X[::2], Y[::2]), True),
+        (lambda: logistic(X), lambda: logistic(X, C=2.0), True),
+        (lambda: logistic(X), lambda: logistic(X, fit_intercept=False), False),
+        (lambda: logistic(X), lambda: logistic(X, Y == 1), False),
+        (lambda: logistic(X), lambda: logistic(X, Y.astype(np.int32)), False),
+        (scaled, lambda: logistic(X), False),
+        (
+            lambda: pipeline.make_pipeline(preprocessing.StandardScaler(), logistic(X)),
+            lambda: pipeline.make_pipeline(preprocessing.StandardScaler(with_mean=False), logistic(X)),
+            False,
+        ),
+    ],
+    ids=[
+        "other rows",
+        "another number",
+        "a setting",
+        "fewer classes",
+        "other labels",
+        "a pipeline",
+        "a step's setting",
+    ],
+)
+def test_a_kind_is_what_decides_how_it_is_calculated(
+    one: Callable[[], Any], other: Callable[[], Any], same: bool
+) -> None:
+    assert (kinds.kind_of(one()) == kinds.kind_of(other())) is same
+    assert hash(kinds.kind_of(one())) == hash(kinds.kind_of(one()))
