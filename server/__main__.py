@@ -9,8 +9,10 @@ import logging
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from server import adapter_log, early_log, memory
 from server.native_threads import ONE_THREAD
@@ -27,7 +29,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = command_line(sys.argv[1:] if argv is None else argv, os.environ)
     for variable, value in ONE_THREAD.items():  # an operator's own values stay
         os.environ.setdefault(variable, value)
-    serve(settings, signals)
+    try:
+        serve(settings, signals)
+    except SystemExit as error:
+        _end(error.code)
+    except BaseException:
+        traceback.print_exc()
+        _end(1)
+    _end(0)
+
+
+def _end(status: str | int | None) -> NoReturn:
+    """End the process now: a prediction that never ends, or a load that waits for KServe, would otherwise keep it."""
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+        status = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)
 
 
 def serve(settings: Settings, signals: Signals) -> None:
@@ -86,8 +106,6 @@ def serve(settings: Settings, signals: Signals) -> None:
     end_trials()
     environments.close()
     workers.kill()
-    logging.shutdown()
-    os._exit(0)  # a prediction that never ends would otherwise keep the process
 
 
 def _frame(settings: Settings):  # type: ignore[no-untyped-def]

@@ -133,6 +133,16 @@ def test_it_can_be_stopped_before_it_serves(models: Path, start: list[Server], t
     assert start[0].process.wait(10) == 0
 
 
+def test_what_cannot_start_ends_though_models_are_being_loaded(
+    models: Path, start: list[Server], tmp_path: Path
+) -> None:
+    (tmp_path / "kserve").mkdir()
+    (tmp_path / "kserve" / "__init__.py").write_text("import time\ntime.sleep(5)\nraise OSError('a damaged KServe')")
+    start.append(Server(models, tmp_path / "log", PYTHONPATH=str(tmp_path)))
+    assert start[0].process.wait(60) == 1
+    assert "OSError: a damaged KServe" in start[0].log
+
+
 def _swallowed(url: str) -> None:
     with contextlib.suppress(httpx.TransportError):
         assert httpx.post(url, json={"instances": [], "seconds": 60}, timeout=30).status_code >= 500
