@@ -127,7 +127,7 @@ class Settings:
     enable_grpc: bool = setting(True, kinds.switch(), SERVER, "Serve gRPC.", kserve=True)
     enable_docs_url: bool = setting(True, kinds.switch(), SERVER, "Serve the Swagger page at /docs.", kserve=True)
     workers: int = setting(1, PROCESSES, SERVER,
-        "Processes that compute a model which keeps Python busy for 2 ms a call (16 models at most) or runs in "
+        "Processes that compute a model which keeps Python busy for 1.5 ms a call (16 models at most) or runs in "
         "processes of its own; polyserve.yaml overrules it. One process takes all requests in any case, so that there "
         "is one state of every model. Each worker holds a copy of its model.", kserve=True)
     max_threads: int = setting(4, COUNT, SERVER, "gRPC processing threads, at most.", kserve=True)
