@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -35,6 +35,7 @@ from server.errors import ClientGone, DeadlineExceeded, QueueFull, ServingError
 from server.gathering import Gathering
 from server.lanes import Lanes
 from server.threads import Runs
+from server.turns import AT_ONCE, TURNS, Turns
 
 log = logging.getLogger("kserve")
 
@@ -96,10 +97,12 @@ class Batcher:
     steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
     cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
     begin: Begin | None = None  #: for a model that is elsewhere
+    turns: Turns = TURNS
     dispatcher: Dispatcher = field(init=False)
     gathering: Gathering = field(init=False)
     _pending: deque[Job] = field(default_factory=deque)
     _due: bool = False  #: the queue is looked at in the loop's next turn
+    _answering: int = 0  #: calls whose answers are on their way
     _sweep: asyncio.TimerHandle | None = None
     _closed: ServingError | None = None
     _when_idle: Callable[[], None] | None = None
@@ -135,6 +138,7 @@ class Batcher:
         if loop is None or loop.is_closed():
             loop = self._loop = asyncio.get_running_loop()  # a system call, on Python 3.11
         start = loop.time()
+        self.turns.asked(id(self), start)
         job = Job(
             call,
             call.key if call.key and self.merges else self._key(call),
@@ -179,7 +183,7 @@ class Batcher:
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing runs."""
-        return not self._pending and not self.dispatcher.running
+        return not self._pending and not self.dispatcher.running and not self._answering
 
     def close(self, error: ServingError, when_idle: Callable[[], None]) -> None:
         """Answer what waits and what still comes with `error`; call `when_idle` once what runs has ended.
@@ -202,7 +206,7 @@ class Batcher:
         self._told_idle()
 
     def _told_idle(self) -> None:
-        if self._when_idle is not None and not self.dispatcher.running:
+        if self._when_idle is not None and not self.dispatcher.running and not self._answering:
             when_idle, self._when_idle = self._when_idle, None
             when_idle()
 
@@ -227,7 +231,7 @@ class Batcher:
     @property
     def _may_begin(self) -> bool:
         """Something waits, a lane is free, and it is worth being used."""
-        if not self._pending or not self.dispatcher.free:
+        if not self._pending or self._answering or not self.dispatcher.free:
             return False
         if not self.dispatcher.running or not self.merges or not self.gathering.pays:
             return True
@@ -247,8 +251,18 @@ class Batcher:
         gathers = self.merges and self.gathering.pays and len(self._pending) < self.limits.max_rows
         if self._pending and not self._due and not gathers:
             self._start(loop)  # the model need not wait until the answers are written
-        for job, outcome in zip(batch, outcomes, strict=True):
+        self._answering += 1
+        few = AT_ONCE if len(batch) > AT_ONCE and self.turns.shared(loop.time()) else 0
+        self._answer(loop, zip(batch, outcomes, strict=True), few)
+
+    def _answer(self, loop: asyncio.AbstractEventLoop, answers: Iterator[tuple[Job, Outcome]], few: int) -> None:
+        """All, or a few in each turn of the loop: others' requests get theirs, this model's own wait for the last."""
+        for told, (job, outcome) in enumerate(answers, 1):
             job.resolve(outcome)
+            if told == few:
+                loop.call_soon(self._answer, loop, answers, few)
+                return
+        self._answering -= 1
         if self._pending and not self._due:
             self._look_again(loop)
         self._told_idle()
