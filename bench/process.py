@@ -9,9 +9,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -46,12 +47,20 @@ class Running:
 
     def memory(self) -> Memory:
         """Resident memory, now."""
+        sizes = [info.rss / MIB for info in self._each(psutil.Process.memory_info)]
+        return Memory(sizes[0], sum(sizes))
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it and its children have used."""
+        return float(sum(times.user + times.system for times in self._each(psutil.Process.cpu_times)))
+
+    def _each(self, ask: Callable[[psutil.Process], Any]) -> Iterator[Any]:
+        """The answer of the main process, and of each child that lives."""
         main = psutil.Process(self.process.pid)
-        sizes = [main.memory_info().rss / MIB]
+        yield ask(main)
         for child in main.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                sizes.append(child.memory_info().rss / MIB)
-        return Memory(sizes[0], sum(sizes))
+                yield ask(child)
 
     def wait_ready(self, path: str, start: float) -> None:
         """Until GET `path` answers 200; `start` (monotonic) is when the process was started.

@@ -1,10 +1,9 @@
-"""What `--workers N` changes: requests a second and latency of models that keep Python busy, and of those that do not.
+"""`python -m bench.workers`: is one process that takes all requests the right choice, and what does `--workers N` gain?
 
-    python -m bench.workers [--only spacy,forest] [--processes 1,2] [--seconds 3] [--rounds 3]
-
-One process takes all requests whatever N is: several would each hold every model, whose states would differ. The
-question is what is gained where the work is: models whose calls are long and hold Python's lock are computed by N
-processes of their own, all others stay where a call costs no way to anywhere.
+Side by side: one server; the same with `--workers=2`, which computes models that keep Python busy in two processes of
+their own; and two whole servers that share the load, as a balancer in front of them would have it. Each arrangement is
+driven by the same two load generators at once, each with half of the connections: to one server both, to two one each.
+In a mixed load the two ask different models.
 """
 
 from __future__ import annotations
@@ -15,27 +14,86 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from bench import making, places
 from bench.arguments import count, guarded, list_of, say
 from bench.check import ask, check
-from bench.load import Figures, drive
+from bench.load import Figures, LoadFailed, drive
 from bench.models import MODELS
 from bench.process import Running, free_ports, started
 from bench.report import number, table
-from bench.requests import Protocol, request
+from bench.requests import Protocol, Request, request
 
-BUSY = ("logistic", "forest", "spacy", "bert")
-CONNECTIONS = 16
+#: what each load asks: one model, or two at the same time
+LOADS = ("logistic", "forest", "spacy", "bert", "spacy+bert")
 RUN = places.CACHE / "workers"
+#: servers, and the `--workers` of each
+ARRANGEMENTS = {"one process": (1, 1), "--workers=2": (1, 2), "two servers": (2, 1)}
+HALVES = 2  #: load generators
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one timed run counted, both halves of the load together."""
+
+    throughput: float
+    p50: float
+    p99: float
+    cpu: float  #: milliseconds of processor time that the servers took for a request
+
+    @classmethod
+    def of(cls, halves: Sequence[Figures], cpu_seconds: float) -> Round:
+        """The latencies are the mean of the medians, and the worse 99th percentile."""
+        requests = sum(half.requests for half in halves)
+        p50, p99 = statistics.fmean(half.p50 for half in halves), max(half.p99 for half in halves)
+        return cls(sum(half.throughput for half in halves), p50, p99, 1000 * cpu_seconds / max(requests, 1))
+
+
+@dataclass
+class Arrangement:
+    """Servers that share a load."""
+
+    name: str
+    servers: Sequence[Running]
+    rounds: dict[tuple[str, int], list[Round]] = field(default_factory=dict)  #: by load and connections
+
+    def drive(self, load: str, connections: int, seconds: int) -> Round:
+        """Both halves at once.
+
+        Raises:
+            WrongAnswer, LoadFailed
+        """
+        halves = [(_asked(name), self.servers[i % len(self.servers)]) for i, name in enumerate(_halves(load))]
+        for asked, server in halves:
+            check(Protocol.V1, ask(asked, server.http_port, server.grpc_port), making.sample(_model(asked), 1))
+        before = self._cpu()
+        with ThreadPoolExecutor(HALVES) as pool:
+            share = connections // HALVES
+            runs = [pool.submit(drive, asked, server.http_port, share, seconds) for asked, server in halves]
+            figures = [run.result() for run in runs]
+        if errors := sum(half.errors for half in figures):
+            raise LoadFailed(f"{self.name}: {errors} requests failed")
+        return Round.of(figures, self._cpu() - before)
+
+    def memory(self) -> float:
+        """Resident, of all servers with their children, in MiB."""
+        return sum(server.memory().tree for server in self.servers)
+
+    def _cpu(self) -> float:
+        return sum(server.cpu_seconds() for server in self.servers)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; the exit status is 2 if it could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench.workers", description=__doc__)
-    parser.add_argument("--only", type=list_of(str, list(MODELS)), default=list(BUSY), metavar="MODELS")
-    parser.add_argument("--processes", type=list_of(int), default=[1, 2], metavar="N,N")
+    parser.add_argument(
+        "--only", type=list_of(_load), default=list(LOADS), metavar="LOADS", help="MODEL or MODEL+MODEL"
+    )
+    parser.add_argument("--arrangements", type=list_of(str, list(ARRANGEMENTS)), default=list(ARRANGEMENTS))
+    parser.add_argument("--connections", type=list_of(int), default=[16, 64], help="default 16,64")
     parser.add_argument("--seconds", type=count, default=3, help="of one measurement; default 3")
     parser.add_argument("--rounds", type=count, default=3, help="default 3; figures are their medians")
     options = parser.parse_args(arguments)
@@ -43,53 +101,91 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    making.ensure(options.only)
-    _stage(options.only)
-    found: dict[tuple[str, int], list[Figures]] = {}
-    memory: dict[int, float] = {}
-    with contextlib.ExitStack() as stack:
-        servers = {processes: stack.enter_context(_server(processes)) for processes in options.processes}
-        for name in options.only:
-            for _ in range(options.rounds):
-                for processes, server in servers.items():
-                    found.setdefault((name, processes), []).append(_measured(server, name, options.seconds))
-            say(f"{name} is measured")
-        for processes, server in servers.items():
-            memory[processes] = server.memory().tree
-    _print(options.only, found, memory)
+    models = list(dict.fromkeys(name for load in options.only for name in load.split("+")))
+    making.ensure(models)
+    _stage(models)
+    with _running(options.arrangements) as arrangements:
+        for load in options.only:
+            for connections in options.connections:
+                _measure(arrangements, load, connections, options)
+                say(f"{load} is measured on {connections} connections")
+        memory = {each.name: each.memory() for each in arrangements}
+    _print(arrangements, memory)
     return 0
 
 
-def _print(names: Sequence[str], found: dict[tuple[str, int], list[Figures]], memory: dict[int, float]) -> None:
+def _measure(arrangements: Sequence[Arrangement], load: str, connections: int, options: argparse.Namespace) -> None:
+    """Each in turn, round after round: what slows the machine down slows them all."""
+    for each in arrangements:
+        each.drive(load, connections, 1)
+    for _ in range(options.rounds):
+        for each in arrangements:
+            each.rounds.setdefault((load, connections), []).append(each.drive(load, connections, options.seconds))
+
+
+def _print(arrangements: Sequence[Arrangement], memory: Mapping[str, float]) -> None:
     lines = []
-    for (name, processes), figures in found.items():
-        throughput = number(statistics.median(each.throughput for each in figures))
-        p50, p99 = (f"{statistics.median(getattr(each, key) for each in figures):.2f}" for key in ("p50", "p99"))
-        lines.append((name, f"--workers={processes}", throughput, p50, p99))
-    print(f"V1, 1 row, {CONNECTIONS} connections, medians of the rounds; latencies in ms.\n")
-    print(table(("model", "server", "requests/s", "p50", "p99"), lines))
-    sizes = ", ".join(f"{size:,.0f} MiB with --workers={processes}" for processes, size in memory.items())
-    print(f"\nResident memory of the server and its children: {sizes}.")
+    for load, connections in arrangements[0].rounds:
+        base = arrangements[0].rounds[load, connections]
+        for each in arrangements:
+            rounds = each.rounds[load, connections]
+            gain = statistics.median(mine.throughput / its.throughput for mine, its in zip(rounds, base, strict=True))
+            lines.append((load, str(connections), each.name, *_figures(rounds), f"{gain:.2f}"))
+    print(
+        f"V1, 1 row; medians of the rounds; latencies in ms. The last column: throughput ÷ {arrangements[0].name}'s.\n"
+    )
+    head = ("load", "connections", "server", "requests/s", "p50", "p99", "CPU ms a request", "ratio")
+    print(table(head, lines))
+    sizes = ", ".join(f"{name} {size:,.0f} MiB" for name, size in memory.items())
+    print(f"\nResident memory with all children: {sizes}.")
 
 
-def _measured(server: Running, name: str, seconds: int) -> Figures:
-    expected = making.sample(name, 1)
-    asked = request(Protocol.V1, name, expected.inputs)
-    check(Protocol.V1, ask(asked, server.http_port, server.grpc_port), expected)
-    drive(asked, server.http_port, CONNECTIONS, 1)
-    return drive(asked, server.http_port, CONNECTIONS, seconds)
+def _figures(rounds: Sequence[Round]) -> Iterator[str]:
+    for key in ("throughput", "p50", "p99", "cpu"):
+        yield number(statistics.median(getattr(each, key) for each in rounds))
 
 
 @contextlib.contextmanager
-def _server(processes: int) -> Iterator[Running]:
+def _running(names: Sequence[str]) -> Iterator[list[Arrangement]]:
+    with contextlib.ExitStack() as stack:
+        found = []
+        for name in names:
+            servers, processes = ARRANGEMENTS[name]
+            begun = time.monotonic()
+            each = [stack.enter_context(_server(name, number, processes)) for number in range(servers)]
+            for server in each:
+                server.wait_ready("/v2/health/ready", begun)
+            found.append(Arrangement(name, each))
+        yield found
+
+
+def _server(arrangement: str, number: int, processes: int) -> contextlib.AbstractContextManager[Running]:
     http_port, grpc_port = free_ports(2)
     flags = [f"--http_port={http_port}", f"--grpc_port={grpc_port}", f"--workers={processes}"]
     command = [sys.executable, "-m", "server", f"--model_dir={RUN / 'models'}", *flags]
-    log = RUN / f"workers-{processes}.log"
-    began = time.monotonic()
-    with started(f"--workers={processes}", command, (http_port, grpc_port), log, places.REPOSITORY, {}) as server:
-        server.wait_ready("/v2/health/ready", began)
-        yield server
+    log = RUN / f"{arrangement.strip('-').replace(' ', '-')}-{number}.log"
+    return started(arrangement, command, (http_port, grpc_port), log, places.REPOSITORY, {})
+
+
+def _asked(name: str) -> Request:
+    return request(Protocol.V1, name, making.sample(name, 1).inputs)
+
+
+def _model(asked: Request) -> str:
+    return asked.path.removeprefix("/v1/models/").removesuffix(":predict")
+
+
+def _halves(load: str) -> list[str]:
+    """The model that each half of a load asks."""
+    names = load.split("+")
+    return names if len(names) == HALVES else names * HALVES
+
+
+def _load(text: str) -> str:
+    names = text.split("+")
+    if len(names) > HALVES or not set(names) <= set(MODELS):
+        raise ValueError(f"{text!r} is neither a model nor two models: there are {', '.join(MODELS)}")
+    return text
 
 
 def _stage(names: Sequence[str]) -> None:

@@ -3,7 +3,8 @@
     put --> pending --(the loop's next turn, a lane is free)--> Dispatcher.run --> merge, predict, split --> `done`
 
 An idle model answers at the latency of a direct call; a busy one answers all who waited with one call; requests that
-arrive in one turn of the event loop share a call. Safe because
+arrive in one turn of the event loop share a call, and those of a few turns where calls are dear (`gathering`). Safe
+because
     * only requests that agree in input names, dtypes, trailing shapes and parameters share a call;
     * every input was checked against the signature before it got here;
     * an output that is not as long as its input is told from a good one;
@@ -19,7 +20,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -31,8 +32,10 @@ from server.calls import Caller, Outcome, Predict
 from server.codec.call import Call
 from server.dispatch import Begin, Dispatcher
 from server.errors import ClientGone, DeadlineExceeded, QueueFull, ServingError
+from server.gathering import Gathering
 from server.lanes import Lanes
 from server.threads import Runs
+from server.turns import AT_ONCE, TURNS, Turns
 
 log = logging.getLogger("kserve")
 
@@ -94,9 +97,12 @@ class Batcher:
     steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
     cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
     begin: Begin | None = None  #: for a model that is elsewhere
+    turns: Turns = TURNS
     dispatcher: Dispatcher = field(init=False)
+    gathering: Gathering = field(init=False)
     _pending: deque[Job] = field(default_factory=deque)
     _due: bool = False  #: the queue is looked at in the loop's next turn
+    _answering: int = 0  #: calls whose answers are on their way
     _sweep: asyncio.TimerHandle | None = None
     _closed: ServingError | None = None
     _when_idle: Callable[[], None] | None = None
@@ -114,6 +120,7 @@ class Batcher:
             saturated=lambda: bool(self._pending),
             begin=self.begin,
         )
+        self.gathering = Gathering(self.limits.max_rows, self.dispatcher.cost)
 
     def put(self, call: Call, done: Done, gone: Callable[[], bool] = bool) -> Job:
         """Queue one request; `done` is called with its outcome, later and on this event loop.
@@ -131,6 +138,7 @@ class Batcher:
         if loop is None or loop.is_closed():
             loop = self._loop = asyncio.get_running_loop()  # a system call, on Python 3.11
         start = loop.time()
+        self.turns.asked(id(self), start)
         job = Job(
             call,
             call.key if call.key and self.merges else self._key(call),
@@ -175,7 +183,7 @@ class Batcher:
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing runs."""
-        return not self._pending and not self.dispatcher.running
+        return not self._pending and not self.dispatcher.running and not self._answering
 
     def close(self, error: ServingError, when_idle: Callable[[], None]) -> None:
         """Answer what waits and what still comes with `error`; call `when_idle` once what runs has ended.
@@ -198,16 +206,19 @@ class Batcher:
         self._told_idle()
 
     def _told_idle(self) -> None:
-        if self._when_idle is not None and not self.dispatcher.running:
+        if self._when_idle is not None and not self.dispatcher.running and not self._answering:
             when_idle, self._when_idle = self._when_idle, None
             when_idle()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin as many calls as there are free lanes; one that ran on this loop lets others have a turn."""
         self._due = True
+        if self.merges and self.gathering.waits(len(self._pending), loop.time()):
+            loop.call_soon(self._start, loop)
+            return
         here = False
         try:
-            while not here and self.dispatcher.free and self._pending and (batch := self._take(now := loop.time())):
+            while not here and self._may_begin and (batch := self._take(now := loop.time())):
                 rows = sum([job.call.rows for job in batch])
                 self._tell(rows, [now - job.start for job in batch])
                 self.dispatcher.run(loop, [job.call for job in batch], rows, partial(self._finish, loop, batch))
@@ -223,9 +234,19 @@ class Batcher:
         except Exception:  # ours; the batch is no longer in the queue, and must be answered all the same
             log.exception("a call could not be counted")
 
+    @property
+    def _may_begin(self) -> bool:
+        """Something waits, a lane is free, and it is worth being used."""
+        if not self._pending or self._answering or not self.dispatcher.free:
+            return False
+        if not self.dispatcher.running or not self.merges or not self.gathering.pays:
+            return True
+        enough = self.gathering.enough
+        return len(self._pending) >= enough or sum([job.call.rows for job in self._pending]) >= enough
+
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the next turn if a call may begin, when the oldest has waited too long otherwise."""
-        if self.dispatcher.free:
+        if self._may_begin:
             if not self._due:
                 self._due = True
                 loop.call_soon(self._start, loop)
@@ -233,17 +254,30 @@ class Batcher:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
 
     def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job], outcomes: Sequence[Outcome]) -> None:
-        if self._pending and not self._due:
+        gathers = self.merges and self.gathering.pays and len(self._pending) < self.limits.max_rows
+        if self._pending and not self._due and not gathers:
             self._start(loop)  # the model need not wait until the answers are written
-        for job, outcome in zip(batch, outcomes, strict=True):
+        self._answering += 1
+        few = AT_ONCE if len(batch) > AT_ONCE and self.turns.shared(loop.time()) else 0
+        self._answer(loop, zip(batch, outcomes, strict=True), few)
+
+    def _answer(self, loop: asyncio.AbstractEventLoop, answers: Iterator[tuple[Job, Outcome]], few: int) -> None:
+        """All, or a few in each turn of the loop: others' requests get theirs, this model's own wait for the last."""
+        for told, (job, outcome) in enumerate(answers, 1):
             job.resolve(outcome)
+            if told == few:
+                loop.call_soon(self._answer, loop, answers, few)
+                return
+        self._answering -= 1
+        if self._pending and not self._due:
+            self._look_again(loop)
         self._told_idle()
 
     def _take(self, now: float) -> list[Job]:
         """The oldest request and those that may share its call, in order; the others keep their places."""
         batch: list[Job] = []
         rows, others = 0, []
-        pending, most = self._pending, self.limits.max_rows
+        pending, most = self._pending, self._most_rows()
         while pending:
             job = pending.popleft()
             if job.over:
@@ -267,6 +301,13 @@ class Batcher:
         if others:
             pending.extendleft(reversed(others))
         return batch
+
+    def _most_rows(self) -> int:
+        """Of the next call."""
+        lanes = self.dispatcher.lanes.now - self.dispatcher.running
+        if lanes < 2 or not self.merges or not self.gathering.pays:
+            return self.limits.max_rows
+        return self.gathering.share(sum([job.call.rows for job in self._pending]), lanes)
 
     def _key(self, call: Call) -> Any:
         """What requests that share a call agree in. `None` never merges with anything but is never asked for."""

@@ -21,6 +21,7 @@ from adapters.base import Parameters, Tensors
 from server.calls import Caller, Outcome, merged
 from server.codec.call import Call
 from server.errors import NotReady, as_serving_error
+from server.gathering import Cost
 from server.lanes import Lanes
 from server.pace import Pace
 from server.spread import LARGE, Spread
@@ -48,6 +49,7 @@ class Dispatcher:
     saturated: Callable[[], bool] = lambda: False  #: requests are waiting
     begin: Begin | None = None  #: of a model in another process
     pace: Pace = field(init=False)
+    cost: Cost = field(default_factory=Cost)  #: of calls that do not run on the event loop
     running: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +67,7 @@ class Dispatcher:
         if alone and self.pace.short(rows):
             used = thread_time()
             outcomes = self.caller.run(calls)
+            self.cost.fixed = 0.0  # whatever it was while the model was cold
             self._over(rows, thread_time() - used)
             finish(outcomes)
         elif self.begin is not None and self._begin(self.begin, loop, calls, rows, finish):
@@ -133,6 +136,7 @@ class Dispatcher:
 
     def _told(self, rows: int, outcomes: Sequence[Outcome], seconds: float, used: float, finish: Finish) -> None:
         self.lanes.finished(rows, seconds, monotonic(), self.saturated())
+        self.cost.told(rows, min(seconds, used))
         self._over(rows, used)
         finish(outcomes)
 

@@ -127,9 +127,10 @@ class Settings:
     enable_grpc: bool = setting(True, kinds.switch(), SERVER, "Serve gRPC.", kserve=True)
     enable_docs_url: bool = setting(True, kinds.switch(), SERVER, "Serve the Swagger page at /docs.", kserve=True)
     workers: int = setting(1, PROCESSES, SERVER,
-        "Processes that compute a model which keeps Python busy for 2 ms a call (16 models at most) or runs in "
+        "Processes that compute a model which keeps Python busy for 1.5 ms a call (16 models at most) or runs in "
         "processes of its own; polyserve.yaml overrules it. One process takes all requests in any case, so that there "
-        "is one state of every model. Each worker holds a copy of its model.", kserve=True)
+        "is one state of every model. It pays for such a model under many callers, not under few; each worker holds a "
+        "copy of its model. Where two servers behind a balancer are possible, they answer more.", kserve=True)
     max_threads: int = setting(4, COUNT, SERVER, "gRPC processing threads, at most.", kserve=True)
     max_asyncio_workers: int | None = setting(None, COUNT, SERVER,
         "Threads of the event loop's executor, at most.", shown="CPUs + 4, at most 32", kserve=True)

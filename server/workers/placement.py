@@ -22,7 +22,7 @@ from server.workers.trial import Trial
 Isolation = Literal["auto", "process"]
 
 #: seconds of a call from which more processes are worth their memory: at 1 ms, merged rows in one process did better
-LEAST_BUSY = 0.002
+LEAST_BUSY = 0.0015
 #: models that are moved for that reason, at most: each process holds a framework
 MOST_SHARED = 16
 

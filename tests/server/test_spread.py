@@ -12,11 +12,14 @@ import pytest
 
 from adapters.base import InvalidInput as Refusal
 from adapters.base import Parameters, Tensors
-from server.batching import Batcher
+from server.batching import Batcher, Limits
 from server.codec.call import Call
 from server.errors import InvalidInput, ModelFailed
+from server.metrics import Metrics
+from server.model import ServedModel
 from server.spread import LARGE
 from server.threads import Threads, spare
+from tests.server.stand_ins import EchoAdapter
 
 Predict = Callable[[Tensors, Parameters], Tensors]
 
@@ -102,3 +105,27 @@ def test_spare_cores() -> None:
         threads.submit(work)
     assert spare(threads) == 0
     gate.set()
+
+
+class Counted(EchoAdapter):
+    """Tells how many rows each of its calls had."""
+
+    parallel = True
+
+    def __init__(self) -> None:
+        super().__init__("echo", {})
+        self.sizes: list[int] = []
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        self.sizes.append(len(inputs["x"]))
+        return {"y": inputs["x"]}
+
+
+@pytest.mark.parametrize(("lanes", "sizes"), [(1, [LARGE]), (2, [LARGE // 2] * 2)])
+def test_a_model_has_as_many_parts_as_lanes_at_most(lanes: int, sizes: list[int]) -> None:
+    """`lanes: 1` in a polyserve.yaml leaves calls whole."""
+    adapter = Counted()
+    metrics = Metrics(dict).of("m")
+    model = ServedModel("m", adapter, Threads(8, "test", 4), Limits(lanes=lanes), metrics, merges=True)
+    asyncio.run(model._batcher.submit(Call({"x": np.zeros((LARGE, 2))}, LARGE, {})))
+    assert adapter.sizes == sizes

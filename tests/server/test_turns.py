@@ -1,0 +1,94 @@
+"""A model with many answers lets others have the event loop between them, where there are others."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from server.batching import Batcher
+from server.codec.call import Call
+from server.turns import AT_ONCE, LATELY, Turns
+
+MANY = 4 * AT_ONCE
+
+
+def test_a_model_is_alone_a_while_after_the_last_other_one() -> None:
+    turns = Turns()
+    assert not turns.shared(0.0)
+    for model, now in ((1, 10.0), (2, 10.1), (1, 10.2), (1, 10.2 + LATELY / 2)):
+        turns.asked(model, now)
+        assert turns.shared(now)
+    turns.asked(1, 10.2 + LATELY)
+    assert not turns.shared(10.2 + LATELY)
+
+
+def _call() -> Call:
+    return Call({"x": np.zeros(1)}, 1, {})
+
+
+def _short(turns: Turns, executor: ThreadPoolExecutor) -> Batcher:
+    """A model whose calls run on the event loop."""
+    batcher = Batcher(lambda inputs, _: inputs, executor, steady=True, turns=turns)
+    for rows in (1, MANY):
+        for _ in range(20):
+            batcher.dispatcher.pace.told(rows, 0.0)
+    return batcher
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_answers_let_others_have_their_turns(alone: bool) -> None:
+    order: list[str] = []
+
+    async def run() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            turns = Turns()
+            flooded, other = _short(turns, executor), _short(turns, executor)
+            over = asyncio.Event()
+            left = iter(range(MANY, 0, -1))
+
+            def answered(_: Any) -> None:
+                order.append("flooded")
+                number = next(left)
+                if number == MANY and not alone:
+                    other.put(_call(), lambda _: order.append("other"))
+                if number == 1:
+                    over.set()
+
+            if not alone:
+                await other.submit(_call())
+            for _ in range(MANY):
+                flooded.put(_call(), answered)
+            if alone:
+                turns._changed = -LATELY
+            await over.wait()
+            await asyncio.sleep(0.001)
+            assert flooded.idle
+
+    asyncio.run(run())
+    assert order.count("flooded") == MANY
+    assert alone or order.index("other") <= 2 * AT_ONCE
+
+
+def test_what_waits_is_called_after_the_last_answer_and_closing_waits_for_it() -> None:
+    async def run() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            turns = Turns()
+            flooded, other = _short(turns, executor), _short(turns, executor)
+            await other.submit(_call())
+            order: list[str] = []
+            for number in range(MANY):
+                flooded.put(_call(), partial(lambda number, _: order.append(f"{number}"), number))
+            await asyncio.sleep(0)
+            flooded.put(_call(), lambda _: order.append("later"))
+            flooded.close(RuntimeError("closed"), lambda: order.append("idle"))  # type: ignore[arg-type]
+            while "idle" not in order:  # noqa: ASYNC110  (nothing else tells)
+                await asyncio.sleep(0.001)
+            assert order[-1] == "idle"
+            assert len(order) == MANY + 2
+
+    asyncio.run(run())
