@@ -24,10 +24,10 @@ from timing_asgi import TimingMiddleware
 
 from server import __version__, grpc_service
 from server.admin import Access
-from server.batching import Limits
 from server.catalog import Catalog
 from server.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.http import Routes
+from server.jobs import Limits
 from server.loader import Key, Loaded, Loader
 from server.pages import add_pages
 from server.protocol import HotProtocol, Shared

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import orjson
 
@@ -33,53 +33,12 @@ from server.codec.call import Call
 from server.dispatch import Begin, Dispatcher
 from server.errors import ClientGone, DeadlineExceeded, QueueFull, ServingError
 from server.gathering import Gathering
+from server.jobs import Done, Job, Limits, into
 from server.lanes import Lanes
 from server.threads import Runs
 from server.turns import AT_ONCE, TURNS, Turns
 
 log = logging.getLogger("kserve")
-
-T = TypeVar("T")
-
-#: takes a request's outcome, on the event loop
-Done: TypeAlias = Callable[[Outcome], None]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What bounds a model's queue."""
-
-    max_rows: int = 256  #: rows in one merged call
-    max_queue: int = 1024  #: requests that may wait
-    timeout: float = 60.0  #: seconds that a request may wait
-    lanes: int = 1  #: calls at the same time, at most: `Lanes` learns how many pay
-    all_lanes: bool = False  #: so many from the start
-
-
-class Job:
-    """A request in the queue."""
-
-    __slots__ = ("call", "deadline", "done", "gone", "key", "over", "start")
-
-    def __init__(
-        self, call: Call, key: Any, done: Done, start: float, deadline: float, gone: Callable[[], bool]
-    ) -> None:
-        self.call = call
-        self.key = key
-        self.done = done
-        self.start = start
-        self.deadline = deadline
-        self.gone = gone
-        self.over = False  #: it has its outcome, or nobody wants one any more
-
-    def resolve(self, outcome: Outcome) -> None:
-        """Tell the caller, once."""
-        if not self.over:
-            self.over = True
-            try:
-                self.done(outcome)
-            except Exception:  # ours; those behind it in the queue must not pay for it
-                log.exception("an answer could not be handed over")
 
 
 @dataclass(eq=False)
@@ -335,16 +294,6 @@ class Batcher:
 
     def _late(self) -> DeadlineExceeded:
         return DeadlineExceeded(f"the request waited {self.limits.timeout:g} s for {self.name} (limit request_timeout)")
-
-
-def into(future: asyncio.Future[T]) -> Callable[[T], None]:
-    """Puts an outcome into a future, unless who waited for it has gone: it is cancelled a turn before they are told."""
-
-    def put(outcome: T) -> None:
-        if not future.done():
-            future.set_result(outcome)
-
-    return put
 
 
 def _hung_up() -> ClientGone:

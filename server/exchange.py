@@ -14,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from adapters.base import Tensors
-from server.batching import Batcher, Job
+from server.batching import Batcher
 from server.calls import Outcome
 from server.codec.call import Call
 from server.errors import ClientGone, ServingError, as_serving_error
+from server.jobs import Job
 from server.metrics import now
 
 #: tells whether the client of a request has hung up

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from adapters.base import Adapter, Tensors
-from server.batching import Batcher, Limits
+from server.batching import Batcher
 from server.codec import explanations
 from server.codec.call import Call
 from server.errors import InvalidInput, ServingError
 from server.exchange import Exchange, Gone, Observer
+from server.jobs import Limits
 from server.threads import Runs
 
 #: contributions in one call, at most: 16 million numbers, which are 128 MiB and some 300 MB of JSON

@@ -19,12 +19,12 @@ from functools import partial
 
 from adapters.base import LoadError
 from server import fallback
-from server.batching import Limits
 from server.budget import Demand, Waits
 from server.catalog import Catalog, Found
 from server.entries import Entry, State
 from server.errors import NotFound, sendable
 from server.evicting import Tenants
+from server.jobs import Limits
 from server.loader import Key, Loaded, Loader
 from server.metrics import Metrics
 from server.scan_log import ScanLog

@@ -21,7 +21,7 @@ import orjson
 from kserve import InferRequest, InferResponse
 
 from adapters.base import Adapter, Tensors
-from server.batching import Batcher, Limits, into
+from server.batching import Batcher
 from server.codec import grpc_, v1, v2
 from server.codec.call import Call
 from server.codec.fast import v1_decoder, v2_decoder
@@ -30,6 +30,7 @@ from server.codec.grpc_heads import Answers, Head, known_decoder
 from server.errors import NotReady, NotSupported, ServingError
 from server.exchange import Exchange, Gone, present
 from server.explaining import Explanations
+from server.jobs import Limits, into
 from server.metrics import ModelMetrics
 from server.threads import Runs, spare
 from server.uses import Uses

@@ -19,11 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kserve import ModelRepository
 
-from server.batching import Limits
 from server.catalog import Catalog, Found
 from server.entries import Entry, Served, State
 from server.errors import NotFound, NotReady
 from server.evicting import Tenants
+from server.jobs import Limits
 from server.loader import Loader
 from server.loading import Loading
 from server.metrics import Metrics

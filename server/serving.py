@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from server.batching import Limits
 from server.catalog import Found
 from server.entries import Served
+from server.jobs import Limits
 from server.loader import Loaded
 from server.metrics import ModelMetrics
 from server.model import ServedModel

@@ -16,11 +16,11 @@ import logging
 from collections.abc import Callable, Collection
 from functools import partial
 
-from server.batching import into
 from server.catalog import Found
 from server.entries import Entry, Served, State
 from server.errors import NotFound
 from server.evicting import Tenants
+from server.jobs import into
 from server.metrics import Metrics
 from server.shelves import Shelves
 

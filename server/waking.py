@@ -12,10 +12,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from server.batching import Limits
 from server.budget import Key
 from server.catalog import Found
 from server.errors import DeadlineExceeded, NotReady, QueueFull
+from server.jobs import Limits
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -21,9 +21,10 @@ from adapters import registry
 from adapters.base import Adapter, ModelDir
 from adapters.datatypes import datatype_of
 from server import trust
-from server.batching import Batcher, Limits
+from server.batching import Batcher
 from server.codec import grpc_, v1, v2
 from server.errors import InvalidInput
+from server.jobs import Limits
 from tests.cases import CASES, Case, Expected, plain
 
 FRAMEWORKS = (

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from adapters.base import InvalidInput as ModelRefusal
 from adapters.base import Parameters, Tensors
-from server.batching import Batcher, Limits
+from server.batching import Batcher
 from server.codec.call import Call
 from server.errors import ClientGone, DeadlineExceeded, InvalidInput, ModelFailed, NotReady, QueueFull
+from server.jobs import Limits
 
 T = TypeVar("T")
 

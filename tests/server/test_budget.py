@@ -14,10 +14,10 @@ import orjson
 import pytest
 
 from adapters.base import LoadError, ModelDir
-from server.batching import Limits
 from server.budget import LEAST, Budget, Demand, NoRoom, Waits
 from server.catalog import Catalog, Found, versions_of
 from server.errors import DeadlineExceeded, NotReady, QueueFull
+from server.jobs import Limits
 from server.loader import Loader
 from server.repository import Repository
 from server.waking import NoMemory

@@ -15,9 +15,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from adapters.base import InvalidInput, Parameters, Tensors, TensorSpec
-from server.batching import Limits
 from server.errors import DeadlineExceeded, ModelFailed, NotReady, NotSupported, QueueFull, ServingError
 from server.explaining import MOST_NUMBERS
+from server.jobs import Limits
 from server.metrics import Metrics
 from server.model import ServedModel
 from tests.server.stand_ins import SIGNATURE, EchoAdapter

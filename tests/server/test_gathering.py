@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
-from server.batching import Batcher, Limits
+from server.batching import Batcher
 from server.codec.call import Call
 from server.gathering import LEAST, Cost, Gathering
+from server.jobs import Limits
 
 PATIENCE = 10.0  #: seconds until a test gives up waiting
 

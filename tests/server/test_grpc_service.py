@@ -18,11 +18,11 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 
 from bench.process import free_ports
-from server.batching import Limits
 from server.catalog import scan
 from server.codec import grpc_
 from server.dataplane import PolyDataPlane
 from server.grpc_service import InferenceService, serve
+from server.jobs import Limits
 from server.loader import Loader
 from server.repository import Repository
 from tests.server.stand_ins import stand_ins

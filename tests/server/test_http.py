@@ -18,10 +18,10 @@ import pytest
 from fastapi import FastAPI
 from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
 
-from server.batching import Limits
 from server.catalog import scan
 from server.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.http import Routes
+from server.jobs import Limits
 from server.loader import Loader
 from server.repository import Repository
 from tests.server.stand_ins import EchoAdapter

@@ -15,9 +15,9 @@ import orjson
 import pytest
 from kserve import InferInput, InferRequest, InferResponse
 
-from server.batching import Limits
 from server.calls import Caller
 from server.errors import InvalidInput, NotReady, NotSupported
+from server.jobs import Limits
 from server.metrics import Metrics
 from server.model import ServedModel
 from tests.server.stand_ins import EchoAdapter

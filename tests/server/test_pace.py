@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
-from server.batching import Batcher, Limits
+from server.batching import Batcher
 from server.codec.call import Call
 from server.errors import ModelFailed
+from server.jobs import Limits
 from server.pace import PROOF, SHORT, Pace
 
 

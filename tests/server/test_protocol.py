@@ -19,12 +19,12 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.batching import Limits
 from server.calls import Caller
 from server.catalog import scan
 from server.codec.call import Call
 from server.heads import MOST, Heads
 from server.http import Routes
+from server.jobs import Limits
 from server.loader import Loader
 from server.protocol import HotProtocol, Shared
 from server.repository import Repository

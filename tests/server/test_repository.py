@@ -17,10 +17,10 @@ from kserve.errors import ModelNotFound
 from kserve.protocol.dataplane import DataPlane
 
 from adapters.base import LoadError, ModelDir
-from server.batching import Limits
 from server.catalog import Catalog, Found
 from server.dataplane import PolyRepositoryExtension
 from server.errors import NotFound, NotReady
+from server.jobs import Limits
 from server.loader import Loaded, Loader
 from server.repository import Repository, State
 from tests.server.stand_ins import EchoAdapter

@@ -12,9 +12,10 @@ import pytest
 
 from adapters.base import InvalidInput as Refusal
 from adapters.base import Parameters, Tensors
-from server.batching import Batcher, Limits
+from server.batching import Batcher
 from server.codec.call import Call
 from server.errors import InvalidInput, ModelFailed
+from server.jobs import Limits
 from server.metrics import Metrics
 from server.model import ServedModel
 from server.spread import LARGE

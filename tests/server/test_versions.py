@@ -11,10 +11,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from server.batching import Limits
 from server.catalog import scan
 from server.entries import Entry, Shelf
 from server.errors import NotFound, NotReady
+from server.jobs import Limits
 from server.loader import Loader
 from server.repository import Repository
 from tests.server.stand_ins import EchoAdapter

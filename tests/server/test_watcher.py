@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from server import fingerprint
-from server.batching import Limits
 from server.catalog import Found, scan
+from server.jobs import Limits
 from server.loader import Loader
 from server.repository import Repository, State
 from server.watcher import Watcher

@@ -13,10 +13,11 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from adapters.base import Parameter, Parameters, Signature, Tensors, TensorSpec
-from server.batching import Batcher, Limits
+from server.batching import Batcher
 from server.codec import grpc_, tf_serving, v1, v2
 from server.codec.fast import v1_decoder
 from server.errors import InvalidInput
+from server.jobs import Limits
 
 ROWS = Signature(
     (TensorSpec("x", "FP32", (-1, 2)),),

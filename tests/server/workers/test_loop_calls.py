@@ -12,9 +12,10 @@ import pytest
 import uvloop
 
 from adapters.base import InvalidInput, Tensors
-from server.batching import Batcher, Limits
+from server.batching import Batcher
 from server.codec.call import Call
 from server.errors import DeadlineExceeded, ModelFailed, ServingError
+from server.jobs import Limits
 from server.threads import Threads
 from server.workers.model_process import WorkerDied
 from server.workers.pool import SMALL, WorkerPool

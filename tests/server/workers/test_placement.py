@@ -17,9 +17,9 @@ import pytest
 from adapters import registry
 from adapters.base import LoadError, Match, Rank, Trust
 from adapters.registry import Choice
-from server.batching import Limits
 from server.catalog import scan
 from server.errors import NotReady
+from server.jobs import Limits
 from server.loader import Loaded, Loader
 from server.model_config import ModelConfig
 from server.repository import Repository, State
