@@ -1,20 +1,17 @@
 """`python -m bench.neighbours`: what does a flooded model do to the latency of another?
 
-Three things in turn, round after round: the neighbour alone; the neighbour while a process beside the server burns as
-much processor time as the flood's load generator; and the neighbour while the flood runs. What the flood costs on a
-small machine is partly the cores that its generator takes: the second line shows that part.
+Three things in turn, round after round: the neighbour alone; the neighbour while the flood goes to the same model in
+another server; and the neighbour while the flood goes to its own. What a flood costs is partly the cores that it and
+its load generator take, whoever answers it: in the second line nothing else is shared.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from bench.arguments import count, guarded, list_of, say
 from bench.load import Figures, LoadFailed, drive
@@ -24,21 +21,11 @@ from bench.plan import KSERVE, POLYSERVE
 from bench.probing import flooded
 from bench.process import Running
 from bench.report import number, table
-from bench.requests import Protocol, Request, request
+from bench.requests import Protocol, request
 from bench.systems import SYSTEMS, running
 
 TARGET = 2  #: times the idle p99, at most
-IDLE, BURNER = "none", "none, but cores as busy"
-#: works for a share of every two milliseconds
-_BURN = """
-import sys, time
-share = float(sys.argv[1])
-while True:
-    began = time.perf_counter()
-    while time.perf_counter() < began + 0.002 * share:
-        pass
-    time.sleep(0.002 * (1 - share))
-"""
+IDLE = "none"
 
 
 @dataclass
@@ -73,58 +60,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     lines = []
-    with running([SYSTEMS[name] for name in options.systems], [options.flooded, options.neighbour]) as alive:
-        for name, each in alive.items():
+    models = [options.flooded, options.neighbour]
+    systems = [SYSTEMS[name] for name in options.systems]
+    others = [replace(system, name=f"another {system.name}") for system in systems]
+    with running([*systems, *others], models) as alive:
+        for name in options.systems:
             for rows in options.rows:
-                found = _alternating(each, rows, options)
+                found = _alternating(alive[name], alive[f"another {name}"], rows, options)
                 lines += [(name, load, *_figures(rounds, found)) for load, rounds in found.items()]
                 say(f"{name} is measured with {rows} rows")
     print(f"Latency in ms of {options.neighbour} on {options.connections} connections while {options.callers} callers")
-    print(
-        f"flood {options.flooded}, medians of {options.rounds} rounds in turn; the last column but one may be {TARGET}"
-    )
-    print("at most; nan: nothing was answered in time.\n")
-    print(table(("system", "flood", "p50", "p99", "p99 ÷ idle p99", "÷ busy cores' p99"), lines))
+    print(f"flood {options.flooded}, medians of {options.rounds} rounds in turn; each ratio may be {TARGET} at most")
+    print("where there are cores for all; nan: nothing was answered in time.\n")
+    print(table(("system", "flood", "p50", "p99", "p99 ÷ idle p99", "÷ flooded elsewhere"), lines))
     return 0
 
 
 def _figures(rounds: Rounds, found: dict[str, Rounds]) -> tuple[str, ...]:
-    ratios = (rounds.p99 / found[beside].p99 for beside in (IDLE, BURNER))
-    return (number(rounds.p50), number(rounds.p99), *map(number, ratios))
+    idle, elsewhere, _ = found.values()
+    return number(rounds.p50), number(rounds.p99), *(number(rounds.p99 / beside.p99) for beside in (idle, elsewhere))
 
 
-def _alternating(system: Running, rows: int, options: argparse.Namespace) -> dict[str, Rounds]:
+def _alternating(system: Running, other: Running, rows: int, options: argparse.Namespace) -> dict[str, Rounds]:
     asked = request(Protocol.V1, options.flooded, sample(options.flooded, rows).inputs)
     flood = f"{rows:,} row{'s' if rows > 1 else ''} a request"
-    found = {IDLE: Rounds(), BURNER: Rounds(), flood: Rounds()}
-    share = _share(asked, system.http_port, options.callers)
+    places = {f"{flood}, at another server": other, flood: system}
+    found = {IDLE: Rounds(), **{place: Rounds() for place in places}}
+    for each in (system, other):
+        drive(asked, each.http_port, options.callers, 1)  # warms the model up
     for _ in range(options.rounds):
         found[IDLE].figures.append(_neighbour(system, options))
-        with _burning(share):
-            found[BURNER].figures.append(_neighbour(system, options))
-        with flooded(asked, system.http_port, options.callers, options.seconds + 2):
-            found[flood].figures.append(_neighbour(system, options))
+        for place, server in places.items():
+            with flooded(asked, server.http_port, options.callers, options.seconds + 2):
+                found[place].figures.append(_neighbour(system, options))
     return found
-
-
-def _share(flood: Request, port: int, callers: int) -> float:
-    """Of a core, that the flood's load generator takes; it also warms the model up."""
-    before = os.times()
-    figures = drive(flood, port, callers, 1)
-    after = os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return min(used / figures.seconds, 0.95)
-
-
-@contextlib.contextmanager
-def _burning(share: float) -> Iterator[None]:
-    """A process beside the block that takes so much of a core."""
-    process = subprocess.Popen([sys.executable, "-c", _BURN, str(share)])
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _neighbour(system: Running, options: argparse.Namespace) -> Figures:
