@@ -174,7 +174,11 @@ class Batcher:
         self._due = True
         if self.merges and self.gathering.waits(len(self._pending), loop.time()):
             loop.call_soon(self._start, loop)
-            return
+        else:
+            self._begin_calls(loop)
+
+    def _begin_calls(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due = True
         here = False
         try:
             while not here and self._may_begin and (batch := self._take(now := loop.time())):
@@ -213,9 +217,11 @@ class Batcher:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
 
     def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job], outcomes: Sequence[Outcome]) -> None:
-        gathers = self.merges and self.gathering.pays and len(self._pending) < self.limits.max_rows
+        # another process computes while this one writes: enough is enough there
+        most = self.limits.max_rows if self.begin is None else self.gathering.enough
+        gathers = self.merges and self.gathering.pays and len(self._pending) < most
         if self._pending and not self._due and not gathers:
-            self._start(loop)  # the model need not wait until the answers are written
+            self._begin_calls(loop)  # the model need not wait until the answers are written
         self._answering += 1
         few = AT_ONCE if len(batch) > AT_ONCE and self.turns.shared(loop.time()) else 0
         self._answer(loop, zip(batch, outcomes, strict=True), few)

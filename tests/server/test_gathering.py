@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 
 from adapters.base import Parameters, Tensors
 from server.batching import Batcher
+from server.calls import Outcome
 from server.codec.call import Call
 from server.gathering import LEAST, Cost, Gathering
 from server.jobs import Limits
@@ -222,3 +223,32 @@ def test_a_model_that_was_dear_while_it_was_cold_is_not_for_ever(executor: Threa
     assert batcher.gathering.pays
     asyncio.run(run())
     assert not batcher.gathering.pays
+
+
+@pytest.mark.parametrize(("waiting", "order"), [(1, ["call", "answer", "call"]), (2, ["call", "call", "answer"])])
+def test_a_model_elsewhere_is_called_again_before_the_answers_are_written_where_enough_waits(
+    waiting: int, order: list[str]
+) -> None:
+    async def run() -> list[str]:
+        seen: list[str] = []
+        answers: list[Callable[[Outcome], None]] = []
+
+        def begin(inputs: Tensors, parameters: Parameters, done: Callable[[Outcome], None]) -> bool:
+            seen.append("call")
+            answers.append(lambda _: done(inputs))
+            return True
+
+        with ThreadPoolExecutor(1) as executor:
+            batcher = Batcher(lambda inputs, _: inputs, executor, begin=begin)
+            batcher.gathering.cost = Cost(fixed=0.002, row=0.001)  # two rows are enough
+            batcher.put(Call({"x": np.zeros(1)}, 1, {}), lambda _: seen.append("answer"))
+            while not answers:  # noqa: ASYNC110  (nothing else tells)
+                await asyncio.sleep(0)
+            for _ in range(waiting):
+                batcher.put(Call({"x": np.zeros(1)}, 1, {}), lambda _: None)
+            answers[0]({})
+            while len(answers) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        return seen
+
+    assert asyncio.run(run()) == order
