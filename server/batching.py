@@ -170,7 +170,7 @@ class Batcher:
             when_idle()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin as many calls as there are free lanes; one that ran on this loop lets others have a turn."""
+        """Begin calls, unless they are dear and more is on its way."""
         self._due = True
         if self.merges and self.gathering.waits(len(self._pending), loop.time()):
             loop.call_soon(self._start, loop)
@@ -178,6 +178,7 @@ class Batcher:
             self._begin_calls(loop)
 
     def _begin_calls(self, loop: asyncio.AbstractEventLoop) -> None:
+        """As many as there are free lanes; one that ran on this loop lets others have a turn."""
         self._due = True
         here = False
         try:
