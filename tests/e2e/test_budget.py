@@ -12,12 +12,12 @@ import grpc
 import httpx
 import joblib
 import numpy as np
-import psutil
 import pytest
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from sklearn.neighbors import KNeighborsRegressor
 
+from tests import processes
 from tests.e2e.process import Server
 
 MIB = 2**20
@@ -64,8 +64,7 @@ def server(root: Path, size: int, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def resident(server: Server) -> int:
-    main = psutil.Process(server.process.pid)
-    return int(sum(each.memory_info().rss for each in (main, *main.children(recursive=True))))
+    return processes.resident(server.process.pid)
 
 
 def test_all_answer_and_the_memory_stays_within_the_budget(server: Server, size: int) -> None:
@@ -152,8 +151,8 @@ def _message(name: str) -> ModelInferRequest:
 
 
 def _workers(server: Server) -> int:
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    return sum(any("polyserve_worker=" in each for each in child.cmdline()) for child in children)
+    children = processes.descendants(server.process.pid)
+    return sum(any("polyserve_worker=" in each for each in processes.command(child)) for child in children)
 
 
 def test_lazy_models_of_every_kind_come_at_the_first_request(

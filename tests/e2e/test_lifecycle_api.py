@@ -16,7 +16,6 @@ import grpc
 import httpx
 import joblib
 import numpy as np
-import psutil
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
@@ -24,6 +23,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsRegressor
 
+from tests import processes
 from tests.e2e.process import Server
 
 TOKEN = "let-me-in"
@@ -285,12 +285,4 @@ def test_unloading_gives_the_memory_back(server: Server, root: Path, config: str
 
 def resident(server: Server) -> int:
     """Bytes that the server and its workers take, all together; the process that tries models is neither."""
-    process = psutil.Process(server.process.pid)
-    total = process.memory_info().rss
-    for child in process.children(recursive=True):
-        try:
-            if "server.workers.trial_child" not in child.cmdline():
-                total += child.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return int(total)
+    return processes.resident(server.process.pid, without="server.workers.trial_child")

@@ -19,6 +19,7 @@ import pytest
 from adapters.base import LoadError
 from server.workers.selftest import same_rows
 from server.workers.trial import Trial, TrialPool
+from tests.processes import descendants
 
 HERE = Path(__file__).parent
 ME = psutil.Process()
@@ -35,7 +36,7 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: moody\nVersion: 1.0\n")
     points = [f"{name} = moody_adapters:{name.title()}Adapter" for name in ("moody", "stubborn", "bare")]
     (metadata / "entry_points.txt").write_text("\n".join(["[polyserve.adapters]", *points]))
-    OTHERS.update(child.pid for child in ME.children(recursive=True))
+    OTHERS.update(child.pid for child in descendants())
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         yield
@@ -90,7 +91,7 @@ def reason(attempt: Attempt, *what: Any, **more: Any) -> str:
 
 def children() -> set[int]:
     """This process's, less those that were there before these tests: other tests' servers may be on their way out."""
-    return {child.pid for child in ME.children(recursive=True)} - OTHERS
+    return {child.pid for child in descendants()} - OTHERS
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import pytest
 from adapters.base import LoadError
 from server.storage.source import Source
 from server.storage.uris import Address
+from tests.processes import command, descendants
 from tests.server.storage.kit import free_port, running, tree
 from tests.server.storage.test_archives import FILES, make
 from tests.server.storage.test_web import DATA, Page, Site
@@ -48,7 +49,7 @@ def source(uri: str, root: Path) -> Source:
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "server.storage.child" in " ".join(child.cmdline())]
+    return [child for child in descendants() if "server.storage.child" in " ".join(command(child))]
 
 
 def test_from_a_plain_web_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from adapters.base import ModelDir
 from server.workers.contract import Job
 from server.workers.pool import WorkerPool
 from server.workers.spec import WorkerSpec
+from tests.processes import alive, descendants
 
 HERE = Path(__file__).parent
 ME = psutil.Process()
@@ -28,7 +28,7 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
     points = [f"{name} = odd_adapters:{name.title()}Adapter" for name in ("odd", "whole", "own")]
     (metadata / "entry_points.txt").write_text("\n".join(["[polyserve.adapters]", *points]))
-    OTHERS.update(child.pid for child in ME.children(recursive=True))
+    OTHERS.update(child.pid for child in descendants())
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         yield
@@ -60,8 +60,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 def workers() -> set[int]:
     """The workers' processes, and whatever they started; not what other tests have left to end by itself."""
-    alive = {child.pid for child in ME.children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
-    return alive - OTHERS
+    return {child.pid for child in descendants()} - OTHERS
 
 
 def wait_for(condition: Callable[[], object], what: str = "the condition", seconds: float = 20) -> None:
@@ -73,7 +72,6 @@ def wait_for(condition: Callable[[], object], what: str = "the condition", secon
 
 def gone(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return not alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
         return True
-    return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
