@@ -149,7 +149,7 @@ class Environments:
         packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(target), "platbase": str(target)}))
         if not wanted.hashed:  # then every package has to be the very file that the hash names
             self._base.write_receipts(packages)
-        job = Job(model_name, python, target, wanted, lock, max(1.0, deadline - time.monotonic()))
+        job = Job(model_name, python, target, wanted, lock, max(0.0, deadline - time.monotonic()))
         installer = self._installer.install(job)
         remove_receipts(packages)
         installed = _installed(packages)

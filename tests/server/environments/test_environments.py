@@ -289,7 +289,7 @@ def test_passwords_of_indexes_stay_out_of_log_and_reason(log: pytest.LogCaptureF
 
 @pytest.mark.slow
 def test_time_is_limited(tmp_path: Path) -> None:
-    environments = Environments(tmp_path, timeout=0.5)
+    environments = Environments(tmp_path, timeout=0.001)
     with pytest.raises(LoadError, match="--env_timeout"):
         environments.python("m", "--no-binary six\nsix==1.15.0")  # which has to be built
     (target,) = {path.stem for path in tmp_path.glob("*.lock")}
