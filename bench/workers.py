@@ -1,9 +1,9 @@
 """`python -m bench.workers`: is one process that takes all requests the right choice, and what does `--workers N` gain?
 
-Side by side: one server; the same with `--workers=2`, which computes models that keep Python busy in two processes of
-their own; and two whole servers that share the load, as a balancer in front of them would have it. Each arrangement is
-driven by the same two load generators at once, each with half of the connections: to one server both, to two one each.
-In a mixed load the two ask different models.
+Side by side: one server; the same with `--workers=2`, which has a second process with copies of the models; and two
+whole servers that share the load, as a balancer in front of them would have it. Each arrangement is driven by the same
+two load generators at once, each with half of the connections: to one server both, to two one each. In a mixed load the
+two ask different models.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from server import adapter_log, early_log, memory
+from server import adapter_log, early_log, frame, memory
 from server.native_threads import ONE_THREAD
 from server.settings import COMMAND, Settings, command_line, unknown_variables
 from server.signals import Signals
@@ -78,9 +78,7 @@ def serve(settings: Settings, signals: Signals) -> None:
     may_import = threading.Event()
     verifier = Verifier(Path(settings.verify_key)) if settings.verify_key else None
     environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
-    workers = Workers(
-        settings.isolation, settings.load_timeout, settings.request_timeout, environments.python, settings.workers
-    )
+    workers = Workers(settings.isolation, settings.load_timeout, settings.request_timeout, environments.python)
     allowed, auto_env = allowed_by(settings.trust), settings.auto_env
     wishes = settings.predictor_options()
     budget = Budget(settings.memory_budget.resolve() if settings.memory_budget else None)
@@ -89,7 +87,8 @@ def serve(settings: Settings, signals: Signals) -> None:
     watcher = Watcher.of(settings, catalog)
     with early_log.kept():
         loading = loader.begin(catalog.found, settings.load_threads, unasked)
-        app = _frame(settings)
+        with frame.arguments(settings):
+            from server import app
         may_import.set()
         server = app.PolyServer(settings, catalog, loader)
         server.repository.unasked = unasked
@@ -106,16 +105,6 @@ def serve(settings: Settings, signals: Signals) -> None:
     end_trials()
     environments.close()
     workers.kill()
-
-
-def _frame(settings: Settings):  # type: ignore[no-untyped-def]
-    """Import KServe, which parses `sys.argv` as it is imported, with our settings in its place."""
-    argv, sys.argv = sys.argv, [*settings.kserve_argv(), "--enable_docs_url=False"]  # ours needs no CDN
-    try:
-        from server import app
-    finally:
-        sys.argv = argv
-    return app
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from server.catalog import Found
 from server.model import ServedModel
+from server.recipe import Recipe
 from server.whole import WholeModel
 from server.workers.remote import pool_of
 
@@ -39,6 +40,7 @@ class Entry:
     pinned: bool = False  #: it never makes room for others
     loading: bool = False  #: it is being loaded, for the first time or anew
     failed: bool = False  #: it could not be loaded
+    recipe: Recipe | None = None  #: how another process can load what this one has
 
     @property
     def label(self) -> str:

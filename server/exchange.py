@@ -17,9 +17,9 @@ from adapters.base import Tensors
 from server.batching import Batcher
 from server.calls import Outcome
 from server.codec.call import Call
+from server.counts import now
 from server.errors import ClientGone, ServingError, as_serving_error
 from server.jobs import Job
-from server.metrics import now
 
 #: tells whether the client of a request has hung up
 Gone: TypeAlias = Callable[[], bool]

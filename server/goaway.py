@@ -7,6 +7,7 @@ server still serves: what is on its way is answered, and clients go elsewhere fo
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -15,14 +16,19 @@ import struct
 import termios
 from collections.abc import Iterator
 
+from server import closed_door
+
 log = logging.getLogger("kserve")
 
 #: HTTP/2's notice of a graceful end (RFC 9113, 6.8): 8 bytes of payload, type 7, stream 0; every stream is still served
 _GOAWAY = struct.pack(">BHBBIII", 0, 8, 7, 0, 0, 2**31 - 1, 0)
 
 
-def shut(port: int) -> None:
+async def shut(port: int) -> None:
     """Take no new connections on a gRPC server's port: who leaves must not come back."""
+    for end in _ends(port, listening=True):
+        closed_door.shut(end)
+    await asyncio.sleep(closed_door.HANDSHAKE)
     for end in _ends(port, listening=True):
         end.shutdown(socket.SHUT_RD)
 

@@ -11,21 +11,26 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from kserve.errors import ModelNotFound
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from server.admin import Access, peer_address
-from server.codec.grpc_heads import Head, Heads
+from server.codec.grpc_heads import Heads
 from server.dataplane import PolyDataPlane
-from server.errors import NotFound, ServingError, as_serving_error, message
+from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, message
+from server.model_routes import Models
 from server.repository import Repository
 from server.whole import WholeModel
 
 log = logging.getLogger("kserve")
 
-_SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+
+#: metadata that tells where a call comes from that a front process hands on
+CLIENT = "x-polyserve-client"
 
 Server: TypeAlias = "grpc.aio.Server"
 
@@ -49,6 +54,54 @@ def _told(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]
     return told
 
 
+class Inference:
+    """`ModelInfer` of a serialized request: one whose head is known need not be read."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._heads = Heads()
+
+    def asked(self, raw: bytes) -> tuple[str, str | None]:
+        """The model and the version that a request names.
+
+        Raises:
+            InvalidInput: it is no request.
+        """
+        head = self._heads.find(raw)
+        if head is None:
+            request = self._read(raw)
+            return request.model_name, request.model_version or None
+        return head.model, head.version
+
+    @_told
+    async def infer(self, raw: bytes, context: Any) -> bytes:
+        """A request to its answer."""
+        head = self._heads.find(raw)
+        if head is None:
+            answer = await self.answer(self._read(raw), context)
+            return answer.SerializeToString()  # type: ignore[no-any-return]
+        model = await self._models.ready(head.model, head.version)
+        if isinstance(model, WholeModel):
+            answer = await model.infer_grpc(pb.ModelInferRequest.FromString(raw), _headers(context))
+            return answer.SerializeToString()  # type: ignore[no-any-return]
+        return await model.infer_known(head, raw)
+
+    def _read(self, raw: bytes) -> Any:
+        try:
+            request = pb.ModelInferRequest.FromString(raw)
+        except DecodeError as error:
+            raise InvalidInput(f"the message is no ModelInferRequest: {error}") from error
+        self._heads.learn(raw, request)
+        return request
+
+    async def answer(self, request: Any, context: Any) -> Any:
+        """A message to its answer."""
+        model = await self._models.ready(request.model_name, request.model_version or None)
+        if isinstance(model, WholeModel):
+            return await model.infer_grpc(request, _headers(context))
+        return await model.infer_grpc(request)
+
+
 class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
     """`inference.GRPCInferenceService`."""
 
@@ -56,32 +109,12 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
         self._repository = repository
         self._dataplane = dataplane
         self._access = access or Access()
-        self._heads = Heads()
-
-    async def infer(self, raw: bytes, context: Any) -> bytes:
-        """`ModelInfer` of a serialized request: one whose head is known need not be read."""
-        head = self._heads.find(raw)
-        if head is not None:
-            return await self._infer_known(head, raw, context)  # type: ignore[no-any-return]
-        request = pb.ModelInferRequest.FromString(raw)
-        self._heads.learn(raw, request)
-        answer = await self.ModelInfer(request, context)
-        return answer.SerializeToString()  # type: ignore[no-any-return]
-
-    @_told
-    async def _infer_known(self, head: Head, raw: bytes, context: Any) -> bytes:
-        model = await self._repository.ready(head.model, head.version)
-        if isinstance(model, WholeModel):
-            answer = await model.infer_grpc(pb.ModelInferRequest.FromString(raw), _headers(context))
-            return answer.SerializeToString()  # type: ignore[no-any-return]
-        return await model.infer_known(head, raw)
+        self._inference = Inference(repository)
+        self.infer = self._inference.infer
 
     @_told
     async def ModelInfer(self, request: Any, context: Any) -> Any:
-        model = await self._repository.ready(request.model_name, request.model_version or None)
-        if isinstance(model, WholeModel):
-            return await model.infer_grpc(request, _headers(context))
-        return await model.infer_grpc(request)
+        return await self._inference.answer(request, context)
 
     @_told
     async def ServerLive(self, request: Any, context: Any) -> Any:
@@ -106,13 +139,13 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
 
     @_told
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:
-        self._access.check(peer_address(context.peer()), _headers(context))
+        self._access.check(_address(context), _headers(context))
         await self._repository.load(request.model_name)
         return pb.RepositoryModelLoadResponse(model_name=request.model_name, isLoaded=True)
 
     @_told
     async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:
-        self._access.check(peer_address(context.peer()), _headers(context))
+        self._access.check(_address(context), _headers(context))
         await self._repository.unload_and_wait(request.model_name)
         return pb.RepositoryModelUnloadResponse(model_name=request.model_name, isUnloaded=True)
 
@@ -120,6 +153,12 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
 def _headers(context: Any) -> dict[str, str]:
     """The request's metadata that is text."""
     return {str(key): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
+def _address(context: Any) -> str:
+    """Where a call comes from; one that came over the server's own socket is somebody's who reached a front process."""
+    peer = context.peer()
+    return peer_address(_headers(context).get(CLIENT, "") if peer.startswith("unix:") else peer)
 
 
 def _methods(service: InferenceService) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
@@ -130,20 +169,41 @@ def _methods(service: InferenceService) -> dict[str, grpc.RpcMethodHandler[Any, 
             GetMessageClass(method.input_type).FromString,
             GetMessageClass(method.output_type).SerializeToString,
         )
-        for method in _SERVICE.methods
+        for method in SERVICE.methods
     }
     return methods | {"ModelInfer": grpc.unary_unary_rpc_method_handler(service.infer)}
 
 
-async def serve(service: InferenceService, port: int, max_send: int, max_receive: int) -> Server:
-    """Start the gRPC server; it runs until stopped."""
+def handlers(service: InferenceService) -> grpc.GenericRpcHandler[Any, Any]:
+    """The service, for `serve`."""
+    return grpc.method_handlers_generic_handler(SERVICE.full_name, _methods(service))
+
+
+async def serve(
+    service: grpc.GenericRpcHandler[Any, Any],
+    port: int,
+    max_send: int,
+    max_receive: int,
+    socket: str = "",
+    *,
+    shared: bool = False,
+) -> tuple[Server, int]:
+    """Start a gRPC server, which runs until stopped; and the port it has got.
+
+    `socket` is the path of a Unix socket that it listens on as well; `shared`: other processes use the port, too.
+
+    Raises:
+        RuntimeError: the port is taken.
+    """
     options = [
         ("grpc.max_send_message_length", max_send),
         ("grpc.max_receive_message_length", max_receive),
-        ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a partner
+        ("grpc.so_reuseport", int(shared)),  # a second server on the port is a mistake, not a partner
     ]
     server = grpc.aio.server(options=options)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE.full_name, _methods(service)),))
-    server.add_insecure_port(f"[::]:{port}")
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port(f"[::]:{port}")
+    if socket:
+        server.add_insecure_port(f"unix:{socket}")
     await server.start()
-    return server
+    return server, port

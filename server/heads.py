@@ -36,6 +36,7 @@ class Plan:
     length: int  #: bytes of the body
     json_length: str | None  #: V2's header for raw tensors
     headers: tuple[tuple[bytes, bytes], ...]
+    path: bytes
 
 
 class Heads:
@@ -100,11 +101,11 @@ def _plan(found: _Collector, length: int) -> Plan | None:
     if not path.isascii() or b"%" in path or b"?" in path or b"#" in path:
         return None
     if path.startswith(V1) and path.endswith(PREDICT):
-        return Plan("v1", path[len(V1) : -len(PREDICT)].decode(), None, length, None, headers)
+        return Plan("v1", path[len(V1) : -len(PREDICT)].decode(), None, length, None, headers, path)
     if path.startswith(V2) and path.endswith(INFER):
         name, named, version = path[len(V2) : -len(INFER)].decode().partition("/versions/")
         json_length = next((value.decode("latin-1") for key, value in headers if key == HEADER_LENGTH), None)
-        return Plan("v2", name, version if named else None, length, json_length, headers)
+        return Plan("v2", name, version if named else None, length, json_length, headers, path)
     return None
 
 

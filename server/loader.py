@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from adapters import registry
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
@@ -28,8 +28,8 @@ from server.budget import NOT_YET, Budget, Claim, Demand, Room, Waits
 from server.catalog import Found, look_again
 from server.model_config import ModelConfig, check_options
 from server.signing import Verifier
-from server.tried import Tried, size_of
-from server.workers.contract import Hello
+from server.tried import Stamp, Tried, size_of, stamp_of
+from server.workers.contract import Hello, Job
 from server.workers.placement import Workers
 from server.workers.remote import RemoteAdapter
 from server.workers.trial import Trial, TrialPool
@@ -50,6 +50,17 @@ class Loaded:
     seconds: float
     warning: str = ""
     claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
+    job: Job | None = None  #: how it was loaded into this process; None: it lives in others
+    stamp: Stamp = ()  #: of its files then
+
+
+class _Placed(NamedTuple):
+    """A model where it runs, and what was found out about it first."""
+
+    adapter: Adapter
+    trial: Trial | Hello | None
+    job: Job | None = None
+    stamp: Stamp = ()
 
 
 class Loader:
@@ -124,7 +135,7 @@ class Loader:
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
             with adapter_log.about(found.name):
-                adapter, trial = self._place(directory, choice, options, config, room)
+                adapter, trial, job, stamp = self._place(directory, choice, options, config, room)
             self._check_examples(found, adapter, room)
         except Waits as error:
             error.config = config or error.config
@@ -137,7 +148,7 @@ class Loader:
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = refit.warning(choice, warning)
-        return Loaded(adapter, config, batchable, time.monotonic() - start, warning, room.claim)
+        return Loaded(adapter, config, batchable, time.monotonic() - start, warning, room.claim, job, stamp)
 
     def _check_examples(self, found: Found, adapter: Adapter, room: Room) -> None:
         try:
@@ -181,8 +192,8 @@ class Loader:
 
     def _place(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
-    ) -> tuple[Adapter, Trial | Hello | None]:
-        """The model, in workers or in this process, and what was found out about it first."""
+    ) -> _Placed:
+        """The model, in workers or in this process."""
         if self._auto_env and config.isolation != "none" and (refitted := refit.refitted(choice)):
             try:
                 return self._in_workers(directory, refitted, options, config, room)
@@ -203,7 +214,7 @@ class Loader:
 
     def _in_workers(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
-    ) -> tuple[Adapter, Hello]:
+    ) -> _Placed:
         known = room.take_known()
         try:
             with contextlib.nullcontext() if known else self.budget.stranger():
@@ -216,30 +227,33 @@ class Loader:
         except BaseException:
             room.leave()
             raise
-        return adapter, hello
+        return _Placed(adapter, hello)
 
     def _in_process(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
-    ) -> tuple[Adapter, Trial | Hello | None]:
+    ) -> _Placed:
         trial = self._tried.trial(directory, choice.adapter.name, choice.match.file, options)
-        if self._workers.shares(trial, config):
-            return self._in_workers(directory, choice, options, config, room)
         room.take(trial.memory_bytes if trial else self.budget.known(room.key) or size_of(directory))
         try:
-            return self._load_tried(directory, choice, options, trial), trial
+            stamp = stamp_of(directory)
+            adapter, directory = self._load_tried(directory, choice, options, trial)
         except BaseException:
             room.leave()
             raise
+        return _Placed(adapter, trial, Job(choice.adapter.name, directory, choice.match.file, options), stamp)
 
-    def _load_tried(self, directory: ModelDir, choice: Choice, options: dict[str, Any], trial: Trial | None) -> Adapter:
-        """Load; what the trial has proved of these very bytes is not proved again."""
+    def _load_tried(
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], trial: Trial | None
+    ) -> tuple[Adapter, ModelDir]:
+        """Load; what the trial has proved of these very bytes is not proved again. The directory tells it, then."""
         if trial is None or not trial.evidence or not native_threads.as_in_children():
-            return self._load(directory, choice, options)
-        adapter = self._load(replace(directory, evidence=trial.evidence), choice, options)
+            return self._load(directory, choice, options), directory
+        proved = replace(directory, evidence=trial.evidence)
+        adapter = self._load(proved, choice, options)
         if self._tried.unchanged(directory, trial):
-            return adapter
+            return adapter, proved
         adapter.close()
-        return self._load(directory, choice, options)
+        return self._load(directory, choice, options), directory
 
     def _load(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Adapter:
         self._may_import.wait()

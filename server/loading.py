@@ -27,6 +27,7 @@ from server.evicting import Tenants
 from server.jobs import Limits
 from server.loader import Key, Loaded, Loader
 from server.metrics import Metrics
+from server.recipe import Recipe
 from server.scan_log import ScanLog
 from server.serving import serve
 from server.threads import Runs
@@ -207,7 +208,9 @@ class Loading(Unloading):
             if not isinstance(error, LoadError):
                 log.exception("model %s cannot be served", mine.label)
             return self._failed(mine, sendable(str(error)))
-        if not self._change(mine, new, loaded.config.labels):
+        with self.followers.change(mine.found.name, new.recipe):
+            changed = self._change(mine, new, loaded.config.labels)
+        if not changed:
             log.info("model %s was loaded, but is no longer asked for", mine.label)
             self._drop(loaded)
             return False
@@ -223,7 +226,8 @@ class Loading(Unloading):
         model = serve(found, loaded, self._executor, self._limits, metrics, self.log_latency)
         self._tenants.hold(model, loaded.claim)
         memory = loaded.claim.memory if loaded.claim else 0
-        return Entry(found, State.READY, "", model, loaded.seconds, memory, loaded.config.pinned)
+        recipe = Recipe.of(found, loaded)
+        return Entry(found, State.READY, "", model, loaded.seconds, memory, loaded.config.pinned, recipe=recipe)
 
     def _waits(self, mine: Entry, error: Waits) -> bool:
         """It can be served, but is not in memory now."""

@@ -17,22 +17,20 @@ predicting, `request_postprocess_seconds` encoding, `request_explain_seconds` ex
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from time import perf_counter as now
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from kserve.metrics import EXPLAIN_HIST_TIME, POST_HIST_TIME, PRE_HIST_TIME, PREDICT_HIST_TIME
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-__all__ = ["Metrics", "ModelMetrics", "now"]
+from server.counts import Histogram, ModelMetrics
 
-#: KServe's buckets are Prometheus' defaults; ours begin where a fast request ends
-KSERVE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+__all__ = ["Metrics", "Told"]
+
+#: counts by model, as plain values
+Told: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 _KSERVE = {
     "preprocess": ("request_preprocess_seconds", "pre-process request latency"),
@@ -40,90 +38,6 @@ _KSERVE = {
     "postprocess": ("request_postprocess_seconds", "post-process request latency"),
     "explain": ("request_explain_seconds", "explain request latency"),
 }
-
-
-class Histogram:
-    """Counts by bucket."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative, as Prometheus wants them."""
-        names = [*map(str, map(float, self.bounds)), "+Inf"]
-        counts, below = [], 0
-        for count in self.counts:
-            below += count
-            counts.append(float(below))
-        return list(zip(names, counts, strict=True))
-
-
-class Requests:
-    """The requests of one model and verb; `steps` take the seconds of decoding, the model and encoding."""
-
-    def __init__(self, *steps: Histogram) -> None:
-        self.requests: Counter[tuple[str, int]] = Counter()
-        self.latency: dict[str, Histogram] = {}
-        self._steps = [step.observe for step in steps]
-
-    def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None:
-        """A request that was answered: the marks of `now()` between its steps."""
-        self.requests[protocol, 200] += 1
-        preprocess, predict, postprocess = self._steps
-        preprocess(decoded - start)
-        predict(predicted - decoded)
-        postprocess(end - predicted)
-        self._latency(protocol).observe(end - start)
-
-    def failed(self, protocol: str, status: int, seconds: float) -> None:
-        """A request that ended in an error."""
-        self.requests[protocol, status] += 1
-        self._latency(protocol).observe(seconds)
-
-    def _latency(self, protocol: str) -> Histogram:
-        histogram = self.latency.get(protocol)
-        if histogram is None:
-            histogram = self.latency[protocol] = Histogram(SECONDS)
-        return histogram
-
-
-class ModelMetrics(Requests):
-    """The counts of one model name, which outlive a reload: of predictions, and of explanations apart."""
-
-    def __init__(self) -> None:
-        self.steps = {step: Histogram(KSERVE_SECONDS) for step in _KSERVE}
-        super().__init__(self.steps["preprocess"], self.steps["predict"], self.steps["postprocess"])
-        self.explanations = Requests(self.steps["preprocess"], self.steps["explain"], self.steps["postprocess"])
-        self.queue = Histogram(SECONDS)
-        self.batch = Histogram(ROWS)
-        self.rows = 0
-        self.restarts = 0  #: of its workers
-        self.swaps = 0  #: one loaded model took the place of another
-        self.evictions = 0  #: to make room for others in the memory budget
-        self.failed_reloads = 0  #: one that was to take the place of another could not be loaded
-
-    def restarted(self) -> None:
-        """A worker died and is started again; one thread at a time."""
-        self.restarts += 1
-
-    def called(self, rows: int, waits: Iterable[float]) -> None:
-        """One call of the model: its rows, and how long each of its requests waited, in seconds."""
-        self.rows += rows
-        self.batch.observe(rows)
-        for wait in waits:
-            self.queue.observe(wait)
-
-    def verbs(self) -> dict[str, Requests]:
-        """The requests by what they asked for."""
-        return {"predict": self, "explain": self.explanations}
 
 
 class Metrics(Collector):
@@ -140,6 +54,12 @@ class Metrics(Collector):
         self._memory = memory
         self._budget = budget
         self._models: dict[str, ModelMetrics] = {}
+        #: what other processes that answer for this one have counted, by model, each as `told`
+        self.elsewhere: Callable[[], Sequence[Told]] = list
+
+    def told(self) -> Told:
+        """The counts of each model that was asked anything."""
+        return {name: counts.told() for name, counts in list(self._models.items()) if counts.any}
 
     def of(self, model: str) -> ModelMetrics:
         return self._models.setdefault(model, ModelMetrics())
@@ -151,7 +71,7 @@ class Metrics(Collector):
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        models = list(self._models.items())
+        models = list(self._summed().items())
         for step, (name, text) in _KSERVE.items():
             family = HistogramMetricFamily(name, text, labels=["model_name"])
             for model, metrics in models:
@@ -160,6 +80,17 @@ class Metrics(Collector):
         yield from self._requests(models)
         yield from self._queues(models)
         yield from self._sizes(models)
+
+    def _summed(self) -> dict[str, ModelMetrics]:
+        """The counts of all processes together."""
+        own, elsewhere = dict(self._models), self.elsewhere()
+        if not any(elsewhere):
+            return own
+        summed: dict[str, ModelMetrics] = {}
+        for told in ({name: counts.told() for name, counts in own.items()}, *elsewhere):
+            for name, counts in told.items():
+                summed.setdefault(name, ModelMetrics()).add(counts)
+        return summed
 
     def _requests(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
         labels = ["model", "protocol", "verb"]

@@ -27,11 +27,11 @@ from server.codec.call import Call
 from server.codec.fast import v1_decoder, v2_decoder
 from server.codec.fast_grpc import grpc_decoder
 from server.codec.grpc_heads import Answers, Head, known_decoder
+from server.counts import ModelMetrics
 from server.errors import NotReady, NotSupported, ServingError
 from server.exchange import Exchange, Gone, present
 from server.explaining import Explanations
 from server.jobs import Limits, into
-from server.metrics import ModelMetrics
 from server.threads import Runs, spare
 from server.uses import Uses
 from server.watch import Watch

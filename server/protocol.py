@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -21,7 +21,6 @@ from server.errors import JSON_HEADER, Header, ServingError, as_serving_error, r
 from server.headers import v2_headers
 from server.heads import Heads, Plan
 from server.model import ServedModel, V2Body
-from server.repository import Repository
 from server.transport import OneWriteProtocol
 from server.waking import Asleep
 
@@ -31,11 +30,31 @@ log = logging.getLogger("kserve")
 MOST_EARLY = 64 * 1024
 
 
+class Models(Protocol):
+    """Where models are looked up: the repository, or copies of what it holds."""
+
+    def takes_tensors(self, name: str, version: str | None) -> bool:
+        """Whether a model of tensors answers for the name."""
+
+    def tensor_model(self, name: str, version: str | None = None) -> ServedModel:
+        """
+        Raises:
+            NotFound, NotReady, Asleep.
+        """
+
+    async def ready(self, name: str, version: str | None = None) -> object:
+        """Have a model in memory.
+
+        Raises:
+            NotFound, NotReady.
+        """
+
+
 @dataclass
 class Shared:
     """What the connections of one server share."""
 
-    repository: Repository
+    models: Models
     max_body: int
     closing: bool = False  #: every answer is the last on its connection
     heads: Heads = field(default_factory=Heads)
@@ -97,7 +116,7 @@ class HotProtocol(OneWriteProtocol):
             self._complete(plan)
 
     def _is_served(self, plan: Plan) -> bool:
-        return isinstance(self._shared.repository.serving.get(plan.model), ServedModel)
+        return self._shared.models.takes_tensors(plan.model, plan.version)
 
     def _complete(self, plan: Plan) -> None:
         """Start once the body is whole; what follows it waits."""
@@ -134,7 +153,7 @@ class HotProtocol(OneWriteProtocol):
     async def _wake(self, plan: Plan, body: bytes) -> None:
         """The model made room for others while the body was coming, or another of its versions is in memory."""
         try:
-            await self._shared.repository.ready(plan.model, plan.version)
+            await self._shared.models.ready(plan.model, plan.version)
         except Exception as error:
             self._fail(plan, error)
         else:
@@ -142,7 +161,7 @@ class HotProtocol(OneWriteProtocol):
 
     def _ask(self, plan: Plan, body: bytes) -> None:
         try:
-            model = self._shared.repository.tensor_model(plan.model, plan.version)
+            model = self._shared.models.tensor_model(plan.model, plan.version)
             if plan.protocol == "v1":
                 model.start_v1(body, self._answer_v1, self._is_gone)
             else:

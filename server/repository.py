@@ -28,11 +28,12 @@ from server.loader import Loader
 from server.loading import Loading
 from server.metrics import Metrics
 from server.model import ServedModel
+from server.model_routes import tensors
 from server.threads import Runs
 from server.waking import Asleep, Waking
 from server.workers.remote import pool_of
 
-__all__ = ["Entry", "Repository", "Served", "State", "tensors"]
+__all__ = ["Entry", "Repository", "Served", "State"]
 
 
 class Repository(Loading, ModelRepository):
@@ -106,6 +107,10 @@ class Repository(Loading, ModelRepository):
         """Whether requests have to wait until the model is loaded."""
         entry = self._find(name, version)
         return entry is not None and entry.model is None and entry.available
+
+    def takes_tensors(self, name: str, version: str | None) -> bool:
+        """Whether a model of tensors answers for the name; its versions are of one kind."""
+        return isinstance(self.serving.get(name), ServedModel)
 
     def tensor_model(self, name: str, version: str | None = None) -> ServedModel:
         """As `ready_model`, for who found out before that the model takes tensors.
@@ -220,8 +225,9 @@ class Repository(Loading, ModelRepository):
         """Each model's state, and how many requests wait for it."""
         with self._changing:
             shelves = {name: (shelf.newest, list(shelf.entries.values())) for name, shelf in self.shelves.items()}
+        elsewhere = self.followers.waiting
         return {
-            name: (str(newest.now[0]), sum(entry.model.waiting for entry in entries if entry.model))
+            name: (str(newest.now[0]), sum(entry.model.waiting for entry in entries if entry.model) + elsewhere(name))
             for name, (newest, entries) in shelves.items()
         }
 
@@ -235,14 +241,3 @@ class Repository(Loading, ModelRepository):
 
     def _evicted(self, name: str) -> None:
         self.metrics.of(name).evictions += 1
-
-
-def tensors(model: Served) -> ServedModel:
-    """The model, known to take tensors.
-
-    Raises:
-        NotReady: it does not any more.
-    """
-    if not isinstance(model, ServedModel):
-        raise NotReady(f"model {model.name!r} has been replaced by one of another kind: try again")
-    return model

@@ -9,10 +9,10 @@ import logging
 from dataclasses import replace
 
 from server.catalog import Found
+from server.counts import ModelMetrics
 from server.entries import Served
 from server.jobs import Limits
 from server.loader import Loaded
-from server.metrics import ModelMetrics
 from server.model import ServedModel
 from server.threads import Runs
 from server.whole import WholeModel

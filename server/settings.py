@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
@@ -40,6 +40,8 @@ STORED_MODELS = kinds.Kind(named, "NAME=URI", repeats=True, quote=without_secret
 #: seconds after SIGTERM in which a pod may still be sent requests: endpoints are updated meanwhile
 POD_DELAY = 3.0
 LENGTH = kinds.integer("BYTES", -1, 2**31 - 1)
+#: settings about loading that would be checked again
+_NOT_FOR_ALL = ("verify_key",)
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,9 @@ class Settings:
     enable_grpc: bool = setting(True, kinds.switch(), SERVER, "Serve gRPC.", kserve=True)
     enable_docs_url: bool = setting(True, kinds.switch(), SERVER, "Serve the Swagger page at /docs.", kserve=True)
     workers: int = setting(1, PROCESSES, SERVER,
-        "Processes that compute a model which keeps Python busy for 1.5 ms a call (16 models at most) or runs in "
-        "processes of its own; polyserve.yaml overrules it. One process takes all requests in any case, so that there "
-        "is one state of every model. It pays for such a model under many callers, not under few; each worker holds a "
-        "copy of its model. Where two servers behind a balancer are possible, they answer more.", kserve=True)
+        "Processes that take requests, on the same ports. Each holds a copy of every model that runs in the server's "
+        "process, and hands requests for the others on to the first, which alone loads, swaps and unloads: all change "
+        "at the same moment. With --memory_budget there is one.", kserve=True)
     max_threads: int = setting(4, COUNT, SERVER, "gRPC processing threads, at most.", kserve=True)
     max_asyncio_workers: int | None = setting(None, COUNT, SERVER,
         "Threads of the event loop's executor, at most.", shown="CPUs + 4, at most 32", kserve=True)
@@ -204,6 +205,11 @@ class Settings:
         names = ("host", "protocol", "use_ssl", "request_timeout_seconds", "request_retries")
         options = {f"predictor_{name}": getattr(self, f"predictor_{name}") for name in names}
         return options if self.predictor_host else {}
+
+    def plain(self) -> dict[str, Any]:
+        """The settings that a process which only answers requests needs, as plain values: `Settings(**plain)`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_FOR_ALL}
+        return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
 
     def kserve_argv(self) -> list[str]:
         """What `sys.argv` has to hold while `kserve.model_server` is imported, which parses it then."""

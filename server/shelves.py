@@ -12,8 +12,10 @@ import threading
 from collections.abc import Collection, Mapping
 
 from server.entries import Entry, Served, Shelf, State
+from server.followers import Followers, Nobody
 from server.loader import Key
 from server.metrics import Metrics
+from server.recipe import Recipe
 
 
 class Shelves:
@@ -23,6 +25,7 @@ class Shelves:
         self.shelves: dict[str, Shelf] = {}
         self.serving: dict[str, Served] = {}  #: what a request is for that names no version
         self.metrics = metrics
+        self.followers: Followers = Nobody()  #: other processes that answer for what is here
         self._changing = threading.RLock()  #: held while entries are replaced, never while a model is loaded
 
     def _entry(self, key: Key) -> Entry | None:
@@ -35,6 +38,17 @@ class Shelves:
 
     def _now(self) -> dict[Key, tuple[State, str]]:
         return {entry.found.key: entry.now for entry in self._entries()}
+
+    def recipes(self, name: str) -> dict[str | None, Recipe]:
+        """Who answers for a name now, by version and label (None: the name alone), of what others can load, too."""
+        with self._changing:
+            shelf = self.shelves.get(name)
+            if shelf is None:
+                return {}
+            known: dict[str | None, Entry | None] = {None: shelf.newest}
+            known.update((version, entry) for version, entry in shelf.entries.items() if version)
+            known.update((label, shelf.entries.get(version)) for label, version in shelf.labels.items())
+        return {key: entry.recipe for key, entry in known.items() if entry and entry.model and entry.recipe}
 
     def _why(self, name: str) -> str:
         """The reasons of all its versions."""

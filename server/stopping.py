@@ -1,7 +1,8 @@
 """An orderly end: nobody who was told that the server is there, and came, is sent away.
 
 SIGTERM or SIGINT --> not ready --> (shutdown_delay) --> no new connections, each answer closes its own
-    --> requests in flight are answered, within grace_period --> workers end --> exit 0
+    --> requests in flight are answered, within grace_period: by other processes first, which hand theirs on
+    --> workers end --> exit 0
 a second signal   --> exit at once, 128 and the signal's number
 """
 
@@ -9,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 import uvicorn
 
-from server import goaway
+from server import closed_door, goaway
 from server.grpc_service import Server as GrpcServer
 from server.protocol import Shared
-from server.repository import Repository
 from server.signals import Signals
 
 log = logging.getLogger("kserve")
@@ -28,18 +30,32 @@ LINGER = 1.0
 _POLL = 0.02  #: seconds between two looks at who is still connected
 
 
+class Stoppable(Protocol):
+    """What has to know."""
+
+    stopping: bool  #: the server has been told to stop
+
+
 class Stopping:
     """What happens between the first signal and the end of both servers."""
 
     def __init__(
-        self, repository: Repository, rest: uvicorn.Server, shared: Shared, delay: float, grace_period: float
+        self,
+        models: Stoppable,
+        rest: uvicorn.Server,
+        shared: Shared,
+        grace_period: float,
+        delay: float = 0.0,
+        others: Callable[[float], None] = lambda grace: None,
     ) -> None:
-        """`delay` and `grace_period` are seconds."""
-        self._repository = repository
+        """`delay` and `grace_period` are seconds; `others` ends processes that hand requests on to this one; blocks."""
+        self._models = models
         self._rest = rest
         self._shared = shared
         self._delay = delay
         self._grace = grace_period
+        self._others = others
+        self._until = math.inf  #: on the event loop's clock
         self._asked = asyncio.Event()
 
     def listen_to(self, signals: Signals) -> None:
@@ -47,33 +63,45 @@ class Stopping:
         loop = asyncio.get_running_loop()
 
         def stop(name: str) -> None:
-            loop.call_soon_threadsafe(self._begin, name)
+            loop.call_soon_threadsafe(self._signalled, name)
 
         signals.first(stop)
         setattr(self._rest, "handle_exit", signals.handle)  # noqa: B010  (a method: uvicorn takes the signals over)
 
-    def _begin(self, name: str) -> None:
-        self._repository.stopping = True
+    def begin(self, grace_period: float) -> None:
+        """Stop now. Call it on the event loop."""
+        self._models.stopping = True
+        self._grace = grace_period
+        self._asked.set()
+
+    def _signalled(self, name: str) -> None:
         log.info(
             "%s: stopping; not ready from now on%s, requests in flight have %g s",
             name,
             f", still serving for {self._delay:g} s" if self._delay else "",
             self._grace,
         )
-        self._asked.set()
+        self.begin(self._grace)
 
     async def run(self, grpc: GrpcServer | None, port: int) -> None:
         """Wait for the signal, then end both servers (gRPC's listens on `port`): uvicorn's `serve` returns then."""
         await self._asked.wait()
         await asyncio.sleep(self._delay)
-        await asyncio.gather(self._end_rest(), self._end_grpc(grpc, port))
+        self._until = asyncio.get_running_loop().time() + LINGER + self._grace
+        others = asyncio.ensure_future(asyncio.to_thread(self._others, self._grace))
+        await asyncio.gather(self._end_rest(others), self._end_grpc(grpc, port, others))
 
-    async def _end_grpc(self, grpc: GrpcServer | None, port: int) -> None:
+    def _left(self) -> float:
+        """Seconds that requests in flight still have."""
+        return max(0.0, min(self._grace, self._until - asyncio.get_running_loop().time()))
+
+    async def _end_grpc(self, grpc: GrpcServer | None, port: int, others: asyncio.Future[None]) -> None:
         if grpc is not None:
             told: set[object] = set()
-            goaway.shut(port)
+            await goaway.shut(port)
             await self._lingered(lambda: goaway.send_away(port, told))
-            await grpc.stop(self._grace)
+            await others
+            await grpc.stop(self._left())
 
     async def _lingered(self, connected: Callable[[], object]) -> None:
         """Wait until all clients have left, or those that are left were idle for long enough."""
@@ -82,21 +110,26 @@ class Stopping:
         while connected() and loop.time() < end:  # noqa: ASYNC110  (sockets tell nobody)
             await asyncio.sleep(_POLL)
 
-    async def _end_rest(self) -> None:
+    async def _end_rest(self, others: asyncio.Future[None]) -> None:
         """Take no new connections, and let those there are have one more answer; uvicorn does the rest."""
         while not self._rest.started:  # noqa: ASYNC110  (uvicorn has no event for it)
             await asyncio.sleep(_POLL)
         self._shared.closing = True
         for server in self._rest.servers:
+            for listener in _doubles(server):
+                with listener:
+                    closed_door.shut(listener)
+        await asyncio.sleep(closed_door.HANDSHAKE)
+        for server in self._rest.servers:
             self._close(server)
         await self._lingered(lambda: self._rest.server_state.connections)
+        await others
+        self._rest.config.timeout_graceful_shutdown = math.ceil(self._left())
         self._rest.should_exit = True
 
     def _close(self, server: asyncio.Server) -> None:
         """Close a listener, but for those who are connected by now: closing it would reset what waits in its queue."""
-        listeners = [socket.socket(fileno=os.dup(each.fileno())) for each in server.sockets]
-        for listener in listeners:
-            listener.listen(0)  # what comes from here on is left to try again
+        listeners = _doubles(server)
         server.close()
         for listener in listeners:
             with listener:
@@ -124,3 +157,8 @@ class Stopping:
     def _protocol(self) -> asyncio.Protocol:
         made: Callable[..., asyncio.Protocol] = self._rest.config.http_protocol_class
         return made(config=self._rest.config, server_state=self._rest.server_state, app_state=self._rest.lifespan.state)
+
+
+def _doubles(server: asyncio.Server) -> list[socket.socket]:
+    """Sockets of our own for what a server listens on."""
+    return [socket.socket(fileno=os.dup(each.fileno())) for each in server.sockets]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -42,7 +42,7 @@ class Tried:
         """
         if self._pool is None:
             return None
-        how, stamp = (adapter, file, dict(options)), _stamp(directory)
+        how, stamp = (adapter, file, dict(options)), stamp_of(directory)
         last = self._attempts.get(directory.path)
         if last is not None and (last.how, last.stamp) == (how, stamp):
             return last.trial
@@ -54,20 +54,26 @@ class Tried:
     def unchanged(self, directory: ModelDir, trial: Trial) -> bool:
         """Whether the files are still those of this trial, which is the latest."""
         last = self._attempts.get(directory.path)
-        return last is not None and last.trial is trial and last.stamp == _stamp(directory)
+        return last is not None and last.trial is trial and last.stamp == stamp_of(directory)
 
 
 def size_of(directory: ModelDir) -> int:
     """Bytes of the model's files: the best guess at its memory while nothing has loaded it."""
-    return _size(_stamp(directory))
+    return _size(stamp_of(directory))
+
+
+def stamp_of(directory: ModelDir) -> Stamp:
+    """The files of a model's directory, as they are now."""
+    return tuple(_files(directory.path))
+
+
+def as_stamp(told: Iterable[Iterable[Any]]) -> Stamp:
+    """A stamp that has travelled between processes."""
+    return tuple((str(path), int(size), int(changed), int(inode)) for path, size, changed, inode in told)
 
 
 def _size(stamp: Stamp) -> int:
     return sum(max(0, size) for _, size, _, _ in stamp)
-
-
-def _stamp(directory: ModelDir) -> Stamp:
-    return tuple(_files(directory.path))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int, int, int]]:

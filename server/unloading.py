@@ -43,8 +43,9 @@ class Unloading(Shelves):
         """
         if name not in self.shelves:
             raise KeyError(f"model with name {name} does not exist")
-        for entry in list(self.shelves[name].entries.values()):
-            self._take_out(entry, "unloaded", State.UNAVAILABLE)
+        with self.followers.change(name):
+            for entry in list(self.shelves[name].entries.values()):
+                self._take_out(entry, "unloaded", State.UNAVAILABLE)
 
     async def unload_and_wait(self, name: str) -> None:
         """As `unload`, and wait until the requests in flight are answered and the models closed.
@@ -57,15 +58,24 @@ class Unloading(Shelves):
             raise NotFound(f"model {name!r} does not exist")
         loop = asyncio.get_running_loop()
         futures = []
-        for entry in list(shelf.entries.values()):
-            future = loop.create_future()
-            self._take_out(entry, "unloaded", State.UNAVAILABLE, partial(loop.call_soon_threadsafe, into(future), None))
-            futures.append(future)
+        change = self.followers.change(name)
+        await asyncio.to_thread(change.__enter__)
+        try:
+            for entry in list(shelf.entries.values()):
+                future = loop.create_future()
+                then = partial(loop.call_soon_threadsafe, into(future), None)
+                self._take_out(entry, "unloaded", State.UNAVAILABLE, then)
+                futures.append(future)
+        finally:
+            await asyncio.to_thread(change.__exit__, None, None, None)
         await asyncio.gather(*futures)
+        await asyncio.to_thread(self.followers.settle, name)
 
     def forget(self, name: str, versions: Collection[str] | None = None) -> None:
         """A directory is gone (or these versions of it): serve it no more, and list it no more."""
-        for entry in self._remove(name, versions):
+        with self.followers.change(name):
+            removed = self._remove(name, versions)
+        for entry in removed:
             log.info("model %s is no longer there", entry.label)
             if entry.model is not None:
                 self._retire(entry.model)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import kserve
 
-from server.metrics import Requests
+from server.counts import Requests
 from server.uses import Uses
 
 trace_log = logging.getLogger("kserve.trace")  #: where KServe writes latencies, too

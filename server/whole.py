@@ -24,10 +24,10 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferResponse
 from adapters.base import Adapter, Reply, Request, TensorSpec
 from server import errors
 from server.codec.v2 import HEADER_LENGTH
+from server.counts import ModelMetrics, now
 from server.errors import ServingError, as_serving_error
 from server.exchange import Gone, present
 from server.jobs import Limits
-from server.metrics import ModelMetrics, now
 from server.uses import Uses
 
 log = logging.getLogger("kserve")

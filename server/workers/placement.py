@@ -17,14 +17,8 @@ from server.workers.contract import Hello, Job
 from server.workers.pool import WorkerPool
 from server.workers.remote import RemoteAdapter
 from server.workers.spec import WorkerSpec
-from server.workers.trial import Trial
 
 Isolation = Literal["auto", "process"]
-
-#: seconds of a call from which more processes are worth their memory: at 1 ms, merged rows in one process did better
-LEAST_BUSY = 0.0015
-#: models that are moved for that reason, at most: each process holds a framework
-MOST_SHARED = 16
 
 
 class PythonFor(Protocol):
@@ -51,7 +45,6 @@ class Workers:
     load_timeout: float = 300.0  #: seconds
     call_timeout: float = 60.0  #: seconds, for models that do not say otherwise
     python_for: PythonFor = this_python
-    count: int = 1  #: processes of a model that does not say otherwise
     _pools: weakref.WeakSet[WorkerPool] = field(default_factory=weakref.WeakSet)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -67,13 +60,6 @@ class Workers:
                 raise LoadError(f"{FILE}: isolation: none is not possible: {forced}")
             return False
         return bool(forced) or config.isolation == "process" or self.isolation == "process"
-
-    def shares(self, trial: Trial | None, config: ModelConfig) -> bool:
-        """Whether a model that could run in the server's process is better off in several of its own."""
-        if self.count == 1 or config.isolation == "none" or trial is None or trial.busy_seconds < LEAST_BUSY:
-            return False
-        with self._lock:
-            return len(self._pools) < MOST_SHARED
 
     def load(
         self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], config: ModelConfig
@@ -92,7 +78,7 @@ class Workers:
             self.load_timeout,
             config.call_timeout or self.call_timeout,
         )
-        pool = WorkerPool(spec, config.workers or self.count)
+        pool = WorkerPool(spec, config.workers or 1)
         with self._lock:
             self._pools.add(pool)
         hello = pool.start()

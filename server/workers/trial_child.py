@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters import registry
-from adapters.base import Adapter, LoadError, ModelDir
+from adapters.base import LoadError, ModelDir
 from server.workers import wire
 from server.workers.lifeline import resident_bytes, tie_to_parent
 from server.workers.selftest import one_line, self_test
@@ -51,7 +51,6 @@ def _try(job: dict[str, Any], announce: Callable[[str], None]) -> dict[str, Any]
         seconds = time.perf_counter() - began
         announce("example")
         test = self_test(model)
-        busy = 0.0 if test.error else _busy_seconds(model)
         evidence = dict(model.evidence())
         memory = max(0, resident_bytes() - before)
         model.close()
@@ -65,29 +64,8 @@ def _try(job: dict[str, Any], announce: Callable[[str], None]) -> dict[str, Any]
         "memory_bytes": memory,
         "batchable": test.batchable,
         "example_error": test.error,
-        "busy_seconds": busy,
         "evidence": evidence,
     }
-
-
-def _busy_seconds(model: Adapter) -> float:
-    """What a call of one row takes, if it may keep the interpreter: the model is warm, its example was predicted.
-
-    In seconds of processor time: a server that starts keeps all cores busy, which is not the model's doing.
-    """
-    if model.steady or model.parallel or model.signature.whole:
-        return 0.0
-    try:
-        row = {name: array[:1] for name, array in model.example().items()} if model.batchable else model.example()
-        took = []
-        for _ in range(3):
-            began = time.thread_time()
-            model.predict(row, {})
-            took.append(time.thread_time() - began)
-    except Exception as error:  # it is the self-test that judges
-        print(f"one row alone is not predicted: {error}", file=sys.stderr)
-        return 0.0
-    return min(took)
 
 
 if __name__ == "__main__":

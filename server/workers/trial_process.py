@@ -27,8 +27,6 @@ class Trial:
     batchable: bool
     #: why the model refused its example (which is made up: a warning), and `batchable` is only the adapter's word
     example_error: str = ""
-    #: that one row takes on a thread which keeps others waiting; 0 where calls are short or run beside each other
-    busy_seconds: float = 0.0
     #: what the adapter needs not find out again about the very same files
     evidence: Mapping[str, Any] = field(default_factory=dict)
 

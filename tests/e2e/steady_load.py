@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +19,8 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 from tests.e2e.process import Server
+
+CHANNELS = 4  #: connections of gRPC; REST has as many as there are requests in flight
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,14 @@ class Load:
 
     async def _run(self) -> None:
         rest = httpx.AsyncClient(base_url=self.server.url, timeout=30)
-        async with rest as client, grpc.aio.insecure_channel(self.server.grpc) as channel:
-            infer = GRPCInferenceServiceStub(channel).ModelInfer
-            ways = [lambda: self._rest(client), lambda: self._infer(infer)]
+        options = [("grpc.use_local_subchannel_pool", 1)]  # a connection each: a server may have several processes
+        async with rest as client, contextlib.AsyncExitStack() as stack:
+            channels = [
+                await stack.enter_async_context(grpc.aio.insecure_channel(self.server.grpc, options=options))
+                for _ in range(CHANNELS)
+            ]
+            infer = itertools.cycle([GRPCInferenceServiceStub(channel).ModelInfer for channel in channels])
+            ways = [lambda: self._rest(client), lambda: self._infer(next(infer))]
             await self._pour(ways if self.grpc else ways[:1])
 
     async def _pour(self, ways: Sequence[Callable[[], Awaitable[float]]]) -> None:

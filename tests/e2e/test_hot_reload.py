@@ -100,11 +100,15 @@ def as_version(folder: Path, number: int) -> Path:
 
 
 @pytest.mark.parametrize("place", [in_place, as_version])
+@pytest.mark.parametrize("processes", [1, 3])
 @pytest.mark.timeout(240)
-def test_twenty_swaps_under_load(mount: Path, serve: Callable[..., Server], place: Callable[[Path, int], Path]) -> None:
+def test_twenty_swaps_under_load(
+    mount: Path, serve: Callable[..., Server], place: Callable[[Path, int], Path], processes: int
+) -> None:
     folder = mount / "a"
     put(place(folder, 1), model(1))
-    server = serve(*QUICK)
+    server = serve(*QUICK, f"--workers={processes}")
+    until(lambda: server.log.count("listens, too") == processes - 1, server)
     with Load(server, "a", RATE) as load:
         until(lambda: load.newest == 1, server)
         for number in range(2, SWAPS + 2):

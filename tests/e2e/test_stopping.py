@@ -60,11 +60,16 @@ def _started(servers: list[Server], models: Path, log: Path, *flags: str) -> Ser
     return servers[-1].wait_ready()
 
 
-@pytest.mark.parametrize("flags", [(), ("--isolation=process",), ("--event-loop=asyncio",), ("--shutdown_delay=1",)])
+@pytest.mark.parametrize(
+    "flags",
+    [(), ("--isolation=process",), ("--event-loop=asyncio",), ("--shutdown_delay=1",), ("--workers=3",)],
+)
 def test_no_request_fails_while_the_server_stops(
     start: list[Server], models: Path, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
     server = _started(start, models, tmp_path, *flags)
+    if flags == ("--workers=3",):
+        time.sleep(5)  # all three listen, and have copies
     load = LeavingLoad(server.http_port, server.grpc_port, "iris")
     time.sleep(2)
     assert server.stop() == 0, server.log
@@ -102,10 +107,11 @@ def test_requests_in_flight_are_answered_and_the_server_says_that_it_goes(
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("flags", [(), ("--workers=2",)])
 def test_a_second_signal_ends_it_at_once(
-    start: list[Server], models: Path, tmp_path: Path, second: signal.Signals
+    start: list[Server], models: Path, tmp_path: Path, second: signal.Signals, flags: tuple[str, ...]
 ) -> None:
-    server = _started(start, models, tmp_path, "--shutdown_delay=20")
+    server = _started(start, models, tmp_path, "--shutdown_delay=20", *flags)
     server.process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     began = time.monotonic()
@@ -114,8 +120,11 @@ def test_a_second_signal_ends_it_at_once(
     assert time.monotonic() - began < 2
 
 
-def test_what_takes_longer_than_the_grace_period_is_given_up(start: list[Server], models: Path, tmp_path: Path) -> None:
-    server = _started(start, models, tmp_path, "--grace_period=1")
+@pytest.mark.parametrize("flags", [(), ("--workers=3",)])
+def test_what_takes_longer_than_the_grace_period_is_given_up(
+    start: list[Server], models: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    server = _started(start, models, tmp_path, "--grace_period=1", *flags)
     asking = threading.Thread(target=lambda: _swallowed(f"{server.url}/v1/models/slow:predict"))
     asking.start()
     time.sleep(0.5)

@@ -21,7 +21,7 @@ from bench.process import free_ports
 from server.catalog import scan
 from server.codec import grpc_
 from server.dataplane import PolyDataPlane
-from server.grpc_service import InferenceService, serve
+from server.grpc_service import InferenceService, handlers, serve
 from server.jobs import Limits
 from server.loader import Loader
 from server.repository import Repository
@@ -74,7 +74,7 @@ async def calling(server: grpc.aio.Server, port: int) -> AsyncIterator[Ask]:
 @asynccontextmanager
 async def short_way(repository: Any) -> AsyncIterator[Ask]:
     (port,) = free_ports(1)
-    async with calling(await serve(service(repository), port, MOST, MOST), port) as ask:
+    async with calling((await serve(handlers(service(repository)), port, MOST, MOST))[0], port) as ask:
         yield ask
 
 
@@ -166,10 +166,13 @@ CORPUS: dict[str, bytes] = {
         "backwards": backwards(request()),
         "a field from the future": request().SerializeToString() + bytes.fromhex("9a0601ff"),
         "nothing": b"",
-        "no message": b"\xff" * 60,
-        "cut short": request().SerializeToString()[:-1],
-        "no text": request(model_name="goad").SerializeToString().replace(b"goad", b"go\xffd"),
     }.items()
+}
+
+NO_MESSAGES = {
+    "no message": b"\xff" * 60,
+    "cut short": request().SerializeToString()[:-1],
+    "no text": request(model_name="goad").SerializeToString().replace(b"goad", b"go\xffd"),
 }
 
 
@@ -181,6 +184,20 @@ def test_known_heads_are_answered_as_others_are(repository: Repository) -> None:
         async with short_way(repository) as short, long_way(repository) as long:
             for name in [*CORPUS, *reversed(CORPUS), *CORPUS]:
                 assert (name, await short(CORPUS[name])) == (name, await long(CORPUS[name]))
+
+    asyncio.run(test())
+
+
+def test_what_is_no_message_is_the_callers_fault(repository: Repository) -> None:
+    """gRPC itself would answer UNKNOWN, which means a fault of the server's."""
+
+    async def test() -> None:
+        async with short_way(repository) as ask:
+            for name in [*NO_MESSAGES, *NO_MESSAGES]:
+                await ask(CORPUS["usual"])
+                code, details, _ = await ask(NO_MESSAGES[name])
+                assert (name, code) == (name, grpc.StatusCode.INVALID_ARGUMENT)
+                assert "no ModelInferRequest" in details
 
     asyncio.run(test())
 

@@ -105,18 +105,24 @@ async def read(reader: asyncio.StreamReader) -> Answer:
 async def site(repository: Repository, **options: Any) -> AsyncIterator[Site]:
     shared = Shared(repository, MAX_BODY)
     app = Routes(behind, repository, MAX_BODY)
+    async with serving(app, partial(HotProtocol, shared), shared, **options) as here:
+        yield here
+
+
+@asynccontextmanager
+async def serving(app: Any, protocol: Any, shared: Shared, **options: Any) -> AsyncIterator[Site]:
     options = {"access_log": False, "lifespan": "off", "log_level": "critical", **options}
-    config = uvicorn.Config(app, port=0, http=partial(HotProtocol, shared), **options)
+    config = uvicorn.Config(app, port=0, http=protocol, **options)
     server = uvicorn.Server(config)
     with mock.patch.object(server, "capture_signals"):
-        serving = asyncio.create_task(server.serve())
+        running = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
             await asyncio.sleep(0.01)
         try:
             yield Site(server, shared, server.servers[0].sockets[0].getsockname()[1])
         finally:
             server.should_exit = True
-            await serving
+            await running
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
@@ -175,7 +181,7 @@ def test_both_ways_answer_the_same(repository: Repository) -> None:
 
 def test_the_short_way_is_taken(repository: Repository) -> None:
     async def ask() -> list[Any]:
-        with mock.patch.object(Routes, "_answer", side_effect=AssertionError):
+        with mock.patch("server.http.answered", side_effect=AssertionError):
             async with site(repository) as here:
                 answers = [
                     await here.ask(post(V1, ONE)),

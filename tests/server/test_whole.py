@@ -11,8 +11,8 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInf
 
 from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, Request, Signature, Tensors, TensorSpec
 from server import errors
+from server.counts import ModelMetrics
 from server.jobs import Limits
-from server.metrics import ModelMetrics
 from server.whole import WholeModel, relative
 
 

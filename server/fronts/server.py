@@ -1,0 +1,79 @@
+"""The servers of a front process: the same as the main process's, over copies and what is handed on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import kserve.logging
+
+from server import grpc_service, memory
+from server.fronts.forward import Forward
+from server.fronts.grpc_forward import FrontService
+from server.fronts.http import FrontProtocol, FrontRoutes
+from server.fronts.mirror import Mirror
+from server.fronts.talk import Talk
+from server.ports import shared_listener
+from server.protocol import Shared
+from server.running import limits_of, predictors, rest_server, run
+from server.settings import Settings
+from server.stopping import Stopping
+
+log = logging.getLogger("kserve")
+
+
+class FrontServer:
+    """REST and gRPC on the main process's ports."""
+
+    def __init__(self, settings: Settings, number: int, start: Mapping[str, Any], end: socket.socket) -> None:
+        """`start` is what the main process has told over `end`, in message `number`."""
+        if settings.configure_logging:
+            kserve.logging.configure_logging(settings.log_config_file)
+        self._settings = settings
+        self._number = number
+        self._http_port: int = start["http_port"]
+        self._grpc_port: int = start["grpc_port"]
+        self._directory = Path(start["directory"])
+        self._end = end
+        self._mirror = Mirror(predictors(), limits_of(settings), settings.enable_latency_logging)
+        self._shared = Shared(self._mirror, settings.max_body_bytes)
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        run(self._settings, self._main)
+
+    async def _main(self) -> None:
+        self._end.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=self._end)
+        forward = Forward(self._directory)
+        routes = FrontRoutes(forward, self._mirror, self._settings.max_body_bytes)
+        protocol = partial(FrontProtocol, forward, self._mirror, self._shared)
+        rest = rest_server(self._settings, routes, self._http_port, protocol)._server
+        setattr(rest, "handle_exit", lambda *_: None)  # noqa: B010  (a method: uvicorn takes the signals over)
+        rest.config.lifespan = "off"
+        stopping = Stopping(self._mirror, rest, self._shared, self._settings.grace_period)
+        talk = Talk(writer, self._mirror, stopping.begin)
+        grpc = await self._serve_grpc()
+        serving = asyncio.create_task(rest.serve([shared_listener(self._http_port)]))
+        ending = asyncio.create_task(stopping.run(grpc, self._grpc_port))
+        while not rest.started:  # noqa: ASYNC110  (uvicorn has no event for it)
+            await asyncio.sleep(0.01)
+        memory.settle()
+        talk.answer(self._number)
+        following = asyncio.create_task(talk.follow(reader))
+        await serving
+        await ending
+        following.cancel()
+
+    async def _serve_grpc(self) -> grpc_service.Server | None:
+        if not self._settings.enable_grpc:
+            return None
+        service = FrontService(self._mirror, self._directory)
+        limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
+        server, _ = await grpc_service.serve(service, self._grpc_port, *limits, shared=True)
+        return server
