@@ -60,7 +60,6 @@ def serve(settings: Settings, signals: Signals) -> None:
     from server.storage.catalog import catalog_of
     from server.trust import allowed_by
     from server.watcher import Watcher
-    from server.workers.environ import hide_environment
     from server.workers.placement import Workers
     from server.workers.trial import TrialPool
 
@@ -71,7 +70,6 @@ def serve(settings: Settings, signals: Signals) -> None:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
     memory.limit_arenas()
-    hide_environment()
     memory.shut()
     trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
     end_trials = trials.close if trials else lambda: None

@@ -31,7 +31,7 @@ from server.pages import add_pages
 from server.ports import PortTaken, check_free, shared_listener
 from server.protocol import HotProtocol, Shared
 from server.repository import Repository
-from server.running import limits_of, predictors, rest_server, run
+from server.running import limits_of, listening, predictors, rest_server, run
 from server.settings import Settings
 from server.signals import Signals
 from server.stopping import Stopping
@@ -115,8 +115,7 @@ class PolyServer(kserve.model_server.ModelServer):
     async def _start_fronts(self, rest: RESTServer, listener: socket.socket | None) -> None:
         if self._fronts is None or listener is None:
             return
-        while not rest._server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
-            await asyncio.sleep(0.01)
+        await listening(rest)
         shared = Shared(self.repository, self._settings.max_body_bytes)
         self._inner = await inner.listen(self._fronts.directory / "http", rest.config, shared)
         self._fronts.start(

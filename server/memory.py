@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
+import os
 import threading
 import time
 
 from server.workers.lifeline import resident_bytes
+
+log = logging.getLogger("kserve")
 
 _PR_SET_DUMPABLE = 4  #: Linux's `prctl` option
 _M_ARENA_MAX = -8  #: glibc's `mallopt` parameter
@@ -32,11 +36,12 @@ def limit_arenas() -> None:
 def shut() -> None:
     """Let no other process of this user read this one's memory or first environment: models' code runs as that user.
 
-    A worker's own environment is without secrets; the server's would lie open in `/proc`.
+    A worker's own environment is without secrets; the server's would lie open in `/proc`. (Root can still look: the
+    server should not run as root.)
     """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):
-        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "prctl") or libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
+        log.warning("the environment cannot be hidden from workers: %s", os.strerror(ctypes.get_errno()))
 
 
 def settle() -> None:

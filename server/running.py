@@ -67,6 +67,12 @@ def rest_server(
     return rest
 
 
+async def listening(rest: RESTServer) -> None:
+    """Wait until the REST server takes connections."""
+    while not rest._server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
+        await asyncio.sleep(0.01)
+
+
 def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run an event loop until `main` returns."""
     sys.setswitchinterval(SWITCH_INTERVAL)

@@ -56,7 +56,8 @@ class Engine:
         told = subprocess.run(["bash", "-c", READ_PREPARED, "bash", PREPARE], check=True, stdout=subprocess.PIPE)
         conf, storage, count, *flags = told.stdout.decode().split("\0")[:-1]
         environ = {"CONTAINERS_CONF": conf, "CONTAINERS_STORAGE_CONF": storage}
-        return cls("podman", tuple(flags[: int(count)]), tuple(flags[int(count) :]), environ)
+        once = "--layers=false"  # no layer is used twice, and each of them is written to the disk, gigabytes long
+        return cls("podman", (*flags[: int(count)], once), tuple(flags[int(count) :]), environ)
 
     def __call__(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one command of the engine, to its end."""

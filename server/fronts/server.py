@@ -20,7 +20,7 @@ from server.fronts.mirror import Mirror
 from server.fronts.talk import Talk
 from server.ports import shared_listener
 from server.protocol import Shared
-from server.running import limits_of, predictors, rest_server, run
+from server.running import limits_of, listening, predictors, rest_server, run
 from server.settings import Settings
 from server.stopping import Stopping
 
@@ -53,16 +53,16 @@ class FrontServer:
         forward = Forward(self._directory)
         routes = FrontRoutes(forward, self._mirror, self._settings.max_body_bytes)
         protocol = partial(FrontProtocol, forward, self._mirror, self._shared)
-        rest = rest_server(self._settings, routes, self._http_port, protocol)._server
-        setattr(rest, "handle_exit", lambda *_: None)  # noqa: B010  (a method: uvicorn takes the signals over)
-        rest.config.lifespan = "off"
-        stopping = Stopping(self._mirror, rest, self._shared, self._settings.grace_period)
+        rest = rest_server(self._settings, routes, self._http_port, protocol)
+        uvicorn = rest._server
+        setattr(uvicorn, "handle_exit", lambda *_: None)  # noqa: B010  (a method: uvicorn takes the signals over)
+        uvicorn.config.lifespan = "off"
+        stopping = Stopping(self._mirror, uvicorn, self._shared, self._settings.grace_period)
         talk = Talk(writer, self._mirror, stopping.begin)
         grpc = await self._serve_grpc()
-        serving = asyncio.create_task(rest.serve([shared_listener(self._http_port)]))
+        serving = asyncio.create_task(uvicorn.serve([shared_listener(self._http_port)]))
         ending = asyncio.create_task(stopping.run(grpc, self._grpc_port))
-        while not rest.started:  # noqa: ASYNC110  (uvicorn has no event for it)
-            await asyncio.sleep(0.01)
+        await listening(rest)
         memory.settle()
         talk.answer(self._number)
         following = asyncio.create_task(talk.follow(reader))

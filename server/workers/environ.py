@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
-import logging
-import os
 import re
 from collections.abc import Collection, Mapping
 
 from server.native_threads import ONE_THREAD
-
-log = logging.getLogger("kserve")
 
 _SECRET_NAME = re.compile(
     r"ADMIN_TOKEN|STORAGE_CONFIG|SSH_AUTH_SOCK"
@@ -23,19 +18,6 @@ _SECRET_NAME = re.compile(
 _HARMLESS = frozenset({*ONE_THREAD, "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT"})
 #: an address with a password in it: https://user:password@host
 _SECRET_VALUE = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@]*:[^\s/@]+@", re.IGNORECASE)
-
-
-_PR_SET_DUMPABLE = 4  #: Linux' `prctl`
-
-
-def hide_environment() -> None:
-    """Keep this process's environment and memory from others of its user, its own workers included.
-
-    They could read /proc/PID/environ otherwise. (Root still can: the server should not run as root.)
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
-        log.warning("the environment cannot be hidden from workers: %s", os.strerror(ctypes.get_errno()))
 
 
 def scrubbed(environ: Mapping[str, str], pass_on: Collection[str] = ()) -> dict[str, str]:
