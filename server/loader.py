@@ -258,9 +258,10 @@ class Loader:
     def _load(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Adapter:
         self._may_import.wait()
         imports = (*choice.adapter.requires, *choice.match.requires)
-        if imports in self._imported:
-            return choice.adapter.load(directory, choice.match.file, options)
-        with self._first:
-            adapter = choice.adapter.load(directory, choice.match.file, options)
-            self._imported.add(imports)
-        return adapter
+        if imports not in self._imported:
+            with self._first:
+                if imports not in self._imported:  # another thread may have been the first while this one waited
+                    adapter = choice.adapter.load(directory, choice.match.file, options)
+                    self._imported.add(imports)
+                    return adapter
+        return choice.adapter.load(directory, choice.match.file, options)

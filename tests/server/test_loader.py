@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -218,37 +218,27 @@ def test_nothing_is_imported_before_it_may_be(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("echo")
 def test_first_loads_go_one_at_a_time_and_later_ones_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads that import the same packages at once can see each other's half-made modules."""
-    running, most = 0, 0
-    lock = threading.Lock()
-    together = threading.Barrier(3, timeout=PATIENCE)
+    begun = itertools.count()
+    first_ended = threading.Event()
+    others = threading.Barrier(2, timeout=PATIENCE)
+    too_early = []
     load = EchoAdapter.load.__func__  # type: ignore[attr-defined]
 
-    def counted(cls: type[Adapter], *arguments: Any) -> Any:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        try:
-            if first:
-                time.sleep(0.02)
-            else:
-                together.wait()
+    def watched(cls: type[Adapter], *arguments: Any) -> Any:
+        if next(begun) == 0:
+            time.sleep(0.05)  # for others that would not wait
+            first_ended.set()
             return load(cls, *arguments)
-        finally:
-            with lock:
-                running -= 1
+        if not first_ended.is_set():
+            too_early.append(cls)
+        others.wait()  # breaks if they come one at a time
+        return load(cls, *arguments)
 
-    monkeypatch.setattr(EchoAdapter, "load", classmethod(counted))
+    monkeypatch.setattr(EchoAdapter, "load", classmethod(watched))
     models = [found(tmp_path / name) for name in "abc"]
-    shared = loader()
-    first = True
-    for future in shared.begin(models, threads=3).values():
+    for future in loader().begin(models, threads=3).values():
         future.result(PATIENCE)
-    assert most == 1
-    first = False
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(shared.load, models))
-    assert most == 3
+    assert not too_early
 
 
 @pytest.mark.usefixtures("echo")
