@@ -191,8 +191,7 @@ class WorkerPool:
         reason, process, joined = "", None, None
         try:
             process = ModelProcess(self._spec)
-            with self._changed:
-                self._processes.add(process)
+            self._enter(process)
             hello = process.hello()
             self._join(process, hello, first=first)
             joined = time.monotonic()
@@ -208,6 +207,12 @@ class WorkerPool:
                 self._leave(process, reason)
                 process.bury()
         return reason, None if joined is None else time.monotonic() - joined
+
+    def _enter(self, process: ModelProcess) -> None:
+        with self._changed:
+            if self._closed.is_set():  # while the process was being started: whoever closed did not know of it
+                raise LoadError("it is being unloaded")
+            self._processes.add(process)
 
     def _join(self, process: ModelProcess, hello: Hello, *, first: bool) -> None:
         with self._changed:

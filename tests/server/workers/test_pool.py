@@ -20,8 +20,9 @@ import pytest
 
 from adapters.base import InvalidInput, LoadError, Tensors
 from server.errors import DeadlineExceeded, ModelFailed, NotReady
-from server.workers.model_process import WorkerDied
+from server.workers.model_process import ModelProcess, WorkerDied
 from server.workers.pool import BackOff, WorkerPool
+from server.workers.spec import WorkerSpec
 from server.workers.tensor_calls import ModelTrace
 from tests.server.workers.conftest import Make, gone, wait_for, workers
 
@@ -316,6 +317,21 @@ def test_closing_while_it_loads(make: Make) -> None:
             starting.result(10)
 
 
+def test_closing_while_its_process_starts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a process already, and the pool has not heard of it."""
+    pool = make(load="hang")
+
+    def closed_meanwhile(spec: WorkerSpec) -> ModelProcess:
+        process = ModelProcess(spec)
+        pool.close()
+        return process
+
+    monkeypatch.setattr("server.workers.pool.ModelProcess", closed_meanwhile)
+    with pytest.raises(LoadError, match="closing"):
+        pool.start()
+    wait_for(lambda: not workers(), "the worker's end")
+
+
 @pytest.mark.parametrize("do", ["", "hang-with-gil"])
 def test_a_worker_dies_with_the_server(make: Make, tmp_path: Path, do: str) -> None:
     """`kill -9` of the server, while the worker is idle and while it is in native code."""
@@ -327,6 +343,7 @@ from pathlib import Path
 import numpy as np
 from adapters.base import ModelDir
 from server.workers.contract import Job
+from server.workers.spec import WorkerSpec
 from server.workers.spec import WorkerSpec
 from server.workers.tensor_calls import ModelTrace
 from server.workers.pool import WorkerPool
