@@ -216,7 +216,9 @@ def test_nothing_is_imported_before_it_may_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("echo")
-def test_first_loads_go_one_at_a_time_and_later_ones_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_load_goes_alone_and_those_that_waited_for_it_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two threads that import the same packages at once can see each other's half-made modules."""
     begun = itertools.count()
     first_ended = threading.Event()

@@ -344,7 +344,6 @@ import numpy as np
 from adapters.base import ModelDir
 from server.workers.contract import Job
 from server.workers.spec import WorkerSpec
-from server.workers.spec import WorkerSpec
 from server.workers.tensor_calls import ModelTrace
 from server.workers.pool import WorkerPool
 pool = WorkerPool(WorkerSpec("odd-one", Job("odd", ModelDir.of(sys.argv[1]), "model.txt", {{}})))
