@@ -25,18 +25,22 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from server.counts import Histogram, ModelMetrics
+from server.counts import ModelMetrics
+from server.histogram import Histogram
 
 __all__ = ["Metrics", "Told"]
 
 #: counts by model, as plain values
 Told: TypeAlias = Mapping[str, Mapping[str, Any]]
 
-_KSERVE = {
-    "preprocess": ("request_preprocess_seconds", "pre-process request latency"),
-    "predict": ("request_predict_seconds", "predict request latency"),
-    "postprocess": ("request_postprocess_seconds", "post-process request latency"),
-    "explain": ("request_explain_seconds", "explain request latency"),
+#: by what `ModelMetrics` calls them: name, meaning and label
+_HISTOGRAMS = {
+    "preprocess": ("request_preprocess_seconds", "pre-process request latency", "model_name"),
+    "predict": ("request_predict_seconds", "predict request latency", "model_name"),
+    "postprocess": ("request_postprocess_seconds", "post-process request latency", "model_name"),
+    "explain": ("request_explain_seconds", "explain request latency", "model_name"),
+    "batch": ("polyserve_batch_rows", "rows in one call of the model", "model"),
+    "queue": ("polyserve_queue_seconds", "how long requests waited", "model"),
 }
 
 
@@ -72,10 +76,11 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         models = list(self._summed().items())
-        for step, (name, text) in _KSERVE.items():
-            family = HistogramMetricFamily(name, text, labels=["model_name"])
-            for model, metrics in models:
-                _add(family, [model], metrics.steps[step])
+        counted = [(model, metrics.histograms) for model, metrics in models]
+        for histogram, (name, text, label) in _HISTOGRAMS.items():
+            family = HistogramMetricFamily(name, text, labels=[label])
+            for model, histograms in counted:
+                _add(family, [model], histograms[histogram])
             yield family
         yield from self._requests(models)
         yield from self._queues(models)
@@ -108,11 +113,6 @@ class Metrics(Collector):
         yield from (requests, seconds, rows)
 
     def _queues(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
-        batch = HistogramMetricFamily("polyserve_batch_rows", "rows in one call of the model", labels=["model"])
-        queue = HistogramMetricFamily("polyserve_queue_seconds", "how long requests waited", labels=["model"])
-        for model, metrics in models:
-            _add(batch, [model], metrics.batch)
-            _add(queue, [model], metrics.queue)
         length = GaugeMetricFamily("polyserve_queue_length", "requests that wait", labels=["model"])
         state = GaugeMetricFamily("polyserve_model_state", "1 for the state it is in", labels=["model", "state"])
         restarts = CounterMetricFamily("polyserve_worker_restarts", "workers started again", labels=["model"])
@@ -125,7 +125,7 @@ class Metrics(Collector):
         for model, (name, waiting) in self._states().items():
             length.add_metric([model], waiting)
             state.add_metric([model, name], 1)
-        yield from (batch, queue, length, state, restarts, swaps, failed)
+        yield from (length, state, restarts, swaps, failed)
 
     def _sizes(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
         memory = GaugeMetricFamily("polyserve_model_memory_bytes", "what it took to load it", labels=["model"])
