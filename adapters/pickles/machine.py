@@ -46,6 +46,12 @@ class Machine(pickle._Unpickler):
         self.stream = stream
         self._file_readline = self._line
 
+    def _exactly(self, size: int) -> bytes:
+        read = self.stream.read(size)
+        if len(read) < size:
+            raise EOFError("an argument ends early")
+        return read
+
     def _line(self) -> bytes:
         line = self.stream.readline(_MAX_LINE)
         if not line.endswith(b"\n"):

@@ -39,7 +39,7 @@ class Scan(Machine):
 
     def load(self) -> Any:
         """Run to the end; the standard library's loop, in steps that are counted through all nested pickles."""
-        self._unframer = frames = pickle._Unframer(self.stream.read, self._line)  # type: ignore[attr-defined]
+        self._unframer = frames = pickle._Unframer(self._exactly, self._line)  # type: ignore[attr-defined]
         self.read, self.readline = frames.read, frames.readline
         self.metastack, self.stack, self.proto = [], [], 0
         self.append = self.stack.append

@@ -112,6 +112,15 @@ def _corpus() -> list[bytes]:
 
 
 CORPUS = _corpus()
+
+
+@pytest.mark.parametrize("whole", CORPUS, ids=range(len(CORPUS)))
+def test_a_file_that_ends_anywhere_is_cut_short(whole: bytes, tmp_path: Path) -> None:
+    for end in (*range(1, 40), *range(40, len(whole) - 1, 7)):
+        with pytest.raises(Unreadable, match="cut short"):
+            inspect(written(tmp_path / "a.joblib", whole[:end]))
+
+
 MARK = Path("left-by-a-pickle")
 _ATTACKS = [*attacks.crafted(MARK).values(), *attacks.through_libraries(MARK).values()]
 
