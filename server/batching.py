@@ -3,8 +3,9 @@
     put --> pending --(the loop's next turn, a lane is free)--> Dispatcher.run --> merge, predict, split --> `done`
 
 An idle model answers at the latency of a direct call; a busy one answers all who waited with one call; requests that
-arrive in one turn of the event loop share a call, and those of a few turns where calls are dear (`gathering`). Safe
-because
+arrive in one turn of the event loop share a call, and those of a few turns where calls are dear (`gathering`). A model
+whose requests come singly while others are asked a lot does not wait for the next turn, which may be a long one.
+Safe because
     * only requests that agree in input names, dtypes, trailing shapes and parameters share a call;
     * every input was checked against the signature before it got here;
     * an output that is not as long as its input is told from a good one;
@@ -23,9 +24,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-import orjson
 
 from adapters.base import Tensors
 from server.calls import Caller, Outcome, Predict
@@ -33,7 +31,7 @@ from server.codec.call import Call
 from server.dispatch import Begin, Dispatcher
 from server.errors import ClientGone, DeadlineExceeded, QueueFull, ServingError
 from server.gathering import Gathering
-from server.jobs import Done, Job, Limits, into
+from server.jobs import Done, Job, Limits, into, key_of
 from server.lanes import Lanes
 from server.threads import Runs
 from server.turns import AT_ONCE, TURNS, Turns
@@ -61,6 +59,7 @@ class Batcher:
     gathering: Gathering = field(init=False)
     _pending: deque[Job] = field(default_factory=deque)
     _due: bool = False  #: the queue is looked at in the loop's next turn
+    _single: bool = False  #: the latest call had one request, and none began in this turn of the loop
     _answering: int = 0  #: calls whose answers are on their way
     _sweep: asyncio.TimerHandle | None = None
     _closed: ServingError | None = None
@@ -82,7 +81,7 @@ class Batcher:
         self.gathering = Gathering(self.limits.max_rows, self.dispatcher.cost)
 
     def put(self, call: Call, done: Done, gone: Callable[[], bool] = bool) -> Job:
-        """Queue one request; `done` is called with its outcome, later and on this event loop.
+        """Queue one request; `done` is called with its outcome on this event loop: later, or before this returns.
 
         `gone` tells, when its turn comes, whether the caller has hung up.
 
@@ -100,7 +99,7 @@ class Batcher:
         self.turns.asked(id(self), start)
         job = Job(
             call,
-            call.key if call.key and self.merges else self._key(call),
+            key_of(call) if self.merges else None,
             done,
             start,
             start + self.limits.timeout,
@@ -108,7 +107,10 @@ class Batcher:
         )
         self._pending.append(job)
         if not self._due:
-            self._look_again(loop)
+            if self._comes_singly and self.shares_loop:
+                self._begin_now(loop)
+            else:
+                self._look_again(loop)
         return job
 
     def drop(self, job: Job) -> None:
@@ -138,6 +140,11 @@ class Batcher:
     def waiting(self) -> int:
         """Requests that wait."""
         return len(self._pending)
+
+    @property
+    def shares_loop(self) -> bool:
+        """Other models are asked, too."""
+        return self._loop is not None and self.turns.shared(self._loop.time())
 
     @property
     def idle(self) -> bool:
@@ -183,6 +190,7 @@ class Batcher:
         here = False
         try:
             while not here and self._may_begin and (batch := self._take(now := loop.time())):
+                self._single = len(batch) == 1
                 rows = sum([job.call.rows for job in batch])
                 self._tell(rows, [now - job.start for job in batch])
                 self.dispatcher.run(loop, [job.call for job in batch], rows, partial(self._finish, loop, batch))
@@ -191,6 +199,20 @@ class Batcher:
             self._due = False
         if self._pending:
             self._look_again(loop)
+
+    @property
+    def _comes_singly(self) -> bool:
+        """The request that came just now needs not wait for others of its turn: there have been none."""
+        return self._single and len(self._pending) == 1 and not self.dispatcher.running and not self._answering
+
+    def _begin_now(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In this turn; whatever else comes in it is gathered."""
+        self._begin_calls(loop)
+        self._single = False
+        loop.call_soon(self._turned)
+
+    def _turned(self) -> None:
+        self._single = not self._pending
 
     def _tell(self, rows: int, waits: list[float]) -> None:
         try:
@@ -224,7 +246,7 @@ class Batcher:
         if self._pending and not self._due and not gathers:
             self._begin_calls(loop)  # the model need not wait until the answers are written
         self._answering += 1
-        few = AT_ONCE if len(batch) > AT_ONCE and self.turns.shared(loop.time()) else 0
+        few = AT_ONCE if len(batch) > AT_ONCE and self.shares_loop else 0
         self._answer(loop, zip(batch, outcomes, strict=True), few)
 
     def _answer(self, loop: asyncio.AbstractEventLoop, answers: Iterator[tuple[Job, Outcome]], few: int) -> None:
@@ -274,13 +296,6 @@ class Batcher:
         if lanes < 2 or not self.merges or not self.gathering.pays:
             return self.limits.max_rows
         return self.gathering.share(sum([job.call.rows for job in self._pending]), lanes)
-
-    def _key(self, call: Call) -> Any:
-        """What requests that share a call agree in. `None` never merges with anything but is never asked for."""
-        if not self.merges:
-            return None
-        shapes = tuple([(name, array.dtype, array.shape[1:]) for name, array in call.inputs.items()])
-        return shapes, orjson.dumps(call.parameters, option=orjson.OPT_SORT_KEYS) if call.parameters else b""
 
     def _drop_gone(self) -> bool:
         """Let go of those whose clients hung up while they waited; whether there were any."""

@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from adapters.base import Tensors
@@ -20,6 +21,7 @@ from server.codec.call import Call
 from server.counts import now
 from server.errors import ClientGone, ServingError, as_serving_error
 from server.jobs import Job
+from server.reading import READING
 
 #: tells whether the client of a request has hung up
 Gone: TypeAlias = Callable[[], bool]
@@ -71,6 +73,14 @@ class Exchange(Generic[C, T]):
         """Decode a body of `size` bytes and queue what it holds."""
         if size > INLINE_BYTES:
             self._in_thread(decode, lambda call: self._queue(call, gone))
+        elif self._batcher.shares_loop:
+            loop = asyncio.get_running_loop()
+            READING.soon(loop, id(self._batcher), size, partial(self._read, decode, gone))
+        else:
+            self._read(decode, gone)
+
+    def _read(self, decode: Callable[[], C], gone: Gone) -> None:
+        if self._done is None:  # the caller has gone while it waited to be read
             return
         try:
             call = decode()
@@ -92,9 +102,11 @@ class Exchange(Generic[C, T]):
         self._call = call
         self._decoded = now()
         try:
-            self._job = self._batcher.put(call, self._predicted, gone)
+            job = self._batcher.put(call, self._predicted, gone)
         except ServingError as error:
             self._fail(error)
+        else:
+            self._job = None if job.over else job
 
     def _predicted(self, outputs: Outcome) -> None:
         self._job = None  # it knows us, too: the tensors would stay until a collection found the two

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+import orjson
+
 from server.calls import Outcome
 from server.codec.call import Call
 
@@ -54,6 +56,14 @@ class Job:
                 self.done(outcome)
             except Exception:  # ours; those behind it in the queue must not pay for it
                 log.exception("an answer could not be handed over")
+
+
+def key_of(call: Call) -> object:
+    """What requests that share a call agree in."""
+    if call.key:
+        return call.key
+    shapes = tuple([(name, array.dtype, array.shape[1:]) for name, array in call.inputs.items()])
+    return shapes, orjson.dumps(call.parameters, option=orjson.OPT_SORT_KEYS) if call.parameters else b""
 
 
 def into(future: asyncio.Future[T]) -> Callable[[T], None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 #: seconds after the last change of the model that was asked until one counts as being alone
 LATELY = 1.0
 #: answers that a model writes in one turn of the event loop while others are asked, too: some 20 µs each
-AT_ONCE = 8
+AT_ONCE = 4
 
 
 @dataclass(eq=False)

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapters.base import Parameters, Tensors
 from server.batching import Batcher
+from server.calls import Predict
 from server.codec.call import Call
 from server.turns import AT_ONCE, LATELY, Turns
 
@@ -31,9 +33,13 @@ def _call() -> Call:
     return Call({"x": np.zeros(1)}, 1, {})
 
 
-def _short(turns: Turns, executor: ThreadPoolExecutor) -> Batcher:
+def _same(inputs: Tensors, _: Parameters) -> Tensors:
+    return inputs
+
+
+def _short(turns: Turns, executor: ThreadPoolExecutor, predict: Predict = _same) -> Batcher:
     """A model whose calls run on the event loop."""
-    batcher = Batcher(lambda inputs, _: inputs, executor, steady=True, turns=turns)
+    batcher = Batcher(predict, executor, steady=True, turns=turns)
     for rows in (1, MANY):
         for _ in range(20):
             batcher.dispatcher.pace.told(rows, 0.0)
@@ -90,5 +96,38 @@ def test_what_waits_is_called_after_the_last_answer_and_closing_waits_for_it() -
                 await asyncio.sleep(0.001)
             assert order[-1] == "idle"
             assert len(order) == MANY + 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_request_that_comes_singly_is_called_in_its_turn_where_others_are_asked(alone: bool) -> None:
+    calls: list[int] = []
+
+    def predict(inputs: Tensors, _: Parameters) -> Tensors:
+        calls.append(len(inputs["x"]))
+        return inputs
+
+    async def run() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            turns = Turns()
+            light, other = _short(turns, executor, predict), _short(turns, executor)
+            for _ in range(3):
+                await light.submit(_call())  # singly
+                if alone:
+                    turns._changed = -LATELY
+                else:
+                    await other.submit(_call())
+                calls.clear()
+                answered: list[Any] = []
+                assert light.put(_call(), answered.append).over is not alone
+                for _ in range(3):
+                    light.put(_call(), answered.append)
+                assert len(answered) == (0 if alone else 1)
+                await asyncio.sleep(0.001)
+                assert len(answered) == 4
+                assert calls == ([4] if alone else [1, 3])  # what came in the same turn shares a call in the next
+                assert not light.put(_call(), answered.append).over  # the latest did not come singly
+                await asyncio.sleep(0.001)
 
     asyncio.run(run())
