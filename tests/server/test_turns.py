@@ -118,6 +118,7 @@ def test_a_request_that_comes_singly_is_called_in_its_turn_where_others_are_aske
                     turns._changed = -LATELY
                 else:
                     await other.submit(_call())
+                await asyncio.sleep(0.001)  # a turn later
                 calls.clear()
                 answered: list[Any] = []
                 assert light.put(_call(), answered.append).over is not alone
