@@ -34,7 +34,7 @@ from server.gathering import Gathering
 from server.jobs import Done, Job, Limits, into, key_of
 from server.lanes import Lanes
 from server.threads import Runs
-from server.turns import AT_ONCE, TURNS, Turns
+from server.turns import FEW, IN_A_ROW, TURNS, Turns
 
 log = logging.getLogger("kserve")
 
@@ -58,6 +58,7 @@ class Batcher:
     dispatcher: Dispatcher = field(init=False)
     gathering: Gathering = field(init=False)
     _pending: deque[Job] = field(default_factory=deque)
+    _little: int = 0  #: requests in a row of which each found few others waiting
     _due: bool = False  #: the queue is looked at in the loop's next turn
     _single: bool = False  #: the latest call had one request, and none began in this turn of the loop
     _answering: int = 0  #: calls whose answers are on their way
@@ -80,6 +81,14 @@ class Batcher:
         )
         self.gathering = Gathering(self.limits.max_rows, self.dispatcher.cost)
 
+    def read(self, size: int, decode: Callable[[], None]) -> None:
+        """Call `decode`, which reads a body of `size` bytes: now, or when this model's turn comes."""
+        loop = self._loop
+        if loop is not None and self.turns.beside_few(id(self), loop.time()):
+            self.turns.reading.soon(loop, id(self), size, decode)
+        else:
+            decode()
+
     def put(self, call: Call, done: Done, gone: Callable[[], bool] = bool) -> Job:
         """Queue one request; `done` is called with its outcome on this event loop: later, or before this returns.
 
@@ -96,7 +105,7 @@ class Batcher:
         if loop is None or loop.is_closed():
             loop = self._loop = asyncio.get_running_loop()  # a system call, on Python 3.11
         start = loop.time()
-        self.turns.asked(id(self), start)
+        self._asked(start)
         job = Job(
             call,
             key_of(call) if self.merges else None,
@@ -107,11 +116,21 @@ class Batcher:
         )
         self._pending.append(job)
         if not self._due:
-            if self._comes_singly and self.shares_loop:
+            if self._comes_singly and self.turns.shared(start):
                 self._begin_now(loop)
             else:
                 self._look_again(loop)
         return job
+
+    def _asked(self, now: float) -> None:
+        model = id(self)
+        self.turns.asked(model, now)
+        if len(self._pending) + self.turns.reading.waiting(model) > FEW:
+            self._little = 0
+        elif self._little < IN_A_ROW:
+            self._little += 1
+        else:
+            self.turns.asked_little(model, now)
 
     def drop(self, job: Job) -> None:
         """Nobody waits for this request any more."""
@@ -140,11 +159,6 @@ class Batcher:
     def waiting(self) -> int:
         """Requests that wait."""
         return len(self._pending)
-
-    @property
-    def shares_loop(self) -> bool:
-        """Other models are asked, too."""
-        return self._loop is not None and self.turns.shared(self._loop.time())
 
     @property
     def idle(self) -> bool:
@@ -246,8 +260,8 @@ class Batcher:
         if self._pending and not self._due and not gathers:
             self._begin_calls(loop)  # the model need not wait until the answers are written
         self._answering += 1
-        few = AT_ONCE if len(batch) > AT_ONCE and self.shares_loop else 0
-        self._answer(loop, zip(batch, outcomes, strict=True), few)
+        few = self.turns.at_once(id(self), loop.time())
+        self._answer(loop, zip(batch, outcomes, strict=True), few if few < len(batch) else 0)
 
     def _answer(self, loop: asyncio.AbstractEventLoop, answers: Iterator[tuple[Job, Outcome]], few: int) -> None:
         """All, or a few in each turn of the loop: others' requests get theirs, this model's own wait for the last."""

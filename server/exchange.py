@@ -21,7 +21,6 @@ from server.codec.call import Call
 from server.counts import now
 from server.errors import ClientGone, ServingError, as_serving_error
 from server.jobs import Job
-from server.reading import READING
 
 #: tells whether the client of a request has hung up
 Gone: TypeAlias = Callable[[], bool]
@@ -73,11 +72,8 @@ class Exchange(Generic[C, T]):
         """Decode a body of `size` bytes and queue what it holds."""
         if size > INLINE_BYTES:
             self._in_thread(decode, lambda call: self._queue(call, gone))
-        elif self._batcher.shares_loop:
-            loop = asyncio.get_running_loop()
-            READING.soon(loop, id(self._batcher), size, partial(self._read, decode, gone))
         else:
-            self._read(decode, gone)
+            self._batcher.read(size, partial(self._read, decode, gone))
 
     def _read(self, decode: Callable[[], C], gone: Gone) -> None:
         if self._done is None:  # the caller has gone while it waited to be read

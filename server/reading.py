@@ -1,4 +1,4 @@
-"""Bodies are decoded in turns while several models are asked, so that none keeps the event loop with what it is sent.
+"""Bodies are decoded in turns while others wait for the event loop, so that no model keeps it with what it is sent.
 
 A flooded model's callers get their answers together and come back together: some dozens of bodies in one turn of the
 loop, each a tenth of a millisecond of parsing. Here each model's share of a turn is bounded; what is beyond it waits in
@@ -11,8 +11,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-#: bytes of bodies of one model that are decoded in one turn, but for the last, which is begun within them
-SHARE = 8 * 1024
+#: bytes of bodies of one model that are decoded in one turn; one that reaches beyond them is the last: some 50 µs
+SHARE = 2 * 1024
 
 
 class Reading:
@@ -22,6 +22,11 @@ class Reading:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._spent: dict[int, int] = {}  #: bytes in this turn
         self._waiting: dict[int, deque[tuple[int, Callable[[], None]]]] = {}
+
+    def waiting(self, model: int) -> int:
+        """Bodies of this model that are still to be decoded."""
+        waiting = self._waiting.get(model)
+        return len(waiting) if waiting else 0
 
     def soon(self, loop: asyncio.AbstractEventLoop, model: int, size: int, decode: Callable[[], None]) -> None:
         """Call `decode`, of `size` bytes for this model: now, or in one of the loop's next turns.
@@ -55,7 +60,3 @@ class Reading:
                 decode()
             if not waiting:
                 del self._waiting[model]
-
-
-#: of the server's event loop
-READING = Reading()

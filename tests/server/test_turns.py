@@ -14,7 +14,7 @@ from adapters.base import Parameters, Tensors
 from server.batching import Batcher
 from server.calls import Predict
 from server.codec.call import Call
-from server.turns import AT_ONCE, LATELY, Turns
+from server.turns import AT_ONCE, AT_ONCE_BESIDE_FEW, FEW, IN_A_ROW, LATELY, Turns
 
 MANY = 4 * AT_ONCE
 
@@ -27,6 +27,47 @@ def test_a_model_is_alone_a_while_after_the_last_other_one() -> None:
         assert turns.shared(now)
     turns.asked(1, 10.2 + LATELY)
     assert not turns.shared(10.2 + LATELY)
+
+
+def test_answers_that_may_be_written_at_once() -> None:
+    turns = Turns()
+    flooded, other, third = 1, 2, 3
+    turns.asked(flooded, 0.0)
+    turns.asked(flooded, 10.0)
+    assert turns.at_once(flooded, 10.0) == 0
+    turns.asked(other, 10.1)
+    assert turns.at_once(flooded, 10.1) == AT_ONCE
+    turns.asked_little(other, 10.2)
+    assert turns.at_once(flooded, 10.2) == AT_ONCE_BESIDE_FEW
+    assert turns.at_once(other, 10.2) == AT_ONCE  # nobody else is asked a little
+    turns.asked_little(third, 10.3)
+    assert all(turns.beside_few(model, 10.4) for model in (flooded, other, third))
+    turns.asked_little(third, 11.25)
+    assert turns.beside_few(other, 11.3)
+    assert not turns.beside_few(third, 11.3)
+
+
+def test_a_model_is_asked_a_little_as_long_as_hardly_anybody_waits_for_it() -> None:
+    async def run() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            turns = Turns()
+            model, other = _short(turns, executor), _short(turns, executor)
+
+            def beside() -> bool:
+                return turns.beside_few(id(other), asyncio.get_running_loop().time())
+
+            for _ in range(IN_A_ROW):
+                assert not beside()
+                await model.submit(_call())
+            await asyncio.gather(*(model.submit(_call()) for _ in range(FEW)))
+            assert beside()
+            turns._little_at = -LATELY
+            await asyncio.gather(*(model.submit(_call()) for _ in range(FEW + 2)))
+            turns._little_at = -LATELY
+            await model.submit(_call())
+            assert not beside()
+
+    asyncio.run(run())
 
 
 def _call() -> Call:
