@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,12 +28,13 @@ from adapters.base import Tensors
 from server.calls import Caller, Outcome, Predict
 from server.codec.call import Call
 from server.dispatch import Begin, Dispatcher
-from server.errors import ClientGone, DeadlineExceeded, QueueFull, ServingError
+from server.errors import QueueFull, ServingError
 from server.gathering import Gathering
 from server.jobs import Done, Job, Limits, into, key_of
 from server.lanes import Lanes
 from server.threads import Runs
 from server.turns import FEW, IN_A_ROW, TURNS, Turns
+from server.waiting import Waiting
 
 log = logging.getLogger("kserve")
 
@@ -57,7 +57,7 @@ class Batcher:
     turns: Turns = TURNS
     dispatcher: Dispatcher = field(init=False)
     gathering: Gathering = field(init=False)
-    _pending: deque[Job] = field(default_factory=deque)
+    _pending: Waiting = field(init=False)
     _little: int = 0  #: requests in a row of which each found few others waiting
     _due: bool = False  #: the queue is looked at in the loop's next turn
     _single: bool = False  #: the latest call had one request, and none began in this turn of the loop
@@ -68,6 +68,7 @@ class Batcher:
     _loop: asyncio.AbstractEventLoop | None = None
 
     def __post_init__(self) -> None:
+        self._pending = Waiting(self.name, self.limits.timeout)
         caller = Caller(self.predict, self.batched, self.on_failure)
         self.dispatcher = Dispatcher(
             caller,
@@ -83,8 +84,8 @@ class Batcher:
 
     def read(self, size: int, decode: Callable[[], None]) -> None:
         """Call `decode`, which reads a body of `size` bytes: now, or when this model's turn comes."""
-        loop = self._loop
-        if loop is not None and self.turns.beside_few(id(self), loop.time()):
+        loop = self._here()
+        if self.turns.beside_few(id(self), loop.time()):
             self.turns.reading.soon(loop, id(self), size, decode)
         else:
             decode()
@@ -99,21 +100,13 @@ class Batcher:
         """
         if self._closed:
             raise self._closed
-        if len(self._pending) >= self.limits.max_queue and not self._drop_gone():
+        if len(self._pending) >= self.limits.max_queue and not self._pending.drop_gone():
             raise QueueFull(f"{self.name} has {len(self._pending)} requests waiting (limit max_queue): try again later")
-        loop = self._loop
-        if loop is None or loop.is_closed():
-            loop = self._loop = asyncio.get_running_loop()  # a system call, on Python 3.11
+        loop = self._here()
         start = loop.time()
         self._asked(start)
-        job = Job(
-            call,
-            key_of(call) if self.merges else None,
-            done,
-            start,
-            start + self.limits.timeout,
-            gone,
-        )
+        key = key_of(call) if self.merges else None
+        job = Job(call, key, done, start, start + self.limits.timeout, gone)
         self._pending.append(job)
         if not self._due:
             if self._comes_singly and self.turns.shared(start):
@@ -121,6 +114,13 @@ class Batcher:
             else:
                 self._look_again(loop)
         return job
+
+    def _here(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs; to ask for it is a system call, on Python 3.11."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = asyncio.get_running_loop()
+        return loop
 
     def _asked(self, now: float) -> None:
         model = id(self)
@@ -203,7 +203,11 @@ class Batcher:
         self._due = True
         here = False
         try:
-            while not here and self._may_begin and (batch := self._take(now := loop.time())):
+            while (
+                not here
+                and self._may_begin
+                and (batch := self._pending.take(now := loop.time(), self.merges, self._most_rows()))
+            ):
                 self._single = len(batch) == 1
                 rows = sum([job.call.rows for job in batch])
                 self._tell(rows, [now - job.start for job in batch])
@@ -242,7 +246,7 @@ class Batcher:
         if not self.dispatcher.running or not self.merges or not self.gathering.pays:
             return True
         enough = self.gathering.enough
-        return len(self._pending) >= enough or sum([job.call.rows for job in self._pending]) >= enough
+        return len(self._pending) >= enough or self._pending.rows >= enough
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the next turn if a call may begin, when the oldest has waited too long otherwise."""
@@ -275,62 +279,16 @@ class Batcher:
             self._look_again(loop)
         self._told_idle()
 
-    def _take(self, now: float) -> list[Job]:
-        """The oldest request and those that may share its call, in order; the others keep their places."""
-        batch: list[Job] = []
-        rows, others = 0, []
-        pending, most = self._pending, self._most_rows()
-        while pending:
-            job = pending.popleft()
-            if job.over:
-                continue
-            if job.deadline <= now:
-                job.resolve(self._late())
-            elif job.gone():
-                job.resolve(_hung_up())
-            elif not batch:
-                batch.append(job)
-                rows = job.call.rows
-                if not (self.merges and job.call.batched):
-                    break
-            elif job.key == batch[0].key and rows + job.call.rows <= most:
-                batch.append(job)
-                rows += job.call.rows
-            else:
-                others.append(job)
-            if rows >= most:
-                break
-        if others:
-            pending.extendleft(reversed(others))
-        return batch
-
     def _most_rows(self) -> int:
         """Of the next call."""
         lanes = self.dispatcher.lanes.now - self.dispatcher.running
         if lanes < 2 or not self.merges or not self.gathering.pays:
             return self.limits.max_rows
-        return self.gathering.share(sum([job.call.rows for job in self._pending]), lanes)
-
-    def _drop_gone(self) -> bool:
-        """Let go of those whose clients hung up while they waited; whether there were any."""
-        waiting = len(self._pending)
-        for job in [job for job in self._pending if job.gone()]:
-            self._pending.remove(job)
-            job.resolve(_hung_up())
-        return len(self._pending) < waiting
+        return self.gathering.share(self._pending.rows, lanes)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer those that waited too long; the queue is in the order of deadlines."""
+        """Answer those that waited too long."""
         self._sweep = None
-        now = loop.time()
-        while self._pending and (self._pending[0].over or self._pending[0].deadline <= now):
-            self._pending.popleft().resolve(self._late())
+        self._pending.expire(loop.time())
         if self._pending:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
-
-    def _late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(f"the request waited {self.limits.timeout:g} s for {self.name} (limit request_timeout)")
-
-
-def _hung_up() -> ClientGone:
-    return ClientGone("the client hung up")
