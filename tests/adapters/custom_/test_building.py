@@ -192,7 +192,10 @@ def test_load_that_is_a_coroutine() -> None:
             return True
 
     model = built(program(Later))
-    assert model.loop is asyncio.get_event_loop_policy().get_event_loop()
+    policy = asyncio.get_event_loop_policy()
+    assert model.loop is policy.get_event_loop()
+    model.loop.close()  # this thread's: whoever comes later would be blamed for it
+    policy.set_event_loop(None)
 
 
 @pytest.mark.parametrize(
