@@ -79,14 +79,14 @@ class Batcher:
             self.cores,
             saturated=lambda: bool(self._pending),
             begin=self.begin,
+            leaves=self._beside_few,
         )
         self.gathering = Gathering(self.limits.max_rows, self.dispatcher.cost)
 
     def read(self, size: int, decode: Callable[[], None]) -> None:
         """Call `decode`, which reads a body of `size` bytes: now, or when this model's turn comes."""
-        loop = self._here()
-        if self.turns.beside_few(id(self), loop.time()):
-            self.turns.reading.soon(loop, id(self), size, decode)
+        if self._beside_few():
+            self.turns.reading.soon(self._here(), id(self), size, decode)
         else:
             decode()
 
@@ -114,6 +114,10 @@ class Batcher:
             else:
                 self._look_again(loop)
         return job
+
+    def _beside_few(self) -> bool:
+        """Another model is asked, and only a little: a core is left to it, to its callers and to the event loop."""
+        return self.turns.beside_few(id(self), self._here().time())
 
     def _here(self) -> asyncio.AbstractEventLoop:
         """The loop that runs; to ask for it is a system call, on Python 3.11."""
@@ -281,7 +285,7 @@ class Batcher:
 
     def _most_rows(self) -> int:
         """Of the next call."""
-        lanes = self.dispatcher.lanes.now - self.dispatcher.running
+        lanes = self.dispatcher.free
         if lanes < 2 or not self.merges or not self.gathering.pays:
             return self.limits.max_rows
         return self.gathering.share(self._pending.rows, lanes)

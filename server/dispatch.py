@@ -25,7 +25,7 @@ from server.gathering import Cost
 from server.lanes import Lanes
 from server.pace import Pace
 from server.spread import LARGE, Spread
-from server.threads import Runs
+from server.threads import Runs, spare
 
 #: takes the outcomes of a call, on the event loop
 Finish: TypeAlias = Callable[[Sequence[Outcome]], None]
@@ -48,6 +48,7 @@ class Dispatcher:
     cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
     saturated: Callable[[], bool] = lambda: False  #: requests are waiting
     begin: Begin | None = None  #: of a model in another process
+    leaves: Callable[[], bool] = bool  #: others need a core beside the threads; `bool()` is False
     pace: Pace = field(init=False)
     cost: Cost = field(default_factory=Cost)  #: of calls that do not run on the event loop
     running: int = 0
@@ -56,9 +57,15 @@ class Dispatcher:
         self.pace = Pace(self.steady)
 
     @property
-    def free(self) -> bool:
-        """Another call may begin."""
-        return self.running < self.lanes.now
+    def free(self) -> int:
+        """Calls that may begin now."""
+        free = self.lanes.now - self.running
+        if free > 0 and self._leaves_a_core():
+            free = min(free, max(spare(self.executor) - 1, 0 if self.running else 1))
+        return max(0, free)
+
+    def _leaves_a_core(self) -> bool:
+        return self.begin is None and self.leaves()
 
     def run(self, loop: asyncio.AbstractEventLoop, calls: list[Call], rows: int, finish: Finish) -> None:
         """Begin one call for all these requests; where it is short, it is over on return."""
@@ -72,7 +79,7 @@ class Dispatcher:
             finish(outcomes)
         elif self.begin is not None and self._begin(self.begin, loop, calls, rows, finish):
             return
-        elif alone and self.divisible and rows >= LARGE and len(calls) == 1 and (cores := self.cores()) > 1:
+        elif alone and self.divisible and rows >= LARGE and len(calls) == 1 and (cores := self._cores()) > 1:
             self._spread(loop, calls[0], cores, finish)
         else:
             self._in_thread(self.caller.run, loop, calls, rows, finish)
@@ -106,6 +113,9 @@ class Dispatcher:
 
         self._submit(partial(Spread(self.caller, call, parts, done).start, self.executor), 1, finish)
 
+    def _cores(self) -> int:
+        return self.cores() - 1 if self._leaves_a_core() else self.cores()
+
     def _submit(self, start: Callable[[], object], count: int, finish: Finish) -> None:
         try:
             start()
@@ -135,7 +145,8 @@ class Dispatcher:
             loop.call_soon_threadsafe(self._told, rows, outcomes, seconds, used, finish)
 
     def _told(self, rows: int, outcomes: Sequence[Outcome], seconds: float, used: float, finish: Finish) -> None:
-        self.lanes.finished(rows, seconds, monotonic(), self.saturated())
+        # a lane that may not be used says nothing about what it is worth
+        self.lanes.finished(rows, seconds, monotonic(), self.saturated() and not self._leaves_a_core())
         self.cost.told(rows, min(seconds, used))
         self._over(rows, used)
         finish(outcomes)

@@ -6,22 +6,17 @@ joins its threads at exit, which a prediction that never ends would prevent.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Protocol
 
+from server.giving_way import give_way
+
 log = logging.getLogger("kserve")
 
 Work = tuple[Callable[..., object], tuple[object, ...]]
-
-
-#: of the threads: a third of the weight of the event loop, where both want the last core. More would keep one that is
-#: within the interpreter, and that the event loop waits for, from ending that soon
-NICE = 5
 
 
 class Runs(Protocol):
@@ -33,18 +28,6 @@ class Runs(Protocol):
 def spare(executor: Runs) -> int:
     """Cores that the threads leave idle; 1 where nobody knows."""
     return executor.spare if isinstance(executor, Threads) else 1
-
-
-def _give_way() -> None:
-    """Let whoever waits for a request or an answer go first: the event loop, clients on this machine, other servers.
-
-    Where cores are scarce, a computing thread that has just woken takes one from them for a millisecond and more. The
-    threads of this pool become the scheduler's batch work; on an idle machine that changes nothing.
-    """
-    with contextlib.suppress(AttributeError, OSError):  # not Linux, or forbidden
-        if os.sched_getscheduler(0) == os.SCHED_OTHER:  # 0: this thread; an operator's own choice stays
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(NICE, os.nice(0)))
 
 
 class Threads:
@@ -76,7 +59,7 @@ class Threads:
             return max(0, self._cores - (self._started - self._free))
 
     def _run(self) -> None:
-        _give_way()
+        give_way()
         while True:
             work, arguments = self._queue.get()
             try:

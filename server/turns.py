@@ -2,8 +2,8 @@
 
 A model alone may keep the loop for as long as it likes: all of a turn's bodies are decoded, all answers of a call are
 written at once, and that is the fastest. While several are asked, none may keep it for long. And while one of them is
-asked only a little, so that its callers wait for nothing but the others, the others' turns are as short as they can be;
-models that are all flooded would only get slower by that.
+asked only a little, so that its callers wait for nothing but the others, the others' turns are as short as they can be,
+and their threads leave one core (`dispatch`); models that are all flooded would only get slower by that.
 """
 
 from __future__ import annotations

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from queue import SimpleQueue
-from threading import get_native_id
 
 import pytest
 
-from server.threads import NICE, Threads
+from server.threads import Threads
 
 
 def test_calls_run_beside_each_other_up_to_the_limit() -> None:
@@ -61,12 +58,3 @@ def test_a_call_that_fails_is_logged_and_the_thread_goes_on(caplog: pytest.LogCa
     threads.submit(ran.set)
     assert ran.wait(10)
     assert "ZeroDivisionError" in caplog.text
-
-
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a scheduler of Linux")
-def test_they_give_way_to_the_thread_that_takes_requests() -> None:
-    threads, found = Threads(1, "t"), SimpleQueue[tuple[int, int]]()
-    threads.submit(lambda: found.put((os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, get_native_id()))))
-    assert found.get(timeout=10) == (os.SCHED_BATCH, max(NICE, os.nice(0)))
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER
-    assert os.nice(0) < NICE
