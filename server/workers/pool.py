@@ -89,7 +89,7 @@ class WorkerPool:
         Raises:
             NotReady: there is no worker that could answer.
         """
-        if not self._serving:
+        if self.down:
             raise self._not_ready()
 
     @property
@@ -106,8 +106,8 @@ class WorkerPool:
             NotReady, DeadlineExceeded: there is no worker, or it died or was killed meanwhile.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._idle or not self._serving)
-            if not self._idle:
+            self._changed.wait_for(lambda: self._idle or not self._serving or self._closed.is_set())
+            if not self._idle or self._closed.is_set():
                 raise self._not_ready()
             process = self._idle.pop()
         try:
@@ -120,7 +120,7 @@ class WorkerPool:
         if sum(_size(array) for array in inputs.values()) > SMALL:
             return False
         with self._changed:
-            if not self._idle:
+            if not self._idle or self._closed.is_set():  # then `call` says so
                 return False
             process = self._idle.pop()
         try:
@@ -143,7 +143,7 @@ class WorkerPool:
     async def answer(self, request: Request) -> Reply:
         """A whole request, in the worker that is at the fewest. Raises what `call` raises."""
         serving = list(self._serving)
-        if not serving:
+        if not serving or self._closed.is_set():
             raise self._not_ready()
         return await min(serving, key=lambda process: process.busy).answer(request)
 

@@ -126,8 +126,11 @@ class OddAdapter(Adapter):
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         do = model_dir.file(file).read_text(encoding="utf-8").strip()
-        if do == "once":  # the first load succeeds, the second does not
-            model_dir.file(file).write_text("refuse-load", encoding="utf-8")
+        if do == "once":  # the first load succeeds, the second does not, also where both come at the same moment
+            try:
+                model_dir.file(file).with_suffix(".once").touch(exist_ok=False)
+            except FileExistsError:
+                ACTIONS["refuse-load"]()
         elif do.startswith("rename "):
             return cls(_signature(do.removeprefix("rename ")))
         else:
