@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--callers", type=count, default=64, help="that flood; default 64")
     parser.add_argument("--rows", type=list_of(int), default=[1, 32], help="of each request of the flood; default 1,32")
     parser.add_argument("--connections", type=count, default=1, help="to the neighbour; default 1")
+    parser.add_argument("--isolated", action="store_true", help="PolyServe runs the flood in a process of its own")
     parser.add_argument("--seconds", type=count, default=2, help="of one measurement; default 2")
     parser.add_argument("--rounds", type=count, default=5, help="default 5; figures are their medians")
     parser.add_argument("--systems", type=list_of(str, [POLYSERVE, KSERVE]), default=[POLYSERVE, KSERVE])
@@ -63,7 +64,8 @@ def _run(options: argparse.Namespace) -> int:
     models = [options.flooded, options.neighbour]
     systems = [SYSTEMS[name] for name in options.systems]
     others = [replace(system, name=f"another {system.name}") for system in systems]
-    with running([*systems, *others], models) as alive:
+    isolated = [options.flooded] if options.isolated else []
+    with running([*systems, *others], models, isolated) as alive:
         for name in options.systems:
             for rows in options.rows:
                 found = _alternating(alive[name], alive[f"another {name}"], rows, options)

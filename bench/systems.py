@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -136,18 +136,23 @@ SYSTEMS: dict[str, System] = {
 }
 
 
-def _stage(models: Iterable[str]) -> None:
+def _stage(models: Iterable[str], isolated: Collection[str]) -> None:
     """The folder that PolyServe is pointed at: these models and no others."""
     shutil.rmtree(places.RUN, ignore_errors=True)
     for name in models:
-        shutil.copytree(places.MODELS / name, places.RUN / "models" / name)
+        folder = Path(shutil.copytree(places.MODELS / name, places.RUN / "models" / name))
+        if name in isolated:
+            (folder / "polyserve.yaml").write_text("isolation: process\n")
 
 
 @contextlib.contextmanager
-def running(systems: Sequence[System], models: Sequence[str]) -> Iterator[dict[str, Running]]:
+def running(
+    systems: Sequence[System], models: Sequence[str], isolated: Collection[str] = ()
+) -> Iterator[dict[str, Running]]:
     """Start the systems side by side with those of the `models` that each has a runtime for; ready when it yields.
 
-    Models and MLServer's environment are made first where they are missing.
+    PolyServe gives the `isolated` ones processes of their own. Models and MLServer's environment are made first where
+    they are missing.
 
     Raises:
         NotStarted, subprocess.CalledProcessError
@@ -155,7 +160,7 @@ def running(systems: Sequence[System], models: Sequence[str]) -> Iterator[dict[s
     making.ensure(models)
     if any(system.name.startswith(_MLSERVER.name) for system in systems):
         mlserver_env.ensure()
-    _stage(models)
+    _stage(models, isolated)
     with contextlib.ExitStack() as stack:
         begun = [(system, time.monotonic(), stack.enter_context(start(system, models))) for system in systems]
         with ThreadPoolExecutor(len(begun)) as pool:
