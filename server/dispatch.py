@@ -59,10 +59,11 @@ class Dispatcher:
     @property
     def free(self) -> int:
         """Calls that may begin now."""
-        free = self.lanes.now - self.running
-        if free > 0 and self._leaves_a_core():
-            free = min(free, max(spare(self.executor) - 1, 0 if self.running else 1))
-        return max(0, free)
+        free = max(0, self.lanes.now - self.running)
+        if self.lanes.now > 1 and self._leaves_a_core():
+            least = 0 if self.running else 1  # a model that is at nothing may always begin
+            return min(free, max(least, spare(self.executor) - 1))
+        return free
 
     def _leaves_a_core(self) -> bool:
         return self.begin is None and self.leaves()
@@ -114,7 +115,7 @@ class Dispatcher:
         self._submit(partial(Spread(self.caller, call, parts, done).start, self.executor), 1, finish)
 
     def _cores(self) -> int:
-        return self.cores() - 1 if self._leaves_a_core() else self.cores()
+        return min(self.cores(), spare(self.executor) - 1) if self._leaves_a_core() else self.cores()
 
     def _submit(self, start: Callable[[], object], count: int, finish: Finish) -> None:
         try:

@@ -16,7 +16,6 @@ import os
 import platform
 import struct
 import threading
-from collections.abc import Callable
 
 #: of the threads: a third of the weight of the event loop, where both want the last core. More would keep one that is
 #: within the interpreter, and that the event loop waits for, from ending that soon; and where requests come faster than
@@ -36,14 +35,11 @@ def give_way() -> None:
             nice = max(NICE, os.nice(0))
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
-            if set_attributes := _set_attributes():
-                set_attributes(_ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_BATCH, 0, nice, 0, SLICE, 0, 0))
+            _ask_for_slices(nice)
 
 
-def _set_attributes() -> Callable[[bytes], object] | None:
-    """A function that sets this thread's attributes; a kernel that knows no slices leaves it at the rest."""
-    number = _CALLS.get(platform.machine())
-    if number is None:
-        return None
-    system_call = ctypes.CDLL(None).syscall
-    return lambda attributes: system_call(ctypes.c_long(number), ctypes.c_long(0), attributes, ctypes.c_long(0))
+def _ask_for_slices(nice: int) -> None:
+    """A kernel that refuses, or that knows no slices, leaves the thread as it is."""
+    if number := _CALLS.get(platform.machine()):
+        attributes = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_BATCH, 0, nice, 0, SLICE, 0, 0)
+        ctypes.CDLL(None).syscall(ctypes.c_long(number), ctypes.c_long(0), attributes, ctypes.c_long(0))

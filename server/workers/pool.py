@@ -106,9 +106,8 @@ class WorkerPool:
             NotReady, DeadlineExceeded: there is no worker, or it died or was killed meanwhile.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._idle or not self._serving or self._closed.is_set())
-            if not self._idle or self._closed.is_set():
-                raise self._not_ready()
+            self._changed.wait_for(lambda: self._idle or self.down)
+            self.check()
             process = self._idle.pop()
         try:
             return process.call(verb, inputs, parameters)
@@ -120,7 +119,7 @@ class WorkerPool:
         if sum(_size(array) for array in inputs.values()) > SMALL:
             return False
         with self._changed:
-            if not self._idle or self._closed.is_set():  # then `call` says so
+            if self.down or not self._idle:  # then `call` says so
                 return False
             process = self._idle.pop()
         try:

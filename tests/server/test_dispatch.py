@@ -70,16 +70,16 @@ def test_a_core_is_left_to_a_model_that_is_asked_a_little(cores: int, beside: in
     asyncio.run(run(alone, turns))
 
 
-@pytest.mark.parametrize(("cores", "parts"), [(2, 1), (3, 2)])
-def test_a_large_call_leaves_one_too(cores: int, parts: int) -> None:
+@pytest.mark.parametrize(("cores", "allowed", "parts"), [(2, 2, 1), (3, 3, 2), (8, 3, 3)])
+def test_a_large_call_leaves_one_too(cores: int, allowed: int, parts: int) -> None:
     async def run() -> None:
         model, turns = Held(), Turns()
         model.gate.set()
-        batcher = Batcher(model, Threads(8, "test", cores), cores=lambda: cores, turns=turns)
+        batcher = Batcher(model, Threads(8, "test", cores), cores=lambda: allowed, turns=turns)
         with asked_a_little(turns):
             await batcher.submit(_call(LARGE))
         await batcher.submit(_call(LARGE))
-        assert len(model.rows) == parts + cores
+        assert len(model.rows) == parts + allowed
 
     asyncio.run(run())
 

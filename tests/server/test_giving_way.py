@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import struct
+from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread, get_native_id
 
@@ -39,18 +40,16 @@ def test_a_machine_whose_system_calls_are_not_known_gets_the_rest(monkeypatch: p
 
 
 def test_an_operators_own_choice_stays() -> None:
-    assert _told_in_a_thread(before=lambda: os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)))[0] == (
-        os.SCHED_IDLE
-    )
+    policy, _, _ = _told_in_a_thread(before=lambda: os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)))
+    assert policy == os.SCHED_IDLE
 
 
-def _told_in_a_thread(before: object = None) -> tuple[int, int, int]:
+def _told_in_a_thread(before: Callable[[], object] = lambda: None) -> tuple[int, int, int]:
     """Policy, niceness and slice of a thread that gave way."""
     found = SimpleQueue[tuple[int, int, int]]()
 
     def work() -> None:
-        if callable(before):
-            before()
+        before()
         give_way()
         found.put((os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, get_native_id()), _slice()))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
+from queue import SimpleQueue
 
 import pytest
 
@@ -58,3 +60,11 @@ def test_a_call_that_fails_is_logged_and_the_thread_goes_on(caplog: pytest.LogCa
     threads.submit(ran.set)
     assert ran.wait(10)
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a scheduler of Linux")
+def test_they_give_way_to_the_thread_that_takes_requests() -> None:
+    threads, policies = Threads(1, "t"), SimpleQueue[int]()
+    threads.submit(lambda: policies.put(os.sched_getscheduler(0)))
+    assert policies.get(timeout=10) == os.SCHED_BATCH
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 
-from adapters.base import InvalidInput, LoadError, Tensors
+from adapters.base import InvalidInput, LoadError, Request, Tensors
 from server.errors import DeadlineExceeded, ModelFailed, NotReady
 from server.workers.model_process import ModelProcess, WorkerDied
 from server.workers.pool import BackOff, WorkerPool
@@ -305,6 +306,20 @@ def test_closing_is_quick_and_ends_what_is_idle(make: Make) -> None:
     with pytest.raises(NotReady, match="being unloaded"):
         call(pool)
     wait_for(lambda: not any(thread.name.startswith("odd-one") for thread in threading.enumerate()))
+
+
+def test_a_closed_pool_refuses_calls_while_its_workers_still_live(make: Make) -> None:
+    pool = make()
+    pool.start()
+    pool._closed.set()
+    assert workers()
+    with pytest.raises(NotReady, match="being unloaded"):
+        pool.check()
+    with pytest.raises(NotReady, match="being unloaded"):
+        call(pool)
+    assert not pool.begin({"x": np.zeros(1)}, {}, lambda _: None)
+    with pytest.raises(NotReady, match="being unloaded"):
+        asyncio.run(pool.answer(Request("predict", "v1", b"", {})))
 
 
 def test_closing_while_it_loads(make: Make) -> None:
