@@ -482,16 +482,16 @@ def test_a_client_that_hung_up_is_not_predicted(batcher: Batcher, model: Model) 
 
 
 def test_a_deadline_passes_though_the_model_is_stuck(model: Model, executor: ThreadPoolExecutor) -> None:
-    batcher = Batcher(model, executor, Limits(timeout=0.05), name="m")
+    batcher = Batcher(model, executor, Limits(timeout=0.5), name="m")
 
     async def ask() -> None:
         first = await busy(batcher, model)
         start = time.monotonic()
         tasks = await waiting(batcher, call(1.0), call(2.0))
         for task in tasks:
-            with pytest.raises(DeadlineExceeded, match=r"waited 0\.05 s for m \(limit request_timeout\)"):
+            with pytest.raises(DeadlineExceeded, match=r"waited 0\.5 s for m \(limit request_timeout\)"):
                 await task
-        assert 0.04 < time.monotonic() - start < 2
+        assert 0.4 < time.monotonic() - start < PATIENCE / 2
         assert batcher.waiting == 0
         assert not first.done()
         late = asyncio.create_task(batcher.submit(call(3.0)))
@@ -626,9 +626,10 @@ def test_a_closed_batcher_lets_go_of_its_model(executor: ThreadPoolExecutor) -> 
 
     async def look() -> None:
         model = await ask()
-        await asyncio.sleep(0.01)
         gc.collect()
-        assert model() is None
+        while model() is not None:  # the thread that ran the call may be about to let go of it
+            await asyncio.sleep(0.01)
+            gc.collect()
 
     run(look())
 

@@ -33,11 +33,13 @@ class ExplainingAdapter(EchoAdapter):
         terms = (TensorSpec("contributions", "FP64", (-1, columns)), TensorSpec("base_value", "FP64", (-1,)))
         self.signature = replace(SIGNATURE, explanations=terms)
         self.calls: list[tuple[int, dict[str, Any]]] = []
+        self.entered = threading.Semaphore(0)
         self.gate = threading.Event()
         self.gate.set()
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        assert self.gate.wait(10)
+        self.entered.release()
+        assert self.gate.wait(30)
         rows = inputs["x"]
         self.calls.append((len(rows), dict(parameters)))
         if (rows == -1).any():
@@ -106,6 +108,11 @@ def test_large_bodies_and_answers_are_the_same_off_the_loop(house: House) -> Non
     assert [row["base_value"] for row in answer] == [n + 0.5 for n in range(20_000)]
 
 
+async def entered(adapter: ExplainingAdapter) -> None:
+    """Wait until an explanation has begun."""
+    assert await asyncio.to_thread(adapter.entered.acquire, timeout=30)
+
+
 def together(house: House, *bodies: Any) -> list[Any]:
     async def run() -> list[Any]:
         asked = (house.model.explain_v1(orjson.dumps(body)) for body in bodies)
@@ -142,7 +149,7 @@ def test_predictions_do_not_wait_for_explanations(house: House, adapter: Explain
     async def run() -> None:
         adapter.gate.clear()
         explaining = asyncio.create_task(house.model.explain_v1(BODY))
-        await asyncio.sleep(0.05)
+        await entered(adapter)
         assert orjson.loads(await house.model.predict_v1(BODY)) == {"predictions": [[2, 4], [6, 8]]}
         assert not explaining.done()
         adapter.gate.set()
@@ -151,25 +158,37 @@ def test_predictions_do_not_wait_for_explanations(house: House, adapter: Explain
     asyncio.run(run())
 
 
-def test_the_queue_is_bounded_and_has_a_deadline(executor: ThreadPoolExecutor, adapter: ExplainingAdapter) -> None:
-    house = House(executor, adapter, Limits(max_queue=1, timeout=0.2))
+def test_the_queue_is_bounded(executor: ThreadPoolExecutor, adapter: ExplainingAdapter) -> None:
+    house = House(executor, adapter, Limits(max_queue=1))
 
-    async def run() -> list[Any]:
+    async def run() -> None:
         adapter.gate.clear()
-        tasks = [asyncio.create_task(house.model.explain_v1(BODY))]
-        await asyncio.sleep(0.05)
-        tasks += [asyncio.create_task(house.model.explain_v1(BODY)) for _ in range(2)]
-        await asyncio.sleep(0.01)
+        first = asyncio.create_task(house.model.explain_v1(BODY))
+        await entered(adapter)
+        waiting, full = (asyncio.create_task(house.model.explain_v1(BODY)) for _ in range(2))
+        with pytest.raises(QueueFull):
+            await full
         assert house.sample("polyserve_queue_length", model="m") == 1
-        await asyncio.sleep(0.3)
         adapter.gate.set()
-        return await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(b"explanations" in answer for answer in await asyncio.gather(first, waiting))
 
-    answered, late, full = asyncio.run(run())
-    assert b"explanations" in answered
-    assert isinstance(late, DeadlineExceeded)
-    assert isinstance(full, QueueFull)
+    asyncio.run(run())
     assert house.sample("polyserve_requests_total", model="m", protocol="v1", verb="explain", status="429") == 1
+
+
+def test_waiting_has_an_end(executor: ThreadPoolExecutor, adapter: ExplainingAdapter) -> None:
+    house = House(executor, adapter, Limits(timeout=0.2))
+
+    async def run() -> bytes:
+        adapter.gate.clear()
+        first = asyncio.create_task(house.model.explain_v1(BODY))
+        await entered(adapter)
+        with pytest.raises(DeadlineExceeded):
+            await house.model.explain_v1(BODY)
+        adapter.gate.set()
+        return await first
+
+    assert b"explanations" in asyncio.run(run())
 
 
 def test_an_explanation_too_large_is_refused_before_it_is_made(executor: ThreadPoolExecutor) -> None:
@@ -223,16 +242,17 @@ def test_a_model_that_is_stopped_is_closed_once_both_queues_are_idle(house: Hous
         await house.model.predict_v1(BODY)
         adapter.gate.clear()
         running = asyncio.create_task(house.model.explain_v1(BODY))
-        await asyncio.sleep(0.05)
+        await entered(adapter)
         waiting = asyncio.create_task(house.model.explain_v1(BODY))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         house.model.stop()
         with pytest.raises(NotReady, match="being unloaded"):
             await waiting
         assert adapter.closed == 0
         adapter.gate.set()
         await running
-        await asyncio.sleep(0.01)
+        while not adapter.closed:
+            await asyncio.sleep(0.001)
         assert adapter.closed == 1
 
     asyncio.run(run())

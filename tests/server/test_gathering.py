@@ -60,6 +60,15 @@ def ask(batcher: Batcher, count: int) -> list[asyncio.Task[Tensors]]:
     return [asyncio.create_task(batcher.submit(Call({"x": np.zeros(1)}, 1, {}))) for _ in range(count)]
 
 
+async def begun(model: Model, calls: list[int]) -> None:
+    """Wait until these calls have begun, whenever their threads get a core; then see that no other one does."""
+    async with asyncio.timeout(PATIENCE):
+        while len(model.calls) < len(calls):
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    assert model.calls == calls
+
+
 async def turns(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
@@ -186,14 +195,12 @@ def test_a_dear_call_begins_beside_another_only_with_enough_rows(
         batcher = batcher_of(model, executor, fixed, fixed / 3, lanes=2, merges=merges)
         model.gate.clear()
         tasks = ask(batcher, 1)
-        await turns(5)
+        await begun(model, [1])
         tasks += ask(batcher, 2)
-        await asyncio.sleep(0.01)
-        assert model.calls == calls
+        await begun(model, calls)
         tasks += ask(batcher, 1)
-        await asyncio.sleep(0.01)
         if merges and fixed == 1.0:
-            assert model.calls == [1, 3]
+            await begun(model, [1, 3])
         model.gate.set()
         await asyncio.gather(*tasks)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from queue import SimpleQueue
 
 import pytest
@@ -28,7 +29,7 @@ def test_calls_run_beside_each_other_up_to_the_limit() -> None:
 
 
 def test_an_idle_thread_is_used_again() -> None:
-    threads, names, ran = Threads(8, "t"), set(), threading.Semaphore(0)
+    threads, names, ran = Threads(8, "t", cores=8), set(), threading.Semaphore(0)
 
     def note() -> None:
         names.add(threading.current_thread().name)
@@ -37,7 +38,11 @@ def test_an_idle_thread_is_used_again() -> None:
     for _ in range(50):
         threads.submit(note)
         assert ran.acquire(timeout=10)
-    assert len(names) <= 2
+        deadline = time.monotonic() + 10
+        while threads.spare < 8:  # it has run, and is about to be idle
+            assert time.monotonic() < deadline
+            time.sleep(0.0001)
+    assert len(names) == 1
 
 
 def test_many_callers_lose_nothing() -> None:

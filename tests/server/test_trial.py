@@ -235,17 +235,17 @@ def test_a_model_is_not_blamed_for_the_damage_of_an_earlier_one(pool: TrialPool,
 def test_a_timeout_ends_the_child_even_in_native_code(shared: TrialPool, attempt: Attempt) -> None:
     shared.close()
     pool = TrialPool(size=1, timeout=1)
-    began = time.monotonic()
+    began = time.monotonic()  # it hangs for ten minutes
     assert reason(attempt, pool, "hang-with-gil") == "loading it took longer than 1 s (--load_timeout)"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert children() == set()
     pool.close()
 
 
-def test_a_timeout_on_the_example(attempt: Attempt) -> None:
-    pool = TrialPool(size=1, timeout=2)
+def test_a_timeout_on_the_example(pool: TrialPool, attempt: Attempt) -> None:
+    attempt(pool)  # a new process would have to start within the two seconds, too
+    pool._timeout = 2
     assert reason(attempt, pool, "", "sleep") == "predicting its own example took longer than 2 s (--load_timeout)"
-    pool.close()
 
 
 def test_an_idle_child_that_was_killed_is_replaced(pool: TrialPool, attempt: Attempt) -> None:
@@ -321,7 +321,7 @@ def test_close_stops_trials_and_the_pool_starts_again(pool: TrialPool, attempt: 
         wait_for(lambda: len(children()) == 1)
         pool.close()
         assert children() == set()
-        assert [future.result(10) for future in running] == ["the trial was stopped: the server is closing"] * 2
+        assert [future.result(30) for future in running] == ["the trial was stopped: the server is closing"] * 2
     pool.close()
     assert attempt(pool).batchable
 
