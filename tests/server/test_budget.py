@@ -21,6 +21,7 @@ from server.jobs import Limits
 from server.loader import Loader
 from server.repository import Repository
 from server.waking import NoMemory
+from tests.patience import becomes
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -193,8 +194,7 @@ def test_waiting_is_bounded(street: Any, limits: Limits, error: type[Exception])
             await answers[1]
         EchoAdapter.gate.set()
         await asyncio.gather(*answers, return_exceptions=True)
-        while a.loaded != "a":  # those who would wait for that wait no longer than the others
-            await asyncio.sleep(0.01)
+        await becomes(lambda: a.loaded == "a")  # who waits for that waits no longer than the others
         assert await a.ask("a")
 
     run(ask())

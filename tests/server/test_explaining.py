@@ -20,6 +20,7 @@ from server.explaining import MOST_NUMBERS
 from server.jobs import Limits
 from server.metrics import Metrics
 from server.model import ServedModel
+from tests.patience import becomes
 from tests.server.stand_ins import SIGNATURE, EchoAdapter
 
 BODY = b'{"instances": [[1, 2], [3, 4]]}'
@@ -251,8 +252,7 @@ def test_a_model_that_is_stopped_is_closed_once_both_queues_are_idle(house: Hous
         assert adapter.closed == 0
         adapter.gate.set()
         await running
-        while not adapter.closed:
-            await asyncio.sleep(0.001)
+        await becomes(lambda: adapter.closed)
         assert adapter.closed == 1
 
     asyncio.run(run())

@@ -28,6 +28,7 @@ from server.jobs import Limits
 from server.loader import Loader
 from server.protocol import HotProtocol, Shared
 from server.repository import Repository
+from tests.patience import becomes
 from tests.server.stand_ins import stand_ins
 
 MAX_BODY = 5000
@@ -233,8 +234,7 @@ def test_clients_that_send_without_reading_wait(repository: Repository) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
             writer.write(post(V1, ONE) * 5000)
             await asyncio.sleep(0.3)
-            while not here.server.server_state.connections:
-                await asyncio.sleep(0.01)
+            await becomes(lambda: here.server.server_state.connections)
             (connection,) = here.server.server_state.connections
             assert len(connection._early) < 600_000  # what one read brings, and no more
             for _ in range(5000):
@@ -253,9 +253,7 @@ def test_a_client_that_hangs_up_leaves_no_trace(repository: Repository) -> None:
                 await writer.drain()
                 writer.close()
             assert (await here.ask(post(V1, ONE)))[0].status == "HTTP/1.1 200 OK"
-            async with asyncio.timeout(PATIENCE):
-                while here.server.server_state.connections:
-                    await asyncio.sleep(0.01)
+            await becomes(lambda: not here.server.server_state.connections)
 
     asyncio.run(ask())
 
@@ -274,8 +272,7 @@ def test_what_is_in_flight_is_answered_when_the_server_stops(repository: Reposit
                 waiting = asyncio.create_task(here.ask(post(V1, ONE)))
                 assert await asyncio.to_thread(entered.wait, PATIENCE)
                 here.server.should_exit = True
-                while here.server.servers[0].is_serving():
-                    await asyncio.sleep(0.01)
+                await becomes(lambda: not here.server.servers[0].is_serving())
                 held.set()
                 (answer,) = await waiting
         return answer

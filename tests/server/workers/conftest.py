@@ -63,7 +63,7 @@ def workers() -> set[int]:
     return {child.pid for child in descendants()} - OTHERS
 
 
-def wait_for(condition: Callable[[], object], what: str = "the condition", seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], object], what: str = "the condition", seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"

@@ -1,6 +1,7 @@
 """Adapters that misbehave on request, for the tests of workers; installed as a third party's would be.
 
-A request's parameter `do` says what happens; `model.txt` in the model's folder, what happens while it loads.
+A request's parameter `do` says what happens; `model.txt` in the model's folder, what happens while it loads. What
+`waits` waits for files in that folder.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def fork_and_die() -> None:
 
 def eat() -> None:
     ballast = [b"x" * 2**24 for _ in range(40)]
-    time.sleep(1)  # or it might be over before anybody looks
+    time.sleep(60)  # or it might be over before anybody looks
     del ballast
 
 
@@ -102,6 +103,25 @@ ACTIONS: Mapping[str, Callable[[], Any]] = {
     "fork-and-die": fork_and_die,
     "read-stdin": lambda: sys.stdin.readline(),
 }
+
+
+def waits(folder: Path, do: str) -> bool:
+    """Whether that is what was asked for; it is done then."""
+    if do == "gate":  # until the test opens it, which can tell by the other file that somebody is here
+        (folder / "entered").touch()
+        until((folder / "open").exists)
+    elif do == "meet":  # until another worker does so, too
+        (folder / f"{os.getpid()}.met").touch()
+        until(lambda: len(list(folder.glob("*.met"))) > 1)
+    return do in ("gate", "meet")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("nobody came")
+        time.sleep(0.005)
 
 
 def _our_socket() -> int:
@@ -131,11 +151,13 @@ class OddAdapter(Adapter):
                 model_dir.file(file).with_suffix(".once").touch(exist_ok=False)
             except FileExistsError:
                 ACTIONS["refuse-load"]()
-        elif do.startswith("rename "):
-            return cls(_signature(do.removeprefix("rename ")))
-        else:
+        elif not waits(model_dir.path, do) and not do.startswith("rename "):
             ACTIONS[do]()
-        return cls(_signature("x"))
+        model = cls(_signature(do.removeprefix("rename ") if do.startswith("rename ") else "x"))
+        model.folder = model_dir.path
+        return model
+
+    folder: Path = Path()
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         (x,) = inputs.values()
@@ -145,7 +167,8 @@ class OddAdapter(Adapter):
             return {"y": np.full(len(x), json.dumps(told), dtype=np.object_)}
         if do == "strange":
             return {"y": np.zeros(len(x), dtype=[("a", "i4")])}
-        ACTIONS[do]()
+        if not waits(self.folder, do):
+            ACTIONS[do]()
         if (x == 1313).any():
             raise ValueError("an unlucky number")
         if (x == 666).any():
@@ -166,30 +189,40 @@ def _signature(name: str) -> Signature:
 
 
 class WholeAdapter(OddAdapter):
-    """Answers the body, upper-case, after doing or waiting for what the body says: `do crash`, `wait 0.1`."""
+    """Answers the body, upper-case, after doing or waiting for what the body says: `do crash`, `wait 0.1`.
+
+    `count` answers how many requests wait, and how many no longer do since they were cancelled.
+    """
 
     name: ClassVar[str] = "whole"
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        waits(model_dir.path, model_dir.file(file).read_text(encoding="utf-8").strip())
         model = cls(Signature((), (), whole=True))
-        model.cancelled = 0
+        model.folder = model_dir.path
+        model.waiting = model.cancelled = 0
         return model
 
+    waiting: int
     cancelled: int
 
     async def answer(self, request: Request) -> Reply:
         verb, _, rest = request.body.decode().partition(" ")
         if verb == "do":
-            ACTIONS[rest]()
+            if not waits(self.folder, rest):
+                ACTIONS[rest]()
         elif verb == "wait":
+            self.waiting += 1
             try:
                 await asyncio.sleep(float(rest))
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise
-        elif verb == "cancelled":
-            return Reply(str(self.cancelled).encode(), {})
+            finally:
+                self.waiting -= 1
+        elif verb == "count":
+            return Reply(b"%d %d" % (self.waiting, self.cancelled), {})
         headers = {"verb": request.verb, "protocol": request.protocol, **request.headers}
         return Reply(request.body.upper(), headers, 418 if verb == "teapot" else 200)
 

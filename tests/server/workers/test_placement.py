@@ -24,6 +24,7 @@ from server.loader import Loaded, Loader
 from server.model_config import ModelConfig
 from server.repository import Repository, State
 from server.workers.placement import Workers
+from server.workers.pool import BackOff
 from server.workers.remote import RemoteAdapter, pool_of
 from tests.cases import CASES, Case
 from tests.server.workers.conftest import wait_for, workers
@@ -141,7 +142,10 @@ def test_the_interpreter_is_asked_for_with_what_it_takes(mount: Path) -> None:
 # --- what the repository tells ----------------------------------------------------------------------------------------
 
 
-def test_a_dead_worker_shows_and_the_model_comes_back(mount: Path, tmp_path: Path) -> None:
+def test_a_dead_worker_shows_and_the_model_comes_back(
+    mount: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BackOff, "pause", lambda *_: 3.0)  # so that its successor does not come before we have looked
     shutil.copytree(mount / CHOSEN[0].name, tmp_path / "it")
     (tmp_path / "it" / "polyserve.yaml").write_text("isolation: process\n")
     placement = Workers()
@@ -155,7 +159,6 @@ def test_a_dead_worker_shows_and_the_model_comes_back(mount: Path, tmp_path: Pat
         assert pool is not None
         assert repository.why_not_ready() == ""
         (pid,) = (process.pid for process in pool._serving)
-        os.kill(pid, signal.SIGSTOP)  # so that its successor does not come before we have looked
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: pool.down)
         entry = repository.index()[0]

@@ -21,6 +21,7 @@ import pytest
 
 from adapters.base import InvalidInput, LoadError, Request, Tensors
 from server.errors import DeadlineExceeded, ModelFailed, NotReady
+from server.workers import model_process
 from server.workers.model_process import ModelProcess, WorkerDied
 from server.workers.pool import BackOff, WorkerPool
 from server.workers.spec import WorkerSpec
@@ -39,8 +40,8 @@ def tell(pool: WorkerPool) -> dict[str, Any]:
     return told
 
 
-def back(pool: WorkerPool) -> None:
-    wait_for(lambda: not pool.down, "a new worker")
+def back(pool: WorkerPool, restarts: int = 1) -> None:
+    wait_for(lambda: pool.restarts >= restarts and not pool.down, "a new worker")
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -182,14 +183,14 @@ def test_a_death_fails_its_call_at_once_and_the_worker_comes_back(make: Make, do
     began = time.monotonic()
     with pytest.raises(WorkerDied) as died:
         call(pool, do)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 9  # what hung up has two seconds to end
     assert str(died.value).startswith(f"model 'odd-one' is not ready: {reason}")
     back(pool)
     assert call(pool)["y"].tolist() == [2.0, 4.0, -1.0]
     assert tell(pool)["pid"] != before
     assert pool.restarts == 1
     wait_for(lambda: gone(before))
-    assert len(workers()) == 1  # what it had started is gone, too
+    wait_for(lambda: len(workers()) == 1, "the end of what it had started")
 
 
 def test_what_it_printed_as_it_loaded_has_nothing_to_do_with_its_death(make: Make) -> None:
@@ -199,16 +200,18 @@ def test_what_it_printed_as_it_loaded_has_nothing_to_do_with_its_death(make: Mak
         call(pool, "die")
 
 
-def test_meanwhile_callers_are_told_at_once(make: Make) -> None:
+def test_meanwhile_callers_are_told_at_once(make: Make, tmp_path: Path) -> None:
     pool = make()
     pool.start()
+    (tmp_path / "odd" / "model.txt").write_text("gate")  # the next worker comes when the test is ready for it
     os.kill(tell(pool)["pid"], signal.SIGKILL)
     wait_for(lambda: pool.down)
     began = time.monotonic()
     with pytest.raises(NotReady, match=r"was killed \(SIGKILL\).*it is (being )?restarted") as told:
         call(pool)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 10
     assert told.value.retry_after == 1
+    (tmp_path / "odd" / "open").touch()
     back(pool)
 
 
@@ -243,11 +246,10 @@ def test_files_that_do_not_load_again_are_tried_again(make: Make, tmp_path: Path
     pool.start()
     with pytest.raises(WorkerDied):
         call(pool, "die")
-    wait_for(lambda: "not today; it is restarted in 1 s" in pool.down)
+    wait_for(lambda: "not today; it is restarted in " in pool.down)
     (tmp_path / "odd" / "model.txt").write_text("")
-    back(pool)
+    back(pool, restarts=2)
     assert call(pool)["y"][0] == 2.0
-    assert pool.restarts == 2
 
 
 def test_other_files_are_not_served_under_the_old_signature(make: Make, tmp_path: Path) -> None:
@@ -268,19 +270,20 @@ def test_the_pauses_grow_and_begin_again() -> None:
 # --- several, and the end ---------------------------------------------------------------------------------------------
 
 
-def test_several_workers_work_at_the_same_time(make: Make) -> None:
+def test_several_workers_work_at_the_same_time(make: Make, tmp_path: Path) -> None:
     pool = make(count=2)
     pool.start()
-    began = time.monotonic()
-    with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda _: call(pool, "pause")["y"][0], range(4)))
+    with ThreadPoolExecutor(4) as threads:  # none is answered before both workers are at one
+        answers = list(threads.map(lambda _: call(pool, "meet")["y"][0], range(4)))
     assert answers == [2.0] * 4
-    assert 0.4 <= time.monotonic() - began < 0.75
+    (tmp_path / "odd" / "model.txt").write_text("gate")  # the next worker comes when the test is ready for it
     with pytest.raises(WorkerDied):
         call(pool, "die")
     assert not pool.down  # the other one serves on
+    wait_for(lambda: pool.limping)
     assert pool.limping.startswith("1 of 2 workers: the worker ended (exit code 7)")
     assert call(pool)["y"][0] == 2.0
+    (tmp_path / "odd" / "open").touch()
     wait_for(lambda: not pool.limping)
 
 
@@ -296,13 +299,20 @@ def test_calls_from_many_threads_get_their_own_answers(make: Make) -> None:
         assert all(threads.map(one, range(200)))
 
 
-def test_closing_is_quick_and_ends_what_is_idle(make: Make) -> None:
+def test_closing_is_quick_and_ends_what_is_idle(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_process, "_CLOSING", 100.0)  # after that they are killed
     pool = make(count=2)
     pool.start()
+    halted = workers()
+    for pid in halted:  # closing would wait long for these
+        os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     pool.close()
-    assert time.monotonic() - began < 0.1
-    wait_for(lambda: not workers(), seconds=4)
+    assert time.monotonic() - began < 20
+    assert workers() == halted
+    for pid in halted:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: not workers())
     with pytest.raises(NotReady, match="being unloaded"):
         call(pool)
     wait_for(lambda: not any(thread.name.startswith("odd-one") for thread in threading.enumerate()))
@@ -329,7 +339,7 @@ def test_closing_while_it_loads(make: Make) -> None:
         wait_for(workers)
         pool.close()
         with pytest.raises(LoadError, match=r"closing|stopped"):
-            starting.result(10)
+            starting.result(60)
 
 
 def test_closing_while_its_process_starts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +384,7 @@ time.sleep(1000)
         (child,) = psutil.Process(parent.pid).children()
         time.sleep(0.2)
         parent.kill()
-    _, alive = psutil.wait_procs([child], timeout=10)
+    _, alive = psutil.wait_procs([child], timeout=30)
     assert not alive
 
 
