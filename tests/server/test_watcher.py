@@ -20,7 +20,7 @@ from server.repository import Repository, State
 from server.watcher import Watcher
 from tests.server.stand_ins import EchoAdapter
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 SETTLE = 0.2
 
 
@@ -123,21 +123,21 @@ def test_a_folder_that_was_ready_elsewhere_is_loaded_at_once(mount: Mount) -> No
     if not fingerprint.is_local(mount.root):
         pytest.skip("the clock of a network mount is not trusted")
     mount.write("../a", "echo")
-    mount.start(settle=2.0)
-    time.sleep(2.5)
+    mount.start(settle=5.0)
+    time.sleep(5.5)
     begin = time.monotonic()
     (mount.root.parent / "a").rename(mount.root / "a")
     until(lambda: mount.ready() == ["a"])
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 4.5
 
 
 def test_nothing_is_loaded_while_files_still_come(mount: Mount) -> None:
-    mount.start(settle=0.6)
-    for size in range(8):
+    mount.start(settle=2.0)
+    for size in range(20):
         mount.write("a", "echo " + "x" * size)
         time.sleep(0.15)
     assert not EchoAdapter.begun
-    until(lambda: mount.serves("a") == "echo xxxxxxx")
+    until(lambda: mount.serves("a") == "echo " + "x" * 19)
 
 
 def test_the_old_version_serves_until_the_new_one_is_ready(mount: Mount) -> None:
@@ -180,10 +180,10 @@ def test_what_was_unloaded_stays_so_until_its_files_change(mount: Mount) -> None
 
 
 def test_a_load_that_somebody_asked_for_is_not_repeated(mount: Mount) -> None:
-    mount.start()
+    mount.start(settle=1.5)
     mount.write("a", "echo")
-    assert mount.repository.load_model("a")
-    later()
+    assert mount.repository.load_model("a")  # long before the watcher would load it
+    time.sleep(2.5)
     assert EchoAdapter.begun == ["echo"]
 
 
@@ -219,7 +219,8 @@ def test_one_that_writes_into_its_folder_has_to_settle_longer(mount: Mount) -> N
     mount.repository.before_load = note_and_write
     mount.write("a", "echo changed")
     time.sleep(3)
-    assert 2 < len(EchoAdapter.begun) < 8
+    assert len(EchoAdapter.begun) < 8
+    until(lambda: len(EchoAdapter.begun) > 2)
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {

@@ -64,5 +64,5 @@ def test_columns_that_double_have_an_end(tmp_path: Path) -> None:
     model = graph([*doubling, encoder], [value("0", INT64, ["N", 10**9])], [value("y", FLOAT, None)])
     start = time.monotonic()
     known = categories(file_of(tmp_path, model), {"0": 10**9})
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 20  # without an end it would take longer than anybody waits
     assert len(known) == MAX_COLUMNS

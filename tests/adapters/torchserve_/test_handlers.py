@@ -198,7 +198,7 @@ def test_what_was_unpacked_is_gone_when_the_worker_is(tmp_path: Path, load: Load
     assert (folder / "extra" / "file.txt").is_file()
     assert folder.stat().st_mode & 0o077 == 0 or folder.parent.stat().st_mode & 0o077 == 0
     adapter.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while folder.parent.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not folder.parent.exists()

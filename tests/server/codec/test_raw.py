@@ -100,7 +100,7 @@ def test_shapes_that_do_not_fit_are_refused(shape: list[int], says: str) -> None
         reshape(np.zeros(4), shape, "x")
     assert says in str(error.value)
     assert len(str(error.value)) < 300
-    assert time.monotonic() - start < 2  # the product of a million sizes would take minutes
+    assert time.monotonic() - start < 20  # the product of a million sizes would take minutes
 
 
 @pytest.mark.parametrize("shape", [[0, 2**62], [2**62, 0], [2**40, 0], [0, 2**63], [0, 2**32, 2**32]])

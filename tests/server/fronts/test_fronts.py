@@ -39,10 +39,8 @@ def recipe(tmp_path: Path) -> Callable[[], Recipe]:
 
 
 @pytest.fixture
-def site(recipe: Callable[[], Recipe], monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(recipe: Callable[[], Recipe]) -> Iterator[Site]:
     """One front process that answers for a model, and who should answer."""
-    monkeypatch.setattr(front, "HUNG", 3.0)
-    monkeypatch.setattr(fronts, "WITHDRAWAL", 2.0)
     wanted: dict[str | None, Recipe] = {None: recipe()}
     site = Fronts(1, lambda: ["a"], lambda name: wanted, load_timeout=60, request_timeout=5)
     settings = Settings(http_port=free_port(), grpc_port=free_port())
@@ -51,7 +49,7 @@ def site(recipe: Callable[[], Recipe], monkeypatch: pytest.MonkeyPatch) -> Itera
     yield site, wanted
     site.stop(1)
     site.tidy()
-    assert not pids()
+    wait_for(lambda: not pids())
     assert not site.directory.exists()
 
 
@@ -70,7 +68,8 @@ def wait_for(condition: Callable[[], Any]) -> None:
         time.sleep(0.05)
 
 
-def test_one_that_does_not_step_back_is_ended(site: Site) -> None:
+def test_one_that_does_not_step_back_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fronts, "WITHDRAWAL", 2.0)
     (pid,) = pids()
     os.kill(pid, signal.SIGSTOP)
     with site[0].change("a"):
@@ -80,7 +79,8 @@ def test_one_that_does_not_step_back_is_ended(site: Site) -> None:
     assert pid not in pids()
 
 
-def test_one_that_hangs_is_ended(site: Site) -> None:
+def test_one_that_hangs_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "HUNG", 3.0)
     (pid,) = pids()
     os.kill(pid, signal.SIGSTOP)
     wait_for(lambda: pid not in pids())

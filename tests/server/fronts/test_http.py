@@ -166,9 +166,10 @@ def test_a_body_that_the_main_process_refuses_is_not_read_to_its_end(repository:
 
 
 def test_the_main_process_hears_of_a_client_that_hangs_up(tmp_path: Path) -> None:
-    gone = threading.Event()
+    begun, gone = threading.Event(), threading.Event()
 
     async def wait(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
         while (await receive())["type"] != "http.disconnect":
             pass
         gone.set()
@@ -177,10 +178,11 @@ def test_the_main_process_hears_of_a_client_that_hangs_up(tmp_path: Path) -> Non
         async with before(wait, tmp_path) as front:
             _, writer = await asyncio.open_connection("127.0.0.1", front.port)
             writer.write(post("/elsewhere", b"x"))
+            assert await asyncio.to_thread(begun.wait, 30)
             await asyncio.sleep(0.1)
             assert not gone.is_set()
             writer.close()
-            await asyncio.to_thread(gone.wait, 5)
+            await asyncio.to_thread(gone.wait, 30)
 
     asyncio.run(ask())
     assert gone.is_set()

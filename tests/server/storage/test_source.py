@@ -168,5 +168,5 @@ def test_the_download_ends_with_the_server(site: Site, tmp_path: Path) -> None:
     (child,) = psutil.Process(parent.pid).children()
     parent.kill()
     parent.wait()
-    psutil.wait_procs([child], timeout=10)
+    psutil.wait_procs([child], timeout=30)
     assert not child.is_running()
