@@ -63,7 +63,7 @@ class Reference:
         self.url, self.grpc = f"http://127.0.0.1:{self.http_port}", f"127.0.0.1:{self.grpc_port}"
 
     def wait(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
             try:
@@ -198,13 +198,13 @@ def test_a_task_of_an_asynchronous_load_lives_on(site: Site) -> None:
 
 def test_coroutines_overlap(site: Site) -> None:
     def one(_: int) -> int:
-        answer = site.ours.predict("asynchronous", {"instances": [1], "seconds": 0.3})
+        answer = site.ours.predict("asynchronous", {"instances": [1], "seconds": 1})
         return int(answer.json()["most"])
 
-    began = time.monotonic()
+    began = time.monotonic()  # one after the other they would take twelve seconds
     with concurrent.futures.ThreadPoolExecutor(12) as threads:
         assert max(threads.map(one, range(12))) > 4
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 9
 
 
 def test_a_transformer_calls_its_predictor(site: Site) -> None:
@@ -223,7 +223,7 @@ def test_declared_tensors_are_in_the_metadata(site: Site) -> None:
 
 def test_what_a_model_prints_is_in_the_log(site: Site) -> None:
     site.ours.predict("declared", {"instances": ["a b", "c"]})
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while "counting 2 texts" not in site.ours.log and time.monotonic() < deadline:
         time.sleep(0.05)
     assert any("declared" in line and "counting 2 texts" in line for line in site.ours.log.splitlines())
@@ -405,7 +405,7 @@ def test_a_killed_worker_comes_back(site: Site) -> None:
     workers = [pid for pid in _children(site.ours.process.pid) if _folder(pid) == site.root / "twin_a"]
     assert len(workers) == 1
     os.kill(workers[0], 9)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while site.ours.predict("twin_a", {"instances": [1]}).status_code != 200:
         assert time.monotonic() < deadline, site.ours.log
         time.sleep(0.1)

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.slow
 
 RATE = 100  #: requests/s over REST, and as many over gRPC
 SWAPS = 20
-PATIENCE = 40
+PATIENCE = 60
 QUICK = ("--watch_interval=0.1", "--watch_settle=0.2")
-SETTLE = 1.0  #: seconds, where files come slowly
+SETTLE = 2.0  #: seconds, where files come slowly
 CUSTOM = """
 from kserve import Model
 
@@ -188,10 +188,10 @@ def test_folders_come_slowly_and_go(mount: Path, serve: Callable[..., Server]) -
 
     def copy(path: Path, content: bytes) -> None:
         with path.open("wb") as stream:
-            for part in np.array_split(np.frombuffer(content, np.uint8), 8):
+            for part in np.array_split(np.frombuffer(content, np.uint8), 12):
                 stream.write(part.tobytes())
                 stream.flush()
-                time.sleep(SETTLE / 4)
+                time.sleep(SETTLE / 8)
 
     put(mount / "a" / "model.joblib", model(1))
     server = serve("--watch_interval=0.1", f"--watch_settle={SETTLE}")

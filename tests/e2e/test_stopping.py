@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -69,31 +69,30 @@ def test_no_request_fails_while_the_server_stops(
 ) -> None:
     server = _started(start, models, tmp_path, *flags)
     if flags == ("--workers=3",):
-        time.sleep(5)  # all three listen, and have copies
+        _until(lambda: server.log.count("listens, too") == 2)
+        time.sleep(2)  # those have copies, too
     load = LeavingLoad(server.http_port, server.grpc_port, "iris")
-    time.sleep(2)
+    _until(lambda: load.failed or min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5)
     assert server.stop() == 0, server.log
-    load.wait(20)
+    load.wait(60)
     assert not load.failed, (load.failed, server.log)
-    assert min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5, load.answered
 
 
 def test_requests_in_flight_are_answered_and_the_server_says_that_it_goes(
     start: list[Server], models: Path, tmp_path: Path
 ) -> None:
-    server = _started(start, models, tmp_path, "--shutdown_delay=2")
+    server = _started(start, models, tmp_path, "--shutdown_delay=5")
     answers: list[httpx.Response] = []
 
     def ask() -> None:
         url = f"{server.url}/v1/models/slow:predict"
-        answers.append(httpx.post(url, json={"instances": [], "seconds": 5}, timeout=30))
+        answers.append(httpx.post(url, json={"instances": [], "seconds": 8}, timeout=60))
 
     asking = threading.Thread(target=ask)
     asking.start()
     time.sleep(0.5)
     server.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    assert "stopping" in server.client.get("/v2/health/ready").text
+    _until(lambda: "stopping" in server.client.get("/v2/health/ready").text)
     assert server.client.get("/v2/health/ready").status_code == 503
     assert server.client.get("/v2/health/live").status_code == 200
     with grpc.insecure_channel(server.grpc) as channel:
@@ -101,8 +100,8 @@ def test_requests_in_flight_are_answered_and_the_server_says_that_it_goes(
         assert not stub.ServerReady(pb.ServerReadyRequest(), timeout=10).ready
         assert stub.ServerLive(pb.ServerLiveRequest(), timeout=10).live
     assert server.predict("iris", {"instances": [[5.1, 3.5, 1.4, 0.2]]}).status_code == 200
-    assert server.process.wait(30) == 0, server.log
-    asking.join(5)
+    assert server.process.wait(60) == 0, server.log
+    asking.join(30)
     assert answers[0].json() == {"predictions": ["slept"]}
 
 
@@ -111,13 +110,11 @@ def test_requests_in_flight_are_answered_and_the_server_says_that_it_goes(
 def test_a_second_signal_ends_it_at_once(
     start: list[Server], models: Path, tmp_path: Path, second: signal.Signals, flags: tuple[str, ...]
 ) -> None:
-    server = _started(start, models, tmp_path, "--shutdown_delay=20", *flags)
+    server = _started(start, models, tmp_path, "--shutdown_delay=200", *flags)
     server.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    began = time.monotonic()
+    _until(lambda: "stopping" in server.client.get("/v2/health/ready").text)  # two at once would count as one
     server.process.send_signal(second)
-    assert server.process.wait(5) == 128 + second
-    assert time.monotonic() - began < 2
+    assert server.process.wait(20) == 128 + second
 
 
 @pytest.mark.parametrize("flags", [(), ("--workers=3",)])
@@ -130,8 +127,8 @@ def test_what_takes_longer_than_the_grace_period_is_given_up(
     time.sleep(0.5)
     began = time.monotonic()
     assert server.stop() == 0, server.log
-    assert time.monotonic() - began < 10
-    asking.join(5)
+    assert time.monotonic() - began < 30
+    asking.join(30)
 
 
 def test_it_can_be_stopped_before_it_serves(models: Path, start: list[Server], tmp_path: Path) -> None:
@@ -139,7 +136,7 @@ def test_it_can_be_stopped_before_it_serves(models: Path, start: list[Server], t
     while not _catches(start[0].process.pid, signal.SIGTERM):
         time.sleep(0.01)
     start[0].process.send_signal(signal.SIGTERM)
-    assert start[0].process.wait(10) == 0
+    assert start[0].process.wait(60) == 0
 
 
 def test_what_cannot_start_ends_though_models_are_being_loaded(
@@ -152,9 +149,16 @@ def test_what_cannot_start_ends_though_models_are_being_loaded(
     assert "OSError: a damaged KServe" in start[0].log
 
 
+def _until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def _swallowed(url: str) -> None:
     with contextlib.suppress(httpx.TransportError):
-        assert httpx.post(url, json={"instances": [], "seconds": 60}, timeout=30).status_code >= 500
+        assert httpx.post(url, json={"instances": [], "seconds": 120}, timeout=90).status_code >= 500
 
 
 def _catches(pid: int, number: signal.Signals) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -25,8 +24,7 @@ Y = X @ [1.0, 2.0, 3.0]
 READY = {"version": "", "state": "READY", "reason": ""}
 INSTANCES = {"instances": X[:2].tolist()}
 #: a worker is back after its framework's import, which takes the longer the more others want the processors
-QUIET = os.getloadavg()[0] < (os.cpu_count() or 1) / 2
-BACK_SECONDS = 5 if QUIET else 40
+BACK_SECONDS = 60
 CUSTOM = """
 import os, signal
 from kserve import Model
@@ -132,11 +130,13 @@ def test_a_killed_worker_harms_nobody_else(server: Server, expected: dict[str, l
         assert time.monotonic() < deadline, server.index()[victim]
         time.sleep(0.1)
     time.sleep(1)
+    while min(each.asked for each in load) <= 20:
+        assert time.monotonic() < deadline, [each.asked for each in load]
+        time.sleep(0.1)
     for each in load:
         each.stopping.set()
     for each in load:
         each.join(30)
-        assert each.asked > 20
         if each.model != victim:
             assert each.failures == [], each.model
     (mine,) = [each for each in load if each.model == victim]
@@ -157,6 +157,6 @@ def test_the_workers_die_with_the_server(tmp_path: Path) -> None:
     server = Server(tmp_path / "models", tmp_path / "log", "--isolation=process").wait_ready()
     (worker,) = of(server.process.pid)
     server.process.kill()
-    _, alive = psutil.wait_procs([worker], timeout=10)
+    _, alive = psutil.wait_procs([worker], timeout=30)
     assert not alive
     server.stop()
