@@ -20,6 +20,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from tests.e2e.process import Server
 
+MOST = 400  #: requests in flight: a machine that is too slow for the rate is asked less, and not ever more
 CHANNELS = 4  #: connections of gRPC; REST has as many as there are requests in flight
 
 
@@ -42,6 +43,7 @@ class Load:
     rate: float
     grpc: bool = True
     answers: list[Answer] = field(default_factory=list)
+    _flying: int = 0
 
     def __enter__(self) -> Self:
         self._stopped = threading.Event()
@@ -84,11 +86,12 @@ class Load:
             await self._pour(ways if self.grpc else ways[:1])
 
     async def _pour(self, ways: Sequence[Callable[[], Awaitable[float]]]) -> None:
-        """Send at an even pace, whether or not the answers keep up."""
+        """Send at an even pace, whether or not the answers keep up (within reason)."""
         async with asyncio.TaskGroup() as group:
             begin, count = time.monotonic(), 0
             while not self._stopped.is_set():
-                for way in ways:
+                for way in ways if self._flying < MOST else ():
+                    self._flying += 1
                     group.create_task(self._one(way))
                 count += 1
                 await asyncio.sleep(max(0.0, begin + count / self.rate - time.monotonic()))
@@ -99,6 +102,7 @@ class Load:
             value = await ask()
         except Exception as failure:
             error = repr(failure)
+        self._flying -= 1
         self.answers.append(Answer(sent, time.monotonic(), value, error))
 
     async def _rest(self, client: httpx.AsyncClient) -> float:

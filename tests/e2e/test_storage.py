@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -127,12 +128,13 @@ def test_storage_uri_and_a_restart_without_the_store(client: Any, aws: dict[str,
 def test_it_listens_and_serves_others_while_a_model_is_downloaded(tmp_path: Path) -> None:
     root = tmp_path / "models"
     expected = model("sklearn-logistic", root / "mounted")
-    with_nobody = f"slow=http://127.0.0.1:{free_port()}/model.ubj"  # is asked again for half a minute
-    server = Server(root, tmp_path / "log", f"--storage_dir={tmp_path / 'cache'}", f"--model={with_nobody}")
+    silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
+    slow_one = f"slow=http://127.0.0.1:{silent.getsockname()[1]}/model.ubj"
+    server = Server(root, tmp_path / "log", f"--storage_dir={tmp_path / 'cache'}", f"--model={slow_one}")
     try:
         server.wait_listening()
-        deadline = time.monotonic() + 60
-        while server.index()["mounted"]["state"] != "READY" or "refuses" not in server.index()["slow"]["reason"]:
+        deadline = time.monotonic() + 120
+        while {server.index()["mounted"]["state"], server.index()["slow"]["reason"][:11]} != {"READY", "downloading"}:
             assert time.monotonic() < deadline, server.index()
             time.sleep(0.1)
         slow = server.index()["slow"]
@@ -144,6 +146,7 @@ def test_it_listens_and_serves_others_while_a_model_is_downloaded(tmp_path: Path
         assert "downloading http://" in refused.json()["error"]
     finally:
         assert server.stop() == 0
+        silent.close()
 
 
 def test_a_name_clash_ends_the_start(tmp_path: Path) -> None:
