@@ -16,6 +16,7 @@ from server.exchange import Exchange
 from server.reading import SHARE, Reading
 from server.threads import Threads
 from server.turns import IN_A_ROW, Turns
+from tests.patience import becomes
 
 FLOODED, OTHER = 1, 2
 
@@ -129,9 +130,9 @@ def test_all_that_wait_to_be_read_are_answered_and_those_that_gave_up_are_not_de
             exchange.begin(SHARE // 3, decode, bool)
             return exchange
 
-        for model in (IN_A_ROW + 2) * "ab":  # both are asked a little
+        for asked, model in enumerate((IN_A_ROW + 2) * "ab", 1):  # both are asked a little
             begin(model, 0)
-            await asyncio.sleep(0.001)
+            await becomes(lambda asked=asked: len(observer.statuses) == asked)  # type: ignore[misc]
         decodes.clear()
         observer.statuses.clear()
         begun = {f"{model}{number}": begin(model, number) for number in range(1, 40) for model in "ab"}
@@ -141,7 +142,7 @@ def test_all_that_wait_to_be_read_are_answered_and_those_that_gave_up_are_not_de
             await asyncio.sleep(0.001)
         assert sorted(observer.statuses) == [200] * (2 * 39 - 3) + [499, 500, 500]
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 60))
     assert "a20" not in decodes
     assert len(set(decodes)) == len(answers) - 2
     assert all(isinstance(answers.pop(f"{model}7"), ServingError) for model in "ab")
