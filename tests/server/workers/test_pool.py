@@ -301,15 +301,23 @@ def test_calls_from_many_threads_get_their_own_answers(make: Make) -> None:
 
 def test_closing_is_quick_and_ends_what_is_idle(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_process, "_CLOSING", 100.0)  # after that they are killed
+    leave, may_leave = WorkerPool._leave, threading.Event()
+
+    def held(pool: WorkerPool, process: ModelProcess, reason: str) -> None:
+        may_leave.wait(100)
+        leave(pool, process, reason)
+
+    monkeypatch.setattr(WorkerPool, "_leave", held)
     pool = make(count=2)
     pool.start()
     halted = workers()
-    for pid in halted:  # closing would wait long for these
+    for pid in halted:  # whoever waited for them, or for the threads that look after them, would wait long
         os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     pool.close()
     assert time.monotonic() - began < 20
     assert workers() == halted
+    may_leave.set()
     for pid in halted:
         os.kill(pid, signal.SIGCONT)
     wait_for(lambda: not workers())
