@@ -99,12 +99,11 @@ class ModelProcess:
         while not self._child.wait(self._tick) and self._child.alive():
             self._look()
         self.reason = "" if self._closing else self._why_dead()
-        self._dead.set()
 
     def bury(self) -> None:
-        """End it: at once, or, where it was told to close, after a moment for that."""
-        self._child.end(_CLOSING if self._closing else 0)
+        """Tell its callers, and end it: at once, or, where it was told to close, after a moment for that."""
         self._dead.set()
+        self._child.end(_CLOSING if self._closing else 0)
         self._tensors.close()
         self._child.bury()
         self._output.close()

@@ -54,7 +54,8 @@ class WorkerPool:
         self.restarts = 0
         self.on_restart: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
-        self._processes: set[ModelProcess] = set()  #: all that run
+        self._processes: set[ModelProcess] = set()  #: all that run, until the last trace of them is gone
+        self._ending: set[ModelProcess] = set()  #: those of them that will never serve again
         self._serving: list[ModelProcess] = []  #: those that have said hello
         self._idle: list[ModelProcess] = []  #: those that are at no tensor call; the last used comes first
         self._hello: Hello | None = None
@@ -150,7 +151,7 @@ class WorkerPool:
         """Let the workers close the model and end; returns at once."""
         self._closed.set()
         with self._changed:
-            for process in self._processes:
+            for process in self._processes - self._ending:
                 if process in self._serving:
                     process.close()
                 else:  # it is loading: there is nothing to close
@@ -166,7 +167,7 @@ class WorkerPool:
         """End the workers, and what they started, now."""
         self._closed.set()
         with self._changed:
-            for process in self._processes:
+            for process in self._processes - self._ending:
                 process.kill(WorkerDied("the server is closing"))
             self._changed.notify_all()
 
@@ -205,13 +206,14 @@ class WorkerPool:
             if process is not None:
                 self._leave(process, reason)
                 process.bury()
+                self._forget(process)
         return reason, None if joined is None else time.monotonic() - joined
 
     def _enter(self, process: ModelProcess) -> None:
         with self._changed:
+            self._processes.add(process)
             if self._closed.is_set():  # while the process was being started: whoever closed did not know of it
                 raise LoadError("it is being unloaded")
-            self._processes.add(process)
 
     def _join(self, process: ModelProcess, hello: Hello, *, first: bool) -> None:
         with self._changed:
@@ -229,11 +231,17 @@ class WorkerPool:
 
     def _leave(self, process: ModelProcess, reason: str) -> None:
         with self._changed:
-            self._processes.discard(process)
+            self._ending.add(process)
             for those in (self._serving, self._idle):
                 if process in those:
                     those.remove(process)
             self._problem = self._problem if self._closed.is_set() else f"{reason}; it is being restarted"
+            self._changed.notify_all()
+
+    def _forget(self, process: ModelProcess) -> None:
+        with self._changed:
+            for those in (self._processes, self._ending):
+                those.discard(process)
             self._changed.notify_all()
 
     def _give_up(self, reason: str) -> None:

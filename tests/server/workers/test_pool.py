@@ -326,6 +326,38 @@ def test_closing_is_quick_and_ends_what_is_idle(make: Make, monkeypatch: pytest.
     wait_for(lambda: not any(thread.name.startswith("odd-one") for thread in threading.enumerate()))
 
 
+def test_the_end_is_that_of_the_processes(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_process, "_CLOSING", 100.0)
+    pool = make()
+    pool.start()
+    (halted,) = workers()
+    os.kill(halted, signal.SIGSTOP)  # so that it cannot let go of the model
+    pool.close()
+    assert not pool.wait_ended(0.5)
+    os.kill(halted, signal.SIGCONT)
+    assert pool.wait_ended(60)
+    assert gone(halted)
+
+
+def test_who_was_told_of_a_death_is_not_sent_to_the_dead(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave, may_leave = WorkerPool._leave, threading.Event()
+
+    def held(pool: WorkerPool, process: ModelProcess, reason: str) -> None:
+        may_leave.wait(60)
+        leave(pool, process, reason)
+
+    monkeypatch.setattr(WorkerPool, "_leave", held)
+    pool = make()
+    pool.start()
+    with ThreadPoolExecutor(1) as thread:
+        dying = thread.submit(call, pool, "die")
+        wait_for(lambda: not workers())
+        assert not dying.done()
+        may_leave.set()
+        with pytest.raises(WorkerDied, match=r"exit code 7"):
+            dying.result(60)
+
+
 def test_a_closed_pool_refuses_calls_while_its_workers_still_live(make: Make) -> None:
     pool = make()
     pool.start()
