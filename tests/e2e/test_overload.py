@@ -147,12 +147,19 @@ def test_the_others_are_served_meanwhile(server: Server, rows: int) -> None:
     assert all(answer.json() == {"predictions": [pytest.approx(5.0)]} for answer in answers)
 
 
-def test_clients_that_hang_up_stop_costing_work(tmp_path: Path) -> None:
-    """One call runs for seconds while four requests wait; when their clients have gone, none of the four is begun."""
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Server]:
+    """`slow` alone: one call at a time, and requests may wait for a minute."""
     folder = save_slow(tmp_path / "models" / "slow")
     (folder / "polyserve.yaml").write_text("lanes: 1")
     server = Server(tmp_path / "models", tmp_path / "server.log", "--max_batch_rows=1").wait_ready()
-    rows = rows_that_take(server, 2)
+    yield server
+    assert server.stop() == 0, server.log
+
+
+def test_clients_that_hang_up_stop_costing_work(patient: Server) -> None:
+    """One call runs for seconds while four requests wait; when their clients have gone, none of the four is begun."""
+    server, rows = patient, rows_that_take(patient, 2)
     body = v1(rows)
     head = f"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
     before = counted(server, "polyserve_rows_total")
@@ -164,7 +171,6 @@ def test_clients_that_hang_up_stop_costing_work(tmp_path: Path) -> None:
             wait_for(server, "polyserve_queue_length", waiting)
     assert server.predict("slow", {"instances": [[0.0] * WIDTH]}).status_code == 200
     assert counted(server, "polyserve_rows_total") == before + rows + 1
-    assert server.stop() == 0, server.log
 
 
 def counted(server: Server, sample: str) -> float:
