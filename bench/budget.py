@@ -18,7 +18,8 @@ from pathlib import Path
 from bench.arguments import count, guarded, say
 from bench.check import TIMEOUT_SECONDS, WrongAnswer
 from bench.places import CACHE, LOGS, REPOSITORY
-from bench.process import MIB, Running, free_ports, started
+from bench.ports import free_port
+from bench.process import MIB, Running, started
 from bench.report import number, table
 
 FEATURES = 8
@@ -89,7 +90,7 @@ class _Watched:
 
 @contextlib.contextmanager
 def _served(folder: Path, budget: str) -> Iterator[tuple[Running, _Watched]]:
-    http_port, grpc_port = free_ports(2)
+    http_port, grpc_port = free_port(), free_port()
     command = [sys.executable, "-m", "server", f"--model_dir={folder}", f"--http_port={http_port}"]
     command += [f"--grpc_port={grpc_port}", *([] if budget == "none" else [f"--memory_budget={budget}"])]
     begun, watched = time.monotonic(), _Watched()

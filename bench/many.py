@@ -20,7 +20,8 @@ from pathlib import Path
 from bench import places
 from bench.arguments import count, guarded, say
 from bench.check import WrongAnswer
-from bench.process import Running, free_ports, started
+from bench.ports import free_port
+from bench.process import Running, started
 from bench.report import table
 
 RUN = places.CACHE / "many"
@@ -100,7 +101,7 @@ def _measured(system: str, module: str, expected: Mapping[str, list[int]]) -> tu
         NotStarted, WrongAnswer.
     """
     served = _served(list(expected))
-    http_port, grpc_port = free_ports(2)
+    http_port, grpc_port = free_port(), free_port()
     flags = [f"--model_dir={served}", f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
     began = time.monotonic()
     command = [sys.executable, "-m", module, *flags]

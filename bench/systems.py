@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bench import making, mlserver_env, places
 from bench.models import MODELS
-from bench.process import Running, free_ports, started
+from bench.ports import free_port
+from bench.process import Running, started
 from bench.requests import Protocol
 
 ALL_PROTOCOLS = frozenset(Protocol)
@@ -65,7 +66,7 @@ def _kserve(environ: Mapping[str, str]) -> Callable[[Sequence[str], int, int], L
 def _mlserver(batching: mlserver_env.Batching | None) -> Callable[[Sequence[str], int, int], Launch]:
     def launch(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
         folder = places.RUN / ("mlserver-batching" if batching else "mlserver")
-        ports = mlserver_env.Ports(http_port, grpc_port, *free_ports(1))
+        ports = mlserver_env.Ports(http_port, grpc_port, free_port())
         mlserver_env.write_settings(folder, models, ports, batching)
         return Launch([str(mlserver_env.ensure()), "start", "."], cwd=folder)
 
@@ -170,7 +171,7 @@ def running(
 
 def start(system: System, models: Sequence[str]) -> contextlib.AbstractContextManager[Running]:
     """Start one system; it is not ready yet."""
-    http_port, grpc_port = free_ports(2)
+    http_port, grpc_port = free_port(), free_port()
     launch = system.launch([name for name in models if name in system.models], http_port, grpc_port)
     log = places.LOGS / f"{system.name}.log"
     return started(system.name, launch.command, (http_port, grpc_port), log, launch.cwd, launch.environ)

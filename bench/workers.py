@@ -23,7 +23,8 @@ from bench.arguments import count, guarded, list_of, say
 from bench.check import ask, check
 from bench.load import Figures, LoadFailed, drive
 from bench.models import MODELS
-from bench.process import Running, free_ports, started
+from bench.ports import free_port
+from bench.process import Running, started
 from bench.report import number, table
 from bench.requests import Protocol, Request, request
 
@@ -160,7 +161,7 @@ def _running(names: Sequence[str]) -> Iterator[list[Arrangement]]:
 
 
 def _server(arrangement: str, number: int, processes: int) -> contextlib.AbstractContextManager[Running]:
-    http_port, grpc_port = free_ports(2)
+    http_port, grpc_port = free_port(), free_port()
     flags = [f"--http_port={http_port}", f"--grpc_port={grpc_port}", f"--workers={processes}"]
     command = [sys.executable, "-m", "server", f"--model_dir={RUN / 'models'}", *flags]
     log = RUN / f"{arrangement.strip('-').replace(' ', '-')}-{number}.log"

@@ -24,8 +24,9 @@ from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
+from bench.ports import free_port
 from tests import custom_models
-from tests.e2e.process import Server, free_port
+from tests.e2e.process import Server
 
 COMPARED = ("hooks", "replies", "failures", "declared", "image")
 LENGTH = "inference-header-content-length"

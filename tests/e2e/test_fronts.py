@@ -20,7 +20,8 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
-from tests.e2e.process import Server, free_port
+from bench.ports import free_port
+from tests.e2e.process import Server
 from tests.e2e.test_hot_reload import model, put, until
 from tests.processes import command, descendants
 

@@ -14,9 +14,10 @@ import boto3
 import httpx
 import pytest
 
+from bench.ports import free_port
 from tests.cases import CASES, Expected
 from tests.e2e.process import Server
-from tests.server.storage.kit import free_port, running
+from tests.server.storage.kit import running
 
 MAKE = {case.name: case.make for case in CASES}
 

@@ -17,7 +17,7 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 
-from bench.process import free_ports
+from bench.ports import free_port
 from server.catalog import scan
 from server.codec import grpc_
 from server.dataplane import PolyDataPlane
@@ -73,7 +73,7 @@ async def calling(server: grpc.aio.Server, port: int) -> AsyncIterator[Ask]:
 
 @asynccontextmanager
 async def short_way(repository: Any) -> AsyncIterator[Ask]:
-    (port,) = free_ports(1)
+    port = free_port()
     async with calling((await serve(handlers(service(repository)), port, MOST, MOST))[0], port) as ask:
         yield ask
 

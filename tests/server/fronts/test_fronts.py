@@ -14,13 +14,13 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from adapters.base import ModelDir
+from bench.ports import free_port
 from server.fronts import front, fronts
 from server.fronts.fronts import Fronts
 from server.recipe import Recipe
 from server.settings import Settings
 from server.tried import stamp_of
 from server.workers.contract import Job
-from tests.e2e.process import free_port
 from tests.processes import command, descendants
 
 Site = tuple[Fronts, dict[str | None, Recipe]]

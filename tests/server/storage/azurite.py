@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.server.storage.kit import free_port, running
+from bench.ports import free_port
+from tests.server.storage.kit import running
 
 VERSION = "3.34.0"
 ACCOUNT = "devstoreaccount1"

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from google.cloud import storage
 
+from bench.ports import free_port
 from server.storage.errors import StorageError
 from server.storage.stores import open_store
 from server.storage.stores.gcs import GoogleCloud
 from server.storage.uris import Address
-from tests.server.storage.kit import Recorder, fetch, free_port, running, tree
+from tests.server.storage.kit import Recorder, fetch, running, tree
 from tests.server.storage.test_archives import FILES, make
 
 pytestmark = pytest.mark.slow

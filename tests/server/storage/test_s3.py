@@ -12,10 +12,11 @@ from typing import Any
 import boto3
 import pytest
 
+from bench.ports import free_port
 from server.storage.errors import StorageError
 from server.storage.stores.s3 import S3
 from server.storage.uris import Address
-from tests.server.storage.kit import Recorder, fetch, free_port, running, tree
+from tests.server.storage.kit import Recorder, fetch, running, tree
 from tests.server.storage.test_archives import FILES, make
 
 pytestmark = pytest.mark.slow

@@ -15,10 +15,11 @@ import psutil
 import pytest
 
 from adapters.base import LoadError
+from bench.ports import free_port
 from server.storage.source import Source
 from server.storage.uris import Address
 from tests.processes import command, descendants
-from tests.server.storage.kit import free_port, running, tree
+from tests.server.storage.kit import running, tree
 from tests.server.storage.test_archives import FILES, make
 from tests.server.storage.test_web import DATA, Page, Site
 

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.ports import free_port
 from server.storage.errors import StorageError
-from tests.server.storage.kit import Recorder, fetch, free_port, tree
+from tests.server.storage.kit import Recorder, fetch, tree
 from tests.server.storage.test_archives import FILES, make
 
 DATA = bytes(range(256)) * 4000
