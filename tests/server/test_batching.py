@@ -670,6 +670,7 @@ def test_lanes_run_at_the_same_time(executor: ThreadPoolExecutor) -> None:
     assert run(ask())
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_caller_cancelled_in_the_turn_of_its_answer_disturbs_nobody(executor: ThreadPoolExecutor) -> None:
     """The future of a cancelled task is over a turn before the task itself is told."""
     batcher = Batcher(answers, executor, steady=True)

@@ -217,6 +217,7 @@ def test_free_lanes_share_what_waits(executor: ThreadPoolExecutor) -> None:
     assert model.calls == [20, 20]
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_model_that_was_dear_while_it_was_cold_is_not_for_ever(executor: ThreadPoolExecutor) -> None:
     batcher = Batcher(Model(), executor, steady=True)
     batcher.dispatcher.cost.told(1, 5.0)

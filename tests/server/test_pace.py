@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
+from server import dispatch
 from server.batching import Batcher
 from server.codec.call import Call
 from server.errors import ModelFailed
@@ -70,6 +70,7 @@ def call(*values: float) -> Call:
     return Call({"x": np.array(values)}, len(values), {})
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("steady", [True, False])
 def test_where_calls_run(steady: bool) -> None:
     threads: list[bool] = []
@@ -88,6 +89,7 @@ def test_where_calls_run(steady: bool) -> None:
     assert threads == [True] * PROOF + [not steady] * 3
 
 
+@pytest.mark.usefixtures("quick")
 def test_on_the_event_loop_each_gets_their_own_and_the_culprit_fails_alone() -> None:
     async def ask() -> list[Any]:
         with ThreadPoolExecutor(1) as pool:
@@ -103,15 +105,15 @@ def test_on_the_event_loop_each_gets_their_own_and_the_culprit_fails_alone() -> 
             assert type(outcome) is ModelFailed
 
 
-def test_a_call_that_takes_its_time_goes_back_to_a_thread() -> None:
+def test_a_call_that_takes_its_time_goes_back_to_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     places: list[str] = []
+    used = [0.0]
+    monkeypatch.setattr(dispatch, "thread_time", lambda: used[0])
 
     def predict(inputs: Tensors, parameters: Parameters) -> Tensors:
         places.append(threading.current_thread().name)
         if inputs["x"][0] == 7:
-            until = time.thread_time() + 10 * SHORT
-            while time.thread_time() < until:
-                pass
+            used[0] += 10 * SHORT
         return double(inputs, parameters)
 
     async def ask() -> None:

@@ -17,6 +17,7 @@ from server.codec.call import Call
 from server.turns import AT_ONCE, AT_ONCE_BESIDE_FEW, FEW, IN_A_ROW, LATELY, Turns
 
 MANY = 4 * AT_ONCE
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_a_model_is_alone_a_while_after_the_last_other_one() -> None:
