@@ -54,8 +54,8 @@ class WorkerPool:
         self.restarts = 0
         self.on_restart: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
-        self._processes: set[ModelProcess] = set()  #: all that run, until the last trace of them is gone
-        self._ending: set[ModelProcess] = set()  #: those of them that will never serve again
+        self._processes: set[ModelProcess] = set()  #: all that run
+        self._unburied: set[ModelProcess] = set()  #: those, and what is left of others: what they held is not free yet
         self._serving: list[ModelProcess] = []  #: those that have said hello
         self._idle: list[ModelProcess] = []  #: those that are at no tensor call; the last used comes first
         self._hello: Hello | None = None
@@ -151,7 +151,7 @@ class WorkerPool:
         """Let the workers close the model and end; returns at once."""
         self._closed.set()
         with self._changed:
-            for process in self._processes - self._ending:
+            for process in self._processes:
                 if process in self._serving:
                     process.close()
                 else:  # it is loading: there is nothing to close
@@ -161,13 +161,13 @@ class WorkerPool:
     def wait_ended(self, seconds: float) -> bool:
         """After `close`: wait until the processes have ended, at most so long."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._processes, seconds)
+            return self._changed.wait_for(lambda: not self._unburied, seconds)
 
     def kill(self) -> None:
         """End the workers, and what they started, now."""
         self._closed.set()
         with self._changed:
-            for process in self._processes - self._ending:
+            for process in self._processes:
                 process.kill(WorkerDied("the server is closing"))
             self._changed.notify_all()
 
@@ -211,9 +211,10 @@ class WorkerPool:
 
     def _enter(self, process: ModelProcess) -> None:
         with self._changed:
-            self._processes.add(process)
+            self._unburied.add(process)
             if self._closed.is_set():  # while the process was being started: whoever closed did not know of it
                 raise LoadError("it is being unloaded")
+            self._processes.add(process)
 
     def _join(self, process: ModelProcess, hello: Hello, *, first: bool) -> None:
         with self._changed:
@@ -231,7 +232,7 @@ class WorkerPool:
 
     def _leave(self, process: ModelProcess, reason: str) -> None:
         with self._changed:
-            self._ending.add(process)
+            self._processes.discard(process)
             for those in (self._serving, self._idle):
                 if process in those:
                     those.remove(process)
@@ -240,8 +241,7 @@ class WorkerPool:
 
     def _forget(self, process: ModelProcess) -> None:
         with self._changed:
-            for those in (self._processes, self._ending):
-                those.discard(process)
+            self._unburied.discard(process)
             self._changed.notify_all()
 
     def _give_up(self, reason: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -132,7 +131,7 @@ def test_models_in_workers_make_room_and_come_back_for_calls_over_grpc(
                 values = [list(each.result().outputs[0].contents.fp64_contents) for each in asked]
                 assert values == [[float(name[1:])]] * 4
                 assert server.index()[name]["state"] == "READY"
-                _leave_two(server)
+                assert _workers(server) <= 2  # one that is evicted has ended before another comes
         assert server.log.count("is evicted") >= 2
     finally:
         assert server.stop() == 0, server.log
@@ -149,14 +148,6 @@ def _message(name: str) -> ModelInferRequest:
     tensor = request.inputs.add(name="x", datatype="FP64", shape=[1, 8])
     tensor.contents.fp64_contents.extend([0.5] * 8)
     return request
-
-
-def _leave_two(server: Server) -> None:
-    """One that is evicted ends in its own time, and soon."""
-    deadline = time.monotonic() + 20
-    while _workers(server) > 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def _workers(server: Server) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -25,7 +26,7 @@ from tests.e2e.test_workers import of
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 #: a worker is back after its framework's import, which takes the longer the more others want the processors
-BACK_SECONDS = 60
+BACK_SECONDS, BACK_SECONDS_BUSY = 5, 40
 #: seconds between two requests of a client: together they ask for some hundred predictions a second, and leave a
 #: machine of two cores time to start a process
 PAUSE = 0.04
@@ -202,10 +203,12 @@ def test_kill_9_under_load_on_all_models(site: Site, victim: str) -> None:
     _let(loads, 1.0)
     (worker,) = of(site.server.process.pid, victim)
     before = {load.name: load.good for load in loads}
+    quiet = os.getloadavg()[0] < (os.cpu_count() or 1) / 2
+    limit = BACK_SECONDS if quiet else BACK_SECONDS_BUSY
     killed = time.monotonic()
     worker.send_signal(signal.SIGKILL)
     _let(loads, 1.0)
-    while site.server.index()[victim]["state"] != "READY" and time.monotonic() < killed + BACK_SECONDS:
+    while site.server.index()[victim]["state"] != "READY" and time.monotonic() < killed + limit:
         _let(loads, 0.2)
     _let(loads, 1.0)
     for load in loads:
@@ -216,7 +219,7 @@ def test_kill_9_under_load_on_all_models(site: Site, victim: str) -> None:
     assert {load.name: load.failures for load in loads if load is not mine and load.failures} == {}
     assert all(load.good > before[load.name] for load in loads)
     assert mine.failures, "the kill was not noticed"
-    assert max(when for when, _, _ in mine.failures) - killed < BACK_SECONDS
+    assert max(when for when, _, _ in mine.failures) - killed < limit
     assert {status for _, status, _ in mine.failures} == {503}
     assert all(f"model '{victim}' is not ready" in body["error"] for _, _, body in mine.failures)
     assert any("SIGKILL" in body["error"] for _, _, body in mine.failures)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as pb_grpc
 
 from tests.e2e.process import Server
+from tests.patience import wait_for
 
 WIDTH = 1  #: so that bodies are small, whatever the work
 QUEUE = 4
@@ -164,11 +164,12 @@ def test_clients_that_hang_up_stop_costing_work(patient: Server) -> None:
     head = f"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
     before = counted(server, "polyserve_rows_total")
     with ExitStack() as clients:
-        for waiting in range(QUEUE + 1):
-            client = socket.create_connection(("127.0.0.1", server.http_port))
-            clients.enter_context(client).sendall(head.encode() + body)
-            wait_for(server, "polyserve_rows_total", before + rows)
-            wait_for(server, "polyserve_queue_length", waiting)
+        sent: list[socket.socket] = []
+        while len(sent) <= QUEUE:
+            sent.append(clients.enter_context(socket.create_connection(("127.0.0.1", server.http_port))))
+            sent[-1].sendall(head.encode() + body)
+            wait_for(lambda: counted(server, "polyserve_rows_total") == before + rows)
+            wait_for(lambda: counted(server, "polyserve_queue_length") == len(sent) - 1)
     assert server.predict("slow", {"instances": [[0.0] * WIDTH]}).status_code == 200
     assert counted(server, "polyserve_rows_total") == before + rows + 1
 
@@ -177,13 +178,6 @@ def counted(server: Server, sample: str) -> float:
     """What `/metrics` says of the model `slow`."""
     lines = server.client.get("/metrics").text.splitlines()
     return next((float(line.split()[-1]) for line in lines if line.startswith(f'{sample}{{model="slow"}}')), 0.0)
-
-
-def wait_for(server: Server, sample: str, value: float) -> None:
-    deadline = time.monotonic() + 30
-    while counted(server, sample) != value:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_every_outcome_is_counted(server: Server, rows: int) -> None:

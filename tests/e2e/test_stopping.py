@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.e2e.leaving_load import LeavingLoad
 from tests.e2e.process import Server
+from tests.patience import wait_for
 
 SLOW = """
 import asyncio, kserve
@@ -69,10 +70,10 @@ def test_no_request_fails_while_the_server_stops(
 ) -> None:
     server = _started(start, models, tmp_path, *flags)
     if flags == ("--workers=3",):
-        _until(lambda: server.log.count("listens, too") == 2)
+        wait_for(lambda: server.log.count("listens, too") == 2)
         time.sleep(2)  # those have copies, too
     load = LeavingLoad(server.http_port, server.grpc_port, "iris")
-    _until(lambda: load.failed or min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5)
+    wait_for(lambda: load.failed or min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5)
     assert server.stop() == 0, server.log
     load.wait(60)
     assert not load.failed, (load.failed, server.log)
@@ -92,7 +93,7 @@ def test_requests_in_flight_are_answered_and_the_server_says_that_it_goes(
     asking.start()
     time.sleep(0.5)
     server.process.send_signal(signal.SIGTERM)
-    _until(lambda: "stopping" in server.client.get("/v2/health/ready").text)
+    wait_for(lambda: "stopping" in server.client.get("/v2/health/ready").text)
     assert server.client.get("/v2/health/ready").status_code == 503
     assert server.client.get("/v2/health/live").status_code == 200
     with grpc.insecure_channel(server.grpc) as channel:
@@ -112,7 +113,7 @@ def test_a_second_signal_ends_it_at_once(
 ) -> None:
     server = _started(start, models, tmp_path, "--shutdown_delay=200", *flags)
     server.process.send_signal(signal.SIGTERM)
-    _until(lambda: "stopping" in server.client.get("/v2/health/ready").text)  # two at once would count as one
+    wait_for(lambda: "stopping" in server.client.get("/v2/health/ready").text)  # two at once would count as one
     server.process.send_signal(second)
     assert server.process.wait(20) == 128 + second
 
@@ -147,13 +148,6 @@ def test_what_cannot_start_ends_though_models_are_being_loaded(
     start.append(Server(models, tmp_path / "log", PYTHONPATH=str(tmp_path)))
     assert start[0].process.wait(60) == 1
     assert "OSError: a damaged KServe" in start[0].log
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def _swallowed(url: str) -> None:

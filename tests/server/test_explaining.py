@@ -109,9 +109,12 @@ def test_large_bodies_and_answers_are_the_same_off_the_loop(house: House) -> Non
     assert [row["base_value"] for row in answer] == [n + 0.5 for n in range(20_000)]
 
 
-async def entered(adapter: ExplainingAdapter) -> None:
-    """Wait until an explanation has begun."""
+async def begun(house: House, adapter: ExplainingAdapter) -> asyncio.Task[bytes]:
+    """An explanation that has begun, and ends when the gate opens."""
+    adapter.gate.clear()
+    task = asyncio.create_task(house.model.explain_v1(BODY))
     assert await asyncio.to_thread(adapter.entered.acquire, timeout=30)
+    return task
 
 
 def together(house: House, *bodies: Any) -> list[Any]:
@@ -148,9 +151,7 @@ def test_rows_are_not_merged_where_they_depend_on_each_other(
 
 def test_predictions_do_not_wait_for_explanations(house: House, adapter: ExplainingAdapter) -> None:
     async def run() -> None:
-        adapter.gate.clear()
-        explaining = asyncio.create_task(house.model.explain_v1(BODY))
-        await entered(adapter)
+        explaining = await begun(house, adapter)
         assert orjson.loads(await house.model.predict_v1(BODY)) == {"predictions": [[2, 4], [6, 8]]}
         assert not explaining.done()
         adapter.gate.set()
@@ -163,9 +164,7 @@ def test_the_queue_is_bounded(executor: ThreadPoolExecutor, adapter: ExplainingA
     house = House(executor, adapter, Limits(max_queue=1))
 
     async def run() -> None:
-        adapter.gate.clear()
-        first = asyncio.create_task(house.model.explain_v1(BODY))
-        await entered(adapter)
+        first = await begun(house, adapter)
         waiting, full = (asyncio.create_task(house.model.explain_v1(BODY)) for _ in range(2))
         with pytest.raises(QueueFull):
             await full
@@ -181,9 +180,7 @@ def test_waiting_has_an_end(executor: ThreadPoolExecutor, adapter: ExplainingAda
     house = House(executor, adapter, Limits(timeout=0.2))
 
     async def run() -> bytes:
-        adapter.gate.clear()
-        first = asyncio.create_task(house.model.explain_v1(BODY))
-        await entered(adapter)
+        first = await begun(house, adapter)
         with pytest.raises(DeadlineExceeded):
             await house.model.explain_v1(BODY)
         adapter.gate.set()
@@ -241,9 +238,7 @@ def test_a_model_that_does_not_explain_says_so(executor: ThreadPoolExecutor) -> 
 def test_a_model_that_is_stopped_is_closed_once_both_queues_are_idle(house: House, adapter: ExplainingAdapter) -> None:
     async def run() -> None:
         await house.model.predict_v1(BODY)
-        adapter.gate.clear()
-        running = asyncio.create_task(house.model.explain_v1(BODY))
-        await entered(adapter)
+        running = await begun(house, adapter)
         waiting = asyncio.create_task(house.model.explain_v1(BODY))
         await asyncio.sleep(0)
         house.model.stop()

@@ -23,6 +23,7 @@ from server.errors import NotFound, NotReady
 from server.jobs import Limits
 from server.loader import Loaded, Loader
 from server.repository import Repository, State
+from tests.patience import wait_for
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -360,12 +361,3 @@ def test_a_model_that_was_replaced_is_let_go(mount: Any) -> None:
 
 def test_states_are_tritons_words_and_one_more() -> None:
     assert [str(state) for state in State] == ["UNAVAILABLE", "LOADING", "READY", "UNLOADING", "EVICTED"]
-
-
-def wait_for(condition: Any) -> None:
-    pause = threading.Event()
-    for _ in range(1000):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise TimeoutError

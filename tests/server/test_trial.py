@@ -19,6 +19,7 @@ import pytest
 from adapters.base import LoadError
 from server.workers.selftest import same_rows
 from server.workers.trial import Trial, TrialPool
+from tests.patience import wait_for
 from tests.processes import descendants
 
 HERE = Path(__file__).parent
@@ -263,13 +264,6 @@ def test_a_first_child_killed_in_its_trial(pool: TrialPool, attempt: Attempt, tm
         (pid,) = children()
         os.kill(pid, signal.SIGKILL)
         assert "was killed (SIGKILL), as happens when memory runs out" in outcome.result(30)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_the_child_dies_with_its_parent_even_in_native_code(tmp_path: Path) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import joblib
 import pytest
@@ -21,6 +19,7 @@ from server.recipe import Recipe
 from server.settings import Settings
 from server.tried import stamp_of
 from server.workers.contract import Job
+from tests.patience import wait_for
 from tests.processes import command, descendants
 
 Site = tuple[Fronts, dict[str | None, Recipe]]
@@ -59,13 +58,6 @@ def answers(site: Fronts) -> bool:
 
 def pids() -> list[int]:
     return [each.pid for each in descendants() if any("polyserve_front=" in word for word in command(each))]
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_one_that_does_not_step_back_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

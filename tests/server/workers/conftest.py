@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from adapters.base import ModelDir
 from server.workers.contract import Job
 from server.workers.pool import WorkerPool
 from server.workers.spec import WorkerSpec
+from tests.patience import wait_for
 from tests.processes import alive, descendants
 
 HERE = Path(__file__).parent
@@ -61,13 +61,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
 def workers() -> set[int]:
     """The workers' processes, and whatever they started; not what other tests have left to end by itself."""
     return {child.pid for child in descendants()} - OTHERS
-
-
-def wait_for(condition: Callable[[], object], what: str = "the condition", seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
 
 
 def gone(pid: int) -> bool:

@@ -22,7 +22,8 @@ from server.workers.model_process import WorkerDied
 from server.workers.pool import SMALL, WorkerPool
 from server.workers.remote import RemoteAdapter
 from server.workers.tensor_calls import ModelTrace, Outcome
-from tests.server.workers.conftest import Make, wait_for
+from tests.patience import wait_for
+from tests.server.workers.conftest import Make
 
 T = TypeVar("T")
 

@@ -27,7 +27,8 @@ from server.workers.placement import Workers
 from server.workers.pool import BackOff
 from server.workers.remote import RemoteAdapter, pool_of
 from tests.cases import CASES, Case
-from tests.server.workers.conftest import wait_for, workers
+from tests.patience import wait_for
+from tests.server.workers.conftest import workers
 
 CHOICE = Choice(registry.get("sklearn"), Match(Rank.CONTENT, "model.joblib"))
 CUSTOM = Choice(registry.get("custom"), Match(Rank.CODE, trust=Trust.CODE))

@@ -26,7 +26,8 @@ from server.workers.model_process import ModelProcess, WorkerDied
 from server.workers.pool import BackOff, WorkerPool
 from server.workers.spec import WorkerSpec
 from server.workers.tensor_calls import ModelTrace
-from tests.server.workers.conftest import Make, gone, wait_for, workers
+from tests.patience import wait_for
+from tests.server.workers.conftest import Make, gone, workers
 
 X = {"x": np.array([1.0, 2.0, -0.5])}
 
@@ -241,12 +242,14 @@ def test_too_much_memory_while_loading(make: Make) -> None:
         make(load="eat", memory_limit=200 * 2**20).start()
 
 
-def test_files_that_do_not_load_again_are_tried_again(make: Make, tmp_path: Path) -> None:
+def test_files_that_do_not_load_again_are_tried_again(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     pool = make(load="once")
     pool.start()
     with pytest.raises(WorkerDied):
         call(pool, "die")
-    wait_for(lambda: "not today; it is restarted in " in pool.down)
+    wait_for(lambda: "model odd-one: not today; it is restarted in 1 s" in caplog.messages)
     (tmp_path / "odd" / "model.txt").write_text("")
     back(pool, restarts=2)
     assert call(pool)["y"][0] == 2.0

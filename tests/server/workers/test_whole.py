@@ -15,8 +15,8 @@ from server.errors import DeadlineExceeded, ModelFailed, NotReady
 from server.workers.model_process import WorkerDied
 from server.workers.pool import WorkerPool
 from server.workers.tensor_calls import ModelTrace
-from tests.patience import becomes
-from tests.server.workers.conftest import Make, wait_for
+from tests.patience import becomes, wait_for
+from tests.server.workers.conftest import Make
 
 PATIENCE = 30.0  #: seconds until a test gives up waiting
 
