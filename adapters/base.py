@@ -90,7 +90,9 @@ class Match:
     problem: str = ""
     requires: tuple[str, ...] = ()  #: modules that this very model needs beside the adapter's own
     trust: Trust = Trust.SAFE
-    carries: str = ""  #: what makes its files `Trust.CODE` where they hold no Python; it is then served by a worker
+    #: what its files do that the server's own process must not do, in words: "calls torch.empty, which ..."; whatever
+    #: level of trust they need, a worker serves it
+    carries: str = ""
     #: pip requirements (the text of a requirements file) that came with the model: it gets an environment of its own
     requirements: str = ""
     #: set where the installed versions may fail at the file; beside a `problem`, its `requirements` are the way out

@@ -83,14 +83,13 @@ _Loaded = tuple[Run, Iterable[Sequence[Slot]], Sequence[Port]]
 
 
 def _script(model_dir: ModelDir, file: str, wanted: Sequence[Port]) -> _Loaded:
-    path = model_dir.file(file)
-    module = script.load(path, model_dir.trusted)
+    module = script.load(model_dir, file)
     ports = script.ports(module, wanted)
-    return script.runner(module), script.slots(module, path, ports, bool(wanted)), ports
+    return script.runner(module), script.slots(module, model_dir.file(file), ports, bool(wanted)), ports
 
 
 def _exported(model_dir: ModelDir, file: str, wanted: Sequence[Port]) -> _Loaded:
-    program = exported.load(model_dir.file(file), model_dir.trusted)
+    program = exported.load(model_dir, file)
     known = exported.inputs(program)
     ports = wanted or [Port(each.name) for each in known]
     if len(ports) != len(known):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from adapters.base import LoadError, Tensors
-from adapters.torch_.audit import Records, check_exported
+from adapters.base import LoadError, ModelDir, Tensors
+from adapters.torch_ import exported_audit
 from adapters.torch_.declared import Port
 from adapters.torch_.examine import Slot
+from adapters.torch_.records import Records
 from adapters.torch_.values import Run, brief, datatype_of, flatten, tensor_of
 
 #: a size for a free dimension that the sample inputs do not tell
@@ -29,22 +29,24 @@ class Input:
     dtype: Any
 
 
-def load(path: Path, trusted: bool) -> Any:
+def load(model_dir: ModelDir, file: str) -> Any:
     """The exported program.
 
     Raises:
-        LoadError: it is damaged, or would run more than torch's operators.
+        LoadError: it is damaged, or would touch more than tensors.
     """
-    import torch
+    # `torch.export.load` would read what fails here once more, with another reader and in an older format.
+    from torch.export.pt2_archive._package import load_pt2
 
+    path = model_dir.file(file)
     try:
-        if not trusted:
-            check_exported(Records(path))
-        return torch.export.load(path)
+        if not model_dir.trusted:
+            exported_audit.check(Records(path), bool(exported_audit.process_wide(model_dir, file)))
+        return load_pt2(str(path)).exported_programs["model"]
     except LoadError:
         raise
     except Exception as error:  # a JSON document that means nothing can fail anywhere in the deserializer
-        raise LoadError(f"{path.name} cannot be loaded: {type(error).__name__}: {brief(error)}") from error
+        raise LoadError(f"{file} cannot be loaded: {type(error).__name__}: {brief(error)}") from error
 
 
 def inputs(program: Any) -> tuple[Input, ...]:

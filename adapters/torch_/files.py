@@ -6,6 +6,8 @@ from enum import Enum
 
 from adapters import probe
 from adapters.base import Match, ModelDir, Rank, Trust
+from adapters.torch_ import exported_audit, script_audit
+from adapters.torch_.records import Refused
 
 _ENDINGS = (".pt", ".pth", ".pt2", ".torchscript")
 _SCRIPT_NAMES = ("model.pt", "model.pt2")  #: served where there are several
@@ -45,15 +47,22 @@ def match(model_dir: ModelDir) -> Match | None:
             return Match(Rank.CONTENT, programs[0], problem=problem)
         programs = named
     if programs:
-        name = programs[0]
-        # What torch.export.load would run is read beforehand (`audit`), as a pickle is.
-        return Match(Rank.CONTENT, name, trust=Trust.PICKLE if kinds[name] is Kind.EXPORTED else Trust.SAFE)
+        return _program(model_dir, programs[0], kinds[programs[0]])
     if kinds:
         name = next(iter(kinds))
         return Match(Rank.CONTENT, name, problem=_PROBLEMS[kinds[name]].format(name))
     if damaged := model_dir.named(*_ENDINGS):
         return Match(Rank.SUFFIX, damaged[0], problem=f"{damaged[0]} {_damage(model_dir, damaged[0])}")
     return None
+
+
+def _program(model_dir: ModelDir, name: str, kind: Kind) -> Match:
+    """The claim on a program. What an exported one's loader would run is read beforehand, as a pickle is."""
+    trust, audit = (Trust.PICKLE, exported_audit) if kind is Kind.EXPORTED else (Trust.SAFE, script_audit)
+    try:
+        return Match(Rank.CONTENT, name, trust=trust, carries=audit.process_wide(model_dir, name))
+    except Refused:  # `load` refuses it, unless the model's folder is trusted in full
+        return Match(Rank.CONTENT, name, trust=trust)
 
 
 def kind_of(model_dir: ModelDir, name: str) -> Kind | None:

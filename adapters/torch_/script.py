@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.base import Array, LoadError, Tensors
-from adapters.torch_.audit import Records, check_script
+from adapters.base import Array, LoadError, ModelDir, Tensors
+from adapters.torch_ import script_audit
 from adapters.torch_.declared import Port
 from adapters.torch_.examine import Slot
 from adapters.torch_.guess import candidates
+from adapters.torch_.records import Records
 from adapters.torch_.values import Run, brief, flatten, tensor_of
 
 _NUMBERS = {"Float": "FP32", "Double": "FP64", "Half": "FP16", "Long": "INT64", "Int": "INT32", "Short": "INT16",
@@ -20,21 +21,26 @@ _NUMBERS = {"Float": "FP32", "Double": "FP64", "Half": "FP16", "Long": "INT64", 
 _WAY_OUT = "wrap it in a module that takes tensors, and save that"
 
 
-def load(path: Path, trusted: bool) -> Any:
+def load(model_dir: ModelDir, file: str) -> Any:
     """The program, in evaluation mode, on the CPU.
 
     Raises:
-        LoadError: it is damaged, or its code touches files.
+        LoadError: it is damaged, or would touch more than tensors.
     """
     import torch
 
+    path = model_dir.file(file)
     try:
-        if not trusted:
-            check_script(Records(path))
-        module = torch.jit.load(path, map_location="cpu")
+        if model_dir.trusted:
+            module = torch.jit.load(path, map_location="cpu")
+        else:
+            script_audit.check_source(Records(path))
+            in_worker = bool(script_audit.process_wide(model_dir, file))
+            module = torch.jit.load(path, map_location="cpu")
+            script_audit.check_graphs(file, module, in_worker)
         module.eval()
     except (RuntimeError, ValueError, AttributeError) as error:
-        raise LoadError(f"{path.name} cannot be loaded: {brief(error)}") from error
+        raise LoadError(f"{file} cannot be loaded: {brief(error)}") from error
     return module
 
 

@@ -1,13 +1,10 @@
-"""What a torch archive would run while it is loaded and afterwards, read before torch sees it.
+"""What an exported program would run while it is loaded and afterwards, read before torch sees it.
 
-**TorchScript** is a language of its own: no Python, no imports. Two of its operators reach files (`torch.save`,
-`torch.from_file`); a program that names them is refused.
-
-**Exported programs** are JSON, but `torch.export.load` evaluates parts of it: it unpickles weights, constants and
-sample inputs without limits where the archive says so, gives expressions of sizes to sympy (which calls `eval`), writes
-names into Python source that it executes, and follows any dotted name below `torch`. So each of these is read first:
-no pickles but such as `weights_only` loads, expressions of arithmetic alone, names that are identifiers, operators of
-torch's own libraries. The rule is about code; it is no sandbox for native kernels, which the trial process tries first.
+Exported programs are JSON, but `torch.export.load` evaluates parts of it: it unpickles weights, constants and sample
+inputs without limits where the archive says so, gives expressions of sizes to sympy (which calls `eval`), writes names
+into Python source that it executes, and follows any dotted name below `torch`. So each of these is read first: no
+records but those that torch writes, no pickles but such as `weights_only` loads, expressions of arithmetic alone, names
+that are identifiers, operators that are known to touch nothing but tensors (`operators`).
 """
 
 from __future__ import annotations
@@ -17,86 +14,27 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from adapters.base import LoadError
+from adapters.base import LoadError, ModelDir
+from adapters.torch_ import operators
+from adapters.torch_.records import MAX_RECORD, Records, without_torch
 
-#: bytes of one record that are read here: code and descriptions, never tensors
-MAX_RECORD = 256 << 20
-_TRUST = "if you trust the file, set `trust: full` in its polyserve.yaml"
-
-
-class Records:
-    """An archive's records, read as torch itself reads them, so that both see the same."""
-
-    def __init__(self, path: Path) -> None:
-        import torch
-
-        self._name = path.name
-        self._size = path.stat().st_size
-        self._reader = torch._C.PyTorchFileReader(str(path))
-
-    @cached_property
-    def names(self) -> list[str]:
-        return list(self._reader.get_all_records())
-
-    def read(self, name: str) -> bytes:
-        """One record.
-
-        Raises:
-            LoadError: it is absent or far too large.
-        """
-        if name not in self.names:
-            raise LoadError(f"{self._name} is damaged: it holds no {name}")
-        data: bytes = self._reader.get_record(name)
-        if len(data) > MAX_RECORD:
-            raise LoadError(f"{self._name}: {name} holds {len(data)} bytes, the limit is {MAX_RECORD}")
-        return data
-
-    def json(self, name: str) -> Any:
-        try:
-            return json.loads(self.read(name))
-        except (ValueError, RecursionError) as error:
-            raise LoadError(f"{self._name} is damaged: {name} is not JSON") from error
-
-    def refuse(self, what: str) -> LoadError:
-        return LoadError(f"{self._name} {what}; it was not loaded: {_TRUST}")
-
-
-# TorchScript
-
-#: operators that read or write files
-_FILES = re.compile(r"\b(from_file(?:_out)?|save|load_tensor)\b(?=\s*\()|[\"'](?:from_file|save|load_tensor)[\"']")
-#: a namespace that is not followed by a name: held under another one, its operators could not be read off
-_BARE = re.compile(r"(?<![\w.])(?:torch|ops|ops\s*\.\s*\w+)(?![\w]|\s*\.)")
-_STRINGS = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'")
-
-
-def check_script(records: Records) -> None:
-    """Refuse a TorchScript program whose code reaches files."""
-    for name in records.names:
-        if name.startswith("code/") and name.endswith(".py"):
-            source = records.read(name).decode("utf-8", "replace")
-            if found := _FILES.search(source):
-                raise records.refuse(f"calls {found[0]} in {name}, which reaches files")
-            if found := _BARE.search(_STRINGS.sub('""', source)):
-                raise records.refuse(f"holds {found[0]} by another name in {name}")
-
-
-# exported programs
-
-_LIBRARIES = "aten|prims|prim|quantized|quantized_decomposed|higher_order|mkldnn|onednn|sparse|torchvision|torchaudio"
-_BITWISE = "__(?:i|r)?(?:and|or|xor|lshift|rshift)__"
-_OPERATORS = (
-    re.compile(rf"torch\.ops\.(?:{_LIBRARIES})\.(?:(?!__)\w+|{_BITWISE})(?:\.(?!__)\w+)?"),
+#: torch.ops.namespace.name.overload
+_OPERATOR = re.compile(r"torch\.ops\.(\w+)\.(\w+)(?:\.(?!__)\w+)?")
+#: ... and as it stands in JSON
+_NAMED = re.compile(rb"torch\.ops\.(\w+)\.(\w+)")
+#: the records of an archive as torch names them; torch finds them however their letters are written
+_RECORD = re.compile(
+    r"archive_format|archive_version|version|byteorder|\.data/(?:version|serialization_id)|models/[^/]+\.json|extra/.+|"
+    r"data/(?:weights|constants)/[\w.-]+|data/sample_inputs/[^/]+\.pt"
+)
+_ARITHMETIC = (
     re.compile(r"torch\.(?:_?sym_(?:int|float|ite|max|min|not|sum|sqrt)|sym_fresh_size)"),
     re.compile(r"_operator\.(?:add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs|eq|ne|lt|le|gt|ge|and_|or_|xor|not_|"
                r"lshift|rshift|getitem|truth|index|inv|invert)"),
     re.compile(r"math\.(?!_)\w+"),
 )  # fmt: skip
-_FILE_OPERATORS = re.compile(r"\.(?:from_file|save|load_tensor)\b")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _TREES = {"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", "collections.deque"}
 
@@ -115,17 +53,38 @@ _NODES = (
 _LONGEST = 4000
 
 
-def check_exported(records: Records) -> None:
-    """Refuse an exported program that would run anything but torch's own operators.
+def process_wide(model_dir: ModelDir, file: str) -> str:
+    """What the program does to its whole process, in words, or "" when it touches nothing but tensors.
+
+    Imports no torch. What it does not see, `check` refuses later.
+
+    Raises:
+        Refused: the program cannot be read.
+    """
+    return operators.first_process_wide(
+        f"{space.decode()}::{name.decode()}"
+        for _, program in without_torch(model_dir, file, lambda name: name.startswith("models/"), MAX_RECORD)
+        for space, name in _NAMED.findall(program)
+    )
+
+
+def check(records: Records, may_touch_process: bool) -> None:
+    """Refuse an exported program that would run anything but operators which are known to touch nothing but tensors.
+
+    `may_touch_process` allows what `operators.PROCESS_WIDE` lists: the program is then to be served by a worker.
 
     Raises:
         LoadError: naming what it holds.
     """
+    if len(set(map(str.casefold, records.names))) < len(records.names):
+        raise records.refuse("holds two records of one name")
     for name in records.names:
-        if name.startswith("data/aotinductor/"):  # torch.export.load loads the libraries that it finds there
+        if name.startswith("data/aotinductor/"):  # torch loads the libraries that it finds there
             raise records.refuse(f"holds native code ({name})")
+        if not _RECORD.fullmatch(name):
+            raise records.refuse(f"holds {name[:100]!r}, which torch.export.save does not write")
         if name.startswith("models/"):
-            _check_program(records, records.json(name), name)
+            _check_program(records, records.json(name), name, may_touch_process)
         elif name.startswith(("data/weights/", "data/constants/")) and name.endswith(".json"):
             _check_payloads(records, records.json(name), name)
         elif name.startswith("data/sample_inputs/") or re.fullmatch(r"data/(weights|constants)/.*\.pt", name):
@@ -157,12 +116,12 @@ def _check_pickle(records: Records, name: str) -> None:
         raise records.refuse(f"holds a pickle ({name}) of more than tensors") from error
 
 
-def _check_program(records: Records, program: Any, name: str) -> None:
+def _check_program(records: Records, program: Any, name: str, may_touch_process: bool) -> None:
     for key, value, parent in _entries(program):
         if key in ("expr_str", "as_expr") and isinstance(value, str):
             _check_expression(records, value)
         elif key == "as_operator" or (key == "target" and "inputs" in parent):
-            _check_operator(records, value)
+            _check_operator(records, value, may_touch_process)
         elif key in ("name", "as_name", "class_fqn") and isinstance(value, str):
             _check_name(records, value, key == "class_fqn")
         elif key == "forward_arg_names":
@@ -186,10 +145,14 @@ def _entries(value: Any) -> Iterator[tuple[str, Any, dict[str, Any]]]:
             waiting += item
 
 
-def _check_operator(records: Records, target: Any) -> None:
-    sound = isinstance(target, str) and any(pattern.fullmatch(target) for pattern in _OPERATORS)
-    if not sound or _FILE_OPERATORS.search(target):
-        raise records.refuse(f"calls {str(target)[:100]!r}, which is no operator of torch's own that computes")
+def _check_operator(records: Records, target: Any, may_touch_process: bool) -> None:
+    if not isinstance(target, str):
+        raise records.refuse(f"calls {str(target)[:100]!r}, which is no operator")
+    if any(pattern.fullmatch(target) for pattern in _ARITHMETIC):
+        return
+    named = _OPERATOR.fullmatch(target)
+    if not named or not operators.is_allowed(f"{named[1]}::{named[2]}", may_touch_process):
+        raise records.refuse(f"calls {target[:100]!r}, {operators.UNKNOWN}")
 
 
 def _check_name(records: Records, name: Any, dotted: bool = False) -> None:

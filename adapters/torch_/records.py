@@ -1,0 +1,79 @@
+"""A torch archive's records, read in two ways: as torch reads them, and without torch, before it may be imported."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from adapters.base import LoadError, ModelDir
+from adapters.probe import zip_members
+
+#: bytes of one record that are read here: code and descriptions, never tensors
+MAX_RECORD = 256 << 20
+_TRUST = "if you trust the file, set `trust: full` in its polyserve.yaml"
+
+
+class Refused(LoadError):
+    """An archive holds more than is known to be harmless."""
+
+    def __init__(self, file: str, what: str) -> None:
+        super().__init__(f"{file} {what}; it was not loaded: {_TRUST}")
+
+
+class Records:
+    """An archive's records, read as torch itself reads them, so that both see the same."""
+
+    def __init__(self, path: Path) -> None:
+        import torch
+
+        self.file = path.name
+        self._reader = torch._C.PyTorchFileReader(str(path))
+
+    @cached_property
+    def names(self) -> list[str]:
+        return list(self._reader.get_all_records())
+
+    def size(self, name: str) -> int:
+        """Bytes of a record."""
+        return int(self._reader.get_record_size(name))
+
+    def read(self, name: str) -> bytes:
+        """One record.
+
+        Raises:
+            LoadError: it is absent or far too large.
+        """
+        if name not in self.names:
+            raise LoadError(f"{self.file} is damaged: it holds no {name}")
+        if (size := self.size(name)) > MAX_RECORD:
+            raise LoadError(f"{self.file}: {name} holds {size} bytes, the limit is {MAX_RECORD}")
+        data: bytes = self._reader.get_record(name)
+        return data
+
+    def json(self, name: str) -> Any:
+        try:
+            return json.loads(self.read(name))
+        except (ValueError, RecursionError) as error:
+            raise LoadError(f"{self.file} is damaged: {name} is not JSON") from error
+
+    def refuse(self, what: str) -> Refused:
+        return Refused(self.file, what)
+
+
+def without_torch(
+    model_dir: ModelDir, file: str, wanted: Callable[[str], bool], limit: int
+) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the records that are `wanted`, by Python's own reader; the archive's top folder left out.
+
+    Raises:
+        Refused: they hold more than `limit` bytes, or cannot be read.
+    """
+    try:
+        for name, data in zip_members(model_dir, file, lambda name: wanted(name.partition("/")[2]), limit):
+            yield name.partition("/")[2], data
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise Refused(file, f"cannot be looked through: {error}") from error
