@@ -34,8 +34,8 @@ def load(model_dir: ModelDir, file: str) -> Any:
         if model_dir.trusted:
             module = torch.jit.load(path, map_location="cpu")
         else:
-            script_audit.check_source(Records(path))
             in_worker = bool(script_audit.process_wide(model_dir, file))
+            script_audit.check_source(Records(path), in_worker)
             module = torch.jit.load(path, map_location="cpu")
             script_audit.check_graphs(file, module, in_worker)
         module.eval()

@@ -6,8 +6,8 @@ And `torch.jit.load` runs code: it evaluates the defaults of arguments and the c
 
     names        only tokens as torch itself writes them, so that no difference between its reader and ours hides
                  anything; what is spelt `torch.name` or `ops.namespace.name` is a known operator
-    what runs    in declarations nothing is called; beside a `__setstate__` no method is called by an unknown operator's
-    while loading  name; no native class but known ones
+    what no      in declarations, which torch evaluates, nothing is called; beside methods that it calls by itself
+    graph shows  (`_UNSEEN`) nothing has the name of an unknown operator; no native class but known ones
     graphs       after loading: every node of every method, inlined, is of a known kind (`operators`), whatever the
                  source looked like: aliases, methods of values, `getattr`
 
@@ -39,10 +39,15 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _OPENING, _CLOSING = (b"(", b"[", b"{"), (b")", b"]", b"}")
-_DEVICE = [b"torch", b".", b"device"]
-_SET_STATE, _TYPES = ("name", b"__setstate__"), ("name", b"__torch__")
+#: what may be called in a declaration, behind what it may stand
+_BEFORE = (b"=", b"(", b"[", b"{", b",", b":")
+_ANNOTATE = [[mark, b"annotate"] for mark in _BEFORE]
+_DEVICE = [[mark, b"torch", b".", b"device"] for mark in _BEFORE]
+_TYPES = ("name", b"__torch__")
 #: what names of operators and types begin with
-_NAMESPACES = (("name", b"torch"), ("name", b"ops"), _TYPES)
+_NAMESPACES = (("name", b"torch"), ("name", b"ops"), ("name", b"print"), _TYPES)
+#: methods that run without a node that calls them: while a program is loaded, by `with`, to sort
+_UNSEEN = {("name", name) for name in (b"__setstate__", b"__enter__", b"__exit__", b"__lt__")}
 
 #: an operator, in a hurry
 _NAMED = re.compile(rb"\btorch\.(\w+)|\bops\.(\w+)\.(\w+)|\bprint\b")
@@ -84,8 +89,10 @@ def _kind(found: re.Match[bytes]) -> str:
     return f"aten::{builtin}" if builtin else f"{space}::{name}" if space else "prim::Print"
 
 
-def check_source(records: Records) -> None:
-    """Refuse a program that would run anything while torch loads it, or that calls what is not known.
+def check_source(records: Records, may_touch_process: bool) -> None:
+    """Refuse a program that would run anything while torch loads it, or that names operators which are not known.
+
+    `may_touch_process` allows what `operators.PROCESS_WIDE` lists: the program is then to be served by a worker.
 
     Raises:
         LoadError: naming what it holds, and where.
@@ -98,24 +105,24 @@ def check_source(records: Records) -> None:
     if sum(map(records.size, names)) > MAX_CODE:
         raise records.refuse(f"holds more than {MAX_CODE >> 20} MiB of code, which is not looked through")
     sources = {name: _tokens(records, name) for name in names}
-    may_run = any(token == _SET_STATE for tokens in sources.values() for token in tokens)
+    unseen = {name.decode() for tokens in sources.values() for _, name in _UNSEEN.intersection(tokens)}
     for name, tokens in sources.items():
-        _check_names(records, name, tokens)
+        _check_names(records, name, tokens, may_touch_process)
         if not all(map(_is_constant, _declarations(records, name, tokens))):
             raise records.refuse(f"calls something in a declaration in {name}, which runs while it is loaded")
-        if may_run:
-            _check_methods(records, name, tokens)
+        if unseen:
+            _check_methods(records, name, tokens, min(unseen))
     for name in ("data.pkl", "constants.pkl"):
         for found in _NATIVE.finditer(records.read(name)):
             if (native := b".".join(filter(None, found.groups())).decode()) not in operators.CLASSES:
                 raise records.refuse(f"brings an object of the native class {native}, which is not known")
 
 
-def _check_methods(records: Records, name: str, tokens: Sequence[Token]) -> None:
-    """Refuse methods of values that are unknown operators: code that runs while it is loaded is in no graph yet.
+def _check_methods(records: Records, name: str, tokens: Sequence[Token], unseen: str) -> None:
+    """Refuse what could be a method of a value that is an unknown operator: `unseen` runs, and no graph shows it.
 
     Raises:
-        LoadError: a name behind a dot, or a string, which `getattr` takes for one, is such an operator's.
+        Refused: a name behind a dot, or a string, which `getattr` takes for one, is such an operator's.
     """
     import torch
 
@@ -124,14 +131,14 @@ def _check_methods(records: Records, name: str, tokens: Sequence[Token]) -> None
     for kind, text in tokens:
         method = text.decode().strip('"') if kind == "string" or (kind == "name" and before == b".") else ""
         if method in registered and f"aten::{method}" not in operators.HARMLESS:
-            raise records.refuse(f"has a __setstate__, which runs while it is loaded, and names {method!r} in {name}")
+            raise records.refuse(f"has an {unseen}, which cannot be looked through, and names {method!r} in {name}")
         before = text
 
 
 def check_graphs(file: str, module: Any, may_touch_process: bool) -> None:
     """Refuse a compiled module when one of its methods, or its submodules', holds a node of a kind that is not known.
 
-    `may_touch_process` allows what `operators.PROCESS_WIDE` lists: the module is then to be served by a worker.
+    `may_touch_process` as in `check_source`.
 
     Raises:
         LoadError: naming the kind and the method.
@@ -184,7 +191,7 @@ def _tokens(records: Records, name: str) -> list[Token]:
     return tokens
 
 
-def _check_names(records: Records, name: str, spaced: Sequence[Token]) -> None:
+def _check_names(records: Records, name: str, spaced: Sequence[Token], may_touch_process: bool) -> None:
     """
     Raises:
         Refused: an operator is not known, a namespace is held under another name, or a native class is not known.
@@ -195,7 +202,7 @@ def _check_names(records: Records, name: str, spaced: Sequence[Token]) -> None:
             continue
         chain = _chain(tokens, index)
         if token != _TYPES:
-            if not operators.is_allowed(_operator(chain), may_touch_process=True):
+            if not operators.is_allowed(_operator(chain), may_touch_process):
                 raise records.refuse(f"calls {'.'.join(chain)} in {name}, {operators.UNKNOWN}")
         elif chain[1:3] == ["torch", "classes"] and ".".join(chain[3:]) not in operators.CLASSES:
             raise records.refuse(f"uses the native class {'.'.join(chain[3:])} in {name}, which is not known")
@@ -211,7 +218,9 @@ def _chain(tokens: Sequence[Token], index: int) -> list[str]:
 
 
 def _operator(chain: Sequence[str]) -> str:
-    """The kind that `torch.name` or `ops.namespace.name` stands for; "" when it is neither."""
+    """The kind that `torch.name`, `ops.namespace.name` or `print` stands for; "" when it is none of these."""
+    if chain[0] == "print":
+        return "prim::Print"
     if chain[0] == "torch" and len(chain) == 2:
         return f"aten::{chain[1]}"
     return f"{chain[1]}::{chain[2]}" if chain[0] == "ops" and len(chain) == 3 else ""
@@ -255,7 +264,7 @@ def _is_constant(line: Line) -> bool:
             continue
         is_group = line.tokens[index - 1][0] == "mark" and texts[index - 1] not in _CLOSING
         is_header = index == 2 and texts[0] in (b"def", b"class")
-        makes_constant = texts[index - 1] == b"annotate" or texts[max(0, index - 3) : index] == _DEVICE
+        makes_constant = texts[index - 2 : index] in _ANNOTATE or texts[max(0, index - 4) : index] in _DEVICE
         if not (is_group or is_header or makes_constant):
             return False
     return True

@@ -11,6 +11,7 @@ import random
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -96,8 +97,8 @@ _PREFIX = "__torch__.tests.adapters.torch_.evasions"
 INNER, OUTER = f"{_PREFIX}.Inner", f"{_PREFIX}.Outer"
 _INNER_CLASS = (
     "class Inner(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n"
-    "  _is_full_backward_hook : Optional[bool]\n{declared}"
-    f"  def forward(self: {INNER},\n    x: Tensor) -> Tensor:\n{{body}}    return torch.mul(x, 3.)\n"
+    "  _is_full_backward_hook : Optional[bool]\n"
+    f"  def forward(self: {INNER},\n    x: Tensor) -> Tensor:\n    return torch.mul(x, 3.)\n"
 )
 
 
@@ -110,56 +111,84 @@ def _expression(code: str) -> str:
     return code if "\\\n" in code or code.startswith("(") else code.splitlines()[-1]
 
 
-def _method(name: str, code: str, arguments: str = "") -> str:
-    return (
-        f"  def {name}(self: {OUTER}{arguments}) -> Tensor:\n    x = torch.ones([1])\n{_indent(code, 4)}    return x\n"
-    )
-
-
-def _set_state(code: str) -> str:
-    method = _method("__setstate__", code, ", state: Any")
-    return method.replace("-> Tensor", "-> NoneType").replace("return x", "return None")
+def _method(owner: str, name: str, code: str, value: str = "x", argument: str = "", kind: str | None = None) -> str:
+    """A method of `owner` that gives `value`."""
+    kind = kind or {"None": "NoneType"}.get(value, "Tensor")
+    more = f",\n    {argument}" if argument else ""
+    return f"  def {name}(self: {owner}{more}) -> {kind}:\n{_indent(code, 4)}    return {value}\n"
 
 
 _FREE = "def free(x: Tensor) -> Tensor:\n{}  return x\n"
-_NEW = f"{_PREFIX}.Plain.__new__({_PREFIX}.Plain)"
+_PLAIN = f"{_PREFIX}.Plain"
+_NEW = f"p = {_PLAIN}.__new__({_PLAIN})\nq = (p).__init__()"
+_CLASS = "class Plain:\n"
+_INIT = _method(_PLAIN, "__init__", "pass", "None")
 
-#: where it is called: source of the outer and what stands behind the classes
-PLACES: Mapping[str, Callable[[str], tuple[str, str]]] = {
-    "body": lambda code: (_in_body(code), ""),
-    "if": lambda code: (_in_body(f"if torch.eq(1, 1):\n{_indent(code, 2)}else:\n  pass"), ""),
-    "loop": lambda code: (_in_body(f"for i in range(1):\n{_indent(code, 2)}"), ""),
-    "closure": lambda code: (_in_body(f"def g():\n{_indent(code, 2)}  return torch.relu(x)\nh = fork(g)"), ""),
-    "default of an argument": lambda code: (_outer(parameter=f",\n    y: Any={_expression(code)}"), ""),
-    "default of a closure": lambda code: (_in_body(f"def g(y: Any={_expression(code)}):\n  return x\nh = fork(g)"), ""),
-    "constant of a class": lambda code: (_outer(declared=f"K : Final[Tensor] = {_expression(code)}"), ""),
-    "constant after a method": lambda code: (
-        _outer(methods=f"  def g(self: {OUTER}) -> int:\n      return 3\n  K : Final[Tensor] = {_expression(code)}\n"),
-        "",
+
+class Source(NamedTuple):
+    """The parts of a program's code."""
+
+    outer: str
+    behind: str = ""  #: functions and classes
+    inner: str = ""  #: more methods of the inner module
+
+
+#: where it is called
+PLACES: Mapping[str, Callable[[str], Source]] = {
+    "body": lambda code: Source(_in_body(code)),
+    "if": lambda code: Source(_in_body(f"if torch.eq(1, 1):\n{_indent(code, 2)}else:\n  pass")),
+    "loop": lambda code: Source(_in_body(f"for i in range(1):\n{_indent(code, 2)}")),
+    "closure": lambda code: Source(
+        _in_body(f"def g():\n{_indent(code, 2)}  return torch.relu(x)\nh = fork(g)\nx = torch.wait(h)")
     ),
-    "attribute of a class": lambda code: (_outer(declared=f"k = {_expression(code)}"), ""),
-    "statement of a class": lambda code: (_outer(declared=code), ""),
-    "method nobody calls": lambda code: (_outer(methods=_method("other", code)), ""),
-    "__setstate__": lambda code: (
-        _outer(methods=f"  def __getstate__(self: {OUTER}) -> int:\n    return 3\n" + _set_state(code)),
-        "",
+    "default of an argument": lambda code: Source(_outer(parameter=f",\n    y: Any={_expression(code)}")),
+    "default of a closure": lambda code: Source(
+        _in_body(f"def g(y: Any={_expression(code)}):\n  return x\nh = fork(g)\nx = torch.wait(h)")
     ),
-    "function": lambda code: (_in_body(f"y = {_PREFIX}.free(x, )"), _FREE.format(_indent(code, 2))),
-    "held function": lambda code: (_in_body(f"f = {_PREFIX}.free\ny = f(x, )"), _FREE.format(_indent(code, 2))),
-    "class": lambda code: (
-        _in_body(f"p = {_NEW}\nq = (p).__init__(x, )"),
-        f"class Plain:\n  n : int\n  def __init__(self: {_PREFIX}.Plain,\n    x: Tensor) -> NoneType:\n"
-        f"    self.n = 1\n{_indent(code, 4)}    return None\n",
+    "default that annotates": lambda code: Source(
+        _outer(parameter=f",\n    y: Tensor={_PREFIX}.annotate([])"),
+        f"def annotate(x: List[int]) -> Tensor:\n  x = torch.ones([1])\n{_indent(code, 2)}  return x\n",
     ),
-    "named tuple": lambda code: (
+    "constant of a class": lambda code: Source(_outer(declared=f"K : Final[Tensor] = {_expression(code)}")),
+    "constant after a method": lambda code: Source(
+        _outer(methods=f"  def g(self: {OUTER}) -> int:\n      return 3\n  K : Final[Tensor] = {_expression(code)}\n")
+    ),
+    "attribute of a class": lambda code: Source(_outer(declared=f"k = {_expression(code)}")),
+    "statement of a class": lambda code: Source(_outer(declared=code)),
+    "method nobody calls": lambda code: Source(_outer(methods=_method(OUTER, "other", f"x = torch.ones([1])\n{code}"))),
+    "function": lambda code: Source(_in_body(f"y = {_PREFIX}.free(x, )"), _FREE.format(_indent(code, 2))),
+    "held function": lambda code: Source(_in_body(f"f = {_PREFIX}.free\ny = f(x, )"), _FREE.format(_indent(code, 2))),
+    "class": lambda code: Source(
+        _in_body(f"{_NEW}\nx = torch.add(x, torch.sum(p.t))"),
+        f"{_CLASS}  t : Tensor\n" + _method(_PLAIN, "__init__", f"x = torch.ones([1])\n{code}\nself.t = x", "None"),
+    ),
+    "__setstate__": lambda code: Source(
+        _outer(),
+        inner=_method(INNER, "__getstate__", "pass", "3", kind="int")
+        + _method(INNER, "__setstate__", f"x = torch.ones([1])\n{code}\nself.training = False", "None", "state: Any"),
+    ),
+    "__enter__": lambda code: Source(
+        _in_body(f"{_NEW}\nwith p:\n  x = torch.relu(x)"),
+        _CLASS
+        + _INIT
+        + _method(_PLAIN, "__enter__", f"x = torch.ones([1])\n{code}", "None")
+        + _method(_PLAIN, "__exit__", "pass", "None", "a: Any, b: Any, c: Any"),
+    ),
+    "__lt__": lambda code: Source(
+        _in_body(f"{_NEW}\nr = [p, p]\ntorch.sort(r)"),
+        _CLASS
+        + _INIT
+        + _method(_PLAIN, "__lt__", f"x = torch.ones([1])\n{code}", "True", f"other: {_PLAIN}", kind="bool"),
+    ),
+    "named tuple": lambda code: Source(
         _outer(declared=f"p : Optional[{_PREFIX}.Pair]"),
         f"class Pair(NamedTuple):\n  a : Tensor = {_expression(code)}\n",
     ),
-    "enumeration": lambda code: (
-        _outer(declared=f"p : Optional[{_PREFIX}.Kind]"), f"class Kind(Enum):\n  A = {_expression(code)}\n",
+    "enumeration": lambda code: Source(
+        _outer(declared=f"p : Optional[{_PREFIX}.Kind]"), f"class Kind(Enum):\n  A = {_expression(code)}\n"
     ),
-    "module": lambda code: (_in_body(f"y = {_PREFIX}.free(x, )"), f"{_FREE.format('')}{code}\n"),
-}  # fmt: skip
+    "module": lambda code: Source(_in_body(f"y = {_PREFIX}.free(x, )"), f"{_FREE.format('')}{code}\n"),
+}
 
 
 def records() -> Records:
@@ -178,8 +207,8 @@ def program(base: Records, operator: str, args: str, spelling: str, place: str) 
     octal = "".join(f"\\{ord(each):03o}" for each in operator)
     half = len(operator) // 2
     code = SPELLINGS[spelling].format(op=operator, args=args, octal=octal, half=operator[:half], rest=operator[half:])
-    outer, behind = PLACES[place](code)
-    return {**base, CODE: (_INNER_CLASS.format(declared="", body="") + outer + behind).encode()}
+    source = PLACES[place](code)
+    return {**base, CODE: f"{_INNER_CLASS}{source.inner}{source.outer}{source.behind}".encode()}
 
 
 _DAMAGE = (
