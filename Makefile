@@ -62,6 +62,10 @@ check: lint ## Run ruff, mypy and the fast tests
 test: lint ## Run ruff, mypy and every test, the end-to-end ones included
 	$(BIN)/python -m pytest
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## Attack a server with front processes, for some minutes
+	$(BIN)/python -m tests.fuzz.fronts --seed $$RANDOM --cases 20000
+
 .PHONY: bench
 bench: $(STAMP) ## Measure PolyServe, KServe and MLServer side by side, into bench/RESULTS.md
 	@command -v wrk >/dev/null && command -v h2load >/dev/null || \

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.modeldir import ModelDir
@@ -28,30 +27,6 @@ def zip_names(model_dir: ModelDir, file: str) -> tuple[str, ...]:
     if not model_dir.head(file, 4).startswith(b"PK"):
         return ()
     return tuple(_central_names(_central_directory(model_dir.file(file))))
-
-
-def zip_members(
-    model_dir: ModelDir, file: str, wanted: Callable[[str], bool], limit: int
-) -> Iterator[tuple[str, bytes]]:
-    """Name and content of the members that are `wanted`, as Python's own reader finds them.
-
-    Raises:
-        zipfile.BadZipFile: it is no zip archive, or lists more members than `zip_names` would read.
-        ValueError: they hold more than `limit` bytes in all.
-    """
-    path = model_dir.file(file)
-    if len(_central_directory(path)) >= ZIP_DIRECTORY_LIMIT:
-        raise zipfile.BadZipFile(f"its list of members has {ZIP_DIRECTORY_LIMIT >> 20} MiB or more")
-    left = limit
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if wanted(member.filename):
-                with archive.open(member) as stream:
-                    data = stream.read(left + 1)
-                left -= len(data)
-                if left < 0:
-                    raise ValueError(f"what is read of it has more than {limit >> 20} MiB")
-                yield member.filename, data
 
 
 def protobuf_fields(data: bytes, count: int = 8) -> tuple[tuple[int, int], ...]:

@@ -156,9 +156,15 @@ def _headers(context: Any) -> dict[str, str]:
 
 
 def _address(context: Any) -> str:
-    """Where a call comes from; one that came over the server's own socket is somebody's who reached a front process."""
+    """Where a call comes from; one that came over the server's own socket is somebody's who reached a front process.
+
+    That says it once (`CLIENT`), and takes what the caller himself calls so away; else nobody knows.
+    """
     peer = context.peer()
-    return peer_address(_headers(context).get(CLIENT, "") if peer.startswith("unix:") else peer)
+    if peer.startswith("unix:"):
+        told = [value for key, value in context.invocation_metadata() or () if key == CLIENT]
+        peer = told[0] if len(told) == 1 else ""
+    return peer_address(peer)
 
 
 def _methods(service: InferenceService) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:

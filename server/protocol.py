@@ -29,6 +29,9 @@ log = logging.getLogger("kserve")
 #: bytes that may wait behind a request in flight before the socket is no longer read
 MOST_EARLY = 64 * 1024
 
+#: headers that announce a body
+_FRAMING = {b"content-length", b"transfer-encoding"}
+
 
 class Models(Protocol):
     """Where models are looked up: the repository, or copies of what it holds."""
@@ -137,8 +140,23 @@ class HotProtocol(OneWriteProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        if self._shared.closing and self.cycle is not None:
+        if self.cycle is not None and self._shared.closing:
             self.cycle.keep_alive = False
+        if self.cycle is not None and self.parser.should_upgrade():
+            self._leave_body()
+
+    def _leave_body(self) -> None:
+        """The parser takes the body for bytes of the protocol that the client would like to change to: it is not read.
+
+        So the request has none, and no other is read behind it.
+        """
+        if not _FRAMING.isdisjoint(name for name, _ in self.headers):
+            self.headers[:] = [header for header in self.headers if header[0] not in _FRAMING]
+            self.cycle.keep_alive = False
+
+    def _should_upgrade(self) -> bool:
+        """Never: no route speaks WebSocket, and uvicorn cannot be stopped within half of its handshake."""
+        return False
 
     def on_message_complete(self) -> None:
         self._general = self.access_log

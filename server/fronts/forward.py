@@ -1,125 +1,137 @@
-"""Hands requests on to the main process, byte for byte, and its answers back."""
+"""Hands requests on to the main process, and its answers back: head and body as they came, in a framing of its own.
+
+What the client has said about the length of the body (`Content-Length`, `Transfer-Encoding`) and about its connection
+ends here: `Upstream` says it anew, and keeps to it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from pathlib import Path
 
-from server.asgi import Answer, Message, Receive, Scope, Send, header, send_answer
-from server.errors import Header, NotReady, respond
-from server.fronts.upstream import Pool, Upstream
-from server.model_routes import V1, V2
+from server.asgi import Answer, Message, Receive, Scope, Send, send_answer
+from server.errors import Header, InvalidInput, NotReady, ServingError, respond
+from server.fronts.client import ClientUpstreams
+from server.fronts.upstream import Upstream
 
-#: tells the main process where a request comes from; from anywhere else than a front process it is not taken
-CLIENT = b"x-polyserve-client"
+#: where `scope["state"]` has the `ClientUpstreams` of the client who asks
+UPSTREAMS = "upstreams"
 
+_LENGTH, _CODING = b"content-length", b"transfer-encoding"
 #: headers that are about one connection, not about the request (RFC 9110, 7.6.1), and `Expect`, which is answered here
-_HOP = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect")
-)
+_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", _CODING, b"upgrade", b"expect"))
+_FRAMING = _HOP | {_LENGTH}
 #: headers of an answer that uvicorn adds here, too
 _OURS = _HOP | {b"date", b"server"}
-_LENGTH = b"content-length"
-_LARGE = 6  #: digits of the length of a body
+_DIGITS = 18  #: of a length
+_PREFACE = "PRI"  #: begins HTTP/2; the main process's parser would wait for the rest of that
 _CLOSE: Header = (b"connection", b"close")
 
 
-class Forward:
+async def forward(scope: Scope, receive: Receive, send: Send) -> None:
     """An ASGI application: the main process's."""
-
-    def __init__(self, directory: Path) -> None:
-        self._pool = Pool(directory / "http")
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    upstreams: ClientUpstreams = scope["state"][UPSTREAMS]
+    try:
+        upstream = await upstreams.take()
         try:
-            upstream = await self._pool.take()
-        except NotReady as error:
-            await send_answer(send, respond(error))
+            await _exchange(upstream, scope, receive, send)
+        finally:
+            upstreams.give_back(upstream)
+    except (ServingError, ConnectionError) as error:
+        if upstreams.closed:  # nobody is left to be told
             return
+        if not isinstance(error, ServingError):
+            raise
+        status, headers, body = respond(error)
+        await send_answer(send, (status, [*headers, _CLOSE], body))  # the body may not have been read to its end
+
+
+async def answer(
+    upstreams: ClientUpstreams, method: str, target: bytes, headers: Iterable[Header], body: bytes
+) -> Answer:
+    """The main process's answer to a request that is there whole.
+
+    Raises:
+        NotReady: the main process does not answer.
+        ClientGone
+    """
+    upstream = await upstreams.take()
+    try:
+        upstream.begin(method, target, _passed_on(headers), len(body))
+        await upstream.send(body, last=True)
+        status, found = await upstream.head(), await upstream.body()
+        while not upstream.complete:
+            found += await upstream.body()
+        return status, _returned(upstream.headers, _LENGTH), found
+    finally:
+        upstreams.give_back(upstream)
+
+
+async def _exchange(upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
+    """
+    Raises:
+        NotReady: the connection broke before the answer began.
+        InvalidInput: the request's length is none, or not that of its body; or its method is none.
+        ConnectionError: the connection broke in the midst of the answer.
+    """
+    headers = scope["headers"]
+    if scope["method"] == _PREFACE:
+        raise InvalidInput(f"{_PREFACE} is no method of HTTP/1")
+    upstream.begin(scope["method"], target_of(scope), _passed_on(headers), _length(headers))
+    if not await _send_body(upstream, receive):
+        return
+    gone = asyncio.ensure_future(_hung_up(receive))
+    try:
+        await asyncio.wait((upstream.came, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not upstream.came.done():
+            return
+        status = await upstream.head()
+        await send({"type": "http.response.start", "status": status, "headers": _returned(upstream.headers)})
         try:
-            await self._exchange(upstream, scope, receive, send)
-        finally:
-            self._pool.give_back(upstream)
-
-    async def answer(self, method: str, target: bytes, headers: Iterable[Header], body: bytes) -> Answer:
-        """The answer to a request that is there whole.
-
-        Raises:
-            NotReady: the main process does not answer.
-        """
-        upstream = await self._pool.take()
-        try:
-            sent = [header for header in headers if header[0] not in _HOP and header[0] not in (CLIENT, _LENGTH)]
-            upstream.begin(method, target, [*sent, (_LENGTH, b"%d" % len(body))])
-            await upstream.send(body)
-            status, answer = await upstream.head(), await upstream.body()
-            while not upstream.complete:
-                answer += await upstream.body()
-            return status, _returned(upstream.headers, _LENGTH), answer
-        finally:
-            self._pool.give_back(upstream)
-
-    async def _exchange(self, upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-        try:
-            upstream.begin(scope["method"], target_of(scope), [*_passed_on(scope["headers"]), *_about(scope)])
-            if not await self._send_body(upstream, scope, receive):
-                return
-            gone = asyncio.ensure_future(receive())  # ends when the client hangs up
-            try:
-                await asyncio.wait((upstream.came, gone), return_when=asyncio.FIRST_COMPLETED)
-                if not upstream.came.done():
-                    return
-                status, begun = await upstream.head(), True
-                headers = _returned(upstream.headers)
-                await send({"type": "http.response.start", "status": status, "headers": headers})
-                await _pass_body(upstream, send, gone)
-            finally:
-                gone.cancel()
-        except NotReady as error:
-            if begun:  # half of an answer: the client must not take it for the whole
-                raise
-            await send_answer(send, respond(error))
-
-    async def _send_body(self, upstream: Upstream, scope: Scope, receive: Receive) -> bool:
-        """Whether it was sent, or the answer came before its end; not when the client has hung up."""
-        chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
-        more, wait = True, _receive if _is_small(scope) else _receive_unless
-        while more:
-            message = await wait(receive, upstream.came)
-            if message is None:
-                return True
-            if message["type"] != "http.request":
-                return False
-            body, more = message.get("body", b""), message.get("more_body", False)
-            if chunked:
-                body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
-            await upstream.send(body)
-        return True
+            await _pass_body(upstream, send, gone)
+        except NotReady as error:  # the client must not take what it has for the whole
+            raise ConnectionError(str(error)) from error
+    finally:
+        gone.cancel()
 
 
-def _is_small(scope: Scope) -> bool:
-    """Whether the body is short, and comes at once most likely: it need not be asked whether the answer comes first."""
-    length = header(scope, _LENGTH)
-    return len(length) < _LARGE if length is not None else header(scope, b"transfer-encoding") is None
+async def _send_body(upstream: Upstream, receive: Receive) -> bool:
+    """Whether it was sent, or the answer came before its end; not when the client has hung up."""
+    more = True
+    while more:
+        message = await (receive() if _is_there(receive) else _next_part(upstream, receive))
+        if message is None or upstream.came.done():
+            return True
+        if message["type"] != "http.request":
+            return False
+        more = message.get("more_body", False)
+        await upstream.send(message.get("body", b""), last=not more)
+    return True
 
 
-async def _receive(receive: Receive, answered: asyncio.Future[None]) -> Message | None:
-    return await receive()
+def _is_there(receive: Receive) -> bool:
+    """Whether the next part of a request has come, asked of uvicorn's own request object: it mostly has."""
+    event = getattr(getattr(receive, "__self__", None), "message_event", None)
+    return event is not None and bool(event.is_set())
 
 
-async def _receive_unless(receive: Receive, answered: asyncio.Future[None]) -> Message | None:
+async def _next_part(upstream: Upstream, receive: Receive) -> Message | None:
     """The next part of a request, or None when it has been answered without."""
     part = asyncio.ensure_future(receive())
     try:
-        await asyncio.wait((part, answered), return_when=asyncio.FIRST_COMPLETED)
-        return None if answered.done() else part.result()
+        await asyncio.wait((part, upstream.came), return_when=asyncio.FIRST_COMPLETED)
+        return part.result() if part.done() else None
     finally:
         part.cancel()
 
 
-async def _pass_body(upstream: Upstream, send: Send, gone: asyncio.Future[Message]) -> None:
+async def _hung_up(receive: Receive) -> None:
+    """Return when the client hangs up; what may still come of a body that was answered early is nobody's."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _pass_body(upstream: Upstream, send: Send, gone: asyncio.Future[None]) -> None:
     more = True
     while more and not gone.done():
         body = await upstream.body()
@@ -133,11 +145,24 @@ def target_of(scope: Scope) -> bytes:
     return b"%b?%b" % (path, query) if query else path
 
 
+def _length(headers: Iterable[Header]) -> int | None:
+    """The bytes of a request's body as its headers say; None: nobody knows, it comes in chunks.
+
+    Raises:
+        InvalidInput: uvicorn's parser has let through what no other must be given.
+    """
+    found = [(name, value) for name, value in headers if name in (_LENGTH, _CODING)]
+    if not found:
+        return 0
+    name, value = found[0][0], found[0][1].strip(b" \t")
+    if len(found) > 1 or (name == _LENGTH and not (value.isdigit() and len(value) <= _DIGITS)):
+        raise InvalidInput("the length of the body is not told in one way")
+    return int(value) if name == _LENGTH else None
+
+
 def _passed_on(headers: Iterable[Header]) -> list[Header]:
-    """A request's headers; one whose length is not known goes on in chunks, as it came."""
-    found = [header for header in headers if header[0] not in _HOP and header[0] != CLIENT]
-    chunked = any(name == b"transfer-encoding" for name, _ in headers)
-    return [*found, (b"transfer-encoding", b"chunked")] if chunked else found
+    """A request's headers, but for those of its framing."""
+    return [header for header in headers if header[0] not in _FRAMING]
 
 
 def _returned(headers: Iterable[Header], *more: bytes) -> list[Header]:
@@ -145,11 +170,3 @@ def _returned(headers: Iterable[Header], *more: bytes) -> list[Header]:
     found = [header for header in headers if header[0] not in _OURS and header[0] not in more]
     closes = any(name == b"connection" and value.lower() == b"close" for name, value in headers)
     return [*found, _CLOSE] if closes else found
-
-
-def _about(scope: Scope) -> list[Header]:
-    """Who asks. What goes to models is left as it is: the main process knows their heads by heart (`server.heads`)."""
-    client = scope.get("client")
-    if client is None or scope["path"].startswith((V1, V2)):
-        return []
-    return [(CLIENT, f"{client[0]} {client[1]}".encode("latin-1"))]

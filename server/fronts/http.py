@@ -6,11 +6,13 @@ The same two ways as there: the short one of small requests (`server.protocol`),
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from server.asgi import Answer, Receive, Scope, Send, answered, send_answer
 from server.exchange import Gone
-from server.fronts.forward import Forward, target_of
+from server.fronts.client import ClientUpstreams
+from server.fronts.forward import UPSTREAMS, answer, forward, target_of
 from server.fronts.mirror import Mirror
 from server.heads import Plan, is_cloudevent
 from server.model_routes import ModelRoutes, asked_of
@@ -18,12 +20,34 @@ from server.protocol import HotProtocol, Shared
 
 
 class FrontProtocol(HotProtocol):
-    """The short way: `Heads.plan` --> a copy; where there is none, the request takes the general way."""
+    """A client's connection, which has connections of its own to the main process (`ClientUpstreams`).
 
-    def __init__(self, forward: Forward, mirror: Mirror, shared: Shared, **uvicorns: Any) -> None:
+    The short way: `Heads.plan` --> a copy; where there is none, the request takes the general way.
+    """
+
+    def __init__(self, path: Path, mirror: Mirror, shared: Shared, **uvicorns: Any) -> None:
+        """`path` is the main process's socket."""
         super().__init__(shared, **uvicorns)
-        self._forward = forward
+        self._path = path
         self._mirror = mirror
+        self._upstreams: ClientUpstreams
+        self._answering: Any = None  #: uvicorn's request that the application has begun with last
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        self._upstreams = ClientUpstreams(self._path, self.client, self.server)
+        self.app_state = {**self.app_state, UPSTREAMS: self._upstreams}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._upstreams.close()
+        if self._answering is not None:  # uvicorn tells the last of a pipeline alone
+            self._answering.disconnected = not self._answering.response_complete
+            self._answering.message_event.set()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _ask(self, plan: Plan, body: bytes) -> None:
         if self._mirror.takes_tensors(plan.model, plan.version):
@@ -33,7 +57,7 @@ class FrontProtocol(HotProtocol):
 
     async def _hand_on(self, plan: Plan, body: bytes) -> None:
         try:
-            self._write(*await self._forward.answer("POST", plan.path, plan.headers, body))
+            self._write(*await answer(self._upstreams, "POST", plan.path, plan.headers, body))
         except Exception as error:
             self._fail(plan, error)
 
@@ -41,17 +65,16 @@ class FrontProtocol(HotProtocol):
 class FrontRoutes:
     """The general way, as an ASGI application."""
 
-    def __init__(self, forward: Forward, mirror: Mirror, max_body: int) -> None:
-        self._forward = forward
+    def __init__(self, mirror: Mirror, max_body: int) -> None:
         self._mirror = mirror
         self._models = ModelRoutes(mirror)
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._is_here(scope):
+        if self._is_here(scope):
             await send_answer(send, await answered(self._here, scope, receive, self._max_body))
         else:
-            await self._forward(scope, receive, send)
+            await forward(scope, receive, send)
 
     def _is_here(self, scope: Scope) -> bool:
         asked = asked_of(scope["path"]) if scope["method"] == "POST" else None
@@ -61,5 +84,6 @@ class FrontRoutes:
     async def _here(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
         handler = self._models.handler(scope) if self._is_here(scope) else None
         if handler is None:  # the copy was withdrawn while the body was coming
-            return await self._forward.answer(scope["method"], target_of(scope), scope["headers"], body)
+            upstreams = scope["state"][UPSTREAMS]
+            return await answer(upstreams, scope["method"], target_of(scope), scope["headers"], body)
         return await handler(scope, body, gone)

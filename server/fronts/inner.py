@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,40 +12,55 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from server.asgi import App, Receive, Scope, Send
-from server.fronts.forward import CLIENT
+from server.fronts.preamble import LONGEST, addresses
 from server.protocol import HotProtocol, Shared
 
-#: seconds that a connection may be idle: front processes keep theirs, and there is nobody else
+log = logging.getLogger("kserve")
+
+#: seconds that a connection may be idle: front processes close theirs with the client's, and there is nobody else
 _FOR_EVER = 10**7
 
 
-class Handed:
-    """ASGI: says where a request comes from that a front process has handed on."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["headers"] and scope["headers"][-1][0] == CLIENT:
-            host, _, port = str(scope["headers"][-1][1], "latin-1").partition(" ")
-            scope["client"] = (host, int(port))
-            scope["headers"] = scope["headers"][:-1]
-        await self._app(scope, receive, send)
-
-
 class InnerProtocol(HotProtocol):
-    """Front processes log their requests themselves."""
+    """A connection that a front process makes for one client: `preamble`'s line, then that client's requests.
+
+    Front processes log their requests themselves.
+    """
 
     def __init__(self, shared: Shared, **uvicorns: Any) -> None:
         super().__init__(shared, **uvicorns)
         self.access_log = self._general = False
+        self._known = False  #: the preamble has been read
+        self._begun = b""  #: what has come of it
+
+    def data_received(self, data: bytes) -> None:
+        if self._known:
+            super().data_received(data)
+        elif not self.transport.is_closing():
+            self._begun += data
+            self._read_preamble()
+
+    def _read_preamble(self) -> None:
+        """Take the client's address from it once it is whole; the connection is closed where there is none."""
+        line, end, rest = self._begun[:LONGEST].partition(b"\r\n")
+        if not end and len(self._begun) < LONGEST:
+            return
+        try:
+            found = addresses(line + end)
+        except ValueError as error:
+            log.warning("a connection to the main process is closed: %s", error)
+            self.transport.close()
+            return
+        self.client, self.server = found or (None, None)
+        rest = self._begun[len(line + end) :]
+        self._known, self._begun = True, b""
+        if rest:
+            super().data_received(rest)
 
 
 async def listen(path: Path, config: uvicorn.Config, shared: Shared) -> asyncio.Server:
     """Serve the application of a server that runs on a Unix socket, too."""
     own = copy.copy(config)
     own.timeout_keep_alive = _FOR_EVER
-    own.loaded_app = Handed(config.loaded_app)
     protocol = partial(InnerProtocol, shared, config=own, server_state=ServerState(), app_state={})
     return await asyncio.get_running_loop().create_unix_server(protocol, str(path), backlog=config.backlog)

@@ -13,7 +13,6 @@ from typing import Any
 import kserve.logging
 
 from server import grpc_service, memory
-from server.fronts.forward import Forward
 from server.fronts.grpc_forward import FrontService
 from server.fronts.http import FrontProtocol, FrontRoutes
 from server.fronts.mirror import Mirror
@@ -50,9 +49,8 @@ class FrontServer:
     async def _main(self) -> None:
         self._end.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=self._end)
-        forward = Forward(self._directory)
-        routes = FrontRoutes(forward, self._mirror, self._settings.max_body_bytes)
-        protocol = partial(FrontProtocol, forward, self._mirror, self._shared)
+        routes = FrontRoutes(self._mirror, self._settings.max_body_bytes)
+        protocol = partial(FrontProtocol, self._directory / "http", self._mirror, self._shared)
         rest = rest_server(self._settings, routes, self._http_port, protocol)
         uvicorn = rest._server
         setattr(uvicorn, "handle_exit", lambda *_: None)  # noqa: B010  (a method: uvicorn takes the signals over)

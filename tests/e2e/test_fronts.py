@@ -247,7 +247,7 @@ def test_metrics_are_the_sum_of_all_and_never_fall(mount: Path, start: Callable[
         "requests": right + wrong, "rows": right, "seconds": right + wrong, "predict": right,
     }  # fmt: skip
     os.kill(site.pids[1], signal.SIGKILL)
-    until(lambda: "process 2 of the server: the process was killed" in site.server.log, site.server)
+    until(lambda: "of the server: the process was killed" in site.server.log, site.server)
     assert _counts(site) == after
 
 
