@@ -63,8 +63,8 @@ test: lint ## Run ruff, mypy and every test, the end-to-end ones included
 	$(BIN)/python -m pytest
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Attack a server with front processes, for some minutes
-	$(BIN)/python -m tests.fuzz.fronts --seed $$RANDOM --cases 20000
+fuzz: $(STAMP) ## Attack a server with front processes, for some minutes (SEED=2 for others than last time)
+	$(BIN)/python -m tests.fuzz.fronts --seed $(or $(SEED),1) --cases 20000
 
 .PHONY: bench
 bench: $(STAMP) ## Measure PolyServe, KServe and MLServer side by side, into bench/RESULTS.md

@@ -102,9 +102,10 @@ class Settings:
     watch_settle: float = setting(2.0, kinds.seconds(), LOADING,
         "How long a folder must not have changed before it is loaded; longer where files come slowly, in pieces.")
 
-    isolation: Literal["auto", "process"] = setting("auto", kinds.one_of("auto", "process"), LOADING,
+    isolation: Literal["auto", "process", "none"] = setting("auto", kinds.one_of("auto", "process", "none"), LOADING,
         "Where models run: process gives every model a process of its own; auto only those that need one (code or "
-        "requirements that came with the model, or polyserve.yaml).")
+        "requirements that came with the model, torch programs, polyserve.yaml); none leaves torch programs in the "
+        "server's process, which is smaller and faster, and which a hostile program can end or take over.")
 
     trust: Literal["safe", "pickle", "code"] = setting("code", kinds.one_of("safe", "pickle", "code"), TRUST,
         "What models may bring: safe takes only files that cannot carry code; pickle also pickles that name nothing "

@@ -4,7 +4,7 @@ Exported programs are JSON, but `torch.export.load` evaluates parts of it: it un
 inputs without limits where the archive says so, gives expressions of sizes to sympy (which calls `eval`), writes names
 into Python source that it executes, and follows any dotted name below `torch`. So each of these is read first: no
 records but those that torch writes, no pickles but such as `weights_only` loads, expressions of arithmetic alone, names
-that are identifiers, operators that are known to touch nothing but tensors (`operators`).
+that are identifiers, operators that are known to be harmless (`operators`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from adapters.base import LoadError, ModelDir
+from adapters.base import LoadError
 from adapters.torch_ import operators
-from adapters.torch_.records import MAX_RECORD, Records, without_torch
+from adapters.torch_.records import Records
 
 #: torch.ops.namespace.name.overload
 _OPERATOR = re.compile(r"torch\.ops\.(\w+)\.(\w+)(?:\.(?!__)\w+)?")
-#: ... and as it stands in JSON
-_NAMED = re.compile(rb"torch\.ops\.(\w+)\.(\w+)")
 #: the records of an archive as torch names them; torch finds them however their letters are written
 _RECORD = re.compile(
     r"archive_format|archive_version|version|byteorder|\.data/(?:version|serialization_id)|models/[^/]+\.json|extra/.+|"
@@ -35,7 +33,10 @@ _ARITHMETIC = (
                r"lshift|rshift|getitem|truth|index|inv|invert)"),
     re.compile(r"math\.(?!_)\w+"),
 )  # fmt: skip
-_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_PATH = re.compile(r"(?!__)\w+(?:\.(?!__)\w+)*", re.ASCII)
+#: what is written into Python source as variables; other names are so as paths of attributes
+_VARIABLES = ("name", "as_name", "forward_arg_names")
 _TREES = {"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", "collections.deque"}
 
 #: what sympy may be asked to build: its own arithmetic, and torch's
@@ -53,25 +54,8 @@ _NODES = (
 _LONGEST = 4000
 
 
-def process_wide(model_dir: ModelDir, file: str) -> str:
-    """What the program does to its whole process, in words, or "" when it touches nothing but tensors.
-
-    Imports no torch. What it does not see, `check` refuses later.
-
-    Raises:
-        Refused: the program cannot be read.
-    """
-    return operators.first_process_wide(
-        f"{space.decode()}::{name.decode()}"
-        for _, program in without_torch(model_dir, file, lambda name: name.startswith("models/"), MAX_RECORD)
-        for space, name in _NAMED.findall(program)
-    )
-
-
-def check(records: Records, may_touch_process: bool) -> None:
-    """Refuse an exported program that would run anything but operators which are known to touch nothing but tensors.
-
-    `may_touch_process` allows what `operators.PROCESS_WIDE` lists: the program is then to be served by a worker.
+def check(records: Records) -> None:
+    """Refuse an exported program that would run anything but operators which are known to be harmless.
 
     Raises:
         LoadError: naming what it holds.
@@ -84,7 +68,7 @@ def check(records: Records, may_touch_process: bool) -> None:
         if not _RECORD.fullmatch(name):
             raise records.refuse(f"holds {name[:100]!r}, which torch.export.save does not write")
         if name.startswith("models/"):
-            _check_program(records, records.json(name), name, may_touch_process)
+            _check_program(records, records.json(name), name)
         elif name.startswith(("data/weights/", "data/constants/")) and name.endswith(".json"):
             _check_payloads(records, records.json(name), name)
         elif name.startswith("data/sample_inputs/") or re.fullmatch(r"data/(weights|constants)/.*\.pt", name):
@@ -96,6 +80,7 @@ def _check_payloads(records: Records, config: Any, name: str) -> None:
     if not isinstance(entries, dict):
         raise LoadError(f"{name} is damaged")
     for key, entry in entries.items():
+        _check_name(records, key, dotted=True)
         path = str(entry.get("path_name"))
         if not path.startswith(("weight_", "tensor_")):  # custom_obj_ may bring TorchScript, opaque_obj_ any pickle
             raise records.refuse(f"keeps {key!r} as a pickle of any object")
@@ -111,22 +96,35 @@ def _check_pickle(records: Records, name: str) -> None:
     if not data:
         return
     try:
-        torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     except Exception as error:
         raise records.refuse(f"holds a pickle ({name}) of more than tensors") from error
+    # the indices of sparse ones are believed
+    if any(isinstance(each, torch.Tensor) and each.layout is not torch.strided for each in _leaves(found)):
+        raise records.refuse(f"holds a sparse tensor ({name})")
 
 
-def _check_program(records: Records, program: Any, name: str, may_touch_process: bool) -> None:
+def _leaves(value: Any) -> Iterator[Any]:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, list | tuple):
+            waiting += item
+        else:
+            yield item
+
+
+def _check_program(records: Records, program: Any, name: str) -> None:
     for key, value, parent in _entries(program):
         if key in ("expr_str", "as_expr") and isinstance(value, str):
             _check_expression(records, value)
         elif key == "as_operator" or (key == "target" and "inputs" in parent):
-            _check_operator(records, value, may_touch_process)
-        elif key in ("name", "as_name", "class_fqn") and isinstance(value, str):
-            _check_name(records, value, key == "class_fqn")
-        elif key == "forward_arg_names":
-            for item in value or ():
-                _check_name(records, item)
+            _check_operator(records, value)
+        elif key in _VARIABLES or key.endswith(("name", "names", "fqn")):
+            for item in value if isinstance(value, list) else (value,):
+                _check_name(records, item, key not in _VARIABLES)
         elif key in ("in_spec", "out_spec") and isinstance(value, str):
             _check_tree(records, value, key == "in_spec")
     if not isinstance(program, dict) or "graph_module" not in program:
@@ -145,19 +143,22 @@ def _entries(value: Any) -> Iterator[tuple[str, Any, dict[str, Any]]]:
             waiting += item
 
 
-def _check_operator(records: Records, target: Any, may_touch_process: bool) -> None:
+def _check_operator(records: Records, target: Any) -> None:
     if not isinstance(target, str):
         raise records.refuse(f"calls {str(target)[:100]!r}, which is no operator")
     if any(pattern.fullmatch(target) for pattern in _ARITHMETIC):
         return
     named = _OPERATOR.fullmatch(target)
-    if not named or not operators.is_allowed(f"{named[1]}::{named[2]}", may_touch_process):
+    if not named or f"{named[1]}::{named[2]}" not in operators.HARMLESS:
         raise records.refuse(f"calls {target[:100]!r}, {operators.UNKNOWN}")
 
 
-def _check_name(records: Records, name: Any, dotted: bool = False) -> None:
-    parts = str(name).split(".") if dotted else [str(name)]
-    if name and not all(_IDENTIFIER.fullmatch(part) for part in parts):
+def _check_name(records: Records, name: Any, dotted: bool) -> None:
+    """
+    Raises:
+        LoadError: what is written into Python source as a name is none.
+    """
+    if name and not (_PATH if dotted else _IDENTIFIER).fullmatch(str(name)):
         raise records.refuse(f"uses the name {str(name)[:100]!r}, which is no name in Python")
 
 
@@ -182,16 +183,26 @@ def _is_plain(node: ast.AST) -> bool:
 
 
 def _check_tree(records: Records, text: str, named: bool) -> None:
-    """How values are nested: only in Python's own containers; `named` keys become names of arguments."""
+    """How values are nested: only in Python's own containers; `named` keys become names of arguments.
+
+    Raises:
+        LoadError: it is something else.
+    """
     try:
         for key, value, parent in _entries(json.loads(text)):
             if key == "type" and "children_spec" in parent and value is not None and value not in _TREES:
                 raise records.refuse(f"takes or gives a {str(value)[:100]}: export it with tensors, tuples and dicts")
-            if key == "context" and isinstance(value, str):
-                context = json.loads(value)
-                for item in context if named and isinstance(context, list) else ():
-                    _check_name(records, item)
-                if "__enum__" in value:
-                    raise records.refuse("names an enumeration")
-    except (ValueError, RecursionError) as error:
+            if key == "context" and value is not None:
+                _check_context(records, json.loads(value), named)
+    except (ValueError, TypeError, RecursionError) as error:
         raise records.refuse("describes its arguments in no JSON") from error
+
+
+def _check_context(records: Records, context: Any, named: bool) -> None:
+    """A container's own: nothing, the length of a deque, or the keys of a dict."""
+    if context is None or isinstance(context, int):
+        return
+    if not isinstance(context, list) or not all(isinstance(key, str | int) for key in context):
+        raise records.refuse(f"describes a container by {str(context)[:100]!r}, which are no keys")
+    for key in context if named else ():
+        _check_name(records, key, dotted=False)

@@ -6,13 +6,15 @@ from enum import Enum
 
 from adapters import probe
 from adapters.base import Match, ModelDir, Rank, Trust
-from adapters.torch_ import exported_audit, script_audit
-from adapters.torch_.records import Refused
 
 _ENDINGS = (".pt", ".pth", ".pt2", ".torchscript")
 _SCRIPT_NAMES = ("model.pt", "model.pt2")  #: served where there are several
 #: how torch.save began its files before it wrote zip archives: a pickled number
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+#: why the audit is not enough to have a program in the server's own process
+_NATIVE = "calls native operators with arguments of its own choice, which can end a process"
 
 
 class Kind(Enum):
@@ -47,22 +49,16 @@ def match(model_dir: ModelDir) -> Match | None:
             return Match(Rank.CONTENT, programs[0], problem=problem)
         programs = named
     if programs:
-        return _program(model_dir, programs[0], kinds[programs[0]])
+        name = programs[0]
+        # What an exported program's loader would run is read beforehand (`exported_audit`), as a pickle is.
+        trust = Trust.PICKLE if kinds[name] is Kind.EXPORTED else Trust.SAFE
+        return Match(Rank.CONTENT, name, trust=trust, carries=_NATIVE)
     if kinds:
         name = next(iter(kinds))
         return Match(Rank.CONTENT, name, problem=_PROBLEMS[kinds[name]].format(name))
     if damaged := model_dir.named(*_ENDINGS):
         return Match(Rank.SUFFIX, damaged[0], problem=f"{damaged[0]} {_damage(model_dir, damaged[0])}")
     return None
-
-
-def _program(model_dir: ModelDir, name: str, kind: Kind) -> Match:
-    """The claim on a program. What an exported one's loader would run is read beforehand, as a pickle is."""
-    trust, audit = (Trust.PICKLE, exported_audit) if kind is Kind.EXPORTED else (Trust.SAFE, script_audit)
-    try:
-        return Match(Rank.CONTENT, name, trust=trust, carries=audit.process_wide(model_dir, name))
-    except Refused:  # `load` refuses it, unless the model's folder is trusted in full
-        return Match(Rank.CONTENT, name, trust=trust)
 
 
 def kind_of(model_dir: ModelDir, name: str) -> Kind | None:

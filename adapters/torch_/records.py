@@ -1,16 +1,13 @@
-"""A torch archive's records, read in two ways: as torch reads them, and without torch, before it may be imported."""
+"""A torch archive's records, read as torch itself reads them, so that both see the same."""
 
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adapters.base import LoadError, ModelDir
-from adapters.probe import zip_members
+from adapters.base import LoadError
 
 #: bytes of one record that are read here: code and descriptions, never tensors
 MAX_RECORD = 256 << 20
@@ -25,7 +22,7 @@ class Refused(LoadError):
 
 
 class Records:
-    """An archive's records, read as torch itself reads them, so that both see the same."""
+    """The records of one archive, by names without its top folder."""
 
     def __init__(self, path: Path) -> None:
         import torch
@@ -62,18 +59,3 @@ class Records:
 
     def refuse(self, what: str) -> Refused:
         return Refused(self.file, what)
-
-
-def without_torch(
-    model_dir: ModelDir, file: str, wanted: Callable[[str], bool], limit: int
-) -> Iterator[tuple[str, bytes]]:
-    """Name and content of the records that are `wanted`, by Python's own reader; the archive's top folder left out.
-
-    Raises:
-        Refused: they hold more than `limit` bytes, or cannot be read.
-    """
-    try:
-        for name, data in zip_members(model_dir, file, lambda name: wanted(name.partition("/")[2]), limit):
-            yield name.partition("/")[2], data
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise Refused(file, f"cannot be looked through: {error}") from error

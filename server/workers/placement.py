@@ -18,7 +18,7 @@ from server.workers.pool import WorkerPool
 from server.workers.remote import RemoteAdapter
 from server.workers.spec import WorkerSpec
 
-Isolation = Literal["auto", "process"]
+Isolation = Literal["auto", "process", "none"]
 
 
 class PythonFor(Protocol):
@@ -39,7 +39,10 @@ def this_python(model_name: str, requirements: str, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Workers:
-    """Starts models' workers. `isolation`: "process" puts every model there, "auto" those that have to be."""
+    """Starts models' workers.
+
+    `isolation`: "process" puts every model there, "auto" those that have to be, "none" only those that bring code.
+    """
 
     isolation: Isolation = "auto"
     load_timeout: float = 300.0  #: seconds
@@ -54,7 +57,7 @@ class Workers:
         Raises:
             LoadError: its polyserve.yaml wants it otherwise than it can be.
         """
-        forced = _forced(choice, config)
+        forced = _forced(choice, config, native=self.isolation != "none")
         if config.isolation == "none":
             if forced:
                 raise LoadError(f"{FILE}: isolation: none is not possible: {forced}")
@@ -92,11 +95,14 @@ class Workers:
             pool.kill()
 
 
-def _forced(choice: Choice, config: ModelConfig) -> str:
-    """Why the model cannot run in the server's process; empty when it can."""
+def _forced(choice: Choice, config: ModelConfig, native: bool) -> str:
+    """Why the model cannot run in the server's process; empty when it can.
+
+    `native`: what it carries that is no code, but could end the process, counts.
+    """
     if choice.adapter.own_process:
         return f"{choice.adapter.name} runs code that came with the model"
-    if choice.match.carries:
+    if choice.match.carries and (native or choice.match.trust is Trust.CODE):
         return f"it {choice.match.carries}"
     if choice.match.trust is Trust.CODE:
         return "it brings code"

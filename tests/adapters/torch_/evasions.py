@@ -56,6 +56,8 @@ SPELLINGS: Mapping[str, str] = {
     "getattr in halves": 'getattr(torch, "{half}" "{rest}")({args})',
     "single quotes": "getattr(torch, '{op}')({args})",
     "method": "x.{op}({args})",
+    "method with spaces": "x . {op} ({args})",
+    "getattr of a value in halves": 'getattr(x, "{half}" "{rest}")({args})',
     "method of a list": "[x].{op}({args})",
     "line continued": "torch.{op}\\\n({args})",
     "line continued before": "torch.\\\n{op}({args})",
@@ -121,6 +123,7 @@ def _method(owner: str, name: str, code: str, value: str = "x", argument: str = 
 _FREE = "def free(x: Tensor) -> Tensor:\n{}  return x\n"
 _PLAIN = f"{_PREFIX}.Plain"
 _NEW = f"p = {_PLAIN}.__new__({_PLAIN})\nq = (p).__init__()"
+_TRUE = "torch.gt(torch.len(torch.size(x)), -1)"
 _CLASS = "class Plain:\n"
 _INIT = _method(_PLAIN, "__init__", "pass", "None")
 
@@ -168,17 +171,17 @@ PLACES: Mapping[str, Callable[[str], Source]] = {
         + _method(INNER, "__setstate__", f"x = torch.ones([1])\n{code}\nself.training = False", "None", "state: Any"),
     ),
     "__enter__": lambda code: Source(
-        _in_body(f"{_NEW}\nwith p:\n  x = torch.relu(x)"),
+        _in_body(f"{_NEW}\nwith p as y:\n  x = torch.add(x, torch.sum(y))"),
         _CLASS
         + _INIT
-        + _method(_PLAIN, "__enter__", f"x = torch.ones([1])\n{code}", "None")
+        + _method(_PLAIN, "__enter__", f"x = torch.ones([1])\n{code}")
         + _method(_PLAIN, "__exit__", "pass", "None", "a: Any, b: Any, c: Any"),
     ),
     "__lt__": lambda code: Source(
-        _in_body(f"{_NEW}\nr = [p, p]\ntorch.sort(r)"),
+        _in_body(f"{_NEW}\n{_NEW.replace('p =', 's =').replace('(p)', '(s)')}\nr = [p, s]\ntorch.sort(r)"),
         _CLASS
         + _INIT
-        + _method(_PLAIN, "__lt__", f"x = torch.ones([1])\n{code}", "True", f"other: {_PLAIN}", kind="bool"),
+        + _method(_PLAIN, "__lt__", f"x = torch.ones([1])\n{code}", _TRUE, f"other: {_PLAIN}", kind="bool"),
     ),
     "named tuple": lambda code: Source(
         _outer(declared=f"p : Optional[{_PREFIX}.Pair]"),

@@ -101,6 +101,14 @@ def tree(context: str, kind: str = "builtins.dict") -> Edit:
     return edit
 
 
+def signature(key: str, text: str) -> Edit:
+    def edit(program: dict[str, Any]) -> None:
+        specs = program["graph_module"]["signature"]["input_specs"]
+        specs[0] = {key.partition("_")[0]: {key: text}}
+
+    return edit
+
+
 EDITS: dict[str, tuple[Edit, str]] = {
     "sympy call": (expression("__import__('os').mkdir('RAN')"), "more than arithmetic"),
     "sympy eval": (expression("eval('1')"), "more than arithmetic"),
@@ -109,21 +117,30 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "sympy function of sympy's": (expression("preview(1)"), "more than arithmetic"),
     "sympy text": (expression("Symbol('a; import os')"), "more than arithmetic"),
     "sympy deep": (expression("(" * 3000 + "1" + ")" * 3000), "more than arithmetic"),
-    "operator of os": (target("torch.serialization.os.system"), "not known to touch nothing but tensors"),
-    "operator that loads": (target("torch.load"), "not known to touch nothing but tensors"),
-    "operator by dunder": (target("torch.ops.aten.__class__.__init__"), "not known to touch nothing but tensors"),
-    "operator loading libraries": (target("torch.ops.load_library.x"), "not known to touch nothing but tensors"),
-    "operator reading files": (target("torch.ops.aten.from_file.default"), "not known to touch nothing but tensors"),
+    "operator of os": (target("torch.serialization.os.system"), "not known to be harmless"),
+    "operator that loads": (target("torch.load"), "not known to be harmless"),
+    "operator by dunder": (target("torch.ops.aten.__class__.__init__"), "not known to be harmless"),
+    "operator loading libraries": (target("torch.ops.load_library.x"), "not known to be harmless"),
+    "operator reading files": (target("torch.ops.aten.from_file.default"), "not known to be harmless"),
     "operator of memory": (
         target("torch.ops.inductor._reinterpret_tensor.default"),
-        "not known to touch nothing but tensors",
+        "not known to be harmless",
     ),
-    "operator of a kernel": (target("torch.ops.higher_order.triton_kernel_wrapper_mutation"), "not known to touch"),
-    "operator of operator": (target("_operator.attrgetter"), "not known to touch nothing but tensors"),
+    "operator of a kernel": (
+        target("torch.ops.higher_order.triton_kernel_wrapper_mutation"),
+        "not known to be harmless",
+    ),
+    "operator of operator": (target("_operator.attrgetter"), "not known to be harmless"),
     "name": (name("x\n    __import__('os').mkdir('RAN')"), "no name in Python"),
     "argument": (argument_name("x=__import__('os').mkdir('RAN'), y"), "no name in Python"),
     "key of arguments": (tree('["x): import os #"]'), "no name in Python"),
-    "enumeration": (tree('{"__enum__": true, "fqn": "os:x", "name": "y"}'), "names an enumeration"),
+    "key of arguments as an object": (tree('{"x): import os #": 0}'), "which are no keys"),
+    "key of arguments in a list": (tree('[["x): import os #"]]'), "which are no keys"),
+    "enumeration in escapes": (tree('{"\\u005f_enum__": true, "fqn": "os:x", "name": "y"}'), "which are no keys"),
+    "name of a parameter": (signature("parameter_name", 'w"); import os; ("'), "no name in Python"),
+    "name of a buffer": (signature("buffer_name", "__class__"), "no name in Python"),
+    "name of a constant": (signature("tensor_constant_name", "a.__class__"), "no name in Python"),
+    "enumeration": (tree('{"__enum__": true, "fqn": "os:x", "name": "y"}'), "which are no keys"),
     "factory": (tree("{}", "collections.defaultdict"), "takes or gives a collections.defaultdict"),
 }
 
@@ -149,6 +166,7 @@ def test_the_program_itself_passes(tmp_path: Path) -> None:
     match = TorchAdapter.match(ModelDir.of(tmp_path))
     assert match is not None
     assert match.trust is Trust.PICKLE
+    assert "calls native operators" in match.carries
 
 
 def _torch_pickle(value: Any) -> bytes:
@@ -211,23 +229,6 @@ def test_what_fails_is_not_read_once_more_in_an_older_format(tmp_path: Path) -> 
     """`torch.export.load` would, with another reader of archives than the one whose records were checked."""
     rewritten(exported(tmp_path), {"models/model.json": edited(target("torch.ops.torchvision.nms.default"))})
     with pytest.raises(LoadError, match=r"cannot be loaded: \w+: (?!We ran into an error)"):
-        load(tmp_path)
-
-
-class Leaves(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + torch.empty_like(x).zero_()
-
-
-def test_what_touches_its_process_is_served_by_a_worker(tmp_path: Path) -> None:
-    path = m.export(Leaves(), [torch.zeros(2, 4)], tmp_path / "model.pt2", {"x": {0: torch.export.Dim("batch")}})
-    match = TorchAdapter.match(ModelDir.of(tmp_path))
-    assert match is not None
-    assert match.carries == "calls torch.empty_like, which gives memory as its process left it"
-    assert load(tmp_path).signature.inputs[0].shape == (-1, 4)
-    escaped = {"models/model.json": lambda data: data.replace(b"aten.empty_like", b"aten.\\u0065mpty_like")}
-    rewritten(path, escaped)
-    with pytest.raises(LoadError, match="not known to touch nothing but tensors"):
         load(tmp_path)
 
 

@@ -59,6 +59,19 @@ def test_what_has_to_be_in_a_process() -> None:
             workers.wants(choice, config)
 
 
+def test_native_programs_are_in_a_process_unless_the_server_trusts_them() -> None:
+    native = Choice(registry.get("torch"), Match(Rank.CONTENT, "model.pt", carries="calls native operators"))
+    assert Workers().wants(native, ModelConfig())
+    with pytest.raises(LoadError, match="isolation: none is not possible: it calls native operators"):
+        Workers().wants(native, ModelConfig(isolation="none"))
+    trusting = Workers("none")
+    assert not trusting.wants(native, ModelConfig())
+    assert trusting.wants(native, ModelConfig(isolation="process"))
+    assert trusting.wants(CUSTOM, ModelConfig())
+    carrying = Choice(registry.get("tensorflow"), Match(Rank.BUNDLE, trust=Trust.CODE, carries="has operations"))
+    assert trusting.wants(carrying, ModelConfig())
+
+
 # --- real models ------------------------------------------------------------------------------------------------------
 
 CHOSEN = [case for case in CASES if case.name.startswith(("sklearn", "xgboost", "lightgbm", "onnx"))]
