@@ -146,13 +146,12 @@ class HotProtocol(OneWriteProtocol):
             self._leave_body()
 
     def _leave_body(self) -> None:
-        """The parser takes the body for bytes of the protocol that the client would like to change to: it is not read.
+        """The parser takes what follows for bytes of the protocol that the client would like to have, and drops it.
 
-        So the request has none, and no other is read behind it.
+        So the request has no body, and no other is read behind it.
         """
-        if not _FRAMING.isdisjoint(name for name, _ in self.headers):
-            self.headers[:] = [header for header in self.headers if header[0] not in _FRAMING]
-            self.cycle.keep_alive = False
+        self.headers[:] = [header for header in self.headers if header[0] not in _FRAMING]
+        self.cycle.keep_alive = False
 
     def _should_upgrade(self) -> bool:
         """Never: no route speaks WebSocket, and uvicorn cannot be stopped within half of its handshake."""

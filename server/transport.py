@@ -3,7 +3,8 @@
 Half of a small request's time goes into these calls. Here what is written in one turn of the event loop goes out
 together, at the turn's end; nothing waits longer than that.
 
-And one thing that uvicorn does not do: it hears of clients that hang up after they have sent a large body.
+And two things that uvicorn does not do: it hears of clients that hang up after they have sent a large body, and tells
+the request that is being answered, also when others wait behind it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: seconds that a `LingeringTransport` waits for the other side to close
+LINGER = 5.0
 
 
 class OneWriteTransport:
@@ -33,11 +37,12 @@ class OneWriteTransport:
         self._transport.write(data)
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write what was gathered, unless the client has hung up."""
         if self._gathered:
             data = b"".join(self._gathered)
             self._gathered.clear()
-            self._transport.write(data)
+            if not self._transport.is_closing():
+                self._transport.write(data)
 
     def close(self) -> None:
         self.flush()
@@ -51,13 +56,51 @@ class OneWriteTransport:
         return getattr(self._transport, name)
 
 
+class LingeringTransport(OneWriteTransport):
+    """Closes its own half at once, and the other's when that does, or after a while.
+
+    Who still sends when both halves are closed is told that the connection is broken, and may not read what came
+    before.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(transport, loop)
+        self._closed = False
+
+    def close(self) -> None:
+        if not self.is_closing():
+            self._closed = True
+            self.flush()
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._loop.call_later(LINGER, self._transport.abort)
+
+    def is_closing(self) -> bool:
+        return self._closed or self._transport.is_closing()
+
+
 class OneWriteProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol over such a transport."""
 
     transport: OneWriteTransport  # type: ignore[assignment]
+    transport_class = OneWriteTransport
+
+    def __init__(self, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._answering: Any = None  #: uvicorn's request that the application has begun with last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        super().connection_made(OneWriteTransport(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(self.transport_class(transport, self.loop))  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answering is not None:  # uvicorn tells the last of a pipeline alone
+            self._answering.disconnected = not self._answering.response_complete
+            self._answering.message_event.set()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

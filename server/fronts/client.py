@@ -6,12 +6,16 @@ No connection is shared between clients, so that whatever one makes of the bytes
 from __future__ import annotations
 
 import asyncio
+import socket
 from functools import partial
 from pathlib import Path
 
 from server.errors import ClientGone, NotReady
 from server.fronts.preamble import Address, preamble
 from server.fronts.upstream import Upstream
+
+#: how often, and every how many seconds, one tries to connect while the main process accepts too slowly: 30 s in all
+ATTEMPTS, PAUSE = 3000, 0.01
 
 
 class ClientUpstreams:
@@ -64,7 +68,26 @@ class ClientUpstreams:
     async def _open(self) -> Upstream:
         made = partial(Upstream, preamble(*self._about))
         try:
-            _, upstream = await asyncio.get_running_loop().create_unix_connection(made, self._path)
+            end = await self._connect()
+            _, upstream = await asyncio.get_running_loop().create_unix_connection(made, sock=end)
         except OSError as error:
             raise NotReady(f"the server's main process does not answer: {error.strerror}") from error
         return upstream
+
+    async def _connect(self) -> socket.socket:
+        """A socket that the main process will accept. While too many wait for that, the kernel refuses at once."""
+        end = socket.socket(socket.AF_UNIX)
+        end.setblocking(False)
+        try:
+            for _ in range(ATTEMPTS):
+                try:
+                    end.connect(self._path)
+                except BlockingIOError:
+                    await asyncio.sleep(PAUSE)
+                else:
+                    return end
+            end.connect(self._path)
+        except BaseException:
+            end.close()
+            raise
+        return end

@@ -50,6 +50,9 @@ class FrontService(grpc.GenericRpcHandler):
 
     async def _hand_on(self, method: str, raw: bytes, context: Any) -> bytes:
         metadata = list(_passed_on(context.invocation_metadata() or ()))
+        if key := next((key for key, value in metadata if not _is_sendable(value)), None):
+            why = f"metadata {key!r} is not printable ASCII: send it as {key}-bin"
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
         if method.startswith(_REPOSITORY):
             metadata.append((CLIENT, context.peer()))
         call = self._methods[method](raw, metadata=metadata, timeout=context.time_remaining())
@@ -67,3 +70,8 @@ def _names() -> Iterable[str]:
 
 def _passed_on(metadata: Iterable[tuple[str, str | bytes]]) -> Iterable[tuple[str, str | bytes]]:
     return ((key, value) for key, value in metadata if not key.startswith(_OURS) and key not in (CLIENT, "user-agent"))
+
+
+def _is_sendable(value: str | bytes) -> bool:
+    """Whether gRPC sends it: texts are printable ASCII (bytes are those of keys that end with -bin)."""
+    return isinstance(value, bytes) or (value.isascii() and value.isprintable())

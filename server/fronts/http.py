@@ -31,7 +31,6 @@ class FrontProtocol(HotProtocol):
         self._path = path
         self._mirror = mirror
         self._upstreams: ClientUpstreams
-        self._answering: Any = None  #: uvicorn's request that the application has begun with last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -40,14 +39,7 @@ class FrontProtocol(HotProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._upstreams.close()
-        if self._answering is not None:  # uvicorn tells the last of a pipeline alone
-            self._answering.disconnected = not self._answering.response_complete
-            self._answering.message_event.set()
         super().connection_lost(exc)
-
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._answering = cycle
-        super()._start_asgi_task(cycle, app)
 
     def _ask(self, plan: Plan, body: bytes) -> None:
         if self._mirror.takes_tensors(plan.model, plan.version):

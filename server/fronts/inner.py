@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from server.fronts.preamble import LONGEST, addresses
 from server.protocol import HotProtocol, Shared
+from server.transport import LingeringTransport
 
 log = logging.getLogger("kserve")
 
@@ -24,8 +25,11 @@ _FOR_EVER = 10**7
 class InnerProtocol(HotProtocol):
     """A connection that a front process makes for one client: `preamble`'s line, then that client's requests.
 
-    Front processes log their requests themselves.
+    Front processes log their requests themselves. They close their connections: an answer may come before its request
+    has been sent to its end.
     """
+
+    transport_class = LingeringTransport
 
     def __init__(self, shared: Shared, **uvicorns: Any) -> None:
         super().__init__(shared, **uvicorns)
@@ -34,9 +38,11 @@ class InnerProtocol(HotProtocol):
         self._begun = b""  #: what has come of it
 
     def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
         if self._known:
             super().data_received(data)
-        elif not self.transport.is_closing():
+        else:
             self._begun += data
             self._read_preamble()
 

@@ -47,6 +47,18 @@ def test_the_writes_of_one_turn_are_one_write() -> None:
     assert asyncio.run(answer()) == [b"head body", b"next"]
 
 
+def test_what_was_gathered_for_a_client_who_has_hung_up_is_dropped() -> None:
+    async def answer() -> list[Any]:
+        real = Recorder()
+        transport = OneWriteTransport(real, asyncio.get_running_loop())  # type: ignore[arg-type]
+        transport.write(b"to nobody")
+        real.close()
+        await asyncio.sleep(0)
+        return real.calls
+
+    assert asyncio.run(answer()) == ["close"]
+
+
 def test_closing_writes_first() -> None:
     async def answer() -> list[Any]:
         real = Recorder()

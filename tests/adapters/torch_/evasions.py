@@ -82,10 +82,10 @@ SPELLINGS: Mapping[str, str] = {
 
 
 def _in_body(code: str) -> str:
-    return _outer(body=code)
+    return outer(body=code)
 
 
-def _outer(declared: str = "", parameter: str = "", body: str = "", methods: str = "") -> str:
+def outer(declared: str = "", parameter: str = "", body: str = "", methods: str = "") -> str:
     return (
         "class Outer(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n"
         "  _is_full_backward_hook : Optional[bool]\n"
@@ -113,7 +113,7 @@ def _expression(code: str) -> str:
     return code if "\\\n" in code or code.startswith("(") else code.splitlines()[-1]
 
 
-def _method(owner: str, name: str, code: str, value: str = "x", argument: str = "", kind: str | None = None) -> str:
+def method(owner: str, name: str, code: str, value: str = "x", argument: str = "", kind: str | None = None) -> str:
     """A method of `owner` that gives `value`."""
     kind = kind or {"None": "NoneType"}.get(value, "Tensor")
     more = f",\n    {argument}" if argument else ""
@@ -125,7 +125,7 @@ _PLAIN = f"{_PREFIX}.Plain"
 _NEW = f"p = {_PLAIN}.__new__({_PLAIN})\nq = (p).__init__()"
 _TRUE = "torch.gt(torch.len(torch.size(x)), -1)"
 _CLASS = "class Plain:\n"
-_INIT = _method(_PLAIN, "__init__", "pass", "None")
+_INIT = method(_PLAIN, "__init__", "pass", "None")
 
 
 class Source(NamedTuple):
@@ -144,51 +144,51 @@ PLACES: Mapping[str, Callable[[str], Source]] = {
     "closure": lambda code: Source(
         _in_body(f"def g():\n{_indent(code, 2)}  return torch.relu(x)\nh = fork(g)\nx = torch.wait(h)")
     ),
-    "default of an argument": lambda code: Source(_outer(parameter=f",\n    y: Any={_expression(code)}")),
+    "default of an argument": lambda code: Source(outer(parameter=f",\n    y: Any={_expression(code)}")),
     "default of a closure": lambda code: Source(
         _in_body(f"def g(y: Any={_expression(code)}):\n  return x\nh = fork(g)\nx = torch.wait(h)")
     ),
     "default that annotates": lambda code: Source(
-        _outer(parameter=f",\n    y: Tensor={_PREFIX}.annotate([])"),
+        outer(parameter=f",\n    y: Tensor={_PREFIX}.annotate([])"),
         f"def annotate(x: List[int]) -> Tensor:\n  x = torch.ones([1])\n{_indent(code, 2)}  return x\n",
     ),
-    "constant of a class": lambda code: Source(_outer(declared=f"K : Final[Tensor] = {_expression(code)}")),
+    "constant of a class": lambda code: Source(outer(declared=f"K : Final[Tensor] = {_expression(code)}")),
     "constant after a method": lambda code: Source(
-        _outer(methods=f"  def g(self: {OUTER}) -> int:\n      return 3\n  K : Final[Tensor] = {_expression(code)}\n")
+        outer(methods=f"  def g(self: {OUTER}) -> int:\n      return 3\n  K : Final[Tensor] = {_expression(code)}\n")
     ),
-    "attribute of a class": lambda code: Source(_outer(declared=f"k = {_expression(code)}")),
-    "statement of a class": lambda code: Source(_outer(declared=code)),
-    "method nobody calls": lambda code: Source(_outer(methods=_method(OUTER, "other", f"x = torch.ones([1])\n{code}"))),
+    "attribute of a class": lambda code: Source(outer(declared=f"k = {_expression(code)}")),
+    "statement of a class": lambda code: Source(outer(declared=code)),
+    "method nobody calls": lambda code: Source(outer(methods=method(OUTER, "other", f"x = torch.ones([1])\n{code}"))),
     "function": lambda code: Source(_in_body(f"y = {_PREFIX}.free(x, )"), _FREE.format(_indent(code, 2))),
     "held function": lambda code: Source(_in_body(f"f = {_PREFIX}.free\ny = f(x, )"), _FREE.format(_indent(code, 2))),
     "class": lambda code: Source(
         _in_body(f"{_NEW}\nx = torch.add(x, torch.sum(p.t))"),
-        f"{_CLASS}  t : Tensor\n" + _method(_PLAIN, "__init__", f"x = torch.ones([1])\n{code}\nself.t = x", "None"),
+        f"{_CLASS}  t : Tensor\n" + method(_PLAIN, "__init__", f"x = torch.ones([1])\n{code}\nself.t = x", "None"),
     ),
     "__setstate__": lambda code: Source(
-        _outer(),
-        inner=_method(INNER, "__getstate__", "pass", "3", kind="int")
-        + _method(INNER, "__setstate__", f"x = torch.ones([1])\n{code}\nself.training = False", "None", "state: Any"),
+        outer(),
+        inner=method(INNER, "__getstate__", "pass", "3", kind="int")
+        + method(INNER, "__setstate__", f"x = torch.ones([1])\n{code}\nself.training = False", "None", "state: Any"),
     ),
     "__enter__": lambda code: Source(
         _in_body(f"{_NEW}\nwith p as y:\n  x = torch.add(x, torch.sum(y))"),
         _CLASS
         + _INIT
-        + _method(_PLAIN, "__enter__", f"x = torch.ones([1])\n{code}")
-        + _method(_PLAIN, "__exit__", "pass", "None", "a: Any, b: Any, c: Any"),
+        + method(_PLAIN, "__enter__", f"x = torch.ones([1])\n{code}")
+        + method(_PLAIN, "__exit__", "pass", "None", "a: Any, b: Any, c: Any"),
     ),
     "__lt__": lambda code: Source(
         _in_body(f"{_NEW}\n{_NEW.replace('p =', 's =').replace('(p)', '(s)')}\nr = [p, s]\ntorch.sort(r)"),
         _CLASS
         + _INIT
-        + _method(_PLAIN, "__lt__", f"x = torch.ones([1])\n{code}", _TRUE, f"other: {_PLAIN}", kind="bool"),
+        + method(_PLAIN, "__lt__", f"x = torch.ones([1])\n{code}", _TRUE, f"other: {_PLAIN}", kind="bool"),
     ),
     "named tuple": lambda code: Source(
-        _outer(declared=f"p : Optional[{_PREFIX}.Pair]"),
+        outer(declared=f"p : Optional[{_PREFIX}.Pair]"),
         f"class Pair(NamedTuple):\n  a : Tensor = {_expression(code)}\n",
     ),
     "enumeration": lambda code: Source(
-        _outer(declared=f"p : Optional[{_PREFIX}.Kind]"), f"class Kind(Enum):\n  A = {_expression(code)}\n"
+        outer(declared=f"p : Optional[{_PREFIX}.Kind]"), f"class Kind(Enum):\n  A = {_expression(code)}\n"
     ),
     "module": lambda code: Source(_in_body(f"y = {_PREFIX}.free(x, )"), f"{_FREE.format('')}{code}\n"),
 }

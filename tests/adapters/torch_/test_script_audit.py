@@ -142,7 +142,7 @@ def test_more_code_than_is_read_is_refused(base: evasions.Records, tmp_path: Pat
 
 
 def test_native_classes_that_are_not_known_are_refused(base: evasions.Records, tmp_path: Path) -> None:
-    held = evasions._outer(declared="s : __torch__.torch.classes.c10d.Store").encode()
+    held = evasions.outer(declared="s : __torch__.torch.classes.c10d.Store").encode()
     code = base[evasions.CODE].partition(b"class Outer")[0] + held
     assert "native class c10d.Store" in refusal({**base, evasions.CODE: code}, tmp_path)
     pickled = base["data.pkl"].replace(b"q\x00", b"q\x00c__torch__.torch.classes.c10d\nStore\nq\x00", 1)
@@ -274,8 +274,8 @@ def test_hooks_are_looked_through(tmp_path: Path, kind: str) -> None:
 def test_declarations_are_literals(base: evasions.Records, tmp_path: Path, value: str) -> None:
     """An operator on an object is a method of its class, and torch evaluates it while it loads."""
     for source in (
-        evasions._outer(parameter=f",\n    y: int={value}"),
-        evasions._outer(declared=f"K : Final[int] = {value}"),
+        evasions.outer(parameter=f",\n    y: int={value}"),
+        evasions.outer(declared=f"K : Final[int] = {value}"),
     ):
         code = base[evasions.CODE].replace(b"class Outer(", b"class Other(") + source.encode()
         reason = refusal({**base, evasions.CODE: code}, tmp_path)
@@ -287,7 +287,7 @@ def test_declarations_are_literals(base: evasions.Records, tmp_path: Path, value
               'torch.device("cpu")', "True", "None"],
 )  # fmt: skip
 def test_literals_may_be_declared(base: evasions.Records, tmp_path: Path, value: str) -> None:
-    source = evasions._outer(parameter=f",\n    y: Any={value}").encode()
+    source = evasions.outer(parameter=f",\n    y: Any={value}").encode()
     code = base[evasions.CODE].replace(b"class Outer(", b"class Other(") + source
     script_audit.check_source(Records(evasions.write({**base, evasions.CODE: code}, tmp_path / "model.pt")))
 
@@ -304,7 +304,7 @@ def test_strings_that_torch_puts_together_are_refused(base: evasions.Records, tm
 
 def test_an_interface_is_not_taken_for_a_native_class(base: evasions.Records, tmp_path: Path) -> None:
     """Calls of an interface's methods are in no graph; those of native classes may be."""
-    interface = "class LinearPackedParamsBase(Interface):\n" + evasions._method(
+    interface = "class LinearPackedParamsBase(Interface):\n" + evasions.method(
         "quantized.LinearPackedParamsBase", "leak", "pass", "x", "x: Tensor"
     ).replace("    return x\n", "")
     found = {**base, "code/quantized.py": interface.encode()}

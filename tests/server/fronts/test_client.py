@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from server.fronts.client import ClientUpstreams
+from server.fronts.client import PAUSE, ClientUpstreams
 from server.fronts.forward import UPSTREAMS, forward
 from tests.patience import becomes
 from tests.server.fronts.main_process import GET, OK, Inner, Main, before
@@ -176,3 +178,28 @@ def test_a_client_that_hangs_up_is_heard_and_not_logged(
     with caplog.at_level("INFO"):
         asyncio.run(ask())
     assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
+
+
+def test_one_waits_while_too_many_want_to_be_accepted(tmp_path: Path) -> None:
+    """The kernel refuses a connection at once where its queue is full; that is no reason to refuse a request."""
+
+    async def ask() -> None:
+        listener, waiting = socket.socket(socket.AF_UNIX), list[socket.socket]()
+        listener.bind(str(tmp_path / "http"))
+        listener.listen(1)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting.append(socket.socket(socket.AF_UNIX))
+                waiting[-1].setblocking(False)
+                waiting[-1].connect(str(tmp_path / "http"))
+        taking = asyncio.create_task(ClientUpstreams(tmp_path / "http", None, None).take())
+        await asyncio.sleep(5 * PAUSE)
+        assert not taking.done()
+        accepted = [listener.accept()[0]]
+        upstream = await taking
+        assert upstream.reusable
+        upstream.abort()
+        for each in (listener, *waiting, *accepted):
+            each.close()
+
+    asyncio.run(ask())

@@ -105,3 +105,38 @@ def test_a_front_process_says_it_once(seen: Seen, tmp_path: Path, metadata: Any,
 
     asyncio.run(run())
     assert seen.addresses == [address] * len(METHODS)
+
+
+async def raw_call(door: str, method: str, *metadata: tuple[bytes, bytes]) -> tuple[int, int]:
+    """Type and flags of the last frame of a call's stream: HTTP/2 by hand, as no client sends such metadata."""
+
+    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+    headers = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", method.encode()), (b":authority", b"x"),
+               (b"content-type", b"application/grpc"), (b"te", b"trailers"), *metadata]  # fmt: skip
+    block = b"".join(b"\0" + bytes((len(key),)) + key + bytes((len(value),)) + value for key, value in headers)
+    host, _, port = door.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+    writer.write(frame(1, 4, 1, block) + frame(0, 1, 1, bytes(5)))
+    async with asyncio.timeout(60):
+        while True:
+            head = await reader.readexactly(9)
+            await reader.readexactly(int.from_bytes(head[:3], "big"))
+            if int.from_bytes(head[5:9], "big") == 1 and (head[3] == 3 or head[4] & 1):
+                writer.close()
+                return head[3], head[4]
+
+
+@pytest.mark.parametrize("value", [b"\xc3\xa9", b"\xff", b"a\x01"])
+def test_metadata_that_cannot_be_handed_on_is_refused(seen: Seen, tmp_path: Path, value: bytes) -> None:
+    """The call ends, with a status; it was left without an answer once."""
+
+    async def run() -> None:
+        async with doors(seen, tmp_path) as found:
+            method = "/inference.GRPCInferenceService/ModelMetadata"
+            kind, flags = await raw_call(found["front"], method, (b"x-a", value))
+            assert (kind, flags & 1) == (1, 1)  # trailers, and with them the stream's end
+
+    asyncio.run(run())

@@ -83,10 +83,10 @@ async def who(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def inner_socket(path: Path) -> AsyncIterator[str]:
-    """Where the main process listens for its front processes."""
+async def inner_socket(path: Path, app: Any = who) -> AsyncIterator[str]:
+    """Where the main process, which runs this application, listens for its front processes."""
     shared = Shared(None, 1000)  # type: ignore[arg-type]  # no model is asked for
-    async with serving(who, HttpToolsProtocol, shared) as main:
+    async with serving(app, HttpToolsProtocol, shared) as main:
         listener = await inner.listen(path / "http", main.server.config, shared)
         yield str(path / "http")
         listener.close()
@@ -150,6 +150,29 @@ def test_a_line_without_an_end_is_not_waited_for(tmp_path: Path, begun: bytes) -
             async with asyncio.timeout(PATIENCE):
                 with contextlib.suppress(ConnectionError):  # it was closed with bytes on it
                     assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(ask())
+
+
+def test_an_answer_before_the_end_of_its_request_is_read_whole(tmp_path: Path) -> None:
+    """Who still sends must not be told that the connection is broken: the answer says why nobody reads."""
+
+    async def refuse(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"7"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": b"too big"})
+
+    async def ask() -> None:
+        async with inner_socket(tmp_path, refuse) as path:
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"PROXY UNKNOWN\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 413 " in head
+            for _ in range(50):
+                writer.write(bytes(1 << 20))
+                await writer.drain()
+            assert await reader.read() == b"too big"
             writer.close()
 
     asyncio.run(ask())
