@@ -89,13 +89,13 @@ def _script(model_dir: ModelDir, file: str, wanted: Sequence[Port]) -> _Loaded:
 
 
 def _exported(model_dir: ModelDir, file: str, wanted: Sequence[Port]) -> _Loaded:
-    program = exported.load(model_dir, file)
+    program, module = exported.load(model_dir, file)
     known = exported.inputs(program)
     ports = wanted or [Port(each.name) for each in known]
     if len(ports) != len(known):
         raise LoadError(f"options.inputs names {len(ports)} inputs, the program takes {len(known)}")
     names = [port.name for port in ports]
-    return exported.runner(program, known, names), exported.slots(known, ports), ports
+    return exported.runner(program, module, known, names), exported.slots(known, ports), ports
 
 
 def _renamed(run: Run, names: Sequence[str]) -> Run:

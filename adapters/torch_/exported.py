@@ -11,6 +11,7 @@ from adapters.base import LoadError, ModelDir, Tensors
 from adapters.torch_ import exported_audit
 from adapters.torch_.declared import Port
 from adapters.torch_.examine import Slot
+from adapters.torch_.exported_graphs import check_graphs
 from adapters.torch_.records import Records
 from adapters.torch_.values import Run, brief, datatype_of, flatten, tensor_of
 
@@ -29,8 +30,8 @@ class Input:
     dtype: Any
 
 
-def load(model_dir: ModelDir, file: str) -> Any:
-    """The exported program.
+def load(model_dir: ModelDir, file: str) -> tuple[Any, Any]:
+    """The exported program, and the module that runs it.
 
     Raises:
         LoadError: it is damaged, or would do what is not known to be harmless.
@@ -42,11 +43,17 @@ def load(model_dir: ModelDir, file: str) -> Any:
     try:
         if not model_dir.trusted:
             exported_audit.check(Records(path))
-        return load_pt2(str(path)).exported_programs["model"]
+        program = load_pt2(str(path)).exported_programs["model"]
+        # The file's guards are Python source: they are not compiled. The signature checks what they would.
+        quiet = {"check_guards": False} if "check_guards" in inspect.signature(program.module).parameters else {}
+        module = program.module(**quiet)
+        if not model_dir.trusted:
+            check_graphs(file, module)
     except LoadError:
         raise
     except Exception as error:  # a JSON document that means nothing can fail anywhere in the deserializer
         raise LoadError(f"{file} cannot be loaded: {type(error).__name__}: {brief(error)}") from error
+    return program, module
 
 
 def inputs(program: Any) -> tuple[Input, ...]:
@@ -91,13 +98,10 @@ def _sizes(each: Input, size: int) -> tuple[int, ...]:
     return tuple(size or known if free else known for known, free in zip(each.sizes, each.free, strict=True))
 
 
-def runner(program: Any, known: Sequence[Input], names: Sequence[str]) -> Run:
-    """Runs the program on arrays by input; `names` are the inputs' names in the program's order."""
+def runner(program: Any, module: Any, known: Sequence[Input], names: Sequence[str]) -> Run:
+    """Runs the program's module on arrays by input; `names` are the inputs' names in the program's order."""
     import torch
 
-    # The file's guards are Python source: they are not compiled. The signature checks what they would.
-    quiet = {"check_guards": False} if "check_guards" in inspect.signature(program.module).parameters else {}
-    module = program.module(**quiet)
     tree = torch.utils._pytree
     constants = [getattr(spec.arg, "value", None) for spec in _user_inputs(program)]
     tensors = [spec.arg.name in {each.name for each in known} for spec in _user_inputs(program)]

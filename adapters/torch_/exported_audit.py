@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import keyword
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +22,7 @@ from adapters.torch_ import operators
 from adapters.torch_.records import Records
 
 #: torch.ops.namespace.name.overload
-_OPERATOR = re.compile(r"torch\.ops\.(\w+)\.(\w+)(?:\.(?!__)\w+)?")
+_OPERATOR = re.compile(r"torch\.ops\.(\w+)\.(\w+)(?:\.(\w+))?", re.ASCII)
 #: the records of an archive as torch names them; torch finds them however their letters are written
 _RECORD = re.compile(
     r"archive_format|archive_version|version|byteorder|\.data/(?:version|serialization_id)|models/[^/]+\.json|extra/.+|"
@@ -34,9 +35,12 @@ _ARITHMETIC = (
     re.compile(r"math\.(?!_)\w+"),
 )  # fmt: skip
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+#: a size that is free: torch counts up to its number
+_SYMBOL = re.compile(r"[A-Za-z_]+\d{0,6}", re.ASCII)
 _PATH = re.compile(r"(?!__)\w+(?:\.(?!__)\w+)*", re.ASCII)
 #: what is written into Python source as variables; other names are so as paths of attributes
 _VARIABLES = ("name", "as_name", "forward_arg_names")
+_TAKEN = ("self", "torch")
 _TREES = {"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", "collections.deque"}
 
 #: what sympy may be asked to build: its own arithmetic, and torch's
@@ -125,6 +129,10 @@ def _check_program(records: Records, program: Any, name: str) -> None:
         elif key in _VARIABLES or key.endswith(("name", "names", "fqn")):
             for item in value if isinstance(value, list) else (value,):
                 _check_name(records, item, key not in _VARIABLES)
+                if item in _TAKEN and "arg" not in parent:  # an operator's argument may be called `self`
+                    raise records.refuse(f"calls a value {item!r}, which means something else")
+        elif key == "range_constraints" and not all(map(_SYMBOL.fullmatch, value or ())):
+            raise records.refuse("names a size by what is no symbol")
         elif key in ("in_spec", "out_spec") and isinstance(value, str):
             _check_tree(records, value, key == "in_spec")
     if not isinstance(program, dict) or "graph_module" not in program:
@@ -144,13 +152,30 @@ def _entries(value: Any) -> Iterator[tuple[str, Any, dict[str, Any]]]:
 
 
 def _check_operator(records: Records, target: Any) -> None:
+    """
+    Raises:
+        LoadError: it is no operator, or none that is known.
+    """
     if not isinstance(target, str):
         raise records.refuse(f"calls {str(target)[:100]!r}, which is no operator")
     if any(pattern.fullmatch(target) for pattern in _ARITHMETIC):
         return
     named = _OPERATOR.fullmatch(target)
-    if not named or f"{named[1]}::{named[2]}" not in operators.HARMLESS:
+    if not named or f"{named[1]}::{named[2]}" not in operators.HARMLESS or not _is_operator(*named.groups()):
         raise records.refuse(f"calls {target[:100]!r}, {operators.UNKNOWN}")
+
+
+def _is_operator(namespace: str, name: str, overload: str | None) -> bool:
+    """Whether the names lead to an operator, and not to something that it has beside; true where nothing has them."""
+    import torch
+
+    try:
+        found = getattr(getattr(torch.ops, namespace), name)
+    except AttributeError:
+        return True
+    if isinstance(found, torch._ops.HigherOrderOperator):
+        return overload is None
+    return isinstance(found, torch._ops.OpOverloadPacket) and overload in (None, *found.overloads())
 
 
 def _check_name(records: Records, name: Any, dotted: bool) -> None:
@@ -158,7 +183,8 @@ def _check_name(records: Records, name: Any, dotted: bool) -> None:
     Raises:
         LoadError: what is written into Python source as a name is none.
     """
-    if name and not (_PATH if dotted else _IDENTIFIER).fullmatch(str(name)):
+    sound = (_PATH if dotted else _IDENTIFIER).fullmatch(str(name)) and not keyword.iskeyword(str(name))
+    if name and not sound:
         raise records.refuse(f"uses the name {str(name)[:100]!r}, which is no name in Python")
 
 
