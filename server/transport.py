@@ -15,7 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: seconds that a `LingeringTransport` waits for the other side to close
-LINGER = 5.0
+LINGER = 30.0
 
 
 class OneWriteTransport:
