@@ -90,8 +90,8 @@ class Match:
     problem: str = ""
     requires: tuple[str, ...] = ()  #: modules that this very model needs beside the adapter's own
     trust: Trust = Trust.SAFE
-    #: what its files do that the server's own process must not do, in words: "calls torch.empty, which ..."; whatever
-    #: level of trust they need, a worker serves it
+    #: what its files do that the server's own process must not do, in words ("has operations that touch files: ..."); a
+    #: worker serves it, whatever level of trust it needs
     carries: str = ""
     #: pip requirements (the text of a requirements file) that came with the model: it gets an environment of its own
     requirements: str = ""

@@ -10,18 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from adapters.torch_.operators import HIGHER_ORDER
 from adapters.torch_.records import Refused
 
-#: where operators of higher order take the graphs that they call
-_GRAPHS = {
-    "cond": (1, 2),
-    "while_loop": (0, 1),
-    "map_impl": (0,),
-    "scan": (0,),
-    "associative_scan": (0,),
-    "wrap_with_autocast": (4,),
-    "wrap_with_set_grad_enabled": (1,),
-}
 _NODES = ("placeholder", "get_attr", "call_function", "output")
 
 
@@ -57,7 +48,9 @@ def _problems(part: Any) -> Iterator[str]:
 def _calls_graphs(part: Any, node: Any) -> bool:
     import torch
 
-    slots = _GRAPHS.get(node.target.name(), (len(node.args),))
+    slots = HIGHER_ORDER.get(node.target.name())
+    if slots is None:
+        return False
     called = [node.args[slot] if slot < len(node.args) else None for slot in slots]
     return all(
         isinstance(each, torch.fx.Node)

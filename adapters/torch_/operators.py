@@ -16,8 +16,6 @@ exported program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 _ATEN = """
 Bool Complex ComplexImplicit Delete Float FloatImplicit Int IntImplicit ScalarImplicit Size __and__ __contains__
 __derive_index __getitem__ __iand__ __ilshift__ __interpolate __ior__ __irshift__ __is__ __isnot__ __ixor__
@@ -193,22 +191,25 @@ requires_grad tolist type unchecked_cast unchecked_unwrap_optional
 _OTHERS = {
     "quantized_decomposed": "quantize_per_tensor quantize_per_channel quantize_per_token dequantize_per_tensor "
     "dequantize_per_channel dequantize_per_token choose_qparams choose_qparams_symmetric",
-    "higher_order": "associative_scan cond map_impl scan while_loop wrap_with_autocast wrap_with_set_grad_enabled",
     "torchvision": "deform_conv2d nms ps_roi_align ps_roi_pool roi_align roi_pool",
 }
 
+#: operators of higher order, and which of their arguments are the graphs that they call
+HIGHER_ORDER = {
+    "associative_scan": (0,),
+    "cond": (1, 2),
+    "map_impl": (0,),
+    "scan": (0,),
+    "while_loop": (0, 1),
+    "wrap_with_autocast": (4,),
+    "wrap_with_set_grad_enabled": (1,),
+}
 
-def _kinds(namespace: str, names: str) -> Iterable[str]:
-    return (f"{namespace}::{name}" for name in names.split())
-
-
-HARMLESS = frozenset(
-    kind
-    for namespace, names in {
-        "aten": _ATEN, "prim": _PRIM, "prims": _PRIMS, "quantized": _QUANTIZED, **_OTHERS,
-    }.items()
-    for kind in _kinds(namespace, names)
-)  # fmt: skip
+_NAMES = {
+    "aten": _ATEN, "prim": _PRIM, "prims": _PRIMS, "quantized": _QUANTIZED, "higher_order": " ".join(HIGHER_ORDER),
+    **_OTHERS,
+}  # fmt: skip
+HARMLESS = frozenset(f"{namespace}::{name}" for namespace, names in _NAMES.items() for name in names.split())
 
 #: native classes that an archive may bring objects of
 CLASSES = frozenset(
@@ -220,7 +221,6 @@ CLASSES = frozenset(
         "rnn.CellParamsBase",
     )
 )
-
 
 #: what to say of an operator that is not here
 UNKNOWN = "which is not known to be harmless"

@@ -18,7 +18,7 @@ script_type_parser.cpp (`evaluateDefaults`) and import.cpp (`__setstate__`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any, NamedTuple, TypeAlias
 
 from adapters.torch_ import operators
@@ -57,7 +57,6 @@ _CODE = re.compile(r"code/__torch__(?:/.+)?\.py")
 #: a native class as pickles and sources spell it
 _NATIVE = re.compile(rb"torch\.classes\.([\w.]+)(?:\n(\w+))?")
 
-
 #: its kind, a group of `_TOKEN`, and its text
 Token: TypeAlias = tuple[str, bytes]
 
@@ -88,13 +87,13 @@ def check_source(records: Records) -> None:
     if sum(map(records.size, names)) > MAX_CODE:
         raise records.refuse(f"holds more than {MAX_CODE >> 20} MiB of code, which is not looked through")
     sources = {name: _tokens(records, name) for name in names}
-    sets_state = any(_SET_STATE in tokens for tokens in sources.values())
+    unknown = _unknown_methods() if any(_SET_STATE in tokens for tokens in sources.values()) else frozenset()
     for name, tokens in sources.items():
         _check_names(records, name, tokens)
         if not all(map(_is_constant, _declarations(records, name, tokens))):
             raise records.refuse(f"declares something by more than literals in {name}, which runs while it is loaded")
-        if sets_state:
-            _check_methods(records, name, tokens)
+        if unknown:
+            _check_methods(records, name, tokens, unknown)
     if _OBJECT.search(records.read("constants.pkl")):  # operators on them would be their methods
         raise records.refuse("holds objects among its constants")
     for name in ("data.pkl", "constants.pkl"):
@@ -103,21 +102,26 @@ def check_source(records: Records) -> None:
                 raise records.refuse(f"brings an object of the native class {native}, which is not known")
 
 
-def _check_methods(records: Records, name: str, tokens: Sequence[Token]) -> None:
+def _unknown_methods() -> frozenset[str]:
+    """The names of operators that are not known, as methods of values have them: without `aten::`."""
+    import torch
+
+    registered = {schema.name for schema in torch._C._jit_get_all_schemas()}
+    return frozenset(kind.removeprefix("aten::") for kind in registered - operators.HARMLESS)
+
+
+def _check_methods(records: Records, name: str, tokens: Sequence[Token], unknown: Set[str]) -> None:
     """Refuse what could be a method of a value that is an unknown operator: `__setstate__` runs unseen.
 
     Raises:
         Refused: a name behind a dot, or a string, which `getattr` takes for one, is such an operator's.
     """
-    import torch
-
-    registered = {schema.name.removeprefix("aten::") for schema in torch._C._jit_get_all_schemas()}
     before = b""
     for kind, text in tokens:
         if kind in _BLANK:
             continue
         method = text.decode().strip('"') if kind == "string" or (kind == "name" and before == b".") else ""
-        if method in registered and f"aten::{method}" not in operators.HARMLESS:
+        if method in unknown:
             raise records.refuse(f"has a __setstate__, which runs while it is loaded, and names {method!r} in {name}")
         before = text
 

@@ -48,7 +48,7 @@ class InnerProtocol(HotProtocol):
 
     def _read_preamble(self) -> None:
         """Take the client's address from it once it is whole; the connection is closed where there is none."""
-        line, end, rest = self._begun[:LONGEST].partition(b"\r\n")
+        line, end, _ = self._begun[:LONGEST].partition(b"\r\n")
         if not end and len(self._begun) < LONGEST:
             return
         try:
