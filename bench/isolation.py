@@ -95,8 +95,8 @@ def _median_ms(seconds: Sequence[float]) -> float:
 @contextlib.contextmanager
 def _loaded(isolation: str) -> Iterator[Adapter]:
     """The model, loaded as the server loads it."""
-    from server.catalog import scan
-    from server.loader import Loader
+    from server.loading.catalog import scan
+    from server.loading.loader import Loader
     from server.workers.placement import Workers
 
     may_import = threading.Event()

@@ -122,7 +122,7 @@ def _ratio(rounds: Sequence[Round], figure: Callable[[Phase], float]) -> str:
 
 def _alone(batch: int) -> float:
     """Microseconds of counting one request, where `batch` of them share a call of the model."""
-    from server.counts import ModelMetrics
+    from server.telemetry.counters import ModelMetrics
 
     metrics = ModelMetrics()
     waits = [0.0001] * batch

@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from server import adapter_log, early_log, frame, memory
-from server.native_threads import ONE_THREAD
-from server.settings import COMMAND, Settings, command_line, unknown_variables
-from server.signals import Signals
+from server.api.kserve.argv import arguments
+from server.config.flags import SettingsError
+from server.config.settings import COMMAND, Settings, command_line, unknown_variables
+from server.runtime import logs, memory
+from server.runtime.cpu import ONE_THREAD
+from server.runtime.signals import Signals
 
 log = logging.getLogger("kserve")
 
@@ -26,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the server until it is told to stop. Mistakes in settings end it with status 2 and one line each."""
     signals = Signals()
     signals.install()
-    settings = command_line(sys.argv[1:] if argv is None else argv, os.environ)
+    settings = command_line(sys.argv[1:] if argv is None else argv, os.environ, check_key)
     for variable, value in ONE_THREAD.items():  # an operator's own values stay
         os.environ.setdefault(variable, value)
     try:
@@ -37,6 +39,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         traceback.print_exc()
         _end(1)
     _end(0)
+
+
+def check_key(settings: Settings) -> None:
+    """
+    Raises:
+        SettingsError: `--verify_key` is no key that signatures can be verified with.
+    """
+    if settings.verify_key:
+        from server.loading.signatures import key_problem  # imports what --help need not wait for
+
+        if problem := key_problem(settings.verify_key, settings.model_dir):
+            raise SettingsError(f"--verify_key {problem}")
 
 
 def _end(status: str | int | None) -> NoReturn:
@@ -52,18 +66,18 @@ def _end(status: str | int | None) -> NoReturn:
 
 def serve(settings: Settings, signals: Signals) -> None:
     """Find the models, start trying them, import KServe meanwhile, serve."""
-    from server.budget import Budget, Demand
-    from server.catalog import NoModelDir
-    from server.environments import Environments
-    from server.loader import Loader
-    from server.signing import Verifier
-    from server.storage.catalog import catalog_of
-    from server.trust import allowed_by
-    from server.watcher import Watcher
+    from server.loading.catalog import NoModelDir
+    from server.loading.environments import Environments
+    from server.loading.loader import Loader
+    from server.loading.memory_budget import Budget, Demand
+    from server.loading.signatures import Verifier
+    from server.loading.sources import catalog_of
+    from server.loading.trial.pool import TrialPool
+    from server.loading.trust import allowed_by
+    from server.repository.watcher import Watcher
     from server.workers.placement import Workers
-    from server.workers.trial import TrialPool
 
-    adapter_log.forward()
+    logs.forward()
     try:
         catalog = catalog_of(settings)
     except NoModelDir as error:
@@ -83,9 +97,9 @@ def serve(settings: Settings, signals: Signals) -> None:
     loader = Loader(trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env, wishes, budget)
     unasked = Demand.LOOK if settings.load == "lazy" else Demand.TRY
     watcher = Watcher.of(settings, catalog)
-    with early_log.kept():
+    with logs.kept():
         loading = loader.begin(catalog.found, settings.load_threads, unasked)
-        with frame.arguments(settings):
+        with arguments(settings):
             from server import app
         may_import.set()
         server = app.PolyServer(settings, catalog, loader)

@@ -17,25 +17,30 @@ from functools import partial
 import kserve.model_server
 from fastapi.exceptions import FastAPIDeprecationWarning
 from kserve.protocol.rest.server import RESTServer
+from kserve.utils.utils import cpu_count
 from timing_asgi import TimingMiddleware
 
-from server import __version__, grpc_service
-from server.admin import Access
-from server.catalog import Catalog
-from server.dataplane import PolyDataPlane, PolyRepositoryExtension
-from server.fronts import inner
-from server.fronts.fronts import Fronts
-from server.http import Routes
-from server.loader import Key, Loaded, Loader
-from server.pages import add_pages
-from server.ports import PortTaken, check_free, shared_listener
-from server.protocol import HotProtocol, Shared
-from server.repository import Repository
-from server.running import limits_of, listening, predictors, rest_server, run
-from server.settings import Settings
-from server.signals import Signals
-from server.stopping import Stopping
-from server.storage.catalog import catalog_of
+from server import __version__
+from server.api.access import Access
+from server.api.grpc import service
+from server.api.kserve.dataplane import PolyDataPlane, PolyRepositoryExtension
+from server.api.kserve.pages import add_pages
+from server.api.rest.fast_protocol import HotProtocol, Shared
+from server.api.rest.routes import Routes
+from server.api.rest.server import listening, rest_server
+from server.api.shutdown import Stopping
+from server.config.settings import Settings
+from server.frontends import inner
+from server.frontends.manager import Fronts
+from server.inference.batching.queue import limits_of
+from server.inference.batching.threads import predictors
+from server.loading.catalog import Catalog
+from server.loading.loader import Key, Loaded, Loader
+from server.loading.sources import catalog_of
+from server.repository.repository import Repository
+from server.runtime.event_loop import run
+from server.runtime.signals import Signals
+from server.runtime.sockets import PortTaken, check_free, shared_listener
 
 log = logging.getLogger("kserve")
 
@@ -44,8 +49,11 @@ class PolyServer(kserve.model_server.ModelServer):
     """The main process: one event loop, REST and gRPC over one repository."""
 
     def __init__(self, settings: Settings, catalog: Catalog, loader: Loader) -> None:
+        cores = cpu_count()
         rescan = partial(catalog_of, settings)
-        self.repository = Repository(catalog, loader, predictors(), limits_of(settings), settings.ready, rescan)
+        self.repository = Repository(
+            catalog, loader, predictors(cores), limits_of(settings, cores), settings.ready, rescan
+        )
         self.repository.log_latency = settings.enable_latency_logging
         super().__init__(registered_models=self.repository)
         self.repository.metrics.register()
@@ -61,7 +69,10 @@ class PolyServer(kserve.model_server.ModelServer):
     def run(self, loading: Mapping[Key, Future[Loaded]], when_loaded: Callable[[], None], signals: Signals) -> None:
         """Serve until told to stop. Takes in what is being loaded; `when_loaded` is called when all were tried."""
         try:
-            run(self._settings, lambda: self._main(partial(self.repository.first_scan, loading, when_loaded), signals))
+            run(
+                self._settings.event_loop,
+                lambda: self._main(partial(self.repository.first_scan, loading, when_loaded), signals),
+            )
         finally:
             if self._fronts:
                 self._fronts.tidy()
@@ -126,16 +137,16 @@ class PolyServer(kserve.model_server.ModelServer):
             }
         )
 
-    async def _serve_grpc(self) -> grpc_service.Server:
-        service = grpc_service.handlers(grpc_service.InferenceService(self.repository, self.dataplane, self._access))
+    async def _serve_grpc(self) -> service.Server:
+        handlers = service.handlers(service.InferenceService(self.repository, self.dataplane, self._access))
         limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
         wanted = self._settings.grpc_port
         inner_socket = str(self._fronts.directory / "grpc") if self._fronts else ""
         try:
             if self._fronts:
                 check_free(wanted)
-            server, self._grpc_port = await grpc_service.serve(
-                service, wanted, *limits, inner_socket, shared=bool(self._fronts)
+            server, self._grpc_port = await service.serve(
+                handlers, wanted, *limits, inner_socket, shared=bool(self._fronts)
             )
         except (RuntimeError, PortTaken) as error:
             raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}") from error

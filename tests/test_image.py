@@ -116,7 +116,7 @@ def test_it_runs_without_rights_on_a_read_only_file_system(served: Container) ->
     [((), "/tmp/.cache/polyserve"), (("--volume", "/var/cache/polyserve"), "/var/cache/polyserve")],
 )
 def test_a_volume_takes_the_cache(engine: Engine, image: str, volume: tuple[str, ...], cache: str) -> None:
-    code = "from server.cache import *; print(*map(cache_directory, ('models', 'environments')))"
+    code = "from server.runtime.cache_dir import *; print(*map(cache_directory, ('models', 'environments')))"
     flags = ("run", "--rm", *engine.run_flags, *volume, "--entrypoint", "python")
     assert engine(*flags, image, "-c", code).stdout.split() == [f"{cache}/models", f"{cache}/environments"]
 

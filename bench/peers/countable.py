@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterable
 
 from server.__main__ import main
-from server.counts import ModelMetrics, Requests
+from server.telemetry.counters import ModelMetrics, Requests
 
 _ANSWERED, _CALLED = Requests.answered, ModelMetrics.called
 

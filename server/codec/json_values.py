@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from adapters.base import Array
-from server.codec.wording import described
+from server.codec.messages import described
 from server.errors import InvalidInput
 
 #: levels of an element in which {"b64": ...} means bytes

@@ -24,10 +24,10 @@ import numpy as np
 import orjson
 
 from adapters.base import Array, Signature, Tensors
-from server.codec.call import SIGNATURE_NAME, Call, parse_object, read_parameters, rows_of, variant
+from server.codec.instances import batch, is_named, named, whole, wrong
+from server.codec.messages import nearest
 from server.codec.outputs import dumps_arrays, listed, native, numbers
-from server.codec.rows import batch, is_named, named, whole, wrong
-from server.codec.wording import nearest
+from server.codec.request import SIGNATURE_NAME, Call, parse_object, read_parameters, rows_of, variant
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances" or "inputs"'

@@ -13,10 +13,10 @@ from typing import Any
 
 from adapters.base import Signature, Tensors
 from server.codec import tf_serving
-from server.codec.call import Call, parse_object, read_parameters, rows_of
+from server.codec.instances import batch, columnar, whole
+from server.codec.messages import nearest
 from server.codec.outputs import dumps, dumps_arrays, listed, numbers
-from server.codec.rows import batch, columnar, whole
-from server.codec.wording import nearest
+from server.codec.request import Call, parse_object, read_parameters, rows_of
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances"'

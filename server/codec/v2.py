@@ -15,12 +15,12 @@ import numpy as np
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
 from adapters.datatypes import datatype_of
-from server.codec.bind import WireTensor, bind
-from server.codec.call import Call, parse_object, read_parameters, rows_of, variant, with_outputs
+from server.codec.binding import WireTensor, bind
+from server.codec.json_tensors import MAX_RANK, fit, from_json
+from server.codec.messages import described, nearest, quoted, shown
 from server.codec.outputs import dumps_arrays, numbers, texts
-from server.codec.raw import dtype_of, from_bytes, reshape, to_bytes
-from server.codec.tensors import MAX_RANK, fit, from_json
-from server.codec.wording import described, nearest, quoted, shown
+from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
+from server.codec.request import Call, parse_object, read_parameters, rows_of, variant, with_outputs
 from server.errors import InvalidInput
 
 HEADER_LENGTH = b"inference-header-content-length"

@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from server.workers.child_process import printable
+from server.runtime.child_process import printable
 
 log = logging.getLogger("kserve")
 

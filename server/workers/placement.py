@@ -12,11 +12,11 @@ from typing import Any, Literal, Protocol
 
 from adapters.base import LoadError, ModelDir, Trust
 from adapters.registry import Choice
-from server.model_config import FILE, ModelConfig
-from server.workers.contract import Hello, Job
-from server.workers.pool import WorkerPool
-from server.workers.remote import RemoteAdapter
-from server.workers.spec import WorkerSpec
+from server.config.model_config import FILE, ModelConfig
+from server.workers.adapter import RemoteAdapter
+from server.workers.launch import WorkerSpec
+from server.workers.messages import Hello, Job
+from server.workers.worker_pool import WorkerPool
 
 Isolation = Literal["auto", "process", "none"]
 

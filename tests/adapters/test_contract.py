@@ -20,11 +20,11 @@ from kserve import InferInput, InferRequest, InferResponse
 from adapters import registry
 from adapters.base import Adapter, ModelDir
 from adapters.datatypes import datatype_of
-from server import trust
-from server.batching import Batcher
-from server.codec import grpc_, v1, v2
+from server.codec import grpc_messages, v1, v2
 from server.errors import InvalidInput
-from server.jobs import Limits
+from server.inference.batching.batcher import Batcher
+from server.inference.batching.queue import Limits
+from server.loading import trust
 from tests.cases import CASES, Case, Expected, plain
 
 FRAMEWORKS = (
@@ -138,9 +138,9 @@ def test_v2_equals_the_framework(served: Served, binary: bool) -> None:
 
 @pytest.mark.parametrize("raw", [False, True], ids=["typed", "raw"])
 def test_grpc_equals_the_framework(served: Served, raw: bool) -> None:
-    call = grpc_.decode(served.request(binary=raw).to_grpc(), served.adapter.signature)
+    call = grpc_messages.decode(served.request(binary=raw).to_grpc(), served.adapter.signature)
     outputs = served.adapter.predict(call.inputs, call.parameters)
-    response = InferResponse.from_grpc(grpc_.encode(outputs, call, "m"))
+    response = InferResponse.from_grpc(grpc_messages.encode(outputs, call, "m"))
     assert rows_of(response, served.adapter.signature.keyed) == plain(served.expected.predictions)
 
 

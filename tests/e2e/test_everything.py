@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from server.environments import Environments
+from server.loading.environments import Environments
 from tests import cases
 from tests.adapters.torchserve_.archives import eager
 from tests.e2e.process import Server

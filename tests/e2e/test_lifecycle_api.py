@@ -285,4 +285,4 @@ def test_unloading_gives_the_memory_back(server: Server, root: Path, config: str
 
 def resident(server: Server) -> int:
     """Bytes that the server and its workers take, all together; the process that tries models is neither."""
-    return processes.resident(server.process.pid, without="server.workers.trial_child")
+    return processes.resident(server.process.pid, without="server.loading.trial.trial_main")

@@ -16,9 +16,9 @@ import httpx
 import orjson
 import pytest
 
-from server.catalog import scan
-from server.loader import Loader
-from server.settings import Settings
+from server.config.settings import Settings
+from server.loading.catalog import scan
+from server.loading.loader import Loader
 from server.workers.placement import Workers
 from tests.cases import CASES, Expected
 

@@ -17,7 +17,7 @@ import pytest
 from bench.ports import free_port
 from tests.cases import CASES, Expected
 from tests.e2e.process import Server
-from tests.server.storage.kit import running
+from tests.server.loading.storage.kit import running
 
 MAKE = {case.name: case.make for case in CASES}
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from adapters.base import LoadError, ModelDir, Trust
-from server.catalog import Found
-from server.loader import Loader
+from server.loading.catalog import Found
+from server.loading.loader import Loader
+from server.loading.trial.pool import TrialPool
 from server.workers.placement import Workers
-from server.workers.trial import TrialPool
 from tests.cases import sklearn_logistic
 from tests.hostile import archives, folders, oddities, pickled, programs
 from tests.hostile.kit import Hostile

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server import dispatch
+from server.inference.batching import executor
 from tests.server.stand_ins import EchoAdapter, stand_ins
 
 
@@ -18,4 +18,4 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[EchoAdapter]]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls are told to have taken no processor time: a machine that pauses makes none of them long."""
-    monkeypatch.setattr(dispatch, "thread_time", lambda: 0.0)
+    monkeypatch.setattr(executor, "thread_time", lambda: 0.0)

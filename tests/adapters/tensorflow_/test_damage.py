@@ -9,7 +9,7 @@ import pytest
 
 from adapters import registry
 from adapters.base import LoadError, ModelDir
-from server.workers.trial import Trial, TrialPool
+from server.loading.trial.pool import Trial, TrialPool
 from tests.adapters.tensorflow_ import models
 
 

@@ -11,7 +11,7 @@ import pytest
 from adapters import registry
 from adapters.base import InvalidInput, LoadError, ModelDir, Rank, Trust
 from adapters.torch_ import TorchAdapter, declared
-from server.workers.selftest import self_test
+from server.workers.self_test import self_test
 
 torch = pytest.importorskip("torch")
 

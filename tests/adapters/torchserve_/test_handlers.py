@@ -17,8 +17,8 @@ import pytest
 from adapters import registry
 from adapters.base import Adapter, InvalidInput, LoadError, ModelDir
 from server.codec import v1, v2
+from server.config.model_config import ModelConfig
 from server.errors import ModelFailed
-from server.model_config import ModelConfig
 from server.workers.placement import Workers
 from tests.adapters.torchserve_.archives import archive, classifier, eager, echo, forged, functions
 

@@ -10,8 +10,8 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from adapters.base import Array, Signature, Tensors
 from adapters.datatypes import datatype_of
-from server.codec.grpc_ import CONTENTS
-from server.codec.raw import to_bytes
+from server.codec.grpc_messages import CONTENTS
+from server.codec.raw_tensors import to_bytes
 from tests.server.codec.signatures import json_values, leaves
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.base import Signature, TensorSpec
 from server.codec import v1, v2
-from server.codec.call import Call
+from server.codec.request import Call
 from server.errors import InvalidInput
 
 SPEC = TensorSpec("data", "BYTES", (-1,), nullable=True, binary=True, json=True)

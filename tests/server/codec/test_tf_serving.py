@@ -13,11 +13,11 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from adapters.base import Parameter, Parameters, Signature, Tensors, TensorSpec
-from server.batching import Batcher
-from server.codec import grpc_, tf_serving, v1, v2
-from server.codec.fast import v1_decoder
+from server.codec import grpc_messages, tf_serving, v1, v2
+from server.codec.fast.json_rows import v1_decoder
 from server.errors import InvalidInput
-from server.jobs import Limits
+from server.inference.batching.batcher import Batcher
+from server.inference.batching.queue import Limits
 
 ROWS = Signature(
     (TensorSpec("x", "FP32", (-1, 2)),),
@@ -114,9 +114,9 @@ def test_grpc_picks_a_signature_by_parameter() -> None:
     tensor = request.inputs.add(name="n", datatype="INT64")
     tensor.contents.int64_contents.append(4)
     with pytest.raises(InvalidInput, match="'n' is unknown"):
-        grpc_.decode(request, MODEL)
+        grpc_messages.decode(request, MODEL)
     request.parameters["signature_name"].string_param = "whole"
-    call = grpc_.decode(request, MODEL)
+    call = grpc_messages.decode(request, MODEL)
     assert (call.batched, call.inputs["n"].tolist()) == (False, 4)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.base import Signature, Tensors
 from server.codec import v1
-from server.codec.call import Call
+from server.codec.request import Call
 from server.errors import InvalidInput
 from tests.server.codec import requests
 from tests.server.codec.signatures import SIGNATURES, check, decoded, fitting, json_values, keys, one, same, signatures

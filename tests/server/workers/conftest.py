@@ -7,9 +7,9 @@ import psutil
 import pytest
 
 from adapters.base import ModelDir
-from server.workers.contract import Job
-from server.workers.pool import WorkerPool
-from server.workers.spec import WorkerSpec
+from server.workers.launch import WorkerSpec
+from server.workers.messages import Job
+from server.workers.worker_pool import WorkerPool
 from tests.patience import wait_for
 from tests.processes import alive, descendants
 

@@ -241,7 +241,7 @@ class OwnAdapter(OddAdapter):
         if where != {"the model"}:
             raise LoadError(f"the model's code saw {where}")
         try:
-            importlib.import_module("server.loader")
+            importlib.import_module("server.loading.loader")
         except ModuleNotFoundError:
             return cls(_signature("x"))
         raise LoadError("the model's code saw the server's")

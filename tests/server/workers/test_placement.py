@@ -17,15 +17,15 @@ import pytest
 from adapters import registry
 from adapters.base import LoadError, Match, Rank, Trust
 from adapters.registry import Choice
-from server.catalog import scan
+from server.config.model_config import ModelConfig
 from server.errors import NotReady
-from server.jobs import Limits
-from server.loader import Loaded, Loader
-from server.model_config import ModelConfig
-from server.repository import Repository, State
+from server.inference.batching.queue import Limits
+from server.loading.catalog import scan
+from server.loading.loader import Loaded, Loader
+from server.repository.repository import Repository, State
+from server.workers.adapter import RemoteAdapter, pool_of
 from server.workers.placement import Workers
-from server.workers.pool import BackOff
-from server.workers.remote import RemoteAdapter, pool_of
+from server.workers.worker_pool import BackOff
 from tests.cases import CASES, Case
 from tests.patience import wait_for
 from tests.server.workers.conftest import workers

@@ -12,10 +12,10 @@ import msgpack
 import pytest
 
 from adapters.base import LoadError, Parameter, Signature, TensorSpec
-from server.native_threads import ONE_THREAD
+from server.runtime.cpu import ONE_THREAD
 from server.workers import output
-from server.workers.contract import Hello, signature_of, signature_to_fields
-from server.workers.environ import scrubbed
+from server.workers.launch import scrubbed
+from server.workers.messages import Hello, signature_of, signature_to_fields
 from server.workers.output import OutputLog
 
 # --- the environment --------------------------------------------------------------------------------------------------

@@ -1,0 +1,95 @@
+"""KServe's data plane over our repository: readiness tells the truth, metadata says what the model takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+
+from server import __version__
+from server.errors import NotReady
+from server.repository.repository import Repository
+
+EXTENSIONS = ["model_repository", "binary_tensor_data"]
+
+
+class PolyRepositoryExtension(ModelRepositoryExtension):
+    """Loading and unloading over REST: errors as the repository tells them, where KServe's own hides them in a text."""
+
+    async def load(self, model_name: str) -> None:
+        """Load a model (again).
+
+        Raises:
+            NotFound, NotReady.
+        """
+        await self._model_registry.load(model_name)
+
+    async def unload(self, model_name: str) -> None:
+        """Unload a model; the requests that reached it are answered first.
+
+        Raises:
+            NotFound.
+        """
+        await self._model_registry.unload_and_wait(model_name)
+
+
+class PolyDataPlane(DataPlane):
+    """What KServe's routes ask for."""
+
+    def __init__(self, repository: Repository) -> None:
+        super().__init__(model_registry=repository)
+        self._repository = repository
+
+    def metadata(self) -> dict[str, Any]:
+        return {"name": "polyserve", "version": __version__, "extensions": EXTENSIONS}
+
+    async def ready(self) -> bool:
+        """KServe's route asks; unlike KServe's own this one is about the models.
+
+        Raises:
+            NotReady: with what is missing.
+        """
+        if why := self._repository.why_not_ready():
+            raise NotReady(f"the server is not ready: {why}")
+        return True
+
+    async def model_ready(self, model_name: str, disable_predictor_health_check: bool = False) -> bool:
+        if self._repository.is_asleep(model_name):  # a request will bring it back, a probe need not
+            return True
+        self._repository.ready_model(model_name)
+        return bool(await super().model_ready(model_name, disable_predictor_health_check))
+
+    async def get_model(self, name: str) -> Any:
+        """The model that an event is for.
+
+        Raises:
+            ModelNotFound, NotReady.
+        """
+        if self._repository.is_asleep(name):
+            await self._repository.ready(name)
+        return await super().get_model(name)
+
+    async def model_metadata(self, model_name: str, model_version: str = "") -> dict[str, Any]:
+        """Name, platform, inputs and outputs.
+
+        Raises:
+            NotFound, NotReady.
+        """
+        return await metadata(self._repository, model_name, model_version or None)
+
+
+async def metadata(repository: Repository, name: str, version: str | None) -> dict[str, Any]:
+    """Name, versions that are ready, platform, inputs and outputs of a model.
+
+    Raises:
+        NotFound, NotReady.
+    """
+    model = await repository.ready(name, version)
+    return {
+        "name": name,
+        "versions": repository.versions(name),
+        "platform": model.adapter.platform,
+        "inputs": model.get_input_types(),
+        "outputs": model.get_output_types(),
+    }

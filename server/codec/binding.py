@@ -1,0 +1,122 @@
+"""Named tensors off the wire (V2 JSON, V2 binary, gRPC) to the inputs that a signature asks for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adapters.base import Array, Signature, Tensors, TensorSpec
+from server.codec import json_values
+from server.codec.json_tensors import common_rows, fit
+from server.codec.messages import at, nearest, quoted
+from server.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class WireTensor:
+    """A tensor as it was sent: BYTES elements are still `bytes` or `str`."""
+
+    name: str
+    array: Array
+
+
+def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any = None) -> Tensors:
+    """Inputs by name that fit the signature.
+
+    A single input whose name the adapter made up takes any name. The columns of a matrix may come as one tensor each
+    (`content_type` "pd", KServe's data frame, says so even where the model knows no names: then in their order).
+
+    Raises:
+        InvalidInput: unknown, missing or repeated inputs, or one that does not fit.
+    """
+    if not tensors and signature.inputs:
+        raise InvalidInput('"inputs" is empty: send at least one tensor')
+    sent = {tensor.name: tensor for tensor in tensors}
+    if len(sent) != len(tensors):
+        raise InvalidInput(f"inputs: {_repeated(tensors)} is sent twice")
+    if len(signature.inputs) == 1:
+        (spec,) = signature.inputs
+        if _is_columns(tensors, signature, content_type):
+            return {spec.name: fit(_stack(sent, signature, spec), spec, _field(spec.name))}
+        if signature.any_name and len(tensors) == 1:
+            return {spec.name: _one(tensors[0], spec)}
+    return _by_name(sent, signature)
+
+
+def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:
+    specs = {spec.name: spec for spec in signature.inputs}
+    for name in sent:
+        if name not in specs:
+            raise InvalidInput(f"input {quoted(name)} is unknown; {nearest(name, specs)}")
+    missing = [name for name, spec in specs.items() if name not in sent and not spec.optional]
+    if missing:
+        raise InvalidInput(f"input {missing[0]!r} is missing")
+    return {name: _one(sent[name], spec) for name, spec in specs.items() if name in sent and not spec.unused}
+
+
+def _one(tensor: WireTensor, spec: TensorSpec) -> Array:
+    array = tensor.array
+    if spec.json:
+        return fit(json_values.from_tensor(array), spec, _field(tensor.name))
+    if spec.shape == (-1,) and not spec.any_rank and array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]  # a column sent as [n, 1], as data frame codecs do
+    if array.dtype.kind == "O":
+        array = _texts(array, spec, tensor.name)
+    return fit(array, spec, _field(tensor.name))
+
+
+def _texts(array: Array, spec: TensorSpec, name: str) -> Array:
+    """BYTES as the spec wants them: `bytes`, or `str` decoded as UTF-8."""
+    if spec.datatype != "BYTES":
+        return array
+    texts = np.empty(array.shape, dtype=np.object_)
+    for where, value in np.ndenumerate(array):
+        if value is None and not spec.nullable:
+            raise InvalidInput(f"{at(_field(name), where)} is null, and the model takes no missing values")
+        try:
+            texts[where] = _text(value, spec.binary)
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"{at(_field(name), where)} is not UTF-8 text: {error.reason}") from error
+    return texts
+
+
+def _text(value: str | bytes | None, binary: bool) -> str | bytes | None:
+    if isinstance(value, bytes):
+        return value if binary else value.decode()
+    return value.encode() if binary and value is not None else value
+
+
+def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_type: Any) -> bool:
+    (spec,) = signature.inputs
+    if spec.datatype == "BYTES" or len(spec.shape) != 2 or any(tensor.name == spec.name for tensor in tensors):
+        return False
+    if signature.columns and (len(tensors) > 1 or tensors[0].name in signature.columns):
+        return True
+    return content_type == "pd" and all(tensor.array.ndim == 1 or tensor.array.shape[1:] == (1,) for tensor in tensors)
+
+
+def _stack(sent: dict[str, WireTensor], signature: Signature, spec: TensorSpec) -> Array:
+    """One tensor a column to the matrix, in the columns' order."""
+    columns = dict.fromkeys(signature.columns or sent)
+    for name in sent:
+        if name not in columns:
+            raise InvalidInput(f"column {quoted(name)} is unknown; {nearest(name, columns)}")
+    if missing := [name for name in columns if name not in sent]:
+        raise InvalidInput(f"column {missing[0]!r} is missing")
+    column = TensorSpec("", spec.datatype, (-1,), nullable=spec.nullable, finite=spec.finite)
+    arrays = {name: _one(sent[name], column) for name in columns}
+    common_rows(arrays, "columns")
+    return np.stack(list(arrays.values()), axis=1)
+
+
+def _repeated(tensors: Sequence[WireTensor]) -> str:
+    counts = Counter(tensor.name for tensor in tensors)
+    return quoted(counts.most_common(1)[0][0])
+
+
+def _field(name: str) -> str:
+    return f"input {quoted(name)}"

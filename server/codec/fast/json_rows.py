@@ -1,0 +1,176 @@
+"""The short ways of the most common requests: rows of numbers for a model with one matrix input, and many numbers.
+
+A decoder made here answers only where it is sure to give what the general decoder gives, and hands over everything
+else, every error included. What it relies on: JSON holds neither NaN nor infinities, `array('d')` takes nothing but
+numbers, and rows are checked one by one to be lists of the matrix's width.
+"""
+
+from __future__ import annotations
+
+from array import array as NumberArray
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import orjson
+
+from adapters.base import Array, Signature, TensorSpec
+from server.codec import v1, v2
+from server.codec.fast import json_arrays
+from server.codec.json_tensors import fit
+from server.codec.request import Call, read_parameters, rows_of
+
+_V1_KEYS = {"instances"}
+_V2_KEYS = {"name", "shape", "datatype", "data"}
+_RAW_KEYS = {"name", "shape", "datatype", "parameters"}
+_BODY_KEYS = {
+    "inputs",
+    "id",
+    "parameters",
+}  #: of a body with raw tensors; others, like "outputs", are the general way's
+FLOATS: dict[str, np.dtype[Any]] = {"FP64": np.dtype(np.float64), "FP32": np.dtype(np.float32)}
+
+V1Decoder = Callable[[bytes], Call]
+V2Decoder = Callable[[bytes, "str | None"], v2.V2Call]
+
+
+def v1_decoder(signature: Signature) -> V1Decoder:
+    """`v1.decode` for one signature."""
+    short, numeric = _short_v1(signature), numbers_of(signature)
+    if numeric is None:
+        return short
+    name, kind = numeric.name, numeric.dtype.kind
+
+    def decode(raw: bytes) -> Call:
+        if len(raw) < json_arrays.LEAST or (body := json_arrays.v1_body(raw, kind)) is None:
+            return short(raw)
+        inputs = {name: fit(body["instances"], numeric, "instances")}
+        return Call(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
+
+    return decode
+
+
+def _short_v1(signature: Signature) -> V1Decoder:
+    spec = matrix_of(signature)
+    if spec is None:
+        return lambda raw: v1.decode(raw, signature)
+    name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
+
+    def decode(raw: bytes) -> Call:
+        try:
+            body = orjson.loads(raw)
+            rows = body["instances"]
+            if body.keys() == _V1_KEYS and set(map(type, rows)) == {list} and set(map(len, rows)) == {width}:
+                values = NumberArray("d", rows[0] if len(rows) == 1 else chain.from_iterable(rows))
+                matrix = cast(np.frombuffer(values).reshape(len(rows), width), dtype)
+                if matrix is not None:
+                    return Call({name: matrix}, len(rows), {}, key=key)
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+            pass  # the general decoder says what is wrong
+        return v1.decode(raw, signature)
+
+    return decode
+
+
+def v2_decoder(signature: Signature) -> V2Decoder:
+    """`v2.decode` for one signature."""
+    short = _short_v2(signature)
+
+    def decode(raw: bytes, json_length: str | None) -> v2.V2Call:
+        if json_length is not None or len(raw) < json_arrays.LEAST or (body := json_arrays.v2_body(raw)) is None:
+            return short(raw, json_length)
+        return v2.decode_parsed(body, memoryview(b""), signature)
+
+    return decode
+
+
+def _short_v2(signature: Signature) -> V2Decoder:
+    spec = matrix_of(signature)
+    if spec is None:
+        return lambda raw, json_length: v2.decode(raw, json_length, signature)
+    name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
+    others = frozenset(signature.columns)
+
+    def is_named(sent: object) -> bool:
+        return sent == name or (signature.any_name and type(sent) is str and sent not in others)
+
+    def from_json(raw: bytes) -> v2.V2Call | None:
+        body = orjson.loads(raw)
+        (tensor,) = body["inputs"]
+        shape, data = tensor["shape"], tensor["data"]
+        identifier = body.get("id", "")
+        bare = len(body) == 1 or (len(body) == 2 and "id" in body and type(identifier) is str)
+        if not (bare and is_named(tensor["name"]) and tensor.keys() == _V2_KEYS and set(map(type, shape)) == {int}):
+            return None
+        rows, columns = shape
+        values = NumberArray("d", data)
+        if columns != width or rows < 1 or len(values) != rows * width or type(data) is not list:
+            return None
+        matrix = cast(np.frombuffer(values).reshape(rows, width), FLOATS[tensor["datatype"]])
+        matrix = None if matrix is None else cast(matrix, dtype)
+        return None if matrix is None else v2.V2Call({name: matrix}, rows, {}, identifier, {}, False, key=key)
+
+    def from_raw(raw: bytes, head: int) -> v2.V2Call | None:
+        body = orjson.loads(raw[:head])
+        (tensor,) = body["inputs"]
+        rows, columns = tensor["shape"]
+        identifier, parameters = body.get("id", ""), body.get("parameters", {})
+        binary = parameters.get("binary_data_output") is True
+        if not (body.keys() <= _BODY_KEYS and type(identifier) is str and len(parameters) == binary):
+            return None
+        sent = FLOATS[tensor["datatype"]]
+        size = tensor["parameters"]["binary_data_size"]
+        whole = type(rows) is type(columns) is type(size) is int and size == len(raw) - head
+        fits = whole and rows > 0 and columns == width and size == rows * width * sent.itemsize
+        if not (fits and is_named(tensor["name"]) and tensor.keys() == _RAW_KEYS and len(tensor["parameters"]) == 1):
+            return None
+        matrix = cast(np.frombuffer(raw, sent, offset=head).reshape(rows, width), dtype)
+        if matrix is None or (spec.finite and not np.isfinite(matrix).all()):
+            return None
+        return v2.V2Call({name: matrix.copy()}, rows, {}, identifier, {}, binary, key=key)
+
+    def decode(raw: bytes, json_length: str | None) -> v2.V2Call:
+        try:
+            if json_length is None:
+                call = from_json(raw)
+            else:
+                call = from_raw(raw, int(json_length)) if json_length.isdecimal() and json_length.isascii() else None
+            if call is not None:
+                return call
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+            pass  # the general decoder says what is wrong
+        return v2.decode(raw, json_length, signature)
+
+    return decode
+
+
+def merge_key(spec: TensorSpec) -> tuple[object, bytes]:
+    """What `Batcher` finds that calls of such a matrix, without parameters, agree in."""
+    return ((spec.name, spec.dtype, spec.shape[1:]),), b""
+
+
+def matrix_of(signature: Signature) -> TensorSpec | None:
+    """The only input, if it is rows of floats of a known width."""
+    if len(signature.inputs) != 1 or not signature.batched or signature.table:
+        return None
+    (spec,) = signature.inputs
+    known = len(spec.shape) == 2 and spec.shape[0] == -1 and spec.shape[1] > 0
+    return spec if known and spec.datatype in FLOATS else None
+
+
+def numbers_of(signature: Signature) -> TensorSpec | None:
+    """The only input, if it is numbers that V1 sends as nested lists."""
+    if len(signature.inputs) != 1 or not signature.batched or signature.table or signature.tf_serving:
+        return None
+    (spec,) = signature.inputs
+    return spec if spec.dtype.kind in "fiu" and not spec.json else None
+
+
+def cast(matrix: Array, dtype: np.dtype[Any]) -> Array | None:
+    """The matrix in that type; None where a value is too large for it."""
+    if matrix.dtype == dtype:
+        return matrix
+    with np.errstate(over="ignore"):
+        narrowed: Array = matrix.astype(dtype)
+    return narrowed if dtype.itemsize > matrix.itemsize or np.isfinite(narrowed).all() else None

@@ -1,0 +1,120 @@
+"""Open Inference Protocol (V2) over gRPC: protobuf messages <-> named arrays.
+
+Tensors come typed (`contents`) or raw (`raw_input_contents`); the answer goes the way the request came, as in KServe.
+
+Source: Open Inference Protocol, `grpc_predict_v2.proto`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+
+from adapters.base import Array, Signature, Tensors
+from adapters.datatypes import datatype_of
+from server.codec.binding import WireTensor, bind
+from server.codec.messages import quoted
+from server.codec.outputs import texts
+from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
+from server.codec.request import read_parameters, rows_of, variant, with_outputs
+from server.codec.v2 import V2Call, select
+from server.errors import InvalidInput
+
+#: V2 datatype -> the field of `InferTensorContents` that carries it; FP16 travels raw only
+CONTENTS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+
+
+def decode(request: Any, signature: Signature) -> V2Call:
+    """A `ModelInferRequest` to inputs that fit the signature.
+
+    Raises:
+        InvalidInput: the client's fault, naming the field.
+    """
+    raws = request.raw_input_contents
+    if raws and len(raws) != len(request.inputs):
+        raise InvalidInput(f"{len(request.inputs)} inputs, but {len(raws)} raw_input_contents: send one for each")
+    tensors = [
+        _raw(entry, raws[i], _field(i, entry)) if raws else _typed(entry, _field(i, entry))
+        for i, entry in enumerate(request.inputs)
+    ]
+    parameters = _parameters(request, signature)
+    asked = read_parameters(parameters, signature)
+    chosen = variant(signature, asked)
+    bound = bind(tensors, chosen, parameters.get("content_type"))
+    requested = {output.name: bool(raws) for output in request.outputs}
+    asked = with_outputs(asked, requested, signature)
+    rows = rows_of(bound, chosen)
+    return V2Call(bound, rows, asked, request.id, requested, bool(raws), batched=chosen.batched)
+
+
+def encode(outputs: Tensors, call: V2Call, model: str, version: str = "") -> Any:
+    """The `ModelInferResponse`: raw when the request was raw or an output is FP16, which has no typed field."""
+    chosen = select(outputs, call.outputs)
+    response = pb.ModelInferResponse(model_name=model, model_version=version, id=call.id)
+    raw = call.binary or any(datatype_of(array.dtype) == "FP16" for array in chosen.values())
+    for name, array in chosen.items():
+        datatype = datatype_of(array.dtype)
+        tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
+        if raw:
+            response.raw_output_contents.append(to_bytes(array, datatype))
+        else:
+            values = texts(array) if datatype == "BYTES" else array.ravel().tolist()
+            getattr(tensor.contents, CONTENTS[datatype]).extend(values)
+    return response
+
+
+def value_of(parameter: Any) -> Any:
+    """The Python value of an `InferParameter`; None when it holds none of a kind that the protocol knows."""
+    kind = parameter.WhichOneof("parameter_choice")
+    return getattr(parameter, kind) if kind else None
+
+
+def _parameters(request: Any, signature: Signature) -> dict[str, Any]:
+    values = {name: value_of(parameter) for name, parameter in request.parameters.items()}
+    for parameter in signature.parameters:
+        if values.get(parameter.name, "") is None:  # Triton's double_param, which this protocol lacks
+            raise InvalidInput(
+                f"parameters.{parameter.name} has no value: send bool_param, int64_param or string_param"
+            )
+    return values
+
+
+def _field(i: int, entry: Any) -> str:
+    return f"inputs[{i}] ({quoted(entry.name)})"
+
+
+def _raw(entry: Any, data: bytes, field: str) -> WireTensor:
+    if entry.HasField("contents"):
+        raise InvalidInput(f"{field} is sent twice: as contents and as raw_input_contents")
+    return WireTensor(entry.name, from_bytes(data, entry.datatype, list(entry.shape), field))
+
+
+def _typed(entry: Any, field: str) -> WireTensor:
+    dtype = dtype_of(entry.datatype, field)
+    if entry.datatype not in CONTENTS:
+        raise InvalidInput(f"{field}: {entry.datatype} has no typed contents, send raw_input_contents")
+    for filled, _ in entry.contents.ListFields():
+        if filled.name != CONTENTS[entry.datatype]:
+            raise InvalidInput(f"{field}: {entry.datatype} goes in {CONTENTS[entry.datatype]}, not {filled.name}")
+    values = getattr(entry.contents, CONTENTS[entry.datatype])
+    array: Array = np.empty(len(values), dtype=dtype)
+    try:
+        array[:] = values
+    except OverflowError as error:
+        raise InvalidInput(f"{field}: a value is not a valid {entry.datatype}") from error
+    return WireTensor(entry.name, reshape(array, list(entry.shape), field))

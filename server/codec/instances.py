@@ -1,0 +1,137 @@
+"""V1's instances and columns to named arrays: what `v1` and `tf_serving` share.
+
+An instance is a row: a value or list for a model with one input; an object by name (in any order) for named columns
+or several inputs; for a table also a list in the table's order. Every refusal names the field.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+from adapters.base import Signature, Tensors, TensorSpec
+from server.codec.json_tensors import common_rows, fit, from_json
+from server.codec.messages import described, nearest, quoted
+from server.errors import InvalidInput
+
+
+def batch(instances: list[Any], signature: Signature, field: str) -> Tensors:
+    required = [spec for spec in signature.inputs if not spec.optional]
+    by_name = is_named(instances[0])
+    if signature.table or (by_name and len(signature.inputs) > 1) or len(required) > 1:
+        names = [spec.name for spec in signature.inputs]
+        rows = instances if by_name else _as_named(instances, names, field, signature.table)
+        return _by_input(rows, signature, field)
+    (spec,) = required or signature.inputs[:1]
+    if by_name and signature.columns:
+        instances = _ordered(instances, signature.columns, field)
+    elif by_name and not spec.json:
+        instances = [row[0] for row in _ordered(instances, (spec.name,), field)]
+    return {spec.name: fit(from_json(instances, spec, field), spec, field)}
+
+
+def is_named(instance: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(instance, dict) and instance.keys() != {"b64"}
+
+
+def _ordered(instances: list[Any], columns: tuple[str, ...], field: str) -> list[list[Any]]:
+    """Objects by column name to rows in the columns' order."""
+    rows = []
+    for i, instance in enumerate(instances):
+        if not is_named(instance):
+            raise InvalidInput(f"{field}[{i}] must be an object like the first instance")
+        try:
+            rows.append([instance[name] for name in columns])
+        except KeyError as error:
+            raise InvalidInput(f"{field}[{i}] lacks {error.args[0]!r}{wrong(instance, columns)}") from error
+        if len(instance) != len(columns):
+            raise InvalidInput(f"{field}[{i}]{wrong(instance, columns)}")
+    return rows
+
+
+def wrong(instance: dict[str, Any], known: tuple[str, ...]) -> str:
+    expected = set(known)
+    unknown = next((name for name in instance if name not in expected), None)
+    return "" if unknown is None else f" has the unknown name {quoted(unknown)}; {nearest(unknown, known)}"
+
+
+def _as_named(instances: list[Any], names: list[str], field: str, table: bool) -> list[dict[str, Any]]:
+    """Lists in the table's order to objects by name."""
+    if not table:
+        raise InvalidInput(f"{field}[0] must be an object with {', '.join(map(repr, names))}")
+    rows = []
+    for i, instance in enumerate(instances):
+        if not isinstance(instance, list) or len(instance) != len(names):
+            held = f"{len(instance)} values" if isinstance(instance, list) else "no list"
+            raise InvalidInput(f"{field}[{i}] holds {held}, the model takes {len(names)} ({', '.join(names[:10])})")
+        rows.append(dict(zip(names, instance, strict=True)))
+    return rows
+
+
+def _by_input(rows: list[Any], signature: Signature, field: str) -> Tensors:
+    """Objects by input name to one array an input."""
+    names = tuple(spec.name for spec in signature.inputs)
+    known = set(names)
+    for i, row in enumerate(rows):
+        if not is_named(row):
+            raise InvalidInput(f"{field}[{i}] must be an object like the first instance")
+        if not row.keys() <= known:
+            raise InvalidInput(f"{field}[{i}]{wrong(row, names)}")
+    return {
+        spec.name: fit(from_json(values, spec, f"{field}.{spec.name}"), spec, f"{field}.{spec.name}")
+        for spec in signature.inputs
+        if not spec.unused and (values := _column(rows, spec, field)) is not None
+    }
+
+
+def _column(rows: list[dict[str, Any]], spec: TensorSpec, field: str) -> list[Any] | None:
+    if spec.optional and not any(spec.name in row for row in rows):
+        return None
+    try:
+        return [row[spec.name] for row in rows]
+    except KeyError:
+        i = next(i for i, row in enumerate(rows) if spec.name not in row)
+        hint = "; send null for a missing value" if spec.nullable else ""
+        raise InvalidInput(f"{field}[{i}] lacks {spec.name!r}{hint}") from None
+
+
+def columnar(value: dict[str, Any], signature: Signature) -> Tensors:
+    if signature.columns and len(signature.inputs) == 1 and signature.inputs[0].name not in value:
+        for name, column in value.items():
+            if not isinstance(column, list):
+                raise InvalidInput(f"inputs.{quoted(name)} is {described(column)}, a column must be a list")
+        if not value or not common_rows(value, "columns"):
+            raise InvalidInput('"inputs" holds no rows: send at least one')
+        rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+        return batch(rows, signature, "inputs")
+    names = tuple(spec.name for spec in signature.inputs)
+    if not value.keys() <= set(names):
+        raise InvalidInput(f"inputs{wrong(value, names)}")
+    return named(value, signature, "inputs")
+
+
+def whole(instances: list[Any], signature: Signature, field: str) -> Tensors:
+    """A model without a batch dimension takes one instance: the whole tensors."""
+    if len(instances) != 1:
+        raise InvalidInput(
+            f'"{field}" holds {len(instances)} instances, but this model has no batch dimension: send one'
+        )
+    (instance,) = instances
+    names = tuple(spec.name for spec in signature.inputs)
+    if not is_named(instance):
+        instance = {names[0]: instance}
+    if not instance.keys() <= set(names):
+        raise InvalidInput(f"{field}[0]{wrong(instance, names)}")
+    return named(instance, signature, f"{field}[0]")
+
+
+def named(value: dict[str, Any], signature: Signature, field: str) -> Tensors:
+    tensors: Tensors = {}
+    for spec in signature.inputs:
+        if spec.unused:
+            continue
+        if spec.name in value:
+            at = f"{field}.{spec.name}"
+            tensors[spec.name] = fit(from_json(value[spec.name], spec, at), spec, at)
+        elif not spec.optional:
+            raise InvalidInput(f"{field} lacks {spec.name!r}")
+    return tensors

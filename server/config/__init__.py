@@ -1,0 +1,1 @@
+"""What an operator may set, on the command line, in the environment, in a model's `polyserve.yaml`."""

@@ -1,0 +1,274 @@
+"""Every setting of the server, declared once: flag, environment variable, default, meaning.
+
+`python -m server.config.settings` prints the table as Markdown. Nothing is parsed at import, and nothing heavy is
+imported: `--help` and a wrong flag answer at once.
+"""
+# ruff: noqa: RUF009  (`setting` makes a dataclass field)
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self
+
+from server.config.flags import SettingsError, flags_of, help_text, markdown, parse, setting, types, unknown_variables
+from server.config.memory_size import Amount, amount
+from server.config.model_uri import Address, named, without_secrets
+
+__all__ = ["Settings", "SettingsError", "command_line", "unknown_variables"]
+
+COMMAND = "polyserve"
+ABOUT = (
+    "polyserve serves a directory of models, whatever made them, over KServe's V1 and V2 protocols (REST and gRPC). "
+    "A flag beats its environment variable, which beats the default. --version prints the version."
+)
+
+MODELS, REQUESTS, LOADING, TRUST, ENVIRONMENTS = "Models", "Requests", "Loading", "Trust", "Environments"
+SERVER, LOGGING, TLS, PREDICTOR = "Server", "Logging", "TLS", "Predictor behind a transformer"
+
+Protocol = Literal["v1", "v2", "grpc-v2"]
+PROTOCOL = types.one_of("v1", "v2", "grpc-v2")
+PORT = types.integer("PORT", 0, 65535)
+COUNT = types.integer("N", 1)
+PROCESSES = types.integer("N", 1, 64)
+STORED_MODEL = types.Kind(Address.of_kserve, "URI", show=lambda address: address.shown, quote=without_secrets)
+STORED_MODELS = types.Kind(named, "NAME=URI", repeats=True, quote=without_secrets)
+#: seconds after SIGTERM in which a pod may still be sent requests: endpoints are updated meanwhile
+POD_DELAY = 3.0
+LENGTH = types.integer("BYTES", -1, 2**31 - 1)
+#: settings about loading that would be checked again
+_NOT_FOR_ALL = ("verify_key",)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The table. Fields with `kserve=True` are KServe's own flags, with its names, meanings and (mostly) defaults."""
+
+    # fmt: off
+    model_dir: Path = setting(Path("/mnt/models"), types.directory(), MODELS,
+        "The mount: one model's files, or a folder with a subfolder for each model.", env="MODEL_DIR")
+    model_name: str | None = setting(None, types.path_segment("NAME"), MODELS,
+        "The model's name when the mount itself is one model.", shown="model", env="MODEL_NAME", kserve=True)
+    models: tuple[tuple[str, Address], ...] = setting((), STORED_MODELS, MODELS,
+        "A model from a store: NAME=s3://bucket/path, or gs://, https:// (also Azure's), hf://, oci:// or file://. May "
+        "be given several times; in the variable, white space stands between them.",
+        flag="--model", env="POLYSERVE_MODEL", shown="none")
+    storage_uri: Address | None = setting(None, STORED_MODEL, MODELS,
+        "The store of a single model, called --model_name. Not used where models are mounted: KServe leaves it in the "
+        "environment of a container whose model it has downloaded already.",
+        env="STORAGE_URI")
+    storage_dir: Path | None = setting(None, types.directory(), MODELS,
+        "Where models from stores are kept; several servers may share it.", shown="~/.cache/polyserve/models")
+    predict_proba: bool = setting(False, types.switch(), MODELS,
+        "scikit-learn classifiers answer probabilities instead of classes, as in KServe's scikit-learn server.",
+        env="PREDICT_PROBA")
+    ready: Literal["scan", "any", "all"] = setting("scan", types.one_of("scan", "any", "all"), MODELS,
+        "When the server calls itself ready: the first scan is through (every model loaded or failed), any model is "
+        "ready, or all are.")
+
+    max_batch_rows: int = setting(256, COUNT, REQUESTS,
+        "Rows of waiting requests that are merged into one prediction, at most.")
+    max_queue: int = setting(1024, COUNT, REQUESTS,
+        "Requests that may wait for one model; further ones are answered 429.")
+    request_timeout: float = setting(60.0, types.seconds(), REQUESTS,
+        "How long a request may take; then it is answered 504.")
+    max_body_bytes: int = setting(100 * 2**20, types.size(), REQUESTS,
+        "Size of a REST request's body, at most; larger ones are answered 413.")
+    grpc_max_send_message_length: int = setting(8 * 2**20, LENGTH, REQUESTS,
+        "Size of a gRPC answer, at most; -1 for no limit.", kserve=True)
+    grpc_max_receive_message_length: int = setting(8 * 2**20, LENGTH, REQUESTS,
+        "Size of a gRPC request, at most; -1 for no limit.", kserve=True)
+
+    load: Literal["eager", "lazy"] = setting("eager", types.one_of("eager", "lazy"), LOADING,
+        "When models are loaded: at the start, or (lazy) at the first request, for folders of thousands. Pinned models "
+        "are loaded at the start.")
+    memory_budget: Amount | None = setting(None, amount(), LOADING,
+        "Memory that loaded models may take, as a size or as a share of the container's memory; when it is full, the "
+        "least recently used idle model makes room, and comes back when it is asked for. The server itself and the "
+        "frameworks come on top.", shown="no limit")
+    load_threads: int = setting(2, types.integer("N", 1, 64), LOADING, "Models that load at the same time.")
+    load_timeout: float = setting(300.0, types.seconds(), LOADING,
+        "How long a model's trial load may take; then the model is given up.")
+    trial: bool = setting(True, types.switch(), LOADING,
+        "Try each model in a child process first, so that a damaged file cannot crash the server.")
+
+    watch: bool = setting(True, types.switch(), LOADING,
+        "Watch the models directory: what is new, has changed or has gone is loaded, loaded again or served no more.")
+    watch_interval: float = setting(1.0, types.seconds(), LOADING, "How often the models directory is looked at.")
+    watch_settle: float = setting(2.0, types.seconds(), LOADING,
+        "How long a folder must not have changed before it is loaded; longer where files come slowly, in pieces.")
+
+    isolation: Literal["auto", "process", "none"] = setting("auto", types.one_of("auto", "process", "none"), LOADING,
+        "Where models run: process gives every model a process of its own; auto only those that need one (code or "
+        "requirements that came with the model, torch programs, polyserve.yaml); none leaves torch programs in the "
+        "server's process, which is smaller and faster, and which a hostile program can end or take over.")
+
+    trust: Literal["safe", "pickle", "code"] = setting("code", types.one_of("safe", "pickle", "code"), TRUST,
+        "What models may bring: safe takes only files that cannot carry code; pickle also pickles that name nothing "
+        "but known libraries' classes; code also code and requirements, which run in processes of their own.")
+    verify_key: str | None = setting(None, types.existing_file(), TRUST,
+        "A public key (PEM, elliptic curve): every model's folder must hold a model.sig by OpenSSF model-signing that "
+        "was made with its private key, and nothing else than what was signed.")
+
+    env_dir: Path | None = setting(None, types.directory(), ENVIRONMENTS,
+        "Where the environments of models with requirements are built and kept; several servers may share it.",
+        shown="~/.cache/polyserve/environments")
+    env_timeout: float = setting(900.0, types.seconds(), ENVIRONMENTS,
+        "How long building an environment may take; then the model is given up.")
+    wheelhouse: Path | None = setting(None, types.directory(), ENVIRONMENTS,
+        "A directory of wheels: environments are built from it alone, without a network.")
+    auto_env: bool = setting(False, types.switch(), ENVIRONMENTS,
+        "Serve a model that another version of its framework made from an environment with that version.")
+
+    http_port: int = setting(8080, PORT, SERVER,
+        "Port of the REST server; 8080 becomes 8443 under TLS, 0 takes any free port.", kserve=True)
+    grpc_port: int = setting(8081, PORT, SERVER, "Port of the gRPC server.", kserve=True)
+    enable_grpc: bool = setting(True, types.switch(), SERVER, "Serve gRPC.", kserve=True)
+    enable_docs_url: bool = setting(True, types.switch(), SERVER, "Serve the Swagger page at /docs.", kserve=True)
+    workers: int = setting(1, PROCESSES, SERVER,
+        "Processes that take requests, on the same ports. Each holds a copy of every model that runs in the server's "
+        "process, and hands requests for the others on to the first, which alone loads, swaps and unloads: all change "
+        "at the same moment. With --memory_budget there is one.", kserve=True)
+    max_threads: int = setting(4, COUNT, SERVER, "gRPC processing threads, at most.", kserve=True)
+    max_asyncio_workers: int | None = setting(None, COUNT, SERVER,
+        "Threads of the event loop's executor, at most.", shown="CPUs + 4, at most 32", kserve=True)
+    event_loop: Literal["auto", "asyncio", "uvloop"] = setting("auto", types.one_of("auto", "asyncio", "uvloop"),
+        SERVER, "The event loop; auto takes uvloop where it is installed.", flag="--event-loop", kserve=True)
+    timeout_keep_alive: int = setting(65, types.integer("SECONDS", 0, 86400), SERVER,
+        "How long an idle connection is kept; longer than the proxy's, or the proxy answers 503 now and then.",
+        flag="--timeout-keep-alive", kserve=True)
+    shutdown_delay: float | None = setting(None, types.seconds(zero=True), SERVER,
+        "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers know.",
+        shown="3s in a Kubernetes pod, else 0s")
+    grace_period: float = setting(25.0, types.seconds(), SERVER,
+        "How long requests in flight have after that; with the delay, less than the terminationGracePeriodSeconds of a "
+        "pod (30), or than docker stop's --time (10).")
+
+    access_log: bool = setting(False, types.switch(), LOGGING, "Log every request.")
+    access_log_format: str | None = setting(None, types.text("FORMAT"), LOGGING,
+        "Format of the access log, in asgi-logger's terms; needs the package asgi-logger.", kserve=True)
+    enable_latency_logging: bool = setting(False, types.switch(), LOGGING,
+        "Log the latency of pre-processing, prediction and post-processing of every request.", kserve=True)
+    configure_logging: bool = setting(True, types.switch(), LOGGING,
+        "Configure KServe's and uvicorn's logging.", kserve=True)
+    log_config_file: str | None = setting(None, types.existing_file(), LOGGING,
+        "A YAML or JSON file with Python's logging configuration.", kserve=True)
+
+    ssl_certfile: str | None = setting(None, types.existing_file(), TLS,
+        "The certificate for serving HTTPS.", env="KSERVE_TLS_CERT_FILE", kserve=True)
+    ssl_keyfile: str | None = setting(None, types.existing_file(), TLS,
+        "The private key for serving HTTPS.", env="KSERVE_TLS_KEY_FILE", kserve=True)
+
+    predictor_host: str | None = setting(None, types.text("HOST"), PREDICTOR,
+        "The predictor that a transformer calls.", kserve=True)
+    predictor_protocol: Protocol = setting("v1", PROTOCOL, PREDICTOR, "The protocol of these calls.", kserve=True)
+    protocol: Protocol = setting("v1", PROTOCOL, PREDICTOR,
+        "The former name of --predictor_protocol, which KServe reads and ignores.", kserve=True)
+    predictor_use_ssl: bool = setting(False, types.switch(), PREDICTOR, "Make these calls over TLS.", kserve=True)
+    predictor_request_timeout_seconds: int = setting(600, COUNT, PREDICTOR,
+        "How long such a call may take, in seconds.", kserve=True)
+    predictor_request_retries: int = setting(0, types.integer("N", 0), PREDICTOR,
+        "How often a failed call is repeated.", kserve=True)
+    enable_predictor_health_check: bool = setting(False, types.switch(), PREDICTOR,
+        "Readiness asks the predictor, too.", kserve=True)
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        if problems := tuple(self._conflicts()):
+            raise SettingsError(*problems)
+
+    @classmethod
+    def parse(cls, argv: Sequence[str], environ: Mapping[str, str]) -> Self:
+        """The settings of a command line (without the program's name) and an environment.
+
+        Raises:
+            SettingsError: with every mistake, naming the flag or the variable, the value and what is allowed.
+        """
+        return cls(**parse(cls, argv, environ))
+
+    @property
+    def rest_port(self) -> int:
+        """The port that the REST server listens on: KServe moves its default port under TLS."""
+        return 8443 if self.ssl_certfile and self.ssl_keyfile and self.http_port == 8080 else self.http_port
+
+    def stop_delay(self, environ: Mapping[str, str]) -> float:
+        """Seconds from SIGTERM until no new connection is taken."""
+        if self.shutdown_delay is not None:
+            return self.shutdown_delay
+        return POD_DELAY if "KUBERNETES_SERVICE_HOST" in environ else 0.0
+
+    def predictor_options(self) -> dict[str, Any]:
+        """How transformers reach their predictor, as options of models; empty when no predictor is named."""
+        names = ("host", "protocol", "use_ssl", "request_timeout_seconds", "request_retries")
+        options = {f"predictor_{name}": getattr(self, f"predictor_{name}") for name in names}
+        return options if self.predictor_host else {}
+
+    def plain(self) -> dict[str, Any]:
+        """The settings that a process which only answers requests needs, as plain values: `Settings(**plain)`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_FOR_ALL}
+        return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
+
+    def kserve_argv(self) -> list[str]:
+        """What `sys.argv` has to hold while `kserve.model_server` is imported, which parses it then."""
+        argv = [COMMAND]
+        for flag in flags_of(type(self)):
+            value = getattr(self, flag.name)
+            if not flag.kserve or value is None:
+                continue
+            if flag.name == "enable_predictor_health_check":  # the one switch that KServe takes without a value
+                argv += [flag.flag] if value else []
+            else:
+                argv.append(f"{flag.flag}={flag.kind.show(value)}")
+        return argv
+
+    def _conflicts(self) -> Iterator[str]:
+        if self.enable_grpc and self.rest_port == self.grpc_port != 0:
+            yield f"--http_port={self.http_port} and --grpc_port={self.grpc_port}: the two servers need different ports"
+        if self.ssl_certfile and not self.ssl_keyfile:
+            yield "--ssl_certfile needs --ssl_keyfile beside it"
+        if self.ssl_keyfile and not self.ssl_certfile:
+            yield "--ssl_keyfile needs --ssl_certfile beside it"
+        if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
+            yield "--access_log_format needs a package that is not installed: pip install asgi-logger"
+
+
+def command_line(
+    argv: Sequence[str], environ: Mapping[str, str], check: Callable[[Settings], None] | None = None
+) -> Settings:
+    """The settings, or the end of the program: after the help or the version (0), or for a mistake (2).
+
+    `check` raises `SettingsError` for what takes more than this module imports to find out.
+    """
+    if {"-h", "--help"} & set(argv):
+        _leave(help_text(Settings, ABOUT))
+    if "--version" in argv:
+        _leave(f"{COMMAND} {_version()}\n")
+    try:
+        settings = Settings.parse(argv, environ)
+        if check is not None:
+            check(settings)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"{COMMAND}: {problem}", file=sys.stderr)
+        sys.exit(2)
+    return settings
+
+
+def _leave(text: str) -> NoReturn:
+    sys.stdout.write(text)
+    sys.exit(0)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version(COMMAND)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed: run from a source tree)"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown(Settings))

@@ -1,9 +1,0 @@
-"""Environments of models that bring their own requirements: built once, cached, shared where they agree.
-
-`environments` finds or builds one; `requirements` checks what a model asks for; `pip_settings` reads where the operator
-lets packages come from; `install` runs uv or pip by `command`; `base` shares the server's own packages.
-"""
-
-from server.environments.environments import Environments, our_packages
-
-__all__ = ["Environments", "our_packages"]

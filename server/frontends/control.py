@@ -1,0 +1,75 @@
+"""Questions to a front process and their answers, from any thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from itertools import count
+from typing import Any
+
+from server.runtime import ipc
+from server.runtime.child_process import ChildProcess
+
+log = logging.getLogger("kserve")
+
+#: seconds that a message may take to be handed over
+PATIENCE = 30.0
+#: seconds between two looks at a process that says nothing
+QUIET = 1.0
+
+
+class Ended(Exception):
+    """The process has ended, and will not answer."""
+
+
+class Link:
+    """The connection to one process."""
+
+    def __init__(self, process: ChildProcess) -> None:
+        self._process = process
+        self._process.connection.wait_at_most(PATIENCE)
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._answers: dict[int, Future[Mapping[str, Any]]] = {}
+        self._ended = False
+
+    def ask(self, do: str, **fields: Any) -> Future[Mapping[str, Any]]:
+        """Have the process do something; its answer, or `Ended`."""
+        answer: Future[Mapping[str, Any]] = Future()
+        with self._lock:
+            if not self._ended:
+                number = next(self._numbers)
+                self._answers[number] = answer
+                self._send({"id": number, "do": do, **fields})
+                return answer
+        answer.set_exception(Ended())
+        return answer
+
+    def _send(self, fields: Mapping[str, Any]) -> None:
+        try:
+            self._process.connection.send(ipc.pack(fields))
+        except OSError as error:
+            log.warning("process %d takes no more messages (%s): it is ended", self._process.pid, error)
+            self._process.kill()  # `listen` hears of it
+
+    def listen(self, when_quiet: Callable[[], object]) -> None:
+        """Hand over answers until the process has ended; `when_quiet` is called while there are none."""
+        try:
+            while True:
+                if not self._process.wait(QUIET):
+                    when_quiet()
+                    continue
+                message = self._process.connection.receive()
+                if message is None:
+                    return
+                self._answers.pop(message.fields["id"]).set_result(message.fields)
+        except (OSError, ipc.WireError) as error:
+            log.warning("process %d cannot be understood any more: %s", self._process.pid, error)
+        finally:
+            with self._lock:
+                self._ended = True
+                left, self._answers = list(self._answers.values()), {}
+            for answer in left:
+                answer.set_exception(Ended())

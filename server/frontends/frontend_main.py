@@ -1,0 +1,38 @@
+"""A front process: started by `front.py`, it serves until it is told to stop, or its main process has gone."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from server.api.kserve.argv import arguments
+from server.config.settings import Settings
+from server.runtime import ipc, logs, memory
+from server.runtime.lifeline import tie_to_parent
+from server.runtime.signals import STOP
+
+
+def main(descriptor: int) -> NoReturn:
+    """Serve as the main process says over the socket under this descriptor; ends the process."""
+    tie_to_parent()
+    for number in STOP:  # the main process is told, and tells
+        signal.signal(number, signal.SIG_IGN)
+    os.set_inheritable(descriptor, False)
+    faulthandler.enable()
+    memory.limit_arenas()
+    memory.shut()
+    logs.forward()
+    end = socket.socket(fileno=descriptor)
+    start = ipc.Connection(end).receive()
+    if start is not None:
+        settings = Settings(**start.fields["settings"])
+        with arguments(settings):
+            from server.frontends.frontend_server import FrontServer
+        FrontServer(settings, start.fields["id"], start.fields, end).run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # threads of models would keep the process

@@ -1,0 +1,77 @@
+"""gRPC in a front process: a call for a copy is answered here, any other by the main process, as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from server.api.grpc.service import CLIENT, SERVICE, Inference
+from server.errors import InvalidInput
+from server.frontends.mirror import Mirror
+
+_INFER = f"/{SERVICE.full_name}/ModelInfer"
+_REPOSITORY = f"/{SERVICE.full_name}/Repository"
+#: metadata that a channel sets itself
+_OURS = ("grpc-", ":")
+_UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+
+
+class FrontService(grpc.GenericRpcHandler):
+    """Every method of `inference.GRPCInferenceService`."""
+
+    def __init__(self, mirror: Mirror, directory: Path) -> None:
+        """Call it on the event loop."""
+        self._mirror = mirror
+        self._inference = Inference(mirror)
+        self._channel = grpc.aio.insecure_channel(f"unix:{directory / 'grpc'}", options=_UNLIMITED)
+        self._methods = {name: self._channel.unary_unary(name) for name in _names()}
+        self._handlers = {name: self._handler(name) for name in _names()}
+
+    def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler[Any, Any] | None:
+        return self._handlers.get(handler_call_details.method)
+
+    def _handler(self, method: str) -> grpc.RpcMethodHandler[Any, Any]:
+        async def hand_on(raw: bytes, context: Any) -> bytes:
+            return await self._hand_on(method, raw, context)
+
+        return grpc.unary_unary_rpc_method_handler(self._infer if method == _INFER else hand_on)
+
+    async def _infer(self, raw: bytes, context: Any) -> bytes:
+        try:
+            here = self._mirror.takes_tensors(*self._inference.asked(raw))
+        except InvalidInput:
+            here = True  # it is refused there
+        if here:
+            return await self._inference.infer(raw, context)  # type: ignore[no-any-return]
+        return await self._hand_on(_INFER, raw, context)
+
+    async def _hand_on(self, method: str, raw: bytes, context: Any) -> bytes:
+        metadata = list(_passed_on(context.invocation_metadata() or ()))
+        if key := next((key for key, value in metadata if not _is_sendable(value)), None):
+            why = f"metadata {key!r} is not printable ASCII: send it as {key}-bin"
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
+        if method.startswith(_REPOSITORY):
+            metadata.append((CLIENT, context.peer()))
+        call = self._methods[method](raw, metadata=metadata, timeout=context.time_remaining())
+        try:
+            answer: bytes = await call
+        except grpc.aio.AioRpcError as error:
+            await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
+            raise  # `abort` has raised
+        return answer
+
+
+def _names() -> Iterable[str]:
+    return [f"/{SERVICE.full_name}/{method.name}" for method in SERVICE.methods]
+
+
+def _passed_on(metadata: Iterable[tuple[str, str | bytes]]) -> Iterable[tuple[str, str | bytes]]:
+    return ((key, value) for key, value in metadata if not key.startswith(_OURS) and key not in (CLIENT, "user-agent"))
+
+
+def _is_sendable(value: str | bytes) -> bool:
+    """Whether gRPC sends it: texts are printable ASCII (bytes are those of keys that end with -bin)."""
+    return isinstance(value, bytes) or (value.isascii() and value.isprintable())

@@ -1,0 +1,82 @@
+"""The routes of a front process: a request for a copy is answered here, any other by the main process.
+
+The same two ways as there: the short one of small requests (`server.api.rest.fast_protocol`), and the general one
+(`server.api.rest.routes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from server.api.rest.asgi import Answer, Receive, Scope, Send, answered, send_answer
+from server.api.rest.fast_protocol import HotProtocol, Shared
+from server.api.rest.head_cache import Plan, is_cloudevent
+from server.api.rest.predict import ModelRoutes, asked_of
+from server.frontends.client_connections import ClientUpstreams
+from server.frontends.forwarding import UPSTREAMS, answer, forward, target_of
+from server.frontends.mirror import Mirror
+from server.inference.request import Gone
+
+
+class FrontProtocol(HotProtocol):
+    """A client's connection, which has connections of its own to the main process (`ClientUpstreams`).
+
+    The short way: `Heads.plan` --> a copy; where there is none, the request takes the general way.
+    """
+
+    def __init__(self, path: Path, mirror: Mirror, shared: Shared, **uvicorns: Any) -> None:
+        """`path` is the main process's socket."""
+        super().__init__(shared, **uvicorns)
+        self._path = path
+        self._mirror = mirror
+        self._upstreams: ClientUpstreams
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        self._upstreams = ClientUpstreams(self._path, self.client, self.server)
+        self.app_state = {**self.app_state, UPSTREAMS: self._upstreams}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._upstreams.close()
+        super().connection_lost(exc)
+
+    def _ask(self, plan: Plan, body: bytes) -> None:
+        if self._mirror.takes_tensors(plan.model, plan.version):
+            super()._ask(plan, body)
+        else:  # the copy was withdrawn while the body was coming
+            self._waking = asyncio.create_task(self._hand_on(plan, body))
+
+    async def _hand_on(self, plan: Plan, body: bytes) -> None:
+        try:
+            self._write(*await answer(self._upstreams, "POST", plan.path, plan.headers, body))
+        except Exception as error:
+            self._fail(plan, error)
+
+
+class FrontRoutes:
+    """The general way, as an ASGI application."""
+
+    def __init__(self, mirror: Mirror, max_body: int) -> None:
+        self._mirror = mirror
+        self._models = ModelRoutes(mirror)
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._is_here(scope):
+            await send_answer(send, await answered(self._here, scope, receive, self._max_body))
+        else:
+            await forward(scope, receive, send)
+
+    def _is_here(self, scope: Scope) -> bool:
+        asked = asked_of(scope["path"]) if scope["method"] == "POST" else None
+        here = asked is not None and self._mirror.takes_tensors(asked.model, asked.version)
+        return here and not is_cloudevent(scope["headers"])
+
+    async def _here(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+        handler = self._models.handler(scope) if self._is_here(scope) else None
+        if handler is None:  # the copy was withdrawn while the body was coming
+            upstreams = scope["state"][UPSTREAMS]
+            return await answer(upstreams, scope["method"], target_of(scope), scope["headers"], body)
+        return await handler(scope, body, gone)

@@ -1,0 +1,1 @@
+"""One loaded model, one request: decode, wait, call, encode."""

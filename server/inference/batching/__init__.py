@@ -1,0 +1,1 @@
+"""One queue a model, and when, where and with whom its requests run."""

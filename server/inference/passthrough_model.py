@@ -1,0 +1,274 @@
+"""A served model that reads whole requests itself: the sibling of `ServedModel` for user code in its own process.
+
+    bytes and headers -> a turn in the queue -> adapter.answer (the worker) -> a Reply in the request's protocol
+
+Nothing is decoded here: what a request means is the model's business. What is bounded is how many requests wait, and
+for how long; how many are with the model at the same time depends on whether it gains from that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import kserve
+import orjson
+from kserve import InferRequest, InferResponse
+from kserve.model import InferenceVerb
+from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferResponse
+
+from adapters.base import Adapter, Reply, Request, TensorSpec
+from server import errors
+from server.codec.v2 import HEADER_LENGTH
+from server.errors import ServingError, as_serving_error
+from server.inference.batching.queue import Limits
+from server.inference.in_flight import Uses
+from server.inference.request import Gone, present
+from server.telemetry.counters import ModelMetrics, now
+
+log = logging.getLogger("kserve")
+
+#: requests with a model that takes them one by one: the next is at hand when one is answered
+_AHEAD = 2
+_LENGTH = HEADER_LENGTH.decode()
+
+
+class WholeModel(kserve.Model):
+    """One loaded model under its name."""
+
+    def __init__(
+        self,
+        name: str,
+        adapter: Adapter,
+        limits: Limits,
+        metrics: ModelMetrics,
+        most: int | None = None,
+        version: str = "",
+        workers: int = 1,
+    ) -> None:
+        """`most`: requests that may be with the model at the same time, where its folder says so."""
+        super().__init__(name)
+        self.adapter = adapter
+        self.signature = adapter.signature
+        self.version = version
+        self.ready = True
+        self._limits = limits
+        self._metrics = metrics
+        self._most = most or (limits.max_queue if self.signature.overlaps else _AHEAD * workers)
+        self.uses = Uses()
+        self.born = time.monotonic()
+        self._then: Callable[[], None] = lambda: None
+        self._running = 0
+        self._queue: deque[tuple[asyncio.Future[None], Gone]] = deque()
+        self._closed: ServingError | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._queue)
+
+    async def answer(
+        self, verb: str, protocol: str, body: bytes, headers: Mapping[str, str], gone: Gone = present
+    ) -> Reply:
+        """The model's reply, which may be an error of its own choice (`status`).
+
+        Raises:
+            QueueFull, DeadlineExceeded, ClientGone, NotReady, ModelFailed, InvalidInput
+        """
+        start = now()
+        began: float | None = None
+        self.uses.begin()
+        try:
+            await self._turn(gone)
+            began = now()
+            reply = await self._ask(Request(verb, protocol, body, headers))
+        except Exception as error:
+            known = as_serving_error(error)
+            self._metrics.failed(protocol, known.status, now() - start)
+            if known.status == 500:
+                log.exception("model %s failed", self.name)
+            if known is error:
+                raise
+            raise known from error
+        finally:
+            self.uses.end()
+        end = self.uses.last = now()
+        if reply.status < 400:
+            self._metrics.answered(protocol, start, began, end, end)
+        else:
+            self._metrics.failed(protocol, reply.status, end - start)
+        return reply
+
+    async def explain_v1(self, body: bytes, headers: Mapping[str, str], gone: Gone = present) -> Reply:
+        """A V1 body to what explains each prediction."""
+        return await self.answer("explain", "v1", body, headers, gone)
+
+    async def infer_grpc(self, request: Any, metadata: Mapping[str, str]) -> ModelInferResponse:
+        """A `ModelInferRequest` to a `ModelInferResponse`."""
+        reply = await self.answer("predict", "grpc", request.SerializeToString(), metadata)
+        if reply.status >= 400:
+            raise relative(reply.status)(reply.body.decode(errors="replace"))
+        return ModelInferResponse.FromString(reply.body)
+
+    async def __call__(
+        self, body: Any, headers: dict[str, str] | None = None, verb: InferenceVerb = InferenceVerb.PREDICT
+    ) -> tuple[Any, dict[str, str]]:
+        """KServe's hook, for requests that come through its own data plane."""
+        told = {key: value for key, value in (headers or {}).items() if not key.startswith(("ce-", "content-"))}
+        if isinstance(body, InferRequest):
+            rest, json_length = body.to_rest()
+            if json_length is not None:
+                told[_LENGTH] = str(json_length)
+            raw, protocol = rest if isinstance(rest, bytes) else orjson.dumps(rest), "v2"
+        else:
+            raw, protocol = body if isinstance(body, bytes) else orjson.dumps(body), "v1"
+            told["content-type"] = "application/json"
+        reply = await self.answer(verb.name.lower(), protocol, raw, told)
+        return _told(reply), {key: value for key, value in reply.headers.items() if not key.startswith("content-")}
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """What the user's class says of its inputs."""
+        return [_metadata(spec) for spec in self.signature.inputs]
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        return [_metadata(spec) for spec in self.signature.outputs]
+
+    def load(self) -> bool:
+        """KServe's data plane calls this on a model that is not ready."""
+        if not self.ready:
+            raise errors.NotReady(f"model {self.name!r} is not ready")
+        return True
+
+    def retire(self, then: Callable[[], None] = lambda: None) -> None:
+        """On the event loop: let go of the model once all who reached it are answered; call `then` after that."""
+        self._then = then
+        self.uses.when_none(self.stop)
+
+    def stop(self) -> None:
+        """Refuse new requests and let go of the model; what runs runs to its end. From any thread."""
+        self.ready = False
+        if self._loop is None or self._loop.is_closed():  # nothing ever came, or nobody is left to wait
+            self._close()
+        else:
+            self._loop.call_soon_threadsafe(self._close)
+
+    # the queue, on the event loop
+
+    async def _ask(self, request: Request) -> Reply:
+        try:
+            return await self.adapter.answer(request)
+        finally:
+            self._running -= 1
+            self._wake()
+
+    async def _turn(self, gone: Gone) -> None:
+        """Wait for a turn, which `_ask` gives back."""
+        self._loop = asyncio.get_running_loop()
+        if self._closed is not None:
+            raise self._closed
+        if self._running < self._most and not self._queue:
+            self._running += 1
+            return
+        if len(self._queue) >= self._limits.max_queue and not self._drop_gone():
+            raise errors.QueueFull(f"{self.name} has {len(self._queue)} requests waiting (limit max_queue)")
+        mine = (self._loop.create_future(), gone)
+        self._queue.append(mine)
+        late = self._loop.call_later(self._limits.timeout, self._late, mine[0])
+        try:
+            await mine[0]
+        except asyncio.CancelledError:
+            if mine[0].done() and not mine[0].cancelled():  # its turn had come
+                self._running -= 1
+                self._wake()
+            raise
+        finally:
+            late.cancel()
+            if mine in self._queue:
+                self._queue.remove(mine)
+
+    def _wake(self) -> None:
+        """Give the turns that are free to those who wait longest."""
+        while self._queue and self._running < self._most:
+            future, gone = self._queue.popleft()
+            if future.done():
+                continue
+            if gone():
+                future.set_exception(_hung_up())
+            else:
+                self._running += 1
+                future.set_result(None)
+        if self._closed is not None and not self._running:
+            self._let_go()
+
+    def _drop_gone(self) -> bool:
+        """Let go of those whose clients hung up while they waited; whether there were any."""
+        left = [(future, gone) for future, gone in self._queue if gone()]
+        for future, _ in left:
+            if not future.done():
+                future.set_exception(_hung_up())
+        self._queue = deque(each for each in self._queue if not each[0].done())
+        return bool(left)
+
+    def _late(self, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            limit = f"{self._limits.timeout:g} s for {self.name} (limit request_timeout)"
+            future.set_exception(errors.DeadlineExceeded(f"the request waited {limit}"))
+
+    def _close(self) -> None:
+        self._closed = errors.NotReady(f"model {self.name!r} is being unloaded")
+        while self._queue:
+            future, _ = self._queue.popleft()
+            if not future.done():
+                future.set_exception(self._closed)
+        if not self._running:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self.adapter.close()
+        self._then()
+
+
+#: HTTP status -> the error of ours that has its gRPC status; other 4xx are the client's fault
+_RELATIVES: Mapping[int, type[ServingError]] = {
+    401: errors.Forbidden,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    408: errors.DeadlineExceeded,
+    413: errors.TooLarge,
+    429: errors.QueueFull,
+    501: errors.NotSupported,
+    502: errors.NotReady,
+    503: errors.NotReady,
+    504: errors.DeadlineExceeded,
+}
+
+
+def relative(status: int) -> type[ServingError]:
+    """The error of ours that is closest to an HTTP status."""
+    return _RELATIVES.get(status, errors.InvalidInput if status < 500 else errors.ModelFailed)
+
+
+def _told(reply: Reply) -> Any:
+    """A reply as KServe's data plane takes it: it encodes what it is given.
+
+    Raises:
+        ServingError: the reply is an error.
+    """
+    if reply.status >= 400:
+        raise relative(reply.status)(reply.body.decode(errors="replace"))
+    if _LENGTH in reply.headers:
+        return InferResponse.from_bytes(reply.body, int(reply.headers[_LENGTH]))
+    return orjson.loads(reply.body) if reply.headers.get("content-type") == "application/json" else reply.body
+
+
+def _hung_up() -> ServingError:
+    return errors.ClientGone("the client hung up")
+
+
+def _metadata(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}

@@ -1,0 +1,1 @@
+"""From a directory or an address to a loaded adapter."""

@@ -1,0 +1,222 @@
+"""Requirements to the interpreter of a virtual environment that has them, built once and kept.
+
+    <directory>/<hash>/            an environment; complete once it holds polyserve.json, which is written last
+    <directory>/<hash>.lock        held by whoever builds it, and by the installer that it started
+    <directory>/.uv                uv's cache, on the same file system, so that environments share files by hard links
+
+The hash covers the requirements, the model's own wheels that they name, the interpreter, the platform and the versions
+of the server's packages. An environment is built in its final place (its scripts know that place), and is removed and
+built anew where the last record is missing: a build that was killed half-way is never used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+import tempfile
+import time
+import venv
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from adapters.base import LoadError
+from server.loading.environments.command import Commands
+from server.loading.environments.install import Installer, Job
+from server.loading.environments.pip_settings import PipSettings
+from server.loading.environments.requirements import Requirements
+from server.loading.environments.shared_packages import Base, remove_receipts
+from server.runtime.cache_dir import cache_directory, forbids_execution
+from server.workers.launch import our_packages
+
+log = logging.getLogger("kserve")
+
+RECORD = "polyserve.json"
+#: our packages, which a worker in an environment imports
+_OURS = tuple(Path(__file__).resolve().parents[3] / name for name in ("server", "adapters"))
+_FORMAT = 1  #: of the environments that this code builds; part of the hash
+_POLL = 0.1  #: seconds between two attempts at a lock
+
+
+class Environments:
+    """Builds environments into a directory (None: a default) that any number of servers may share. Thread-safe.
+
+    `wheelhouse` makes it work offline: packages come from that directory of wheels alone. `timeout` is the seconds that
+    a build may take, the wait for somebody else's included.
+    """
+
+    def __init__(
+        self, directory: Path | None, wheelhouse: Path | None = None, base: Base | None = None, timeout: float = 900.0
+    ) -> None:
+        self._named = directory
+        self._wheelhouse = wheelhouse
+        self._base = base or Base.here()
+        self._timeout = timeout
+        self._commands = Commands()
+
+    @cached_property
+    def _directory(self) -> Path:
+        return (self._named or cache_directory("environments")).absolute()
+
+    @cached_property
+    def _installer(self) -> Installer:
+        return Installer(self._wheelhouse, self._directory / ".uv", self._commands)
+
+    def python(self, model_name: str, requirements: str, folder: Path | None = None) -> Path:
+        """The interpreter of an environment that has what `requirements` (a requirements file's text) ask for.
+
+        Blocks while it is built. `folder` is the model's own, within which the requirements may name wheels.
+
+        Raises:
+            LoadError: the requirements ask for what they may not, or the installer failed, with the reason.
+        """
+        wanted = Requirements.read(requirements, folder, PipSettings.read(os.environ))
+        if not wanted.lines:  # nothing but comments
+            return Path(sys.executable)
+        target = self._directory / self._hash(wanted)
+        deadline = time.monotonic() + self._timeout
+        try:
+            self._make_directory()
+            if found := _complete(target):
+                return found
+            with _locked(target.with_suffix(".lock"), deadline, model_name) as lock:
+                return _complete(target) or self._build(model_name, wanted, target, lock, deadline)
+        except OSError as error:
+            raise LoadError(
+                f"its environment cannot be built in {self._directory}: {error.strerror or error}; "
+                "--env_dir names another directory"
+            ) from error
+
+    def close(self) -> None:
+        """End the builds that run; their callers get a LoadError."""
+        self._commands.close()
+
+    def _make_directory(self) -> None:
+        """Its owner's alone: who can write there decides what models' processes run."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = self._directory.parent == Path(tempfile.gettempdir())  # where anybody may have made it before
+        if temporary and self._directory.stat().st_uid != os.getuid():
+            raise LoadError(f"{self._directory} belongs to another user: name another directory with --env_dir")
+
+    def _hash(self, wanted: Requirements) -> str:
+        basis = {
+            "format": _FORMAT,
+            "requirements": wanted.key,
+            "python": [sys.version, os.path.realpath(sys.executable), sys.prefix],
+            "platform": [sysconfig.get_platform(), *platform.libc_ver()],
+            "ours": [str(package) for package in _OURS],
+            "base": [[str(path) for path in self._base.sites], sorted(self._base.versions.items())],
+        }
+        return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _build(self, model_name: str, wanted: Requirements, target: Path, lock: int, deadline: float) -> Path:
+        count = len(wanted.lines)
+        log.info("model %s: building its environment (%d requirement%s)", model_name, count, "s" * (count != 1))
+        if forbids_execution(self._directory):
+            log.warning(
+                "model %s: %s is mounted noexec, so packages with native code will fail to import from it; mount a "
+                "volume there, or name another directory with --env_dir", model_name, self._directory,
+            )  # fmt: skip
+        start = time.monotonic()
+        _remove(target)
+        try:
+            python = self._fill(model_name, wanted, target, lock, deadline)
+        except BaseException:
+            _remove(target)
+            raise
+        log.info("model %s: its environment is built, in %.1f s", model_name, time.monotonic() - start)
+        return python
+
+    def _fill(self, model_name: str, wanted: Requirements, target: Path, lock: int, deadline: float) -> Path:
+        venv.EnvBuilder(symlinks=True, with_pip=False).create(target)
+        python = target / "bin" / "python"
+        packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(target), "platbase": str(target)}))
+        if not wanted.hashed:  # then every package has to be the very file that the hash names
+            self._base.write_receipts(packages)
+        job = Job(model_name, python, target, wanted, lock, max(0.0, deadline - time.monotonic()))
+        installer = self._installer.install(job)
+        remove_receipts(packages)
+        installed = _installed(packages)
+        hidden = self._base.hidden(installed)
+        shared = self._base.link(target / "shared", {*installed, *hidden})
+        # its own packages come first: `site` appends the folders that a .pth names
+        (packages / "polyserve-shared.pth").write_text("".join(f"{path}\n" for path in shared), encoding="utf-8")
+        own = our_packages(python)
+        own.mkdir()
+        for package in _OURS:
+            (own / package.name).symlink_to(package)
+        if hidden:
+            told = ", ".join(f"{name} ({why})" for name, why in sorted(hidden.items()))
+            log.info("model %s: what contradicts its requirements is not shared with it: %s", model_name, told)
+        record = {"requirements": wanted.lines, "installer": installer, "installed": installed, "hidden": hidden}
+        _write(target / RECORD, record)
+        return python
+
+
+def _complete(target: Path) -> Path | None:
+    """The interpreter of an environment that was built to its end, and whose base is still there."""
+    python, record = target / "bin" / "python", target / RECORD
+    if not record.is_file() or not os.access(python, os.X_OK):
+        return None
+    with contextlib.suppress(OSError):  # a volume may be read-only
+        os.utime(record)  # tells an operator who cleans up which ones are in use
+    return python
+
+
+@contextlib.contextmanager
+def _locked(path: Path, deadline: float, model_name: str) -> Iterator[int]:
+    """Hold the lock, as a descriptor; what inherits that descriptor holds the lock as well.
+
+    Raises:
+        LoadError: somebody else held it until the deadline.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        waits = False
+        while not _lock(descriptor):
+            if not waits:
+                log.info("model %s: waiting for its environment, which is being built already", model_name)
+                waits = True
+            if time.monotonic() > deadline:
+                raise LoadError("its environment was being built elsewhere for longer than --env_timeout allows")
+            time.sleep(_POLL)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _installed(packages: Path) -> Mapping[str, str]:
+    found = importlib.metadata.distributions(path=[str(packages)])
+    return {canonicalize_name(each.metadata["Name"]): each.version for each in found}
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    """The last step: a reader sees the whole record or none."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    draft.replace(path)
+
+
+def _remove(target: Path) -> None:
+    if target.exists():
+        shutil.rmtree(target)

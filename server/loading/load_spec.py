@@ -1,0 +1,79 @@
+"""How a model of this process is loaded once more, in another process: the same files, in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Self
+
+from adapters import registry
+from adapters.base import LoadError
+from server.config.model_config import ModelConfig
+from server.loading.catalog import Found
+from server.loading.loader import Loaded
+from server.loading.trial.evidence import Stamp, as_stamp, stamp_of
+from server.runtime import logs
+from server.workers.messages import Job
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Of one loaded version of a model."""
+
+    name: str
+    version: str
+    job: Job
+    stamp: Stamp  #: of the files, from before they were loaded
+    batchable: bool
+    batching: bool
+    max_batch_rows: int | None
+    lanes: int | None
+    number: int = field(default_factory=lambda: next(_numbers), compare=False)  #: no two loads have the same
+
+    @classmethod
+    def of(cls, found: Found, loaded: Loaded) -> Self | None:
+        """Of a model that was loaded into this process; none of one that lives in processes of its own."""
+        if loaded.job is None:
+            return None
+        config = loaded.config
+        how = (loaded.batchable, config.batching, config.max_batch_rows, config.lanes)
+        return cls(found.name, found.version, loaded.job, loaded.stamp, *how)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = ("name", "version", "stamp", "batchable", "batching", "max_batch_rows", "lanes", "number")
+        return {"job": self.job.to_fields()} | {name: getattr(self, name) for name in plain}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """The recipe that `to_fields` wrote."""
+        return cls(**{**fields, "job": Job.of(fields["job"]), "stamp": as_stamp(fields["stamp"])})
+
+    @property
+    def found(self) -> Found:
+        return Found(self.name, self.job.directory, version=self.version)
+
+    def follow(self) -> Loaded:
+        """Load the model.
+
+        Raises:
+            LoadError: it cannot be loaded, or its files have changed.
+        """
+        job = self.job
+        self._check()
+        with logs.about(self.name):
+            adapter = registry.get(job.adapter).load(job.directory, job.file, job.options)
+        try:
+            self._check()
+        except LoadError:
+            adapter.close()
+            raise
+        config = ModelConfig(batching=self.batching, max_batch_rows=self.max_batch_rows, lanes=self.lanes)
+        return Loaded(adapter, config, self.batchable, seconds=0.0)
+
+    def _check(self) -> None:
+        if stamp_of(self.job.directory) != self.stamp:
+            raise LoadError("its files are no longer those that were loaded")

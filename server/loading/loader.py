@@ -1,0 +1,268 @@
+"""A directory to a loaded model. Knows no KServe.
+
+    look again -> signature -> polyserve.yaml -> registry.choose -> trust -> trial load in a child -> adapter.load
+                                                                        `-> worker processes
+
+Native loaders crash on bad files, so a file is loaded in the trial process first; what that survived is loaded for
+real. A model that runs in worker processes is tried by them. Every refusal is a `LoadError` whose message is the
+reason that the index shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeAlias
+
+from adapters import registry
+from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
+from adapters.registry import Choice
+from server.config.model_config import ModelConfig, check_options
+from server.loading import compatibility, files, recorded_examples, trust
+from server.loading.catalog import Found, look_again
+from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, Room, Waits
+from server.loading.signatures import Verifier
+from server.loading.trial.evidence import Stamp, Tried, size_of, stamp_of
+from server.loading.trial.pool import Trial, TrialPool
+from server.runtime import cpu, logs
+from server.workers.adapter import RemoteAdapter
+from server.workers.messages import Hello, Job
+from server.workers.placement import Workers
+
+log = logging.getLogger("kserve")
+
+#: a model's name and version
+Key: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to predict."""
+
+    adapter: Adapter
+    config: ModelConfig
+    batchable: bool  #: merged rows gave the same answers as single ones
+    seconds: float
+    warning: str = ""
+    claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
+    job: Job | None = None  #: how it was loaded into this process; None: it lives in others
+    stamp: Stamp = ()  #: of its files then
+
+
+class _Placed(NamedTuple):
+    """A model where it runs, and what was found out about it first."""
+
+    adapter: Adapter
+    trial: Trial | Hello | None
+    job: Job | None = None
+    stamp: Stamp = ()
+
+
+class Loader:
+    """Loads directories from any number of threads.
+
+    `may_import` is set once this process may import frameworks: two threads that import packages with circular
+    imports at the same time can see each other's half-made modules, so first loads go one at a time, and after KServe.
+    """
+
+    def __init__(
+        self,
+        trials: TrialPool | None,
+        may_import: threading.Event,
+        prefer_proba: bool = False,
+        allowed: Trust = Trust.CODE,
+        verifier: Verifier | None = None,
+        workers: Workers | None = None,
+        auto_env: bool = False,
+        wishes: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        """`wishes` are options for every model whose adapter knows them, unless its folder says otherwise."""
+        self.budget = budget or Budget()
+        self._tried = Tried(trials, self.budget)
+        self._workers = workers or Workers()
+        self._auto_env = auto_env
+        self._wishes = dict(wishes or {})
+        self._allowed = allowed
+        self._verifier = verifier
+        self.loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be; set once it runs
+        self._may_import = may_import
+        self._prefer_proba = prefer_proba
+        self._first = threading.Lock()
+        self._imported: set[tuple[str, ...]] = set()
+
+    def begin(self, models: Iterable[Found], threads: int, demand: Demand = Demand.TRY) -> dict[Key, Future[Loaded]]:
+        """Start loading directories on `threads` threads, by name and version; downloads have as many of their own."""
+        pool, downloads = ThreadPoolExecutor(threads, "load"), ThreadPoolExecutor(threads, "download")
+        futures = {
+            found.key: (downloads if found.source else pool).submit(self.load, found, demand) for found in models
+        }
+        pool.shutdown(wait=False)
+        downloads.shutdown(wait=False)
+        return futures
+
+    def load(self, found: Found, demand: Demand = Demand.LOAD) -> Loaded:
+        """Load one directory.
+
+        Raises:
+            LoadError: it cannot be served, with the reason.
+            Waits: it could, but is not in memory now: nobody asked for it yet, or there is no room.
+        """
+        start = time.monotonic()
+        if demand is Demand.LOOK and found.source is not None:  # a request is worth a download, a look is not
+            raise Waits(NOT_YET)
+        found = look_again(found)
+        if found.problem:
+            raise LoadError(found.problem)
+        config: ModelConfig | None = None
+        try:
+            if self._verifier:
+                self._may_import.wait()
+                self._verifier.verify(found.directory)
+            config = self._config(found)
+            full = config.trust == "full" and self._allowed is Trust.CODE
+            directory = replace(found.directory, trusted=full, name=found.name)
+            choice = self._choose(directory, config)
+            directory = choice.directory or directory
+            options = self._options(config, choice.adapter)
+            if full:
+                options["trust"] = "full"
+            room = Room(self.budget, found.key, demand, config.pinned)
+            room.enter()
+            with logs.about(found.name):
+                adapter, trial, job, stamp = self._place(directory, choice, options, config, room)
+            self._check_examples(found, adapter, room)
+        except Waits as error:
+            error.config = config or error.config
+            raise
+        except LoadError:
+            raise
+        except (Exception, SystemExit) as error:  # a library that gives up ends this model, not the server
+            raise LoadError(f"{type(error).__name__}: {error}") from error
+        batchable = adapter.batchable and adapter.signature.batched and (trial is None or trial.batchable)
+        warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
+        if not isinstance(adapter, RemoteAdapter):
+            warning = compatibility.warning(choice, warning)
+        return Loaded(adapter, config, batchable, time.monotonic() - start, warning, room.claim, job, stamp)
+
+    def _check_examples(self, found: Found, adapter: Adapter, room: Room) -> None:
+        try:
+            recorded_examples.check(found.directory.path, found.home, found.directory.root, adapter, self._ask)
+        except BaseException:
+            adapter.close()
+            room.leave()
+            raise
+
+    def _ask(self, adapter: Adapter, request: Request) -> Reply:
+        """Send a whole request as the server will: on its event loop."""
+        return asyncio.run_coroutine_threadsafe(adapter.answer(request), self.loop.result()).result()
+
+    def _config(self, found: Found) -> ModelConfig:
+        path, root = found.directory.path, found.directory.root
+        if not found.home:
+            return ModelConfig.read(path, root)
+        return ModelConfig.of_version(path, found.home, root, signed=self._verifier is not None)
+
+    def _choose(self, directory: ModelDir, config: ModelConfig) -> Choice:
+        try:
+            choice = registry.choose(directory, config.adapter, refit=self._auto_env)
+            choice = trust.in_full(choice) if directory.trusted else choice
+            trust.check(choice, self._allowed)
+            if trust.needed(choice) is not Trust.CODE and not (choice.directory or directory).has(choice.match.file):
+                files.refuse_strange_files(directory)  # a framework will look into the whole folder
+        except registry.Outdated as error:
+            raise LoadError(f"{error}; {compatibility.hint(error.origin)}") from error
+        except LoadError as error:
+            if hint := trust.overruled(config, self._allowed):
+                raise LoadError(f"{error}{hint}") from error
+            raise
+        return choice
+
+    def _options(self, config: ModelConfig, adapter: type[Adapter]) -> dict[str, Any]:
+        options: dict[str, Any] = check_options(config.options, adapter.options)
+        if self._prefer_proba and any(option.name == "predict_proba" for option in adapter.options):
+            options.setdefault("predict_proba", True)
+        known = {option.name for option in adapter.options}
+        return {name: value for name, value in self._wishes.items() if name in known} | options
+
+    def _place(
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
+    ) -> _Placed:
+        """The model, in workers or in this process."""
+        if self._auto_env and config.isolation != "none" and (refitted := compatibility.refitted(choice)):
+            try:
+                return self._in_workers(directory, refitted, options, config, room)
+            except Waits:
+                raise
+            except LoadError as error:
+                if choice.match.problem:  # there is no other way
+                    raise
+                log.warning("model %s: %s; the installed versions are tried instead", directory.name, error)
+        try:
+            if self._workers.wants(choice, config):
+                return self._in_workers(directory, choice, options, config, room)
+            return self._in_process(directory, choice, options, config, room)
+        except Waits:
+            raise
+        except LoadError as error:
+            raise LoadError(compatibility.reason(choice, error)) from error
+
+    def _in_workers(
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
+    ) -> _Placed:
+        known = room.take_known()
+        try:
+            with contextlib.nullcontext() if known else self.budget.stranger():
+                adapter, hello = self._workers.load(directory, choice, options, config)
+                try:
+                    room.take(hello.memory_bytes * adapter.pool.count)
+                except BaseException:
+                    adapter.close()
+                    raise
+        except BaseException:
+            room.leave()
+            raise
+        return _Placed(adapter, hello)
+
+    def _in_process(
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
+    ) -> _Placed:
+        trial = self._tried.trial(directory, choice.adapter.name, choice.match.file, options)
+        room.take(trial.memory_bytes if trial else self.budget.known(room.key) or size_of(directory))
+        try:
+            stamp = stamp_of(directory)
+            adapter, directory = self._load_tried(directory, choice, options, trial)
+        except BaseException:
+            room.leave()
+            raise
+        return _Placed(adapter, trial, Job(choice.adapter.name, directory, choice.match.file, options), stamp)
+
+    def _load_tried(
+        self, directory: ModelDir, choice: Choice, options: dict[str, Any], trial: Trial | None
+    ) -> tuple[Adapter, ModelDir]:
+        """Load; what the trial has proved of these very bytes is not proved again. The directory tells it, then."""
+        if trial is None or not trial.evidence or not cpu.as_in_children():
+            return self._load(directory, choice, options), directory
+        proved = replace(directory, evidence=trial.evidence)
+        adapter = self._load(proved, choice, options)
+        if self._tried.unchanged(directory, trial):
+            return adapter, proved
+        adapter.close()
+        return self._load(directory, choice, options), directory
+
+    def _load(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Adapter:
+        self._may_import.wait()
+        imports = (*choice.adapter.requires, *choice.match.requires)
+        if imports not in self._imported:
+            with self._first:
+                if imports not in self._imported:  # another thread may have been the first while this one waited
+                    adapter = choice.adapter.load(directory, choice.match.file, options)
+                    self._imported.add(imports)
+                    return adapter
+        return choice.adapter.load(directory, choice.match.file, options)

@@ -1,0 +1,209 @@
+"""Trial loads: a damaged file crashes a native loader, so every model is tried in a child process first.
+
+    TrialPool.try_load      (a loader thread)  takes an idle child, or starts one
+      -> TrialProcess.run   sends the job, waits for the answer, takes in what the child prints meanwhile
+        -> trial_child      loads, predicts the model's own example, answers; or dies
+
+What the child survived, the server loads for real.
+
+The parent's side of one trial process: start it, put a model to it, read its answer or the cause of its death.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adapters.base import LoadError
+from server.runtime import ipc
+from server.runtime.child_process import ChildProcess
+from server.runtime.cpu import ONE_THREAD
+
+__all__ = ["Trial", "TrialPool"]
+
+_GRACE = 10.0  #: seconds for busy children to be buried by the threads that wait for them
+
+
+class TrialPool:
+    """At most `size` children, started when needed; `timeout` is the seconds that a trial may take. Thread-safe."""
+
+    def __init__(self, size: int, timeout: float) -> None:
+        self._size = size
+        self._timeout = timeout
+        self._children: list[TrialProcess] = []
+        self._changed = threading.Condition()
+        self._closed = 0  #: how often
+
+    def try_load(self, adapter: str, path: Path, root: Path, file: str, options: Mapping[str, Any]) -> Trial:
+        """Load the model of directory `path` in a child; blocks until there is an answer.
+
+        Raises:
+            LoadError: it cannot be loaded, took too long, or crashed the child; the message is the reason.
+        """
+        where = {"path": str(path), "root": str(root), "file": file}
+        job = ipc.pack({"adapter": adapter, "options": dict(options), **where})
+        try:
+            return self._run(adapter, job, new=False)
+        except Crash as crash:
+            if crash.first:
+                raise
+        # A file that this child survived earlier may have damaged it: only a new child's death is evidence.
+        return self._run(adapter, job, new=True)
+
+    def warm(self) -> None:
+        """Start all children ahead."""
+        with self._changed:
+            while len(self._children) < self._size:
+                self._children.append(TrialProcess())
+
+    def close(self) -> None:
+        """End all children, and with them the trials that they are at. A later `try_load` starts new ones."""
+        with self._changed:
+            self._closed += 1
+            ending = list(self._children)
+            for child in ending:
+                child.kill()
+                if not child.busy:
+                    self._remove(child)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not set(ending) & set(self._children), timeout=_GRACE)
+
+    def rest(self) -> None:
+        """End the children that are at no trial, for the sake of their memory."""
+        with self._changed:
+            for child in [child for child in self._children if not child.busy]:
+                child.kill()
+                self._remove(child)
+            self._changed.notify_all()
+
+    def _run(self, adapter: str, job: Sequence[ipc.Part], *, new: bool) -> Trial:
+        closed = self._closed
+        with self._borrowed(adapter, new=new) as child:
+            try:
+                return child.run(adapter, job, self._timeout)
+            except LoadError as error:
+                if self._closed != closed:
+                    raise LoadError("the trial was stopped: the server is closing") from error
+                raise
+
+    @contextlib.contextmanager
+    def _borrowed(self, adapter: str, *, new: bool) -> Iterator[TrialProcess]:
+        """A child for one trial; it goes back to the idle ones if it survives."""
+        with self._changed:
+            child = self._take(adapter, new=new)
+            child.busy = True
+        try:
+            yield child
+        finally:
+            with self._changed:
+                child.busy = False
+                if not child.alive():
+                    self._remove(child)
+                self._changed.notify_all()
+
+    def _take(self, adapter: str, *, new: bool) -> TrialProcess:
+        """An idle child, best one that knows the adapter, or a new one; waits for its turn."""
+        closed = self._closed
+        while self._closed == closed:
+            idle = [child for child in self._children if not child.busy]
+            for dead in (child for child in idle if not child.alive()):
+                self._remove(dead)
+            idle = sorted((child for child in idle if child in self._children), key=lambda c: adapter not in c.adapters)
+            if idle and not new:
+                return idle[0]
+            if idle and len(self._children) == self._size:  # make room
+                self._remove(idle[-1])
+            if len(self._children) < self._size:
+                self._children.append(TrialProcess())
+                return self._children[-1]
+            self._changed.wait()
+        raise LoadError("the trial was stopped: the server is closing")
+
+    def _remove(self, child: TrialProcess) -> None:
+        self._children.remove(child)
+        child.bury()
+
+
+_DOING = {"load": "loading it", "example": "predicting its own example"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a child found out about a model that it loaded."""
+
+    seconds: float  #: to load it, its framework being imported already
+    memory_bytes: int  #: by which the child grew, at least 0
+    #: rows may be merged: the adapter says so, and the example's rows alone gave what they gave together
+    batchable: bool
+    #: why the model refused its example (which is made up: a warning), and `batchable` is only the adapter's word
+    example_error: str = ""
+    #: what the adapter needs not find out again about the very same files
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Crash(LoadError):
+    """The child died. `first`: it was the child's first trial, so that no other model can be to blame."""
+
+    def __init__(self, reason: str, *, first: bool) -> None:
+        super().__init__(reason)
+        self.first = first
+
+
+class TrialProcess:
+    """One trial process, and this side of the conversation with it."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.adapters: set[str] = set()
+        self._trials = 0
+        self._stage = "load"
+        # This one's modules, wherever they were found.
+        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  ("" is the current one)
+        try:
+            self._child = ChildProcess("trial process", _command, {**os.environ, **ONE_THREAD, "PYTHONPATH": path})
+        except OSError as error:
+            raise LoadError(f"no process for trying the model could be started: {error}") from error
+
+    def run(self, adapter: str, job: Sequence[ipc.Part], timeout: float) -> Trial:
+        """One trial of a packed job; after a timeout or a crash the child is dead."""
+        self.adapters.add(adapter)
+        self._trials += 1
+        self._stage = "load"
+        self._child.forget_output()
+        try:
+            answer = self._exchange(job, time.monotonic() + timeout)
+        except TimeoutError as error:
+            self.kill()
+            raise LoadError(f"{_DOING[self._stage]} took longer than {timeout:g} s (--load_timeout)") from error
+        except (OSError, ValueError, EOFError) as error:
+            raise Crash(self._child.cause_of_death(_DOING[self._stage]), first=self._trials == 1) from error
+        if not answer.pop("ok"):
+            raise LoadError(answer["reason"])
+        return Trial(**answer)
+
+    def alive(self) -> bool:
+        return self._child.alive()
+
+    def kill(self) -> None:
+        self._child.kill()
+
+    def bury(self) -> None:
+        """End the process and let go of all that belongs to it."""
+        self._child.bury()
+
+    def _exchange(self, job: Sequence[ipc.Part], deadline: float) -> dict[str, Any]:
+        self._child.connection.send(job)
+        while "stage" in (answer := self._child.receive(deadline).fields):
+            self._stage = answer["stage"]
+        return answer
+
+
+def _command(descriptor: int) -> Sequence[str]:
+    return (sys.executable, "-P", "-u", "-m", "server.loading.trial.trial_main", str(descriptor))

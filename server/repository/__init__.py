@@ -1,0 +1,1 @@
+"""Which models there are, and in what state: loading, ready, evicted, gone."""

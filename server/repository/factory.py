@@ -1,0 +1,53 @@
+"""What was loaded becomes a model that takes requests: one of tensors, or one that reads whole requests itself.
+
+Loaded --> its limits: the server's, then those of its polyserve.yaml --> ServedModel | WholeModel
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from server.inference.batching.queue import Limits
+from server.inference.batching.threads import Runs
+from server.inference.passthrough_model import WholeModel
+from server.inference.tensor_model import ServedModel
+from server.loading.catalog import Found
+from server.loading.loader import Loaded
+from server.repository.state import Served
+from server.telemetry.counters import ModelMetrics
+from server.workers.adapter import pool_of
+
+log = logging.getLogger("kserve")
+
+
+def serve(
+    found: Found, loaded: Loaded, executor: Runs, limits: Limits, metrics: ModelMetrics, log_latency: bool = False
+) -> Served:
+    """The model that answers under this name and version; `executor` runs its predictions.
+
+    `log_latency`: it logs the steps of every request.
+    """
+    pool = pool_of(loaded.adapter)
+    if pool is not None:
+        pool.on_restart = metrics.restarted
+    if loaded.adapter.signature.whole:
+        count = pool.count if pool is not None else 1
+        return WholeModel(found.name, loaded.adapter, limits, metrics, loaded.config.lanes, found.version, count)
+    if loaded.warning:
+        log.warning("model %s: %s", found.name, loaded.warning)
+    merges = loaded.batchable and loaded.config.batching
+    limits = _limits(loaded, limits)
+    model = ServedModel(found.name, loaded.adapter, executor, limits, metrics, merges, found.version)
+    model.enable_latency_logging = log_latency
+    return model
+
+
+def _limits(loaded: Loaded, limits: Limits) -> Limits:
+    if loaded.config.max_batch_rows:
+        limits = replace(limits, max_rows=loaded.config.max_batch_rows)
+    pool = pool_of(loaded.adapter)
+    if pool is not None:  # another process pays, and how many there are was the operator's choice
+        return replace(limits, lanes=pool.count, all_lanes=True)
+    lanes = loaded.config.lanes or limits.lanes
+    return replace(limits, lanes=lanes if loaded.adapter.thread_safe else 1)

@@ -1,0 +1,269 @@
+"""Hot reload: looks at the mount every so often, and loads what has changed once it has settled.
+
+    look: a fingerprint of each folder --changed--> wait until it is settled --> scan the mount anew
+                                                                                    |
+    the old version serves on <-- load beside it, self-test, swap in one step <-- models and versions that differ
+
+Polling, for it works on network mounts, behind Kubernetes' links and in containers alike. What failed is not tried
+again until its files change. What was unloaded, too, stays so until then.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from adapters.modeldir import inside
+from server.config.settings import Settings
+from server.loading import changes
+from server.loading.catalog import Catalog, Found, NoModelDir
+from server.loading.changes import Fingerprint, Stamp
+from server.loading.loader import Key
+from server.loading.sources import catalog_of
+
+if TYPE_CHECKING:  # it imports KServe, which is not to be imported yet
+    from server.repository.repository import Repository
+
+log = logging.getLogger("kserve")
+
+#: a look may take this share of the time, whatever the interval says
+_SHARE = 0.02
+#: folders that are looked at in one go; requests come first in between
+_AT_ONCE = 32
+_BREATH = 0.002  #: seconds
+#: a folder that changed while its model was loaded may have been written to by that model: it has to settle longer
+_MOST_PATIENCE = 7  #: doublings
+
+#: seconds after the last load until what is only needed for loading is let go of
+_IDLE = 60.0
+
+#: the name under which the files directly inside the mount are kept
+_LOOSE = ""
+
+
+@dataclass
+class _Folder:
+    """What is known of one folder directly inside the mount."""
+
+    now: Fingerprint | None  #: None: it has gone
+    since: float  #: when it was first seen so, in seconds of the monotonic clock
+    done: bool = False  #: what it holds is served, or was tried
+    busy: int = 0  #: models in it that are being loaded
+    patience: int = 0  #: doublings of the time to settle
+
+
+class Watcher:
+    """Keeps a repository in step with its mount. Make it before the first models are loaded, start it after."""
+
+    @classmethod
+    def of(cls, settings: Settings, catalog: Catalog) -> Self:
+        """The watcher that the settings ask for, which may be none at all: it never looks then."""
+        rescan = partial(catalog_of, settings)
+        found = catalog.found if settings.watch else ()
+        watcher = cls(settings.model_dir, found, rescan, settings.watch_interval, settings.watch_settle)
+        if not settings.watch or not settings.model_dir.exists():  # all models come from stores
+            watcher.stop()
+        return watcher
+
+    def __init__(
+        self, root: Path, found: Iterable[Found], rescan: Callable[[], Catalog], interval: float, settle: float
+    ) -> None:
+        """`found` is about to be loaded. `interval`, `settle`: seconds between looks, and without a change."""
+        self._root = root
+        self._rescan = rescan
+        self._interval = interval
+        self._settle = settle
+        self._seen: dict[Key, frozenset[tuple[str, Stamp]]] = {}  #: the files from which each was loaded last
+        self._folders: dict[str, _Folder] = {}
+        self._complaint = ""
+        self._last: float | None = None  #: when something was loaded last, if nobody was told since that nothing is
+        self._cost = 0.0  #: seconds of processor time that one look takes
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._same_clock = changes.is_local(root)
+        for each in found:
+            self.note(each)
+
+    def start(self, repository: Repository, threads: int, when_idle: Callable[[], None] = lambda: None) -> None:
+        """Begin to watch; up to `threads` models are loaded at the same time, and `when_idle` is called long after."""
+        if self._stopped.is_set():
+            return
+        self._repository = repository
+        self._when_idle = when_idle
+        repository.before_load = self.note
+        self._pool = ThreadPoolExecutor(threads, "reload")
+        threading.Thread(target=self._run, name="watcher", daemon=True).start()
+
+    def stop(self) -> None:
+        """Load nothing more."""
+        self._stopped.set()
+
+    def note(self, found: Found) -> None:
+        """A model is about to be loaded from the files that are there now, whoever wants it."""
+        self._last = time.monotonic()
+        if found.source is None:
+            self._seen[found.key] = changes.of_found(found)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(max(self._interval, self._cost / _SHARE)):
+            try:
+                self.look()
+                self._complaint = ""
+            except (OSError, NoModelDir) as error:
+                self._complain(f"the models directory {self._root} cannot be looked at: {error}")
+            except Exception:
+                log.exception("looking at the models directory failed")
+            if self._last is not None and time.monotonic() - self._last > _IDLE:
+                self._last = None
+                self._when_idle()
+
+    def _complain(self, text: str) -> None:
+        if text != self._complaint:
+            log.warning("%s", text)
+        self._complaint = text
+
+    # one look
+
+    def look(self) -> None:
+        """Find out what has changed, and begin to load what has settled.
+
+        Raises:
+            OSError, NoModelDir: the mount cannot be read.
+        """
+        self._take_fingerprints()
+        now = time.monotonic()
+        with self._lock:
+            due = {name for name, folder in self._folders.items() if not folder.done and self._settled(folder, now)}
+            if not due:
+                return
+            unsettled = {name for name, folder in self._folders.items() if not folder.done} - due
+        self._act(due, unsettled)
+
+    def _take_fingerprints(self) -> None:
+        """Of every folder directly inside the mount, and of the files beside them."""
+        start = time.thread_time()
+        root = self._root.resolve()  # it may be a link, too
+        prints: dict[str, Fingerprint | None] = {_LOOSE: changes.of_files(root, root)}
+        with os.scandir(root) as entries:
+            folders = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+        for count, folder in enumerate(folders, start=1):
+            prints[folder.name] = _fingerprint(folder, root)
+            if not count % _AT_ONCE:
+                time.sleep(_BREATH)
+        self._cost = time.thread_time() - start
+        now = time.monotonic()
+        with self._lock:
+            for name in {*prints, *self._folders}:
+                self._update(name, prints.get(name), now)
+
+    def _update(self, name: str, new: Fingerprint | None, now: float) -> None:
+        folder = self._folders.get(name)
+        if folder is None:
+            self._folders[name] = _Folder(new, now)
+        elif new is None and folder.now is None and folder.done:
+            del self._folders[name]
+        elif (new and new.files) != (folder.now and folder.now.files):
+            folder.now, folder.since, folder.done = new, now, False
+        elif new is not None:
+            folder.now = new
+
+    def _settled(self, folder: _Folder, now: float) -> bool:
+        """Nothing has changed for a while, as was seen or as the files' own times say: a folder that was made ready
+        elsewhere and renamed is taken at once."""
+        if folder.busy:
+            return False
+        wait = self._settle * 2**folder.patience
+        if now - folder.since >= wait:
+            return True
+        return self._same_clock and folder.now is not None and time.time() - folder.now.newest >= wait
+
+    # acting on it
+
+    def _act(self, due: set[str], unsettled: set[str]) -> None:
+        mounted = self._repository.mounted()
+        by_name: dict[str, list[Found]] = {name: [] for name in mounted}
+        for each in self._rescan().found:
+            if each.source is None:
+                by_name.setdefault(each.name, []).append(each)
+        wanted: dict[str, tuple[list[Found], set[str]]] = {}
+        for name, found in by_name.items():
+            folders = {self._folder_of(each) for each in (*found, *mounted.get(name, ()))}
+            folders = set(self._folders) if _LOOSE in folders else folders & set(self._folders)
+            if folders & due and not folders & unsettled:
+                wanted[name] = (found, folders)
+            elif folders & due:
+                due -= folders
+        with self._lock:
+            for folder in due:
+                self._folders[folder].done = True
+            for _, folders in wanted.values():
+                for folder in folders:
+                    self._folders[folder].busy += 1
+        for name, (found, folders) in wanted.items():
+            self._pool.submit(self._renew, name, found, folders)
+
+    def _folder_of(self, found: Found) -> str:
+        """The folder directly inside the mount that holds a model; `_LOOSE` for one that fills the mount."""
+        path = (found.home or found.directory.path).relative_to(found.directory.root)
+        return path.parts[0] if path.parts else _LOOSE
+
+    def _renew(self, name: str, found: list[Found], folders: set[str]) -> None:
+        again = False
+        try:
+            changed = self._changed(found)
+            if not self._stopped.is_set():
+                self._repository.renew(name, found, changed)
+                self._forget_all_but(name, found)
+                again = bool(changed) and bool(self._changed(found))
+        except Exception:
+            log.exception("model %s could not be looked at again", name)
+        finally:
+            with self._lock:
+                for each in folders:
+                    self._finish(name, self._folders.get(each), again)
+
+    def _changed(self, found: list[Found]) -> list[Found]:
+        """Those whose files are not those that were loaded last. A folder that is still empty is none yet."""
+        unknown = [each for each in found if each.problem and each.key not in self._seen]
+        files = {each.key: self._seen.get(each.key, frozenset()) for each in found}
+        return [each for each in found if each in unknown or files[each.key] != changes.of_found(each)]
+
+    def _forget_all_but(self, name: str, found: list[Found]) -> None:
+        kept = {each.key for each in found}
+        for key in [key for key in list(self._seen) if key[0] == name and key not in kept]:
+            del self._seen[key]
+
+    def _finish(self, name: str, folder: _Folder | None, again: bool) -> None:
+        """`again`: the folder changed while its model was loaded."""
+        if folder is None:
+            return
+        folder.busy -= 1
+        self._last = time.monotonic()
+        if not again:
+            folder.patience = 0
+            return
+        folder.done, folder.since = False, time.monotonic()
+        folder.patience = min(folder.patience + 1, _MOST_PATIENCE)
+        if folder.patience == 3:
+            log.warning(
+                "model %s: its folder changes whenever it is loaded. Does the model write into it? Such a file should "
+                "lie elsewhere, or have a name that begins with a dot",
+                name,
+            )
+
+
+def _fingerprint(folder: os.DirEntry[str], root: Path) -> Fingerprint:
+    try:
+        if not folder.is_symlink() or inside(Path(folder.path), root):
+            return changes.of_folder(folder.path, root)
+    except OSError:  # it cannot be listed: the index says why
+        pass
+    return Fingerprint(frozenset(), 0.0)

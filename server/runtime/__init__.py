@@ -1,0 +1,1 @@
+"""The process and the operating system. Knows no model."""

@@ -1,0 +1,77 @@
+"""What is logged before KServe has set up logging, and what adapters log.
+
+KServe sets up logging once it is imported. Models are found, downloaded and tried meanwhile, and what is said of them
+must not get lost.
+
+What adapters log while they load a model, under the model's name: they do not know what it is served under.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from server.runtime.child_process import printable
+
+log = logging.getLogger("kserve")
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Within, lines are kept; at the end they go where, and as far as, logging was set up to.
+
+    They are kept by a filter: KServe sets up no logging where its logger has a handler already.
+    """
+    records: list[logging.LogRecord] = []
+    level = log.level
+
+    def keep(record: logging.LogRecord) -> bool:
+        records.append(record)
+        return False
+
+    log.addFilter(keep)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)
+        if not log.handlers:  # nobody has set it up
+            log.setLevel(level)
+        for record in records:
+            if log.isEnabledFor(record.levelno):
+                log.handle(record)
+
+
+_model: ContextVar[str] = ContextVar("model", default="")
+
+
+@contextmanager
+def about(model: str) -> Iterator[None]:
+    """Within, in this thread, lines are about that model."""
+    token = _model.set(model)
+    try:
+        yield
+    finally:
+        _model.reset(token)
+
+
+class Forward(logging.Handler):
+    """Writes adapters' lines where the server's go. A line may quote a model's file: it stays one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if log.isEnabledFor(record.levelno):
+            subject = f"model {model}: " if (model := _model.get()) else ""
+            line = logging.makeLogRecord(record.__dict__)
+            line.name, line.msg, line.args = log.name, subject + printable(record.getMessage()), None
+            log.handle(line)
+
+
+def forward(logger: str = "adapters") -> None:
+    """Show the adapters' lines in the server's log; without it, Python prints the warnings bare and drops the rest."""
+    adapters = logging.getLogger(logger)
+    if not adapters.handlers and adapters.level == logging.NOTSET:  # else an operator has set it up
+        adapters.addHandler(Forward())
+        adapters.setLevel(logging.INFO)
+        adapters.propagate = False

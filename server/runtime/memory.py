@@ -1,0 +1,89 @@
+"""What the process does about its memory: few arenas, nothing left for the garbage collector, and nobody looks in."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import threading
+import time
+
+from server.runtime.lifeline import resident_bytes
+
+log = logging.getLogger("kserve")
+
+_PR_SET_DUMPABLE = 4  #: Linux's `prctl` option
+_M_ARENA_MAX = -8  #: glibc's `mallopt` parameter
+_ARENAS = 2
+#: allocations until the youngest generation is looked through: requests leave next to nothing to collect
+_THRESHOLDS = (10_000, 20, 20)
+
+#: bytes of a model for which requests are stopped: less is left to the next full collection
+_WORTH = 2**20
+
+_one_at_a_time = threading.Lock()
+_settled = 0.0  #: when (`time.monotonic`)
+
+
+def limit_arenas() -> None:
+    """Let threads share two heaps: glibc would give each its own, and keep what is freed in them. Call it first."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def shut() -> None:
+    """Let no other process of this user read this one's memory or first environment: models' code runs as that user.
+
+    A worker's own environment is without secrets; the server's would lie open in `/proc`. (Root can still look: the
+    server should not run as root.)
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "prctl") or libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
+        log.warning("the environment cannot be hidden from workers: %s", os.strerror(ctypes.get_errno()))
+
+
+def settle() -> None:
+    """After loading: give freed memory back, and keep modules and models out of every later collection.
+
+    A full collection walks all that was imported; with six frameworks that stops every request for 100 ms and more.
+    """
+    gc.set_threshold(*_THRESHOLDS)
+    _collect(frozen=True)
+
+
+def give_back(born: float) -> None:
+    """After a model has gone: collect what only its own cycles keep, and give freed memory back to the system.
+
+    `born` is when it was loaded (`time.monotonic`). What was there when the server settled is frozen, and takes a full
+    collection; what came later a short one.
+    """
+    _collect(frozen=born < _settled)
+
+
+def take_apart(owner: object, expected: int, born: float) -> None:
+    """Free what a closed model held (of some `expected` bytes) and give it back; nobody may use `owner` any more.
+
+    Who still knows the owner, in a cycle of closures, say, keeps an empty shell. The full collection, which stops every
+    request, is left out where most of the memory has come back without it.
+    """
+    before = resident_bytes()
+    vars(owner).clear()
+    _collect(frozen=False)
+    if born < _settled and expected > _WORTH and before - resident_bytes() < expected // 2:
+        _collect(frozen=True)
+
+
+def _collect(*, frozen: bool) -> None:
+    global _settled
+    with _one_at_a_time:
+        if frozen:
+            gc.unfreeze()
+        gc.collect()
+        if frozen:
+            gc.freeze()
+            _settled = time.monotonic()  # what came since the last time is frozen now, too
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):
+            libc.malloc_trim(0)

@@ -1,0 +1,236 @@
+"""What is counted of requests, in plain numbers that only the event loop touches.
+
+They travel between the processes of one server as plain values (`told`), and are added there (`add`).
+
+Of a request that was answered only the marks of the clock are kept, which takes it a tenth of a microsecond; they are
+counted when there are many, or when somebody reads. `python -m bench.metrics` says what that comes to.
+
+Counts by bucket, in plain numbers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from struct import Struct
+from time import perf_counter as now
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SECONDS", "ModelMetrics", "Requests", "now"]
+
+#: KServe's buckets are Prometheus' defaults; ours begin where a fast request ends
+KSERVE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+#: the steps of a request that KServe has histograms of
+STEPS = ("preprocess", "predict", "postprocess", "explain")
+
+#: of a request that was answered: its start, decoded, predicted, its end
+_MARKS = Struct("=4d")
+_pack, _SIZE = _MARKS.pack_into, _MARKS.size
+#: requests of which only the marks are kept until they are counted: at first, and of a model that is asked a lot,
+#: so many that numpy costs each next to nothing
+_FEW, _MANY = 16, 1024
+
+_COUNTS = ("rows", "restarts", "swaps", "evictions", "failed_reloads")
+
+
+class _Marks:
+    """Of the requests that are not counted yet."""
+
+    __slots__ = ("end", "full", "packed")
+
+    def __init__(self) -> None:
+        self.packed = bytearray(_FEW * _SIZE)
+        self.end = 0  #: of what is in use
+        self.full = len(self.packed)
+
+    def take(self) -> NDArray[np.float64]:
+        """float64 [requests, 4], which are forgotten here."""
+        marks = np.frombuffer(self.packed[: self.end]).reshape(-1, _SIZE // 8)
+        if self.end == self.full < _MANY * _SIZE:
+            self.packed.extend(bytes(self.full))
+            self.full *= 2
+        self.end = 0
+        return marks
+
+
+class Requests:
+    """The requests of one model and verb; `steps` take the seconds of decoding, the model and encoding."""
+
+    def __init__(self, *steps: Histogram) -> None:
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self._latency: dict[str, Histogram] = {}
+        self._steps = steps
+        self._marks: dict[str, _Marks] = {}  #: by protocol
+
+    @property
+    def requests(self) -> Counter[tuple[str, int]]:
+        """How many there were, by protocol and HTTP status."""
+        self.settle()
+        return self._requests
+
+    @property
+    def latency(self) -> dict[str, Histogram]:
+        """The seconds they took, by protocol."""
+        self.settle()
+        return self._latency
+
+    def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None:
+        """A request that was answered: the marks of `now()` between its steps."""
+        marks = self._marks.get(protocol)
+        if marks is None:
+            marks = self._marks[protocol] = _Marks()
+        _pack(marks.packed, marks.end, start, decoded, predicted, end)
+        marks.end += _SIZE
+        if marks.end == marks.full:
+            self.settle()
+
+    def failed(self, protocol: str, status: int, seconds: float) -> None:
+        """A request that ended in an error."""
+        self._requests[protocol, status] += 1
+        self._latency_of(protocol).observe(seconds)
+
+    def settle(self) -> None:
+        """Count the requests of which there are only marks yet."""
+        for protocol, kept in self._marks.items():
+            if not kept.end:
+                continue
+            marks = kept.take()
+            self._requests[protocol, 200] += len(marks)
+            self._latency_of(protocol).observe_all(marks[:, -1] - marks[:, 0])
+            for step, seconds in zip(self._steps, np.diff(marks).T, strict=True):
+                step.observe_all(seconds)
+
+    def told(self) -> dict[str, Any]:
+        """The counts as plain values, but those of the steps."""
+        requests = [[protocol, status, count] for (protocol, status), count in list(self.requests.items())]
+        return {"requests": requests, "latency": {name: each.told() for name, each in list(self.latency.items())}}
+
+    def add(self, told: Mapping[str, Any]) -> None:
+        """Add what was counted elsewhere."""
+        for protocol, status, count in told["requests"]:
+            self._requests[protocol, status] += count
+        for protocol, latency in told["latency"].items():
+            self._latency_of(protocol).add(latency)
+
+    def _latency_of(self, protocol: str) -> Histogram:
+        return self._latency.setdefault(protocol, Histogram(SECONDS))
+
+
+class ModelMetrics(Requests):
+    """The counts of one model name, which outlive a reload: of predictions, and of explanations apart."""
+
+    def __init__(self) -> None:
+        self._times = {step: Histogram(KSERVE_SECONDS) for step in STEPS}
+        super().__init__(self._times["preprocess"], self._times["predict"], self._times["postprocess"])
+        self.explanations = Requests(self._times["preprocess"], self._times["explain"], self._times["postprocess"])
+        self._queue = Histogram(SECONDS)
+        self._waits: list[float] = []  #: that are not counted yet
+        self.batch = Histogram(ROWS)
+        self.rows = 0
+        self.restarts = 0  #: of its workers
+        self.swaps = 0  #: one loaded model took the place of another
+        self.evictions = 0  #: to make room for others in the memory budget
+        self.failed_reloads = 0  #: one that was to take the place of another could not be loaded
+
+    def restarted(self) -> None:
+        """A worker died and is started again; one thread at a time."""
+        self.restarts += 1
+
+    def called(self, rows: int, waits: Iterable[float]) -> None:
+        """One call of the model: its rows, and how long each of its requests waited, in seconds."""
+        self.rows += rows
+        self.batch.observe(rows)
+        self._waits += waits
+        if len(self._waits) >= _MANY:
+            self.settle()
+
+    def settle(self) -> None:
+        super().settle()
+        if self._waits:
+            self._queue.observe_all(np.array(self._waits))
+            self._waits.clear()
+
+    @property
+    def histograms(self) -> dict[str, Histogram]:
+        """What its requests, of both kinds together, are counted in: each of the `STEPS`, `queue` and `batch`."""
+        self.settle()
+        self.explanations.settle()
+        return {**self._times, "queue": self._queue, "batch": self.batch}
+
+    @property
+    def any(self) -> bool:
+        """Whether there was a request."""
+        return bool(self.requests or self.explanations.requests)
+
+    def told(self) -> dict[str, Any]:
+        """All counts as plain values, for another process."""
+        return {
+            **super().told(),
+            "explanations": self.explanations.told(),
+            "histograms": {name: each.told() for name, each in self.histograms.items()},
+            "counts": {name: getattr(self, name) for name in _COUNTS},
+        }
+
+    def add(self, told: Mapping[str, Any]) -> None:
+        """Add what another process has counted of the same model."""
+        super().add(told)
+        self.explanations.add(told["explanations"])
+        histograms = self.histograms
+        for name, each in told["histograms"].items():
+            histograms[name].add(each)
+        for name, count in told["counts"].items():
+            setattr(self, name, getattr(self, name) + count)
+
+    def verbs(self) -> dict[str, Requests]:
+        """The requests by what they asked for."""
+        return {"predict": self, "explain": self.explanations}
+
+
+__all__ = ["Histogram"]
+
+
+class Histogram:
+    """How many values were at most each of its bounds, as Prometheus counts them."""
+
+    __slots__ = ("_edges", "bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+        self._edges = np.array(bounds, dtype=np.float64)
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def observe_all(self, values: NDArray[np.float64]) -> None:
+        """Many at once, at a hundredth of the price of each."""
+        found = np.bincount(self._edges.searchsorted(values), minlength=len(self.counts))
+        self.add([found.tolist(), float(values.sum())])
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative, as Prometheus wants them."""
+        names = [*map(str, map(float, self.bounds)), "+Inf"]
+        counts, below = [], 0
+        for count in self.counts:
+            below += count
+            counts.append(float(below))
+        return list(zip(names, counts, strict=True))
+
+    def told(self) -> list[Any]:
+        """The counts as plain values."""
+        return [self.counts, self.total]
+
+    def add(self, told: Sequence[Any]) -> None:
+        """Add the counts of another histogram with the same bounds."""
+        counts, total = told
+        self.counts = [mine + its for mine, its in zip(self.counts, counts, strict=True)]
+        self.total += total

@@ -1,0 +1,142 @@
+"""What Prometheus reads at `/metrics`, counted so that it costs a request next to nothing.
+
+Counts are plain numbers that only the event loop touches; they become Prometheus' families when somebody scrapes.
+(An observation by `prometheus_client` takes a lock and several Python calls, and a request makes half a dozen.)
+
+    polyserve_requests_total{model,protocol,verb,status}   polyserve_request_seconds{model,protocol,verb}
+    polyserve_rows_total{model}                            polyserve_batch_rows{model}
+    polyserve_queue_seconds{model}                         polyserve_queue_length{model}
+    polyserve_model_state{model,state}                     polyserve_worker_restarts_total{model}
+    polyserve_swaps_total{model}                           polyserve_failed_reloads_total{model}
+    polyserve_model_memory_bytes{model}                    polyserve_evictions_total{model}
+    polyserve_memory_budget_bytes
+
+KServe's histograms keep their names: `request_preprocess_seconds` is decoding, `request_predict_seconds` waiting and
+predicting, `request_postprocess_seconds` encoding, `request_explain_seconds` explaining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from kserve.metrics import EXPLAIN_HIST_TIME, POST_HIST_TIME, PRE_HIST_TIME, PREDICT_HIST_TIME
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from server.telemetry.counters import Histogram, ModelMetrics
+
+__all__ = ["Metrics", "Told"]
+
+#: counts by model, as plain values
+Told: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+#: by what `ModelMetrics` calls them: name, meaning and label
+_HISTOGRAMS = {
+    "preprocess": ("request_preprocess_seconds", "pre-process request latency", "model_name"),
+    "predict": ("request_predict_seconds", "predict request latency", "model_name"),
+    "postprocess": ("request_postprocess_seconds", "post-process request latency", "model_name"),
+    "explain": ("request_explain_seconds", "explain request latency", "model_name"),
+    "batch": ("polyserve_batch_rows", "rows in one call of the model", "model"),
+    "queue": ("polyserve_queue_seconds", "how long requests waited", "model"),
+}
+
+
+class Metrics(Collector):
+    """All models' counts, and the states of the repository, as Prometheus families."""
+
+    def __init__(
+        self,
+        states: Callable[[], dict[str, tuple[str, int]]],
+        memory: Callable[[], dict[str, int]] = dict,
+        budget: int | None = None,
+    ) -> None:
+        """`states` gives each model's state and the length of its queue; `memory` the bytes of those in memory."""
+        self._states = states
+        self._memory = memory
+        self._budget = budget
+        self._models: dict[str, ModelMetrics] = {}
+        #: what other processes that answer for this one have counted, by model, each as `told`
+        self.elsewhere: Callable[[], Sequence[Told]] = list
+
+    def told(self) -> Told:
+        """The counts of each model that was asked anything."""
+        return {name: counts.told() for name, counts in list(self._models.items()) if counts.any}
+
+    def of(self, model: str) -> ModelMetrics:
+        return self._models.setdefault(model, ModelMetrics())
+
+    def register(self, registry: CollectorRegistry = REGISTRY) -> None:
+        """Take the place of KServe's histograms, which only its own data plane would fill."""
+        for theirs in (PRE_HIST_TIME, PREDICT_HIST_TIME, POST_HIST_TIME, EXPLAIN_HIST_TIME):
+            registry.unregister(theirs)
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        models = list(self._summed().items())
+        counted = [(model, metrics.histograms) for model, metrics in models]
+        for histogram, (name, text, label) in _HISTOGRAMS.items():
+            family = HistogramMetricFamily(name, text, labels=[label])
+            for model, histograms in counted:
+                _add(family, [model], histograms[histogram])
+            yield family
+        yield from self._requests(models)
+        yield from self._queues(models)
+        yield from self._sizes(models)
+
+    def _summed(self) -> dict[str, ModelMetrics]:
+        """The counts of all processes together."""
+        own, elsewhere = dict(self._models), self.elsewhere()
+        if not any(elsewhere):
+            return own
+        summed: dict[str, ModelMetrics] = {}
+        for told in ({name: counts.told() for name, counts in own.items()}, *elsewhere):
+            for name, counts in told.items():
+                summed.setdefault(name, ModelMetrics()).add(counts)
+        return summed
+
+    def _requests(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
+        labels = ["model", "protocol", "verb"]
+        text = "requests by HTTP status (gRPC mapped)"
+        requests = CounterMetricFamily("polyserve_requests", text, labels=[*labels, "status"])
+        seconds = HistogramMetricFamily("polyserve_request_seconds", "from bytes to bytes", labels=labels)
+        rows = CounterMetricFamily("polyserve_rows", "rows predicted or explained", labels=labels[:1])
+        for model, metrics in models:
+            for verb, counts in metrics.verbs().items():
+                for (protocol, status), count in list(counts.requests.items()):
+                    requests.add_metric([model, protocol, verb, str(status)], count)
+                for protocol, histogram in list(counts.latency.items()):
+                    _add(seconds, [model, protocol, verb], histogram)
+            rows.add_metric([model], metrics.rows)
+        yield from (requests, seconds, rows)
+
+    def _queues(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
+        length = GaugeMetricFamily("polyserve_queue_length", "requests that wait", labels=["model"])
+        state = GaugeMetricFamily("polyserve_model_state", "1 for the state it is in", labels=["model", "state"])
+        restarts = CounterMetricFamily("polyserve_worker_restarts", "workers started again", labels=["model"])
+        swaps = CounterMetricFamily("polyserve_swaps", "a newer model took over", labels=["model"])
+        failed = CounterMetricFamily("polyserve_failed_reloads", "a newer model failed to load", labels=["model"])
+        for model, metrics in models:
+            restarts.add_metric([model], metrics.restarts)
+            swaps.add_metric([model], metrics.swaps)
+            failed.add_metric([model], metrics.failed_reloads)
+        for model, (name, waiting) in self._states().items():
+            length.add_metric([model], waiting)
+            state.add_metric([model, name], 1)
+        yield from (length, state, restarts, swaps, failed)
+
+    def _sizes(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
+        memory = GaugeMetricFamily("polyserve_model_memory_bytes", "what it took to load it", labels=["model"])
+        evictions = CounterMetricFamily("polyserve_evictions", "times it made room for others", labels=["model"])
+        for model, size in self._memory().items():
+            memory.add_metric([model], size)
+        for model, metrics in models:
+            evictions.add_metric([model], metrics.evictions)
+        yield from (memory, evictions)
+        if self._budget is not None:
+            yield GaugeMetricFamily("polyserve_memory_budget_bytes", "what models may take", value=self._budget)
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+    family.add_metric(labels, histogram.buckets(), histogram.total)

@@ -1,0 +1,200 @@
+"""The fast decoders give what the general ones give: the same arrays, the same errors, for whatever comes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+
+from adapters.base import Signature, TensorSpec
+from server.codec import grpc_messages, v1, v2
+from server.codec.fast.grpc_templates import grpc_decoder
+from server.codec.fast.json_rows import v1_decoder, v2_decoder
+from server.codec.request import Call
+from server.errors import InvalidInput
+
+SIGNATURES = {
+    f"{datatype}{'-named' if columns else ''}{'-any' if any_name else ''}{'-nullable' if nullable else ''}": Signature(
+        (TensorSpec("x", datatype, (-1, 3), nullable=nullable, finite=True),),
+        (TensorSpec("y", "FP64", (-1,)),),
+        columns=columns,
+        any_name=any_name,
+    )
+    for datatype in ("FP64", "FP32")
+    for columns in ((), ("a", "b", "c"))
+    for any_name in (True, False)
+    for nullable in (True, False)
+}
+
+numbers = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(2**63), 2**64 - 1),
+    st.sampled_from([1e308, -1e308, 3.5e38, 1e-300, -0.0, 0]),
+)
+odd = st.one_of(st.none(), st.booleans(), st.text(max_size=3), st.just([]), st.just({}), st.just([1.0]))
+values = st.one_of(numbers, numbers, numbers, odd)
+rows = st.one_of(st.lists(values, min_size=3, max_size=3), st.lists(values, max_size=4), odd)
+v1_bodies = st.one_of(
+    st.builds(lambda instances: {"instances": instances}, st.lists(rows, max_size=4)),
+    st.builds(lambda row: {"instances": [dict(zip("abc", row, strict=False))]}, st.lists(values, max_size=4)),
+    st.builds(lambda instances: {"instances": instances, "parameters": {}}, st.lists(rows, max_size=2)),
+    st.builds(lambda instances: {"instances": instances}, odd),
+)
+tensors = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["x", "a", "other", 3]),
+        "shape": st.one_of(st.sampled_from([[1, 3], [2, 3], [3, 1], [3], [0, 3], [True, 3], [1.0, 3], "13"]), odd),
+        "datatype": st.sampled_from(["FP64", "FP32", "INT64", "BYTES", "FP16", None]),
+        "data": st.one_of(st.lists(values, min_size=3, max_size=3), st.lists(values, max_size=6), st.lists(rows), odd),
+    },
+    optional={"parameters": odd},
+)
+v2_bodies = st.fixed_dictionaries(
+    {"inputs": st.one_of(st.lists(tensors, min_size=1, max_size=1), st.lists(tensors, max_size=2), odd)},
+    optional={"id": st.one_of(st.just("7"), odd), "outputs": odd, "parameters": odd},
+)
+
+
+def outcome(decode: Callable[[], Call]) -> Any:
+    """What a decoder gives, in a form that can be compared; bits and types included."""
+    try:
+        call = decode()
+    except InvalidInput as error:
+        return str(error)
+    arrays = {
+        name: (array.dtype.str, array.shape, array.tolist() if array.dtype.kind == "O" else array.tobytes())
+        for name, array in call.inputs.items()
+    }
+    extra = (call.id, dict(call.outputs), call.binary) if isinstance(call, v2.V2Call) else ()
+    return type(call), arrays, call.rows, call.parameters, extra
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+@settings(max_examples=60, deadline=None)
+@given(body=v1_bodies)
+def test_v1(name: str, body: Any) -> None:
+    raw, signature = orjson.dumps(body), SIGNATURES[name]
+    assert outcome(lambda: v1_decoder(signature)(raw)) == outcome(lambda: v1.decode(raw, signature))
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+@settings(max_examples=60, deadline=None)
+@given(body=v2_bodies)
+def test_v2(name: str, body: Any) -> None:
+    raw, signature = orjson.dumps(body), SIGNATURES[name]
+    fast = v2_decoder(signature)
+    assert outcome(lambda: fast(raw, None)) == outcome(lambda: v2.decode(raw, None, signature))
+    assert outcome(lambda: fast(raw, str(len(raw)))) == outcome(lambda: v2.decode(raw, str(len(raw)), signature))
+
+
+raw_tensors = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["x", "a", "other", 3]),
+        "shape": st.one_of(st.sampled_from([[1, 3], [2, 3], [3, 1], [3], [0, 3], [True, 3], [1.0, 3]]), odd),
+        "datatype": st.sampled_from(["FP64", "FP32", "FP32", "INT64", "BYTES", None]),
+        "parameters": st.one_of(
+            st.sampled_from([12, 24, 48, 0, True, -12, "24"]).map(lambda size: {"binary_data_size": size}),
+            st.sampled_from([{"binary_data_size": 24, "more": 1}, {"binary_data": True}]),
+            odd,
+        ),
+    },
+    optional={"data": st.just([1.0, 2.0, 3.0])},
+)
+raw_bodies = st.fixed_dictionaries(
+    {"inputs": st.one_of(st.lists(raw_tensors, min_size=1, max_size=1), st.lists(raw_tensors, max_size=2), odd)},
+    optional={
+        "id": st.one_of(st.just("7"), odd),
+        "outputs": st.one_of(odd, st.just([{"name": "y", "parameters": {"binary_data": True}}])),
+        "parameters": st.one_of(odd, st.sampled_from([True, False, 1, None]).map(lambda b: {"binary_data_output": b})),
+    },
+)
+raw_values = st.lists(st.floats(width=32), max_size=6).flatmap(
+    lambda values: st.sampled_from([np.array(values, dtype).tobytes() for dtype in (np.float32, np.float64)])
+)
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+@settings(max_examples=80, deadline=None)
+@given(body=raw_bodies, tail=st.one_of(raw_values, st.binary(max_size=30)), shift=st.sampled_from([0, 0, 0, 1, -1, 99]))
+def test_raw(name: str, body: Any, tail: bytes, shift: int) -> None:
+    head, signature = orjson.dumps(body), SIGNATURES[name]
+    raw, length = head + tail, str(len(head) + shift)
+    fast = outcome(lambda: v2_decoder(signature)(raw, length))
+    assert fast == outcome(lambda: v2.decode(raw, length, signature))
+
+
+floats = st.lists(st.one_of(st.floats(), st.floats(width=32), st.just(1e300)), max_size=6)
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Any:
+    """Requests over gRPC, good ones and others."""
+    request = pb.ModelInferRequest(model_name="m", id=draw(st.sampled_from(["", "7"])))
+    for _ in range(draw(st.sampled_from([1, 1, 1, 1, 0, 2]))):
+        shape = draw(st.sampled_from([[1, 3], [1, 3], [2, 3], [3, 1], [3], [0, 3], [-1, 3], [1, 3, 1]]))
+        tensor = request.inputs.add(
+            name=draw(st.sampled_from(["x", "a", "other"])),
+            datatype=draw(st.sampled_from(["FP64", "FP64", "FP32", "INT64", "BYTES", "none"])),
+            shape=shape,
+        )
+        values = draw(st.one_of(st.just([1.5, -0.0, 2.0]), floats))
+        way = draw(st.sampled_from(["fp64", "fp64", "fp32", "both", "raw", "raw32", "none", "more"]))
+        if way in ("fp64", "both"):
+            tensor.contents.fp64_contents.extend(values)
+        if way in ("fp32", "both", "more"):
+            tensor.contents.fp32_contents.extend(np.array(values, np.float32).tolist())
+        if way in ("raw", "raw32", "more"):
+            request.raw_input_contents.append(np.array(values, np.float32 if way == "raw32" else np.float64).tobytes())
+        if draw(st.integers(0, 9)) == 0:
+            tensor.parameters["p"].string_param = "q"
+    if draw(st.integers(0, 9)) == 0:
+        request.parameters["content_type"].string_param = "pd"
+    if draw(st.integers(0, 9)) == 0:
+        request.outputs.add(name="y")
+    return request
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("name", SIGNATURES)
+@settings(max_examples=120, deadline=None)
+@given(request=messages())
+def test_grpc(name: str, request: Any) -> None:
+    signature = SIGNATURES[name]
+    fast = outcome(lambda: grpc_decoder(signature)(request))
+    assert fast == outcome(lambda: grpc_messages.decode(request, signature))
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"3", b"{}", b'{"instances"', b'{"inputs":null}', b"\xff"])
+def test_bodies_that_are_no_request(raw: bytes) -> None:
+    for signature in SIGNATURES.values():
+        assert outcome(lambda: v1_decoder(signature)(raw)) == outcome(lambda: v1.decode(raw, signature))  # noqa: B023
+        assert outcome(lambda: v2_decoder(signature)(raw, None)) == outcome(lambda: v2.decode(raw, None, signature))  # noqa: B023
+
+
+def test_the_usual_request_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    signature = SIGNATURES["FP32-any"]
+    monkeypatch.setattr(v1, "decode", lambda *_: pytest.fail("the general decoder was asked"))
+    monkeypatch.setattr(v2, "decode", lambda *_: pytest.fail("the general decoder was asked"))
+    matrix = v1_decoder(signature)(b'{"instances": [[1, 2.5, -0.0], [3, 4, 1e-3]]}').inputs["x"]
+    assert matrix.dtype == np.float32
+    assert math.copysign(1, matrix[0, 2]) == -1
+    body = {"id": "7", "inputs": [{"name": "n", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 0.1]}]}
+    assert v2_decoder(signature)(orjson.dumps(body), None).inputs["x"].tolist() == [[1, 2, np.float32(0.1)]]
+    tensor = {"name": "n", "shape": [1, 3], "datatype": "FP64", "parameters": {"binary_data_size": 24}}
+    head = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
+    call = v2_decoder(signature)(head + np.array([1, 2, 0.1]).tobytes(), str(len(head)))
+    assert call.binary
+    assert call.inputs["x"].tolist() == [[1, 2, np.float32(0.1)]]
+    assert call.inputs["x"].flags.owndata
+
+
+def test_other_signatures_have_only_the_general_way() -> None:
+    signature = Signature((TensorSpec("t", "BYTES", (-1,)),), ())
+    assert v1_decoder(signature)(b'{"instances": ["a"]}').inputs["t"].tolist() == ["a"]

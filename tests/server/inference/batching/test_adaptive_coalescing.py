@@ -1,0 +1,261 @@
+"""Dear calls wait for what is on its way, begin beside others only where that pays, and share what waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from adapters.base import Parameters, Tensors
+from server.codec.request import Call
+from server.inference.batching.adaptive import LEAST, Cost, Gathering
+from server.inference.batching.batcher import Batcher
+from server.inference.batching.merging import Outcome
+from server.inference.batching.queue import Limits
+from tests.patience import becomes
+
+PATIENCE = 30.0  #: seconds until a test gives up waiting
+
+
+class Known(Cost):
+    """What is known of a model's calls before the first, and not learned from them."""
+
+    def told(self, rows: int, seconds: float) -> None:
+        """It is no news."""
+
+
+class Model:
+    """Remembers its calls; waits at its gate when that is shut."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.calls: list[int] = []
+
+    def __call__(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        self.calls.append(len(inputs["x"]))
+        assert self.gate.wait(PATIENCE)
+        return inputs
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def batcher_of(
+    model: Model, executor: ThreadPoolExecutor, fixed: float, row: float, lanes: int = 1, *, merges: bool = True
+) -> Batcher:
+    """The queue of a model whose calls take `fixed` seconds, and `row` a row."""
+    batcher = Batcher(model, executor, Limits(lanes=lanes, all_lanes=True), merges)
+    batcher.dispatcher.cost = batcher.gathering.cost = Known(fixed, row)
+    return batcher
+
+
+def ask(batcher: Batcher, count: int) -> list[asyncio.Task[Tensors]]:
+    return [asyncio.create_task(batcher.submit(Call({"x": np.zeros(1)}, 1, {}))) for _ in range(count)]
+
+
+async def begun(model: Model, calls: list[int]) -> None:
+    """Wait until these calls have begun, whenever their threads get a core; then see that no other one does."""
+    await becomes(lambda: len(model.calls) >= len(calls))
+    await asyncio.sleep(0.02)
+    assert model.calls == calls
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def come_one_by_one(batcher: Batcher, count: int) -> list[asyncio.Task[Tensors]]:
+    """A request in every turn of the event loop."""
+    tasks = []
+    for _ in range(count):
+        tasks += ask(batcher, 1)
+        await turns(1)
+    return tasks
+
+
+# --- what calls cost --------------------------------------------------------------------------------------------------
+
+
+def test_the_fixed_part_is_told_from_that_of_each_row() -> None:
+    cost = Cost()
+    for rows in (1, 16, 4, 64, 8) * 4:
+        cost.told(rows, 0.002 + 0.0002 * rows)
+    assert cost.fixed == pytest.approx(0.002)
+    assert cost.row == pytest.approx(0.0002)
+    assert Gathering(256, cost).enough == pytest.approx(10, abs=1)
+
+
+def test_while_all_calls_are_alike_all_of_their_time_may_be_fixed() -> None:
+    cost = Cost()
+    cost.told(1, 0.002)
+    assert (cost.fixed, cost.row) == (0.002, 0.0)
+    assert Gathering(256, cost).enough == 256
+
+
+def test_where_rows_take_it_all_nothing_is_fixed() -> None:
+    cost = Cost()
+    for rows in (1, 2, 3, 4) * 4:
+        cost.told(rows, 0.01 * rows)
+    assert cost.fixed == pytest.approx(0, abs=1e-9)
+    assert not Gathering(256, cost).pays
+
+
+def test_what_changes_is_learned() -> None:
+    cost = Cost()
+    for fixed in (0.1, 0.002):
+        for rows in (1, 16, 4, 64) * 150:
+            cost.told(rows, fixed + 0.001 * rows)
+    assert cost.fixed == pytest.approx(0.002, rel=0.1)
+
+
+# --- when a call begins -----------------------------------------------------------------------------------------------
+
+
+def test_a_dear_call_waits_until_a_turn_brings_nothing_new() -> None:
+    gathering = Gathering(8, Cost(1.0, 0.1))
+    assert [gathering.waits(count, 0.0) for count in (1, 3, 4, 4)] == [True, True, True, False]
+    assert not gathering.waits(8, 0.0), "no call may have more"
+
+
+def test_no_call_waits_longer_than_it_saves() -> None:
+    gathering = Gathering(256, Cost(1.0, 0.1))
+    assert gathering.waits(1, 10.0)
+    assert gathering.waits(2, 10.9)
+    assert not gathering.waits(3, 11.0)
+    assert gathering.waits(1, 11.0), "the next one has its own time"
+
+
+def test_free_lanes_share_what_is_enough_for_each() -> None:
+    gathering = Gathering(256, Cost(0.002, 0.0002))
+    assert [gathering.share(rows, 2) for rows in (1, 19, 20, 65, 900)] == [1, 19, 10, 33, 256]
+
+
+@pytest.mark.parametrize(("fixed", "merges", "together"), [(1.0, True, True), (LEAST / 2, True, False)])
+def test_requests_of_several_turns_share_a_dear_call(
+    executor: ThreadPoolExecutor, fixed: float, merges: bool, together: bool
+) -> None:
+    model = Model()
+
+    async def run() -> None:
+        batcher = batcher_of(model, executor, fixed, 0.1, merges=merges)
+        await asyncio.gather(*await come_one_by_one(batcher, 6))
+
+    asyncio.run(run())
+    assert (model.calls == [6]) is together
+    assert sum(model.calls) == 6
+
+
+def test_callers_who_come_back_at_once_share_a_call_with_those_who_waited(executor: ThreadPoolExecutor) -> None:
+    """The answers go out first. Else the callers would form two groups for ever, each waiting for the other."""
+    model = Model()
+
+    async def run() -> None:
+        batcher = batcher_of(model, executor, 1.0, 0.1)
+        over = asyncio.Semaphore(0)
+
+        def ask_again(left: int) -> None:
+            if left:
+                batcher.put(Call({"x": np.zeros(1)}, 1, {}), lambda _: ask_again(left - 1))
+            else:
+                over.release()
+
+        model.gate.clear()
+        ask_again(3)
+        await turns(5)
+        ask_again(3)
+        model.gate.set()
+        await over.acquire()
+        await over.acquire()
+
+    asyncio.run(run())
+    assert model.calls == [1, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "merges", "calls"),
+    [(1.0, True, [1]), (LEAST / 2, True, [1, 2]), (1.0, False, [1, 1])],
+    ids=["dear", "cheap", "rows that cannot share"],
+)
+def test_a_dear_call_begins_beside_another_only_with_enough_rows(
+    executor: ThreadPoolExecutor, fixed: float, merges: bool, calls: list[int]
+) -> None:
+    model = Model()
+
+    async def run() -> None:
+        batcher = batcher_of(model, executor, fixed, fixed / 3, lanes=2, merges=merges)
+        model.gate.clear()
+        tasks = ask(batcher, 1)
+        await begun(model, [1])
+        tasks += ask(batcher, 2)
+        await begun(model, calls)
+        tasks += ask(batcher, 1)
+        if merges and fixed == 1.0:
+            await begun(model, [1, 3])
+        model.gate.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(run())
+
+
+def test_free_lanes_share_what_waits(executor: ThreadPoolExecutor) -> None:
+    model = Model()
+
+    async def run() -> None:
+        batcher = batcher_of(model, executor, 1.0, 0.1, lanes=2)
+        await asyncio.gather(*ask(batcher, 40))
+
+    asyncio.run(run())
+    assert model.calls == [20, 20]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_model_that_was_dear_while_it_was_cold_is_not_for_ever(executor: ThreadPoolExecutor) -> None:
+    batcher = Batcher(Model(), executor, steady=True)
+    batcher.dispatcher.cost.told(1, 5.0)
+    for _ in range(20):
+        batcher.dispatcher.pace.told(1, 0.0)
+
+    async def run() -> None:
+        await asyncio.gather(*ask(batcher, 1))
+
+    assert batcher.gathering.pays
+    asyncio.run(run())
+    assert not batcher.gathering.pays
+
+
+@pytest.mark.parametrize(("waiting", "order"), [(1, ["call", "answer", "call"]), (2, ["call", "call", "answer"])])
+def test_a_model_elsewhere_is_called_again_before_the_answers_are_written_where_enough_waits(
+    waiting: int, order: list[str]
+) -> None:
+    async def run() -> list[str]:
+        seen: list[str] = []
+        answers: list[Callable[[Outcome], None]] = []
+
+        def begin(inputs: Tensors, parameters: Parameters, done: Callable[[Outcome], None]) -> bool:
+            seen.append("call")
+            answers.append(lambda _: done(inputs))
+            return True
+
+        with ThreadPoolExecutor(1) as executor:
+            batcher = Batcher(lambda inputs, _: inputs, executor, begin=begin)
+            batcher.gathering.cost = Cost(fixed=0.002, row=0.001)  # two rows are enough
+            batcher.put(Call({"x": np.zeros(1)}, 1, {}), lambda _: seen.append("answer"))
+            while not answers:  # noqa: ASYNC110  (nothing else tells)
+                await asyncio.sleep(0)
+            for _ in range(waiting):
+                batcher.put(Call({"x": np.zeros(1)}, 1, {}), lambda _: None)
+            answers[0]({})
+            while len(answers) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        return seen
+
+    assert asyncio.run(run()) == order

@@ -1,0 +1,121 @@
+"""A served model through KServe's own hooks: what its data plane hands over, in whatever form."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from kserve import InferInput, InferRequest, InferResponse
+
+from server.errors import InvalidInput, NotReady, NotSupported
+from server.inference.batching.merging import Caller
+from server.inference.batching.queue import Limits
+from server.inference.tensor_model import ServedModel
+from server.telemetry.metrics import Metrics
+from tests.server.stand_ins import EchoAdapter
+
+
+@pytest.fixture
+def model() -> Iterator[ServedModel]:
+    with ThreadPoolExecutor(2) as executor:
+        yield ServedModel("m", EchoAdapter("echo", {}), executor, Limits(), Metrics(dict).of("m"), merges=True)
+
+
+FORMS = [
+    {"instances": [[1, 2]]},
+    b'{"instances": [[1, 2]]}',
+    [1, 2],
+    {"inputs": {"b": [2], "a": [1]}},
+]
+
+
+@pytest.mark.parametrize("payload", FORMS, ids=str)
+def test_v1_payloads(model: ServedModel, payload: Any) -> None:
+    assert asyncio.run(model.predict(payload)) == {"predictions": [[2.0, 4.0]]}
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xff", b"[", b'{"instances": [[NaN, 1]]}', "text", None, 3, {}, []], ids=str
+)
+def test_what_is_no_request_is_the_clients_fault(model: ServedModel, payload: Any) -> None:
+    with pytest.raises(InvalidInput):
+        asyncio.run(model.predict(payload))
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_v2_payloads(model: ServedModel, binary: bool) -> None:
+    tensor = InferInput("x", [1, 2], "FP64")
+    tensor.set_data_from_numpy(np.array([[1.5, -0.0]]), binary_data=binary)
+    parameters = {"binary_data_output": binary}
+    response = asyncio.run(model.predict(InferRequest("m", [tensor], parameters=parameters)))
+    assert isinstance(response, InferResponse)
+    np.testing.assert_array_equal(response.outputs[0].as_numpy(), [[3.0, -0.0]])
+
+
+@pytest.mark.parametrize("size", [1, 20_000])
+def test_large_bodies_and_answers_are_the_same_off_the_loop(model: ServedModel, size: int) -> None:
+    rows = [[float(i), 0.1] for i in range(size)]
+    answer: Any = asyncio.run(model.predict({"instances": rows}))
+    assert answer["predictions"] == [[2 * a, 2 * b] for a, b in rows]
+
+
+@pytest.mark.parametrize("rows", [1, 20_000])
+def test_an_answered_request_leaves_its_tensors_to_no_collection(model: ServedModel, rows: int) -> None:
+    seen: list[weakref.ref[Any]] = []
+
+    def predict(inputs: Any, parameters: Any) -> Any:
+        seen.append(weakref.ref(inputs["x"]))
+        return {"y": inputs["x"].copy()}
+
+    model._batcher.dispatcher.caller = Caller(predict)
+    body = orjson.dumps({"instances": [[1.0, 2.0]] * rows})
+
+    async def ask() -> bool:
+        await model.predict_v1(body)
+        for _ in range(500):  # the thread that ran the call may be about to let go of it
+            if seen[0]() is None:
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(ask())
+    finally:
+        gc.enable()
+
+
+def test_a_model_that_is_stopped_refuses_and_is_closed_once(model: ServedModel) -> None:
+    adapter: Any = model.adapter
+    model.stop()
+    assert adapter.closed == 1
+    assert not model.ready
+    with pytest.raises(NotReady, match="model 'm' is being unloaded"):
+        asyncio.run(model.predict({"instances": [[1, 2]]}))
+    with pytest.raises(NotReady):
+        model.load()
+
+
+def test_explanations_are_not_offered(model: ServedModel) -> None:
+    with pytest.raises(NotSupported, match=r"model 'm' \(echo\) does not explain"):
+        asyncio.run(model.explain({"instances": [[1, 2]]}))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_latencies_are_logged_where_that_is_asked_for(
+    model: ServedModel, wanted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.enable_latency_logging = wanted
+    with caplog.at_level("INFO", "kserve.trace"):
+        logging.getLogger("kserve").propagate = logging.getLogger("kserve.trace").propagate = True
+        asyncio.run(model.predict_v1(b'{"instances": [[1, 2]]}'))
+    assert ("v1 m: preprocess_ms: " in caplog.text) is wanted

@@ -1,0 +1,273 @@
+"""A directory to a loaded model, or to the reason why not."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from adapters.base import Adapter, LoadError, ModelDir, Trust
+from server.loading.catalog import Found
+from server.loading.loader import Loader
+from server.loading.signatures import Verifier
+from server.loading.trial.pool import Trial, TrialPool
+from server.runtime.cpu import ONE_THREAD
+from server.workers.placement import Workers
+from tests.server.stand_ins import EchoAdapter
+
+PATIENCE = 10.0
+
+
+def loader(
+    trials: TrialPool | None = None,
+    prefer_proba: bool = False,
+    allowed: Trust = Trust.CODE,
+    verifier: Verifier | None = None,
+    workers: Workers | None = None,
+) -> Loader:
+    may_import = threading.Event()
+    may_import.set()
+    return Loader(trials, may_import, prefer_proba, allowed, verifier, workers)
+
+
+def found(folder: Path, line: str = "echo", config: str = "") -> Found:
+    folder.mkdir(exist_ok=True)
+    (folder / "model.echo").write_text(line)
+    if config:
+        (folder / "polyserve.yaml").write_text(config)
+    return Found(folder.name, ModelDir.of(folder, folder.parent))
+
+
+class Trials(TrialPool):
+    """Answers as a child would, and remembers what it was asked."""
+
+    asked: ClassVar[list[tuple[Any, ...]]] = []
+
+    def __init__(self, answer: Trial | LoadError) -> None:
+        super().__init__(1, 1.0)
+        self.answer = answer
+        self.asked.clear()
+
+    def try_load(self, *job: Any) -> Trial:
+        self.asked.append(job)
+        if isinstance(self.answer, LoadError):
+            raise self.answer
+        return self.answer
+
+
+def test_a_model_is_loaded(tmp_path: Path, echo: type[EchoAdapter]) -> None:
+    loaded = loader().load(found(tmp_path / "a"))
+    assert isinstance(loaded.adapter, EchoAdapter)
+    assert loaded.batchable
+    assert not loaded.warning
+    assert loaded.seconds >= 0
+
+
+REASONS: list[tuple[str, str, str]] = [
+    ("echo refuse", "", r"^model\.echo is refused$"),
+    ("echo crash", "", "^ZeroDivisionError: by zero$"),
+    ("echo exit", "", "^SystemExit: 3$"),
+    ("broken", "", r"^model\.echo is damaged$"),
+    ("echo", "adapter: echoo", "adapter 'echoo' is unknown: did you mean 'echo'"),
+    ("echo", "adapter: bundle", "names the adapter 'bundle', which finds nothing of its own here"),
+    ("echo", "options:\n  facter: 2", r"unknown key options\.facter; did you mean options\.factor"),
+    ("echo", "options: [", "polyserve.yaml, line 1"),
+    ("echo", "adapter: stumbling", "finds nothing of its own here"),
+]
+
+
+@pytest.mark.parametrize(("line", "config", "why"), REASONS, ids=lambda item: item[:20])
+@pytest.mark.usefixtures("echo")
+def test_what_cannot_be_served_has_a_reason(tmp_path: Path, line: str, config: str, why: str) -> None:
+    with pytest.raises(LoadError, match=why):
+        loader().load(found(tmp_path / "a", line, config))
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_directory_with_a_problem_is_not_looked_at_until_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "mount").mkdir()
+    (tmp_path / "mount" / "a").symlink_to(tmp_path / "elsewhere")
+    a = Found("a", ModelDir.of(tmp_path / "mount" / "a", tmp_path / "mount"), "problem")
+    found(tmp_path / "elsewhere")
+    with pytest.raises(LoadError, match="leads out of the models directory and is not followed"):
+        loader().load(a)
+    (tmp_path / "mount" / "a").unlink()
+    with pytest.raises(LoadError, match="the directory cannot be read: No such file or directory"):
+        loader().load(a)
+    assert not EchoAdapter.begun
+    found(tmp_path / "mount" / "a")
+    assert loader().load(a)
+
+
+@pytest.mark.usefixtures("echo")
+def test_files_that_came_and_went_since_the_scan_are_seen(tmp_path: Path) -> None:
+    a = found(tmp_path / "a")
+    shared = loader()
+    shared.load(a)
+    (tmp_path / "a" / "model.echo").rename(tmp_path / "a" / "newer.echo")
+    shared.load(a)
+    (tmp_path / "a" / "newer.echo").unlink()
+    with pytest.raises(LoadError, match="the directory is empty"):
+        shared.load(a)
+
+
+@pytest.mark.usefixtures("echo")
+def test_an_adapters_own_mistake_is_a_reason(tmp_path: Path) -> None:
+    (tmp_path / "stumble.txt").touch()
+    with pytest.raises(LoadError, match="RecursionError: too deep"):
+        loader().load(Found("a", ModelDir.of(tmp_path)))
+
+
+@pytest.mark.usefixtures("echo")
+def test_options_come_from_the_file_and_the_settings(tmp_path: Path) -> None:
+    def given(config: str, prefer_proba: bool = False) -> Any:
+        adapter: Any = loader(prefer_proba=prefer_proba).load(found(tmp_path / "a", config=config)).adapter
+        return adapter.options_given
+
+    assert given("") == {}
+    assert given("", prefer_proba=True) == {"predict_proba": True}
+    assert given("options:\n  predict_proba: false\n  factor: 3", prefer_proba=True) == {
+        "predict_proba": False,
+        "factor": 3.0,
+    }
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_trial_comes_first_and_its_verdict_counts(tmp_path: Path) -> None:
+    a = found(tmp_path / "a", config="options:\n  factor: 3")
+    (tmp_path / "a" / "polyserve.yaml").write_text("options:\n  factor: 3")
+    trials = Trials(Trial(0.1, 0, batchable=True))
+    assert loader(trials).load(a).batchable
+    assert trials.asked == [("echo", a.directory.path, a.directory.root, "model.echo", {"factor": 3.0})]
+    assert not loader(Trials(Trial(0.1, 0, batchable=False))).load(a).batchable
+    warned = loader(Trials(Trial(0.1, 0, batchable=True, example_error="ValueError: no"))).load(a)
+    assert warned.warning == "it refuses its own example: ValueError: no"
+
+
+@pytest.fixture
+def evidence(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What each load was told, while this process calculates as its children do."""
+    told: list[Any] = []
+    load = EchoAdapter.load.__func__  # type: ignore[attr-defined]
+
+    def loaded(cls: Any, model_dir: ModelDir, *how: Any) -> Any:
+        told.append(dict(model_dir.evidence))
+        return load(cls, model_dir, *how)
+
+    monkeypatch.setattr(EchoAdapter, "load", classmethod(loaded))
+    for variable, value in ONE_THREAD.items():
+        monkeypatch.setenv(variable, value)
+    return told
+
+
+@pytest.mark.usefixtures("echo")
+def test_what_the_trial_has_proved_is_told(tmp_path: Path, evidence: list[Any]) -> None:
+    trials = Trials(Trial(0.1, 0, batchable=True, evidence={"proofs": [1]}))
+    loader(trials).load(found(tmp_path / "a"))
+    assert evidence == [{"proofs": [1]}]
+
+
+@pytest.mark.usefixtures("echo")
+def test_nothing_is_told_of_a_trial_with_other_threads(
+    tmp_path: Path, evidence: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    loader(Trials(Trial(0.1, 0, batchable=True, evidence={"proofs": [1]}))).load(found(tmp_path / "a"))
+    assert evidence == [{}]
+
+
+@pytest.mark.usefixtures("echo")
+def test_what_was_proved_of_other_bytes_is_forgotten(tmp_path: Path, evidence: list[Any]) -> None:
+    class Slow(Trials):
+        """The file changes while it is tried."""
+
+        def try_load(self, *job: Any) -> Trial:
+            (tmp_path / "a" / "model.echo").write_text("echo anew")
+            return super().try_load(*job)
+
+    adapter: Any = loader(Slow(Trial(0.1, 0, batchable=True, evidence={"proofs": [1]}))).load(found(tmp_path / "a"))
+    assert evidence == [{"proofs": [1]}, {}]
+    assert [(made.line, made.closed) for made in EchoAdapter.made] == [("echo anew", 1), ("echo anew", 0)]
+    assert adapter.adapter is EchoAdapter.made[-1]
+
+
+@pytest.mark.usefixtures("echo")
+def test_what_does_not_survive_the_trial_is_not_loaded(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="crashed"):
+        loader(Trials(LoadError("loading it crashed the process"))).load(found(tmp_path / "a"))
+    assert not EchoAdapter.begun
+
+
+@pytest.mark.usefixtures("echo")
+def test_nothing_is_imported_before_it_may_be(tmp_path: Path) -> None:
+    may_import = threading.Event()
+    futures = Loader(None, may_import).begin([found(tmp_path / "a")], threads=1)
+    with pytest.raises(TimeoutError):
+        futures["a", ""].result(timeout=0.05)
+    assert not EchoAdapter.begun
+    may_import.set()
+    assert futures["a", ""].result(PATIENCE).adapter is EchoAdapter.made[0]
+
+
+@pytest.mark.usefixtures("echo")
+def test_the_first_load_goes_alone_and_those_that_waited_for_it_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads that import the same packages at once can see each other's half-made modules."""
+    begun = itertools.count()
+    first_ended = threading.Event()
+    others = threading.Barrier(2, timeout=PATIENCE)
+    too_early = []
+    load = EchoAdapter.load.__func__  # type: ignore[attr-defined]
+
+    def watched(cls: type[Adapter], *arguments: Any) -> Any:
+        if next(begun) == 0:
+            time.sleep(0.05)  # for others that would not wait
+            first_ended.set()
+            return load(cls, *arguments)
+        if not first_ended.is_set():
+            too_early.append(cls)
+        others.wait()  # breaks if they come one at a time
+        return load(cls, *arguments)
+
+    monkeypatch.setattr(EchoAdapter, "load", classmethod(watched))
+    models = [found(tmp_path / name) for name in "abc"]
+    for future in loader().begin(models, threads=3).values():
+        future.result(PATIENCE)
+    assert not too_early
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_first_load_that_fails_leaves_the_way_free(tmp_path: Path) -> None:
+    shared = loader()
+    with pytest.raises(LoadError):
+        shared.load(found(tmp_path / "a", "echo exit"))
+    assert shared.load(found(tmp_path / "b"))
+
+
+@pytest.mark.usefixtures("echo")
+def test_loading_begins_for_all_and_each_has_its_own_end(tmp_path: Path) -> None:
+    models = [found(tmp_path / "a"), found(tmp_path / "b", "echo refuse"), found(tmp_path / "c", "echo exit")]
+    futures = loader().begin(models, threads=2)
+    assert list(futures) == [("a", ""), ("b", ""), ("c", "")]
+    assert futures["a", ""].result(PATIENCE)
+    for name in "bc":
+        assert isinstance(futures[name, ""].exception(PATIENCE), LoadError)
+
+
+def test_what_runs_before_kserve_does_not_import_it() -> None:
+    """KServe reads `sys.argv` when it is imported: that is for `__main__` to prepare."""
+    code = (
+        "import sys, server.loading.loader, server.repository.watcher, server.loading.memory_budget\n"
+        "import server.runtime.signals, server.loading.sources\n"
+        "import server.workers.placement, server.loading.trial.pool, server.loading.environments\n"
+        "print([name for name in sys.modules if name.partition('.')[0] == 'kserve'])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"

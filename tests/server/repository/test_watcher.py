@@ -1,0 +1,277 @@
+"""What counts as a change, when it counts as settled, and what is loaded then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from server.inference.batching.queue import Limits
+from server.loading import changes
+from server.loading.catalog import Found, scan
+from server.loading.loader import Loader
+from server.repository.repository import Repository, State
+from server.repository.watcher import Watcher
+from tests.server.stand_ins import EchoAdapter
+
+PATIENCE = 30.0
+SETTLE = 0.2
+
+
+class Mount:
+    """A watched folder of models, each an `.echo` file of one line."""
+
+    def __init__(self, root: Path, executor: ThreadPoolExecutor) -> None:
+        self.root = root
+        may_import = threading.Event()
+        may_import.set()
+        self.loader = Loader(None, may_import)
+        self.executor = executor
+
+    def write(self, folder: str, line: str) -> None:
+        """In one step: a disk that halts between two may make half a file look settled."""
+        (self.root / folder).mkdir(parents=True, exist_ok=True)
+        written = self.root.with_name("written")
+        written.write_text(line)
+        written.replace(self.root / folder / "model.echo")
+
+    def start(self, settle: float = SETTLE) -> None:
+        catalog = scan(self.root)
+        self.repository = Repository(catalog, self.loader, self.executor, Limits(), "scan", lambda: scan(self.root))
+        self.watcher = Watcher(self.root, catalog.found, lambda: scan(self.root), 0.02, settle)
+        done = threading.Event()
+        self.repository.first_scan(self.loader.begin(catalog.found, 2), done.set)
+        assert done.wait(PATIENCE)
+        self.watcher.start(self.repository, 2)
+
+    def states(self) -> dict[tuple[str, str], tuple[str, str]]:
+        return {(each["name"], each["version"]): (each["state"], each["reason"]) for each in self.repository.index()}
+
+    def ready(self) -> list[str]:
+        return [f"{name}{version}" for (name, version), (state, _) in self.states().items() if state == State.READY]
+
+    def serves(self, name: str) -> str:
+        model = self.repository.serving.get(name)
+        return model.adapter.line if model is not None and isinstance(model.adapter, EchoAdapter) else ""
+
+
+@pytest.fixture
+def mount(tmp_path: Path, echo: type[EchoAdapter]) -> Iterator[Mount]:
+    with ThreadPoolExecutor(4) as executor:
+        mount = Mount(tmp_path / "models", executor)
+        mount.root.mkdir()
+        yield mount
+        mount.watcher.stop()
+
+
+def until(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def later() -> None:
+    """Long enough for whatever should not happen."""
+    time.sleep(4 * SETTLE)
+
+
+def test_what_is_unchanged_is_not_loaded_again(mount: Mount) -> None:
+    mount.write("a", "echo")
+    mount.write("v/1", "echo 1")
+    mount.start()
+    later()
+    assert sorted(EchoAdapter.begun) == ["echo", "echo 1"]  # two threads load them
+
+
+def test_a_change_is_loaded_and_a_failure_is_tried_once(mount: Mount) -> None:
+    mount.write("a", "echo")
+    mount.start()
+    mount.write("a", "echo refuse")
+    until(lambda: "refused" in mount.states()["a", ""][1])
+    later()
+    assert mount.states()["a", ""] == ("READY", "loading it again failed: model.echo is refused")
+    assert mount.serves("a") == "echo"
+    assert EchoAdapter.begun.count("echo refuse") == 1
+    mount.write("a", "echo better")
+    until(lambda: mount.serves("a") == "echo better")
+    assert mount.states()["a", ""] == ("READY", "")
+    counts = mount.repository.metrics.of("a")
+    assert (counts.swaps, counts.failed_reloads) == (1, 1)
+
+
+def test_folders_come_and_go(mount: Mount) -> None:
+    mount.start()
+    (mount.root / "a").mkdir()
+    later()
+    assert not mount.states()  # an empty folder is no model yet
+    mount.write("a", "echo")
+    until(lambda: mount.ready() == ["a"])
+    (mount.root / "a").rename(mount.root.parent / "a")
+    until(lambda: not mount.states())
+    (mount.root.parent / "a").rename(mount.root / "a")
+    until(lambda: mount.ready() == ["a"])
+
+
+def test_a_folder_that_was_ready_elsewhere_is_loaded_at_once(mount: Mount) -> None:
+    if not changes.is_local(mount.root):
+        pytest.skip("the clock of a network mount is not trusted")
+    mount.write("../a", "echo")
+    mount.start(settle=5.0)
+    time.sleep(5.5)
+    begin = time.monotonic()
+    (mount.root.parent / "a").rename(mount.root / "a")
+    until(lambda: mount.ready() == ["a"])
+    assert time.monotonic() - begin < 4.5
+
+
+def test_nothing_is_loaded_while_files_still_come(mount: Mount) -> None:
+    mount.start(settle=2.0)
+    for size in range(20):
+        mount.write("a", "echo " + "x" * size)
+        time.sleep(0.15)
+    assert not EchoAdapter.begun
+    until(lambda: mount.serves("a") == "echo " + "x" * 19)
+
+
+def test_the_old_version_serves_until_the_new_one_is_ready(mount: Mount) -> None:
+    mount.write("v/1", "echo 1")
+    mount.start()
+    mount.write("v/2", "echo refuse")
+    until(lambda: ("v", "2") in mount.states() and mount.states()["v", "2"][0] == "UNAVAILABLE")
+    later()
+    assert mount.serves("v") == "echo 1"
+    assert mount.ready() == ["v1"]
+    mount.write("v/2", "echo 2")
+    until(lambda: mount.ready() == ["v2"])
+    assert mount.serves("v") == "echo 2"
+    assert list(mount.states()) == [("v", "2")]
+
+
+def test_the_policy_may_change(mount: Mount) -> None:
+    for version in "123":
+        mount.write(f"v/{version}", f"echo {version}")
+    mount.start()
+    assert mount.ready() == ["v3"]
+    (mount.root / "v" / "polyserve.yaml").write_text("versions: all")
+    until(lambda: mount.ready() == ["v1", "v2", "v3"])
+    (mount.root / "v" / "polyserve.yaml").write_text("versions: sometimes")
+    until(lambda: ("v", "") in mount.states() and "sometimes" in mount.states()["v", ""][1])
+    assert mount.ready() == ["v1", "v2", "v3"]
+    (mount.root / "v" / "polyserve.yaml").write_text("versions: [2]")
+    until(lambda: list(mount.states()) == [("v", "2")] and mount.ready() == ["v2"])
+
+
+def test_what_was_unloaded_stays_so_until_its_files_change(mount: Mount) -> None:
+    mount.write("a", "echo")
+    mount.start()
+    mount.repository.unload("a")
+    until(lambda: mount.states()["a", ""][0] == "UNAVAILABLE")
+    later()
+    assert mount.states()["a", ""] == ("UNAVAILABLE", "unloaded")
+    mount.write("a", "echo again")
+    until(lambda: mount.serves("a") == "echo again")
+
+
+def test_a_load_that_somebody_asked_for_is_not_repeated(mount: Mount) -> None:
+    mount.start(settle=1.5)
+    mount.write("a", "echo")
+    assert mount.repository.load_model("a")  # long before the watcher would load it
+    time.sleep(2.5)
+    assert EchoAdapter.begun == ["echo"]
+
+
+def test_a_model_that_fills_the_mount_changes_with_any_file(mount: Mount) -> None:
+    (mount.root / "model.echo").write_text("echo")
+    mount.start()
+    assert mount.ready() == ["model"]
+    (mount.root / "model.echo").write_text("echo anew")
+    until(lambda: mount.serves("model") == "echo anew")
+
+
+def test_a_mount_that_cannot_be_read_takes_nothing_away(mount: Mount, caplog: pytest.LogCaptureFixture) -> None:
+    mount.write("a", "echo")
+    mount.start()
+    aside = mount.root.with_name("aside")
+    mount.root.rename(aside)
+    later()
+    assert mount.ready() == ["a"]
+    assert sum("cannot be looked at" in record.message for record in caplog.records) <= 1
+    aside.rename(mount.root)
+    mount.write("a", "echo back")
+    until(lambda: mount.serves("a") == "echo back")
+
+
+def test_one_that_writes_into_its_folder_has_to_settle_longer(mount: Mount) -> None:
+    mount.write("a", "echo")
+    mount.start(settle=0.1)
+
+    def note_and_write(found: Found) -> None:
+        mount.watcher.note(found)
+        (mount.root / "a" / "count.txt").write_text(str(len(EchoAdapter.begun)))
+
+    mount.repository.before_load = note_and_write
+    mount.write("a", "echo changed")
+    time.sleep(3)
+    assert len(EchoAdapter.begun) < 8
+    until(lambda: len(EchoAdapter.begun) > 2)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a file is written to": lambda folder: (folder / "one").write_text("other"),
+    "a file is touched": lambda folder: os.utime(folder / "one", ns=(1, 1)),
+    "a file comes": lambda folder: (folder / "new").touch(),
+    "a file goes": lambda folder: (folder / "one").unlink(),
+    "a file below comes": lambda folder: (folder / "below" / "new").touch(),
+    "a file is replaced by a twin": lambda folder: (folder / ".twin").rename(folder / "one"),
+    "a link leads elsewhere": lambda folder: (folder / ".data_tmp").rename(folder / "..data"),
+    "a file may be read": lambda folder: (folder / "one").chmod(0o600),
+}
+NO_CHANGES: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda folder: None,
+    "a file is being copied": lambda folder: (folder / "new.bin.part").touch(),
+    "an editor's copy": lambda folder: (folder / "model.py~").touch(),
+    "a hidden file": lambda folder: (folder / ".cache").touch(),
+    "an empty folder": lambda folder: (folder / "empty").mkdir(),
+    "what Python caches": lambda folder: shutil.copytree(folder / "below", folder / "__pycache__", symlinks=True),
+    "a file outside": lambda folder: (folder.parent / "outside").write_text("other"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    (folder / "below").mkdir(parents=True)
+    (tmp_path / "outside").write_text("outside")
+    for name, text in {"one": "1", ".twin": "1", "below/two": "2"}.items():
+        (folder / name).write_text(text)
+    os.utime(folder / ".twin", ns=(0, (folder / "one").stat().st_mtime_ns))
+    for stamp in ("..1", "..2"):
+        (folder / stamp).mkdir()
+        (folder / stamp / "file").write_text("same")
+    (folder / "..data").symlink_to("..1")
+    (folder / ".data_tmp").symlink_to("..2")
+    (folder / "file").symlink_to("..data/file")
+    (folder / "leads out").symlink_to(tmp_path / "outside")
+    (folder / "below" / "loop").symlink_to("..")
+    return folder
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_seen(folder: Path, change: str) -> None:
+    before = changes.of_folder(folder, folder)
+    CHANGES[change](folder)
+    assert changes.of_folder(folder, folder).files != before.files
+
+
+@pytest.mark.parametrize("change", NO_CHANGES)
+def test_what_is_no_change_is_not_seen(folder: Path, change: str) -> None:
+    before = changes.of_folder(folder, folder)
+    NO_CHANGES[change](folder)
+    assert changes.of_folder(folder, folder).files == before.files

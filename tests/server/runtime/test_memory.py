@@ -1,0 +1,45 @@
+"""What was there before `settle` is no garbage collector's business; what is in memory is no other process's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+CODE = """
+import gc, resource, server.runtime.memory
+server.runtime.memory.limit_arenas()
+before = [object() for _ in range(100)], {str(n): [n] for n in range(50_000)}
+server.runtime.memory.settle()
+assert gc.get_freeze_count() > 50_000, gc.get_freeze_count()
+assert gc.get_threshold()[0] >= 10_000
+print(len(gc.get_objects()))
+"""
+
+
+def test_what_was_loaded_is_frozen() -> None:
+    answer = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < 5_000
+
+
+SHUT = """
+import ctypes, os, subprocess, server.runtime.memory
+if os.getuid() == 0:  # who may look into everything
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as a process is that began so
+if {shut}:
+    server.runtime.memory.shut()
+print(subprocess.run(["cat", f"/proc/{{os.getpid()}}/environ"], capture_output=True).stdout)
+"""
+
+
+@pytest.mark.parametrize("shut", [False, True])
+def test_no_child_reads_the_servers_environment(shut: bool) -> None:
+    command = [sys.executable, "-c", SHUT.format(shut=shut)]
+    environ = {"SECRET": "hush", "PATH": "/bin:/usr/bin"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ, cwd=ROOT)
+    assert ("hush" in done.stdout) is not shut
