@@ -18,7 +18,7 @@ _KINDS = {
     "s3": "s3:S3",
     "gs": "gcs:GoogleCloud",
     "azure": "azure:AzureBlobs",
-    "http": "http:Web",
+    "http": "web:Web",
     "file": "local:Local",
     "hf": "kserve:HuggingFace",
     "oci": "kserve:Registry",
