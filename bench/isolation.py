@@ -97,11 +97,11 @@ def _loaded(isolation: str) -> Iterator[Adapter]:
     """The model, loaded as the server loads it."""
     from server.loading.catalog import scan
     from server.loading.loader import Loader
-    from server.workers.placement import Workers
+    from server.workers.placement import WorkerPlacement
 
     may_import = threading.Event()
     may_import.set()
-    workers = Workers("process" if isolation == "process" else "auto")
+    workers = WorkerPlacement("process" if isolation == "process" else "auto")
     (found,) = scan(places.MODELS / MODEL, MODEL).found
     try:
         yield Loader(None, may_import, workers=workers).load(found).adapter

@@ -75,7 +75,7 @@ def serve(settings: Settings, signals: Signals) -> None:
     from server.loading.trial.pool import TrialPool
     from server.loading.trust import allowed_by
     from server.repository.watcher import Watcher
-    from server.workers.placement import Workers
+    from server.workers.placement import WorkerPlacement
 
     logs.forward()
     try:
@@ -90,11 +90,13 @@ def serve(settings: Settings, signals: Signals) -> None:
     may_import = threading.Event()
     verifier = Verifier(Path(settings.verify_key)) if settings.verify_key else None
     environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
-    workers = Workers(settings.isolation, settings.load_timeout, settings.request_timeout, environments.python)
+    workers = WorkerPlacement(settings.isolation, settings.load_timeout, settings.request_timeout, environments.python)
     allowed, auto_env = allowed_by(settings.trust), settings.auto_env
-    wishes = settings.predictor_options()
+    default_options = settings.predictor_options()
     budget = Budget(settings.memory_budget.resolve() if settings.memory_budget else None)
-    loader = Loader(trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env, wishes, budget)
+    loader = Loader(
+        trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env, default_options, budget
+    )
     unasked = Demand.LOOK if settings.load == "lazy" else Demand.TRY
     watcher = Watcher.of(settings, catalog)
     with logs.kept():

@@ -25,17 +25,17 @@ from server.api.access import Access
 from server.api.grpc import service
 from server.api.kserve.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.api.kserve.pages import add_pages
-from server.api.rest.fast_protocol import HotProtocol, Shared
+from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.routes import Routes
 from server.api.rest.server import listening, rest_server
-from server.api.shutdown import Stopping
+from server.api.shutdown import Shutdown
 from server.config.settings import Settings
 from server.frontends import inner
-from server.frontends.manager import Fronts
+from server.frontends.manager import FrontendManager
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
 from server.loading.catalog import Catalog
-from server.loading.loader import Key, Loaded, Loader
+from server.loading.loader import Loaded, Loader, ModelKey
 from server.loading.sources import catalog_of
 from server.repository.repository import Repository
 from server.runtime.event_loop import run
@@ -61,12 +61,14 @@ class PolyServer(kserve.model_server.ModelServer):
         self.model_repository_extension = PolyRepositoryExtension(self.repository)
         self._settings = settings
         self._access = Access.of(os.environ)
-        self._shared = Shared(self.repository, settings.max_body_bytes)
+        self._shared = ServerContext(self.repository, settings.max_body_bytes)
         self._loader = loader
         self._fronts = self._others()
         self._grpc_port = 0
 
-    def run(self, loading: Mapping[Key, Future[Loaded]], when_loaded: Callable[[], None], signals: Signals) -> None:
+    def run(
+        self, loading: Mapping[ModelKey, Future[Loaded]], when_loaded: Callable[[], None], signals: Signals
+    ) -> None:
         """Serve until told to stop. Takes in what is being loaded; `when_loaded` is called when all were tried."""
         try:
             run(
@@ -88,7 +90,7 @@ class PolyServer(kserve.model_server.ModelServer):
             self._grpc_server = await self._serve_grpc()
         delay, grace = self._settings.stop_delay(os.environ), self._settings.grace_period
         end_others = self._fronts.stop if self._fronts else lambda grace: None
-        stopping = Stopping(self.repository, rest._server, self._shared, grace, delay, end_others)
+        stopping = Shutdown(self.repository, rest._server, self._shared, grace, delay, end_others)
         stopping.listen_to(signals)
         ending = asyncio.create_task(stopping.run(self._grpc_server, self._grpc_port))
         # `serve` returns once told to stop and the requests in flight are answered
@@ -96,7 +98,7 @@ class PolyServer(kserve.model_server.ModelServer):
         await ending
         log.info("stopped")
 
-    def _others(self) -> Fronts | None:
+    def _others(self) -> FrontendManager | None:
         """The front processes of `--workers`, which are not started yet."""
         if self._settings.workers == 1:
             return None
@@ -106,7 +108,7 @@ class PolyServer(kserve.model_server.ModelServer):
         recipes, names = self.repository.recipes, lambda: list(self.repository.shelves)
         timeouts = (self._settings.load_timeout, self._settings.request_timeout)
         try:
-            fronts = Fronts(self._settings.workers - 1, names, recipes, *timeouts)
+            fronts = FrontendManager(self._settings.workers - 1, names, recipes, *timeouts)
         except OSError as error:
             raise SystemExit(f"polyserve: --workers needs a directory for temporary files (TMPDIR): {error}") from error
         self.repository.followers = fronts
@@ -127,7 +129,7 @@ class PolyServer(kserve.model_server.ModelServer):
         if self._fronts is None or listener is None:
             return
         await listening(rest)
-        shared = Shared(self.repository, self._settings.max_body_bytes)
+        shared = ServerContext(self.repository, self._settings.max_body_bytes)
         self._inner = await inner.listen(self._fronts.directory / "http", rest.config, shared)
         self._fronts.start(
             {
@@ -157,7 +159,7 @@ class PolyServer(kserve.model_server.ModelServer):
         """KServe's REST server with our routes in front of its application."""
         refresh = self._fronts.refresh if self._fronts else None
         app = Routes(kserve.model_server.app, self.repository, self._settings.max_body_bytes, self._access, refresh)
-        protocol = partial(HotProtocol, self._shared)
+        protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
         rest = rest_server(self._settings, app, self.http_port, protocol, *planes)
         rest.create_application()

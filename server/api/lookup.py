@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from server.inference.tensor_model import ServedModel
+from server.inference.tensor_model import TensorModel
 from server.repository.state import Served
 
 
@@ -14,7 +14,7 @@ class Models(Protocol):
     def takes_tensors(self, name: str, version: str | None) -> bool:
         """Whether a model of tensors answers for the name."""
 
-    def tensor_model(self, name: str, version: str | None = None) -> ServedModel:
+    def tensor_model(self, name: str, version: str | None = None) -> TensorModel:
         """
         Raises:
             NotFound, NotReady, Asleep.

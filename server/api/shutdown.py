@@ -19,7 +19,7 @@ from typing import Protocol
 import uvicorn
 
 from server.api.grpc.service import Server as GrpcServer
-from server.api.rest.fast_protocol import Shared
+from server.api.rest.fast_protocol import ServerContext
 from server.runtime import drain, goaway
 from server.runtime.signals import Signals
 
@@ -36,14 +36,14 @@ class Stoppable(Protocol):
     stopping: bool  #: the server has been told to stop
 
 
-class Stopping:
+class Shutdown:
     """What happens between the first signal and the end of both servers."""
 
     def __init__(
         self,
         models: Stoppable,
         rest: uvicorn.Server,
-        shared: Shared,
+        shared: ServerContext,
         grace_period: float,
         delay: float = 0.0,
         others: Callable[[float], None] = lambda grace: None,

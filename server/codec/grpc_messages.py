@@ -19,7 +19,7 @@ from server.codec.messages import quoted
 from server.codec.outputs import texts
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
 from server.codec.request import read_parameters, rows_of, variant, with_outputs
-from server.codec.v2 import V2Call, select
+from server.codec.v2 import DecodedV2Request, select
 from server.errors import InvalidInput
 
 #: V2 datatype -> the field of `InferTensorContents` that carries it; FP16 travels raw only
@@ -39,7 +39,7 @@ CONTENTS = {
 }
 
 
-def decode(request: Any, signature: Signature) -> V2Call:
+def decode(request: Any, signature: Signature) -> DecodedV2Request:
     """A `ModelInferRequest` to inputs that fit the signature.
 
     Raises:
@@ -59,10 +59,10 @@ def decode(request: Any, signature: Signature) -> V2Call:
     requested = {output.name: bool(raws) for output in request.outputs}
     asked = with_outputs(asked, requested, signature)
     rows = rows_of(bound, chosen)
-    return V2Call(bound, rows, asked, request.id, requested, bool(raws), batched=chosen.batched)
+    return DecodedV2Request(bound, rows, asked, request.id, requested, bool(raws), batched=chosen.batched)
 
 
-def encode(outputs: Tensors, call: V2Call, model: str, version: str = "") -> Any:
+def encode(outputs: Tensors, call: DecodedV2Request, model: str, version: str = "") -> Any:
     """The `ModelInferResponse`: raw when the request was raw or an output is FP16, which has no typed field."""
     chosen = select(outputs, call.outputs)
     response = pb.ModelInferResponse(model_name=model, model_version=version, id=call.id)

@@ -23,7 +23,7 @@ _LONGEST = 60  #: characters of a parameter's name that are compared with the kn
 
 
 @dataclass(slots=True, eq=False)  # not frozen: that would make the making of one three times as dear
-class Call:
+class DecodedRequest:
     """One decoded request: inputs that fit the signature, and how many rows they hold (1 when not batched)."""
 
     inputs: Tensors

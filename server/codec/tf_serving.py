@@ -27,7 +27,7 @@ from adapters.base import Array, Signature, Tensors
 from server.codec.instances import batch, is_named, named, whole, wrong
 from server.codec.messages import nearest
 from server.codec.outputs import dumps_arrays, listed, native, numbers
-from server.codec.request import SIGNATURE_NAME, Call, parse_object, read_parameters, rows_of, variant
+from server.codec.request import SIGNATURE_NAME, DecodedRequest, parse_object, read_parameters, rows_of, variant
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances" or "inputs"'
@@ -43,14 +43,14 @@ class Form(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class TfCall(Call):
+class DecodedTfRequest(DecodedRequest):
     """A request, and how its answer is to be written."""
 
     form: Form
     instances: int  #: how many were sent
 
 
-def decode(raw: bytes | dict[str, Any], signature: Signature) -> TfCall:
+def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedTfRequest:
     """A request body, as bytes or already parsed, to inputs that fit the signature that it names.
 
     Raises:
@@ -69,10 +69,10 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> TfCall:
         form, inputs = _instances(body["instances"], chosen)
         count = len(body["instances"])
     rows = rows_of(inputs, chosen)
-    return TfCall(inputs, rows, parameters, form, count, batched=chosen.batched)
+    return DecodedTfRequest(inputs, rows, parameters, form, count, batched=chosen.batched)
 
 
-def encode(outputs: Tensors, signature: Signature, call: Call | None) -> bytes:
+def encode(outputs: Tensors, signature: Signature, call: DecodedRequest | None) -> bytes:
     """The response body; `signature` is the model's own, `call` the request (rows of it where there is none)."""
     chosen = variant(signature, call.parameters if call else {})
     always = {spec.name for spec in chosen.outputs if spec.base64}
@@ -83,15 +83,15 @@ def encode(outputs: Tensors, signature: Signature, call: Call | None) -> bytes:
     return json.dumps(answer, default=native, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _form(values: dict[str, Any], outputs: Tensors, call: Call | None) -> dict[str, Any]:
+def _form(values: dict[str, Any], outputs: Tensors, call: DecodedRequest | None) -> dict[str, Any]:
     """The body that holds the values, in the form of the request."""
-    form = call.form if isinstance(call, TfCall) else Form.ROWS
+    form = call.form if isinstance(call, DecodedTfRequest) else Form.ROWS
     only = next(iter(values.values()))
     if form is Form.COLUMNS:
         return {"outputs": only if len(values) == 1 else values}
     if form is Form.WHOLE:
         return {"predictions": [only if len(values) == 1 else values]}
-    if isinstance(call, TfCall) and not call.batched:
+    if isinstance(call, DecodedTfRequest) and not call.batched:
         _check_rows(outputs, call.instances)
     if len(values) == 1:
         return {"predictions": only}

@@ -16,13 +16,13 @@ from server.codec import tf_serving
 from server.codec.instances import batch, columnar, whole
 from server.codec.messages import nearest
 from server.codec.outputs import dumps, dumps_arrays, listed, numbers
-from server.codec.request import Call, parse_object, read_parameters, rows_of
+from server.codec.request import DecodedRequest, parse_object, read_parameters, rows_of
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances"'
 
 
-def decode(raw: bytes | dict[str, Any], signature: Signature) -> Call:
+def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedRequest:
     """A request body, as bytes or already parsed, to inputs that fit the signature.
 
     Raises:
@@ -46,10 +46,10 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> Call:
         inputs = batch(value, signature, field)
     else:
         inputs = whole(value, signature, field)
-    return Call(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
+    return DecodedRequest(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
 
 
-def encode(outputs: Tensors, signature: Signature, call: Call | None = None) -> bytes:
+def encode(outputs: Tensors, signature: Signature, call: DecodedRequest | None = None) -> bytes:
     """The response body. One output gives its rows; several (or a `keyed` signature) an object an instance.
 
     `call` is the request: TensorFlow Serving answers in the form that it came in.

@@ -20,7 +20,7 @@ from server.codec.json_tensors import MAX_RANK, fit, from_json
 from server.codec.messages import described, nearest, quoted, shown
 from server.codec.outputs import dumps_arrays, numbers, texts
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
-from server.codec.request import Call, parse_object, read_parameters, rows_of, variant, with_outputs
+from server.codec.request import DecodedRequest, parse_object, read_parameters, rows_of, variant, with_outputs
 from server.errors import InvalidInput
 
 HEADER_LENGTH = b"inference-header-content-length"
@@ -32,7 +32,7 @@ Target: TypeAlias = Callable[[str], TensorSpec | None]
 
 
 @dataclass(slots=True, eq=False)
-class V2Call(Call):
+class DecodedV2Request(DecodedRequest):
     """A V2 request: the call, and how its answer is to be written."""
 
     id: str
@@ -41,7 +41,7 @@ class V2Call(Call):
     binary: bool  #: how outputs go that were not requested by name
 
 
-def decode(raw: bytes, json_length: str | None, signature: Signature) -> V2Call:
+def decode(raw: bytes, json_length: str | None, signature: Signature) -> DecodedV2Request:
     """A request body to inputs that fit the signature.
 
     `json_length` is the `Inference-Header-Content-Length` header: where the JSON ends and raw tensors begin.
@@ -53,7 +53,7 @@ def decode(raw: bytes, json_length: str | None, signature: Signature) -> V2Call:
     return decode_parsed(parse_object(raw[:head], _EXPECTED), memoryview(raw)[head:], signature)
 
 
-def decode_parsed(body: dict[str, Any], tail: memoryview, signature: Signature) -> V2Call:
+def decode_parsed(body: dict[str, Any], tail: memoryview, signature: Signature) -> DecodedV2Request:
     """The same of a body whose JSON is parsed, where `data` may be an array (`wide`), and the raw tensors behind it."""
     parameters = _object(body, "parameters", "parameters")
     inputs = body.get("inputs")
@@ -74,10 +74,10 @@ def decode_parsed(body: dict[str, Any], tail: memoryview, signature: Signature) 
     requested = _requested(body, binary)
     asked = with_outputs(asked, requested, signature)
     rows = rows_of(bound, chosen)
-    return V2Call(bound, rows, asked, _identifier(body), requested, binary, batched=chosen.batched)
+    return DecodedV2Request(bound, rows, asked, _identifier(body), requested, binary, batched=chosen.batched)
 
 
-def encode(outputs: Tensors, call: V2Call, model: str, version: str = "") -> tuple[bytes, int | None]:
+def encode(outputs: Tensors, call: DecodedV2Request, model: str, version: str = "") -> tuple[bytes, int | None]:
     """The response body, and the length of its JSON when raw tensors follow it."""
     written, tail = [], []
     for name, array in select(outputs, call.outputs).items():

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from server.errors import ClientGone, NotReady
-from server.frontends.http_client import Upstream
-from server.frontends.proxy_protocol import Address, preamble
+from server.frontends.http_client import UpstreamConnection
+from server.frontends.proxy_protocol import SocketAddress, preamble
 
 #: how often, and every how many seconds, one tries to connect while the main process accepts too slowly: 30 s in all
 ATTEMPTS, PAUSE = 3000, 0.01
@@ -24,15 +24,15 @@ class ClientUpstreams:
     There is one, but for moments: the next request of a pipeline may begin before the one before it has let go.
     """
 
-    def __init__(self, path: Path, client: Address | None, server: tuple[str, int | None] | None) -> None:
+    def __init__(self, path: Path, client: SocketAddress | None, server: tuple[str, int | None] | None) -> None:
         """`path` is the main process's socket; the client has connected from `client` to `server`."""
         self._path = str(path)
         self._about = (client, server)
-        self._idle: Upstream | None = None
-        self._taken: set[Upstream] = set()
+        self._idle: UpstreamConnection | None = None
+        self._taken: set[UpstreamConnection] = set()
         self.closed = False  #: the client has hung up
 
-    async def take(self) -> Upstream:
+    async def take(self) -> UpstreamConnection:
         """A connection for one request; `give_back` it.
 
         Raises:
@@ -48,7 +48,7 @@ class ClientUpstreams:
         self._taken.add(upstream)
         return upstream
 
-    def give_back(self, upstream: Upstream) -> None:
+    def give_back(self, upstream: UpstreamConnection) -> None:
         """After a request; a connection on which anything is still to come is closed."""
         self._taken.discard(upstream)
         if upstream.reusable and self._idle is None and not self.closed:
@@ -65,8 +65,8 @@ class ClientUpstreams:
         for upstream in self._taken:
             upstream.abort()
 
-    async def _open(self) -> Upstream:
-        made = partial(Upstream, preamble(*self._about))
+    async def _open(self) -> UpstreamConnection:
+        made = partial(UpstreamConnection, preamble(*self._about))
         try:
             end = await self._connect()
             _, upstream = await asyncio.get_running_loop().create_unix_connection(made, sock=end)

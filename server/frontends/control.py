@@ -20,11 +20,11 @@ PATIENCE = 30.0
 QUIET = 1.0
 
 
-class Ended(Exception):
+class FrontendGone(Exception):
     """The process has ended, and will not answer."""
 
 
-class Link:
+class ControlClient:
     """The connection to one process."""
 
     def __init__(self, process: ChildProcess) -> None:
@@ -36,7 +36,7 @@ class Link:
         self._ended = False
 
     def ask(self, do: str, **fields: Any) -> Future[Mapping[str, Any]]:
-        """Have the process do something; its answer, or `Ended`."""
+        """Have the process do something; its answer, or `FrontendGone`."""
         answer: Future[Mapping[str, Any]] = Future()
         with self._lock:
             if not self._ended:
@@ -44,7 +44,7 @@ class Link:
                 self._answers[number] = answer
                 self._send({"id": number, "do": do, **fields})
                 return answer
-        answer.set_exception(Ended())
+        answer.set_exception(FrontendGone())
         return answer
 
     def _send(self, fields: Mapping[str, Any]) -> None:
@@ -65,11 +65,11 @@ class Link:
                 if message is None:
                     return
                 self._answers.pop(message.fields["id"]).set_result(message.fields)
-        except (OSError, ipc.WireError) as error:
+        except (OSError, ipc.IpcError) as error:
             log.warning("process %d cannot be understood any more: %s", self._process.pid, error)
         finally:
             with self._lock:
                 self._ended = True
                 left, self._answers = list(self._answers.values()), {}
             for answer in left:
-                answer.set_exception(Ended())
+                answer.set_exception(FrontendGone())

@@ -15,18 +15,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from server.frontends.mirror import Mirror
-from server.inference.tensor_model import ServedModel
-from server.loading.load_spec import Recipe
+from server.frontends.mirror import CopyRepository
+from server.inference.tensor_model import TensorModel
+from server.loading.load_spec import LoadSpec
 from server.runtime import ipc
 
 log = logging.getLogger("kserve")
 
 
-class Talk:
+class ControlServer:
     """Lives on the event loop; copies are loaded one at a time, in a thread."""
 
-    def __init__(self, writer: asyncio.StreamWriter, mirror: Mirror, stop: Callable[[float], None]) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, mirror: CopyRepository, stop: Callable[[float], None]) -> None:
         self._writer = writer
         self._mirror = mirror
         self._stop = stop
@@ -49,7 +49,7 @@ class Talk:
     def _do(self, told: Mapping[str, Any]) -> None:
         number, do = told["id"], told["do"]
         if do == "load":
-            self._load(number, Recipe.from_fields(told["recipe"]))
+            self._load(number, LoadSpec.from_fields(told["recipe"]))
         elif do == "routes":
             self._mirror.route(told["name"], told["routes"])
             self.answer(number)
@@ -63,8 +63,8 @@ class Talk:
         else:
             raise ValueError(f"nobody knows how to {do}")
 
-    def _load(self, number: int, recipe: Recipe) -> None:
-        def loaded(future: asyncio.Future[ServedModel]) -> None:
+    def _load(self, number: int, recipe: LoadSpec) -> None:
+        def loaded(future: asyncio.Future[TensorModel]) -> None:
             error = asyncio.CancelledError() if future.cancelled() else future.exception()
             if error is None:
                 self._mirror.put(recipe.number, future.result())

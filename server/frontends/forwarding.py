@@ -1,7 +1,7 @@
 """Hands requests on to the main process, and its answers back: head and body as they came, in a framing of its own.
 
 What the client has said about the length of the body (`Content-Length`, `Transfer-Encoding`) and about its connection
-ends here: `Upstream` says it anew, and keeps to it.
+ends here: `UpstreamConnection` says it anew, and keeps to it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from server.api.rest.asgi import Answer, Message, Receive, Scope, Send, send_answer
 from server.errors import Header, InvalidInput, NotReady, ServingError, respond
 from server.frontends.client_connections import ClientUpstreams
-from server.frontends.http_client import Upstream
+from server.frontends.http_client import UpstreamConnection
 
 #: where `scope["state"]` has the `ClientUpstreams` of the client who asks
 UPSTREAMS = "upstreams"
@@ -67,7 +67,7 @@ async def answer(
         upstreams.give_back(upstream)
 
 
-async def _exchange(upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
+async def _exchange(upstream: UpstreamConnection, scope: Scope, receive: Receive, send: Send) -> None:
     """
     Raises:
         NotReady: the connection broke before the answer began.
@@ -95,7 +95,7 @@ async def _exchange(upstream: Upstream, scope: Scope, receive: Receive, send: Se
         gone.cancel()
 
 
-async def _send_body(upstream: Upstream, receive: Receive) -> bool:
+async def _send_body(upstream: UpstreamConnection, receive: Receive) -> bool:
     """Whether it was sent, or the answer came before its end; not when the client has hung up."""
     more = True
     while more:
@@ -115,7 +115,7 @@ def _is_there(receive: Receive) -> bool:
     return event is not None and bool(event.is_set())
 
 
-async def _next_part(upstream: Upstream, receive: Receive) -> Message | None:
+async def _next_part(upstream: UpstreamConnection, receive: Receive) -> Message | None:
     """The next part of a request, or None when it has been answered without."""
     part = asyncio.ensure_future(receive())
     try:
@@ -131,7 +131,7 @@ async def _hung_up(receive: Receive) -> None:
         pass
 
 
-async def _pass_body(upstream: Upstream, send: Send, gone: asyncio.Future[None]) -> None:
+async def _pass_body(upstream: UpstreamConnection, send: Send, gone: asyncio.Future[None]) -> None:
     more = True
     while more and not gone.done():
         body = await upstream.body()

@@ -19,10 +19,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from server.frontends.control import Link
-from server.loading.load_spec import Recipe
+from server.frontends.control import ControlClient
+from server.loading.load_spec import LoadSpec
 from server.runtime.child_process import ChildProcess
-from server.telemetry.metrics import Told
+from server.telemetry.metrics import CounterSnapshot
 from server.workers.import_names import SOURCE_ROOT
 from server.workers.worker_pool import BackOff
 
@@ -38,20 +38,20 @@ _BOOT = (
 )
 
 
-class Front:
+class Frontend:
     """Number `number` of the front processes. All but `keep` is called under one lock, `Fronts`'."""
 
-    def __init__(self, number: int, start: Mapping[str, Any], house: House) -> None:
+    def __init__(self, number: int, start: Mapping[str, Any], house: FrontendOwner) -> None:
         """`start` is what the process is told first."""
         self.number = number
-        self.told: Told = {}  #: what it has counted, when it was asked last
+        self.told: CounterSnapshot = {}  #: what it has counted, when it was asked last
         self.waiting: Mapping[str, int] = {}  #: requests in its queues then
         self.ended = threading.Event()  #: for good
         self._start = start
         self._house = house
         self._process: ChildProcess | None = None
-        self._link: Link | None = None  #: while it serves
-        self.holdings: Holdings | None = None  #: then
+        self._link: ControlClient | None = None  #: while it serves
+        self.holdings: FrontendCopies | None = None  #: then
         self._counting: Future[None] | None = None
         self._asked = 0.0  #: when
 
@@ -73,7 +73,7 @@ class Front:
         path = [os.path.abspath(entry) for entry in (*sys.path, str(SOURCE_ROOT)) if entry]  # noqa: PTH100
         command = (sys.executable, "-P", "-u", "-X", f"polyserve_front={self.number}", "-c", _BOOT)
         child = ChildProcess("process", lambda end: (*command, str(end), *path), os.environ, _Lines().write)
-        link = Link(child)
+        link = ControlClient(child)
         self._process = child
         if self._house.stopping.is_set():  # nobody else will end it
             child.kill()
@@ -86,9 +86,9 @@ class Front:
             if not self._house.stopping.is_set():
                 child.forget_output()  # it is in the log already
                 log.error("process %d of the server: %s; it is started again", self.number, child.cause_of_death())
-            child.bury()
+            child.reap()
 
-    def _started(self, link: Link, answer: Answer) -> None:
+    def _started(self, link: ControlClient, answer: ControlAnswer) -> None:
         if answer.exception() is not None:
             return
         if why := answer.result()["error"]:
@@ -97,7 +97,7 @@ class Front:
             return
         log.info("process %d of the server listens, too", self.number)
         with self._house.lock:
-            self._link, self.holdings = link, Holdings(self.number, link, self._house)
+            self._link, self.holdings = link, FrontendCopies(self.number, link, self._house)
             for name in self._house.names():
                 self.holdings.follow(name)
 
@@ -132,7 +132,7 @@ class Front:
             return self._counting
         self._counting, self._asked = done, _ = Future[None](), time.monotonic()
 
-        def counted(answer: Answer) -> None:
+        def counted(answer: ControlAnswer) -> None:
             with self._house.lock:
                 if answer.exception() is None and self._link is link:
                     self.told, self.waiting = answer.result()["counts"], answer.result()["waiting"]
@@ -158,23 +158,23 @@ class _Lines:
 log = logging.getLogger("kserve")
 
 #: which copy answers for each version of a name (None: for the name alone)
-Routes: TypeAlias = dict[str | None, int]
-Answer: TypeAlias = Future[Mapping[str, Any]]
+CopyRoutes: TypeAlias = dict[str | None, int]
+ControlAnswer: TypeAlias = Future[Mapping[str, Any]]
 
 
 @dataclass
 class _Copy:
     """A copy of a model, there or on its way."""
 
-    recipe: Recipe
-    loading: Answer
+    recipe: LoadSpec
+    loading: ControlAnswer
 
     @property
     def ready(self) -> bool:
         return self.loading.done() and self.loading.exception() is None and not self.loading.result()["error"]
 
 
-class House(Protocol):
+class FrontendOwner(Protocol):
     """What all of them live in: `fronts.Fronts`."""
 
     lock: threading.RLock
@@ -182,31 +182,31 @@ class House(Protocol):
 
     def names(self) -> Iterable[str]: ...
 
-    def wanted(self, name: str) -> Mapping[str | None, Recipe]: ...
+    def wanted(self, name: str) -> Mapping[str | None, LoadSpec]: ...
 
     def is_withdrawn(self, name: str) -> bool: ...
 
     def is_coming(self, number: int) -> bool: ...
 
-    def keep_counts(self, told: Told) -> None: ...
+    def keep_counts(self, told: CounterSnapshot) -> None: ...
 
 
-class Holdings:
+class FrontendCopies:
     """Of one process, from its start to its end."""
 
-    def __init__(self, number: int, link: Link, house: House) -> None:
+    def __init__(self, number: int, link: ControlClient, house: FrontendOwner) -> None:
         self._number = number
         self._link = link
         self._house = house
         self._copies: dict[int, _Copy] = {}
-        self._routes: dict[str, Routes] = {}
-        self._leaving: dict[str, set[Answer]] = {}
+        self._routes: dict[str, CopyRoutes] = {}
+        self._leaving: dict[str, set[ControlAnswer]] = {}
 
     def answers_for(self, name: str) -> bool:
         """Whether it has a copy that answers for the name, or a version of it."""
         return bool(self._routes.get(name))
 
-    def follow(self, name: str) -> Answer | None:
+    def follow(self, name: str) -> ControlAnswer | None:
         """Let it hold, and answer for, what it should under this name. What it was told last of that, if anything."""
         wanted = self._house.wanted(name)
         for recipe in wanted.values():
@@ -220,7 +220,7 @@ class Holdings:
             self._let_go(name, {recipe.number for recipe in wanted.values()})
         return told
 
-    def load(self, recipe: Recipe) -> Answer:
+    def load(self, recipe: LoadSpec) -> ControlAnswer:
         """Have it load a copy, unless it has, or is at it."""
         if (copy := self._copies.get(recipe.number)) is not None:
             return copy.loading
@@ -229,11 +229,11 @@ class Holdings:
         loading.add_done_callback(lambda answer: self._loaded(recipe, answer))  # which may be now
         return loading
 
-    def _is_ready(self, recipe: Recipe) -> bool:
+    def _is_ready(self, recipe: LoadSpec) -> bool:
         copy = self._copies.get(recipe.number)
         return copy is not None and copy.ready
 
-    def _loaded(self, recipe: Recipe, answer: Answer) -> None:
+    def _loaded(self, recipe: LoadSpec, answer: ControlAnswer) -> None:
         if answer.exception() is None and (why := answer.result()["error"]):
             log.warning("model %s has no copy in process %d: %s", recipe.name, self._number, why)
         with self._house.lock:
@@ -252,6 +252,6 @@ class Holdings:
             if copy.loading.done():
                 del self._copies[number]
 
-    def leaving(self, name: str) -> Sequence[Answer]:
+    def leaving(self, name: str) -> Sequence[ControlAnswer]:
         """Copies of the name that are not closed yet."""
         return list(self._leaving.get(name, ()))

@@ -31,8 +31,8 @@ def main(descriptor: int) -> NoReturn:
     if start is not None:
         settings = Settings(**start.fields["settings"])
         with arguments(settings):
-            from server.frontends.frontend_server import FrontServer
-        FrontServer(settings, start.fields["id"], start.fields, end).run()
+            from server.frontends.frontend_server import FrontendServer
+        FrontendServer(settings, start.fields["id"], start.fields, end).run()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # threads of models would keep the process

@@ -10,7 +10,7 @@ import grpc
 
 from server.api.grpc.service import CLIENT, SERVICE, Inference
 from server.errors import InvalidInput
-from server.frontends.mirror import Mirror
+from server.frontends.mirror import CopyRepository
 
 _INFER = f"/{SERVICE.full_name}/ModelInfer"
 _REPOSITORY = f"/{SERVICE.full_name}/Repository"
@@ -19,10 +19,10 @@ _OURS = ("grpc-", ":")
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
-class FrontService(grpc.GenericRpcHandler):
+class GrpcProxy(grpc.GenericRpcHandler):
     """Every method of `inference.GRPCInferenceService`."""
 
-    def __init__(self, mirror: Mirror, directory: Path) -> None:
+    def __init__(self, mirror: CopyRepository, directory: Path) -> None:
         """Call it on the event loop."""
         self._mirror = mirror
         self._inference = Inference(mirror)

@@ -27,7 +27,7 @@ class _Unasked(Exception):
     """The main process says what nobody has asked it for."""
 
 
-class Upstream(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """A connection; it takes one request after the other, as long as both it and its answer were whole."""
 
     def __init__(self, preamble: bytes) -> None:

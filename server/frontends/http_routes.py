@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from server.api.rest.asgi import Answer, Receive, Scope, Send, answered, send_answer
-from server.api.rest.fast_protocol import HotProtocol, Shared
-from server.api.rest.head_cache import Plan, is_cloudevent
+from server.api.rest.fast_protocol import FastProtocol, ServerContext
+from server.api.rest.head_cache import ParsedHead, is_cloudevent
 from server.api.rest.predict import ModelRoutes, asked_of
 from server.frontends.client_connections import ClientUpstreams
 from server.frontends.forwarding import UPSTREAMS, answer, forward, target_of
-from server.frontends.mirror import Mirror
-from server.inference.request import Gone
+from server.frontends.mirror import CopyRepository
+from server.inference.request import IsDisconnected
 
 
-class FrontProtocol(HotProtocol):
+class FrontendProtocol(FastProtocol):
     """A client's connection, which has connections of its own to the main process (`ClientUpstreams`).
 
     The short way: `Heads.plan` --> a copy; where there is none, the request takes the general way.
     """
 
-    def __init__(self, path: Path, mirror: Mirror, shared: Shared, **uvicorns: Any) -> None:
+    def __init__(self, path: Path, mirror: CopyRepository, shared: ServerContext, **uvicorns: Any) -> None:
         """`path` is the main process's socket."""
         super().__init__(shared, **uvicorns)
         self._path = path
@@ -42,23 +42,23 @@ class FrontProtocol(HotProtocol):
         self._upstreams.close()
         super().connection_lost(exc)
 
-    def _ask(self, plan: Plan, body: bytes) -> None:
+    def _ask(self, plan: ParsedHead, body: bytes) -> None:
         if self._mirror.takes_tensors(plan.model, plan.version):
             super()._ask(plan, body)
         else:  # the copy was withdrawn while the body was coming
             self._waking = asyncio.create_task(self._hand_on(plan, body))
 
-    async def _hand_on(self, plan: Plan, body: bytes) -> None:
+    async def _hand_on(self, plan: ParsedHead, body: bytes) -> None:
         try:
             self._write(*await answer(self._upstreams, "POST", plan.path, plan.headers, body))
         except Exception as error:
             self._fail(plan, error)
 
 
-class FrontRoutes:
+class FrontendRoutes:
     """The general way, as an ASGI application."""
 
-    def __init__(self, mirror: Mirror, max_body: int) -> None:
+    def __init__(self, mirror: CopyRepository, max_body: int) -> None:
         self._mirror = mirror
         self._models = ModelRoutes(mirror)
         self._max_body = max_body
@@ -74,7 +74,7 @@ class FrontRoutes:
         here = asked is not None and self._mirror.takes_tensors(asked.model, asked.version)
         return here and not is_cloudevent(scope["headers"])
 
-    async def _here(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    async def _here(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
         handler = self._models.handler(scope) if self._is_here(scope) else None
         if handler is None:  # the copy was withdrawn while the body was coming
             upstreams = scope["state"][UPSTREAMS]

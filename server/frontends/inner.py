@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from server.api.rest.fast_protocol import HotProtocol, Shared
+from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.transport import LingeringTransport
 from server.frontends.proxy_protocol import LONGEST, addresses
 
@@ -22,7 +22,7 @@ log = logging.getLogger("kserve")
 _FOR_EVER = 10**7
 
 
-class InnerProtocol(HotProtocol):
+class InnerProtocol(FastProtocol):
     """A connection that a front process makes for one client: `preamble`'s line, then that client's requests.
 
     Front processes log their requests themselves. They close their connections: an answer may come before its request
@@ -31,7 +31,7 @@ class InnerProtocol(HotProtocol):
 
     transport_class = LingeringTransport
 
-    def __init__(self, shared: Shared, **uvicorns: Any) -> None:
+    def __init__(self, shared: ServerContext, **uvicorns: Any) -> None:
         super().__init__(shared, **uvicorns)
         self.access_log = self._general = False
         self._known = False  #: the preamble has been read
@@ -64,7 +64,7 @@ class InnerProtocol(HotProtocol):
             super().data_received(rest)
 
 
-async def listen(path: Path, config: uvicorn.Config, shared: Shared) -> asyncio.Server:
+async def listen(path: Path, config: uvicorn.Config, shared: ServerContext) -> asyncio.Server:
     """Serve the application of a server that runs on a Unix socket, too."""
     own = copy.copy(config)
     own.timeout_keep_alive = _FOR_EVER

@@ -15,10 +15,10 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
-from server.frontends.frontend import Front, Holdings
-from server.loading.load_spec import Recipe
+from server.frontends.frontend import Frontend, FrontendCopies
+from server.loading.load_spec import LoadSpec
 from server.telemetry.counters import ModelMetrics
-from server.telemetry.metrics import Told
+from server.telemetry.metrics import CounterSnapshot
 
 log = logging.getLogger("kserve")
 
@@ -30,14 +30,14 @@ SCRAPE = 2.0
 _SLACK = 5.0
 
 
-class Fronts:
+class FrontendManager:
     """`server.repository.replicas.Followers`, and their beginning and end."""
 
     def __init__(
         self,
         count: int,
         names: Callable[[], Iterable[str]],
-        recipes: Callable[[str], Mapping[str | None, Recipe]],
+        recipes: Callable[[str], Mapping[str | None, LoadSpec]],
         load_timeout: float,
         request_timeout: float,
     ) -> None:
@@ -57,7 +57,7 @@ class Fronts:
         self._request_timeout = request_timeout
         self._withdrawn: Counter[str] = Counter()
         self._coming: set[int] = set()
-        self._fronts: list[Front] = []
+        self._fronts: list[Frontend] = []
         self._kept: dict[str, ModelMetrics] = {}
 
     def start(self, start: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ class Fronts:
             if self.stopping.is_set():
                 return
             for number in range(2, self._count + 2):  # the main process is number 1
-                front = Front(number, {**start, "directory": str(self.directory)}, self)
+                front = Frontend(number, {**start, "directory": str(self.directory)}, self)
                 self._fronts.append(front)
                 threading.Thread(target=front.keep, name=f"front-{number}", daemon=True).start()
 
@@ -89,7 +89,7 @@ class Fronts:
     # who answers
 
     @contextlib.contextmanager
-    def change(self, name: str, coming: Recipe | None = None) -> Iterator[None]:
+    def change(self, name: str, coming: LoadSpec | None = None) -> Iterator[None]:
         """Have `coming` loaded where others answer for its name, then withdraw those while it takes over."""
         with self.lock:
             self._coming.update({coming.number} if coming is not None else ())
@@ -118,7 +118,7 @@ class Fronts:
                 front.kill()
                 _wait([answer], WITHDRAWAL)
 
-    def _holdings(self) -> list[Holdings]:
+    def _holdings(self) -> list[FrontendCopies]:
         return [front.holdings for front in self._fronts if front.holdings is not None]
 
     def is_withdrawn(self, name: str) -> bool:
@@ -128,7 +128,7 @@ class Fronts:
         """Whether the recipe with this number may take over its name any moment."""
         return number in self._coming
 
-    def wanted(self, name: str) -> Mapping[str | None, Recipe]:
+    def wanted(self, name: str) -> Mapping[str | None, LoadSpec]:
         """What a process should answer for now, by version; None is the name alone."""
         return {} if self.is_withdrawn(name) else self._recipes(name)
 
@@ -141,12 +141,12 @@ class Fronts:
 
     # what they have counted
 
-    def keep_counts(self, told: Told) -> None:
+    def keep_counts(self, told: CounterSnapshot) -> None:
         """The counts of a process that has ended."""
         for name, counts in told.items():
             self._kept.setdefault(name, ModelMetrics()).add(counts)
 
-    def counts(self) -> Sequence[Told]:
+    def counts(self) -> Sequence[CounterSnapshot]:
         """Of all processes, as far as they are known."""
         with self.lock:
             kept = {name: counts.told() for name, counts in self._kept.items()}

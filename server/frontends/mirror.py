@@ -8,28 +8,28 @@ from functools import partial
 
 from server.errors import NotReady
 from server.inference.batching.queue import Limits
-from server.inference.batching.threads import Runs
-from server.inference.tensor_model import ServedModel
-from server.loading.load_spec import Recipe
+from server.inference.batching.threads import Executor
+from server.inference.tensor_model import TensorModel
+from server.loading.load_spec import LoadSpec
 from server.repository.factory import serve
 from server.runtime import memory
 from server.telemetry.counters import ModelMetrics
-from server.telemetry.metrics import Told
+from server.telemetry.metrics import CounterSnapshot
 
 
-class Mirror:
+class CopyRepository:
     """Lives on the event loop, but for `load`."""
 
-    def __init__(self, executor: Runs, limits: Limits, log_latency: bool) -> None:
+    def __init__(self, executor: Executor, limits: Limits, log_latency: bool) -> None:
         self.stopping = False
         self._executor = executor
         self._limits = limits
         self._log_latency = log_latency
-        self._copies: dict[int, ServedModel] = {}
-        self._routes: dict[str, dict[str | None, ServedModel]] = {}
+        self._copies: dict[int, TensorModel] = {}
+        self._routes: dict[str, dict[str | None, TensorModel]] = {}
         self._counts: dict[str, ModelMetrics] = {}
 
-    def load(self, recipe: Recipe) -> ServedModel:
+    def load(self, recipe: LoadSpec) -> TensorModel:
         """Load a copy; blocks. It answers nobody yet.
 
         Raises:
@@ -38,10 +38,10 @@ class Mirror:
         loaded = recipe.follow()
         counts = self._counts.setdefault(recipe.name, ModelMetrics())
         model = serve(recipe.found, loaded, self._executor, self._limits, counts, self._log_latency)
-        assert isinstance(model, ServedModel)
+        assert isinstance(model, TensorModel)
         return model
 
-    def put(self, number: int, model: ServedModel) -> None:
+    def put(self, number: int, model: TensorModel) -> None:
         """The copy is there."""
         self._copies[number] = model
 
@@ -55,7 +55,7 @@ class Mirror:
 
         model.retire(partial(self._clean, model, loop, then))
 
-    def _clean(self, model: ServedModel, loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
+    def _clean(self, model: TensorModel, loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
         """The copy is closed: give its memory back, in a thread."""
 
         def clean() -> None:
@@ -69,7 +69,7 @@ class Mirror:
         routes = self._routes.get(name)
         return routes is not None and version in routes
 
-    def tensor_model(self, name: str, version: str | None = None) -> ServedModel:
+    def tensor_model(self, name: str, version: str | None = None) -> TensorModel:
         """The copy that answers.
 
         Raises:
@@ -80,11 +80,11 @@ class Mirror:
             raise NotReady(f"model {name!r} is not in this process")
         return model
 
-    async def ready(self, name: str, version: str | None = None) -> ServedModel:
+    async def ready(self, name: str, version: str | None = None) -> TensorModel:
         """`tensor_model`, as the routes ask it of a repository that may have to load models first."""
         return self.tensor_model(name, version)
 
-    def counts(self) -> Told:
+    def counts(self) -> CounterSnapshot:
         """What was counted, by model."""
         return {name: counts.told() for name, counts in list(self._counts.items()) if counts.any}
 

@@ -12,7 +12,7 @@ import socket
 from typing import TypeAlias
 
 #: host and port
-Address: TypeAlias = tuple[str, int]
+SocketAddress: TypeAlias = tuple[str, int]
 
 #: bytes of a line, its end included
 LONGEST = 107
@@ -20,7 +20,7 @@ _UNKNOWN = b"PROXY UNKNOWN\r\n"
 _MOST_PORT = 65535
 
 
-def preamble(client: Address | None, server: tuple[str, int | None] | None) -> bytes:
+def preamble(client: SocketAddress | None, server: tuple[str, int | None] | None) -> bytes:
     """The line for a client of this address that has connected to this address of the server."""
     if client is None or server is None or server[1] is None:
         return _UNKNOWN
@@ -32,7 +32,7 @@ def preamble(client: Address | None, server: tuple[str, int | None] | None) -> b
     return f"PROXY {family} {source} {destination} {client[1]} {server[1]}\r\n".encode("ascii")
 
 
-def addresses(line: bytes) -> tuple[Address, Address] | None:
+def addresses(line: bytes) -> tuple[SocketAddress, SocketAddress] | None:
     """The client's address and the server's, as they were given to `preamble`; None for a client without one.
 
     Raises:

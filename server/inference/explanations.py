@@ -14,12 +14,12 @@ from dataclasses import replace
 
 from adapters.base import Adapter, Tensors
 from server.codec import outputs
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import InvalidInput, ServingError
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
-from server.inference.batching.threads import Runs
-from server.inference.request import Exchange, Gone, Observer
+from server.inference.batching.threads import Executor
+from server.inference.request import Exchange, IsDisconnected, Observer
 
 #: contributions in one call, at most: 16 million numbers, which are 128 MiB and some 300 MB of JSON
 MOST_NUMBERS = 1 << 24
@@ -32,7 +32,7 @@ class Explanations:
         self,
         name: str,
         adapter: Adapter,
-        executor: Runs,
+        executor: Executor,
         limits: Limits,
         observer: Observer,
         merges: bool,
@@ -56,11 +56,15 @@ class Explanations:
         return self._batcher.waiting
 
     def start(
-        self, size: int, decode: Callable[[], Call], done: Callable[[bytes | ServingError], None], gone: Gone
-    ) -> Exchange[Call, bytes]:
+        self,
+        size: int,
+        decode: Callable[[], DecodedRequest],
+        done: Callable[[bytes | ServingError], None],
+        gone: IsDisconnected,
+    ) -> Exchange[DecodedRequest, bytes]:
         """A V1 body of `size` bytes, decoded by `decode`, to a V1 body."""
 
-        def checked() -> Call:
+        def checked() -> DecodedRequest:
             call = decode()
             if call.rows > self._most_rows:
                 raise InvalidInput(
@@ -69,7 +73,7 @@ class Explanations:
                 )
             return call
 
-        exchange: Exchange[Call, bytes] = Exchange("v1", self._batcher, self._observer, self._encode, done)
+        exchange: Exchange[DecodedRequest, bytes] = Exchange("v1", self._batcher, self._observer, self._encode, done)
         exchange.begin(size, checked, gone)
         return exchange
 
@@ -77,5 +81,5 @@ class Explanations:
         """Answer what waits and what still comes with `error`; call `when_idle` once what runs has ended."""
         self._batcher.close(error, when_idle)
 
-    def _encode(self, explained: Tensors, call: Call) -> bytes:
+    def _encode(self, explained: Tensors, call: DecodedRequest) -> bytes:
         return outputs.encode(explained, self._signature)

@@ -15,7 +15,7 @@ import kserve
 from server.telemetry.counters import Requests
 
 
-class Uses:
+class InFlight:
     """Requests under way. Everything happens on the event loop."""
 
     __slots__ = ("_then", "count", "last")
@@ -48,13 +48,13 @@ trace_log = logging.getLogger("kserve.trace")  #: where KServe writes latencies,
 
 
 @dataclass(eq=False)
-class Watch:
+class RequestObserver:
     """The `Observer` of one model's requests for predictions, or of those for explanations."""
 
     model: kserve.Model
     verb: str  #: predict or explain
     counts: Requests
-    uses: Uses
+    uses: InFlight
 
     def began(self) -> None:
         self.uses.begin()

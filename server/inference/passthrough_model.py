@@ -26,8 +26,8 @@ from server import errors
 from server.codec.v2 import HEADER_LENGTH
 from server.errors import ServingError, as_serving_error
 from server.inference.batching.queue import Limits
-from server.inference.in_flight import Uses
-from server.inference.request import Gone, present
+from server.inference.in_flight import InFlight
+from server.inference.request import IsDisconnected, never_disconnected
 from server.telemetry.counters import ModelMetrics, now
 
 log = logging.getLogger("kserve")
@@ -37,7 +37,7 @@ _AHEAD = 2
 _LENGTH = HEADER_LENGTH.decode()
 
 
-class WholeModel(kserve.Model):
+class PassthroughModel(kserve.Model):
     """One loaded model under its name."""
 
     def __init__(
@@ -59,11 +59,11 @@ class WholeModel(kserve.Model):
         self._limits = limits
         self._metrics = metrics
         self._most = most or (limits.max_queue if self.signature.overlaps else _AHEAD * workers)
-        self.uses = Uses()
+        self.uses = InFlight()
         self.born = time.monotonic()
         self._then: Callable[[], None] = lambda: None
         self._running = 0
-        self._queue: deque[tuple[asyncio.Future[None], Gone]] = deque()
+        self._queue: deque[tuple[asyncio.Future[None], IsDisconnected]] = deque()
         self._closed: ServingError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -73,7 +73,12 @@ class WholeModel(kserve.Model):
         return len(self._queue)
 
     async def answer(
-        self, verb: str, protocol: str, body: bytes, headers: Mapping[str, str], gone: Gone = present
+        self,
+        verb: str,
+        protocol: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        gone: IsDisconnected = never_disconnected,
     ) -> Reply:
         """The model's reply, which may be an error of its own choice (`status`).
 
@@ -104,7 +109,9 @@ class WholeModel(kserve.Model):
             self._metrics.failed(protocol, reply.status, end - start)
         return reply
 
-    async def explain_v1(self, body: bytes, headers: Mapping[str, str], gone: Gone = present) -> Reply:
+    async def explain_v1(
+        self, body: bytes, headers: Mapping[str, str], gone: IsDisconnected = never_disconnected
+    ) -> Reply:
         """A V1 body to what explains each prediction."""
         return await self.answer("explain", "v1", body, headers, gone)
 
@@ -166,7 +173,7 @@ class WholeModel(kserve.Model):
             self._running -= 1
             self._wake()
 
-    async def _turn(self, gone: Gone) -> None:
+    async def _turn(self, gone: IsDisconnected) -> None:
         """Wait for a turn, which `_ask` gives back."""
         self._loop = asyncio.get_running_loop()
         if self._closed is not None:

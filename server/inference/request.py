@@ -15,19 +15,19 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from adapters.base import Tensors
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import ClientGone, ServingError, as_serving_error
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Outcome
-from server.inference.batching.queue import Job
+from server.inference.batching.queue import QueuedRequest
 from server.telemetry.counters import now
 
 #: tells whether the client of a request has hung up
-Gone: TypeAlias = Callable[[], bool]
-#: the `Gone` of a client that cannot be asked: `bool()` is False
-present: Gone = bool
+IsDisconnected: TypeAlias = Callable[[], bool]
+#: the `IsDisconnected` of a client that cannot be asked: `bool()` is False
+never_disconnected: IsDisconnected = bool
 
-C = TypeVar("C", bound=Call)
+C = TypeVar("C", bound=DecodedRequest)
 T = TypeVar("T")
 
 #: bodies and outputs above this many bytes are decoded and encoded in a thread, off the event loop
@@ -65,17 +65,17 @@ class Exchange(Generic[C, T]):
         self._observer = observer
         self._encode = encode
         self._done: Callable[[T | ServingError], None] | None = done
-        self._job: Job | None = None
+        self._job: QueuedRequest | None = None
         observer.began()
 
-    def begin(self, size: int, decode: Callable[[], C], gone: Gone) -> None:
+    def begin(self, size: int, decode: Callable[[], C], gone: IsDisconnected) -> None:
         """Decode a body of `size` bytes and queue what it holds."""
         if size > INLINE_BYTES:
             self._in_thread(decode, lambda call: self._queue(call, gone))
         else:
             self._batcher.read(size, partial(self._read, decode, gone))
 
-    def _read(self, decode: Callable[[], C], gone: Gone) -> None:
+    def _read(self, decode: Callable[[], C], gone: IsDisconnected) -> None:
         if self._done is None:  # the caller has gone while it waited to be read
             return
         try:
@@ -94,7 +94,7 @@ class Exchange(Generic[C, T]):
             self._done = None
             self._observer.failed(self._protocol, ClientGone.status, now() - self._start)
 
-    def _queue(self, call: C, gone: Gone) -> None:
+    def _queue(self, call: C, gone: IsDisconnected) -> None:
         self._call = call
         self._decoded = now()
         try:

@@ -22,16 +22,16 @@ from kserve import InferRequest, InferResponse
 
 from adapters.base import Adapter, Tensors
 from server.codec import grpc_messages, v1, v2
-from server.codec.fast.grpc_templates import Answers, Head, grpc_decoder, known_decoder
+from server.codec.fast.grpc_templates import AnswerTemplates, RequestTemplate, grpc_decoder, known_decoder
 from server.codec.fast.json_rows import v1_decoder, v2_decoder
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import NotReady, NotSupported, ServingError
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits, into
-from server.inference.batching.threads import Runs, spare
+from server.inference.batching.threads import Executor, spare
 from server.inference.explanations import Explanations
-from server.inference.in_flight import Uses, Watch
-from server.inference.request import Exchange, Gone, present
+from server.inference.in_flight import InFlight, RequestObserver
+from server.inference.request import Exchange, IsDisconnected, never_disconnected
 from server.telemetry.counters import ModelMetrics
 from server.workers.adapter import RemoteAdapter
 
@@ -51,14 +51,14 @@ class Started(Protocol):
         """The caller has gone: there is nobody to answer."""
 
 
-class ServedModel(kserve.Model):
+class TensorModel(kserve.Model):
     """One loaded model under its name."""
 
     def __init__(
         self,
         name: str,
         adapter: Adapter,
-        executor: Runs,
+        executor: Executor,
         limits: Limits,
         metrics: ModelMetrics,
         merges: bool,
@@ -73,10 +73,10 @@ class ServedModel(kserve.Model):
         self._decode_v2 = v2_decoder(self.signature)
         self._decode_grpc = grpc_decoder(self.signature)
         self._decode_known = known_decoder(self.signature)
-        self._encode_known = Answers(name, version).encode
-        self.uses = Uses()
+        self._encode_known = AnswerTemplates(name, version).encode
+        self.uses = InFlight()
         self.born = time.monotonic()
-        self._watch = Watch(self, "predict", metrics, self.uses)
+        self._watch = RequestObserver(self, "predict", metrics, self.uses)
         self._batcher = Batcher(
             adapter.predict,
             executor,
@@ -90,7 +90,7 @@ class ServedModel(kserve.Model):
             cores=lambda: min(spare(executor), limits.lanes) if adapter.parallel and adapter.thread_safe else 1,
             begin=adapter.begin if isinstance(adapter, RemoteAdapter) else None,
         )
-        self._watch_explanations = Watch(self, "explain", metrics.explanations, self.uses)
+        self._watch_explanations = RequestObserver(self, "explain", metrics.explanations, self.uses)
         self._explanations = Explanations(
             name,
             adapter,
@@ -107,19 +107,23 @@ class ServedModel(kserve.Model):
         """Requests in the queue."""
         return self._batcher.waiting + self._explanations.waiting
 
-    def start_v1(self, raw: bytes, done: Answered[bytes], gone: Gone = present) -> Started:
+    def start_v1(self, raw: bytes, done: Answered[bytes], gone: IsDisconnected = never_disconnected) -> Started:
         """A V1 body to a V1 body."""
-        exchange: Exchange[Call, bytes] = Exchange("v1", self._batcher, self._watch, self._encode_v1, done)
+        exchange: Exchange[DecodedRequest, bytes] = Exchange("v1", self._batcher, self._watch, self._encode_v1, done)
         exchange.begin(len(raw), partial(self._decode_v1, raw), gone)
         return exchange
 
-    def start_v2(self, raw: bytes, json_length: str | None, done: Answered[V2Body], gone: Gone = present) -> Started:
+    def start_v2(
+        self, raw: bytes, json_length: str | None, done: Answered[V2Body], gone: IsDisconnected = never_disconnected
+    ) -> Started:
         """A V2 body to a V2 body, and the length of its JSON when raw tensors follow it."""
-        exchange: Exchange[v2.V2Call, V2Body] = Exchange("v2", self._batcher, self._watch, self._encode_v2, done)
+        exchange: Exchange[v2.DecodedV2Request, V2Body] = Exchange(
+            "v2", self._batcher, self._watch, self._encode_v2, done
+        )
         exchange.begin(len(raw), partial(self._decode_v2, raw, json_length), gone)
         return exchange
 
-    def start_explain_v1(self, raw: bytes, done: Answered[bytes], gone: Gone = present) -> Started:
+    def start_explain_v1(self, raw: bytes, done: Answered[bytes], gone: IsDisconnected = never_disconnected) -> Started:
         """A V1 body to V1 explanations.
 
         Raises:
@@ -132,15 +136,17 @@ class ServedModel(kserve.Model):
             raise error
         return self._explanations.start(len(raw), partial(self._decode_v1, raw), done, gone)
 
-    async def predict_v1(self, raw: bytes, gone: Gone = present) -> bytes:
+    async def predict_v1(self, raw: bytes, gone: IsDisconnected = never_disconnected) -> bytes:
         """`start_v1` for those who can wait."""
         return await _awaited(lambda done: self.start_v1(raw, done, gone))
 
-    async def explain_v1(self, raw: bytes, gone: Gone = present) -> bytes:
+    async def explain_v1(self, raw: bytes, gone: IsDisconnected = never_disconnected) -> bytes:
         """`start_explain_v1` for those who can wait."""
         return await _awaited(lambda done: self.start_explain_v1(raw, done, gone))
 
-    async def infer_v2(self, raw: bytes, json_length: str | None = None, gone: Gone = present) -> V2Body:
+    async def infer_v2(
+        self, raw: bytes, json_length: str | None = None, gone: IsDisconnected = never_disconnected
+    ) -> V2Body:
         """`start_v2` for those who can wait."""
         return await _awaited(lambda done: self.start_v2(raw, json_length, done, gone))
 
@@ -148,14 +154,14 @@ class ServedModel(kserve.Model):
         self,
         protocol: str,
         size: int,
-        decode: Callable[[], Call],
-        encode: Callable[[Tensors, Call], T],
-        gone: Gone = present,
+        decode: Callable[[], DecodedRequest],
+        encode: Callable[[Tensors, DecodedRequest], T],
+        gone: IsDisconnected = never_disconnected,
     ) -> T:
         """A request of `size` bytes in any other protocol."""
 
         def start(done: Answered[T]) -> Started:
-            exchange: Exchange[Call, T] = Exchange(protocol, self._batcher, self._watch, encode, done)
+            exchange: Exchange[DecodedRequest, T] = Exchange(protocol, self._batcher, self._watch, encode, done)
             exchange.begin(size, decode, gone)
             return exchange
 
@@ -165,31 +171,33 @@ class ServedModel(kserve.Model):
         """A `ModelInferRequest` to a `ModelInferResponse`."""
 
         def start(done: Answered[Any]) -> Started:
-            exchange: Exchange[v2.V2Call, Any] = Exchange("grpc", self._batcher, self._watch, self._encode_grpc, done)
-            exchange.begin(request.ByteSize(), partial(self._decode_grpc, request), present)
+            exchange: Exchange[v2.DecodedV2Request, Any] = Exchange(
+                "grpc", self._batcher, self._watch, self._encode_grpc, done
+            )
+            exchange.begin(request.ByteSize(), partial(self._decode_grpc, request), never_disconnected)
             return exchange
 
         return await _awaited(start)
 
-    async def infer_known(self, head: Head, raw: bytes) -> bytes:
+    async def infer_known(self, head: RequestTemplate, raw: bytes) -> bytes:
         """The same, serialized, for a request whose head is known."""
 
         def start(done: Answered[bytes]) -> Started:
-            exchange: Exchange[v2.V2Call, bytes] = Exchange(
+            exchange: Exchange[v2.DecodedV2Request, bytes] = Exchange(
                 "grpc", self._batcher, self._watch, self._encode_known, done
             )
-            exchange.begin(len(raw), partial(self._decode_known, head, raw), present)
+            exchange.begin(len(raw), partial(self._decode_known, head, raw), never_disconnected)
             return exchange
 
         return await _awaited(start)
 
-    def _encode_v1(self, outputs: Tensors, call: Call) -> bytes:
+    def _encode_v1(self, outputs: Tensors, call: DecodedRequest) -> bytes:
         return v1.encode(outputs, self.signature, call)
 
-    def _encode_v2(self, outputs: Tensors, call: v2.V2Call) -> V2Body:
+    def _encode_v2(self, outputs: Tensors, call: v2.DecodedV2Request) -> V2Body:
         return v2.encode(outputs, call, self.name, self.version)
 
-    def _encode_grpc(self, outputs: Tensors, call: v2.V2Call) -> Any:
+    def _encode_grpc(self, outputs: Tensors, call: v2.DecodedV2Request) -> Any:
         return grpc_messages.encode(outputs, call, self.name, self.version)
 
     async def predict(

@@ -22,7 +22,7 @@ def guess(files: int) -> int:
 
 
 @dataclass(eq=False)
-class Strangers:
+class UnknownSizes:
     """Who is being tried. Everything waits on `changed`, the budget's own."""
 
     changed: threading.Condition

@@ -16,7 +16,7 @@ from adapters.modeldir import inside
 from server.loading.catalog import Found
 
 #: device, inode, mode, size, time of the last change in nanoseconds
-Stamp: TypeAlias = tuple[int, ...]
+FolderStamp: TypeAlias = tuple[int, ...]
 
 #: names of files that tools leave while they write, and of what interpreters and models leave while they run
 _PASSING = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".swp", "~", ".log", ".pyc")
@@ -32,7 +32,7 @@ _LOCAL = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "f2
 class Fingerprint:
     """A folder at one moment; two of the same folder are equal while nothing in it changes."""
 
-    files: frozenset[tuple[str, Stamp]]
+    files: frozenset[tuple[str, FolderStamp]]
     #: seconds since the epoch, by the file system's clock: when something in it was written or renamed last
     newest: float
 
@@ -55,7 +55,7 @@ def of_files(folder: Path | str, root: Path) -> Fingerprint:
     return _taken(folder, root, 0)
 
 
-def of_found(found: Found) -> frozenset[tuple[str, Stamp]]:
+def of_found(found: Found) -> frozenset[tuple[str, FolderStamp]]:
     """Of what loading a model, or one version of it, reads; empty for a folder that is empty, or must not be read."""
     if found.problem:
         return frozenset()
@@ -87,7 +87,7 @@ def is_local(folder: Path) -> bool:
 
 def _taken(folder: Path | str, root: Path, levels: int) -> Fingerprint:
     newest = os.stat(folder).st_mtime  # noqa: PTH116  (a thousand paths take longer to make than to look at)
-    files: dict[str, Stamp] = {}
+    files: dict[str, FolderStamp] = {}
     for name, result in _walk(str(folder), "", root, levels, set()):
         newest = max(newest, result.st_ctime)
         if not stat.S_ISDIR(result.st_mode):

@@ -14,18 +14,18 @@ from server.loading.catalog import Found
 from server.loading.loader import Loaded
 from server.loading.trial.evidence import Stamp, as_stamp, stamp_of
 from server.runtime import logs
-from server.workers.messages import Job
+from server.workers.messages import WorkerModel
 
 _numbers = count(1)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class LoadSpec:
     """Of one loaded version of a model."""
 
     name: str
     version: str
-    job: Job
+    job: WorkerModel
     stamp: Stamp  #: of the files, from before they were loaded
     batchable: bool
     batching: bool
@@ -50,7 +50,7 @@ class Recipe:
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """The recipe that `to_fields` wrote."""
-        return cls(**{**fields, "job": Job.of(fields["job"]), "stamp": as_stamp(fields["stamp"])})
+        return cls(**{**fields, "job": WorkerModel.of(fields["job"]), "stamp": as_stamp(fields["stamp"])})
 
     @property
     def found(self) -> Found:

@@ -26,19 +26,19 @@ from adapters.registry import Choice
 from server.config.model_config import ModelConfig, check_options
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
-from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, Room, Waits
+from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, NotInMemory, Room
 from server.loading.signatures import Verifier
-from server.loading.trial.evidence import Stamp, Tried, size_of, stamp_of
+from server.loading.trial.evidence import Stamp, TrialCache, size_of, stamp_of
 from server.loading.trial.pool import Trial, TrialPool
 from server.runtime import cpu, logs
 from server.workers.adapter import RemoteAdapter
-from server.workers.messages import Hello, Job
-from server.workers.placement import Workers
+from server.workers.messages import Hello, WorkerModel
+from server.workers.placement import WorkerPlacement
 
 log = logging.getLogger("kserve")
 
 #: a model's name and version
-Key: TypeAlias = tuple[str, str]
+ModelKey: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Loaded:
     seconds: float
     warning: str = ""
     claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
-    job: Job | None = None  #: how it was loaded into this process; None: it lives in others
+    job: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
     stamp: Stamp = ()  #: of its files then
 
 
@@ -60,7 +60,7 @@ class _Placed(NamedTuple):
 
     adapter: Adapter
     trial: Trial | Hello | None
-    job: Job | None = None
+    job: WorkerModel | None = None
     stamp: Stamp = ()
 
 
@@ -78,17 +78,17 @@ class Loader:
         prefer_proba: bool = False,
         allowed: Trust = Trust.CODE,
         verifier: Verifier | None = None,
-        workers: Workers | None = None,
+        workers: WorkerPlacement | None = None,
         auto_env: bool = False,
-        wishes: Mapping[str, Any] | None = None,
+        default_options: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
     ) -> None:
-        """`wishes` are options for every model whose adapter knows them, unless its folder says otherwise."""
+        """`default_options` are options for every model whose adapter knows them, unless its folder says otherwise."""
         self.budget = budget or Budget()
-        self._tried = Tried(trials, self.budget)
-        self._workers = workers or Workers()
+        self._tried = TrialCache(trials, self.budget)
+        self._workers = workers or WorkerPlacement()
         self._auto_env = auto_env
-        self._wishes = dict(wishes or {})
+        self._wishes = dict(default_options or {})
         self._allowed = allowed
         self._verifier = verifier
         self.loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be; set once it runs
@@ -97,7 +97,9 @@ class Loader:
         self._first = threading.Lock()
         self._imported: set[tuple[str, ...]] = set()
 
-    def begin(self, models: Iterable[Found], threads: int, demand: Demand = Demand.TRY) -> dict[Key, Future[Loaded]]:
+    def begin(
+        self, models: Iterable[Found], threads: int, demand: Demand = Demand.TRY
+    ) -> dict[ModelKey, Future[Loaded]]:
         """Start loading directories on `threads` threads, by name and version; downloads have as many of their own."""
         pool, downloads = ThreadPoolExecutor(threads, "load"), ThreadPoolExecutor(threads, "download")
         futures = {
@@ -116,7 +118,7 @@ class Loader:
         """
         start = time.monotonic()
         if demand is Demand.LOOK and found.source is not None:  # a request is worth a download, a look is not
-            raise Waits(NOT_YET)
+            raise NotInMemory(NOT_YET)
         found = look_again(found)
         if found.problem:
             raise LoadError(found.problem)
@@ -138,7 +140,7 @@ class Loader:
             with logs.about(found.name):
                 adapter, trial, job, stamp = self._place(directory, choice, options, config, room)
             self._check_examples(found, adapter, room)
-        except Waits as error:
+        except NotInMemory as error:
             error.config = config or error.config
             raise
         except LoadError:
@@ -198,7 +200,7 @@ class Loader:
         if self._auto_env and config.isolation != "none" and (refitted := compatibility.refitted(choice)):
             try:
                 return self._in_workers(directory, refitted, options, config, room)
-            except Waits:
+            except NotInMemory:
                 raise
             except LoadError as error:
                 if choice.match.problem:  # there is no other way
@@ -208,7 +210,7 @@ class Loader:
             if self._workers.wants(choice, config):
                 return self._in_workers(directory, choice, options, config, room)
             return self._in_process(directory, choice, options, config, room)
-        except Waits:
+        except NotInMemory:
             raise
         except LoadError as error:
             raise LoadError(compatibility.reason(choice, error)) from error
@@ -241,7 +243,7 @@ class Loader:
         except BaseException:
             room.leave()
             raise
-        return _Placed(adapter, trial, Job(choice.adapter.name, directory, choice.match.file, options), stamp)
+        return _Placed(adapter, trial, WorkerModel(choice.adapter.name, directory, choice.match.file, options), stamp)
 
     def _load_tried(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], trial: Trial | None

@@ -21,10 +21,10 @@ from typing import Protocol, TypeAlias
 
 from adapters.base import LoadError
 from server.config.model_config import ModelConfig
-from server.loading.admission import Strangers
+from server.loading.admission import UnknownSizes
 
 #: a model's name and version
-Key: TypeAlias = tuple[str, str]
+ModelKey: TypeAlias = tuple[str, str]
 
 NOT_YET = "nobody has asked for it yet: the first request loads it"
 
@@ -42,7 +42,7 @@ class Demand(Enum):
     LOAD = "load"  #: now: others make room
 
 
-class Waits(LoadError):
+class NotInMemory(LoadError):
     """The model can be served as far as is known, but is not in memory now: a request will bring it."""
 
     def __init__(self, reason: str, memory: int = 0) -> None:
@@ -51,7 +51,7 @@ class Waits(LoadError):
         self.config = ModelConfig()
 
 
-class NoRoom(Waits):
+class NoRoom(NotInMemory):
     """The budget is full, and nobody can go."""
 
 
@@ -59,13 +59,13 @@ class NoRoom(Waits):
 class Claim:
     """The part of the budget that one loaded model holds."""
 
-    key: Key
+    key: ModelKey
     memory: int  #: bytes
     pinned: bool
     leaving: bool = False  #: it is being closed
 
 
-class House(Protocol):
+class Evictable(Protocol):
     """Where the models are."""
 
     def idle(self) -> Sequence[Claim]:
@@ -91,14 +91,14 @@ class Budget:
 
     limit: int | None = None
     patience: float = PATIENCE
-    house: House = field(default_factory=_Empty)
+    house: Evictable = field(default_factory=_Empty)
     _claims: set[Claim] = field(default_factory=set)
     _changed: threading.Condition = field(default_factory=threading.Condition)  #: its lock may be taken again
-    _known: dict[Key, int] = field(default_factory=dict)  #: what models took when they were loaded last
+    _known: dict[ModelKey, int] = field(default_factory=dict)  #: what models took when they were loaded last
 
     def __post_init__(self) -> None:
         limit = self.limit or 0
-        self._strangers = Strangers(self._changed, lambda: limit - self.used, limit)
+        self._strangers = UnknownSizes(self._changed, lambda: limit - self.used, limit)
 
     @property
     def used(self) -> int:
@@ -106,7 +106,7 @@ class Budget:
         with self._changed:
             return sum(claim.memory for claim in self._claims)
 
-    def known(self, key: Key) -> int:
+    def known(self, key: ModelKey) -> int:
         """What the model took when it was loaded last, in bytes; 0: it never was."""
         return self._known.get(key, 0)
 
@@ -123,7 +123,7 @@ class Budget:
         """
         return contextlib.nullcontext() if self.limit is None else self._strangers.trying(size)
 
-    def take(self, key: Key, memory: int, *, pinned: bool = False, evict: bool = True) -> Claim:
+    def take(self, key: ModelKey, memory: int, *, pinned: bool = False, evict: bool = True) -> Claim:
         """Claim so many bytes; blocks while others go, and for `patience` when nobody does.
 
         What this very model holds already will go anyway, and does not count.
@@ -144,7 +144,7 @@ class Budget:
                     until = time.monotonic() + self.patience
                     continue
                 if not evict:
-                    raise Waits(f"the memory budget ({self._shown}) is full: a request will load it", memory)
+                    raise NotInMemory(f"the memory budget ({self._shown}) is full: a request will load it", memory)
                 self._make_room(key, missing)
                 if self._missing(key, memory) > 0:
                     until = self._wait(memory, until)
@@ -157,7 +157,7 @@ class Budget:
         with self._changed:
             claim.memory = self._known[claim.key] = max(memory, LEAST)
 
-    def _missing(self, key: Key, memory: int) -> int:
+    def _missing(self, key: ModelKey, memory: int) -> int:
         if self.limit is None:
             return 0
         others = sum(claim.memory for claim in self._claims if claim.key != key or claim.leaving)
@@ -180,7 +180,7 @@ class Budget:
     def _leaving(self) -> int:
         return sum(claim.memory for claim in self._claims if claim.leaving)
 
-    def _make_room(self, key: Key, missing: int) -> None:
+    def _make_room(self, key: ModelKey, missing: int) -> None:
         missing -= self._leaving()
         for claim in self.house.idle():
             if missing <= 0:
@@ -190,7 +190,7 @@ class Budget:
                 claim.leaving = True
                 self.house.evict(claim)
 
-    def _refuse_giants(self, key: Key, memory: int) -> None:
+    def _refuse_giants(self, key: ModelKey, memory: int) -> None:
         if self.limit is None:
             return
         if memory > self.limit:
@@ -212,7 +212,7 @@ class Room:
     """The room that one load asks for."""
 
     budget: Budget
-    key: Key
+    key: ModelKey
     demand: Demand
     pinned: bool
     claim: Claim | None = None
@@ -223,7 +223,7 @@ class Room:
             Waits: nobody wants the model in memory yet.
         """
         if self.demand is Demand.LOOK and not self.pinned:
-            raise Waits(NOT_YET)
+            raise NotInMemory(NOT_YET)
 
     def take(self, memory: int) -> None:
         """Claim so many bytes, or correct what was claimed to that.

@@ -26,7 +26,7 @@ from server.codec import v1, v2
 from server.codec.fast.json_rows import v1_decoder, v2_decoder
 from server.config.flags.table import printable
 from server.errors import ServingError
-from server.inference.batching.merging import Caller
+from server.inference.batching.merging import BatchCaller
 
 FILE = "examples.json"
 MAX_BYTES = 16 * 2**20
@@ -133,10 +133,10 @@ def _answer(adapter: Adapter, example: Example, ask: Ask) -> Any:
             )
         return _loaded(reply.body, example)
     call = v1_decoder(signature)(raw) if example.protocol == "v1" else v2_decoder(signature)(raw, None)
-    (outcome,) = Caller(adapter.predict, signature.batched).run([call])
+    (outcome,) = BatchCaller(adapter.predict, signature.batched).run([call])
     if isinstance(outcome, ServingError):
         raise outcome
-    if isinstance(call, v2.V2Call):
+    if isinstance(call, v2.DecodedV2Request):
         body, length = v2.encode(outcome, call, "")
         return _loaded(body[:length], example)
     return _loaded(v1.encode(outcome, signature, call), example)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from server.loading.memory_budget import Budget, Claim, Key
-from server.repository.state import Entry, Served, State
+from server.loading.memory_budget import Budget, Claim, ModelKey
+from server.repository.state import ModelState, Served, State
 from server.runtime import memory
 from server.workers.adapter import pool_of
 
@@ -20,13 +20,13 @@ _LARGE = 8 * 2**20  #: bytes of a model that must not wait, in its own cycles, f
 
 
 @dataclass(eq=False)
-class Tenants:
+class Evictor:
     """Who holds which claim on the budget; its `House`."""
 
     budget: Budget
-    entries: Callable[[], Iterable[Entry]]
-    take_out: Callable[[Entry, str, State], None]
-    awaited: Callable[[Key], bool]  #: whether requests wait for the model
+    entries: Callable[[], Iterable[ModelState]]
+    take_out: Callable[[ModelState, str, State], None]
+    awaited: Callable[[ModelKey], bool]  #: whether requests wait for the model
     evicted: Callable[[str], None]  #: is told the names
     _claims: dict[Served, Claim] = field(default_factory=dict)
     _cleaner: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "memory"))
@@ -55,7 +55,7 @@ class Tenants:
         """The model is closed: give its memory back to the system, in a thread, then to the budget."""
         self._cleaner.submit(self._clean, model)
 
-    def _can_go(self, entry: Entry) -> bool:
+    def _can_go(self, entry: ModelState) -> bool:
         model = entry.model
         busy = model is None or model.uses.count or model.waiting
         return not (busy or entry.pinned or entry.loading or self.awaited(entry.found.key))

@@ -9,9 +9,9 @@ import logging
 from dataclasses import replace
 
 from server.inference.batching.queue import Limits
-from server.inference.batching.threads import Runs
-from server.inference.passthrough_model import WholeModel
-from server.inference.tensor_model import ServedModel
+from server.inference.batching.threads import Executor
+from server.inference.passthrough_model import PassthroughModel
+from server.inference.tensor_model import TensorModel
 from server.loading.catalog import Found
 from server.loading.loader import Loaded
 from server.repository.state import Served
@@ -22,7 +22,7 @@ log = logging.getLogger("kserve")
 
 
 def serve(
-    found: Found, loaded: Loaded, executor: Runs, limits: Limits, metrics: ModelMetrics, log_latency: bool = False
+    found: Found, loaded: Loaded, executor: Executor, limits: Limits, metrics: ModelMetrics, log_latency: bool = False
 ) -> Served:
     """The model that answers under this name and version; `executor` runs its predictions.
 
@@ -33,12 +33,12 @@ def serve(
         pool.on_restart = metrics.restarted
     if loaded.adapter.signature.whole:
         count = pool.count if pool is not None else 1
-        return WholeModel(found.name, loaded.adapter, limits, metrics, loaded.config.lanes, found.version, count)
+        return PassthroughModel(found.name, loaded.adapter, limits, metrics, loaded.config.lanes, found.version, count)
     if loaded.warning:
         log.warning("model %s: %s", found.name, loaded.warning)
     merges = loaded.batchable and loaded.config.batching
     limits = _limits(loaded, limits)
-    model = ServedModel(found.name, loaded.adapter, executor, limits, metrics, merges, found.version)
+    model = TensorModel(found.name, loaded.adapter, executor, limits, metrics, merges, found.version)
     model.enable_latency_logging = log_latency
     return model
 

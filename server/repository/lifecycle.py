@@ -24,17 +24,17 @@ from functools import partial
 from adapters.base import LoadError
 from server.errors import NotFound, sendable
 from server.inference.batching.queue import Limits
-from server.inference.batching.threads import Runs
+from server.inference.batching.threads import Executor
 from server.loading.catalog import Catalog, Found, older_versions
-from server.loading.load_spec import Recipe
-from server.loading.loader import Key, Loaded, Loader
-from server.loading.memory_budget import Demand, Waits
-from server.repository.eviction import Tenants
+from server.loading.load_spec import LoadSpec
+from server.loading.loader import Loaded, Loader, ModelKey
+from server.loading.memory_budget import Demand, NotInMemory
+from server.repository.eviction import Evictor
 from server.repository.factory import serve
 from server.repository.on_demand import NoMemory
 from server.repository.retirement import Unloading
 from server.repository.startup_log import ScanLog
-from server.repository.state import Entry, Shelf, State
+from server.repository.state import ModelState, ModelVersions, State
 from server.telemetry.metrics import Metrics
 
 log = logging.getLogger("kserve")
@@ -46,9 +46,9 @@ class Loading(Unloading):
     def __init__(
         self,
         metrics: Metrics,
-        tenants: Tenants,
+        tenants: Evictor,
         loader: Loader,
-        executor: Runs,
+        executor: Executor,
         limits: Limits,
         rescan: Callable[[], Catalog],
     ) -> None:
@@ -64,14 +64,14 @@ class Loading(Unloading):
         self._limits = limits
         self._rescan = rescan
 
-    def first_scan(self, loading: Mapping[Key, Future[Loaded]], when_done: Callable[[], None]) -> None:
+    def first_scan(self, loading: Mapping[ModelKey, Future[Loaded]], when_done: Callable[[], None]) -> None:
         """Take in the models that are being loaded, each as it is done; `when_done` is called when all were tried."""
         left = set(loading)
         lock = threading.Lock()
         told = ScanLog(len(loading), self._entries)
         self._each_logged = told.few
 
-        def done(mine: Entry, future: Future[Loaded]) -> None:
+        def done(mine: ModelState, future: Future[Loaded]) -> None:
             if not self._take_in(mine, future.result):
                 self._fall_back(mine.found.name)
             with lock:
@@ -178,7 +178,7 @@ class Loading(Unloading):
         """Load one directory (again), as far as it is in demand; blocks. Whether it is ready then."""
         self.before_load(found)
         with self._changing:
-            old = self._entry(found.key) or Entry(found)
+            old = self._entry(found.key) or ModelState(found)
             state, reason = (State.READY, "being loaded again") if old.model else (State.LOADING, "loading")
             if old.model is None and old.available:  # requests wait for it, and need not be turned away
                 state = old.state
@@ -193,17 +193,17 @@ class Loading(Unloading):
             with self._changing:
                 if older is None or not due(self.shelves.get(name)):  # or somebody else was faster
                     return
-                self._put(Entry(older, loading=True))
+                self._put(ModelState(older, loading=True))
             log.warning("model %s: no newer version can be loaded, version %s is tried", name, older.version)
             self.load_version(older, self.unasked)
 
-    def _take_in(self, mine: Entry, load: Callable[[], Loaded]) -> bool:
+    def _take_in(self, mine: ModelState, load: Callable[[], Loaded]) -> bool:
         """Put what was loaded, or the reason why not, in the place of `mine`: the entry since loading began."""
         loaded: Loaded | None = None
         try:
             loaded = load()
             new = self._served(mine.found, loaded)
-        except Waits as error:
+        except NotInMemory as error:
             return self._waits(mine, error)
         except Exception as error:
             if loaded is not None:
@@ -224,31 +224,31 @@ class Loading(Unloading):
             self._retire(mine.model)
         return True
 
-    def _served(self, found: Found, loaded: Loaded) -> Entry:
+    def _served(self, found: Found, loaded: Loaded) -> ModelState:
         metrics = self.metrics.of(found.name)
         model = serve(found, loaded, self._executor, self._limits, metrics, self.log_latency)
         self._tenants.hold(model, loaded.claim)
         memory = loaded.claim.memory if loaded.claim else 0
-        recipe = Recipe.of(found, loaded)
-        return Entry(found, State.READY, "", model, loaded.seconds, memory, loaded.config.pinned, recipe=recipe)
+        recipe = LoadSpec.of(found, loaded)
+        return ModelState(found, State.READY, "", model, loaded.seconds, memory, loaded.config.pinned, recipe=recipe)
 
-    def _waits(self, mine: Entry, error: Waits) -> bool:
+    def _waits(self, mine: ModelState, error: NotInMemory) -> bool:
         """It can be served, but is not in memory now."""
         if mine.model is not None:
             return self._failed(mine, str(error))
         config, known = error.config, error.memory or mine.memory
-        new = Entry(mine.found, State.EVICTED, str(error), memory=known, pinned=config.pinned)
+        new = ModelState(mine.found, State.EVICTED, str(error), memory=known, pinned=config.pinned)
         self._change(mine, new, config.labels)
         log.info("model %s is not in memory: %s", mine.label, error)
         return False
 
-    def _failed(self, mine: Entry, reason: str) -> bool:
+    def _failed(self, mine: ModelState, reason: str) -> bool:
         shown = reason.replace("\n", "\n    ")  # whose text it is must not begin a line of the log
         if mine.found.name in self.serving:
             self.metrics.of(mine.found.name).failed_reloads += 1
         if mine.model is None:
             log.warning("model %s is not served: %s", mine.label, shown)
-            self._change(mine, Entry(mine.found, State.UNAVAILABLE, reason, failed=True))
+            self._change(mine, ModelState(mine.found, State.UNAVAILABLE, reason, failed=True))
         else:
             log.warning("model %s keeps serving as it was: loading it again failed: %s", mine.label, shown)
             self._change(mine, replace(mine, reason=f"loading it again failed: {reason}", loading=False))
@@ -261,13 +261,13 @@ class Loading(Unloading):
             self._loader.budget.release(loaded.claim)
 
 
-def due(shelf: Shelf | None) -> bool:
+def due(shelf: ModelVersions | None) -> bool:
     """Whether the newest of the model's versions has failed, none serves, and none is on its way."""
     entries = list(shelf.entries.values()) if shelf is not None else []
     return bool(entries) and entries[-1].failed and not any(entry.available or entry.busy for entry in entries)
 
 
-def next_older(shelf: Shelf) -> Found | None:
+def next_older(shelf: ModelVersions) -> Found | None:
     """The newest older version that was not tried yet. Looks at the folder."""
     entries = list(shelf.entries.values())
     tried = {entry.found.version for entry in entries if entry.failed}

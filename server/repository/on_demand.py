@@ -15,12 +15,12 @@ from typing import Generic, Protocol, TypeVar
 from server.errors import DeadlineExceeded, NotReady, QueueFull
 from server.inference.batching.queue import Limits
 from server.loading.catalog import Found
-from server.loading.memory_budget import Key
+from server.loading.memory_budget import ModelKey
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Asleep(NotReady):
+class NotLoaded(NotReady):
     """The model is not in memory: who can wait may have it loaded."""
 
     retry_after = 1
@@ -55,7 +55,7 @@ class _Flight:
 
 
 @dataclass(eq=False)
-class Waking(Generic[T_co]):
+class OnDemandLoader(Generic[T_co]):
     """Lives on the event loop; `bring` loads a model and blocks, `ready` looks it up."""
 
     ready: Ready[T_co]
@@ -63,9 +63,9 @@ class Waking(Generic[T_co]):
     limits: Limits
     executor: Executor
     when_quiet: Callable[[], None] = lambda: None  #: the last load under way is through
-    _flights: dict[Key, _Flight] = field(default_factory=dict)
+    _flights: dict[ModelKey, _Flight] = field(default_factory=dict)
 
-    def awaited(self, key: Key) -> bool:
+    def awaited(self, key: ModelKey) -> bool:
         """Whether somebody waits for the model: it should not go before it has answered."""
         return key in self._flights
 
@@ -81,7 +81,7 @@ class Waking(Generic[T_co]):
         while True:
             try:
                 return self.ready(name, version)
-            except Asleep as asleep:
+            except NotLoaded as asleep:
                 await self._loaded(asleep.found, until)
 
     async def _loaded(self, found: Found, until: float) -> None:
@@ -105,7 +105,7 @@ class Waking(Generic[T_co]):
         load.add_done_callback(lambda _: self._landed(found.key, load))
         return flight
 
-    def _landed(self, key: Key, load: asyncio.Future[None]) -> None:
+    def _landed(self, key: ModelKey, load: asyncio.Future[None]) -> None:
         del self._flights[key]
         if not load.cancelled():
             load.exception()  # whoever waited has been told; perhaps nobody did

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from server.loading.load_spec import Recipe
+from server.loading.load_spec import LoadSpec
 
 
-class Followers(Protocol):
+class Replicas(Protocol):
     """Other processes with copies of models (`fronts`). Not for the event loop: all of this blocks."""
 
-    def change(self, name: str, coming: Recipe | None = None) -> AbstractContextManager[None]:
+    def change(self, name: str, coming: LoadSpec | None = None) -> AbstractContextManager[None]:
         """Within, no copy answers for this name: whoever serves it may be replaced, by `coming` perhaps."""
 
     def settle(self, name: str) -> None:
@@ -23,11 +23,11 @@ class Followers(Protocol):
         """Requests that wait for copies of a model."""
 
 
-class Nobody:
+class NoReplicas:
     """There is one process."""
 
     @contextlib.contextmanager
-    def change(self, name: str, coming: Recipe | None = None) -> Iterator[None]:
+    def change(self, name: str, coming: LoadSpec | None = None) -> Iterator[None]:
         yield
 
     def settle(self, name: str) -> None:

@@ -21,18 +21,18 @@ from kserve import ModelRepository
 
 from server.errors import NotFound, NotReady
 from server.inference.batching.queue import Limits
-from server.inference.batching.threads import Runs
-from server.inference.tensor_model import ServedModel
+from server.inference.batching.threads import Executor
+from server.inference.tensor_model import TensorModel
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loader
-from server.repository.eviction import Tenants
+from server.repository.eviction import Evictor
 from server.repository.lifecycle import Loading
-from server.repository.on_demand import Asleep, Waking
-from server.repository.state import Entry, Served, State, tensors
+from server.repository.on_demand import NotLoaded, OnDemandLoader
+from server.repository.state import ModelState, Served, State, tensors
 from server.telemetry.metrics import Metrics
 from server.workers.adapter import pool_of
 
-__all__ = ["Entry", "Repository", "Served", "State"]
+__all__ = ["ModelState", "Repository", "Served", "State"]
 
 
 class Repository(Loading, ModelRepository):
@@ -42,7 +42,7 @@ class Repository(Loading, ModelRepository):
         self,
         catalog: Catalog,
         loader: Loader,
-        executor: Runs,
+        executor: Executor,
         limits: Limits,
         ready_rule: str,
         rescan: Callable[[], Catalog] | None = None,
@@ -51,14 +51,16 @@ class Repository(Loading, ModelRepository):
         self.stopping = False  #: the server has been told to stop
         self._catalog = catalog
         self._ready_rule = ready_rule
-        self._waking: Waking[Served] = Waking(self.ready_model, self._bring, limits, ThreadPoolExecutor(2, "wake"))
-        tenants = Tenants(loader.budget, self._entries, self._take_out, self._waking.awaited, self._evicted)
+        self._waking: OnDemandLoader[Served] = OnDemandLoader(
+            self.ready_model, self._bring, limits, ThreadPoolExecutor(2, "wake")
+        )
+        tenants = Evictor(loader.budget, self._entries, self._take_out, self._waking.awaited, self._evicted)
         metrics = Metrics(self._states, self._memory, loader.budget.limit)
         ModelRepository.__init__(self)
         Loading.__init__(self, metrics, tenants, loader, executor, limits, rescan or (lambda: catalog))
         loader.budget.house = tenants  # the loader may be at work already, and ask who could make room
         for found in catalog.found:
-            self._put(Entry(found, reason="waiting to be loaded"))
+            self._put(ModelState(found, reason="waiting to be loaded"))
 
     # who answers a request
 
@@ -99,7 +101,7 @@ class Repository(Loading, ModelRepository):
         """
         try:
             return self.ready_model(name, version)
-        except Asleep:
+        except NotLoaded:
             return await self._waking.model(name, version)
 
     def is_asleep(self, name: str, version: str | None = None) -> bool:
@@ -109,9 +111,9 @@ class Repository(Loading, ModelRepository):
 
     def takes_tensors(self, name: str, version: str | None) -> bool:
         """Whether a model of tensors answers for the name; its versions are of one kind."""
-        return isinstance(self.serving.get(name), ServedModel)
+        return isinstance(self.serving.get(name), TensorModel)
 
-    def tensor_model(self, name: str, version: str | None = None) -> ServedModel:
+    def tensor_model(self, name: str, version: str | None = None) -> TensorModel:
         """As `ready_model`, for who found out before that the model takes tensors.
 
         Raises:
@@ -123,13 +125,13 @@ class Repository(Loading, ModelRepository):
         """Every model by name, with what serves it."""
         return {name: self.serving.get(name) for name in self.shelves}
 
-    def _find(self, name: str, version: str | None) -> Entry | None:
+    def _find(self, name: str, version: str | None) -> ModelState | None:
         shelf = self.shelves.get(name)
         if shelf is None:
             return None
         return shelf.newest if version is None else shelf.of(version)
 
-    def _known(self, name: str, version: str | None) -> Entry:
+    def _known(self, name: str, version: str | None) -> ModelState:
         shelf = self.shelves.get(name)
         if shelf is None:
             raise NotFound(f"model {name!r} does not exist")
@@ -139,11 +141,11 @@ class Repository(Loading, ModelRepository):
             raise NotFound(f"model {name!r} has no version {version!r}{held and f'; it has {held}'}")
         return entry
 
-    def _checked(self, name: str, entry: Entry) -> Served:
+    def _checked(self, name: str, entry: ModelState) -> Served:
         if entry.model is None:
             of = f" version {entry.found.version}" if entry.found.version else ""
             why = f"model {name!r}{of} is not ready: {entry.now[1] or entry.state.lower()}"
-            raise Asleep(why, entry.found) if entry.available else NotReady(why)
+            raise NotLoaded(why, entry.found) if entry.available else NotReady(why)
         pool = pool_of(entry.model.adapter)
         if pool is not None:
             pool.check()

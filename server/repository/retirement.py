@@ -19,17 +19,17 @@ from functools import partial
 from server.errors import NotFound
 from server.inference.batching.queue import into
 from server.loading.catalog import Found
-from server.repository.eviction import Tenants
-from server.repository.state import Entry, Served, Shelves, State
+from server.repository.eviction import Evictor
+from server.repository.state import ModelState, ModelStore, Served, State
 from server.telemetry.metrics import Metrics
 
 log = logging.getLogger("kserve")
 
 
-class Unloading(Shelves):
+class Unloading(ModelStore):
     """Shelves that models leave."""
 
-    def __init__(self, metrics: Metrics, tenants: Tenants) -> None:
+    def __init__(self, metrics: Metrics, tenants: Evictor) -> None:
         super().__init__(metrics)
         self.loop: asyncio.AbstractEventLoop | None = None  #: where requests are; set once it runs
         self._tenants = tenants
@@ -88,9 +88,11 @@ class Unloading(Shelves):
         if gone:
             self.forget(name, gone)
 
-    def _take_out(self, entry: Entry, reason: str, state: State, then: Callable[[], object] = lambda: None) -> None:
+    def _take_out(
+        self, entry: ModelState, reason: str, state: State, then: Callable[[], object] = lambda: None
+    ) -> None:
         """Serve an entry no more; once it is closed it is in `state`, and `then` is called on the event loop."""
-        out = Entry(entry.found, state, reason, memory=entry.memory, pinned=entry.pinned)
+        out = ModelState(entry.found, state, reason, memory=entry.memory, pinned=entry.pinned)
         with self._changing:
             if self._entry(entry.found.key) is not entry:
                 then()
@@ -98,7 +100,7 @@ class Unloading(Shelves):
             if entry.model is None or state is State.EVICTED:  # whoever asks for it may wait until it is back
                 leaving = out
             else:
-                leaving = Entry(entry.found, State.UNLOADING, "being unloaded")
+                leaving = ModelState(entry.found, State.UNLOADING, "being unloaded")
             self._put(leaving)
         if entry.model is None:
             then()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from server.repository.state import Entry, State
+from server.repository.state import ModelState, State
 
 log = logging.getLogger("kserve")
 
@@ -23,7 +23,7 @@ _HEAD = ("name", "version", "adapter", "seconds", "memory", "state")
 class ScanLog:
     """The first scan of `total` directories."""
 
-    def __init__(self, total: int, entries: Callable[[], Sequence[Entry]]) -> None:
+    def __init__(self, total: int, entries: Callable[[], Sequence[ModelState]]) -> None:
         self.few = total <= FEW
         self._total = total
         self._entries = entries
@@ -44,7 +44,7 @@ class ScanLog:
             log.info("loading: %d of %d models, %d failed", tried, len(states), failed)
 
 
-def summary(entries: Sequence[Entry], seconds: float) -> str:
+def summary(entries: Sequence[ModelState], seconds: float) -> str:
     """The table: every model where they are few; else the totals, and those that are not ready."""
     few = len(entries) <= FEW
     shown = entries if few else [entry for entry in entries if entry.state is not State.READY][:_MOST_TROUBLED]
@@ -55,14 +55,14 @@ def summary(entries: Sequence[Entry], seconds: float) -> str:
     return "\n".join(lines)
 
 
-def _totals(entries: Sequence[Entry], seconds: float) -> str:
+def _totals(entries: Sequence[ModelState], seconds: float) -> str:
     states = [entry.state for entry in entries]
     counts = ", ".join(f"{states.count(state)} {state.lower()}" for state in State if state in states)
     memory = sum(entry.memory for entry in entries if entry.model is not None)
     return f"{len(entries)} models tried in {seconds:.1f} s: {counts}; {_size(memory)}"
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _row(entry: ModelState) -> tuple[str, ...]:
     state, reason = entry.now
     why = " ".join(reason.split())
     why = why if len(why) <= _WIDEST else f"{why[: _WIDEST - 3]}..."

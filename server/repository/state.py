@@ -17,26 +17,26 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from server.errors import NotReady
-from server.inference.passthrough_model import WholeModel
-from server.inference.tensor_model import ServedModel
+from server.inference.passthrough_model import PassthroughModel
+from server.inference.tensor_model import TensorModel
 from server.loading.catalog import Found
-from server.loading.load_spec import Recipe
-from server.loading.loader import Key
-from server.repository.replicas import Followers, Nobody
+from server.loading.load_spec import LoadSpec
+from server.loading.loader import ModelKey
+from server.repository.replicas import NoReplicas, Replicas
 from server.telemetry.metrics import Metrics
 from server.workers.adapter import pool_of
 
 #: models that take tensors, and those that read whole requests
-Served: TypeAlias = ServedModel | WholeModel
+Served: TypeAlias = TensorModel | PassthroughModel
 
 
-def tensors(model: Served) -> ServedModel:
+def tensors(model: Served) -> TensorModel:
     """The model, known to take tensors.
 
     Raises:
         NotReady: it does not any more.
     """
-    if not isinstance(model, ServedModel):
+    if not isinstance(model, TensorModel):
         raise NotReady(f"model {model.name!r} has been replaced by one of another kind: try again")
     return model
 
@@ -52,7 +52,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelState:
     """A version of a model (or a model without versions)."""
 
     found: Found
@@ -64,7 +64,7 @@ class Entry:
     pinned: bool = False  #: it never makes room for others
     loading: bool = False  #: it is being loaded, for the first time or anew
     failed: bool = False  #: it could not be loaded
-    recipe: Recipe | None = None  #: how another process can load what this one has
+    recipe: LoadSpec | None = None  #: how another process can load what this one has
 
     @property
     def label(self) -> str:
@@ -89,17 +89,17 @@ class Entry:
             return State.UNAVAILABLE, pool.down
         if self.model is None and self.found.source is not None and self.found.source.status:
             return self.state, self.found.source.status
-        return self.state, self.reason or (pool.limping if pool is not None else "")
+        return self.state, self.reason or (pool.degraded if pool is not None else "")
 
 
-class Shelf:
+class ModelVersions:
     """The versions of one model, and which of them answers whom. Changed under the repository's lock only."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}  #: by version, oldest first; the version of a model without any is ""
+        self.entries: dict[str, ModelState] = {}  #: by version, oldest first; the version of a model without any is ""
         self.labels: dict[str, str] = {}  #: label -> version
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: ModelState) -> None:
         self.entries[entry.found.version] = entry
         self.entries = dict(sorted(self.entries.items(), key=lambda item: int(item[0] or -1)))
 
@@ -108,7 +108,7 @@ class Shelf:
         self.entries = {version: entry for version, entry in self.entries.items() if version not in versions}
 
     @property
-    def newest(self) -> Entry:
+    def newest(self) -> ModelState:
         """The newest version that serves, else the newest: what a request is for that names no version.
 
         One that was evicted counts as serving: which version answers must not depend on the memory.
@@ -117,41 +117,41 @@ class Shelf:
         serving = [entry for entry in entries if entry.available]
         return (serving or entries)[-1]
 
-    def of(self, version: str) -> Entry | None:
+    def of(self, version: str) -> ModelState | None:
         """The version of that number or label."""
         if version.isascii() and version.isdecimal():
             version = version.lstrip("0") or "0"
         return self.entries.get(self.labels.get(version, version)) if version else None
 
 
-class Shelves:
+class ModelStore:
     """Entries by name and version."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self.shelves: dict[str, Shelf] = {}
+        self.shelves: dict[str, ModelVersions] = {}
         self.serving: dict[str, Served] = {}  #: what a request is for that names no version
         self.metrics = metrics
-        self.followers: Followers = Nobody()  #: other processes that answer for what is here
+        self.followers: Replicas = NoReplicas()  #: other processes that answer for what is here
         self._changing = threading.RLock()  #: held while entries are replaced, never while a model is loaded
 
-    def _entry(self, key: Key) -> Entry | None:
+    def _entry(self, key: ModelKey) -> ModelState | None:
         shelf = self.shelves.get(key[0])
         return shelf.entries.get(key[1]) if shelf is not None else None
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[ModelState]:
         with self._changing:
             return [entry for shelf in self.shelves.values() for entry in shelf.entries.values()]
 
-    def _now(self) -> dict[Key, tuple[State, str]]:
+    def _now(self) -> dict[ModelKey, tuple[State, str]]:
         return {entry.found.key: entry.now for entry in self._entries()}
 
-    def recipes(self, name: str) -> dict[str | None, Recipe]:
+    def recipes(self, name: str) -> dict[str | None, LoadSpec]:
         """Who answers for a name now, by version and label (None: the name alone), of what others can load, too."""
         with self._changing:
             shelf = self.shelves.get(name)
             if shelf is None:
                 return {}
-            known: dict[str | None, Entry | None] = {None: shelf.newest}
+            known: dict[str | None, ModelState | None] = {None: shelf.newest}
             known.update((version, entry) for version, entry in shelf.entries.items() if version)
             known.update((label, shelf.entries.get(version)) for label, version in shelf.labels.items())
         return {key: entry.recipe for key, entry in known.items() if entry and entry.model and entry.recipe}
@@ -163,14 +163,14 @@ class Shelves:
             reasons = [entry.now[1] for entry in shelf.entries.values()] if shelf else []
         return "; ".join(filter(None, reasons)) or "it was unloaded meanwhile"
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: ModelState) -> None:
         name = entry.found.name
-        shelf = self.shelves.get(name) or Shelf()
+        shelf = self.shelves.get(name) or ModelVersions()
         shelf.put(entry)
         self.shelves[name] = shelf
         self._settle(name)
 
-    def _change(self, mine: Entry, new: Entry, labels: Mapping[str, str] | None = None) -> bool:
+    def _change(self, mine: ModelState, new: ModelState, labels: Mapping[str, str] | None = None) -> bool:
         """Replace an entry, unless somebody else (who unloaded the model, say) did meanwhile."""
         with self._changing:
             if self._entry(mine.found.key) is not mine:
@@ -180,7 +180,7 @@ class Shelves:
                 self.shelves[mine.found.name].labels = dict(labels)
             return True
 
-    def _remove(self, name: str, versions: Collection[str] | None) -> list[Entry]:
+    def _remove(self, name: str, versions: Collection[str] | None) -> list[ModelState]:
         """Take these versions of a model off its shelf (None: all, and the shelf with them)."""
         with self._changing:
             shelf = self.shelves.get(name)

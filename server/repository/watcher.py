@@ -25,8 +25,8 @@ from adapters.modeldir import inside
 from server.config.settings import Settings
 from server.loading import changes
 from server.loading.catalog import Catalog, Found, NoModelDir
-from server.loading.changes import Fingerprint, Stamp
-from server.loading.loader import Key
+from server.loading.changes import Fingerprint, FolderStamp
+from server.loading.loader import ModelKey
 from server.loading.sources import catalog_of
 
 if TYPE_CHECKING:  # it imports KServe, which is not to be imported yet
@@ -81,7 +81,9 @@ class Watcher:
         self._rescan = rescan
         self._interval = interval
         self._settle = settle
-        self._seen: dict[Key, frozenset[tuple[str, Stamp]]] = {}  #: the files from which each was loaded last
+        self._seen: dict[
+            ModelKey, frozenset[tuple[str, FolderStamp]]
+        ] = {}  #: the files from which each was loaded last
         self._folders: dict[str, _Folder] = {}
         self._complaint = ""
         self._last: float | None = None  #: when something was loaded last, if nobody was told since that nothing is

@@ -118,7 +118,7 @@ class ChildProcess:
         self._await_end(grace)
         self.kill()
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """End the process and let go of all that belongs to it."""
         self.kill()
         try:

@@ -36,7 +36,7 @@ _ARRAY, _SCALAR = 1, 2  #: msgpack extension types, inside arrays of objects
 Part: TypeAlias = bytes | bytearray | memoryview
 
 
-class WireError(ValueError):
+class IpcError(ValueError):
     """What came is no message, or what should go cannot be one."""
 
 
@@ -61,7 +61,7 @@ def pack(fields: Mapping[str, Any], tensors: Tensors | None = None) -> list[Part
         ]
         head = _pack({**fields, "": layout})
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise WireError(f"the values cannot be passed between processes: {error}") from error
+        raise IpcError(f"the values cannot be passed between processes: {error}") from error
     body = sum(_aligned(len(buffer)) for buffer in buffers)
     _check_sizes(len(head), body)
     return _joined(head, body, buffers)
@@ -100,7 +100,7 @@ class Connection:
             if len(self._rest) < _PREFIX.size:
                 return False
             head, body = sizes(self._rest)
-        except (OSError, WireError):  # `receive` will tell
+        except (OSError, IpcError):  # `receive` will tell
             return False
         return len(self._rest) >= _PREFIX.size + _padding(_PREFIX.size + head, body) + head + body
 
@@ -116,7 +116,7 @@ class Connection:
             part = self.socket.recv(_CHUNK)
             if not part:
                 if data:
-                    raise WireError("a message was cut off")
+                    raise IpcError("a message was cut off")
                 return None
             data += part
         head, body = sizes(data)
@@ -138,7 +138,7 @@ class Connection:
         while have < size:
             count = self.socket.recv_into(whole[have:])
             if not count:
-                raise WireError("a message was cut off")
+                raise IpcError("a message was cut off")
             have += count
         return whole
 
@@ -154,13 +154,13 @@ async def read(reader: asyncio.StreamReader) -> Message | None:
         prefix = await reader.readexactly(_PREFIX.size)
     except asyncio.IncompleteReadError as error:
         if error.partial:
-            raise WireError("a message was cut off") from error
+            raise IpcError("a message was cut off") from error
         return None
     head, body = sizes(prefix)
     try:
         rest = await reader.readexactly(_padding(_PREFIX.size + head, body) + head + body)
     except asyncio.IncompleteReadError as error:
-        raise WireError("a message was cut off") from error
+        raise IpcError("a message was cut off") from error
     return unpack(memoryview(prefix + rest), head)
 
 
@@ -186,17 +186,17 @@ def unpack(message: memoryview, head: int) -> Message:
         for name, dtype, shape, size in layout:
             tensors[str(name)] = _array_of(message[at : at + size], dtype, shape)
             at += _aligned(size)
-    except WireError:
+    except IpcError:
         raise
     except Exception as error:  # whatever msgpack and numpy find wrong with it
-        raise WireError(f"a malformed message: {error}") from error
+        raise IpcError(f"a malformed message: {error}") from error
     return Message(fields, tensors)
 
 
 def _check_sizes(head: int, body: int) -> None:
     for what, size, limit in (("fields", head, MAX_HEAD), ("tensors", body, MAX_BODY)):
         if size > limit:
-            raise WireError(f"{what} of {size} bytes are too much to pass between processes: the limit is {limit}")
+            raise IpcError(f"{what} of {size} bytes are too much to pass between processes: the limit is {limit}")
 
 
 def _aligned(size: int) -> int:
@@ -227,7 +227,7 @@ def _bytes_of(array: Array) -> Part:
     if array.dtype.kind == "O":
         return _pack(array.reshape(-1).tolist())
     if array.dtype.kind not in _RAW_KINDS or not array.dtype.itemsize:
-        raise WireError(f"an array of {array.dtype} cannot be passed between processes")
+        raise IpcError(f"an array of {array.dtype} cannot be passed between processes")
     if not array.size:
         return b""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
@@ -237,14 +237,14 @@ def _array_of(buffer: memoryview, dtype: str, shape: Sequence[int]) -> Array:
     kind = np.dtype(dtype)
     count = math.prod(shape)
     if any(type(size) is not int or size < 0 for size in shape):
-        raise WireError(f"the shape {shape} is none")
+        raise IpcError(f"the shape {shape} is none")
     if kind.kind == "O":
         values = _unpack(buffer)
         if type(values) is not list or len(values) != count:
-            raise WireError("an array of objects is not as long as its shape says")
+            raise IpcError("an array of objects is not as long as its shape says")
         return np.fromiter(values, np.object_, count).reshape(shape)
     if kind.kind not in _RAW_KINDS or not kind.itemsize or kind.itemsize * count != len(buffer):
-        raise WireError(f"{len(buffer)} bytes are no array of {dtype} and shape {shape}")
+        raise IpcError(f"{len(buffer)} bytes are no array of {dtype} and shape {shape}")
     return np.frombuffer(buffer, kind, count).reshape(shape) if buffer else np.empty(shape, kind)
 
 
@@ -273,4 +273,4 @@ def _extension(code: int, data: bytes) -> Any:
     if code == _SCALAR:
         dtype, buffer = _unpack(data)
         return _array_of(memoryview(buffer), dtype, ()).reshape(())[()]
-    raise WireError(f"an extension of type {code} is unknown")
+    raise IpcError(f"an extension of type {code} is unknown")

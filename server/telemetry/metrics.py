@@ -27,10 +27,10 @@ from prometheus_client.registry import Collector
 
 from server.telemetry.counters import Histogram, ModelMetrics
 
-__all__ = ["Metrics", "Told"]
+__all__ = ["CounterSnapshot", "Metrics"]
 
 #: counts by model, as plain values
-Told: TypeAlias = Mapping[str, Mapping[str, Any]]
+CounterSnapshot: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 #: by what `ModelMetrics` calls them: name, meaning and label
 _HISTOGRAMS = {
@@ -58,9 +58,9 @@ class Metrics(Collector):
         self._budget = budget
         self._models: dict[str, ModelMetrics] = {}
         #: what other processes that answer for this one have counted, by model, each as `told`
-        self.elsewhere: Callable[[], Sequence[Told]] = list
+        self.elsewhere: Callable[[], Sequence[CounterSnapshot]] = list
 
-    def told(self) -> Told:
+    def told(self) -> CounterSnapshot:
         """The counts of each model that was asked anything."""
         return {name: counts.told() for name, counts in list(self._models.items()) if counts.any}
 

@@ -34,7 +34,7 @@ class ModelTrace(Exception):
         return f"in the worker:\n{self.args[0]}"
 
 
-class TensorCalls:
+class TensorChannel:
     """This end of a worker's connection once its hello has come.
 
     `died` gives the error of a worker that is gone (and waits until it is known why); `on_malformed` ends it.
@@ -43,7 +43,7 @@ class TensorCalls:
     def __init__(
         self,
         connection: ipc.Connection,
-        on_malformed: Callable[[ipc.WireError], None],
+        on_malformed: Callable[[ipc.IpcError], None],
         died: Callable[[], ServingError],
     ) -> None:
         self._connection = connection
@@ -110,7 +110,7 @@ class TensorCalls:
             answer = None if self._closed else self._connection.receive()
         except OSError:
             answer = None
-        except ipc.WireError as error:
+        except ipc.IpcError as error:
             self._on_malformed(error)
             answer = None
         finally:
@@ -132,10 +132,10 @@ def failure(answer: ipc.Message) -> ServingError | None:
     return error
 
 
-class WholeCalls:
+class RequestChannel:
     """This end of a worker's connection once its hello has come. It is first used, and so opened, by a request."""
 
-    def __init__(self, end: socket.socket, on_malformed: Callable[[ipc.WireError], None]) -> None:
+    def __init__(self, end: socket.socket, on_malformed: Callable[[ipc.IpcError], None]) -> None:
         self._on_malformed = on_malformed
         self._end: socket.socket | None = end.dup()  # the event loop closes what it uses
         self._taking = threading.Lock()
@@ -219,7 +219,7 @@ class WholeCalls:
                     future.set_result(message)
         except OSError:  # it died with bytes unread
             pass
-        except ipc.WireError as error:
+        except ipc.IpcError as error:
             self._on_malformed(error)
         finally:
             for future in self._waiting.values():

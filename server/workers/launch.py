@@ -14,7 +14,7 @@ from pathlib import Path
 
 from server.runtime.cpu import ONE_THREAD
 from server.workers.import_names import SOURCE_ROOT
-from server.workers.messages import Job
+from server.workers.messages import WorkerModel
 
 #: what the fresh interpreter runs: an environment's own view of our packages comes first, since what its requirements
 #: brought may have their names; what else this process finds comes last
@@ -30,7 +30,7 @@ class WorkerSpec:
     """A worker of one model."""
 
     name: str  #: the model's
-    job: Job
+    job: WorkerModel
     python: Path = Path(sys.executable)
     pass_env: Sequence[str] = ()
     memory_limit: int | None = None  #: bytes of resident memory

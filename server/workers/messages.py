@@ -20,7 +20,7 @@ _SPECS = ("inputs", "outputs", "explanations")
 
 
 @dataclass(frozen=True)
-class Job:
+class WorkerModel:
     """What a worker loads."""
 
     adapter: str

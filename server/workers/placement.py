@@ -15,7 +15,7 @@ from adapters.registry import Choice
 from server.config.model_config import FILE, ModelConfig
 from server.workers.adapter import RemoteAdapter
 from server.workers.launch import WorkerSpec
-from server.workers.messages import Hello, Job
+from server.workers.messages import Hello, WorkerModel
 from server.workers.worker_pool import WorkerPool
 
 Isolation = Literal["auto", "process", "none"]
@@ -38,7 +38,7 @@ def this_python(model_name: str, requirements: str, folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Workers:
+class WorkerPlacement:
     """Starts models' workers.
 
     `isolation`: "process" puts every model there, "auto" those that have to be, "none" only those that bring code.
@@ -74,7 +74,7 @@ class Workers:
         """
         spec = WorkerSpec(
             directory.name,
-            Job(choice.adapter.name, directory, choice.match.file, options),
+            WorkerModel(choice.adapter.name, directory, choice.match.file, options),
             self.python_for(directory.name, choice.match.requirements, directory.path),
             config.pass_env,
             config.memory_limit,

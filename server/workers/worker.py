@@ -15,7 +15,7 @@ from server.errors import DeadlineExceeded, ModelFailed, NotReady, ServingError
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
 from server.runtime.lifeline import resident_bytes
-from server.workers.channels import Done, TensorCalls, WholeCalls, failure
+from server.workers.channels import Done, RequestChannel, TensorChannel, failure
 from server.workers.launch import WorkerSpec
 from server.workers.messages import Hello
 from server.workers.output import OutputLog
@@ -35,7 +35,7 @@ class WorkerDied(NotReady):
     retry_after = 1
 
 
-class ModelProcess:
+class Worker:
     """One worker, from its start to its death."""
 
     def __init__(self, spec: WorkerSpec) -> None:
@@ -45,7 +45,7 @@ class ModelProcess:
         """
         self._spec = spec
         self._tick = _MEMORY_TICK if spec.memory_limit else _TICK
-        self._whole: WholeCalls | None = None
+        self._whole: RequestChannel | None = None
         self._verdict: ServingError | None = None  #: why it was killed
         self._closing = False
         self._dead = threading.Event()
@@ -55,7 +55,7 @@ class ModelProcess:
             self._child = ChildProcess("worker", spec.command, spec.environ(), self._output.take)
         except OSError as error:
             raise LoadError(f"no process for the model could be started: {error}") from error
-        self._tensors = TensorCalls(self._child.connection, self._malformed, self._died)
+        self._tensors = TensorChannel(self._child.connection, self._malformed, self._died)
 
     @property
     def pid(self) -> int:
@@ -82,7 +82,7 @@ class ModelProcess:
         except TimeoutError as error:
             doing = _DOING.get(stage, stage)
             raise LoadError(f"{doing} took longer than {self._spec.load_timeout:g} s (--load_timeout)") from error
-        except (OSError, EOFError, ipc.WireError) as error:
+        except (OSError, EOFError, ipc.IpcError) as error:
             raise LoadError(self._why_dead(_DOING.get(stage, stage))) from error
         if "reason" in message.fields:
             raise LoadError(str(message.fields["reason"]))
@@ -90,7 +90,7 @@ class ModelProcess:
         self._child.forget_output()
         self._child.watch_only()
         if hello.signature.whole:
-            self._whole = WholeCalls(self._child.connection.socket, self._malformed)
+            self._whole = RequestChannel(self._child.connection.socket, self._malformed)
         return hello
 
     def watch(self) -> None:
@@ -99,12 +99,12 @@ class ModelProcess:
             self._look()
         self.reason = "" if self._closing else self._why_dead()
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """Tell its callers, and end it: at once, or, where it was told to close, after a moment for that."""
         self._dead.set()
         self._child.end(_CLOSING if self._closing else 0)
         self._tensors.close()
-        self._child.bury()
+        self._child.reap()
         self._output.close()
         if self._whole is not None:
             self._whole.close()
@@ -174,7 +174,7 @@ class ModelProcess:
             raise problem
         return _reply(answer)
 
-    def _malformed(self, error: ipc.WireError) -> None:
+    def _malformed(self, error: ipc.IpcError) -> None:
         self.kill(WorkerDied(f"the worker sent what is no message: {error}"))
 
     def _died(self) -> ServingError:

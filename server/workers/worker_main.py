@@ -30,7 +30,7 @@ from adapters.base import Adapter, InvalidInput, LoadError, Reply, Request
 from server.runtime import ipc
 from server.runtime.lifeline import resident_bytes, tie_to_parent
 from server.workers.import_names import release_names
-from server.workers.messages import Hello, Job
+from server.workers.messages import Hello, WorkerModel
 from server.workers.self_test import SelfTest, one_line, self_test
 
 _MAX_REASON = 4000
@@ -44,7 +44,7 @@ def main(descriptor: int) -> NoReturn:
     faulthandler.enable()
     connection = ipc.Connection(socket.socket(fileno=descriptor))
     job = connection.receive()
-    model = _load(connection, Job.of(job.fields)) if job else None
+    model = _load(connection, WorkerModel.of(job.fields)) if job else None
     if model is not None:
         if model.signature.whole:
             loop = asyncio.get_event_loop_policy().get_event_loop()  # where an asynchronous load began its tasks
@@ -57,7 +57,7 @@ def main(descriptor: int) -> NoReturn:
     os._exit(0)  # threads of the model would keep the process
 
 
-def _load(connection: ipc.Connection, job: Job) -> Adapter | None:
+def _load(connection: ipc.Connection, job: WorkerModel) -> Adapter | None:
     """The model, once the parent knows that it is ready; or None, once the parent knows why not."""
     try:
         adapter = registry.get(job.adapter)

@@ -20,7 +20,7 @@ from server.runtime import ipc
 from server.workers.channels import Done, Outcome
 from server.workers.launch import WorkerSpec
 from server.workers.messages import Hello
-from server.workers.worker import ModelProcess, WorkerDied
+from server.workers.worker import Worker, WorkerDied
 
 log = logging.getLogger("kserve")
 
@@ -54,10 +54,10 @@ class WorkerPool:
         self.restarts = 0
         self.on_restart: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
-        self._processes: set[ModelProcess] = set()  #: all that run
-        self._unburied: set[ModelProcess] = set()  #: those, and what is left of others: what they held is not free yet
-        self._serving: list[ModelProcess] = []  #: those that have said hello
-        self._idle: list[ModelProcess] = []  #: those that are at no tensor call; the last used comes first
+        self._processes: set[Worker] = set()  #: all that run
+        self._unburied: set[Worker] = set()  #: those, and what is left of others: what they held is not free yet
+        self._serving: list[Worker] = []  #: those that have said hello
+        self._idle: list[Worker] = []  #: those that are at no tensor call; the last used comes first
         self._hello: Hello | None = None
         self._started = 0  #: workers whose first start is over, well or not
         self._problem = ""  #: what the latest worker died of, and what is done about it
@@ -94,7 +94,7 @@ class WorkerPool:
             raise self._not_ready()
 
     @property
-    def limping(self) -> str:
+    def degraded(self) -> str:
         """What is wrong with some of the workers, while others serve."""
         missing = self.count - len(self._serving)
         return f"{missing} of {self.count} workers: {self._problem}" if missing and self._serving else ""
@@ -125,16 +125,16 @@ class WorkerPool:
             process = self._idle.pop()
         try:
             process.begin(inputs, parameters, partial(self._begun, process, done))
-        except ipc.WireError:  # it will be told to the thread that tries next
+        except ipc.IpcError:  # it will be told to the thread that tries next
             self._free(process)
             return False
         return True
 
-    def _begun(self, process: ModelProcess, done: Done, outcome: Outcome) -> None:
+    def _begun(self, process: Worker, done: Done, outcome: Outcome) -> None:
         self._free(process)
         done(outcome)
 
-    def _free(self, process: ModelProcess) -> None:
+    def _free(self, process: Worker) -> None:
         with self._changed:
             if process in self._serving:
                 self._idle.append(process)
@@ -190,7 +190,7 @@ class WorkerPool:
         """One worker's life: why it ended, and how many seconds it served, if it came so far."""
         reason, process, joined = "", None, None
         try:
-            process = ModelProcess(self._spec)
+            process = Worker(self._spec)
             self._enter(process)
             hello = process.hello()
             self._join(process, hello, first=first)
@@ -205,18 +205,18 @@ class WorkerPool:
         finally:
             if process is not None:
                 self._leave(process, reason)
-                process.bury()
+                process.reap()
                 self._forget(process)
         return reason, None if joined is None else time.monotonic() - joined
 
-    def _enter(self, process: ModelProcess) -> None:
+    def _enter(self, process: Worker) -> None:
         with self._changed:
             self._unburied.add(process)
             if self._closed.is_set():  # while the process was being started: whoever closed did not know of it
                 raise LoadError("it is being unloaded")
             self._processes.add(process)
 
-    def _join(self, process: ModelProcess, hello: Hello, *, first: bool) -> None:
+    def _join(self, process: Worker, hello: Hello, *, first: bool) -> None:
         with self._changed:
             if self._closed.is_set():
                 raise LoadError("it is being unloaded")
@@ -230,7 +230,7 @@ class WorkerPool:
         if not first:
             log.info("model %s: a new worker serves it", self._spec.name)
 
-    def _leave(self, process: ModelProcess, reason: str) -> None:
+    def _leave(self, process: Worker, reason: str) -> None:
         with self._changed:
             self._processes.discard(process)
             for those in (self._serving, self._idle):
@@ -239,7 +239,7 @@ class WorkerPool:
             self._problem = self._problem if self._closed.is_set() else f"{reason}; it is being restarted"
             self._changed.notify_all()
 
-    def _forget(self, process: ModelProcess) -> None:
+    def _forget(self, process: Worker) -> None:
         with self._changed:
             self._unburied.discard(process)
             self._changed.notify_all()

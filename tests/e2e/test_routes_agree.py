@@ -19,7 +19,7 @@ import pytest
 from server.config.settings import Settings
 from server.loading.catalog import scan
 from server.loading.loader import Loader
-from server.workers.placement import Workers
+from server.workers.placement import WorkerPlacement
 from tests.cases import CASES, Expected
 
 HEADERS = {"content-type": "application/json"}
@@ -57,7 +57,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     may_import, loaded = threading.Event(), threading.Event()
     may_import.set()
     catalog = scan(root)
-    workers = Workers()
+    workers = WorkerPlacement()
     loader = Loader(None, may_import, workers=workers)
     server = app.PolyServer(settings, catalog, loader)
     rest = server._rest()

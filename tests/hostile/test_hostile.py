@@ -15,7 +15,7 @@ from adapters.base import LoadError, ModelDir, Trust
 from server.loading.catalog import Found
 from server.loading.loader import Loader
 from server.loading.trial.pool import TrialPool
-from server.workers.placement import Workers
+from server.workers.placement import WorkerPlacement
 from tests.cases import sklearn_logistic
 from tests.hostile import archives, folders, oddities, pickled, programs
 from tests.hostile.kit import Hostile
@@ -35,7 +35,7 @@ NESTED = dict(pickled.nested())
 class Loading:
     """Loaders of every level over one pool of trial processes, and a sound model."""
 
-    def __init__(self, trials: TrialPool, workers: Workers, sound: Path) -> None:
+    def __init__(self, trials: TrialPool, workers: WorkerPlacement, sound: Path) -> None:
         may_import = threading.Event()
         may_import.set()
         self.loaders = {level: Loader(trials, may_import, allowed=level, workers=workers) for level in LEVELS}
@@ -55,7 +55,7 @@ class Loading:
 
 @pytest.fixture(scope="module")
 def loading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loading]:
-    trials, workers = TrialPool(1, 30.0), Workers(load_timeout=60.0)
+    trials, workers = TrialPool(1, 30.0), WorkerPlacement(load_timeout=60.0)
     sound = tmp_path_factory.mktemp("sound")
     sklearn_logistic(sound)
     yield Loading(trials, workers, sound)

@@ -20,9 +20,9 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from server.api.access import Access, peer_address
 from server.api.kserve.dataplane import PolyDataPlane
 from server.api.lookup import Models
-from server.codec.fast.grpc_templates import Heads
+from server.codec.fast.grpc_templates import TemplateCache
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, message
-from server.inference.passthrough_model import WholeModel
+from server.inference.passthrough_model import PassthroughModel
 from server.repository.repository import Repository
 
 log = logging.getLogger("kserve")
@@ -59,7 +59,7 @@ class Inference:
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._heads = Heads()
+        self._heads = TemplateCache()
 
     def asked(self, raw: bytes) -> tuple[str, str | None]:
         """The model and the version that a request names.
@@ -81,7 +81,7 @@ class Inference:
             answer = await self.answer(self._read(raw), context)
             return answer.SerializeToString()  # type: ignore[no-any-return]
         model = await self._models.ready(head.model, head.version)
-        if isinstance(model, WholeModel):
+        if isinstance(model, PassthroughModel):
             answer = await model.infer_grpc(pb.ModelInferRequest.FromString(raw), _headers(context))
             return answer.SerializeToString()  # type: ignore[no-any-return]
         return await model.infer_known(head, raw)
@@ -97,7 +97,7 @@ class Inference:
     async def answer(self, request: Any, context: Any) -> Any:
         """A message to its answer."""
         model = await self._models.ready(request.model_name, request.model_version or None)
-        if isinstance(model, WholeModel):
+        if isinstance(model, PassthroughModel):
             return await model.infer_grpc(request, _headers(context))
         return await model.infer_grpc(request)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from server.codec.v2 import HEADER_LENGTH
 from server.errors import JSON_HEADER, Header, InvalidInput, ServingError, TooLarge, as_serving_error, respond
-from server.inference.request import Gone, present
+from server.inference.request import IsDisconnected, never_disconnected
 
 log = logging.getLogger("kserve")
 
@@ -22,7 +22,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer: TypeAlias = tuple[int, list[Header], bytes]
-Handler: TypeAlias = Callable[[Scope, bytes, Gone], Awaitable[Answer]]
+Handler: TypeAlias = Callable[[Scope, bytes, IsDisconnected], Awaitable[Answer]]
 
 _DIGITS = 18  #: of a length; more are too large whatever follows
 
@@ -79,10 +79,10 @@ def _too_large(size: int, most: int) -> TooLarge:
     return TooLarge(f"the body holds {size} bytes or more, the limit is {most} (max_body_bytes)")
 
 
-def _gone(receive: Receive) -> Gone:
+def _gone(receive: Receive) -> IsDisconnected:
     """Whether the client has hung up, asked of uvicorn's own request object: ASGI tells it only to who awaits it."""
     cycle: Any = getattr(receive, "__self__", None)
-    return (lambda: bool(cycle.disconnected)) if hasattr(cycle, "disconnected") else present
+    return (lambda: bool(cycle.disconnected)) if hasattr(cycle, "disconnected") else never_disconnected
 
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

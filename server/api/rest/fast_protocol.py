@@ -19,11 +19,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from server.api.lookup import Models
 from server.api.rest.asgi import v2_headers
-from server.api.rest.head_cache import Heads, Plan
+from server.api.rest.head_cache import HeadCache, ParsedHead
 from server.api.rest.transport import OneWriteProtocol
 from server.errors import JSON_HEADER, Header, ServingError, as_serving_error, respond
 from server.inference.tensor_model import V2Body
-from server.repository.on_demand import Asleep
+from server.repository.on_demand import NotLoaded
 
 log = logging.getLogger("kserve")
 
@@ -35,13 +35,13 @@ _FRAMING = {b"content-length", b"transfer-encoding"}
 
 
 @dataclass
-class Shared:
+class ServerContext:
     """What the connections of one server share."""
 
     models: Models
     max_body: int
     closing: bool = False  #: every answer is the last on its connection
-    heads: Heads = field(default_factory=Heads)
+    heads: HeadCache = field(default_factory=HeadCache)
     _defaults: list[Header] = field(default_factory=list)
     _ok: bytes = b""
 
@@ -54,14 +54,14 @@ class Shared:
         return b"%b%bcontent-length: %d\r\n" % (STATUS_LINE[status], _lines([*defaults, *headers]), length)
 
 
-class HotProtocol(OneWriteProtocol):
+class FastProtocol(OneWriteProtocol):
     """uvicorn's HTTP protocol with a short way in front."""
 
-    def __init__(self, shared: Shared, **uvicorns: Any) -> None:
+    def __init__(self, shared: ServerContext, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._shared = shared
         self._general = self.access_log  #: uvicorn's parser is within a request (or sees, and logs, every one)
-        self._plan: Plan | None = None  #: of the request in flight, or of the one whose body is still coming
+        self._plan: ParsedHead | None = None  #: of the request in flight, or of the one whose body is still coming
         self._running = False  #: the request in flight has reached the model
         self._body = bytearray()
         self._early = bytearray()  #: what came behind a request in flight
@@ -99,10 +99,10 @@ class HotProtocol(OneWriteProtocol):
             self._body += data[end:]
             self._complete(plan)
 
-    def _is_served(self, plan: Plan) -> bool:
+    def _is_served(self, plan: ParsedHead) -> bool:
         return self._shared.models.takes_tensors(plan.model, plan.version)
 
-    def _complete(self, plan: Plan) -> None:
+    def _complete(self, plan: ParsedHead) -> None:
         """Start once the body is whole; what follows it waits."""
         if len(self._body) >= plan.length:
             body, self._early = bytes(self._body[: plan.length]), self._body[plan.length :]
@@ -144,11 +144,11 @@ class HotProtocol(OneWriteProtocol):
 
     # the model, and what goes out
 
-    def _start(self, plan: Plan, body: bytes) -> None:
+    def _start(self, plan: ParsedHead, body: bytes) -> None:
         self._running = True
         self._ask(plan, body)
 
-    async def _wake(self, plan: Plan, body: bytes) -> None:
+    async def _wake(self, plan: ParsedHead, body: bytes) -> None:
         """The model made room for others while the body was coming, or another of its versions is in memory."""
         try:
             await self._shared.models.ready(plan.model, plan.version)
@@ -157,19 +157,19 @@ class HotProtocol(OneWriteProtocol):
         else:
             self._ask(plan, body)
 
-    def _ask(self, plan: Plan, body: bytes) -> None:
+    def _ask(self, plan: ParsedHead, body: bytes) -> None:
         try:
             model = self._shared.models.tensor_model(plan.model, plan.version)
             if plan.protocol == "v1":
                 model.start_v1(body, self._answer_v1, self._is_gone)
             else:
                 model.start_v2(body, plan.json_length, self._answer_v2, self._is_gone)
-        except Asleep:
+        except NotLoaded:
             self._waking = asyncio.create_task(self._wake(plan, body))
         except Exception as error:
             self._fail(plan, error)
 
-    def _fail(self, plan: Plan, error: Exception) -> None:
+    def _fail(self, plan: ParsedHead, error: Exception) -> None:
         if not isinstance(error, ServingError):
             log.error("%s of model %s failed", plan.protocol, plan.model, exc_info=error)
         self._write(*respond(as_serving_error(error)))

@@ -27,7 +27,7 @@ _OTHERS = {b"expect", b"transfer-encoding", b"upgrade", b"content-encoding"}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ParsedHead:
     """A request whose body is all that is left to be read."""
 
     protocol: str  #: "v1" or "v2"
@@ -39,13 +39,13 @@ class Plan:
     path: bytes
 
 
-class Heads:
+class HeadCache:
     """Heads by their bytes."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Plan | None] = {}
+        self._known: dict[bytes, ParsedHead | None] = {}
 
-    def plan(self, head: bytes) -> Plan | None:
+    def plan(self, head: bytes) -> ParsedHead | None:
         """What the head (its empty line included) asks for; None: not a plain request."""
         try:
             return self._known[head]
@@ -76,7 +76,7 @@ class _Collector:
         self.complete = True
 
 
-def _understand(head: bytes) -> Plan | None:
+def _understand(head: bytes) -> ParsedHead | None:
     found = _Collector()
     parser: Any = httptools.HttpRequestParser(found)
     try:
@@ -95,17 +95,17 @@ def _understand(head: bytes) -> Plan | None:
     return _plan(found, int(length))
 
 
-def _plan(found: _Collector, length: int) -> Plan | None:
+def _plan(found: _Collector, length: int) -> ParsedHead | None:
     headers = tuple(found.headers)
     path = found.url
     if not path.isascii() or b"%" in path or b"?" in path or b"#" in path:
         return None
     if path.startswith(V1) and path.endswith(PREDICT):
-        return Plan("v1", path[len(V1) : -len(PREDICT)].decode(), None, length, None, headers, path)
+        return ParsedHead("v1", path[len(V1) : -len(PREDICT)].decode(), None, length, None, headers, path)
     if path.startswith(V2) and path.endswith(INFER):
         name, named, version = path[len(V2) : -len(INFER)].decode().partition("/versions/")
         json_length = next((value.decode("latin-1") for key, value in headers if key == HEADER_LENGTH), None)
-        return Plan("v2", name, version if named else None, length, json_length, headers, path)
+        return ParsedHead("v2", name, version if named else None, length, json_length, headers, path)
     return None
 
 

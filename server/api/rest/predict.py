@@ -13,7 +13,7 @@ from server.api.rest.asgi import Answer, Handler, Scope, header, v2_headers
 from server.api.rest.head_cache import is_cloudevent
 from server.codec.v2 import HEADER_LENGTH
 from server.errors import JSON_HEADER
-from server.inference.request import Gone
+from server.inference.request import IsDisconnected
 from server.repository.state import tensors
 
 V1, V2 = "/v1/models/", "/v2/models/"
@@ -56,15 +56,15 @@ class ModelRoutes:
             return self._infer_v2
         return None
 
-    async def _predict_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    async def _predict_v1(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
         model = tensors(await self._models.ready(*_versioned(scope["path"][len(V1) : -len(":predict")])))
         return 200, [JSON_HEADER], await model.predict_v1(body, gone)
 
-    async def _explain_v1(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    async def _explain_v1(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
         model = tensors(await self._models.ready(*_versioned(scope["path"][len(V1) : -len(":explain")])))
         return 200, [JSON_HEADER], await model.explain_v1(body, gone)
 
-    async def _infer_v2(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    async def _infer_v2(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
         name, named, version = scope["path"][len(V2) : -len("/infer")].partition("/versions/")
         model = tensors(await self._models.ready(name, version if named else None))
         answer, json_length = await model.infer_v2(body, header(scope, HEADER_LENGTH), gone)

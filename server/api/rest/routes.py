@@ -22,8 +22,8 @@ from server.api.rest.asgi import Answer, App, Handler, Receive, Scope, Send, ans
 from server.api.rest.predict import V2, ModelRoutes, asked_of
 from server.api.rest.torchserve import Predictions
 from server.errors import JSON_HEADER, NotReady, ServingError, respond
-from server.inference.passthrough_model import WholeModel
-from server.inference.request import Gone
+from server.inference.passthrough_model import PassthroughModel
+from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
 
 ADMIN = "/v2/repository/models/"  #: loading and unloading: not open to everybody
@@ -92,19 +92,19 @@ class Routes:
     def _is_whole(self, path: str) -> bool:
         """Whether it is a request to a model that reads whole requests, events included, itself."""
         asked = asked_of(path)
-        return asked is not None and isinstance(self._repository.serving.get(asked.model), WholeModel)
+        return asked is not None and isinstance(self._repository.serving.get(asked.model), PassthroughModel)
 
-    async def _whole(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    async def _whole(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
         asked = asked_of(scope["path"])
         assert asked is not None
         model = await self._repository.ready(asked.model, asked.version)
-        if not isinstance(model, WholeModel):
+        if not isinstance(model, PassthroughModel):
             raise NotReady(f"model {asked.model!r} has been replaced by one of another kind: try again")
         headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
         reply = await model.answer(asked.verb, asked.protocol, body, headers, gone)
         return reply.status if 200 <= reply.status < 600 else 500, sendable_headers(reply.headers), reply.body
 
-    async def _ready(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    async def _ready(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
         if why := self._repository.why_not_ready():
             return 503, [JSON_HEADER], orjson.dumps({"ready": False, "error": f"the server is not ready: {why}"})
         return 200, [JSON_HEADER], b'{"ready":true}'
@@ -118,7 +118,7 @@ class Routes:
             return partial(_refuse, error)
         return None
 
-    async def _version(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    async def _version(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
         """The metadata of one version, or whether it is ready; KServe's own route answers that it cannot."""
         name, _, version = scope["path"][len(V2) :].partition("/versions/")
         if not version.endswith("/ready"):
@@ -129,9 +129,9 @@ class Routes:
         return 200, [JSON_HEADER], orjson.dumps({"name": name, "ready": True})
 
 
-async def _live(scope: Scope, body: bytes, gone: Gone) -> Answer:
+async def _live(scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
     return 200, [JSON_HEADER], b'{"live":true}'
 
 
-async def _refuse(error: ServingError, scope: Scope, body: bytes, gone: Gone) -> Answer:
+async def _refuse(error: ServingError, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
     raise error

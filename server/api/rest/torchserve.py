@@ -25,16 +25,16 @@ from adapters.base import Array, Signature, Tensors
 from server.api.rest.asgi import sendable_headers
 from server.codec import json_values, v1
 from server.codec.outputs import dumps
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import JSON_HEADER, Header, InvalidInput, NotFound, NotSupported
-from server.inference.passthrough_model import WholeModel
-from server.inference.request import Gone
-from server.inference.tensor_model import ServedModel
+from server.inference.passthrough_model import PassthroughModel
+from server.inference.request import IsDisconnected
+from server.inference.tensor_model import TensorModel
 from server.repository.repository import Repository
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Answer: TypeAlias = tuple[int, list[Header], bytes]
-Handler: TypeAlias = Callable[[Scope, bytes, Gone], Awaitable[Answer]]
+Handler: TypeAlias = Callable[[Scope, bytes, IsDisconnected], Awaitable[Answer]]
 
 PREDICTIONS, EXPLANATIONS, PING = "/predictions/", "/explanations/", "/ping"
 _PROTOCOL = "torchserve"  #: the metrics' word
@@ -58,12 +58,12 @@ class Predictions:
             return self._predict
         return None
 
-    async def _ping(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    async def _ping(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
         if why := self._repository.why_not_ready():
             return 503, [JSON_HEADER], orjson.dumps({"status": "Unhealthy", "error": f"the server is not ready: {why}"})
         return 200, [JSON_HEADER], b'{"status":"Healthy"}'
 
-    async def _predict(self, scope: Scope, body: bytes, gone: Gone) -> Answer:
+    async def _predict(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
         explain = scope["path"].startswith(EXPLANATIONS)
         name, named, version = scope["path"].split("/", 2)[2].partition("/")
         if not name:
@@ -71,12 +71,12 @@ class Predictions:
         model = await self._repository.ready(name, version if named else None)
         headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
         parts = _query(scope) | await _parts(headers, body)
-        if isinstance(model, ServedModel) and _takes_requests(model.signature):
+        if isinstance(model, TensorModel) and _takes_requests(model.signature):
             return await _by_handler(model, headers | ({"explain": "True"} if explain else {}), parts, len(body), gone)
         if explain:
             raise NotSupported(f"model {name!r} is no model archive: POST /v1/models/{name}:explain")
         instance = _instance(parts)
-        if isinstance(model, WholeModel):
+        if isinstance(model, PassthroughModel):
             return await _by_own_code(model, headers, instance, gone)
         return (
             200,
@@ -96,12 +96,12 @@ def _takes_requests(signature: Signature) -> bool:
 
 
 async def _by_handler(
-    model: ServedModel, headers: Mapping[str, str], parts: Mapping[str, Any], size: int, gone: Gone
+    model: TensorModel, headers: Mapping[str, str], parts: Mapping[str, Any], size: int, gone: IsDisconnected
 ) -> Answer:
     """The way of a model archive: the whole request as an instance, the whole answer as its prediction."""
     (spec,) = model.signature.inputs
     element = {"headers": dict(headers), "parts": dict(parts)}
-    call = Call({spec.name: json_values.array_of([element])}, 1, {_ENVELOPE: _HTTP})
+    call = DecodedRequest({spec.name: json_values.array_of([element])}, 1, {_ENVELOPE: _HTTP})
     return await model.exchange(_PROTOCOL, size, lambda: call, lambda outputs, _: _answer(outputs), gone)
 
 
@@ -122,7 +122,7 @@ def _answer(outputs: Tensors) -> Answer:
     return status if 200 <= status < 600 else 500, headers, body
 
 
-async def _by_own_code(model: WholeModel, headers: dict[str, str], instance: Any, gone: Gone) -> Answer:
+async def _by_own_code(model: PassthroughModel, headers: dict[str, str], instance: Any, gone: IsDisconnected) -> Answer:
     """The way of a custom model: it gets V1, and what it answers beside one prediction stays as it is."""
     sent = {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
     body = orjson.dumps(_v1_body(instance))
@@ -131,8 +131,8 @@ async def _by_own_code(model: WholeModel, headers: dict[str, str], instance: Any
     return status, sendable_headers(reply.headers), reply.body if _is_v1(instance) else _only(reply.body)
 
 
-def _encoded(model: ServedModel, instance: Any) -> Callable[[Tensors, Call], bytes]:
-    def encode(outputs: Tensors, call: Call) -> bytes:
+def _encoded(model: TensorModel, instance: Any) -> Callable[[Tensors, DecodedRequest], bytes]:
+    def encode(outputs: Tensors, call: DecodedRequest) -> bytes:
         body = v1.encode(outputs, model.signature, call)
         return body if _is_v1(instance) else _only(body)
 

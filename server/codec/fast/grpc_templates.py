@@ -22,10 +22,10 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from adapters.base import Array, Signature, Tensors
 from server.codec import grpc_messages
 from server.codec.fast.json_rows import FLOATS, cast, matrix_of, merge_key
-from server.codec.v2 import V2Call
+from server.codec.v2 import DecodedV2Request
 
 
-def grpc_decoder(signature: Signature) -> Callable[[Any], V2Call]:
+def grpc_decoder(signature: Signature) -> Callable[[Any], DecodedV2Request]:
     """`grpc_.decode` for one signature."""
     spec = matrix_of(signature)
     if spec is None:
@@ -33,7 +33,7 @@ def grpc_decoder(signature: Signature) -> Callable[[Any], V2Call]:
     name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
     others = frozenset(signature.columns)
 
-    def short(request: Any) -> V2Call | None:
+    def short(request: Any) -> DecodedV2Request | None:
         if len(request.inputs) != 1 or request.parameters or request.outputs:
             return None
         (tensor,) = request.inputs
@@ -58,7 +58,7 @@ def grpc_decoder(signature: Signature) -> Callable[[Any], V2Call]:
         matrix = cast(values.reshape(shape[0], width), dtype)
         if matrix is None or (spec.finite and not np.isfinite(matrix).all()):
             return None
-        return V2Call({name: matrix}, int(shape[0]), {}, request.id, {}, bool(raws), key=key)
+        return DecodedV2Request({name: matrix}, int(shape[0]), {}, request.id, {}, bool(raws), key=key)
 
     return lambda request: short(request) or grpc_messages.decode(request, signature)
 
@@ -70,7 +70,7 @@ MOST_VALUES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RequestTemplate:
     """A request for one matrix of floats, all but the values."""
 
     model: str
@@ -86,14 +86,14 @@ class Head:
         return np.frombuffer(raw, self.dtype, offset=self.start).reshape(self.rows, self.columns).copy()
 
 
-class Heads:
+class TemplateCache:
     """Heads of requests by their bytes."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Head] = {}
+        self._known: dict[bytes, RequestTemplate] = {}
         self._starts: dict[int, int] = {}  #: where the values began in the last message of that length
 
-    def find(self, raw: bytes) -> Head | None:
+    def find(self, raw: bytes) -> RequestTemplate | None:
         """The head of a serialized request, where it is known."""
         start = self._starts.get(len(raw))
         return None if start is None else self._known.get(raw[:start])
@@ -109,7 +109,7 @@ class Heads:
             self._starts[len(raw)] = head.start
 
 
-def _understand(raw: bytes, request: Any) -> Head | None:
+def _understand(raw: bytes, request: Any) -> RequestTemplate | None:
     if len(request.inputs) != 1 or len(request.raw_input_contents) != 1 or request.id:
         return None  # an id is another with every request
     (tensor,), (values,) = request.inputs, request.raw_input_contents
@@ -124,18 +124,20 @@ def _understand(raw: bytes, request: Any) -> Head | None:
     bare.raw_input_contents.append(values)
     if bare.SerializeToString() != raw:
         return None
-    return Head(request.model_name, request.model_version or None, tensor.name, dtype, shape[0], shape[1], start)
+    return RequestTemplate(
+        request.model_name, request.model_version or None, tensor.name, dtype, shape[0], shape[1], start
+    )
 
 
 #: a request whose head is known to what it asks; the message is read where it is not as usual after all
-KnownDecoder: TypeAlias = Callable[[Head, bytes], V2Call]
+KnownDecoder: TypeAlias = Callable[[RequestTemplate, bytes], DecodedV2Request]
 
 
 def known_decoder(signature: Signature) -> KnownDecoder:
     """`grpc_.decode` of the whole message, for one signature."""
     spec = matrix_of(signature)
 
-    def general(head: Head, raw: bytes) -> V2Call:
+    def general(head: RequestTemplate, raw: bytes) -> DecodedV2Request:
         return grpc_messages.decode(pb.ModelInferRequest.FromString(raw), signature)
 
     if spec is None:
@@ -143,18 +145,18 @@ def known_decoder(signature: Signature) -> KnownDecoder:
     name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
     others = frozenset(signature.columns)
 
-    def decode(head: Head, raw: bytes) -> V2Call:
+    def decode(head: RequestTemplate, raw: bytes) -> DecodedV2Request:
         named = head.name == name or (signature.any_name and head.name not in others)
         if named and head.columns == width:
             matrix = cast(head.matrix(raw), dtype)
             if matrix is not None and (not spec.finite or np.isfinite(matrix).all()):
-                return V2Call({name: matrix}, head.rows, {}, "", {}, binary=True, key=key)
+                return DecodedV2Request({name: matrix}, head.rows, {}, "", {}, binary=True, key=key)
         return general(head, raw)
 
     return decode
 
 
-class Answers:
+class AnswerTemplates:
     """Writes the serialized answers of one model to requests whose heads are known."""
 
     def __init__(self, model: str, version: str) -> None:
@@ -162,7 +164,7 @@ class Answers:
         self._version = version
         self._heads: dict[tuple[str, np.dtype[Any], tuple[int, ...]], bytes] = {}  #: by the only output's form
 
-    def encode(self, outputs: Tensors, call: V2Call) -> bytes:
+    def encode(self, outputs: Tensors, call: DecodedV2Request) -> bytes:
         """`grpc_.encode`, serialized. These requests have no id and ask for no output by name."""
         if len(outputs) != 1:
             return self._general(outputs, call)
@@ -177,6 +179,6 @@ class Answers:
             self._heads[name, array.dtype, array.shape] = answer[: -len(values)]
         return answer
 
-    def _general(self, outputs: Tensors, call: V2Call) -> bytes:
+    def _general(self, outputs: Tensors, call: DecodedV2Request) -> bytes:
         answer: bytes = grpc_messages.encode(outputs, call, self._model, self._version).SerializeToString()
         return answer

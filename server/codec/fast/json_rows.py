@@ -19,7 +19,7 @@ from adapters.base import Array, Signature, TensorSpec
 from server.codec import v1, v2
 from server.codec.fast import json_arrays
 from server.codec.json_tensors import fit
-from server.codec.request import Call, read_parameters, rows_of
+from server.codec.request import DecodedRequest, read_parameters, rows_of
 
 _V1_KEYS = {"instances"}
 _V2_KEYS = {"name", "shape", "datatype", "data"}
@@ -31,8 +31,8 @@ _BODY_KEYS = {
 }  #: of a body with raw tensors; others, like "outputs", are the general way's
 FLOATS: dict[str, np.dtype[Any]] = {"FP64": np.dtype(np.float64), "FP32": np.dtype(np.float32)}
 
-V1Decoder = Callable[[bytes], Call]
-V2Decoder = Callable[[bytes, "str | None"], v2.V2Call]
+V1Decoder = Callable[[bytes], DecodedRequest]
+V2Decoder = Callable[[bytes, "str | None"], v2.DecodedV2Request]
 
 
 def v1_decoder(signature: Signature) -> V1Decoder:
@@ -42,11 +42,11 @@ def v1_decoder(signature: Signature) -> V1Decoder:
         return short
     name, kind = numeric.name, numeric.dtype.kind
 
-    def decode(raw: bytes) -> Call:
+    def decode(raw: bytes) -> DecodedRequest:
         if len(raw) < json_arrays.LEAST or (body := json_arrays.v1_body(raw, kind)) is None:
             return short(raw)
         inputs = {name: fit(body["instances"], numeric, "instances")}
-        return Call(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
+        return DecodedRequest(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
 
     return decode
 
@@ -57,7 +57,7 @@ def _short_v1(signature: Signature) -> V1Decoder:
         return lambda raw: v1.decode(raw, signature)
     name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
 
-    def decode(raw: bytes) -> Call:
+    def decode(raw: bytes) -> DecodedRequest:
         try:
             body = orjson.loads(raw)
             rows = body["instances"]
@@ -65,7 +65,7 @@ def _short_v1(signature: Signature) -> V1Decoder:
                 values = NumberArray("d", rows[0] if len(rows) == 1 else chain.from_iterable(rows))
                 matrix = cast(np.frombuffer(values).reshape(len(rows), width), dtype)
                 if matrix is not None:
-                    return Call({name: matrix}, len(rows), {}, key=key)
+                    return DecodedRequest({name: matrix}, len(rows), {}, key=key)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
             pass  # the general decoder says what is wrong
         return v1.decode(raw, signature)
@@ -77,7 +77,7 @@ def v2_decoder(signature: Signature) -> V2Decoder:
     """`v2.decode` for one signature."""
     short = _short_v2(signature)
 
-    def decode(raw: bytes, json_length: str | None) -> v2.V2Call:
+    def decode(raw: bytes, json_length: str | None) -> v2.DecodedV2Request:
         if json_length is not None or len(raw) < json_arrays.LEAST or (body := json_arrays.v2_body(raw)) is None:
             return short(raw, json_length)
         return v2.decode_parsed(body, memoryview(b""), signature)
@@ -95,7 +95,7 @@ def _short_v2(signature: Signature) -> V2Decoder:
     def is_named(sent: object) -> bool:
         return sent == name or (signature.any_name and type(sent) is str and sent not in others)
 
-    def from_json(raw: bytes) -> v2.V2Call | None:
+    def from_json(raw: bytes) -> v2.DecodedV2Request | None:
         body = orjson.loads(raw)
         (tensor,) = body["inputs"]
         shape, data = tensor["shape"], tensor["data"]
@@ -109,9 +109,9 @@ def _short_v2(signature: Signature) -> V2Decoder:
             return None
         matrix = cast(np.frombuffer(values).reshape(rows, width), FLOATS[tensor["datatype"]])
         matrix = None if matrix is None else cast(matrix, dtype)
-        return None if matrix is None else v2.V2Call({name: matrix}, rows, {}, identifier, {}, False, key=key)
+        return None if matrix is None else v2.DecodedV2Request({name: matrix}, rows, {}, identifier, {}, False, key=key)
 
-    def from_raw(raw: bytes, head: int) -> v2.V2Call | None:
+    def from_raw(raw: bytes, head: int) -> v2.DecodedV2Request | None:
         body = orjson.loads(raw[:head])
         (tensor,) = body["inputs"]
         rows, columns = tensor["shape"]
@@ -128,9 +128,9 @@ def _short_v2(signature: Signature) -> V2Decoder:
         matrix = cast(np.frombuffer(raw, sent, offset=head).reshape(rows, width), dtype)
         if matrix is None or (spec.finite and not np.isfinite(matrix).all()):
             return None
-        return v2.V2Call({name: matrix.copy()}, rows, {}, identifier, {}, binary, key=key)
+        return v2.DecodedV2Request({name: matrix.copy()}, rows, {}, identifier, {}, binary, key=key)
 
-    def decode(raw: bytes, json_length: str | None) -> v2.V2Call:
+    def decode(raw: bytes, json_length: str | None) -> v2.DecodedV2Request:
         try:
             if json_length is None:
                 call = from_json(raw)

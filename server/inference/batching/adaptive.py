@@ -39,7 +39,7 @@ RETRY, RETRY_LIMIT = 5.0, 300.0
 
 
 @dataclass
-class Lanes:
+class ConcurrencyLimit:
     """Counts finished calls while requests wait, and says how many may run (`now`)."""
 
     most: int
@@ -93,7 +93,7 @@ _SIZES = 64  #: calls are told apart by the bits of their number of rows
 
 
 @dataclass
-class Pace:
+class InlinePolicy:
     """Learns from every call's rows and seconds of processor time: waiting for a core is not the call's fault."""
 
     steady: bool = False
@@ -128,7 +128,7 @@ _SPREAD = 0.1
 
 
 @dataclass
-class Cost:
+class CallCost:
     """What a call takes: so much whatever it holds, and so much a row. A line through the latest calls."""
 
     fixed: float = 0.0  #: seconds
@@ -155,11 +155,11 @@ class Cost:
 
 
 @dataclass
-class Gathering:
+class Coalescing:
     """When a call of a model whose rows can be merged begins, and with how many of the rows that wait."""
 
     most: int  #: rows of a call, at most
-    cost: Cost
+    cost: CallCost
     _seen: int = 0  #: requests that waited a turn ago
     _until: float = 0.0
 

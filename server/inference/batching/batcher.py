@@ -25,14 +25,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from adapters.base import Tensors
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import QueueFull, ServingError
-from server.inference.batching.adaptive import Gathering, Lanes
+from server.inference.batching.adaptive import Coalescing, ConcurrencyLimit
 from server.inference.batching.executor import Begin, Dispatcher
-from server.inference.batching.fairness import FEW, IN_A_ROW, TURNS, Turns
-from server.inference.batching.merging import Caller, Outcome, Predict
-from server.inference.batching.queue import Done, Job, Limits, Waiting, into, key_of
-from server.inference.batching.threads import Runs
+from server.inference.batching.fairness import FAIRNESS, FEW, IN_A_ROW, Fairness
+from server.inference.batching.merging import BatchCaller, Outcome, Predict
+from server.inference.batching.queue import Done, Limits, QueuedRequest, RequestQueue, into, key_of
+from server.inference.batching.threads import Executor
 
 log = logging.getLogger("kserve")
 
@@ -42,7 +42,7 @@ class Batcher:
     """The queue of one model."""
 
     predict: Predict
-    executor: Runs
+    executor: Executor
     limits: Limits = field(default_factory=Limits)
     merges: bool = True  #: rows are independent: requests may share a call
     batched: bool = True  #: the first dimension of every tensor is the batch
@@ -52,10 +52,10 @@ class Batcher:
     steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
     cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
     begin: Begin | None = None  #: for a model that is elsewhere
-    turns: Turns = TURNS
+    turns: Fairness = FAIRNESS
     dispatcher: Dispatcher = field(init=False)
-    gathering: Gathering = field(init=False)
-    _pending: Waiting = field(init=False)
+    gathering: Coalescing = field(init=False)
+    _pending: RequestQueue = field(init=False)
     _little: int = 0  #: requests in a row of which each found few others waiting
     _due: bool = False  #: the queue is looked at in the loop's next turn
     _single: bool = False  #: the latest call had one request, and none began in this turn of the loop
@@ -66,12 +66,12 @@ class Batcher:
     _loop: asyncio.AbstractEventLoop | None = None
 
     def __post_init__(self) -> None:
-        self._pending = Waiting(self.name, self.limits.timeout)
-        caller = Caller(self.predict, self.batched, self.on_failure)
+        self._pending = RequestQueue(self.name, self.limits.timeout)
+        caller = BatchCaller(self.predict, self.batched, self.on_failure)
         self.dispatcher = Dispatcher(
             caller,
             self.executor,
-            Lanes(self.limits.lanes, now=self.limits.lanes if self.limits.all_lanes else 1),
+            ConcurrencyLimit(self.limits.lanes, now=self.limits.lanes if self.limits.all_lanes else 1),
             self.steady,
             self.merges,
             self.cores,
@@ -79,7 +79,7 @@ class Batcher:
             begin=self.begin,
             leaves=self._beside_few,
         )
-        self.gathering = Gathering(self.limits.max_rows, self.dispatcher.cost)
+        self.gathering = Coalescing(self.limits.max_rows, self.dispatcher.cost)
 
     def read(self, size: int, decode: Callable[[], None]) -> None:
         """Call `decode`, which reads a body of `size` bytes: now, or when this model's turn comes."""
@@ -88,7 +88,7 @@ class Batcher:
         else:
             decode()
 
-    def put(self, call: Call, done: Done, gone: Callable[[], bool] = bool) -> Job:
+    def put(self, call: DecodedRequest, done: Done, gone: Callable[[], bool] = bool) -> QueuedRequest:
         """Queue one request; `done` is called with its outcome on this event loop: later, or before this returns.
 
         `gone` tells, when its turn comes, whether the caller has hung up.
@@ -104,7 +104,7 @@ class Batcher:
         start = loop.time()
         self._asked(start)
         key = key_of(call) if self.merges else None
-        job = Job(call, key, done, start, start + self.limits.timeout, gone)
+        job = QueuedRequest(call, key, done, start, start + self.limits.timeout, gone)
         self._pending.append(job)
         if not self._due:
             if self._comes_singly and self.turns.shared(start):
@@ -134,13 +134,13 @@ class Batcher:
         else:
             self.turns.asked_little(model, now)
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job: QueuedRequest) -> None:
         """Nobody waits for this request any more."""
         job.over = True
         with contextlib.suppress(ValueError):  # it runs already
             self._pending.remove(job)
 
-    async def submit(self, call: Call, gone: Callable[[], bool] = bool) -> Tensors:
+    async def submit(self, call: DecodedRequest, gone: Callable[[], bool] = bool) -> Tensors:
         """The model's outputs for one request.
 
         Raises:
@@ -259,7 +259,7 @@ class Batcher:
         elif self._sweep is None:
             self._sweep = loop.call_at(self._pending[0].deadline, self._expire, loop)
 
-    def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job], outcomes: Sequence[Outcome]) -> None:
+    def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[QueuedRequest], outcomes: Sequence[Outcome]) -> None:
         # another process computes while this one writes: enough is enough there
         most = self.limits.max_rows if self.begin is None else self.gathering.enough
         gathers = self.merges and self.gathering.pays and len(self._pending) < most
@@ -269,7 +269,9 @@ class Batcher:
         few = self.turns.at_once(id(self), loop.time())
         self._answer(loop, zip(batch, outcomes, strict=True), few if few < len(batch) else 0)
 
-    def _answer(self, loop: asyncio.AbstractEventLoop, answers: Iterator[tuple[Job, Outcome]], few: int) -> None:
+    def _answer(
+        self, loop: asyncio.AbstractEventLoop, answers: Iterator[tuple[QueuedRequest, Outcome]], few: int
+    ) -> None:
         """All, or a few in each turn of the loop: others' requests get theirs, this model's own wait for the last."""
         for told, (job, outcome) in enumerate(answers, 1):
             job.resolve(outcome)

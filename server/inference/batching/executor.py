@@ -26,17 +26,17 @@ from typing import TypeAlias
 import numpy as np
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import NotReady, as_serving_error
-from server.inference.batching.adaptive import Cost, Lanes, Pace
-from server.inference.batching.merging import Caller, Outcome, merged
-from server.inference.batching.threads import Runs, spare
+from server.inference.batching.adaptive import CallCost, ConcurrencyLimit, InlinePolicy
+from server.inference.batching.merging import BatchCaller, Outcome, merged
+from server.inference.batching.threads import Executor, spare
 
 #: takes the outcomes of a call, on the event loop
 Finish: TypeAlias = Callable[[Sequence[Outcome]], None]
 #: bytes of inputs that are passed on from the event loop
 SMALL = 32 * 1024
-Run: TypeAlias = Callable[[list[Call]], Sequence[Outcome]]
+Run: TypeAlias = Callable[[list[DecodedRequest]], Sequence[Outcome]]
 #: begins a call of the model elsewhere, if that can be done now; the function that it takes is told the outcome
 Begin: TypeAlias = Callable[[Tensors, Parameters, Callable[[Outcome], None]], bool]
 
@@ -45,21 +45,21 @@ Begin: TypeAlias = Callable[[Tensors, Parameters, Callable[[Outcome], None]], bo
 class Dispatcher:
     """Runs the calls of one model, and learns from each where the next should run."""
 
-    caller: Caller
-    executor: Runs
-    lanes: Lanes
+    caller: BatchCaller
+    executor: Executor
+    lanes: ConcurrencyLimit
     steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
     divisible: bool = False  #: rows are independent
     cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
     saturated: Callable[[], bool] = lambda: False  #: requests are waiting
     begin: Begin | None = None  #: of a model in another process
     leaves: Callable[[], bool] = bool  #: others need a core beside the threads; `bool()` is False
-    pace: Pace = field(init=False)
-    cost: Cost = field(default_factory=Cost)  #: of calls that do not run on the event loop
+    pace: InlinePolicy = field(init=False)
+    cost: CallCost = field(default_factory=CallCost)  #: of calls that do not run on the event loop
     running: int = 0
 
     def __post_init__(self) -> None:
-        self.pace = Pace(self.steady)
+        self.pace = InlinePolicy(self.steady)
 
     @property
     def free(self) -> int:
@@ -73,7 +73,7 @@ class Dispatcher:
     def _leaves_a_core(self) -> bool:
         return self.begin is None and self.leaves()
 
-    def run(self, loop: asyncio.AbstractEventLoop, calls: list[Call], rows: int, finish: Finish) -> None:
+    def run(self, loop: asyncio.AbstractEventLoop, calls: list[DecodedRequest], rows: int, finish: Finish) -> None:
         """Begin one call for all these requests; where it is short, it is over on return."""
         self.running += 1
         alone = self.running == 1
@@ -91,7 +91,7 @@ class Dispatcher:
             self._in_thread(self.caller.run, loop, calls, rows, finish)
 
     def _begin(
-        self, begin: Begin, loop: asyncio.AbstractEventLoop, calls: list[Call], rows: int, finish: Finish
+        self, begin: Begin, loop: asyncio.AbstractEventLoop, calls: list[DecodedRequest], rows: int, finish: Finish
     ) -> bool:
         if sum([array.nbytes for call in calls for array in call.inputs.values()]) > SMALL:
             return False
@@ -107,17 +107,17 @@ class Dispatcher:
         return begin(*merged(calls), done)
 
     def _in_thread(
-        self, run: Run, loop: asyncio.AbstractEventLoop, calls: list[Call], rows: int, finish: Finish
+        self, run: Run, loop: asyncio.AbstractEventLoop, calls: list[DecodedRequest], rows: int, finish: Finish
     ) -> None:
         self._submit(partial(self.executor.submit, self._work, run, loop, calls, rows, finish), len(calls), finish)
 
-    def _spread(self, loop: asyncio.AbstractEventLoop, call: Call, parts: int, finish: Finish) -> None:
+    def _spread(self, loop: asyncio.AbstractEventLoop, call: DecodedRequest, parts: int, finish: Finish) -> None:
         start = monotonic()
 
         def done(outcome: Outcome) -> None:
             self._tell(loop, call.rows, [outcome], monotonic() - start, math.inf, finish)
 
-        self._submit(partial(Spread(self.caller, call, parts, done).start, self.executor), 1, finish)
+        self._submit(partial(SplitCall(self.caller, call, parts, done).start, self.executor), 1, finish)
 
     def _cores(self) -> int:
         return min(self.cores(), spare(self.executor) - 1) if self._leaves_a_core() else self.cores()
@@ -129,7 +129,9 @@ class Dispatcher:
             self.running -= 1
             finish([NotReady("the server is stopping")] * count)
 
-    def _work(self, run: Run, loop: asyncio.AbstractEventLoop, calls: list[Call], rows: int, finish: Finish) -> None:
+    def _work(
+        self, run: Run, loop: asyncio.AbstractEventLoop, calls: list[DecodedRequest], rows: int, finish: Finish
+    ) -> None:
         """In a thread. What it cost is told in seconds on the clock, and of processor time."""
         start, used = monotonic(), thread_time()
         try:
@@ -166,10 +168,10 @@ class Dispatcher:
 LARGE = 1000
 
 
-class Spread:
+class SplitCall:
     """One call of `parts` parts; `done` gets its outcome on the thread that ends last."""
 
-    def __init__(self, caller: Caller, call: Call, parts: int, done: Callable[[Outcome], None]) -> None:
+    def __init__(self, caller: BatchCaller, call: DecodedRequest, parts: int, done: Callable[[Outcome], None]) -> None:
         ends = [call.rows * (i + 1) // parts for i in range(parts)]
         self._ranges = list(zip([0, *ends], ends, strict=False))
         self._caller = caller
@@ -179,7 +181,7 @@ class Spread:
         self._left = parts
         self._lock = threading.Lock()
 
-    def start(self, executor: Runs) -> None:
+    def start(self, executor: Executor) -> None:
         """Run each part on a thread.
 
         Raises:
@@ -191,7 +193,9 @@ class Spread:
     def _part(self, i: int) -> None:
         start, end = self._ranges[i]
         call = self._call
-        part = Call({name: array[start:end] for name, array in call.inputs.items()}, end - start, call.parameters)
+        part = DecodedRequest(
+            {name: array[start:end] for name, array in call.inputs.items()}, end - start, call.parameters
+        )
         outputs = self._caller.attempt(part)
         with self._lock:
             if outputs is not None:

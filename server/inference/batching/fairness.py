@@ -33,7 +33,7 @@ FEW, IN_A_ROW = 4, 16
 SHARE = 2 * 1024
 
 
-class Reading:
+class DecodeTurns:
     """What is to be decoded, by model. Everything happens on the event loop."""
 
     def __init__(self) -> None:
@@ -81,10 +81,10 @@ class Reading:
 
 
 @dataclass(eq=False)
-class Turns:
+class Fairness:
     """Told of every request. Models are known by their identities: one that is unloaded must not be kept."""
 
-    reading: Reading = field(default_factory=Reading)
+    reading: DecodeTurns = field(default_factory=DecodeTurns)
     _latest: int = 0
     _changed: float = -LATELY
     _little: int = 0  #: the model that was asked a little last, and when
@@ -118,4 +118,4 @@ class Turns:
 
 
 #: of the server's event loop
-TURNS = Turns()
+FAIRNESS = Fairness()

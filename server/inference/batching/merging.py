@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import DeadlineExceeded, ModelFailed, NotReady, ServingError, as_serving_error
 
 Predict: TypeAlias = Callable[[Tensors, Parameters], Tensors]
@@ -21,14 +21,14 @@ Outcome: TypeAlias = Tensors | ServingError
 
 
 @dataclass(frozen=True)
-class Caller:
+class BatchCaller:
     """How one model is called."""
 
     predict: Predict
     batched: bool = True  #: the first dimension of every tensor is the batch
     on_failure: Callable[[BaseException], None] = lambda _: None  #: told what the model failed with
 
-    def run(self, calls: Sequence[Call]) -> list[Outcome]:
+    def run(self, calls: Sequence[DecodedRequest]) -> list[Outcome]:
         """An outcome for each request, all of them alike enough to share a call."""
         if len(calls) == 1:
             return [self._one(calls[0])]
@@ -39,11 +39,11 @@ class Caller:
         except BaseException:  # whose fault it is shows when each runs alone
             return self.each(calls)
 
-    def each(self, calls: Sequence[Call]) -> list[Outcome]:
+    def each(self, calls: Sequence[DecodedRequest]) -> list[Outcome]:
         """The same by a call for each."""
         return [self._one(call) for call in calls]
 
-    def shares(self, calls: Sequence[Call], outcome: Outcome) -> list[Outcome] | None:
+    def shares(self, calls: Sequence[DecodedRequest], outcome: Outcome) -> list[Outcome] | None:
         """What each request gets of the outcome of their call; None where each should run alone."""
         try:
             if not isinstance(outcome, ServingError):
@@ -54,13 +54,13 @@ class Caller:
             return self._all(calls, outcome)
         return None
 
-    def _all(self, calls: Sequence[Call], error: ServingError) -> list[Outcome]:
+    def _all(self, calls: Sequence[DecodedRequest], error: ServingError) -> list[Outcome]:
         """One error for all. (Where a process died of a call, the next one would die of more of the same.)"""
         if isinstance(error, ModelFailed):
             self.on_failure(error)
         return [error] * len(calls)
 
-    def _split(self, calls: Sequence[Call], outputs: Tensors) -> list[Outcome]:
+    def _split(self, calls: Sequence[DecodedRequest], outputs: Tensors) -> list[Outcome]:
         """
         Raises:
             ModelFailed: the outputs are not as long as the inputs.
@@ -73,7 +73,7 @@ class Caller:
         _check_rows(outputs, sum(rows))
         return _split(outputs, rows)
 
-    def attempt(self, call: Call) -> Tensors | None:
+    def attempt(self, call: DecodedRequest) -> Tensors | None:
         """The outputs for a request, or None where there is anything wrong with them."""
         try:
             outputs = self.predict(call.inputs, call.parameters)
@@ -82,7 +82,7 @@ class Caller:
             return None
         return outputs
 
-    def _one(self, call: Call) -> Outcome:
+    def _one(self, call: DecodedRequest) -> Outcome:
         try:
             return self._split([call], self.predict(call.inputs, call.parameters))[0]
         except BaseException as error:  # SystemExit too: a caller must never be left without an answer
@@ -92,7 +92,7 @@ class Caller:
             return known
 
 
-def merged(calls: Sequence[Call]) -> tuple[Tensors, Parameters]:
+def merged(calls: Sequence[DecodedRequest]) -> tuple[Tensors, Parameters]:
     """The inputs and parameters of one call for all."""
     if len(calls) == 1:
         return calls[0].inputs, calls[0].parameters

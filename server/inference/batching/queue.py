@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import orjson
 
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.config.settings import Settings
 from server.errors import ClientGone, DeadlineExceeded
 from server.inference.batching.merging import Outcome
@@ -48,13 +48,13 @@ def limits_of(settings: Settings, cores: int) -> Limits:
     return Limits(settings.max_batch_rows, settings.max_queue, settings.request_timeout, lanes)
 
 
-class Job:
+class QueuedRequest:
     """A request in the queue."""
 
     __slots__ = ("call", "deadline", "done", "gone", "key", "over", "start")
 
     def __init__(
-        self, call: Call, key: Any, done: Done, start: float, deadline: float, gone: Callable[[], bool]
+        self, call: DecodedRequest, key: Any, done: Done, start: float, deadline: float, gone: Callable[[], bool]
     ) -> None:
         self.call = call
         self.key = key
@@ -74,7 +74,7 @@ class Job:
                 log.exception("an answer could not be handed over")
 
 
-def key_of(call: Call) -> object:
+def key_of(call: DecodedRequest) -> object:
     """What requests that share a call agree in."""
     if call.key:
         return call.key
@@ -92,7 +92,7 @@ def into(future: asyncio.Future[T]) -> Callable[[T], None]:
     return put
 
 
-class Waiting(deque[Job]):
+class RequestQueue(deque[QueuedRequest]):
     """A queue in the order of arrival, and so of deadlines."""
 
     __slots__ = ("_name", "_timeout")
@@ -108,12 +108,12 @@ class Waiting(deque[Job]):
         """Of all requests together."""
         return sum([job.call.rows for job in self])
 
-    def take(self, now: float, merges: bool, most: int) -> list[Job]:
+    def take(self, now: float, merges: bool, most: int) -> list[QueuedRequest]:
         """The oldest request and those that may share its call, in order; the others keep their places.
 
         Those together have at most so many rows, unless the first alone has more.
         """
-        batch: list[Job] = []
+        batch: list[QueuedRequest] = []
         rows, others = 0, []
         while self:
             job = self.popleft()

@@ -22,18 +22,18 @@ PREDICT_THREADS = 64
 Work = tuple[Callable[..., object], tuple[object, ...]]
 
 
-class Runs(Protocol):
+class Executor(Protocol):
     """What runs a call on another thread: these threads, or any `concurrent.futures.Executor`."""
 
     def submit(self, work: Callable[..., object], /, *arguments: object) -> object: ...
 
 
-def spare(executor: Runs) -> int:
+def spare(executor: Executor) -> int:
     """Cores that the threads leave idle; 1 where nobody knows."""
-    return executor.spare if isinstance(executor, Threads) else 1
+    return executor.spare if isinstance(executor, ThreadPool) else 1
 
 
-class Threads:
+class ThreadPool:
     """At most `most` threads: one more is started when all are busy; further calls wait for the first to be free."""
 
     def __init__(self, most: int, name: str, cores: int = 1) -> None:
@@ -74,6 +74,6 @@ class Threads:
                 self._free += 1
 
 
-def predictors(cores: int) -> Threads:
+def predictors(cores: int) -> ThreadPool:
     """The threads that models run on."""
-    return Threads(PREDICT_THREADS, "predict", cores)
+    return ThreadPool(PREDICT_THREADS, "predict", cores)

@@ -34,7 +34,7 @@ from packaging.utils import canonicalize_name
 
 from adapters.base import LoadError
 from server.loading.environments.command import Commands
-from server.loading.environments.install import Installer, Job
+from server.loading.environments.install import Installation, Installer
 from server.loading.environments.pip_settings import PipSettings
 from server.loading.environments.requirements import Requirements
 from server.loading.environments.shared_packages import Base, remove_receipts
@@ -145,7 +145,7 @@ class Environments:
         packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(target), "platbase": str(target)}))
         if not wanted.hashed:  # then every package has to be the very file that the hash names
             self._base.write_receipts(packages)
-        job = Job(model_name, python, target, wanted, lock, max(0.0, deadline - time.monotonic()))
+        job = Installation(model_name, python, target, wanted, lock, max(0.0, deadline - time.monotonic()))
         installer = self._installer.install(job)
         remove_receipts(packages)
         installed = _installed(packages)

@@ -26,7 +26,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CommandsClosed:
     """How a command ended. `code` is None when it ran past its time or was stopped."""
 
     code: int | None
@@ -44,7 +44,7 @@ class Commands:
 
     def run(
         self, command: Sequence[str], environ: Mapping[str, str], cwd: Path, timeout: float, label: str, keep: int
-    ) -> Ended:
+    ) -> CommandsClosed:
         """Run to the end, or for `timeout` seconds. `keep` is a descriptor that the command inherits: it holds a lock.
 
         Raises:
@@ -78,7 +78,7 @@ class Commands:
             with self._lock:
                 self._running.discard(process)
         reader.join(_GRACE)  # what has left the process group may hold the other end for ever
-        return Ended(None if self._closed else code, tuple(tail), self._closed)
+        return CommandsClosed(None if self._closed else code, tuple(tail), self._closed)
 
     def close(self) -> None:
         """End what runs, and whatever is started from now on."""

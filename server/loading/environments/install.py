@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.base import LoadError
-from server.loading.environments.command import Commands, Ended
+from server.loading.environments.command import Commands, CommandsClosed
 from server.loading.environments.pip_settings import PipSettings
 from server.loading.environments.requirements import Requirements
 
@@ -30,7 +30,7 @@ _INDEXES = re.compile(r"(PIP|UV)_(?!CACHE_DIR|NO_CACHE|LINK_MODE|CONCURRENT\w*)\
 
 
 @dataclass(frozen=True)
-class Job:
+class Installation:
     """One environment to fill."""
 
     model: str
@@ -49,7 +49,7 @@ class Installer:
         self._cache = cache
         self._commands = commands
 
-    def install(self, job: Job) -> str:
+    def install(self, job: Installation) -> str:
         """Install; the answer is the installer's name.
 
         Raises:
@@ -68,7 +68,7 @@ class Installer:
         log.info("model %s: uv could not install its requirements (%s); trying pip", job.model, _reason_of(ended))
         return self._pip(job, _reason_of(ended))
 
-    def _pip(self, job: Job, uv_said: str) -> str:
+    def _pip(self, job: Installation, uv_said: str) -> str:
         if importlib.util.find_spec("pip") is None:
             raise LoadError(f"its requirements cannot be installed: there is no pip, and uv said: {uv_said}")
         command = [sys.executable, "-m", "pip", "--python", str(job.python), "install"]
@@ -77,7 +77,7 @@ class Installer:
             raise LoadError(f"{self._reason(ended)}; before it, uv said: {uv_said}")
         return "pip"
 
-    def _run(self, job: Job, name: str, command: list[str], environ: Mapping[str, str]) -> Ended:
+    def _run(self, job: Installation, name: str, command: list[str], environ: Mapping[str, str]) -> CommandsClosed:
         label = f"model {job.model}: {name}"
         log.debug("%s: %s", label, " ".join(command))
         try:
@@ -85,14 +85,14 @@ class Installer:
         except OSError as error:
             raise LoadError(f"its requirements cannot be installed: {command[0]} does not start: {error}") from error
 
-    def _reason(self, ended: Ended) -> str:
+    def _reason(self, ended: CommandsClosed) -> str:
         if ended.stopped:
             return "the installation of its requirements was stopped: the server is closing"
         if ended.code is None:
             return "installing its requirements took longer than --env_timeout allows"
         return f"its requirements cannot be installed: {_reason_of(ended)}"
 
-    def _arguments(self, job: Job) -> Iterator[str]:
+    def _arguments(self, job: Installation) -> Iterator[str]:
         """What uv and pip both understand."""
         requirements = job.requirements
         yield from ("-r", _written(job.folder / "requirements.txt", requirements.lines))
@@ -106,13 +106,13 @@ class Installer:
             if "--no-index" not in requirements.options:
                 yield "--no-index"
 
-    def _uv_arguments(self, job: Job) -> list[str]:
+    def _uv_arguments(self, job: Installation) -> list[str]:
         own = ["--prerelease=allow" if option == "--pre" else option for option in job.requirements.options]
         compiled = ["--compile-bytecode"] if sys.dont_write_bytecode else []  # else the first import does it
         told = ["--no-config"] if self._wheelhouse else PipSettings.read(os.environ).uv_arguments()
         return list(dict.fromkeys(["--python", str(job.python), *self._arguments(job), *own, *told, *compiled]))
 
-    def _pip_arguments(self, job: Job) -> list[str]:
+    def _pip_arguments(self, job: Installation) -> list[str]:
         quiet = ["--no-input", "--disable-pip-version-check", "--no-warn-script-location", "--progress-bar=off"]
         return [*quiet, *self._arguments(job), *job.requirements.options]
 
@@ -148,17 +148,17 @@ def _written(path: Path, lines: list[str]) -> str:
     return str(path)
 
 
-def _is_verdict(ended: Ended) -> bool:
+def _is_verdict(ended: CommandsClosed) -> bool:
     """uv ends with 1 where the requirements are to blame, and with 2 where the network or uv itself is."""
     return ended.code == 1
 
 
-def _says_prerelease(ended: Ended) -> bool:
+def _says_prerelease(ended: CommandsClosed) -> bool:
     """pip takes a dependency's pre-release where there is nothing else, and uv does not."""
     return any("pre-release" in line or "prerelease" in line for line in ended.lines)
 
 
-def _reason_of(ended: Ended) -> str:
+def _reason_of(ended: CommandsClosed) -> str:
     """What the installer gave as the cause, on one line: from its first error on, else its last words."""
     lines = [line.strip(" ×╰─▶│├") for line in ended.lines]
     first = next((n for n, line in enumerate(ended.lines) if re.match(r"\s*(error:|×)", line, re.IGNORECASE)), None)

@@ -24,7 +24,7 @@ from server.config.model_uri import Address
 KEPT = 2
 
 
-class Shelf:
+class DownloadedVersions:
     """The versions of one URI."""
 
     def __init__(self, root: Path, address: Address) -> None:

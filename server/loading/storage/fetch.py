@@ -17,7 +17,7 @@ from typing import Protocol
 
 from server.config.model_uri import Address
 from server.loading.storage.archives import is_archive, unpack
-from server.loading.storage.download_cache import Shelf
+from server.loading.storage.download_cache import DownloadedVersions
 from server.loading.storage.errors import StorageError
 from server.loading.storage.listing import Listing
 from server.loading.storage.stores import Files, Store, open_store
@@ -44,7 +44,7 @@ class Fetch:
 
     def __init__(self, address: Address, root: Path, reports: Reports, pauses: Sequence[float] = PAUSES) -> None:
         self._address = address
-        self._shelf = Shelf(root, address)
+        self._shelf = DownloadedVersions(root, address)
         self._reports = reports
         self._patience = Patience(address, pauses, reports.note)
         #: of the question what is there, which need not be answered where a copy is kept

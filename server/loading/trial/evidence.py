@@ -26,7 +26,7 @@ class _Attempt:
     trial: Trial
 
 
-class Tried:
+class TrialCache:
     """Trials by model directory, the latest of each; without `trials` there are none. Thread-safe."""
 
     def __init__(self, trials: TrialPool | None, budget: Budget) -> None:

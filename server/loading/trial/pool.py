@@ -128,7 +128,7 @@ class TrialPool:
 
     def _remove(self, child: TrialProcess) -> None:
         self._children.remove(child)
-        child.bury()
+        child.reap()
 
 
 _DOING = {"load": "loading it", "example": "predicting its own example"}
@@ -194,9 +194,9 @@ class TrialProcess:
     def kill(self) -> None:
         self._child.kill()
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """End the process and let go of all that belongs to it."""
-        self._child.bury()
+        self._child.reap()
 
     def _exchange(self, job: Sequence[ipc.Part], deadline: float) -> dict[str, Any]:
         self._child.connection.send(job)

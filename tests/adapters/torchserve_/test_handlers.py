@@ -19,7 +19,7 @@ from adapters.base import Adapter, InvalidInput, LoadError, ModelDir
 from server.codec import v1, v2
 from server.config.model_config import ModelConfig
 from server.errors import ModelFailed
-from server.workers.placement import Workers
+from server.workers.placement import WorkerPlacement
 from tests.adapters.torchserve_.archives import archive, classifier, eager, echo, forged, functions
 
 Load = Callable[..., Adapter]
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow  # every model starts a process, most of which imp
 @pytest.fixture(scope="module")
 def load() -> Iterator[Load]:
     """Loads a directory as the server does, in a worker."""
-    workers = Workers()
+    workers = WorkerPlacement()
     loaded: list[Adapter] = []
 
     def load(folder: Path, **options: Any) -> Adapter:

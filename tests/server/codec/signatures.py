@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from adapters.base import Array, Parameter, Signature, Tensors, TensorSpec
 from adapters.datatypes import NUMPY_OF
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import InvalidInput
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ def decoded(decode: Callable[[], T]) -> T | None:
     return None
 
 
-def check(call: Call, signature: Signature) -> None:
+def check(call: DecodedRequest, signature: Signature) -> None:
     """Fail unless the inputs are what the signature promises to the model."""
     specs = {spec.name: spec for spec in signature.inputs}
     assert call.inputs.keys() <= specs.keys()

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.base import Signature, TensorSpec
 from server.codec import v1, v2
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import InvalidInput
 
 SPEC = TensorSpec("data", "BYTES", (-1,), nullable=True, binary=True, json=True)
@@ -48,7 +48,7 @@ def test_deep_nesting_is_not_looked_into() -> None:
     assert v1.decode(body, SIGNATURE).rows == 1
 
 
-def binary(*elements: bytes) -> Call:
+def binary(*elements: bytes) -> DecodedRequest:
     raw = b"".join(len(element).to_bytes(4, "little") + element for element in elements)
     tensor = {
         "name": "x",

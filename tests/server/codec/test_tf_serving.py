@@ -95,7 +95,7 @@ def test_any_rank_takes_any_number_of_dimensions() -> None:
     assert v2.decode(orjson.dumps({"inputs": [column]}), None, LOOSE).inputs["x"].shape == (2, 1)
 
 
-def v2_call(name: str, **parameters: Any) -> v2.V2Call:
+def v2_call(name: str, **parameters: Any) -> v2.DecodedV2Request:
     tensor = {"name": name, "shape": [], "datatype": "INT64", "data": [4]}
     return v2.decode(orjson.dumps({"inputs": [tensor], "parameters": parameters}), None, MODEL)
 
@@ -145,5 +145,5 @@ def test_signatures_share_a_queue_but_no_call() -> None:
 
 def test_a_call_says_how_it_came() -> None:
     call = v1.decode(b'{"inputs": [[1, 2]]}', MODEL)
-    assert isinstance(call, tf_serving.TfCall)
+    assert isinstance(call, tf_serving.DecodedTfRequest)
     assert call.form is tf_serving.Form.COLUMNS

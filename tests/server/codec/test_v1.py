@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.base import Signature, Tensors
 from server.codec import v1
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import InvalidInput
 from tests.server.codec import requests
 from tests.server.codec.signatures import SIGNATURES, check, decoded, fitting, json_values, keys, one, same, signatures
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 MATRIX, COLUMNS, TABLE = SIGNATURES["matrix"], SIGNATURES["matrix with columns"], SIGNATURES["table"]
 
 
-def decode(body: Any, signature: Signature) -> Call:
+def decode(body: Any, signature: Signature) -> DecodedRequest:
     return v1.decode(body if isinstance(body, bytes) else orjson.dumps(body), signature)
 
 

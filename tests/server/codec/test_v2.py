@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.base import Signature, Tensors
 from server.codec import v2
-from server.codec.v2 import V2Call
+from server.codec.v2 import DecodedV2Request
 from server.errors import InvalidInput
 from tests.server.codec import requests
 from tests.server.codec.signatures import SIGNATURES, check, decoded, fitting, json_values, one, signatures
@@ -26,7 +26,7 @@ def tensor(data: Any = (1, 2), shape: Any = (1, 2), datatype: Any = "FP64", name
     return {"name": name, "shape": shape, "datatype": datatype, "data": data, **more}
 
 
-def decode(body: Any, signature: Signature = MATRIX, tail: bytes = b"", length: str | None = None) -> V2Call:
+def decode(body: Any, signature: Signature = MATRIX, tail: bytes = b"", length: str | None = None) -> DecodedV2Request:
     head = body if isinstance(body, bytes) else orjson.dumps(body)
     return v2.decode(head + tail, length if length is not None or not tail else str(len(head)), signature)
 
@@ -211,12 +211,12 @@ OUTPUTS: Tensors = {
 }
 
 
-def call(binary: bool = False, **outputs: bool) -> V2Call:
-    return V2Call({}, 2, {}, "", outputs, binary)
+def call(binary: bool = False, **outputs: bool) -> DecodedV2Request:
+    return DecodedV2Request({}, 2, {}, "", outputs, binary)
 
 
 def test_an_answer_in_json() -> None:
-    body, length = v2.encode(OUTPUTS, V2Call({}, 2, {}, "7", {}, binary=False), "m", "3")
+    body, length = v2.encode(OUTPUTS, DecodedV2Request({}, 2, {}, "7", {}, binary=False), "m", "3")
     assert length is None
     assert orjson.loads(body) == {
         "model_name": "m",

@@ -18,8 +18,8 @@ from server.api.access import LOOPBACK, Access
 from server.api.grpc.service import CLIENT, InferenceService, handlers, serve
 from server.api.kserve.dataplane import PolyDataPlane
 from server.errors import Forbidden
-from server.frontends.grpc_proxy import FrontService
-from server.frontends.mirror import Mirror
+from server.frontends.grpc_proxy import GrpcProxy
+from server.frontends.mirror import CopyRepository
 from server.inference.batching.queue import Limits
 from server.repository.repository import Repository
 
@@ -50,7 +50,7 @@ async def doors(seen: Seen, path: Path) -> AsyncIterator[Mapping[str, str]]:
     service = handlers(InferenceService(cast(Repository, None), cast(PolyDataPlane, None), seen))
     main, port = await serve(service, free_port(), MOST, MOST, str(path / "grpc"))
     with ThreadPoolExecutor(1) as pool:
-        front_service = FrontService(Mirror(pool, Limits(), log_latency=False), path)
+        front_service = GrpcProxy(CopyRepository(pool, Limits(), log_latency=False), path)
         front, front_port = await serve(front_service, free_port(), MOST, MOST)
         yield {"main": f"127.0.0.1:{port}", "front": f"127.0.0.1:{front_port}", "socket": f"unix:{path / 'grpc'}"}
         await front.stop(None)

@@ -15,12 +15,12 @@ import orjson
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.api.rest.fast_protocol import Shared
+from server.api.rest.fast_protocol import ServerContext
 from server.frontends import inner
-from server.frontends.http_routes import FrontProtocol, FrontRoutes
-from server.frontends.mirror import Mirror
+from server.frontends.http_routes import FrontendProtocol, FrontendRoutes
+from server.frontends.mirror import CopyRepository
 from server.inference.batching.queue import Limits
-from server.inference.tensor_model import ServedModel
+from server.inference.tensor_model import TensorModel
 from server.repository.repository import Repository
 from tests.server.api.rest.test_fast_protocol import (
     CORPUS,
@@ -46,7 +46,7 @@ ANOTHER = "/v1/models/bad:predict"
 class Two:
     """The main process's server and a front process's, on one event loop."""
 
-    def __init__(self, main: Site, front: Site, mirror: Mirror) -> None:
+    def __init__(self, main: Site, front: Site, mirror: CopyRepository) -> None:
         self.main, self.front, self.mirror = main, front, mirror
 
     async def agree(self, *requests: bytes) -> list[Answer]:
@@ -60,14 +60,14 @@ class Two:
 async def two(repository: Repository, path: Path) -> AsyncIterator[Two]:
     """`good` has a copy (it is the very same model), `bad` has none."""
     with ThreadPoolExecutor(1) as pool:
-        mirror = Mirror(pool, Limits(), log_latency=False)
-        mirror.put(1, cast(ServedModel, repository.ready_model("good")))
+        mirror = CopyRepository(pool, Limits(), log_latency=False)
+        mirror.put(1, cast(TensorModel, repository.ready_model("good")))
         mirror.route("good", [(None, 1)])
         async with site(repository) as main:
-            await inner.listen(path / "http", main.server.config, Shared(repository, MAX_BODY))
-            shared = Shared(mirror, MAX_BODY)
-            protocol = partial(FrontProtocol, path / "http", mirror, shared)
-            async with serving(FrontRoutes(mirror, MAX_BODY), protocol, shared) as front:
+            await inner.listen(path / "http", main.server.config, ServerContext(repository, MAX_BODY))
+            shared = ServerContext(mirror, MAX_BODY)
+            protocol = partial(FrontendProtocol, path / "http", mirror, shared)
+            async with serving(FrontendRoutes(mirror, MAX_BODY), protocol, shared) as front:
                 yield Two(main, front, mirror)
 
 
@@ -75,12 +75,12 @@ async def two(repository: Repository, path: Path) -> AsyncIterator[Two]:
 async def before(app: Any, path: Path) -> AsyncIterator[Site]:
     """A front process's server without copies; the main process runs this application."""
     with ThreadPoolExecutor(1) as pool:
-        mirror = Mirror(pool, Limits(), log_latency=False)
-        shared = Shared(mirror, MAX_BODY)
+        mirror = CopyRepository(pool, Limits(), log_latency=False)
+        shared = ServerContext(mirror, MAX_BODY)
         async with serving(app, HttpToolsProtocol, shared) as main:
             await inner.listen(path / "http", main.server.config, shared)
-            protocol = partial(FrontProtocol, path / "http", mirror, shared)
-            async with serving(FrontRoutes(mirror, MAX_BODY), protocol, shared) as front:
+            protocol = partial(FrontendProtocol, path / "http", mirror, shared)
+            async with serving(FrontendRoutes(mirror, MAX_BODY), protocol, shared) as front:
                 yield front
 
 

@@ -13,7 +13,7 @@ import orjson
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.api.rest.fast_protocol import Shared
+from server.api.rest.fast_protocol import ServerContext
 from server.frontends import inner
 from server.frontends.proxy_protocol import LONGEST, addresses, preamble
 from tests.server.api.rest.test_fast_protocol import PATIENCE, serving
@@ -85,7 +85,7 @@ async def who(scope: Any, receive: Any, send: Any) -> None:
 @asynccontextmanager
 async def inner_socket(path: Path, app: Any = who) -> AsyncIterator[str]:
     """Where the main process, which runs this application, listens for its front processes."""
-    shared = Shared(None, 1000)  # type: ignore[arg-type]  # no model is asked for
+    shared = ServerContext(None, 1000)  # type: ignore[arg-type]  # no model is asked for
     async with serving(app, HttpToolsProtocol, shared) as main:
         listener = await inner.listen(path / "http", main.server.config, shared)
         yield str(path / "http")

@@ -15,33 +15,35 @@ from adapters.base import ModelDir
 from bench.ports import free_port
 from server.config.settings import Settings
 from server.frontends import frontend, manager
-from server.frontends.manager import Fronts
-from server.loading.load_spec import Recipe
+from server.frontends.manager import FrontendManager
+from server.loading.load_spec import LoadSpec
 from server.loading.trial.evidence import stamp_of
-from server.workers.messages import Job
+from server.workers.messages import WorkerModel
 from tests.patience import wait_for
 from tests.processes import command, descendants
 
-Site = tuple[Fronts, dict[str | None, Recipe]]
+Site = tuple[FrontendManager, dict[str | None, LoadSpec]]
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Callable[[], Recipe]:
+def recipe(tmp_path: Path) -> Callable[[], LoadSpec]:
     joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "model.joblib")
     directory = ModelDir.of(tmp_path)
 
-    def recipe() -> Recipe:
-        job = Job("sklearn", directory, "model.joblib", {})
-        return Recipe("a", "", job, stamp_of(directory), batchable=True, batching=True, max_batch_rows=None, lanes=None)
+    def recipe() -> LoadSpec:
+        job = WorkerModel("sklearn", directory, "model.joblib", {})
+        return LoadSpec(
+            "a", "", job, stamp_of(directory), batchable=True, batching=True, max_batch_rows=None, lanes=None
+        )
 
     return recipe
 
 
 @pytest.fixture
-def site(recipe: Callable[[], Recipe]) -> Iterator[Site]:
+def site(recipe: Callable[[], LoadSpec]) -> Iterator[Site]:
     """One front process that answers for a model, and who should answer."""
-    wanted: dict[str | None, Recipe] = {None: recipe()}
-    site = Fronts(1, lambda: ["a"], lambda name: wanted, load_timeout=60, request_timeout=5)
+    wanted: dict[str | None, LoadSpec] = {None: recipe()}
+    site = FrontendManager(1, lambda: ["a"], lambda name: wanted, load_timeout=60, request_timeout=5)
     settings = Settings(http_port=free_port(), grpc_port=free_port())
     site.start({"settings": settings.plain(), "http_port": settings.http_port, "grpc_port": settings.grpc_port})
     wait_for(lambda: answers(site))
@@ -52,7 +54,7 @@ def site(recipe: Callable[[], Recipe]) -> Iterator[Site]:
     assert not site.directory.exists()
 
 
-def answers(site: Fronts) -> bool:
+def answers(site: FrontendManager) -> bool:
     return any(each.answers_for("a") for each in site._holdings())
 
 
@@ -79,7 +81,7 @@ def test_one_that_hangs_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     wait_for(lambda: answers(site[0]))
 
 
-def test_a_copy_is_closed_when_another_has_taken_over(site: Site, recipe: Callable[[], Recipe]) -> None:
+def test_a_copy_is_closed_when_another_has_taken_over(site: Site, recipe: Callable[[], LoadSpec]) -> None:
     house, wanted = site
     (holdings,) = house._holdings()
     coming = recipe()
@@ -98,7 +100,7 @@ def test_a_copy_is_closed_when_another_has_taken_over(site: Site, recipe: Callab
 
 
 def test_what_cannot_be_copied_is_left_to_the_main_process(
-    site: Site, recipe: Callable[[], Recipe], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    site: Site, recipe: Callable[[], LoadSpec], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     house, wanted = site
     (holdings,) = house._holdings()
@@ -110,7 +112,7 @@ def test_what_cannot_be_copied_is_left_to_the_main_process(
     wait_for(lambda: "its files are no longer those that were loaded" in caplog.text)
 
 
-def test_changes_of_one_name_at_the_same_time(site: Site, recipe: Callable[[], Recipe]) -> None:
+def test_changes_of_one_name_at_the_same_time(site: Site, recipe: Callable[[], LoadSpec]) -> None:
     house, wanted = site
     first, second = recipe(), recipe()
     with house.change("a", first):

@@ -18,7 +18,7 @@ from adapters.base import InvalidInput, Parameters, Tensors, TensorSpec
 from server.errors import DeadlineExceeded, ModelFailed, NotReady, NotSupported, QueueFull, ServingError
 from server.inference.batching.queue import Limits
 from server.inference.explanations import MOST_NUMBERS
-from server.inference.tensor_model import ServedModel
+from server.inference.tensor_model import TensorModel
 from server.telemetry.metrics import Metrics
 from tests.patience import becomes
 from tests.server.stand_ins import SIGNATURE, EchoAdapter
@@ -58,7 +58,7 @@ class House:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(lambda: {"m": ("READY", self.model.waiting)})
         self.registry.register(self.metrics)
-        self.model = ServedModel("m", adapter, executor, limits, self.metrics.of("m"), merges)
+        self.model = TensorModel("m", adapter, executor, limits, self.metrics.of("m"), merges)
 
     def explain(self, body: Any) -> Any:
         raw = body if isinstance(body, bytes) else orjson.dumps(body)

@@ -12,7 +12,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInf
 from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, Request, Signature, Tensors, TensorSpec
 from server import errors
 from server.inference.batching.queue import Limits
-from server.inference.passthrough_model import WholeModel, relative
+from server.inference.passthrough_model import PassthroughModel, relative
 from server.telemetry.counters import ModelMetrics
 
 
@@ -63,11 +63,13 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(test(), 10))
 
 
-def model(gate: Gate, most: int | None = None, **limits: Any) -> WholeModel:
-    return WholeModel("gate", gate, Limits(**limits), ModelMetrics(), most)
+def model(gate: Gate, most: int | None = None, **limits: Any) -> PassthroughModel:
+    return PassthroughModel("gate", gate, Limits(**limits), ModelMetrics(), most)
 
 
-def ask(served: WholeModel, body: bytes = b"", gone: Callable[[], bool] = bool, **headers: str) -> asyncio.Task[Reply]:
+def ask(
+    served: PassthroughModel, body: bytes = b"", gone: Callable[[], bool] = bool, **headers: str
+) -> asyncio.Task[Reply]:
     return asyncio.create_task(served.answer("predict", "v1", body, headers, gone))
 
 
@@ -197,7 +199,7 @@ def test_the_models_own_errors_are_replies_and_counted() -> None:
         gate = Gate()
         gate.open.set()
         metrics = ModelMetrics()
-        served = WholeModel("gate", gate, Limits(), metrics)
+        served = PassthroughModel("gate", gate, Limits(), metrics)
         assert (await ask(served, status="422")).status == 422
         assert (await served.explain_v1(b"!", {})).body == b"explain!"
         assert dict(metrics.requests) == {("v1", 422): 1, ("v1", 200): 1}

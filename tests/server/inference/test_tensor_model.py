@@ -16,17 +16,17 @@ import pytest
 from kserve import InferInput, InferRequest, InferResponse
 
 from server.errors import InvalidInput, NotReady, NotSupported
-from server.inference.batching.merging import Caller
+from server.inference.batching.merging import BatchCaller
 from server.inference.batching.queue import Limits
-from server.inference.tensor_model import ServedModel
+from server.inference.tensor_model import TensorModel
 from server.telemetry.metrics import Metrics
 from tests.server.stand_ins import EchoAdapter
 
 
 @pytest.fixture
-def model() -> Iterator[ServedModel]:
+def model() -> Iterator[TensorModel]:
     with ThreadPoolExecutor(2) as executor:
-        yield ServedModel("m", EchoAdapter("echo", {}), executor, Limits(), Metrics(dict).of("m"), merges=True)
+        yield TensorModel("m", EchoAdapter("echo", {}), executor, Limits(), Metrics(dict).of("m"), merges=True)
 
 
 FORMS = [
@@ -38,20 +38,20 @@ FORMS = [
 
 
 @pytest.mark.parametrize("payload", FORMS, ids=str)
-def test_v1_payloads(model: ServedModel, payload: Any) -> None:
+def test_v1_payloads(model: TensorModel, payload: Any) -> None:
     assert asyncio.run(model.predict(payload)) == {"predictions": [[2.0, 4.0]]}
 
 
 @pytest.mark.parametrize(
     "payload", [b"", b"\xff", b"[", b'{"instances": [[NaN, 1]]}', "text", None, 3, {}, []], ids=str
 )
-def test_what_is_no_request_is_the_clients_fault(model: ServedModel, payload: Any) -> None:
+def test_what_is_no_request_is_the_clients_fault(model: TensorModel, payload: Any) -> None:
     with pytest.raises(InvalidInput):
         asyncio.run(model.predict(payload))
 
 
 @pytest.mark.parametrize("binary", [True, False])
-def test_v2_payloads(model: ServedModel, binary: bool) -> None:
+def test_v2_payloads(model: TensorModel, binary: bool) -> None:
     tensor = InferInput("x", [1, 2], "FP64")
     tensor.set_data_from_numpy(np.array([[1.5, -0.0]]), binary_data=binary)
     parameters = {"binary_data_output": binary}
@@ -61,21 +61,21 @@ def test_v2_payloads(model: ServedModel, binary: bool) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 20_000])
-def test_large_bodies_and_answers_are_the_same_off_the_loop(model: ServedModel, size: int) -> None:
+def test_large_bodies_and_answers_are_the_same_off_the_loop(model: TensorModel, size: int) -> None:
     rows = [[float(i), 0.1] for i in range(size)]
     answer: Any = asyncio.run(model.predict({"instances": rows}))
     assert answer["predictions"] == [[2 * a, 2 * b] for a, b in rows]
 
 
 @pytest.mark.parametrize("rows", [1, 20_000])
-def test_an_answered_request_leaves_its_tensors_to_no_collection(model: ServedModel, rows: int) -> None:
+def test_an_answered_request_leaves_its_tensors_to_no_collection(model: TensorModel, rows: int) -> None:
     seen: list[weakref.ref[Any]] = []
 
     def predict(inputs: Any, parameters: Any) -> Any:
         seen.append(weakref.ref(inputs["x"]))
         return {"y": inputs["x"].copy()}
 
-    model._batcher.dispatcher.caller = Caller(predict)
+    model._batcher.dispatcher.caller = BatchCaller(predict)
     body = orjson.dumps({"instances": [[1.0, 2.0]] * rows})
 
     async def ask() -> bool:
@@ -94,7 +94,7 @@ def test_an_answered_request_leaves_its_tensors_to_no_collection(model: ServedMo
         gc.enable()
 
 
-def test_a_model_that_is_stopped_refuses_and_is_closed_once(model: ServedModel) -> None:
+def test_a_model_that_is_stopped_refuses_and_is_closed_once(model: TensorModel) -> None:
     adapter: Any = model.adapter
     model.stop()
     assert adapter.closed == 1
@@ -105,14 +105,14 @@ def test_a_model_that_is_stopped_refuses_and_is_closed_once(model: ServedModel) 
         model.load()
 
 
-def test_explanations_are_not_offered(model: ServedModel) -> None:
+def test_explanations_are_not_offered(model: TensorModel) -> None:
     with pytest.raises(NotSupported, match=r"model 'm' \(echo\) does not explain"):
         asyncio.run(model.explain({"instances": [[1, 2]]}))
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_latencies_are_logged_where_that_is_asked_for(
-    model: ServedModel, wanted: bool, caplog: pytest.LogCaptureFixture
+    model: TensorModel, wanted: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     model.enable_latency_logging = wanted
     with caplog.at_level("INFO", "kserve.trace"):

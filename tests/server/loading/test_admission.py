@@ -13,8 +13,8 @@ import pytest
 
 from adapters.base import ModelDir
 from server.loading.admission import guess
-from server.loading.memory_budget import LEAST, Budget, Claim, NoRoom, Waits
-from server.loading.trial.evidence import Tried
+from server.loading.memory_budget import LEAST, Budget, Claim, NoRoom, NotInMemory
+from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import Trial, TrialPool
 
 PATIENCE = 20.0
@@ -123,7 +123,7 @@ def test_small_models_are_tried_beside_each_other(tmp_path: Path, threads: Threa
             both.wait(PATIENCE)
             return Trial(0.1, 0, batchable=True)
 
-    tried = Tried(Pool(2, 1.0), Budget(2**30))
+    tried = TrialCache(Pool(2, 1.0), Budget(2**30))
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / "model").write_text("small")
@@ -177,7 +177,7 @@ class Town:
     def take(self, number: int, size: int) -> Claim | None:
         try:
             return self.budget.take((str(number), ""), size, evict=number % 3 != 0)
-        except (Waits, NoRoom):
+        except (NotInMemory, NoRoom):
             return None
 
 

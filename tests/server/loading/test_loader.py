@@ -18,7 +18,7 @@ from server.loading.loader import Loader
 from server.loading.signatures import Verifier
 from server.loading.trial.pool import Trial, TrialPool
 from server.runtime.cpu import ONE_THREAD
-from server.workers.placement import Workers
+from server.workers.placement import WorkerPlacement
 from tests.server.stand_ins import EchoAdapter
 
 PATIENCE = 10.0
@@ -29,7 +29,7 @@ def loader(
     prefer_proba: bool = False,
     allowed: Trust = Trust.CODE,
     verifier: Verifier | None = None,
-    workers: Workers | None = None,
+    workers: WorkerPlacement | None = None,
 ) -> Loader:
     may_import = threading.Event()
     may_import.set()

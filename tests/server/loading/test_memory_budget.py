@@ -18,7 +18,7 @@ from server.errors import DeadlineExceeded, NotReady, QueueFull
 from server.inference.batching.queue import Limits
 from server.loading.catalog import Catalog, Found, versions_of
 from server.loading.loader import Loader
-from server.loading.memory_budget import LEAST, Budget, Demand, NoRoom, Waits
+from server.loading.memory_budget import LEAST, Budget, Demand, NoRoom, NotInMemory
 from server.repository.on_demand import NoMemory
 from server.repository.repository import Repository
 from tests.patience import becomes
@@ -296,7 +296,7 @@ def test_a_request_for_a_version_that_does_not_load_is_answered_by_the_older_one
 def test_the_ledger_gives_way_only_to_what_can_fit() -> None:
     budget = Budget(10 * LEAST, patience=0.05)
     first = budget.take(("a", ""), 6 * LEAST)
-    with pytest.raises(Waits, match="a request will load it"):
+    with pytest.raises(NotInMemory, match="a request will load it"):
         budget.take(("b", ""), 5 * LEAST, evict=False)
     with pytest.raises(NoRoom):
         budget.take(("b", ""), 5 * LEAST)

@@ -17,7 +17,7 @@ from adapters.registry import Choice
 from server.config.model_config import ModelConfig
 from server.loading import trust
 from server.loading.catalog import Found
-from server.workers.placement import Workers
+from server.workers.placement import WorkerPlacement
 from tests.adapters.pickles import attacks
 from tests.server.loading.test_loader import found, loader
 from tests.server.stand_ins import EchoAdapter
@@ -112,7 +112,7 @@ def test_full_trust_is_code_in_a_process_of_its_own(tmp_path: Path) -> None:
     model.pid_ = attacks.Calls(eval, f"open({str(mark)!r}, 'w').write(str(__import__('os').getpid()))")
     joblib.dump(model, tmp_path / "a" / "model.joblib")
     (tmp_path / "a" / "polyserve.yaml").write_text("trust: full")
-    workers = Workers(load_timeout=60.0)
+    workers = WorkerPlacement(load_timeout=60.0)
     try:
         adapter = loader(workers=workers).load(Found("a", ModelDir.of(tmp_path / "a"))).adapter
         answer = adapter.predict({"input-0": np.eye(4)}, {})

@@ -7,12 +7,12 @@ from pathlib import Path
 from adapters.base import ModelDir
 from server.loading.catalog import Found
 from server.repository.startup_log import FEW, summary
-from server.repository.state import Entry, State
+from server.repository.state import ModelState, State
 
 
-def _entry(name: str, state: State = State.READY, reason: str = "", version: str = "") -> Entry:
+def _entry(name: str, state: State = State.READY, reason: str = "", version: str = "") -> ModelState:
     found = Found(name, ModelDir.of(Path(__file__).parent), version=version)
-    return Entry(found, state, reason, None, 1.25, 3 * 2**20)
+    return ModelState(found, state, reason, None, 1.25, 3 * 2**20)
 
 
 def test_few_models_have_a_line_each_in_columns() -> None:

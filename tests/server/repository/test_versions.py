@@ -16,7 +16,7 @@ from server.inference.batching.queue import Limits
 from server.loading.catalog import scan
 from server.loading.loader import Loader
 from server.repository.repository import Repository
-from server.repository.state import Entry, Shelf
+from server.repository.state import ModelState, ModelVersions
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -309,5 +309,5 @@ def test_readers_are_not_disturbed_while_versions_go(house: House) -> None:
     assert len(list(going)) == 28
     before = house.repository.shelves["m"]
     house.repository.forget("m")
-    assert isinstance(before.newest, Entry)
-    assert isinstance(before, Shelf)
+    assert isinstance(before.newest, ModelState)
+    assert isinstance(before, ModelVersions)

@@ -142,16 +142,16 @@ def test_what_cannot_travel(array: Array) -> None:
         for _ in range(2000):
             nested = [nested]
         array = objects(nested)
-    with pytest.raises(ipc.WireError, match="cannot be passed between processes"):
+    with pytest.raises(ipc.IpcError, match="cannot be passed between processes"):
         ipc.pack({}, {"x": array})
 
 
 def test_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ipc, "MAX_HEAD", 1000)
     monkeypatch.setattr(ipc, "MAX_BODY", 1000)
-    with pytest.raises(ipc.WireError, match=r"tensors of 2048 bytes are too much.*limit is 1000"):
+    with pytest.raises(ipc.IpcError, match=r"tensors of 2048 bytes are too much.*limit is 1000"):
         ipc.pack({}, {"x": np.zeros(256)})
-    with pytest.raises(ipc.WireError, match=r"fields of .* bytes are too much"):
+    with pytest.raises(ipc.IpcError, match=r"fields of .* bytes are too much"):
         ipc.pack({"x": "y" * 2000})
 
 
@@ -203,7 +203,7 @@ def framed(head: Any, body: bytes = b"") -> bytes:
     ],
 )
 def test_what_is_no_message(data: bytes) -> None:
-    with pytest.raises(ipc.WireError):
+    with pytest.raises(ipc.IpcError):
         received(data)
 
 
@@ -219,7 +219,7 @@ def test_no_damage_is_worse_than_an_error() -> None:
             data[dice.randrange(12, len(data))] = dice.randrange(256)
         try:
             received(bytes(data))
-        except ipc.WireError:
+        except ipc.IpcError:
             refused += 1
     assert 500 < refused < 3000
 
@@ -239,5 +239,5 @@ def test_streams_read_the_same() -> None:
     assert [message.fields["n"] for message in messages] == [1, 2]
     assert messages[0].tensors["x"].tolist() == [0, 1, 2]
     for cut in (3, 14, len(first) - 1):
-        with pytest.raises(ipc.WireError, match="cut off"):
+        with pytest.raises(ipc.IpcError, match="cut off"):
             asyncio.run(read(first[:cut]))

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.base import ModelDir
 from server.workers.launch import WorkerSpec
-from server.workers.messages import Job
+from server.workers.messages import WorkerModel
 from server.workers.worker_pool import WorkerPool
 from tests.patience import wait_for
 from tests.processes import alive, descendants
@@ -46,7 +46,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         folder = tmp_path / adapter
         folder.mkdir(exist_ok=True)
         (folder / "model.txt").write_text(load)
-        job = Job(adapter, ModelDir(folder, tmp_path, name="odd-one"), "model.txt", {})
+        job = WorkerModel(adapter, ModelDir(folder, tmp_path, name="odd-one"), "model.txt", {})
         pools.append(WorkerPool(WorkerSpec("odd-one", job, **more), count))  # type: ignore[arg-type]
         return pools[-1]
 

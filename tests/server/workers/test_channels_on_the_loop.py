@@ -13,11 +13,11 @@ import pytest
 import uvloop
 
 from adapters.base import InvalidInput, Tensors
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import DeadlineExceeded, ModelFailed, ServingError
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
-from server.inference.batching.threads import Threads
+from server.inference.batching.threads import ThreadPool
 from server.workers.adapter import RemoteAdapter
 from server.workers.channels import ModelTrace, Outcome
 from server.workers.worker import WorkerDied
@@ -143,11 +143,11 @@ def test_batches_end_as_they_do_in_process(make: Make, run: Callable[..., Any]) 
 
     async def main() -> None:
         batcher = Batcher(
-            adapter.predict, Threads(4, "test"), Limits(), on_failure=failures.append, begin=adapter.begin
+            adapter.predict, ThreadPool(4, "test"), Limits(), on_failure=failures.append, begin=adapter.begin
         )
 
         def ask(*numbers: float) -> Coroutine[Any, Any, Tensors]:
-            return batcher.submit(Call({"x": np.array(numbers)}, len(numbers), {}))
+            return batcher.submit(DecodedRequest({"x": np.array(numbers)}, len(numbers), {}))
 
         answers = await asyncio.gather(*(ask(number, -number) for number in range(50)))
         assert [answer["y"].tolist() for answer in answers] == [[2.0 * n, -2.0 * n] for n in range(50)]
@@ -169,13 +169,13 @@ def test_a_batch_that_kills_the_worker_is_not_tried_again(make: Make, run: Calla
     adapter = RemoteAdapter("odd", pool.start(), pool)
 
     async def main() -> None:
-        batcher = Batcher(adapter.predict, Threads(4, "test"), Limits(), begin=adapter.begin)
-        asked = [batcher.submit(Call({"x": np.array([number])}, 1, {})) for number in (1.0, 666.0, 3.0)]
+        batcher = Batcher(adapter.predict, ThreadPool(4, "test"), Limits(), begin=adapter.begin)
+        asked = [batcher.submit(DecodedRequest({"x": np.array([number])}, 1, {})) for number in (1.0, 666.0, 3.0)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [WorkerDied] * 3
         assert "the worker ended (exit code 6)" in str(outcomes[0])
         await back(pool)
-        assert (await batcher.submit(Call({"x": np.array([4.0])}, 1, {})))["y"].tolist() == [8.0]
+        assert (await batcher.submit(DecodedRequest({"x": np.array([4.0])}, 1, {})))["y"].tolist() == [8.0]
 
     run(main())
     assert pool.restarts == 1

@@ -24,7 +24,7 @@ from server.loading.catalog import scan
 from server.loading.loader import Loaded, Loader
 from server.repository.repository import Repository, State
 from server.workers.adapter import RemoteAdapter, pool_of
-from server.workers.placement import Workers
+from server.workers.placement import WorkerPlacement
 from server.workers.worker_pool import BackOff
 from tests.cases import CASES, Case
 from tests.patience import wait_for
@@ -39,11 +39,11 @@ CUSTOM = Choice(registry.get("custom"), Match(Rank.CODE, trust=Trust.CODE))
     [("auto", None, False), ("process", None, True), ("auto", "process", True), ("process", "none", False)],
 )
 def test_settings_of_the_server_and_of_the_model(server: Any, model: Any, expected: bool) -> None:
-    assert Workers(server).wants(CHOICE, ModelConfig(isolation=model)) is expected
+    assert WorkerPlacement(server).wants(CHOICE, ModelConfig(isolation=model)) is expected
 
 
 def test_what_has_to_be_in_a_process() -> None:
-    workers = Workers()
+    workers = WorkerPlacement()
     needing = Choice(CHOICE.adapter, Match(Rank.CONTENT, "model.joblib", requirements="scikit-learn==1.5.2"))
     assert workers.wants(CUSTOM, ModelConfig())
     assert workers.wants(needing, ModelConfig())
@@ -61,10 +61,10 @@ def test_what_has_to_be_in_a_process() -> None:
 
 def test_native_programs_are_in_a_process_unless_the_server_trusts_them() -> None:
     native = Choice(registry.get("torch"), Match(Rank.CONTENT, "model.pt", carries="calls native operators"))
-    assert Workers().wants(native, ModelConfig())
+    assert WorkerPlacement().wants(native, ModelConfig())
     with pytest.raises(LoadError, match="isolation: none is not possible: it calls native operators"):
-        Workers().wants(native, ModelConfig(isolation="none"))
-    trusting = Workers("none")
+        WorkerPlacement().wants(native, ModelConfig(isolation="none"))
+    trusting = WorkerPlacement("none")
     assert not trusting.wants(native, ModelConfig())
     assert trusting.wants(native, ModelConfig(isolation="process"))
     assert trusting.wants(CUSTOM, ModelConfig())
@@ -92,10 +92,10 @@ def load(mount: Path) -> Iterator[Callable[..., Loaded]]:
     found = {each.name: each for each in scan(mount, None).found}
     may_import = threading.Event()
     may_import.set()
-    placements: list[Workers] = []
+    placements: list[WorkerPlacement] = []
 
     def load(name: str, isolation: Any) -> Loaded:
-        placements.append(Workers(isolation))
+        placements.append(WorkerPlacement(isolation))
         return Loader(None, may_import, workers=placements[-1]).load(found[name])
 
     yield load
@@ -132,7 +132,7 @@ def test_a_refusal_in_a_worker_is_the_reason(load: Callable[..., Loaded], mount:
     try:
         for file in damaged.iterdir():
             file.write_bytes(file.read_bytes()[:-100])
-        loader = Loader(None, threading.Event(), workers=Workers("process"))
+        loader = Loader(None, threading.Event(), workers=WorkerPlacement("process"))
         with pytest.raises(LoadError):
             loader.load(next(each for each in scan(mount, None).found if each.name == "damaged"))
     finally:
@@ -149,7 +149,7 @@ def test_the_interpreter_is_asked_for_with_what_it_takes(mount: Path) -> None:
     name = CHOSEN[0].name
     found = next(each for each in scan(mount, None).found if each.name == name)
     with pytest.raises(LoadError, match="no environment can be made of it"):
-        Loader(None, threading.Event(), workers=Workers("process", python_for=python_for)).load(found)
+        Loader(None, threading.Event(), workers=WorkerPlacement("process", python_for=python_for)).load(found)
     assert asked == [(name, "", name)]
 
 
@@ -162,7 +162,7 @@ def test_a_dead_worker_shows_and_the_model_comes_back(
     monkeypatch.setattr(BackOff, "pause", lambda *_: 3.0)  # so that its successor does not come before we have looked
     shutil.copytree(mount / CHOSEN[0].name, tmp_path / "it")
     (tmp_path / "it" / "polyserve.yaml").write_text("isolation: process\n")
-    placement = Workers()
+    placement = WorkerPlacement()
     with ThreadPoolExecutor(4) as executor:
         loader = Loader(None, threading.Event(), workers=placement)
         repository = Repository(scan(tmp_path, None), loader, executor, Limits(), "all")

@@ -24,7 +24,7 @@ from server.errors import DeadlineExceeded, ModelFailed, NotReady
 from server.workers import worker
 from server.workers.channels import ModelTrace
 from server.workers.launch import WorkerSpec
-from server.workers.worker import ModelProcess, WorkerDied
+from server.workers.worker import Worker, WorkerDied
 from server.workers.worker_pool import BackOff, WorkerPool
 from tests.patience import wait_for
 from tests.server.workers.conftest import Make, gone, workers
@@ -61,7 +61,7 @@ def test_a_worker_answers_as_the_model_does(make: Make) -> None:
     assert 10e6 < hello.memory_bytes < 500e6
     assert 0 <= hello.seconds < 20
     assert not pool.down
-    assert not pool.limping
+    assert not pool.degraded
 
 
 def test_the_models_failures_are_not_the_workers(make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -283,11 +283,11 @@ def test_several_workers_work_at_the_same_time(make: Make, tmp_path: Path) -> No
     with pytest.raises(WorkerDied):
         call(pool, "die")
     assert not pool.down  # the other one serves on
-    wait_for(lambda: pool.limping)
-    assert pool.limping.startswith("1 of 2 workers: the worker ended (exit code 7)")
+    wait_for(lambda: pool.degraded)
+    assert pool.degraded.startswith("1 of 2 workers: the worker ended (exit code 7)")
     assert call(pool)["y"][0] == 2.0
     (tmp_path / "odd" / "open").touch()
-    wait_for(lambda: not pool.limping)
+    wait_for(lambda: not pool.degraded)
 
 
 def test_calls_from_many_threads_get_their_own_answers(make: Make) -> None:
@@ -306,7 +306,7 @@ def test_closing_is_quick_and_ends_what_is_idle(make: Make, monkeypatch: pytest.
     monkeypatch.setattr(worker, "_CLOSING", 100.0)  # after that they are killed
     leave, may_leave = WorkerPool._leave, threading.Event()
 
-    def held(pool: WorkerPool, process: ModelProcess, reason: str) -> None:
+    def held(pool: WorkerPool, process: Worker, reason: str) -> None:
         may_leave.wait(100)
         leave(pool, process, reason)
 
@@ -345,7 +345,7 @@ def test_the_end_is_that_of_the_processes(make: Make, monkeypatch: pytest.Monkey
 def test_who_was_told_of_a_death_is_not_sent_to_the_dead(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     leave, may_leave = WorkerPool._leave, threading.Event()
 
-    def held(pool: WorkerPool, process: ModelProcess, reason: str) -> None:
+    def held(pool: WorkerPool, process: Worker, reason: str) -> None:
         may_leave.wait(60)
         leave(pool, process, reason)
 
@@ -389,8 +389,8 @@ def test_closing_while_its_process_starts(make: Make, monkeypatch: pytest.Monkey
     """There is a process already, and the pool has not heard of it."""
     pool = make(load="hang")
 
-    def closed_meanwhile(spec: WorkerSpec) -> ModelProcess:
-        process = ModelProcess(spec)
+    def closed_meanwhile(spec: WorkerSpec) -> Worker:
+        process = Worker(spec)
         pool.close()
         return process
 

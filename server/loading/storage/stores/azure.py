@@ -10,7 +10,7 @@ from kserve_storage import Storage
 from server.config.model_uri import Address
 from server.loading.storage.checksums import from_base64
 from server.loading.storage.listing import Listing, RemoteFile
-from server.loading.storage.stores.base import Files, Found
+from server.loading.storage.stores.base import Files, ListedObjects
 
 
 class AzureBlobs(Files):
@@ -29,7 +29,7 @@ class AzureBlobs(Files):
 
     def look(self) -> Listing:
         blobs = self._client.list_blobs(name_starts_with=self._path or None)
-        found = Found[Any](self._path).named((blob.name, blob) for blob in blobs if not _is_folder(blob))
+        found = ListedObjects[Any](self._path).named((blob.name, blob) for blob in blobs if not _is_folder(blob))
         return Listing(tuple(_file(name, blob) for name, blob in found))
 
     def read(self, file: RemoteFile, start: int) -> Iterator[bytes]:

@@ -45,7 +45,7 @@ def wanted(name: str) -> bool:
     return bool(_should_download(name, allowed, ignored))
 
 
-class Found(Generic[T]):
+class ListedObjects(Generic[T]):
     """The objects of a bucket that make a model: one object of that very name, else those of the folder."""
 
     def __init__(self, path: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from server.config.model_uri import Address
 from server.loading.storage.checksums import from_base64
 from server.loading.storage.listing import Listing, RemoteFile
-from server.loading.storage.stores.base import Files, Found
+from server.loading.storage.stores.base import Files, ListedObjects
 
 _CHUNK = 8 << 20  #: of one request
 
@@ -31,7 +31,7 @@ class GoogleCloud(Files):
 
     def look(self) -> Listing:
         blobs = self._client.list_blobs(self.address.host, prefix=self.address.path, retry=None)
-        found = Found[Any](self.address.path).named((blob.name, blob) for blob in blobs)
+        found = ListedObjects[Any](self.address.path).named((blob.name, blob) for blob in blobs)
         return Listing(tuple(_file(name, blob) for name, blob in found))
 
     def read(self, file: RemoteFile, start: int) -> Iterator[bytes]:

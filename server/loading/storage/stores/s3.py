@@ -11,7 +11,7 @@ from kserve_storage import Storage
 from server.config.model_uri import Address
 from server.loading.storage.checksums import from_base64
 from server.loading.storage.listing import Listing, RemoteFile
-from server.loading.storage.stores.base import Files, Found
+from server.loading.storage.stores.base import Files, ListedObjects
 
 _CHUNK = 1 << 16  #: what is lost of a stream that breaks off
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
@@ -34,7 +34,7 @@ class S3(Files):
             Bucket=self.address.host, Prefix=self.address.path
         )
         objects = ((each["Key"], each) for page in pages for each in page.get("Contents", ()))
-        found = Found[Any](self.address.path).named(objects)
+        found = ListedObjects[Any](self.address.path).named(objects)
         return Listing(tuple(self._file(name, each) for name, each in found))
 
     def _file(self, name: str, found: dict[str, Any]) -> RemoteFile:

@@ -19,11 +19,11 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.api.rest.fast_protocol import HotProtocol, Shared
-from server.api.rest.head_cache import MOST, Heads
+from server.api.rest.fast_protocol import FastProtocol, ServerContext
+from server.api.rest.head_cache import MOST, HeadCache
 from server.api.rest.routes import Routes
-from server.codec.request import Call
-from server.inference.batching.merging import Caller
+from server.codec.request import DecodedRequest
+from server.inference.batching.merging import BatchCaller
 from server.inference.batching.queue import Limits
 from server.loading.catalog import scan
 from server.loading.loader import Loader
@@ -61,7 +61,7 @@ async def behind(scope: Any, receive: Any, send: Any) -> None:
 @dataclass
 class Site:
     server: uvicorn.Server
-    shared: Shared
+    shared: ServerContext
     port: int
 
     async def ask(self, *pieces: bytes, answers: int = 1) -> list[Answer]:
@@ -104,14 +104,14 @@ async def read(reader: asyncio.StreamReader) -> Answer:
 
 @asynccontextmanager
 async def site(repository: Repository, **options: Any) -> AsyncIterator[Site]:
-    shared = Shared(repository, MAX_BODY)
+    shared = ServerContext(repository, MAX_BODY)
     app = Routes(behind, repository, MAX_BODY)
-    async with serving(app, partial(HotProtocol, shared), shared, **options) as here:
+    async with serving(app, partial(FastProtocol, shared), shared, **options) as here:
         yield here
 
 
 @asynccontextmanager
-async def serving(app: Any, protocol: Any, shared: Shared, **options: Any) -> AsyncIterator[Site]:
+async def serving(app: Any, protocol: Any, shared: ServerContext, **options: Any) -> AsyncIterator[Site]:
     options = {"access_log": False, "lifespan": "off", "log_level": "critical", **options}
     config = uvicorn.Config(app, port=0, http=protocol, **options)
     server = uvicorn.Server(config)
@@ -199,7 +199,7 @@ def test_an_access_log_sees_every_request(repository: Repository) -> None:
         async with site(repository, access_log=True) as here:
             await here.ask(post(V1, ONE), post(V1, ONE), answers=2)
 
-    with mock.patch.object(HotProtocol, "_begin", side_effect=AssertionError):
+    with mock.patch.object(FastProtocol, "_begin", side_effect=AssertionError):
         asyncio.run(ask())
 
 
@@ -262,12 +262,12 @@ def test_what_is_in_flight_is_answered_when_the_server_stops(repository: Reposit
     async def ask() -> Answer:
         entered, held = threading.Event(), threading.Event()
 
-        def slow(self: Caller, call: Call) -> Any:
+        def slow(self: BatchCaller, call: DecodedRequest) -> Any:
             entered.set()
             held.wait(PATIENCE)
             return {"y": call.inputs["x"]}
 
-        with mock.patch.object(Caller, "_one", slow):
+        with mock.patch.object(BatchCaller, "_one", slow):
             async with site(repository) as here:
                 waiting = asyncio.create_task(here.ask(post(V1, ONE)))
                 assert await asyncio.to_thread(entered.wait, PATIENCE)
@@ -298,7 +298,7 @@ def test_idle_connections_are_closed_busy_ones_kept(repository: Repository) -> N
 
 
 def test_heads_that_never_repeat_do_not_fill_the_memory() -> None:
-    heads = Heads()
+    heads = HeadCache()
     for i in range(3 * MOST):
         assert heads.plan(post(V1, b"", f"X-Id: {i}").replace(b"Length: 0", b"Length: 5")) is not None
     assert len(heads._known) <= MOST
@@ -325,4 +325,4 @@ def test_heads_that_never_repeat_do_not_fill_the_memory() -> None:
     ],
 )
 def test_odd_heads_are_left_to_uvicorn(head: str) -> None:
-    assert Heads().plan(f"{head}\r\n\r\n".encode()) is None
+    assert HeadCache().plan(f"{head}\r\n\r\n".encode()) is None

@@ -13,7 +13,7 @@ import uvicorn
 
 from server.api.rest.asgi import Answer, Receive, Scope, Send, answered, send_answer
 from server.api.rest.transport import OneWriteProtocol, OneWriteTransport
-from server.inference.request import Gone
+from server.inference.request import IsDisconnected
 
 
 class Recorder:
@@ -121,7 +121,7 @@ def test_a_client_that_hangs_up_is_heard_whatever_it_sent(size: int) -> None:
     async def ask() -> None:
         read, heard = asyncio.Event(), asyncio.Event()
 
-        async def handler(scope: Scope, body: bytes, gone: Gone) -> Answer:
+        async def handler(scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
             read.set()
             async with asyncio.timeout(5):
                 while not gone():  # noqa: ASYNC110  (nothing else tells)

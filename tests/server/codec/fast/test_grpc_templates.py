@@ -12,8 +12,8 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.codec import grpc_messages
 from server.codec.fast import grpc_templates
-from server.codec.fast.grpc_templates import Answers, Heads, known_decoder
-from server.codec.v2 import V2Call
+from server.codec.fast.grpc_templates import AnswerTemplates, TemplateCache, known_decoder
+from server.codec.v2 import DecodedV2Request
 from tests.server.codec.fast.test_json_rows import SIGNATURES, messages, outcome
 
 VALUES = np.array([1.5, -0.0, 2.0])
@@ -31,7 +31,7 @@ def usual(model: str = "m", values: Any = VALUES, **more: Any) -> Any:
 @settings(max_examples=120, deadline=None)
 @given(seen=messages(), request=messages())
 def test_requests(name: str, seen: Any, request: Any) -> None:
-    heads, signature = Heads(), SIGNATURES[name]
+    heads, signature = TemplateCache(), SIGNATURES[name]
     heads.learn(seen.SerializeToString(), seen)
     for message in (seen, request):
         raw = message.SerializeToString()
@@ -43,7 +43,7 @@ def test_requests(name: str, seen: Any, request: Any) -> None:
 
 @pytest.mark.parametrize("version", [None, "3"])
 def test_the_usual_request_is_known_again(version: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    heads = Heads()
+    heads = TemplateCache()
     seen, again = usual(model_version=version), usual(model_version=version, values=VALUES * 2)
     assert heads.find(seen.SerializeToString()) is None
     heads.learn(seen.SerializeToString(), seen)
@@ -62,13 +62,13 @@ def test_the_usual_request_is_known_again(version: str | None, monkeypatch: pyte
     ids=["id", "large", "long", "output"],
 )
 def test_others_are_not_remembered(request_: Any) -> None:
-    heads = Heads()
+    heads = TemplateCache()
     heads.learn(request_.SerializeToString(), request_)
     assert heads.find(request_.SerializeToString()) is None
 
 
 def test_clients_that_never_repeat_a_head_do_not_fill_the_memory() -> None:
-    heads = Heads()
+    heads = TemplateCache()
     for i in range(3 * grpc_templates.MOST):
         message = usual(f"{i:05}")
         heads.learn(raw := message.SerializeToString(), message)
@@ -83,7 +83,7 @@ shapes = st.sampled_from([(1,), (3,), (2, 2), (0,), (0, 3), (1, 2, 3)])
 @settings(max_examples=300, deadline=None)
 @given(forms=st.lists(st.lists(st.tuples(st.sampled_from("yz"), dtypes, shapes), max_size=2), max_size=8))
 def test_answers(forms: list[list[tuple[str, str, tuple[int, ...]]]]) -> None:
-    answers, call = Answers("m", "3"), V2Call({}, 1, {}, "", {}, binary=True)
+    answers, call = AnswerTemplates("m", "3"), DecodedV2Request({}, 1, {}, "", {}, binary=True)
     for number, form in enumerate([*forms, *forms]):
         outputs = {name: np.full(shape, str(number % 2)).astype(dtype) for name, dtype, shape in form}
         expected = grpc_messages.encode(outputs, call, "m", "3").SerializeToString()

@@ -17,7 +17,7 @@ from adapters.base import Signature, TensorSpec
 from server.codec import grpc_messages, v1, v2
 from server.codec.fast.grpc_templates import grpc_decoder
 from server.codec.fast.json_rows import v1_decoder, v2_decoder
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import InvalidInput
 
 SIGNATURES = {
@@ -62,7 +62,7 @@ v2_bodies = st.fixed_dictionaries(
 )
 
 
-def outcome(decode: Callable[[], Call]) -> Any:
+def outcome(decode: Callable[[], DecodedRequest]) -> Any:
     """What a decoder gives, in a form that can be compared; bits and types included."""
     try:
         call = decode()
@@ -72,7 +72,7 @@ def outcome(decode: Callable[[], Call]) -> Any:
         name: (array.dtype.str, array.shape, array.tolist() if array.dtype.kind == "O" else array.tobytes())
         for name, array in call.inputs.items()
     }
-    extra = (call.id, dict(call.outputs), call.binary) if isinstance(call, v2.V2Call) else ()
+    extra = (call.id, dict(call.outputs), call.binary) if isinstance(call, v2.DecodedV2Request) else ()
     return type(call), arrays, call.rows, call.parameters, extra
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import Call
-from server.inference.batching.adaptive import LEAST, Cost, Gathering
+from server.codec.request import DecodedRequest
+from server.inference.batching.adaptive import LEAST, CallCost, Coalescing
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Outcome
 from server.inference.batching.queue import Limits
@@ -21,7 +21,7 @@ from tests.patience import becomes
 PATIENCE = 30.0  #: seconds until a test gives up waiting
 
 
-class Known(Cost):
+class Known(CallCost):
     """What is known of a model's calls before the first, and not learned from them."""
 
     def told(self, rows: int, seconds: float) -> None:
@@ -58,7 +58,7 @@ def batcher_of(
 
 
 def ask(batcher: Batcher, count: int) -> list[asyncio.Task[Tensors]]:
-    return [asyncio.create_task(batcher.submit(Call({"x": np.zeros(1)}, 1, {}))) for _ in range(count)]
+    return [asyncio.create_task(batcher.submit(DecodedRequest({"x": np.zeros(1)}, 1, {}))) for _ in range(count)]
 
 
 async def begun(model: Model, calls: list[int]) -> None:
@@ -86,31 +86,31 @@ async def come_one_by_one(batcher: Batcher, count: int) -> list[asyncio.Task[Ten
 
 
 def test_the_fixed_part_is_told_from_that_of_each_row() -> None:
-    cost = Cost()
+    cost = CallCost()
     for rows in (1, 16, 4, 64, 8) * 4:
         cost.told(rows, 0.002 + 0.0002 * rows)
     assert cost.fixed == pytest.approx(0.002)
     assert cost.row == pytest.approx(0.0002)
-    assert Gathering(256, cost).enough == pytest.approx(10, abs=1)
+    assert Coalescing(256, cost).enough == pytest.approx(10, abs=1)
 
 
 def test_while_all_calls_are_alike_all_of_their_time_may_be_fixed() -> None:
-    cost = Cost()
+    cost = CallCost()
     cost.told(1, 0.002)
     assert (cost.fixed, cost.row) == (0.002, 0.0)
-    assert Gathering(256, cost).enough == 256
+    assert Coalescing(256, cost).enough == 256
 
 
 def test_where_rows_take_it_all_nothing_is_fixed() -> None:
-    cost = Cost()
+    cost = CallCost()
     for rows in (1, 2, 3, 4) * 4:
         cost.told(rows, 0.01 * rows)
     assert cost.fixed == pytest.approx(0, abs=1e-9)
-    assert not Gathering(256, cost).pays
+    assert not Coalescing(256, cost).pays
 
 
 def test_what_changes_is_learned() -> None:
-    cost = Cost()
+    cost = CallCost()
     for fixed in (0.1, 0.002):
         for rows in (1, 16, 4, 64) * 150:
             cost.told(rows, fixed + 0.001 * rows)
@@ -121,13 +121,13 @@ def test_what_changes_is_learned() -> None:
 
 
 def test_a_dear_call_waits_until_a_turn_brings_nothing_new() -> None:
-    gathering = Gathering(8, Cost(1.0, 0.1))
+    gathering = Coalescing(8, CallCost(1.0, 0.1))
     assert [gathering.waits(count, 0.0) for count in (1, 3, 4, 4)] == [True, True, True, False]
     assert not gathering.waits(8, 0.0), "no call may have more"
 
 
 def test_no_call_waits_longer_than_it_saves() -> None:
-    gathering = Gathering(256, Cost(1.0, 0.1))
+    gathering = Coalescing(256, CallCost(1.0, 0.1))
     assert gathering.waits(1, 10.0)
     assert gathering.waits(2, 10.9)
     assert not gathering.waits(3, 11.0)
@@ -135,7 +135,7 @@ def test_no_call_waits_longer_than_it_saves() -> None:
 
 
 def test_free_lanes_share_what_is_enough_for_each() -> None:
-    gathering = Gathering(256, Cost(0.002, 0.0002))
+    gathering = Coalescing(256, CallCost(0.002, 0.0002))
     assert [gathering.share(rows, 2) for rows in (1, 19, 20, 65, 900)] == [1, 19, 10, 33, 256]
 
 
@@ -164,7 +164,7 @@ def test_callers_who_come_back_at_once_share_a_call_with_those_who_waited(execut
 
         def ask_again(left: int) -> None:
             if left:
-                batcher.put(Call({"x": np.zeros(1)}, 1, {}), lambda _: ask_again(left - 1))
+                batcher.put(DecodedRequest({"x": np.zeros(1)}, 1, {}), lambda _: ask_again(left - 1))
             else:
                 over.release()
 
@@ -247,12 +247,12 @@ def test_a_model_elsewhere_is_called_again_before_the_answers_are_written_where_
 
         with ThreadPoolExecutor(1) as executor:
             batcher = Batcher(lambda inputs, _: inputs, executor, begin=begin)
-            batcher.gathering.cost = Cost(fixed=0.002, row=0.001)  # two rows are enough
-            batcher.put(Call({"x": np.zeros(1)}, 1, {}), lambda _: seen.append("answer"))
+            batcher.gathering.cost = CallCost(fixed=0.002, row=0.001)  # two rows are enough
+            batcher.put(DecodedRequest({"x": np.zeros(1)}, 1, {}), lambda _: seen.append("answer"))
             while not answers:  # noqa: ASYNC110  (nothing else tells)
                 await asyncio.sleep(0)
             for _ in range(waiting):
-                batcher.put(Call({"x": np.zeros(1)}, 1, {}), lambda _: None)
+                batcher.put(DecodedRequest({"x": np.zeros(1)}, 1, {}), lambda _: None)
             answers[0]({})
             while len(answers) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.inference.batching.adaptive import RETRY, Lanes
+from server.inference.batching.adaptive import RETRY, ConcurrencyLimit
 
 
 class Model:
@@ -12,7 +12,7 @@ class Model:
 
     def __init__(self, rates: dict[int, float], rows: int = 10, most: int = 3) -> None:
         self.rates, self.rows, self.clock = rates, rows, 0.0
-        self.lanes = Lanes(most)
+        self.lanes = ConcurrencyLimit(most)
 
     def run(self, seconds: float, saturated: bool = True) -> int:
         end = self.clock + seconds

@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import ModelFailed
 from server.inference.batching import executor
-from server.inference.batching.adaptive import PROOF, SHORT, Pace
+from server.inference.batching.adaptive import PROOF, SHORT, InlinePolicy
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
 
 
-def proved(rows: int) -> Pace:
-    pace = Pace(steady=True)
+def proved(rows: int) -> InlinePolicy:
+    pace = InlinePolicy(steady=True)
     for _ in range(PROOF):
         pace.told(rows, SHORT / 2)
     return pace
 
 
 def test_a_size_is_proved_by_calls_of_that_size() -> None:
-    pace = Pace(steady=True)
+    pace = InlinePolicy(steady=True)
     for _ in range(PROOF - 1):
         pace.told(4, SHORT / 2)
         assert not pace.short(4)
@@ -48,14 +48,14 @@ def test_a_long_call_ends_it_for_its_size_and_larger_ones() -> None:
 
 
 def test_models_that_are_not_steady_stay_in_threads() -> None:
-    pace = Pace()
+    pace = InlinePolicy()
     for _ in range(100):
         pace.told(1, 0.0)
     assert not pace.short(1)
 
 
 def test_enormous_calls_have_a_size_too() -> None:
-    pace = Pace(steady=True)
+    pace = InlinePolicy(steady=True)
     pace.told(10**30, 1.0)
     assert not pace.short(10**30)
 
@@ -66,8 +66,8 @@ def double(inputs: Tensors, parameters: Parameters) -> Tensors:
     return {"y": inputs["x"] * 2}
 
 
-def call(*values: float) -> Call:
-    return Call({"x": np.array(values)}, len(values), {})
+def call(*values: float) -> DecodedRequest:
+    return DecodedRequest({"x": np.array(values)}, len(values), {})
 
 
 @pytest.mark.usefixtures("quick")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from adapters.base import InvalidInput as ModelRefusal
 from adapters.base import Parameters, Tensors
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import ClientGone, DeadlineExceeded, InvalidInput, ModelFailed, NotReady, QueueFull
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
@@ -55,12 +55,12 @@ def answers(inputs: Tensors, parameters: Parameters) -> Tensors:
     return {"y": rows * parameters.get("k", 2), "text": texts}
 
 
-def call(*values: float, dtype: Any = np.float64, name: str = "x", **parameters: Any) -> Call:
+def call(*values: float, dtype: Any = np.float64, name: str = "x", **parameters: Any) -> DecodedRequest:
     rows = np.array(values, dtype=dtype)
-    return Call({name: rows}, len(rows), parameters)
+    return DecodedRequest({name: rows}, len(rows), parameters)
 
 
-def right(got: Tensors, asked: Call) -> bool:
+def right(got: Tensors, asked: DecodedRequest) -> bool:
     want = answers(asked.inputs, asked.parameters)
     return got.keys() == want.keys() and all(np.array_equal(got[name], want[name]) for name in want)
 
@@ -83,13 +83,13 @@ async def busy(batcher: Batcher, model: Model) -> asyncio.Task[Tensors]:
     return first
 
 
-async def waiting(batcher: Batcher, *calls: Call) -> list[asyncio.Task[Tensors]]:
+async def waiting(batcher: Batcher, *calls: DecodedRequest) -> list[asyncio.Task[Tensors]]:
     tasks = [asyncio.create_task(batcher.submit(each)) for each in calls]
     await asyncio.sleep(0)
     return tasks
 
 
-async def answered(tasks: list[asyncio.Task[Tensors]], asked: list[Call]) -> bool:
+async def answered(tasks: list[asyncio.Task[Tensors]], asked: list[DecodedRequest]) -> bool:
     """Whether each got its own answer."""
     return all([right(await task, each) for task, each in zip(tasks, asked, strict=True)])
 
@@ -152,12 +152,12 @@ UNLIKE = [
     [call(1.0, k=1), call(1.0, k=True)],
     [call(1.0, k=3), call(1.0, k=3.0)],
     [call(1.0, k=0.0), call(1.0, k=-0.0)],
-    [call(1.0), Call({**call(1.0).inputs, **call(1.0, name="more").inputs}, 1, {})],
+    [call(1.0), DecodedRequest({**call(1.0).inputs, **call(1.0, name="more").inputs}, 1, {})],
 ]
 
 
 @pytest.mark.parametrize("asked", UNLIKE, ids=lambda asked: str(asked[1])[5:60])
-def test_only_what_agrees_is_merged(batcher: Batcher, model: Model, asked: list[Call]) -> None:
+def test_only_what_agrees_is_merged(batcher: Batcher, model: Model, asked: list[DecodedRequest]) -> None:
     async def ask() -> None:
         await busy(batcher, model)
         tasks = await waiting(batcher, *asked)
@@ -202,7 +202,7 @@ def test_every_caller_gets_the_answer_to_their_own_rows(
     batcher.dispatcher.lanes.now = lanes
     asked = [call(*values, dtype=dtype, **parameters) for values, parameters, dtype, _ in requests]
 
-    async def one(each: Call, pauses: int) -> bool:
+    async def one(each: DecodedRequest, pauses: int) -> bool:
         for _ in range(pauses):
             await asyncio.sleep(0.0001)
         try:

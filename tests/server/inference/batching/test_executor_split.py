@@ -12,26 +12,26 @@ import pytest
 
 from adapters.base import InvalidInput as Refusal
 from adapters.base import Parameters, Tensors
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import InvalidInput, ModelFailed
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.executor import LARGE
 from server.inference.batching.queue import Limits
-from server.inference.batching.threads import Threads, spare
-from server.inference.tensor_model import ServedModel
+from server.inference.batching.threads import ThreadPool, spare
+from server.inference.tensor_model import TensorModel
 from server.telemetry.metrics import Metrics
 from tests.server.stand_ins import EchoAdapter
 
 Predict = Callable[[Tensors, Parameters], Tensors]
 
 
-def asked(rows: int) -> Call:
-    return Call({"x": np.arange(rows, dtype=np.float64)}, rows, {})
+def asked(rows: int) -> DecodedRequest:
+    return DecodedRequest({"x": np.arange(rows, dtype=np.float64)}, rows, {})
 
 
 def ask(predict: Predict, rows: int, cores: int = 3, *, merges: bool = True) -> Any:
     async def answer() -> Any:
-        batcher = Batcher(predict, Threads(8, "test", cores), merges=merges, cores=lambda: cores)
+        batcher = Batcher(predict, ThreadPool(8, "test", cores), merges=merges, cores=lambda: cores)
         return await batcher.submit(asked(rows))
 
     return asyncio.run(answer())
@@ -92,7 +92,7 @@ def test_parts_that_do_not_fit_together_are_asked_as_a_whole() -> None:
 
 def test_spare_cores() -> None:
     gate, entered = threading.Event(), threading.Semaphore(0)
-    threads = Threads(8, "test", cores=2)
+    threads = ThreadPool(8, "test", cores=2)
 
     def work() -> None:
         entered.release()
@@ -127,6 +127,6 @@ def test_a_model_has_as_many_parts_as_lanes_at_most(lanes: int, sizes: list[int]
     """`lanes: 1` in a polyserve.yaml leaves calls whole."""
     adapter = Counted()
     metrics = Metrics(dict).of("m")
-    model = ServedModel("m", adapter, Threads(8, "test", 4), Limits(lanes=lanes), metrics, merges=True)
-    asyncio.run(model._batcher.submit(Call({"x": np.zeros((LARGE, 2))}, LARGE, {})))
+    model = TensorModel("m", adapter, ThreadPool(8, "test", 4), Limits(lanes=lanes), metrics, merges=True)
+    asyncio.run(model._batcher.submit(DecodedRequest({"x": np.zeros((LARGE, 2))}, LARGE, {})))
     assert adapter.sizes == sizes

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.inference.batching.batcher import Batcher
-from server.inference.batching.fairness import AT_ONCE, AT_ONCE_BESIDE_FEW, FEW, IN_A_ROW, LATELY, Turns
+from server.inference.batching.fairness import AT_ONCE, AT_ONCE_BESIDE_FEW, FEW, IN_A_ROW, LATELY, Fairness
 from server.inference.batching.merging import Predict
 
 MANY = 4 * AT_ONCE
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_a_model_is_alone_a_while_after_the_last_other_one() -> None:
-    turns = Turns()
+    turns = Fairness()
     assert not turns.shared(0.0)
     for model, now in ((1, 10.0), (2, 10.1), (1, 10.2), (1, 10.2 + LATELY / 2)):
         turns.asked(model, now)
@@ -31,7 +31,7 @@ def test_a_model_is_alone_a_while_after_the_last_other_one() -> None:
 
 
 def test_answers_that_may_be_written_at_once() -> None:
-    turns = Turns()
+    turns = Fairness()
     flooded, other, third = 1, 2, 3
     turns.asked(flooded, 0.0)
     turns.asked(flooded, 10.0)
@@ -51,7 +51,7 @@ def test_answers_that_may_be_written_at_once() -> None:
 def test_a_model_is_asked_a_little_as_long_as_hardly_anybody_waits_for_it() -> None:
     async def run() -> None:
         with ThreadPoolExecutor(1) as executor:
-            turns = Turns()
+            turns = Fairness()
             model, other = _short(turns, executor), _short(turns, executor)
 
             def beside() -> bool:
@@ -71,15 +71,15 @@ def test_a_model_is_asked_a_little_as_long_as_hardly_anybody_waits_for_it() -> N
     asyncio.run(run())
 
 
-def _call() -> Call:
-    return Call({"x": np.zeros(1)}, 1, {})
+def _call() -> DecodedRequest:
+    return DecodedRequest({"x": np.zeros(1)}, 1, {})
 
 
 def _same(inputs: Tensors, _: Parameters) -> Tensors:
     return inputs
 
 
-def _short(turns: Turns, executor: ThreadPoolExecutor, predict: Predict = _same) -> Batcher:
+def _short(turns: Fairness, executor: ThreadPoolExecutor, predict: Predict = _same) -> Batcher:
     """A model whose calls run on the event loop."""
     batcher = Batcher(predict, executor, steady=True, turns=turns)
     for rows in (1, MANY):
@@ -94,7 +94,7 @@ def test_answers_let_others_have_their_turns(alone: bool) -> None:
 
     async def run() -> None:
         with ThreadPoolExecutor(1) as executor:
-            turns = Turns()
+            turns = Fairness()
             flooded, other = _short(turns, executor), _short(turns, executor)
             over = asyncio.Event()
             left = iter(range(MANY, 0, -1))
@@ -125,7 +125,7 @@ def test_answers_let_others_have_their_turns(alone: bool) -> None:
 def test_what_waits_is_called_after_the_last_answer_and_closing_waits_for_it() -> None:
     async def run() -> None:
         with ThreadPoolExecutor(1) as executor:
-            turns = Turns()
+            turns = Fairness()
             flooded, other = _short(turns, executor), _short(turns, executor)
             await other.submit(_call())
             order: list[str] = []
@@ -152,7 +152,7 @@ def test_a_request_that_comes_singly_is_called_in_its_turn_where_others_are_aske
 
     async def run() -> None:
         with ThreadPoolExecutor(1) as executor:
-            turns = Turns()
+            turns = Fairness()
             light, other = _short(turns, executor, predict), _short(turns, executor)
             for _ in range(3):
                 await light.submit(_call())  # singly

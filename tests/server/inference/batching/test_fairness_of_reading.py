@@ -9,23 +9,23 @@ from functools import partial
 import numpy as np
 import pytest
 
-from server.codec.request import Call
+from server.codec.request import DecodedRequest
 from server.errors import ServingError
 from server.inference.batching.batcher import Batcher
-from server.inference.batching.fairness import IN_A_ROW, SHARE, Reading, Turns
-from server.inference.batching.threads import Threads
+from server.inference.batching.fairness import IN_A_ROW, SHARE, DecodeTurns, Fairness
+from server.inference.batching.threads import ThreadPool
 from server.inference.request import Exchange
 from tests.patience import becomes
 
 FLOODED, OTHER = 1, 2
 
 
-def decoded(test: Callable[[Reading, asyncio.AbstractEventLoop, list[str]], None], turns: int = 50) -> list[str]:
+def decoded(test: Callable[[DecodeTurns, asyncio.AbstractEventLoop, list[str]], None], turns: int = 50) -> list[str]:
     """What was decoded, in order; `|` begins a turn."""
     found: list[str] = []
 
     async def run() -> None:
-        test(Reading(), asyncio.get_running_loop(), found)
+        test(DecodeTurns(), asyncio.get_running_loop(), found)
         for _ in range(turns):
             found.append("|")
             await asyncio.sleep(0)
@@ -35,7 +35,7 @@ def decoded(test: Callable[[Reading, asyncio.AbstractEventLoop, list[str]], None
 
 
 def test_each_model_has_its_share_of_a_turn_and_keeps_its_order() -> None:
-    def test(reading: Reading, loop: asyncio.AbstractEventLoop, found: list[str]) -> None:
+    def test(reading: DecodeTurns, loop: asyncio.AbstractEventLoop, found: list[str]) -> None:
         for letter in "abcdefg":
             reading.soon(loop, FLOODED, SHARE // 2, partial(found.append, letter))
         for letter in "xyz":
@@ -46,7 +46,7 @@ def test_each_model_has_its_share_of_a_turn_and_keeps_its_order() -> None:
 
 @pytest.mark.parametrize("size", [SHARE, 50 * SHARE])
 def test_one_that_is_larger_than_a_share_is_decoded_all_the_same(size: int) -> None:
-    def test(reading: Reading, loop: asyncio.AbstractEventLoop, found: list[str]) -> None:
+    def test(reading: DecodeTurns, loop: asyncio.AbstractEventLoop, found: list[str]) -> None:
         for letter in "abc":
             reading.soon(loop, FLOODED, size, partial(found.append, letter))
 
@@ -54,7 +54,7 @@ def test_one_that_is_larger_than_a_share_is_decoded_all_the_same(size: int) -> N
 
 
 def test_what_comes_later_does_not_overtake_what_waits() -> None:
-    def test(reading: Reading, loop: asyncio.AbstractEventLoop, found: list[str]) -> None:
+    def test(reading: DecodeTurns, loop: asyncio.AbstractEventLoop, found: list[str]) -> None:
         def come(letters: str) -> None:
             reading.soon(loop, FLOODED, SHARE, partial(found.append, letters[0]))
             if len(letters) > 1:
@@ -68,7 +68,7 @@ def test_what_comes_later_does_not_overtake_what_waits() -> None:
 
 
 def test_one_that_decodes_another_and_one_after_a_pause() -> None:
-    def test(reading: Reading, loop: asyncio.AbstractEventLoop, found: list[str]) -> None:
+    def test(reading: DecodeTurns, loop: asyncio.AbstractEventLoop, found: list[str]) -> None:
         def outer() -> None:
             found.append("a")
             reading.soon(loop, FLOODED, SHARE, partial(found.append, "b"))
@@ -81,7 +81,7 @@ def test_one_that_decodes_another_and_one_after_a_pause() -> None:
 
 
 def test_a_loop_that_ended_in_the_middle_leaves_nothing_behind() -> None:
-    reading, found = Reading(), []
+    reading, found = DecodeTurns(), []
     for letters in ("abc", "de"):
         loop = asyncio.new_event_loop()
         for letter in letters:
@@ -109,21 +109,21 @@ def test_all_that_wait_to_be_read_are_answered_and_those_that_gave_up_are_not_de
             self.statuses.append(status)
 
     async def run() -> None:
-        turns = Turns()
-        batchers = {name: Batcher(lambda x, _: x, Threads(2, "t"), name=name, turns=turns) for name in ("a", "b")}
+        turns = Fairness()
+        batchers = {name: Batcher(lambda x, _: x, ThreadPool(2, "t"), name=name, turns=turns) for name in ("a", "b")}
         observer = Observer()
 
-        def begin(model: str, number: int) -> Exchange[Call, int]:
-            def decode() -> Call:
+        def begin(model: str, number: int) -> Exchange[DecodedRequest, int]:
+            def decode() -> DecodedRequest:
                 decodes.append(f"{model}{number}")
                 if number == 7:
                     raise ValueError("7")
-                return Call({"x": np.full(1, number)}, 1, {})
+                return DecodedRequest({"x": np.full(1, number)}, 1, {})
 
             def done(answer: int | ServingError) -> None:
                 answers[f"{model}{number}"] = answer
 
-            exchange: Exchange[Call, int] = Exchange(
+            exchange: Exchange[DecodedRequest, int] = Exchange(
                 "v1", batchers[model], observer, lambda outputs, _: int(outputs["x"][0]), done
             )
             exchange.begin(SHARE // 3, decode, bool)

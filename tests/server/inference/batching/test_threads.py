@@ -10,11 +10,11 @@ from queue import SimpleQueue
 
 import pytest
 
-from server.inference.batching.threads import Threads
+from server.inference.batching.threads import ThreadPool
 
 
 def test_calls_run_beside_each_other_up_to_the_limit() -> None:
-    threads, running, done = Threads(3, "t"), threading.Semaphore(0), threading.Event()
+    threads, running, done = ThreadPool(3, "t"), threading.Semaphore(0), threading.Event()
 
     def hold() -> None:
         running.release()
@@ -29,7 +29,7 @@ def test_calls_run_beside_each_other_up_to_the_limit() -> None:
 
 
 def test_an_idle_thread_is_used_again() -> None:
-    threads, names, ran = Threads(8, "t", cores=8), set(), threading.Semaphore(0)
+    threads, names, ran = ThreadPool(8, "t", cores=8), set(), threading.Semaphore(0)
 
     def note() -> None:
         names.add(threading.current_thread().name)
@@ -46,7 +46,7 @@ def test_an_idle_thread_is_used_again() -> None:
 
 
 def test_many_callers_lose_nothing() -> None:
-    threads, counted = Threads(4, "t"), threading.Semaphore(0)
+    threads, counted = ThreadPool(4, "t"), threading.Semaphore(0)
 
     def flood() -> None:
         for _ in range(500):
@@ -59,7 +59,7 @@ def test_many_callers_lose_nothing() -> None:
 
 
 def test_a_call_that_fails_is_logged_and_the_thread_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    threads, ran = Threads(1, "t"), threading.Event()
+    threads, ran = ThreadPool(1, "t"), threading.Event()
     logging.getLogger("kserve").propagate = True
     threads.submit(lambda: 1 / 0)
     threads.submit(ran.set)
@@ -69,7 +69,7 @@ def test_a_call_that_fails_is_logged_and_the_thread_goes_on(caplog: pytest.LogCa
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a scheduler of Linux")
 def test_they_give_way_to_the_thread_that_takes_requests() -> None:
-    threads, policies = Threads(1, "t"), SimpleQueue[int]()
+    threads, policies = ThreadPool(1, "t"), SimpleQueue[int]()
     threads.submit(lambda: policies.put(os.sched_getscheduler(0)))
     assert policies.get(timeout=10) == os.SCHED_BATCH
     assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -18,7 +18,7 @@ from server.loading.catalog import Found
 from server.loading.environments import Environments
 from server.loading.loader import Loaded, Loader
 from server.workers.adapter import RemoteAdapter
-from server.workers.placement import Workers
+from server.workers.placement import WorkerPlacement
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -84,7 +84,7 @@ def sklearn_models(environments: Environments, root: Path, requirements: str) ->
 def load(environments: Environments, folder: Path, *, auto_env: bool) -> Loaded:
     may_import = threading.Event()
     may_import.set()
-    loader = Loader(None, may_import, workers=Workers(python_for=environments.python), auto_env=auto_env)
+    loader = Loader(None, may_import, workers=WorkerPlacement(python_for=environments.python), auto_env=auto_env)
     return loader.load(Found(folder.name, ModelDir.of(folder)))
 
 
