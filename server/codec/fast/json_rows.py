@@ -43,7 +43,7 @@ def v1_decoder(signature: Signature) -> V1Decoder:
     name, kind = numeric.name, numeric.dtype.kind
 
     def decode(raw: bytes) -> DecodedRequest:
-        if len(raw) < json_arrays.LEAST or (body := json_arrays.v1_body(raw, kind)) is None:
+        if len(raw) < json_arrays.MIN_BODY or (body := json_arrays.v1_body(raw, kind)) is None:
             return short(raw)
         inputs = {name: fit(body["instances"], numeric, "instances")}
         return DecodedRequest(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
@@ -78,7 +78,7 @@ def v2_decoder(signature: Signature) -> V2Decoder:
     short = _short_v2(signature)
 
     def decode(raw: bytes, json_length: str | None) -> v2.DecodedV2Request:
-        if json_length is not None or len(raw) < json_arrays.LEAST or (body := json_arrays.v2_body(raw)) is None:
+        if json_length is not None or len(raw) < json_arrays.MIN_BODY or (body := json_arrays.v2_body(raw)) is None:
             return short(raw, json_length)
         return v2.decode_parsed(body, memoryview(b""), signature)
 
