@@ -10,7 +10,7 @@ A new framework is one new file that defines an `Adapter`, and one line in `regi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Protocol, Self, TypeAlias
@@ -213,12 +213,17 @@ class Reply:
     status: int = 200  #: an HTTP status; over gRPC its nearest relative is sent
 
 
-class Parts(AsyncIterator[bytes], Protocol):
+class Parts(Protocol):
     """The parts of a stream, each one document in the request's protocol (see `Request`), without any framing.
 
     A part is made when it is asked for. It may hold newlines only if the model encoded it itself. Iterating raises
     `InvalidInput` (the client's fault), `StreamFailed`, or whatever the model failed with; nothing comes after that.
+    An async generator is one, if it has been started.
     """
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> bytes: ...
 
     async def aclose(self) -> None:
         """End the work, wherever it is, and wait until it has ended. To be called in any case, at the end too."""
