@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -28,10 +28,13 @@ __all__ = [
     "ModelDir",
     "Origin",
     "Parameter",
+    "Parts",
     "Rank",
     "Reply",
+    "ReplyStream",
     "Request",
     "Signature",
+    "StreamFailed",
     "TensorSpec",
     "Trust",
 ]
@@ -48,6 +51,10 @@ class LoadError(Exception):
 
 class InvalidInput(ValueError):
     """A request does not fit the model: the client's fault. The message names the field and the way out."""
+
+
+class StreamFailed(Exception):
+    """A stream that has begun ends with an error of the model's own choice; its message is sent as it is."""
 
 
 class Rank(IntEnum):
@@ -164,14 +171,32 @@ class Signature:
     whole: bool = False
     #: ... and gains when they overlap: it waits for other things than the processor.
     overlaps: bool = False
+    #: ... and answers in parts (`ReplyStream`), as far as that is known before it is asked: its `predict` is a
+    #: generator. False: it may do so all the same.
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A whole request as it came, for an adapter whose signature says `whole`."""
+    """A whole request as it came, for an adapter whose signature says `whole`.
 
-    verb: str  #: "predict" or "explain"
-    protocol: str  #: "v1" (JSON), "v2" (JSON, or JSON and raw tensors) or "grpc" (a serialized ModelInferRequest)
+    | protocol | verb            | body                        | a `Reply`, or one part of a `ReplyStream`     |
+    |----------|-----------------|-----------------------------|-----------------------------------------------|
+    | v1       | predict         | JSON                        | a document; a stream if the model yields      |
+    | v1       | explain         | JSON                        | the same                                      |
+    | v2       | predict         | JSON, or JSON and tensors   | a V2 response; never a stream                 |
+    | v2       | explain         | the same                    | the same                                      |
+    | v2       | generate        | Triton's generate extension | its flat JSON document; never a stream        |
+    | v2       | generate_stream | the same                    | its flat JSON document                        |
+    | grpc     | predict         | a ModelInferRequest         | a ModelInferResponse; never a stream          |
+    | grpc     | stream          | the same, of a stream       | a ModelInferResponse                          |
+
+    Messages of gRPC are serialized. A client that asked for a stream takes a `Reply` for a stream of one part; one that
+    did not is never given a stream, with the exception of V1, which has but one verb for both.
+    """
+
+    verb: str
+    protocol: str
     body: bytes
     headers: Mapping[str, str]  #: HTTP headers or gRPC metadata, names in lower case
 
@@ -186,6 +211,34 @@ class Reply:
     body: bytes
     headers: Mapping[str, str]
     status: int = 200  #: an HTTP status; over gRPC its nearest relative is sent
+
+
+class Parts(Protocol):
+    """The parts of a stream, each one document in the request's protocol (see `Request`), without any framing.
+
+    A part is made when it is asked for. It may hold newlines only if the model encoded it itself. Iterating raises
+    `InvalidInput` (the client's fault), `StreamFailed`, or whatever the model failed with; nothing comes after that.
+    An async generator is one, if it has been started.
+    """
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None:
+        """End the work, wherever it is, and wait until it has ended. To be called in any case, at the end too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStream:
+    """An answer in parts. There was no error up to and with the first part: `answer` has it already.
+
+    What can go wrong before (with a status of its own) is a `Reply`, or an exception of `answer`.
+    """
+
+    parts: Parts
+    headers: Mapping[str, str]  #: known before the first part; the content type is that of one part
+    status: int = 200
 
 
 @dataclass(eq=False)
@@ -247,8 +300,11 @@ class Adapter(ABC):
         """
         raise NotImplementedError(f"{self.name} declares no explanations")
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply | ReplyStream:
         """Answer a whole request (`signature.whole`); any number at a time, on one event loop.
+
+        Each request is a task of its own, in the context in which `load` ran; it also takes and closes the parts of a
+        stream. To cancel it is to cancel the work.
 
         Raises:
             InvalidInput: the client's fault.
