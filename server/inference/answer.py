@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from adapters.base import Parts
 from server.codec.v2 import HEADER_LENGTH
 from server.errors import JSON_HEADER, Header
 
@@ -35,7 +36,7 @@ class StreamedAnswer:
     """
 
     headers: list[Header]
-    parts: AsyncGenerator[bytes, None]
+    parts: Parts
 
     async def close(self) -> None:
         """End the model's work, unless it has come to its end."""

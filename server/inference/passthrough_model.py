@@ -20,7 +20,7 @@ import orjson
 from kserve import InferRequest, InferResponse
 from kserve.model import InferenceVerb
 
-from adapters.base import Adapter, Reply, Request
+from adapters.base import Adapter, Reply, ReplyStream, Request
 from server import errors
 from server.codec.v2 import HEADER_LENGTH
 from server.errors import ServingError, as_serving_error
@@ -28,6 +28,7 @@ from server.inference.answer import Answer, StreamedAnswer, sendable_headers, se
 from server.inference.batching.queue import Limits
 from server.inference.in_flight import InFlight
 from server.inference.request import Done, InferenceRequest, IsDisconnected
+from server.inference.stream_parts import CountedParts, SinglePart
 from server.inference.tensor_model import tensor_metadata
 from server.telemetry.counters import ModelMetrics, now
 
@@ -97,31 +98,49 @@ class PassthroughModel(kserve.Model):
             QueueFull, DeadlineExceeded, ClientGone, NotReady, ModelFailed, InvalidInput
             ServingError: the nearest to an error of its own choice, over gRPC.
         """
-        began: float | None = None
         self.in_flight.begin()
         try:
             await self._turn(request.is_disconnected)
-            began = now()
-            asked = Request(request.verb, request.protocol, request.body, request.header_map())
-            reply = await self._ask(asked)
+            request.decoded_at = now()
+            try:
+                asked = Request(request.verb, request.protocol, request.body, request.header_map())
+                reply = await self.adapter.answer(asked)
+            except BaseException:
+                self._give_back()
+                raise
         except Exception as error:
             known = as_serving_error(error)
-            self._metrics.failed(request.protocol, known.status, now() - request.received_at)
+            self._ended(request, known.status)
             if known.status == 500:
                 log.exception("model %s failed", self.name)
             if known is error:
                 raise
             raise known from error
-        finally:
-            self.in_flight.end()
+        except BaseException:
+            self._ended(request, errors.ClientGone.status)
+            raise
+        if isinstance(reply, ReplyStream):
+            return self._streamed(request, reply)
+        self._give_back()
+        self._ended(request, reply.status)
+        return _answer(request, reply)
+
+    def _streamed(self, request: InferenceRequest, reply: ReplyStream) -> StreamedAnswer:
+        """A stream, which counts as one request until it is closed."""
+
+        def ended(status: int) -> None:
+            self._give_back()
+            self._ended(request, status)
+
+        return StreamedAnswer(sendable_headers(reply.headers), CountedParts(reply.parts, ended))
+
+    def _ended(self, request: InferenceRequest, status: int) -> None:
         end = self.in_flight.last = now()
-        if reply.status < 400:
-            self._metrics.answered(request.protocol, request.received_at, began, end, end)
+        if status < 400:
+            self._metrics.answered(request.protocol, request.received_at, request.decoded_at, end, end)
         else:
-            self._metrics.failed(request.protocol, reply.status, end - request.received_at)
-        if request.protocol == "grpc" and reply.status >= 400:
-            raise relative(reply.status)(reply.body.decode(errors="replace"))
-        return Answer(sendable_status(reply.status), sendable_headers(reply.headers), reply.body)
+            self._metrics.failed(request.protocol, status, end - request.received_at)
+        self.in_flight.end()
 
     async def __call__(
         self, body: Any, headers: dict[str, str] | None = None, verb: InferenceVerb = InferenceVerb.PREDICT
@@ -170,15 +189,13 @@ class PassthroughModel(kserve.Model):
 
     # the queue, on the event loop
 
-    async def _ask(self, request: Request) -> Reply:
-        try:
-            return await self.adapter.answer(request)
-        finally:
-            self._running -= 1
-            self._wake()
+    def _give_back(self) -> None:
+        """The turn that `_turn` gave."""
+        self._running -= 1
+        self._wake()
 
     async def _turn(self, gone: IsDisconnected) -> None:
-        """Wait for a turn, which `_ask` gives back."""
+        """Wait for a turn, which `_give_back` ends."""
         self._loop = asyncio.get_running_loop()
         if self._closed is not None:
             raise self._closed
@@ -242,6 +259,15 @@ class PassthroughModel(kserve.Model):
     def _let_go(self) -> None:
         self.adapter.close()
         self._then()
+
+
+def _answer(request: InferenceRequest, reply: Reply) -> Answer | StreamedAnswer:
+    """A whole reply as the answer that was asked for."""
+    if request.protocol == "grpc" and reply.status >= 400:
+        raise relative(reply.status)(reply.body.decode(errors="replace"))
+    if request.verb == "generate_stream" and reply.status < 400:
+        return StreamedAnswer(sendable_headers(reply.headers), SinglePart(reply.body))
+    return Answer(sendable_status(reply.status), sendable_headers(reply.headers), reply.body)
 
 
 #: HTTP status -> the error of ours that has its gRPC status; other 4xx are the client's fault

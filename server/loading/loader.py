@@ -163,7 +163,9 @@ class Loader:
 
     def _ask(self, adapter: Adapter, request: Request) -> Reply:
         """Send a whole request as the server will: on its event loop."""
-        return asyncio.run_coroutine_threadsafe(adapter.answer(request), self.loop.result()).result()
+        reply = asyncio.run_coroutine_threadsafe(adapter.answer(request), self.loop.result()).result()
+        assert isinstance(reply, Reply)
+        return reply
 
     def _config(self, found: Found) -> ModelConfig:
         path, root = found.directory.path, found.directory.root

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
 
 import orjson
 
+from adapters.base import Parts
 from server.api.rest.asgi import Receive, Send
 from server.errors import Header, as_serving_error, message
 from server.inference.answer import StreamedAnswer
@@ -40,7 +40,7 @@ async def send_events(receive: Receive, send: Send, answer: StreamedAnswer) -> N
         await answer.close()
 
 
-async def _send_parts(send: Send, parts: AsyncIterator[bytes]) -> None:
+async def _send_parts(send: Send, parts: Parts) -> None:
     try:
         async for part in parts:
             await send({"type": "http.response.body", "body": event(part), "more_body": True})
