@@ -154,7 +154,7 @@ class Signature:
     batched: bool = True
     parameters: tuple[Parameter, ...] = ()
     #: What `explain` answers, one row an instance as in `outputs`; empty: the model does not explain. `contributions`
-    #: has the columns of the input as its second dimension (`adapters.explanations`).
+    #: has the columns of the input as its second dimension (`adapters.shared.explanations`).
     explanations: tuple[TensorSpec, ...] = ()
     #: V1 follows TensorFlow Serving's REST API: `inputs` are whole tensors, answered as `outputs`; NaN and Infinity.
     tf_serving: bool = False

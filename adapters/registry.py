@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
-from adapters import probe, requirements
 from adapters.base import Adapter, LoadError, Match, ModelDir, Origin
+from adapters.formats import probe, requirements
 
 #: adapter name -> "module:class". Importing these modules imports no framework.
 TABLE: dict[str, str] = {

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from adapters import explanations, probe
 from adapters.base import (
     Adapter,
     Array,
@@ -22,7 +21,9 @@ from adapters.base import (
     Tensors,
     TensorSpec,
 )
+from adapters.formats import probe
 from adapters.lightgbm_ import format as model_format
+from adapters.shared import explanations
 
 #: other files that LightGBM writes, which are no models: how they begin, and what to say
 _NO_MODELS = (

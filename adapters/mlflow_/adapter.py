@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from adapters import requirements
 from adapters.base import (
     Adapter,
     InvalidInput,
@@ -26,6 +25,7 @@ from adapters.base import (
     Trust,
 )
 from adapters.datatypes import datatype_of
+from adapters.formats import requirements
 from adapters.mlflow_.flavors import served_by
 from adapters.mlflow_.mlmodel import FILE, MLmodel, read, read_yaml
 from adapters.mlflow_.schema import OUTPUT, Schema, schema_of

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors
+from adapters.formats.protobuf import Malformed
 from adapters.onnx_.graph import Categories, branches, categories, unranked_inputs
 from adapters.onnx_.proto import complaint, external_locations
 from adapters.onnx_.trial import Findings, Rows, examine
 from adapters.onnx_.types import DATATYPES, Port, array_of, brief, fault, joined, observed, port
-from adapters.protobuf import Malformed
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from adapters import pickles
 from adapters.base import (
     Adapter,
     Array,
@@ -26,6 +25,7 @@ from adapters.base import (
     TensorSpec,
 )
 from adapters.datatypes import datatype_of
+from adapters.formats import pickles
 from adapters.sklearn_ import files
 from adapters.sklearn_.direct import Record, direct
 from adapters.sklearn_.examine import Examined, examine, first_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adapters.base import Match, ModelDir, Rank, Trust
-from adapters.pickles import Contents, Unreadable, inspect
+from adapters.formats.pickles import Contents, Unreadable, inspect
 from adapters.sklearn_.versions import origin_of
 
 __all__ = ["SUFFIXES", "find"]

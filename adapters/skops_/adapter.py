@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from adapters.base import LoadError, Match, ModelDir, Parameters, Rank, Trust
-from adapters.pickles import Refused
-from adapters.pickles.policy import refusal
+from adapters.formats.pickles import Refused
+from adapters.formats.pickles.policy import refusal
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.adapter import note_versions
 from adapters.skops_.audit import Schema, read_schema

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
-from adapters.pickles.policy import LIBRARIES, Refused, Use, dotted, judge, refusal
+from adapters.formats.pickles.policy import LIBRARIES, Refused, Use, dotted, judge, refusal
 
 __all__ = ["Schema", "read_schema"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
-from adapters.protobuf import Malformed
+from adapters.formats.protobuf import Malformed
 from adapters.tensorflow_.graph import frozen_graph
 from adapters.tensorflow_.scan import Contents, judge_frozen
 from adapters.tensorflow_.session import Tensor, entry, open_session

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters import probe
 from adapters.base import Array, LoadError, ModelDir
+from adapters.formats import probe
 from adapters.tensorflow_.types import Entry, Port, brief, port, tensorflow
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
+from adapters.formats.protobuf import Malformed
 from adapters.modeldir import inside
-from adapters.protobuf import Malformed
 from adapters.tensorflow_.graph import MetaGraph, meta_graphs
 from adapters.tensorflow_.scan import Contents, judge
 from adapters.tensorflow_.session import Tensor, entry, open_session

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from adapters import probe
 from adapters.base import Match, ModelDir, Rank, Trust
+from adapters.formats import probe
 
 _ENDINGS = (".pt", ".pth", ".pt2", ".torchscript")
 _SCRIPT_NAMES = ("model.pt", "model.pt2")  #: served where there are several

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adapters import probe
 from adapters.base import (
     Adapter,
     InvalidInput,
@@ -25,6 +24,7 @@ from adapters.base import (
     TensorSpec,
     Trust,
 )
+from adapters.formats import probe
 from adapters.torchserve_ import manifest
 from adapters.torchserve_.archive import MAX_SMALL, Archive, FolderArchive, TarArchive, ZipArchive
 from adapters.torchserve_.handler import Answer, Handler

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from adapters import explanations, probe
 from adapters.base import (
     Adapter,
     Array,
@@ -24,6 +23,8 @@ from adapters.base import (
     Tensors,
     TensorSpec,
 )
+from adapters.formats import probe
+from adapters.shared import explanations
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_ import old
 

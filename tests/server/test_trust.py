@@ -18,7 +18,7 @@ from server import trust
 from server.catalog import Found
 from server.model_config import ModelConfig
 from server.workers.placement import Workers
-from tests.adapters.pickles import attacks
+from tests.adapters.formats.pickles import attacks
 from tests.server.stand_ins import EchoAdapter
 from tests.server.test_loader import found, loader
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from adapters.pickles.policy import Use, refusal
-from adapters.pickles.stream import Unreadable
+from adapters.formats.pickles.policy import Use, refusal
+from adapters.formats.pickles.stream import Unreadable
 
 __all__ = ["MAX_STEPS", "Found", "Made", "Name", "count_of", "layout_of", "tuple_of"]
 
