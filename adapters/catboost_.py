@@ -46,8 +46,8 @@ def _method(choices: tuple[str, ...]) -> Parameter:
 class CatBoostAdapter(Adapter):
     """One model. Predictions run on one thread each, and several at once are safe."""
 
-    name: ClassVar[str] = "catboost"
-    platform: ClassVar[str] = "catboost"
+    name = "catboost"
+    platform = "catboost"
     requires: ClassVar[tuple[str, ...]] = ("catboost",)
     options: ClassVar[tuple[Parameter, ...]] = (
         _method(_OF_CLASSIFIERS),

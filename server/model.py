@@ -79,6 +79,7 @@ class ServedModel(kserve.Model):
         self.uses = Uses()
         self.born = time.monotonic()
         self._watch = Watch(self, "predict", metrics, self.uses)
+        splits = adapter.traits.parallel and adapter.traits.thread_safe
         self._batcher = Batcher(
             adapter.predict,
             executor,
@@ -88,8 +89,8 @@ class ServedModel(kserve.Model):
             name,
             on_failure=self._log_failure,
             on_call=metrics.called,
-            steady=adapter.steady,
-            cores=lambda: min(spare(executor), limits.lanes) if adapter.parallel and adapter.thread_safe else 1,
+            steady=adapter.traits.steady,
+            cores=lambda: min(spare(executor), limits.lanes) if splits else 1,
             begin=adapter.begin if isinstance(adapter, RemoteAdapter) else None,
         )
         self._watch_explanations = Watch(self, "explain", metrics.explanations, self.uses)

@@ -26,6 +26,7 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
     Trust,
 )
 from adapters.custom_ import building, program, source
@@ -51,15 +52,15 @@ _HOOKS = ("preprocess", "predict", "postprocess", "explain")
 class CustomAdapter(Adapter):
     """One user's `kserve.Model`."""
 
-    name: ClassVar[str] = "custom"
-    platform: ClassVar[str] = "kserve"
+    name = "custom"
+    platform = "kserve"
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("class", str, meaning="the class to serve, where model.py holds several"),
         Parameter("args", str, meaning="more arguments of the command line that model.py sees"),
         *_PREDICTOR,
     )
     own_process: ClassVar[bool] = True
-    batchable: ClassVar[bool] = False
+    traits = Traits(batchable=False)
 
     def __init__(self, model: Any, server: Any, name: str) -> None:
         inputs, outputs = _specs(model.get_input_types), _specs(model.get_output_types)

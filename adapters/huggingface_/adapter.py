@@ -69,8 +69,8 @@ class HuggingFaceAdapter(Adapter):
     #: what the options say of the request parameters
     defaults: Parameters = field(default_factory=dict)
 
-    name: ClassVar[str] = "huggingface"
-    platform: ClassVar[str] = "huggingface"
+    name = "huggingface"
+    platform = "huggingface"
     requires: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     safe_form: ClassVar[str] = "as safetensors"
     options: ClassVar[tuple[Parameter, ...]] = (

@@ -20,6 +20,7 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
 )
 from adapters.formats import probe
 from adapters.lightgbm_ import format as model_format
@@ -58,8 +59,7 @@ class LightGBMAdapter(Adapter):
 
     name = "lightgbm"
     platform = "lightgbm"
-    steady = True
-    parallel = True
+    traits = Traits(steady=True, parallel=True)
     requires = ("lightgbm",)
     options = (_METHOD, _CATEGORICAL_COLUMNS)
 

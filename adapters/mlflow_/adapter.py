@@ -22,6 +22,7 @@ from adapters.base import (
     Rank,
     Tensors,
     TensorSpec,
+    Traits,
     Trust,
 )
 from adapters.datatypes import datatype_of
@@ -41,11 +42,12 @@ _CONDA = "conda.yaml"
 class MlflowAdapter(Adapter):
     """A `python_function`: whatever it is, MLflow loads it and calls it. It may run code that came with the model."""
 
-    name: ClassVar[str] = "mlflow"
-    platform: ClassVar[str] = "mlflow"
+    name = "mlflow"
+    platform = "mlflow"
     requires: ClassVar[tuple[str, ...]] = ("mlflow", "pandas")
     own_process: ClassVar[bool] = True
     reads_requirements: ClassVar[bool] = True
+    traits = Traits(thread_safe=False)
 
     model: Any
     schema: Schema
@@ -85,8 +87,8 @@ class MlflowAdapter(Adapter):
             raise LoadError(f"MLflow cannot load it: {type(error).__name__}: {_first_line(error)}") from error
         adapter = cls(schema.signature, model, schema, _saved_example(model_dir, mlmodel, schema))
         # The user's own code may look at all rows together; the libraries' models do not.
-        adapter.batchable = (mlmodel.pyfunc or {}).get("loader_module") != "mlflow.pyfunc.model"  # type: ignore[misc]
-        adapter.thread_safe = False  # type: ignore[misc]
+        own_code = (mlmodel.pyfunc or {}).get("loader_module") == "mlflow.pyfunc.model"
+        adapter.traits = replace(adapter.traits, batchable=not own_code)
         if not schema.signature.outputs:
             adapter.signature = replace(schema.signature, outputs=adapter._found_outputs())
             adapter.schema = replace(schema, signature=adapter.signature)

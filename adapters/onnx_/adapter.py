@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors
+from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors, Traits
 from adapters.formats.protobuf import Malformed
 from adapters.onnx_.graph import Categories, branches, categories, unranked_inputs
 from adapters.onnx_.proto import complaint, external_locations
@@ -41,17 +41,17 @@ class OnnxAdapter(Adapter):
     session: Any
     findings: Findings
 
-    name: ClassVar[str] = "onnx"
-    platform: ClassVar[str] = "onnxruntime_onnx"
+    name = "onnx"
+    platform = "onnxruntime_onnx"
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime",)
-    parallel: ClassVar[bool] = True
+    traits = Traits(parallel=True)
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("graph_optimization", str, tuple(_LEVELS), "how far ONNX Runtime rewrites the graph; all by default"),
     )
 
     def __post_init__(self) -> None:
         # Only a graph that takes any number of rows in one run gains from a merged batch.
-        self.batchable = self.findings.rows is Rows.TOGETHER  # type: ignore[misc]  # one model's property here
+        self.traits = replace(self.traits, batchable=self.findings.rows is Rows.TOGETHER)
         self._names = [spec.name for spec in self.signature.outputs]
         self._free = any(-1 in spec.shape[self.signature.batched :] for spec in self.signature.inputs)
 
@@ -83,7 +83,7 @@ class OnnxAdapter(Adapter):
             raise LoadError(f"{file} is damaged: {error}") from error
         findings = _examine(session, ports, known, file)
         adapter = cls(_signature(ports, findings), session, findings)
-        adapter.steady = steady  # type: ignore[misc]  # one model's property here
+        adapter.traits = replace(adapter.traits, steady=steady)
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:

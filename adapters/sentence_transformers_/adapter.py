@@ -38,8 +38,8 @@ class SentenceTransformersAdapter(Adapter):
     kind: Kind
     defaults: Parameters  #: what the options say of the request parameters
 
-    name: ClassVar[str] = "sentence_transformers"
-    platform: ClassVar[str] = "sentence_transformers"
+    name = "sentence_transformers"
+    platform = "sentence_transformers"
     requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch")
     safe_form: ClassVar[str] = "as safetensors"
     options: ClassVar[tuple[Parameter, ...]] = (

@@ -23,6 +23,7 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
 )
 from adapters.datatypes import datatype_of
 from adapters.formats import pickles
@@ -113,9 +114,9 @@ class SklearnAdapter(Adapter):
         adapter = cls(
             signature, model, inputs, methods, method, labels, found.example, short, explainer, proofs.outcomes
         )
-        adapter.batchable = not rows_depend(model)  # type: ignore[misc]  # the class's default, for all but a few
-        adapter.thread_safe = not shares_state(model)  # type: ignore[misc]
-        adapter.steady = method in adapter.short  # type: ignore[misc]
+        adapter.traits = Traits(
+            batchable=not rows_depend(model), thread_safe=not shares_state(model), steady=method in adapter.short
+        )
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:

@@ -19,7 +19,7 @@ _ALSO = ("xgboost", "lightgbm", "imblearn")  #: what a model may need beside sci
 class SkopsAdapter(SklearnAdapter):
     """One fitted estimator from a skops file; served in every way as one from a pickle."""
 
-    name: ClassVar[str] = "skops"
+    name = "skops"
     requires: ClassVar[tuple[str, ...]] = ("sklearn", "skops")
 
     @classmethod

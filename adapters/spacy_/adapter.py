@@ -27,6 +27,7 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
 )
 from adapters.spacy_ import loading
 from adapters.spacy_.docs import Findings, column
@@ -61,11 +62,11 @@ class SpacyAdapter(Adapter):
     offsets: bool
     most_words: int  #: strings that the vocabulary may hold: it would never forget one
 
-    name: ClassVar[str] = "spacy"
-    platform: ClassVar[str] = "spacy"
+    name = "spacy"
+    platform = "spacy"
     requires: ClassVar[tuple[str, ...]] = ("spacy",)
     options: ClassVar[tuple[Parameter, ...]] = (*_PARAMETERS, _MAX_LENGTH)
-    thread_safe: ClassVar[bool] = False
+    traits = Traits(thread_safe=False)
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:

@@ -52,8 +52,8 @@ class TensorflowAdapter(Adapter):
     default: str
     shut: Callable[[], None]
 
-    name: ClassVar[str] = "tensorflow"
-    platform: ClassVar[str] = "tensorflow_savedmodel"
+    name = "tensorflow"
+    platform = "tensorflow_savedmodel"
     requires: ClassVar[tuple[str, ...]] = ("tensorflow",)
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("signature", meaning=f"SavedModel: the signature of requests that name none; {DEFAULT} unless set"),
@@ -63,7 +63,8 @@ class TensorflowAdapter(Adapter):
     safe_form: ClassVar[str] = "without operations that touch files, the network or Python"
 
     def __post_init__(self) -> None:
-        self.batchable = all(each.findings.mergeable for each in self.served.values() if each.signature.batched)  # type: ignore[misc]  # one model's property here
+        mergeable = all(each.findings.mergeable for each in self.served.values() if each.signature.batched)
+        self.traits = replace(self.traits, batchable=mergeable)
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -93,7 +94,7 @@ class TensorflowAdapter(Adapter):
             parameters=(choices,),
         )
         adapter = cls(signature, served, default, loaded.shut)
-        adapter.steady = loaded.steady  # type: ignore[misc]  # one model's property here
+        adapter.traits = replace(adapter.traits, steady=loaded.steady)
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:

@@ -8,12 +8,22 @@ not suffice, `polyserve.yaml` declares them (`declared`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from adapters.base import Adapter, InvalidInput, LoadError, Match, ModelDir, Parameter, Parameters, Signature, Tensors
+from adapters.base import (
+    Adapter,
+    InvalidInput,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Signature,
+    Tensors,
+)
 from adapters.torch_ import declared, exported, files, script
 from adapters.torch_.declared import Port
 from adapters.torch_.examine import Findings, Rows, Slot, examine
@@ -30,8 +40,8 @@ class TorchAdapter(Adapter):
     run: Run
     findings: Findings
 
-    name: ClassVar[str] = "torch"
-    platform: ClassVar[str] = "pytorch"
+    name = "torch"
+    platform = "pytorch"
     requires: ClassVar[tuple[str, ...]] = ("torch",)
     safe_form: ClassVar[str] = "as TorchScript (torch.jit.script(model).save('model.pt'))"
     options: ClassVar[tuple[Parameter, ...]] = (
@@ -41,7 +51,7 @@ class TorchAdapter(Adapter):
 
     def __post_init__(self) -> None:
         # Only a program that takes any number of rows in one run gains from a merged batch.
-        self.batchable = self.findings.rows is Rows.TOGETHER  # type: ignore[misc]  # one model's property here
+        self.traits = replace(self.traits, batchable=self.findings.rows is Rows.TOGETHER)
         self._free = any(-1 in spec.shape[self.signature.batched :] for spec in self.signature.inputs)
 
     @classmethod

@@ -6,7 +6,7 @@ archive's model-config or polyserve.yaml says otherwise, as in TorchServe: a han
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,7 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
     Trust,
 )
 from adapters.formats import probe
@@ -51,8 +52,8 @@ class TorchServeAdapter(Adapter):
     place: Place | None
     bare: bool  #: the handler takes instances as they are (a service envelope)
 
-    name: ClassVar[str] = "torchserve"
-    platform: ClassVar[str] = "torchserve_mar"
+    name = "torchserve"
+    platform = "torchserve_mar"
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("batch_size", int, meaning="requests that the handler takes at a time; 1 by default"),
         Parameter(
@@ -60,10 +61,10 @@ class TorchServeAdapter(Adapter):
         ),
     )
     own_process: ClassVar[bool] = True
-    thread_safe: ClassVar[bool] = False
+    traits = Traits(thread_safe=False)
 
     def __post_init__(self) -> None:
-        self.batchable = self.handler.batch_size > 1  # type: ignore[misc]  # one model's property here
+        self.traits = replace(self.traits, batchable=self.handler.batch_size > 1)
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
 )
 from adapters.formats import probe
 from adapters.shared import explanations
@@ -53,8 +54,7 @@ class XGBoostAdapter(Adapter):
 
     name = "xgboost"
     platform = "xgboost"
-    steady = True
-    parallel = True
+    traits = Traits(steady=True, parallel=True)
     requires = ("xgboost",)
     options = (_method("predict", "margin", "leaf"),)
 
@@ -125,7 +125,7 @@ class XGBoostAdapter(Adapter):
                 (matrix,), outputs, columns, any_name=True, parameters=parameters, explanations=explained
             )
         adapter = cls(signature, run, method, codes)
-        adapter.thread_safe = run.thread_safe  # type: ignore[misc]  # the class's default; gblinear and dart differ
+        adapter.traits = replace(adapter.traits, thread_safe=run.thread_safe)  # gblinear's and dart's calls are not
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
