@@ -27,10 +27,14 @@ from adapters.base import (
     TensorSpec,
 )
 from adapters.datatypes import datatype_of
+from adapters.shared.messages import first_line, several
 
 _MAGIC = b"CBM1"
 #: a JSON model's first key, and what follows it; pool and training logs begin otherwise
 _JSON = re.compile(rb'\s*\{\s*"(?:ctr_data"\s*:\s*\{|features_info"\s*:\s*\{\s*"(?:float|categorical|text)_features")')
+
+#: how CatBoost's messages begin: the place in its source
+_PLACE = re.compile(r"\S+\.(cpp|h):\d+: ")
 
 _INPUT, _OUTPUT = "input-0", "output-0"
 _OF_CLASSIFIERS = ("predict", "predict_proba", "predict_log_proba", "margin", "leaf")
@@ -63,7 +67,7 @@ class CatBoostAdapter(Adapter):
         models = [name for name in model_dir.files if model_dir.head(name, 4) == _MAGIC]
         models += [name for name in model_dir.named(".json") if _JSON.match(model_dir.head(name))]
         if len(models) > 1:
-            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
+            return Match(Rank.CONTENT, problem=several(models))
         if models:
             return Match(Rank.CONTENT, models[0])
         if damaged := model_dir.named(".cbm"):
@@ -132,7 +136,7 @@ def _loaded(path: str, format_: str, file: str) -> Any:
         if not model._is_ranking_objective(loss):
             return catboost.CatBoostRegressor().load_model(path, format=format_)
     except (catboost.CatBoostError, ValueError) as error:
-        raise LoadError(f"{file} is damaged, or no model that this CatBoost loads: {_first_line(error)}") from error
+        raise LoadError(f"{file} is damaged, or no model that this CatBoost loads: {_reason(error)}") from error
     return model
 
 
@@ -160,7 +164,5 @@ def _array(answer: Any) -> Array:
     return array.astype(np.object_) if array.dtype.kind in "US" else np.ascontiguousarray(array)
 
 
-def _first_line(error: Exception) -> str:
-    """CatBoost's messages begin with the place in its source."""
-    text = str(error).strip().partition("\n")[0] or type(error).__name__
-    return re.sub(r"^\S+\.(cpp|h):\d+: ", "", text)
+def _reason(error: Exception) -> str:
+    return first_line(error, _PLACE) or type(error).__name__

@@ -31,6 +31,7 @@ from adapters.mlflow_.flavors import served_by
 from adapters.mlflow_.mlmodel import FILE, MLmodel, read, read_yaml
 from adapters.mlflow_.schema import OUTPUT, Schema, schema_of
 from adapters.mlflow_.values import argument_of, tensors_of
+from adapters.shared.messages import first_line
 
 #: MLflow in a model's requirements: the server's own loads what older ones saved
 _MLFLOW = re.compile(r"\s*mlflow([-_]skinny)?\s*(\[[^]]*\])?\s*([=<>!~;,].*)?", re.IGNORECASE)
@@ -84,7 +85,7 @@ class MlflowAdapter(Adapter):
 
             model = mlflow.pyfunc.load_model(str(model_dir.path), suppress_warnings=True)
         except Exception as error:  # MLflow's own errors, and whatever the user's code raises
-            raise LoadError(f"MLflow cannot load it: {type(error).__name__}: {_first_line(error)}") from error
+            raise LoadError(f"MLflow cannot load it: {type(error).__name__}: {first_line(error)}") from error
         adapter = cls(schema.signature, model, schema, _saved_example(model_dir, mlmodel, schema))
         # The user's own code may look at all rows together; the libraries' models do not.
         own_code = (mlmodel.pyfunc or {}).get("loader_module") == "mlflow.pyfunc.model"
@@ -104,7 +105,7 @@ class MlflowAdapter(Adapter):
             answer = self.model.predict(argument, params=params) if params else self.model.predict(argument)
         except MlflowException as error:
             if error.error_code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):  # what the signature does not allow
-                raise InvalidInput(_first_line(error)) from error
+                raise InvalidInput(first_line(error)) from error
             raise
         return tensors_of(answer, self.schema.signature.outputs)
 
@@ -171,7 +172,3 @@ def _column(spec: TensorSpec, values: list[Any]) -> Any:
     column = np.empty(len(values), dtype=spec.dtype)
     column[:] = values
     return column
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

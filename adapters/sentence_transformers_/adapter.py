@@ -24,6 +24,7 @@ from adapters.huggingface_.bundle import Damaged
 from adapters.huggingface_.loading import DTYPES
 from adapters.sentence_transformers_.folder import Folder, read_folder
 from adapters.sentence_transformers_.kinds import KINDS, OUTPUT, Kind
+from adapters.shared.messages import first_line
 
 _PARAMETERS = {parameter.name: parameter for kind in KINDS.values() for parameter in kind.parameters}
 
@@ -113,8 +114,8 @@ def _loaded(model_dir: ModelDir, folder: Folder, options: Parameters) -> Any:
     except LoadError:
         raise
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise LoadError(f"sentence-transformers cannot load it: {type(error).__name__}: {reason}") from error
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise LoadError(f"sentence-transformers cannot load it: {reason}") from error
     return model
 
 

@@ -27,12 +27,13 @@ from adapters.base import (
 )
 from adapters.datatypes import datatype_of
 from adapters.formats import pickles
+from adapters.shared.arrays import specs_of
 from adapters.sklearn_ import files
 from adapters.sklearn_.direct import Record, direct
-from adapters.sklearn_.examine import Examined, examine, first_line
+from adapters.sklearn_.examine import Examined, examine, reason
 from adapters.sklearn_.explain import Explainer, explainer_of
 from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
-from adapters.sklearn_.outputs import label_dtype, specs_of, tensors_of
+from adapters.sklearn_.outputs import label_dtype, tensors_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, writes_inputs
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class SklearnAdapter(Adapter):
         except LoadError as error:
             raise LoadError(f"{file} {error}") from error
         except Exception as error:  # a state from another version can fail anywhere
-            raise LoadError(f"{file} does not work: {type(error).__name__}: {first_line(error)}") from error
+            raise LoadError(f"{file} does not work: {type(error).__name__}: {reason(error)}") from error
 
     @classmethod
     def _described(cls, model: Any, inputs: Inputs, methods: tuple[str, ...], method: str, proofs: Record) -> Self:
@@ -129,7 +130,7 @@ class SklearnAdapter(Adapter):
             else:
                 answer = getattr(self.model, method)(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # what fits the signature, and yet not what it learned
-            raise InvalidInput(first_line(error)) from error
+            raise InvalidInput(reason(error)) from error
         return tensors_of(answer, self.labels)
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -138,7 +139,7 @@ class SklearnAdapter(Adapter):
         try:
             return self.explainer.explain(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # as in `predict`
-            raise InvalidInput(first_line(error)) from error
+            raise InvalidInput(reason(error)) from error
 
     def evidence(self) -> Parameters:
         return {"proofs": self.proofs}
@@ -167,7 +168,7 @@ def _explainer(model: Any, inputs: Inputs, found: Examined) -> Explainer | None:
         explainer = explainer_of(model, len(inputs.columns))
         return explainer and explainer.proved(lambda: inputs.rows(found.example))
     except Exception as error:  # the parts of a model are not always what their class says
-        logger.info("a %s does not explain its predictions: %s", type(model).__name__, first_line(error))
+        logger.info("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
         return None
 
 

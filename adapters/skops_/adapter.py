@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from adapters.base import LoadError, Match, ModelDir, Parameters, Rank, Trust
 from adapters.formats.pickles import Refused
 from adapters.formats.pickles.policy import refusal
+from adapters.shared.messages import several
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.adapter import note_versions
 from adapters.skops_.audit import Schema, read_schema
@@ -26,7 +27,7 @@ class SkopsAdapter(SklearnAdapter):
     def match(cls, model_dir: ModelDir) -> Match | None:
         files = model_dir.named(".skops")
         if len(files) > 1:
-            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(files)}; keep one")
+            return Match(Rank.CONTENT, problem=several(files))
         if not files:
             return None
         try:

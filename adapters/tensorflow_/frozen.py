@@ -13,7 +13,7 @@ from adapters.formats.protobuf import Malformed
 from adapters.tensorflow_.graph import frozen_graph
 from adapters.tensorflow_.scan import Contents, judge_frozen
 from adapters.tensorflow_.session import Tensor, entry, open_session
-from adapters.tensorflow_.types import DATATYPES, Entry, brief, port, tensorflow
+from adapters.tensorflow_.types import DATATYPES, Entry, message_of, port, tensorflow
 
 #: operations that nobody reads from, and that still are no outputs
 _NO_OUTPUTS = frozenset({"Placeholder", "PlaceholderWithDefault", "Const", "Assert", "Print", "PrintV2", "NoOp"})
@@ -61,7 +61,7 @@ def load(path: Path, inputs: str, outputs: str) -> tuple[Any, list[Entry]]:
         raise
     except Exception as error:
         session.close()
-        raise LoadError(f"TensorFlow cannot load {path.name}: {brief(error)}") from error
+        raise LoadError(f"TensorFlow cannot load {path.name}: {message_of(error)}") from error
 
 
 def _parsed(tf: Any, path: Path) -> Any:

@@ -15,7 +15,7 @@ from adapters.modeldir import inside
 from adapters.tensorflow_.graph import MetaGraph, meta_graphs
 from adapters.tensorflow_.scan import Contents, judge
 from adapters.tensorflow_.session import Tensor, entry, open_session
-from adapters.tensorflow_.types import Entry, brief, port, tensorflow
+from adapters.tensorflow_.types import Entry, message_of, port, tensorflow
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def load(folder: ModelDir) -> tuple[Any, list[Entry]]:
         raise
     except Exception as error:
         session.close()
-        raise LoadError(f"TensorFlow cannot load {folder.path.name}/{FILE}: {brief(error)}") from error
+        raise LoadError(f"TensorFlow cannot load {folder.path.name}/{FILE}: {message_of(error)}") from error
 
 
 def _entries(session: Any, signatures: Mapping[str, Any]) -> list[Entry]:

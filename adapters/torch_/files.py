@@ -6,6 +6,7 @@ from enum import Enum
 
 from adapters.base import Match, ModelDir, Rank, Trust
 from adapters.formats import probe
+from adapters.shared.messages import several
 
 _ENDINGS = (".pt", ".pth", ".pt2", ".torchscript")
 _SCRIPT_NAMES = ("model.pt", "model.pt2")  #: served where there are several
@@ -45,7 +46,7 @@ def match(model_dir: ModelDir) -> Match | None:
     if len(programs) > 1:
         named = [name for name in _SCRIPT_NAMES if name in programs]
         if len(named) != 1:
-            problem = f"two candidate models: {' and '.join(programs)}; keep one, or name the one to serve model.pt"
+            problem = several(programs, ", or name the one to serve model.pt")
             return Match(Rank.CONTENT, programs[0], problem=problem)
         programs = named
     if programs:

@@ -26,10 +26,12 @@ from adapters.base import (
     Trust,
 )
 from adapters.formats import probe
+from adapters.shared.arrays import array_of
+from adapters.shared.messages import several
 from adapters.torchserve_ import manifest
 from adapters.torchserve_.archive import MAX_SMALL, Archive, FolderArchive, TarArchive, ZipArchive
 from adapters.torchserve_.handler import Answer, Handler
-from adapters.torchserve_.messages import ENVELOPE, HTTP, array_of, plain, request_of
+from adapters.torchserve_.messages import ENVELOPE, HTTP, plain, request_of
 from adapters.torchserve_.place import Place
 
 #: where KServe's TorchServe examples keep the archive
@@ -73,7 +75,7 @@ class TorchServeAdapter(Adapter):
         if not files and _is_unpacked(model_dir):
             files, rank = ("",), Rank.BUNDLE
         if len(files) > 1:
-            return Match(rank, problem=f"two candidate models: {' and '.join(files)}; keep one", trust=Trust.CODE)
+            return Match(rank, problem=several(files), trust=Trust.CODE)
         if files:
             return _claim(model_dir, files[0], rank)
         if damaged := model_dir.named(".mar"):

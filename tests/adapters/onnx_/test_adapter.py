@@ -632,7 +632,7 @@ def test_calls_from_many_threads(tmp_path: Path) -> None:
 
 
 def test_the_search_for_a_size_ends_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.onnx_.trial.MAX_SECONDS", 0.0)
+    monkeypatch.setattr("adapters.shared.trial_runs.MAX_SECONDS", 0.0)
     start = time.monotonic()
     adapter = serve(tmp_path, convolution())
     assert adapter.signature.batched
