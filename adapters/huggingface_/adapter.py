@@ -61,8 +61,8 @@ _FORMS = {parameter.name: parameter for task in TASKS.values() for parameter in 
 class HuggingFaceAdapter(Adapter):
     """A transformers model behind its tokenizer: texts in, one answer a text out.
 
-    Texts that are too long are cut, as KServe does. `batchable` holds as far as floating point goes: see
-    `huggingface_encoder`.
+    Texts that are too long are cut, as KServe does. `Traits.batchable` holds as far as floating point
+    goes: see `encoder`.
     """
 
     task: Task

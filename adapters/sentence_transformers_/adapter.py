@@ -22,7 +22,7 @@ from adapters.base import (
 from adapters.huggingface_ import HuggingFaceAdapter
 from adapters.huggingface_.bundle import Damaged
 from adapters.huggingface_.loading import DTYPES
-from adapters.sentence_transformers_.folder import Folder, read_folder
+from adapters.sentence_transformers_.folder import ModelFolder, read_folder
 from adapters.sentence_transformers_.kinds import KINDS, OUTPUT, Kind
 from adapters.shared.messages import first_line
 
@@ -89,7 +89,7 @@ class SentenceTransformersAdapter(Adapter):
         return self.kind.example()
 
 
-def _loaded(model_dir: ModelDir, folder: Folder, options: Parameters) -> Any:
+def _loaded(model_dir: ModelDir, folder: ModelFolder, options: Parameters) -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import sentence_transformers
     import torch

@@ -63,7 +63,7 @@ class SklearnAdapter(Adapter):
     methods: tuple[str, ...]
     method: str
     labels: np.dtype[Any] | None  #: of labels that were objects in training
-    tried: Tensors  #: two rows that the model answers
+    accepted: Tensors  #: two rows that the model answers
     short: dict[str, Direct]  #: methods that have a direct path, proved equal to the estimator's own
     explainer: Explainer | None
     proofs: list[tuple[str, bool]]  #: that led to them
@@ -145,7 +145,7 @@ class SklearnAdapter(Adapter):
         return {"proofs": self.proofs}
 
     def example(self) -> Tensors:
-        return {name: array.copy() for name, array in self.tried.items()}
+        return {name: array.copy() for name, array in self.accepted.items()}
 
 
 def _short(model: Any, inputs: Inputs, method: str, proofs: Record) -> dict[str, Direct]:

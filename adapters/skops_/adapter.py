@@ -11,7 +11,7 @@ from adapters.formats.pickles.policy import refusal
 from adapters.shared.messages import several
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.adapter import note_versions
-from adapters.skops_.audit import Schema, read_schema
+from adapters.skops_.audit import SkopsSchema, read_schema
 
 _ALSO = ("xgboost", "lightgbm", "imblearn")  #: what a model may need beside scikit-learn
 
@@ -34,8 +34,8 @@ class SkopsAdapter(SklearnAdapter):
             schema = read_schema(model_dir.file(files[0]))
         except LoadError as error:
             return Match(Rank.SUFFIX, files[0], problem=str(error))
-        if schema.strangers and not model_dir.trusted:
-            return Match(Rank.CONTENT, files[0], problem=f"{files[0]} {refusal(schema.strangers)}")
+        if schema.unlisted and not model_dir.trusted:
+            return Match(Rank.CONTENT, files[0], problem=f"{files[0]} {refusal(schema.unlisted)}")
         # A trusted file may make any class, with whatever arguments it asks for.
         return Match(
             Rank.CONTENT,
@@ -52,7 +52,7 @@ class SkopsAdapter(SklearnAdapter):
         return cls.serving(model, file, options, model_dir.evidence)
 
 
-def _requires(schema: Schema) -> tuple[str, ...]:
+def _requires(schema: SkopsSchema) -> tuple[str, ...]:
     needed = [library for library in _ALSO if schema.uses(library)]
     return tuple(needed if not schema.names("feature_names_in_") else ["pandas", *needed])
 

@@ -30,7 +30,7 @@ from adapters.base import (
     Traits,
 )
 from adapters.spacy_ import loading
-from adapters.spacy_.docs import Findings, column
+from adapters.spacy_.docs import PipelineFindings, column
 from adapters.spacy_.loading import CONFIG, META
 
 #: what lies around the data folder of a packaged pipeline
@@ -57,7 +57,7 @@ class SpacyAdapter(Adapter):
     """A spaCy pipeline. Not thread-safe: its vocabulary learns, and the memory zone is for one call at a time."""
 
     nlp: Any
-    findings: Findings
+    findings: PipelineFindings
     wanted: tuple[str, ...]  #: the outputs that are answered by default
     offsets: bool
     most_words: int  #: strings that the vocabulary may hold: it would never forget one

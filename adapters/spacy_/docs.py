@@ -32,7 +32,7 @@ _TAGS = frozenset(_TOKEN_FIELDS) - {"token.ent_type", "token.is_sent_start"}
 
 
 @dataclass(frozen=True)
-class Findings:
+class PipelineFindings:
     """What a pipeline's components set, and how it is written.
 
     `assigned` holds spaCy's names for attributes (`doc.ents`, `token.tag`); `width` is the vectors' (0: no vectors).

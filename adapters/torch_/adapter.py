@@ -25,7 +25,7 @@ from adapters.shared.arrays import joined, one_by_one
 from adapters.shared.trial_runs import Rows, Run
 from adapters.torch_ import declared, exported, files, script
 from adapters.torch_.declared import DeclaredInput
-from adapters.torch_.files import Kind
+from adapters.torch_.files import TorchFormat
 from adapters.torch_.trial import ProgramFindings, Slot, examine
 from adapters.torch_.values import error_of_run, message_of
 
@@ -63,7 +63,7 @@ class TorchAdapter(Adapter):
 
         torch.set_num_threads(1)
         wanted = declared.inputs(options["inputs"]) if options.get("inputs") else ()
-        load = _exported if files.kind_of(model_dir, file) is Kind.EXPORTED else _script
+        load = _exported if files.kind_of(model_dir, file) is TorchFormat.EXPORTED else _script
         run, candidates, ports = load(model_dir, file, wanted)
         if options.get("outputs"):
             run = _renamed(run, declared.outputs(options["outputs"]))
@@ -116,11 +116,11 @@ def _renamed(run: Run, names: Sequence[str]) -> Run:
     return renamed
 
 
-def _unfound(file: str, ports: Sequence[DeclaredInput], told: bool, error: Exception | None) -> str:
+def _unfound(file: str, ports: Sequence[DeclaredInput], declared: bool, error: Exception | None) -> str:
     last = f" (it says: {message_of(error)})" if error else ""
     if isinstance(error, LoadError):
         return str(error)
-    if told:
+    if declared:
         return f"{file} does not run with inputs as options.inputs declares them{last}"
     named = ", ".join(repr(port.name) for port in ports)
     return (

@@ -58,25 +58,27 @@ def ports(module: Any, wanted: Sequence[DeclaredInput]) -> tuple[DeclaredInput, 
     if forward is None or not hasattr(forward, "schema"):
         raise LoadError("the program has no forward method")
     arguments = {argument.name: argument for argument in forward.schema.arguments[1:]}
-    told = {port.name: port for port in wanted}
-    if unknown := [name for name in told if name not in arguments]:
+    declared = {port.name: port for port in wanted}
+    if unknown := [name for name in declared if name not in arguments]:
         raise LoadError(f"options.inputs: forward has no argument {unknown[0]!r}; it has {', '.join(arguments)}")
     found = []
     for name, argument in arguments.items():
-        if name in told or not argument.has_default_value():
-            found.append(_checked(_port(argument), argument, told.get(name), bool(told)))
+        if name in declared or not argument.has_default_value():
+            found.append(_checked(_port(argument), argument, declared.get(name), bool(declared)))
     if not found:
         raise LoadError(f"forward takes no tensor: {_WAY_OUT}")
     return tuple(found)
 
 
-def _checked(port: DeclaredInput | None, argument: Any, told: DeclaredInput | None, complete: bool) -> DeclaredInput:
+def _checked(
+    port: DeclaredInput | None, argument: Any, declared: DeclaredInput | None, complete: bool
+) -> DeclaredInput:
     if port is None:
         kind = argument.type.annotation_str
         raise LoadError(f"the argument {argument.name!r} of forward is of type {kind}: {_WAY_OUT}")
-    if told is None and complete:
+    if declared is None and complete:
         raise LoadError(f"options.inputs: the argument {argument.name!r} of forward is missing")
-    return told or port
+    return declared or port
 
 
 def _port(argument: Any) -> DeclaredInput | None:
