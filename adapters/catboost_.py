@@ -26,7 +26,7 @@ from adapters.base import (
     Tensors,
     TensorSpec,
 )
-from adapters.datatypes import datatype_of
+from adapters.shared.arrays import specs_of
 from adapters.shared.messages import first_line, several
 
 _MAGIC = b"CBM1"
@@ -90,9 +90,8 @@ class CatBoostAdapter(Adapter):
         if method not in methods:
             raise LoadError(f"{file} is no classifier, so it has no method {method!r}: use {', '.join(methods)}")
         adapter = cls(_inputs(model), model, method, methods)
-        answer = adapter.predict(adapter.example(), {})[_OUTPUT]  # what the model really gives for two rows
-        output = TensorSpec(_OUTPUT, datatype_of(answer.dtype), (-1, *answer.shape[1:]))
-        adapter.signature = replace(adapter.signature, outputs=(output,), parameters=(_method(methods),))
+        outputs = specs_of(adapter.predict(adapter.example(), {}))  # of what the model really gives for two rows
+        adapter.signature = replace(adapter.signature, outputs=outputs, parameters=(_method(methods),))
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
