@@ -62,6 +62,7 @@ class TensorModel(kserve.Model):
         self.ready = True
         self.in_flight = InFlight()
         self.born = time.monotonic()
+        splits = adapter.traits.parallel and adapter.traits.thread_safe
         self._batcher = Batcher(
             adapter.predict,
             executor,
@@ -71,8 +72,8 @@ class TensorModel(kserve.Model):
             name,
             on_failure=self._log_failure,
             on_call=metrics.called,
-            steady=adapter.steady,
-            cores=lambda: min(spare(executor), limits.lanes) if adapter.parallel and adapter.thread_safe else 1,
+            steady=adapter.traits.steady,
+            cores=lambda: min(spare(executor), limits.lanes) if splits else 1,
             begin=adapter.begin if isinstance(adapter, RemoteAdapter) else None,
         )
         self._explainer = explanation_batcher(name, adapter, executor, limits, metrics, merges, self._log_failure)

@@ -50,4 +50,4 @@ def _limits(loaded: Loaded, limits: Limits) -> Limits:
     if pool is not None:  # another process pays, and how many there are was the operator's choice
         return replace(limits, lanes=pool.count, all_lanes=True)
     lanes = loaded.config.lanes or limits.lanes
-    return replace(limits, lanes=lanes if loaded.adapter.thread_safe else 1)
+    return replace(limits, lanes=lanes if loaded.adapter.traits.thread_safe else 1)
