@@ -147,7 +147,7 @@ class Loader:
             raise
         except (Exception, SystemExit) as error:  # a library that gives up ends this model, not the server
             raise LoadError(f"{type(error).__name__}: {error}") from error
-        batchable = adapter.batchable and adapter.signature.batched and (trial is None or trial.batchable)
+        batchable = adapter.traits.batchable and adapter.signature.batched and (trial is None or trial.batchable)
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = compatibility.warning(choice, warning)
@@ -163,7 +163,9 @@ class Loader:
 
     def _ask(self, adapter: Adapter, request: Request) -> Reply:
         """Send a whole request as the server will: on its event loop."""
-        return asyncio.run_coroutine_threadsafe(adapter.answer(request), self.loop.result()).result()
+        reply = asyncio.run_coroutine_threadsafe(adapter.answer(request), self.loop.result()).result()
+        assert isinstance(reply, Reply)
+        return reply
 
     def _config(self, found: Found) -> ModelConfig:
         path, root = found.directory.path, found.directory.root

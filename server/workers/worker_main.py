@@ -118,7 +118,8 @@ async def _answer(model: Adapter, number: int, message: ipc.Message, writer: asy
     told = message.fields
     request = Request(told["verb"], told["protocol"], message.tensors["body"].tobytes(), told["headers"])
     try:
-        reply: Reply = await model.answer(request)
+        reply = await model.answer(request)
+        assert isinstance(reply, Reply)
         fields = {"id": number, "headers": dict(reply.headers), "status": reply.status}
         parts = ipc.pack(fields, {"body": np.frombuffer(reply.body, np.uint8)})
     except BaseException as error:  # CancelledError too: the parent waits until it has ended
