@@ -6,7 +6,18 @@ whatever is not that simple, every error included, they give None, and the gener
 An array stands for nested lists of equal lengths that hold nothing but numbers: each level's lengths are compared,
 simdjson refuses elements of other types, and the brackets of the body are as many as those lists have.
 
-FIGURES
+It stays as long as it decodes V1 bodies of 1,024 x 100 floats 1.5 times as fast as orjson. Measured on two busy cores,
+milliseconds of processor time (`python -m bench.decoding`; the memory that a body takes meanwhile is about the same):
+
+                               simdjson   orjson   orjson and `array`, nothing checked
+    V1, 1,024 x 100 floats         7.2     12.9    12.4
+    V1, 1,024 x 100 integers       2.6     13.4     9.1
+    V1, 64 x 100 floats            0.43     0.87    0.65
+    V2, 1,024 x 100 floats         5.9     10.3    10.3
+    V2, 1,024 x 4 floats           0.34     0.42    0.40
+
+A whole server answers 1.7 to 2.0 times as many V1 requests of 1,024 x 100 floats, and 1.4 to 1.9 times as many of V2
+(`python -m bench.decoding --server`).
 """
 
 from __future__ import annotations
