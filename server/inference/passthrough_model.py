@@ -21,7 +21,7 @@ from kserve import InferRequest, InferResponse
 from kserve.model import InferenceVerb
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferResponse
 
-from adapters.base import Adapter, Reply, Request, TensorSpec
+from adapters.base import Adapter, Reply, ReplyStream, Request, TensorSpec
 from server import errors
 from server.codec.v2 import HEADER_LENGTH
 from server.errors import ServingError, as_serving_error
@@ -168,7 +168,11 @@ class PassthroughModel(kserve.Model):
 
     async def _ask(self, request: Request) -> Reply:
         try:
-            return await self.adapter.answer(request)
+            reply = await self.adapter.answer(request)
+            if isinstance(reply, ReplyStream):
+                await reply.parts.aclose()
+                raise errors.NotSupported(f"{self.name} answers in parts")
+            return reply
         finally:
             self._running -= 1
             self._wake()
