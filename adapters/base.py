@@ -2,9 +2,14 @@
 
 An adapter is one framework. It says whether a model directory is its own (`match`, by content, importing and
 executing nothing), loads it (`load`), describes it (`signature`) and predicts on named numpy arrays (`predict`).
-It knows nothing of HTTP, batching or settings; the server knows nothing of the framework.
+It knows nothing of batching or settings, and the server knows nothing of the framework.
 
-A new framework is one new file that defines an `Adapter`, and one line in `registry.TABLE`.
+Of HTTP it knows this much, and no more. `Signature` and `TensorSpec` hold a few words on how V1 shows a model's values
+(`keyed`, `table`, `any_name`, `tf_serving`, `base64`, `json`): frameworks have conventions of their own there, which
+only their adapters know. And a model that takes whole requests (`Signature.whole`: users' code, TorchServe's handlers)
+sees protocol, headers and status, for such code was written against them (`Request`, `Reply`).
+
+A new framework is one new file that defines an `Adapter`, and one line in `registry.TABLE`: see WRITING.md.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import numpy as np
 
 from adapters.datatypes import NUMPY_OF
 from adapters.modeldir import ModelDir
+from adapters.traits import PARTS, Traits
 
 __all__ = [
     "Adapter",
@@ -36,6 +42,7 @@ __all__ = [
     "Signature",
     "StreamFailed",
     "TensorSpec",
+    "Traits",
     "Trust",
 ]
 
@@ -145,7 +152,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes and gives; derived from the model, shown in the metadata, checked on every request."""
+    """What a model takes and gives; derived from the model, shown in the metadata, checked on every request.
+
+    `keyed`, `any_name`, `table` and `tf_serving` say how its values look over HTTP; no prediction depends on them.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -161,7 +171,7 @@ class Signature:
     batched: bool = True
     parameters: tuple[Parameter, ...] = ()
     #: What `explain` answers, one row an instance as in `outputs`; empty: the model does not explain. `contributions`
-    #: has the columns of the input as its second dimension (`adapters.explanations`).
+    #: has the columns of the input as its second dimension (`adapters.shared.explanations`).
     explanations: tuple[TensorSpec, ...] = ()
     #: V1 follows TensorFlow Serving's REST API: `inputs` are whole tensors, answered as `outputs`; NaN and Infinity.
     tf_serving: bool = False
@@ -178,7 +188,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A whole request as it came, for an adapter whose signature says `whole`.
+    """A whole request as it came, for an adapter whose signature says `whole`; the one that must know its protocol.
 
     | protocol | verb            | body                        | a `Reply`, or one part of a `ReplyStream`     |
     |----------|-----------------|-----------------------------|-----------------------------------------------|
@@ -246,15 +256,18 @@ class Adapter(ABC):
     """One loaded model. Subclasses are one framework each; `load` makes an instance.
 
     `predict` is called from worker threads with any number of rows (never zero), one call at a time unless
-    `thread_safe`. It may raise `InvalidInput` for the client's fault; anything else is the model's own failure.
+    `traits.thread_safe`. It may raise `InvalidInput` for the client's fault; anything else is the model's own failure.
     """
 
     signature: Signature
 
-    #: the adapter's name, as `polyserve.yaml` and the metadata's `platform` spell it
-    name: ClassVar[str]
+    #: the adapter's name, as `polyserve.yaml` spells it. Every class gives one, and a platform: only the stand-in for a
+    #: model in a worker has those of its model
+    name: str = field(default="", init=False, repr=False)
     #: `platform` in the V2 metadata
-    platform: ClassVar[str]
+    platform: str = field(default="", init=False, repr=False)
+    #: what may be done with its calls: the class's, or this one model's
+    traits: Traits = field(default=Traits(), init=False, repr=False)
     #: modules that `load` imports; the registry tells the operator what to install when one is absent
     requires: ClassVar[tuple[str, ...]] = ()
     #: options that `polyserve.yaml` may set for this adapter
@@ -265,14 +278,15 @@ class Adapter(ABC):
     own_process: ClassVar[bool] = False
     #: `match` says itself what a requirements.txt beside the model means, also by giving no requirements
     reads_requirements: ClassVar[bool] = False
-    #: rows are independent: a merged batch gives the same rows as single calls
-    batchable: ClassVar[bool] = True
-    #: `predict` may run in several threads at once on the same instance
-    thread_safe: ClassVar[bool] = True
-    #: `predict` lets go of the interpreter's lock: parts of a large batch gain from running at the same time
-    parallel: ClassVar[bool] = False
-    #: `predict` never waits, and how long it takes depends on its inputs' shapes alone, whatever the values are
-    steady: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """
+        Raises:
+            TypeError: the class sets a trait by itself, as adapters once did: the server would not see it.
+        """
+        super().__init_subclass__(**arguments)
+        for part in PARTS.values():
+            part.check(cls)
 
     @classmethod
     @abstractmethod
@@ -328,6 +342,10 @@ class Adapter(ABC):
 
     def close(self) -> None:
         """Let go of what the model holds beyond its memory (sessions, files, threads)."""
+
+
+for _name, _part in PARTS.items():
+    setattr(Adapter, _name, _part)
 
 
 def example_of(signature: Signature) -> Tensors:

@@ -25,12 +25,13 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
     Trust,
 )
 from adapters.custom_ import building, program, source
 from adapters.custom_.answers import Answers
 from adapters.custom_.generate import Form
-from adapters.custom_.source import Folder, Unreadable, parse
+from adapters.custom_.source import SourceFolder, UnreadableSource, parse
 from adapters.datatypes import NUMPY_OF
 
 FILE = f"{program.MODULE}.py"
@@ -52,15 +53,15 @@ _ONLY_VERSION = "1"
 class CustomAdapter(Adapter):
     """One user's `kserve.Model`."""
 
-    name: ClassVar[str] = "custom"
-    platform: ClassVar[str] = "kserve"
+    name = "custom"
+    platform = "kserve"
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("class", str, meaning="the class to serve, where model.py holds several"),
         Parameter("args", str, meaning="more arguments of the command line that model.py sees"),
         *_PREDICTOR,
     )
     own_process: ClassVar[bool] = True
-    batchable: ClassVar[bool] = False
+    traits = Traits(batchable=False)
 
     def __init__(self, model: Any, server: Any, name: str, version: str) -> None:
         inputs, outputs = _specs(model.get_input_types), _specs(model.get_output_types)
@@ -78,10 +79,10 @@ class CustomAdapter(Adapter):
         text = model_dir.file(FILE).read_bytes()
         try:
             module = parse(text)
-        except Unreadable as error:
+        except UnreadableSource as error:
             rank, file = (Rank.CODE, "") if b"kserve" in text else (Rank.SUFFIX, FILE)
             return Match(rank, file, f"{FILE}{error}", trust=Trust.CODE)
-        if not Folder(model_dir.path, model_dir.root).models(module) and not module.calls_server:
+        if not SourceFolder(model_dir.path, model_dir.root).models(module) and not module.calls_server:
             return Match(Rank.SUFFIX, FILE, f"{FILE} defines no subclass of kserve.Model", trust=Trust.CODE)
         return Match(Rank.CODE, trust=Trust.CODE)
 
@@ -136,9 +137,9 @@ def _misnamed(model_dir: ModelDir) -> Match | None:
             continue
         try:
             module = parse(text)
-        except Unreadable:
+        except UnreadableSource:
             continue
-        if Folder(model_dir.path, model_dir.root).models(module):
+        if SourceFolder(model_dir.path, model_dir.root).models(module):
             problem = f"{name} holds a kserve.Model: rename it to {FILE}"
             return Match(Rank.SUFFIX, name, problem, trust=Trust.CODE)
     return None

@@ -148,7 +148,7 @@ class Loader:
             raise
         except (Exception, SystemExit) as error:  # a library that gives up ends this model, not the server
             raise LoadError(f"{type(error).__name__}: {error}") from error
-        batchable = adapter.batchable and adapter.signature.batched and (trial is None or trial.batchable)
+        batchable = adapter.traits.batchable and adapter.signature.batched and (trial is None or trial.batchable)
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = compatibility.warning(choice, warning)

@@ -47,7 +47,7 @@ class TensorChannel:
         self.since: float | None = None  #: when (monotonic) the call in progress began
 
     def call(self, verb: str, inputs: Tensors, parameters: Parameters) -> Tensors:
-        """Blocks. Raises what `ModelProcess.call` raises."""
+        """Blocks. Raises what `Worker.call` raises."""
         parts = ipc.pack({"verb": verb, "parameters": dict(parameters)}, inputs)
         with self._using:
             self._send(parts)

@@ -118,7 +118,7 @@ def test_merged_requests_get_what_each_would_get_alone(served: Served, data: st.
 
     async def all_at_once() -> list[Any]:
         with ThreadPoolExecutor(2) as pool:
-            batcher = Batcher(served.adapter.predict, pool, Limits(max_rows=16), merges=served.adapter.batchable)
+            batcher = Batcher(served.adapter.predict, pool, Limits(max_rows=16), merges=served.adapter.traits.batchable)
             return await asyncio.gather(*(ask(batcher, rows) for rows in requests))
 
     wanted = [None if rows is None else [plain(expected.predictions[i]) for i in rows] for rows in requests]

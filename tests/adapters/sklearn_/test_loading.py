@@ -32,7 +32,7 @@ from adapters import registry
 from adapters.base import LoadError, Match, ModelDir, Rank, Trust
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.settle import parts_of, settle
-from tests.adapters.pickles.attacks import Calls
+from tests.adapters.formats.pickles.attacks import Calls
 from tests.adapters.sklearn_.kit import FRAME, TEXTS, X, Y, serve
 
 MODEL = LogisticRegression().fit(X, Y)

@@ -18,7 +18,7 @@ from server.config.model_config import ModelConfig
 from server.loading import trust
 from server.loading.catalog import Found
 from server.workers.placement import WorkerPlacement
-from tests.adapters.pickles import attacks
+from tests.adapters.formats.pickles import attacks
 from tests.server.loading.test_loader import found, loader
 from tests.server.stand_ins import EchoAdapter
 

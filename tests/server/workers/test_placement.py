@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from adapters import registry
-from adapters.base import LoadError, Match, Rank, Trust
+from adapters.base import LoadError, Match, Rank, Traits, Trust
 from adapters.registry import Choice
 from server.config.model_config import ModelConfig
 from server.errors import NotReady
@@ -111,6 +111,7 @@ def test_a_worker_answers_to_the_bit_what_the_model_answers_here(load: Callable[
     assert isinstance(there.adapter, RemoteAdapter)
     assert there.adapter.signature == here.adapter.signature
     assert (there.adapter.name, there.adapter.platform) == (here.adapter.name, here.adapter.platform)
+    assert there.adapter.traits == Traits(batchable=there.batchable)  # each worker has one call at a time
     assert there.adapter.pool.count == 1
     example = here.adapter.example()
     assert all(np.array_equal(array, there.adapter.example()[name]) for name, array in example.items())

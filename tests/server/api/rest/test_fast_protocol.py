@@ -300,7 +300,7 @@ def test_idle_connections_are_closed_busy_ones_kept(repository: Repository) -> N
 def test_heads_that_never_repeat_do_not_fill_the_memory() -> None:
     heads = HeadCache()
     for i in range(3 * MOST):
-        assert heads.plan(post(V1, b"", f"X-Id: {i}").replace(b"Length: 0", b"Length: 5")) is not None
+        assert heads.parse(post(V1, b"", f"X-Id: {i}").replace(b"Length: 0", b"Length: 5")) is not None
     assert len(heads._known) <= MOST
 
 
@@ -325,4 +325,4 @@ def test_heads_that_never_repeat_do_not_fill_the_memory() -> None:
     ],
 )
 def test_odd_heads_are_left_to_uvicorn(head: str) -> None:
-    assert HeadCache().plan(f"{head}\r\n\r\n".encode()) is None
+    assert HeadCache().parse(f"{head}\r\n\r\n".encode()) is None

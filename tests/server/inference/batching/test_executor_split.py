@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from adapters.base import InvalidInput as Refusal
-from adapters.base import Parameters, Tensors
+from adapters.base import Parameters, Tensors, Traits
 from server.codec.request import DecodedRequest
 from server.errors import InvalidInput, ModelFailed
 from server.inference.batching.batcher import Batcher
@@ -111,7 +111,7 @@ def test_spare_cores() -> None:
 class Counted(EchoAdapter):
     """Tells how many rows each of its calls had."""
 
-    parallel = True
+    traits = Traits(parallel=True)
 
     def __init__(self) -> None:
         super().__init__("echo", {})

@@ -22,10 +22,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from adapters.base import LoadError
-from adapters.pickles import Refused, Unreadable, inspect, load
-from adapters.pickles.loading import Loading
-from tests.adapters.pickles import attacks
-from tests.adapters.pickles.kit import COMPRESSIONS, X, Y, dumped, written
+from adapters.formats.pickles import Refused, Unreadable, inspect, load
+from adapters.formats.pickles.loading import Loading
+from tests.adapters.formats.pickles import attacks
+from tests.adapters.formats.pickles.kit import COMPRESSIONS, X, Y, dumped, written
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_other_files_get_a_reason(content: bytes, reason: str, tmp_path: Path) -
 def test_a_decompression_bomb_is_found(
     squeeze: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.pickles.stream._MIN_EXPANSION", 2**20)
+    monkeypatch.setattr("adapters.formats.pickles.stream._MIN_EXPANSION", 2**20)
     path = written(tmp_path / "a.pkl", squeeze(pickle.dumps(bytes(2**24))))
     for read in (inspect, load):
         with pytest.raises(Unreadable, match="expands to more than 100 times"):
@@ -78,7 +78,7 @@ def test_nested_tuples_are_found_before_anything_hashes_them(tmp_path: Path) -> 
 
 
 def test_endless_steps_are_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.pickles.records.MAX_STEPS", 1000)
+    monkeypatch.setattr("adapters.formats.pickles.records.MAX_STEPS", 1000)
     with pytest.raises(Unreadable, match=r"takes more than \d+ steps"):
         inspect(written(tmp_path / "a.pkl", b"\x80\x02" + b"]" * 2000 + b"."))
 

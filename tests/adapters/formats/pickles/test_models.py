@@ -18,8 +18,8 @@ import scipy.stats
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
-from adapters.pickles import inspect, load
-from tests.adapters.pickles.kit import COMPRESSIONS, X, dumped, rows_for, written
+from adapters.formats.pickles import inspect, load
+from tests.adapters.formats.pickles.kit import COMPRESSIONS, X, dumped, rows_for, written
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -131,7 +131,7 @@ def test_the_top_may_be_a_name_or_an_array(tmp_path: Path) -> None:
 def test_inspecting_imports_no_framework(models: dict[str, Any], tmp_path: Path) -> None:
     path = dumped(models["columns"], tmp_path / "a.joblib")
     code = (
-        "import sys; from pathlib import Path; from adapters import pickles\n"
+        "import sys; from pathlib import Path; from adapters.formats import pickles\n"
         f"assert pickles.inspect(Path({str(path)!r})).top == 'sklearn.pipeline.Pipeline'\n"
         "print({'sklearn', 'joblib', 'pandas', 'scipy', 'xgboost'} & set(sys.modules))"
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
-from adapters.pickles.loading import Loading
-from adapters.pickles.policy import Refused
-from adapters.pickles.records import Found, Made, Name
-from adapters.pickles.scan import Scan
-from adapters.pickles.stream import Unreadable, opened
+from adapters.formats.pickles.loading import Loading
+from adapters.formats.pickles.policy import Refused
+from adapters.formats.pickles.records import Found, Made, Name
+from adapters.formats.pickles.scan import Scan
+from adapters.formats.pickles.stream import Unreadable, opened
 
 __all__ = ["Contents", "inspect", "load"]
 

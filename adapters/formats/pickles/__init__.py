@@ -22,8 +22,8 @@ still crash the process that loads or predicts with them, which is why models ar
 
 from __future__ import annotations
 
-from adapters.pickles.contents import Contents, inspect, load
-from adapters.pickles.policy import Refused
-from adapters.pickles.stream import Unreadable, opened
+from adapters.formats.pickles.contents import Contents, inspect, load
+from adapters.formats.pickles.policy import Refused
+from adapters.formats.pickles.stream import Unreadable, opened
 
 __all__ = ["Contents", "Refused", "Unreadable", "inspect", "load", "opened"]

@@ -12,8 +12,8 @@ import pickle
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 
-from adapters.pickles.policy import Refused
-from adapters.pickles.stream import Unreadable
+from adapters.formats.pickles.policy import Refused
+from adapters.formats.pickles.stream import Unreadable
 
 __all__ = ["Machine"]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import Tensors, TensorSpec
-from adapters.explanations import adds_up, by_column, proved
+from adapters.shared.explanations import adds_up, by_column, proved
 
 
 def explained(factor: float = 1.0, dtype: str = "float64") -> Tensors:

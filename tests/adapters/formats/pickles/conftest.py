@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.pickles.kit import fitted_models
+from tests.adapters.formats.pickles.kit import fitted_models
 
 
 @pytest.fixture(scope="package")

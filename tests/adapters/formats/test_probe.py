@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import probe
+from adapters.formats import probe
 from adapters.modeldir import ModelDir
+from tests.adapters.formats.messages import message
 
 
 def _dir(tmp_path: Path, **files: bytes) -> ModelDir:
@@ -29,15 +30,6 @@ def _zip(*names: str, comment: bytes = b"") -> bytes:
             archive.writestr(name, "x")
         archive.comment = comment
     return stream.getvalue()
-
-
-def _varint(value: int) -> bytes:
-    low = value & 0x7F
-    return bytes([low]) if value < 0x80 else bytes([low | 0x80]) + _varint(value >> 7)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
 @pytest.mark.parametrize(
@@ -95,8 +87,8 @@ def test_torch_files(tmp_path: Path) -> None:
 
 
 def test_a_frozen_graph_is_told_from_other_protobufs(tmp_path: Path) -> None:
-    node = _field(1, b"input") + _field(2, b"Placeholder") + _field(5, b"attributes" * 20)
-    graph = _field(1, node) + _field(1, node)
+    node = message(1, b"input") + message(2, b"Placeholder") + message(5, b"attributes" * 20)
+    graph = message(1, node) + message(1, node)
     assert probe.recognise(_dir(tmp_path, model__pb=graph)) == "model.pb is a frozen TensorFlow graph"
     assert probe.recognise(_dir(tmp_path, model__pb=b"\x08\x07" + graph)) == ""
     assert probe.recognise(_dir(tmp_path, model__pb=b"\n")) == ""
@@ -139,7 +131,7 @@ def test_a_huge_zip_directory_is_read_in_part(tmp_path: Path) -> None:
 
 def test_hostile_bytes_never_raise(tmp_path: Path) -> None:
     rng = random.Random(0)
-    whole = [_zip("config.json", "metadata.json"), _field(1, _field(1, b"a") + _field(2, b"b")), b"binf", b"\n" * 50]
+    whole = [_zip("config.json", "metadata.json"), message(1, message(1, b"a") + message(2, b"b")), b"binf", b"\n" * 50]
     for _ in range(300):
         content = bytearray(rng.choice(whole))
         for _ in range(rng.randint(1, 8)):

@@ -15,9 +15,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.preprocessing import FunctionTransformer
 
 from adapters.base import LoadError
-from adapters.pickles import Refused, Unreadable, inspect, load
-from tests.adapters.pickles import attacks
-from tests.adapters.pickles.kit import COMPRESSIONS, dumped, written
+from adapters.formats.pickles import Refused, Unreadable, inspect, load
+from tests.adapters.formats.pickles import attacks
+from tests.adapters.formats.pickles.kit import COMPRESSIONS, dumped, written
 
 pytestmark = pytest.mark.filterwarnings("ignore:Trying to unpickle")
 

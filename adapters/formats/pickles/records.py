@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from adapters.pickles.policy import Use, refusal
-from adapters.pickles.stream import Unreadable
+from adapters.formats.pickles.policy import Use, refusal
+from adapters.formats.pickles.stream import Unreadable
 
 __all__ = ["MAX_STEPS", "Found", "Made", "Name", "count_of", "layout_of", "tuple_of"]
 
@@ -44,6 +44,10 @@ class _Nested(tuple[Any, ...]):
     weight: int
 
 
+def _all_steps() -> Iterator[int]:
+    return iter(range(MAX_STEPS))
+
+
 @dataclass
 class Found:
     """What a scan notes, through the pickles nested in the file."""
@@ -54,7 +58,7 @@ class Found:
     version: str | None = None
     on_frame: bool = False
     held: dict[str, None] = field(default_factory=dict)  #: names allowed for one use alone, which has not come yet
-    steps: Iterator[int] = field(default_factory=lambda: iter(range(MAX_STEPS)))
+    steps: Iterator[int] = field(default_factory=_all_steps)  #: those that all pickles together may still take
 
     def refused(self) -> str:
         if unlisted := {**self.unlisted, **self.held}:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.pickles.policy import CHECK_ARRAY, GETATTR, PARTIAL, Refused, refusal
+from adapters.formats.pickles.policy import CHECK_ARRAY, GETATTR, PARTIAL, Refused, refusal
 
 __all__ = ["STAND_INS", "Placeholder", "check_dtype", "check_names", "native", "strange"]
 

@@ -15,9 +15,10 @@ from collections.abc import Callable
 import numpy as np
 
 from adapters.base import Array, Tensors, TensorSpec
-from adapters.datatypes import datatype_of
+from adapters.shared.arrays import specs_of
+from adapters.shared.messages import brief
 
-__all__ = ["adds_up", "by_column", "proved", "specs_of"]
+__all__ = ["adds_up", "by_column", "proved"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +51,6 @@ def adds_up(explained: Tensors, raw: Array) -> bool:
     return bool((error <= tolerance * (1 + size)).all())
 
 
-def specs_of(explained: Tensors) -> tuple[TensorSpec, ...]:
-    """The specs of explanations such as these, for any number of rows."""
-    return tuple(
-        TensorSpec(name, datatype_of(array.dtype), (-1, *array.shape[1:])) for name, array in explained.items()
-    )
-
-
 def proved(explain: Callable[[], Tensors], raw: Callable[[], Array]) -> tuple[TensorSpec, ...]:
     """The specs of what `explain` gives, or () for a model that cannot explain, or whose terms do not add up.
 
@@ -65,7 +59,7 @@ def proved(explain: Callable[[], Tensors], raw: Callable[[], Array]) -> tuple[Te
     try:
         explained, output = explain(), raw()
     except Exception as error:  # whatever a framework raises for what it does not explain
-        logger.info("the model does not explain its predictions: %s", " ".join(str(error).split())[:300])
+        logger.info("the model does not explain its predictions: %s", brief(str(error)))
         return ()
     if not adds_up(explained, output):
         logger.warning("the model's explanations are not served: they do not add up to its raw output")

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, LoadError
-from adapters.pickles.machine import Machine
-from adapters.pickles.policy import ARRAY_WRAPPERS, PARTIAL, Refused, Use, dotted, judge, refusal
-from adapters.pickles.stream import skip, take
-from adapters.pickles.values import STAND_INS, Placeholder, check_dtype, check_names, native, strange
+from adapters.formats.pickles.machine import Machine
+from adapters.formats.pickles.policy import ARRAY_WRAPPERS, PARTIAL, Refused, Use, dotted, judge, refusal
+from adapters.formats.pickles.stream import skip, take
+from adapters.formats.pickles.values import STAND_INS, Placeholder, check_dtype, check_names, native, strange
 
 __all__ = ["Loading"]
 

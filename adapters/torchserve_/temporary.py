@@ -22,7 +22,7 @@ _NEW = 60.0  #: seconds after which a folder has its lock, if somebody still use
 _REMOVE = 'read -r _; rm -rf -- "$1"'
 
 
-class Place:
+class TemporaryFolder:
     """An empty private folder, `folder`, until `close` or the process's end."""
 
     def __init__(self) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 from adapters.base import Array, LoadError
 from adapters.sklearn_.columns import is_a
 
-__all__ = ["check_sound"]
+__all__ = ["check_damage"]
 
 
-def check_sound(part: Any) -> None:
+def check_damage(part: Any) -> None:
     """Check the trees that a part of a model holds: those of decisions, and those that find neighbours.
 
     Raises:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from adapters.pickles.machine import Machine
-from adapters.pickles.policy import ARRAY_WRAPPERS, CHECK_ARRAY, GETATTR, PARTIAL, Use, dotted, judge
-from adapters.pickles.records import MAX_STEPS, Found, Made, Name, count_of, layout_of, tuple_of
-from adapters.pickles.stream import Unreadable, skip, take
+from adapters.formats.pickles.machine import Machine
+from adapters.formats.pickles.policy import ARRAY_WRAPPERS, CHECK_ARRAY, GETATTR, PARTIAL, Use, dotted, judge
+from adapters.formats.pickles.records import MAX_STEPS, Found, Made, Name, count_of, layout_of, tuple_of
+from adapters.formats.pickles.stream import Unreadable, skip, take
 
 __all__ = ["Scan"]
 
