@@ -394,7 +394,7 @@ def test_closing_while_its_process_starts(make: Make, monkeypatch: pytest.Monkey
         pool.close()
         return process
 
-    monkeypatch.setattr("server.workers.worker_pool.ModelProcess", closed_meanwhile)
+    monkeypatch.setattr("server.workers.worker_pool.Worker", closed_meanwhile)
     with pytest.raises(LoadError, match="closing"):
         pool.start()
     wait_for(lambda: not workers(), "the worker's end")
