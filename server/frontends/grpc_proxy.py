@@ -10,7 +10,7 @@ import grpc
 
 from server.api.grpc.service import CLIENT, SERVICE, Inference
 from server.errors import InvalidInput
-from server.frontends.mirror import CopyRepository
+from server.frontends.copy_repository import CopyRepository
 
 _INFER = f"/{SERVICE.full_name}/ModelInfer"
 _REPOSITORY = f"/{SERVICE.full_name}/Repository"
@@ -22,10 +22,10 @@ _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_l
 class GrpcProxy(grpc.GenericRpcHandler):
     """Every method of `inference.GRPCInferenceService`."""
 
-    def __init__(self, mirror: CopyRepository, directory: Path) -> None:
+    def __init__(self, copies: CopyRepository, directory: Path) -> None:
         """Call it on the event loop."""
-        self._mirror = mirror
-        self._inference = Inference(mirror)
+        self._copies = copies
+        self._inference = Inference(copies)
         self._channel = grpc.aio.insecure_channel(f"unix:{directory / 'grpc'}", options=_UNLIMITED)
         self._methods = {name: self._channel.unary_unary(name) for name in _names()}
         self._handlers = {name: self._handler(name) for name in _names()}
@@ -41,7 +41,7 @@ class GrpcProxy(grpc.GenericRpcHandler):
 
     async def _infer(self, raw: bytes, context: Any) -> bytes:
         try:
-            here = self._mirror.takes_tensors(*self._inference.asked(raw))
+            here = self._copies.takes_tensors(*self._inference.asked(raw))
         except InvalidInput:
             here = True  # it is refused there
         if here:

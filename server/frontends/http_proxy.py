@@ -14,28 +14,28 @@ from server.api.rest.asgi import Answer, Receive, Scope, Send, answered, send_an
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.head_cache import ParsedHead, is_cloudevent
 from server.api.rest.predict import ModelRoutes, asked_of
-from server.frontends.client_connections import ClientUpstreams
+from server.frontends.copy_repository import CopyRepository
 from server.frontends.forwarding import UPSTREAMS, answer, forward, target_of
-from server.frontends.mirror import CopyRepository
+from server.frontends.upstream_pool import UpstreamPool
 from server.inference.request import IsDisconnected
 
 
 class FrontendProtocol(FastProtocol):
-    """A client's connection, which has connections of its own to the main process (`ClientUpstreams`).
+    """A client's connection, which has connections of its own to the main process (`UpstreamPool`).
 
-    The short way: `Heads.plan` --> a copy; where there is none, the request takes the general way.
+    The short way: `HeadCache.plan` --> a copy; where there is none, the request takes the general way.
     """
 
-    def __init__(self, path: Path, mirror: CopyRepository, shared: ServerContext, **uvicorns: Any) -> None:
+    def __init__(self, path: Path, copies: CopyRepository, shared: ServerContext, **uvicorns: Any) -> None:
         """`path` is the main process's socket."""
         super().__init__(shared, **uvicorns)
         self._path = path
-        self._mirror = mirror
-        self._upstreams: ClientUpstreams
+        self._copies = copies
+        self._upstreams: UpstreamPool
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        self._upstreams = ClientUpstreams(self._path, self.client, self.server)
+        self._upstreams = UpstreamPool(self._path, self.client, self.server)
         self.app_state = {**self.app_state, UPSTREAMS: self._upstreams}
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -43,7 +43,7 @@ class FrontendProtocol(FastProtocol):
         super().connection_lost(exc)
 
     def _ask(self, plan: ParsedHead, body: bytes) -> None:
-        if self._mirror.takes_tensors(plan.model, plan.version):
+        if self._copies.takes_tensors(plan.model, plan.version):
             super()._ask(plan, body)
         else:  # the copy was withdrawn while the body was coming
             self._waking = asyncio.create_task(self._hand_on(plan, body))
@@ -58,9 +58,9 @@ class FrontendProtocol(FastProtocol):
 class FrontendRoutes:
     """The general way, as an ASGI application."""
 
-    def __init__(self, mirror: CopyRepository, max_body: int) -> None:
-        self._mirror = mirror
-        self._models = ModelRoutes(mirror)
+    def __init__(self, copies: CopyRepository, max_body: int) -> None:
+        self._copies = copies
+        self._models = ModelRoutes(copies)
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,12 +71,12 @@ class FrontendRoutes:
 
     def _is_here(self, scope: Scope) -> bool:
         asked = asked_of(scope["path"]) if scope["method"] == "POST" else None
-        here = asked is not None and self._mirror.takes_tensors(asked.model, asked.version)
+        here = asked is not None and self._copies.takes_tensors(asked.model, asked.version)
         return here and not is_cloudevent(scope["headers"])
 
-    async def _here(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
+    async def _here(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
         handler = self._models.handler(scope) if self._is_here(scope) else None
         if handler is None:  # the copy was withdrawn while the body was coming
             upstreams = scope["state"][UPSTREAMS]
             return await answer(upstreams, scope["method"], target_of(scope), scope["headers"], body)
-        return await handler(scope, body, gone)
+        return await handler(scope, body, is_disconnected)
