@@ -16,6 +16,8 @@ _INFER = f"/{SERVICE.full_name}/ModelInfer"
 _REPOSITORY = f"/{SERVICE.full_name}/Repository"
 #: metadata that a channel sets itself
 _OURS = ("grpc-", ":")
+#: seconds; gRPC takes a deadline that is much further away for one that has passed
+_LONGEST_DEADLINE = 366 * 24 * 3600.0
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
@@ -55,13 +57,18 @@ class GrpcProxy(grpc.GenericRpcHandler):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
         if method.startswith(_REPOSITORY):
             metadata.append((CLIENT, context.peer()))
-        call = self._methods[method](raw, metadata=metadata, timeout=context.time_remaining())
+        call = self._methods[method](raw, metadata=metadata, timeout=_timeout(context.time_remaining()))
         try:
             answer: bytes = await call
         except grpc.aio.AioRpcError as error:
             await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
             raise  # `abort` has raised
         return answer
+
+
+def _timeout(remaining: float | None) -> float | None:
+    """The seconds that a call handed on may take; None: as long as it does."""
+    return None if remaining is None or remaining > _LONGEST_DEADLINE else remaining
 
 
 def _names() -> Iterable[str]:
