@@ -15,7 +15,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 ROW = [5.1, 3.5, 1.4, 0.2]
-#: of clients: with kept HTTP connections, fresh ones, bare ones; with gRPC connections of their own, and with one for all
+#: of clients: HTTP over kept connections, fresh ones, bare ones; gRPC over their own connections, and over one for all
 KINDS = ("kept", "fresh", "raw", "remote", "shared")
 _BODY = {"instances": [ROW]}
 

@@ -26,6 +26,10 @@ def listener() -> Iterator[socket.socket]:
         yield listener
 
 
+def descriptors() -> list[str]:
+    return sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208  (numbers, no paths)
+
+
 def port_of(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
@@ -86,10 +90,10 @@ def test_the_process_keeps_its_descriptors(listener: socket.socket) -> None:
     """Whatever kind they are of: none is closed, none is left behind."""
     reading, writing = os.pipe()
     with closing(socket.socketpair()[0]), socket.socket(socket.AF_INET, socket.SOCK_DGRAM):
-        before = sorted(os.listdir("/proc/self/fd"))
+        before = descriptors()
         for _ in range(20):
             assert not drain.has_connections(port_of(listener))
-        assert sorted(os.listdir("/proc/self/fd")) == before
+        assert descriptors() == before
     os.close(reading)
     os.close(writing)
 
