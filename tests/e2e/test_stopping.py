@@ -19,7 +19,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from tests.e2e.leaving_load import LeavingLoad
+from tests.e2e.leaving_load import KINDS, LeavingLoad
 from tests.e2e.process import Server
 from tests.patience import wait_for
 
@@ -73,7 +73,7 @@ def test_no_request_fails_while_the_server_stops(
         wait_for(lambda: server.log.count("listens, too") == 2)
         time.sleep(2)  # those have copies, too
     load = LeavingLoad(server.http_port, server.grpc_port, "iris")
-    wait_for(lambda: load.failed or min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5)
+    wait_for(lambda: load.failed or min(load.answered[kind] for kind in KINDS) > 5)
     assert server.stop() == 0, server.log
     load.wait(60)
     assert not load.failed, (load.failed, server.log)
