@@ -19,7 +19,7 @@ from examples import EXAMPLES
 from tests.container import ROOT, Container, Engine
 from tests.e2e.leaving_load import LeavingLoad
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
 
 ENTITIES = (
     b'{"predictions":[{"entities":[{"text":"Apple","label":"ORG"},{"text":"U.K.","label":"GPE"},'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -121,13 +120,13 @@ def test_a_hang_stops_nobody_else(make: Make, run: Callable[..., Any]) -> None:
 
     async def main() -> None:
         hanging = asyncio.create_task(begun(pool, [1], "hang"))
-        slowest, last = 0.0, time.monotonic()
+        turns = 0
         while not hanging.done():
             await asyncio.sleep(0.005)
-            slowest, last = max(slowest, time.monotonic() - last), time.monotonic()
+            turns += 1
         with pytest.raises(DeadlineExceeded, match="call_timeout"):
             hanging.result()
-        assert slowest < 1.5  # half of the time that it hung
+        assert turns > 10  # of the loop, which would have taken none if the call had kept it
         await back(pool)
 
     run(main())

@@ -29,6 +29,7 @@ from server.workers.worker_pool import BackOff
 from tests.cases import CASES, Case
 from tests.patience import wait_for
 from tests.server.workers.conftest import workers
+from tests.shared import Shared
 
 CHOICE = Choice(registry.get("sklearn"), Match(Rank.CONTENT, "model.joblib"))
 CUSTOM = Choice(registry.get("custom"), Match(Rank.CODE, trust=Trust.CODE))
@@ -78,11 +79,10 @@ CHOSEN = [case for case in CASES if case.name.startswith(("sklearn", "xgboost", 
 
 
 @pytest.fixture(scope="module")
-def mount(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mount(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Path:
     root = tmp_path_factory.mktemp("mount")
     for case in CHOSEN:
-        (root / case.name).mkdir()
-        case.make(root / case.name)
+        shared.copy(case, root / case.name)
     return root
 
 

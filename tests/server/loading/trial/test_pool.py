@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -239,9 +238,8 @@ def test_a_model_is_not_blamed_for_the_damage_of_an_earlier_one(pool: TrialPool,
 def test_a_timeout_ends_the_child_even_in_native_code(shared: TrialPool, attempt: Attempt) -> None:
     shared.close()
     pool = TrialPool(size=1, timeout=1)
-    began = time.monotonic()  # it hangs for ten minutes
+    # It hangs for ten minutes: longer than any test may take.
     assert reason(attempt, pool, "hang-with-gil") == "loading it took longer than 1 s (--load_timeout)"
-    assert time.monotonic() - began < 60
     assert children() == set()
     pool.close()
 
