@@ -119,6 +119,7 @@ def test_folders_come_and_go(mount: Mount) -> None:
     until(lambda: mount.ready() == ["a"])
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_ready_elsewhere_is_loaded_at_once(mount: Mount) -> None:
     if not changes.is_local(mount.root):
         pytest.skip("the clock of a network mount is not trusted")
@@ -131,6 +132,7 @@ def test_a_folder_that_was_ready_elsewhere_is_loaded_at_once(mount: Mount) -> No
     assert time.monotonic() - begin < 4.5
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_while_files_still_come(mount: Mount) -> None:
     mount.start(settle=2.0)
     for size in range(20):
@@ -179,6 +181,7 @@ def test_what_was_unloaded_stays_so_until_its_files_change(mount: Mount) -> None
     until(lambda: mount.serves("a") == "echo again")
 
 
+@pytest.mark.slow
 def test_a_load_that_somebody_asked_for_is_not_repeated(mount: Mount) -> None:
     mount.start(settle=1.5)
     mount.write("a", "echo")
@@ -208,6 +211,7 @@ def test_a_mount_that_cannot_be_read_takes_nothing_away(mount: Mount, caplog: py
     until(lambda: mount.serves("a") == "echo back")
 
 
+@pytest.mark.slow
 def test_one_that_writes_into_its_folder_has_to_settle_longer(mount: Mount) -> None:
     mount.write("a", "echo")
     mount.start(settle=0.1)

@@ -111,6 +111,7 @@ def test_who_stops_waiting_is_dropped(serve: Callable[..., WorkerPool]) -> None:
     asyncio.run(talk())
 
 
+@pytest.mark.slow
 def test_a_death_fails_all_that_are_with_it_and_the_worker_comes_back(
     serve: Callable[..., WorkerPool], tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_death_fails_all_that_are_with_it_and_the_worker_comes_back(
     assert pool.restarts == 1
 
 
+@pytest.mark.slow
 def test_a_late_answer_is_a_504_and_the_worker_lives(serve: Callable[..., WorkerPool]) -> None:
     """One that waits for something: the others' answers show that the worker is well."""
     pool = serve(call_timeout=3.0)
@@ -150,6 +152,7 @@ def test_a_late_answer_is_a_504_and_the_worker_lives(serve: Callable[..., Worker
     assert pool.restarts == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_answers_nobody_is_killed(serve: Callable[..., WorkerPool]) -> None:
     pool = serve(call_timeout=3.0)
 
@@ -164,6 +167,7 @@ def test_a_worker_that_answers_nobody_is_killed(serve: Callable[..., WorkerPool]
     asyncio.run(talk())
 
 
+@pytest.mark.slow
 def test_nonsense_from_the_worker_is_its_end(serve: Callable[..., WorkerPool]) -> None:
     pool = serve()
 
@@ -175,6 +179,7 @@ def test_nonsense_from_the_worker_is_its_end(serve: Callable[..., WorkerPool]) -
     asyncio.run(talk())
 
 
+@pytest.mark.slow
 def test_several_workers_share(serve: Callable[..., WorkerPool]) -> None:
     pool = serve(count=2)
 

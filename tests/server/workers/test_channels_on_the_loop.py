@@ -59,6 +59,7 @@ async def back(pool: WorkerPool) -> None:
     await asyncio.to_thread(wait_for, lambda: pool.restarts and not pool.down, "a new worker")
 
 
+@pytest.mark.slow
 def test_outcomes(make: Make, run: Callable[..., Any]) -> None:
     pool = make()
     pool.start()
@@ -80,6 +81,7 @@ def test_outcomes(make: Make, run: Callable[..., Any]) -> None:
     assert pool.restarts == 0
 
 
+@pytest.mark.slow
 def test_what_cannot_begin_at_once_is_left_to_a_thread(make: Make, run: Callable[..., Any], tmp_path: Path) -> None:
     pool = make()
     pool.start()
@@ -97,6 +99,7 @@ def test_what_cannot_begin_at_once_is_left_to_a_thread(make: Make, run: Callable
 
 
 @pytest.mark.parametrize("do", ["crash", "babble", "hang-up"])
+@pytest.mark.slow
 def test_deaths(make: Make, run: Callable[..., Any], do: str, tmp_path: Path) -> None:
     pool = make()
     pool.start()
@@ -114,6 +117,7 @@ def test_deaths(make: Make, run: Callable[..., Any], do: str, tmp_path: Path) ->
     run(main())
 
 
+@pytest.mark.slow
 def test_a_hang_stops_nobody_else(make: Make, run: Callable[..., Any]) -> None:
     pool = make(call_timeout=3.0)
     pool.start()
@@ -162,6 +166,7 @@ def test_batches_end_as_they_do_in_process(make: Make, run: Callable[..., Any]) 
     run(main())
 
 
+@pytest.mark.slow
 def test_a_batch_that_kills_the_worker_is_not_tried_again(make: Make, run: Callable[..., Any]) -> None:
     """Its requests would be tried one by one, if it had only failed; so the culprit would kill the next worker, too."""
     pool = make()

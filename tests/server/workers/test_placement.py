@@ -105,6 +105,7 @@ def load(mount: Path) -> Iterator[Callable[..., Loaded]]:
 
 
 @pytest.mark.parametrize("case", CHOSEN, ids=lambda case: case.name)
+@pytest.mark.slow
 def test_a_worker_answers_to_the_bit_what_the_model_answers_here(load: Callable[..., Loaded], case: Case) -> None:
     here, there = load(case.name, "auto"), load(case.name, "process")
     assert not isinstance(here.adapter, RemoteAdapter)
@@ -157,6 +158,7 @@ def test_the_interpreter_is_asked_for_with_what_it_takes(mount: Path) -> None:
 # --- what the repository tells ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_dead_worker_shows_and_the_model_comes_back(
     mount: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

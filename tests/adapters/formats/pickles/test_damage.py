@@ -27,6 +27,8 @@ from adapters.formats.pickles.loading import Loading
 from tests.adapters.formats.pickles import attacks
 from tests.adapters.formats.pickles.kit import COMPRESSIONS, X, Y, dumped, written
 
+pytestmark = pytest.mark.filterwarnings("ignore:Trying to unpickle")
+
 
 @pytest.mark.parametrize(
     ("content", "reason"),

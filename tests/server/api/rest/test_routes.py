@@ -380,6 +380,7 @@ SPELLINGS = [
 ]
 
 
+@pytest.mark.slow
 def test_no_spelling_of_the_path_lets_a_stranger_in(site: Site) -> None:
     """Before KServe's own routes: whatever the framework makes of the path, nothing is loaded or unloaded."""
     application = FastAPI()

@@ -94,6 +94,7 @@ def make_wheel(folder: Path, version: str) -> str:
     return name
 
 
+@pytest.mark.slow
 def test_it_has_what_was_asked_and_shares_the_rest(environments: Environments, log: pytest.LogCaptureFixture) -> None:
     import numpy
 
