@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
 
 #: Modules that ask one server, which a fixture of their package starts: one worker runs them all.
-TOGETHER = {f"tests/e2e/{name}.py": "house" for name in ("test_explain", "test_house", "test_protocols")}
+HOUSE = {f"tests/e2e/{name}.py" for name in ("test_explain", "test_house", "test_protocols")}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling | None:
-    """`--dist=loadfile`, but for the modules that belong together."""
+    """`--dist=loadfile`, but that the tests of one framework, and those of one server, are run by one worker."""
     if config.getoption("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
@@ -27,7 +27,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
     class ByModule(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module: str = super()._split_scope(nodeid)
-            return TOGETHER.get(module, module)
+            folder = module.rpartition("/")[0]
+            return "house" if module in HOUSE else folder if folder.startswith("tests/adapters/") else module
 
     return ByModule(config, log)
 

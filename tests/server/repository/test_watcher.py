@@ -20,7 +20,7 @@ from server.repository.repository import Repository, State
 from server.repository.watcher import Watcher
 from tests.server.stand_ins import EchoAdapter
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 SETTLE = 0.2
 
 

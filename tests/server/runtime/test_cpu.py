@@ -22,9 +22,10 @@ _RELEASE = tuple(int(part) for part in platform.release().split(".")[:2])
 
 
 def test_they_are_batch_work_of_less_weight() -> None:
-    assert _told_in_a_thread()[:2] == (os.SCHED_BATCH, max(NICE, os.nice(0)))
+    own = os.nice(0)
+    assert _told_in_a_thread()[:2] == (os.SCHED_BATCH, max(NICE, own))
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
-    assert os.nice(0) < NICE
+    assert os.nice(0) == own
 
 
 @pytest.mark.skipif(_RELEASE < (6, 12) or platform.machine() not in _GET_ATTRIBUTES, reason="its kernel has no slices")
@@ -55,8 +56,8 @@ def _told_in_a_thread(before: Callable[[], object] = lambda: None) -> tuple[int,
 
     thread = Thread(target=work)
     thread.start()
-    thread.join(10)
-    return found.get(timeout=10)
+    thread.join(60)
+    return found.get(timeout=60)
 
 
 def _slice() -> int:

@@ -17,7 +17,7 @@ from server.workers.worker_pool import WorkerPool
 from tests.patience import becomes, wait_for
 from tests.server.workers.conftest import Make
 
-PATIENCE = 30.0  #: seconds until a test gives up waiting
+PATIENCE = 60.0  #: seconds until a test gives up waiting
 
 
 def ask(pool: WorkerPool, body: str | bytes, **headers: str) -> Coroutine[Any, Any, Reply]:

@@ -32,7 +32,7 @@ from tests.patience import becomes
 from tests.server.stand_ins import stand_ins
 
 MAX_BODY = 5000
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 LIMIT = 1000
 BODY = b'{"instances": [[1, 2]]}'
 ANSWER = {"predictions": [[2.0, 4.0]]}

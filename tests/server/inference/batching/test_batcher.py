@@ -26,7 +26,7 @@ from server.inference.batching.queue import Limits
 T = TypeVar("T")
 
 POISON = -1.0
-PATIENCE = 10.0  #: seconds until a test gives up waiting
+PATIENCE = 60.0  #: seconds until a test gives up waiting
 
 
 class Model:
