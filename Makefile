@@ -85,5 +85,5 @@ image: ## Build the container image with FRAMEWORKS (all, or some: sklearn,xgboo
 
 .PHONY: clean
 clean: ## Remove what make made, but for models/
-	rm -rf .venv .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench .coverage* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
