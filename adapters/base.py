@@ -236,7 +236,7 @@ class Parts(Protocol):
     async def __anext__(self) -> bytes: ...
 
     async def aclose(self) -> None:
-        """End the work, wherever it is, and wait until it has ended. To be called in any case, at the end too."""
+        """End the work, at the latest when the part that is being made is. To be called in any case, at the end too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, Request, Tensors, Traits
+from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, ReplyStream, Request, Tensors, Traits
 from server.workers.channels import Done
 from server.workers.messages import Hello
 from server.workers.worker_pool import WorkerPool
@@ -47,7 +47,7 @@ class RemoteAdapter(Adapter):
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return self.pool.call("explain", inputs, parameters)
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply | ReplyStream:
         return await self.pool.answer(request)
 
     def example(self) -> Tensors:
