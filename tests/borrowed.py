@@ -225,7 +225,7 @@ BORROWED: tuple[Borrowed, ...] = (
     Borrowed("uvicorn", "uvicorn.server.Server.should_exit", _SHUTDOWN, "tells it to stop", _uvicorn_server),
     Borrowed("uvicorn", "uvicorn.server.Server.handle_exit", (*_SHUTDOWN, "server/frontends/frontend_server.py"),
              "replaced: signals are ours"),
-    Borrowed("uvicorn", "uvicorn.server.ServerState", ("server/frontends/inner.py",), "a second, inner listener"),
+    Borrowed("uvicorn", "uvicorn.server.ServerState", ("server/frontends/internal_listener.py",), "an inner listener"),
     # KServe
     Borrowed("kserve", "kserve.protocol.rest.server.RESTServer._server",
              ("server/api/rest/server.py", "server/app.py", "server/frontends/frontend_server.py"),

@@ -36,7 +36,6 @@ WITHOUT = {
     "server/api/kserve": "argv dataplane pages",
     "server/api": "lookup shutdown",
     "server/api/rest": "asgi event_stream head_cache paths predict server torchserve",
-    "server/codec": "instances messages",
     "server/config/flags": "help parsing table types",
     "server/config": "version_policy",
     "server/frontends": "control follower forwarding frontend frontend_main frontend_server mirror proxy_protocol",
