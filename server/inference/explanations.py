@@ -56,7 +56,7 @@ def explanation_codec(name: str, signature: Signature, decode_v1: V1Decoder) -> 
         return decoded
 
     def encode(explained: Tensors, decoded: DecodedRequest) -> Answer:
-        return Answer(200, JSON_HEADERS, outputs.encode(explained, signature))
+        return Answer(200, JSON_HEADERS, outputs.encode_explanations(explained, signature))
 
     return Codec(decode, encode)
 
