@@ -337,6 +337,7 @@ def test_json_beyond_the_limit_is_left_to_xgboost(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_damaged_files_get_a_reason_not_a_crash(boosters: dict[str, Any], categorical: Any, tmp_path: Path) -> None:
     rng = random.Random(7)
     wholes = {"iris": boosters["softprob"], "leaf": boosters["vector_leaf"], "lin": boosters["gblinear"]}

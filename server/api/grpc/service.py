@@ -40,6 +40,14 @@ CLIENT = "x-polyserve-client"
 
 Server: TypeAlias = "grpc.aio.Server"
 
+#: seconds after which gRPC asks a client to make a new connection, and answers what comes over the old one meanwhile.
+#: It is the only thing that has gRPC do so while it serves: the server's `stop` asks, too, but cancels what comes until
+#: the clients know. So a server that stops waits until all have been asked (`server.api.shutdown`): a short age is a
+#: quick stop. A new connection costs a client some round trips; the server, nothing that could be measured.
+MAX_CONNECTION_AGE = 5.0
+#: gRPC lets connections live shorter or longer than that by a tenth, lest all clients come at one moment
+LONGEST_CONNECTION_AGE = 1.1 * MAX_CONNECTION_AGE
+
 
 def _known(error: Exception, method: str) -> ServingError:
     """The error of ours that a client is told of."""
@@ -227,6 +235,7 @@ async def serve(
     options = [
         ("grpc.max_send_message_length", max_send),
         ("grpc.max_receive_message_length", max_receive),
+        ("grpc.max_connection_age_ms", int(1000 * MAX_CONNECTION_AGE)),
         ("grpc.so_reuseport", int(shared)),  # a second server on the port is a mistake, not a partner
     ]
     server = grpc.aio.server(options=options)

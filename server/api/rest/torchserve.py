@@ -22,8 +22,9 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from adapters.base import Array, Signature, Tensors
+from adapters.shared.arrays import array_of
 from server.api.rest.asgi import Handler, Scope
-from server.codec import json_values, v1
+from server.codec import v1
 from server.codec.outputs import dumps
 from server.codec.request import DecodedRequest
 from server.errors import InvalidInput, NotFound, NotSupported
@@ -90,7 +91,7 @@ def _handler_codec(signature: Signature, headers: Mapping[str, str], parts: Mapp
     """The way of a model archive: the whole request as an instance, the whole answer as its prediction."""
     (spec,) = signature.inputs
     element = {"headers": dict(headers), "parts": dict(parts)}
-    decoded = DecodedRequest({spec.name: json_values.array_of([element])}, 1, {_ENVELOPE: _HTTP})
+    decoded = DecodedRequest({spec.name: array_of([element])}, 1, {_ENVELOPE: _HTTP})
     return Codec(lambda request: decoded, lambda outputs, decoded: _answer(outputs))
 
 

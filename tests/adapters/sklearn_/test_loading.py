@@ -302,6 +302,7 @@ def test_a_model_that_refuses_every_example_is_served(tmp_path: Path, caplog: py
     assert [(spec.datatype, spec.shape) for spec in adapter.signature.outputs] == [("BYTES", (-1,))]
 
 
+@pytest.mark.slow
 def test_loading_imports_what_the_model_needs(tmp_path: Path) -> None:
     joblib.dump(make_pipeline(CountVectorizer(), MultinomialNB()).fit(TEXTS, Y), tmp_path / "model.joblib")
     code = (

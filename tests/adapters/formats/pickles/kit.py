@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     VotingClassifier,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.gaussian_process import GaussianProcessClassifier
@@ -73,7 +75,8 @@ def fitted_models() -> dict[str, Any]:
             cv=2,
         ),
     }
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # they are fitted to be quick, not good
         fitted = {name: model.fit(np.abs(X), Y) for name, model in models.items()}
     fitted["columns"] = make_pipeline(columns, LogisticRegression()).fit(frame, Y)
     fitted["three classes"] = GradientBoostingClassifier(n_estimators=2).fit(X, np.arange(60) % 3)

@@ -1,4 +1,7 @@
-"""Questions to a front process and their answers, from any thread."""
+"""The main process's side of the control connection: requests to a front process and their answers, from any thread.
+
+What there is to ask for: `server.frontends.control_server`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
@@ -15,12 +18,16 @@ from server.runtime.child_process import ChildProcess
 log = logging.getLogger("kserve")
 
 #: seconds that a message may take to be handed over
-PATIENCE = 30.0
-#: seconds between two looks at a process that says nothing
-QUIET = 1.0
+SEND_TIMEOUT = 30.0
+#: seconds after which a process that says nothing is looked after
+POLL_INTERVAL = 1.0
 
 
-class FrontendGone(Exception):
+#: comes when what was asked for is done: the fields of the answer, of which `error` says why it was not
+ControlAnswer: TypeAlias = Future[Mapping[str, Any]]
+
+
+class FrontendEnded(Exception):
     """The process has ended, and will not answer."""
 
 
@@ -29,22 +36,22 @@ class ControlClient:
 
     def __init__(self, process: ChildProcess) -> None:
         self._process = process
-        self._process.connection.wait_at_most(PATIENCE)
+        self._process.connection.wait_at_most(SEND_TIMEOUT)
         self._lock = threading.Lock()
         self._numbers = count(1)
-        self._answers: dict[int, Future[Mapping[str, Any]]] = {}
+        self._answers: dict[int, ControlAnswer] = {}
         self._ended = False
 
-    def ask(self, do: str, **fields: Any) -> Future[Mapping[str, Any]]:
-        """Have the process do something; its answer, or `FrontendGone`."""
-        answer: Future[Mapping[str, Any]] = Future()
+    def request(self, do: str, **fields: Any) -> ControlAnswer:
+        """Have the process do something; its answer, or `FrontendEnded`."""
+        answer: ControlAnswer = Future()
         with self._lock:
             if not self._ended:
                 number = next(self._numbers)
                 self._answers[number] = answer
                 self._send({"id": number, "do": do, **fields})
                 return answer
-        answer.set_exception(FrontendGone())
+        answer.set_exception(FrontendEnded())
         return answer
 
     def _send(self, fields: Mapping[str, Any]) -> None:
@@ -58,7 +65,7 @@ class ControlClient:
         """Hand over answers until the process has ended; `when_quiet` is called while there are none."""
         try:
             while True:
-                if not self._process.wait(QUIET):
+                if not self._process.wait(POLL_INTERVAL):
                     when_quiet()
                     continue
                 message = self._process.connection.receive()
@@ -72,4 +79,4 @@ class ControlClient:
                 self._ended = True
                 left, self._answers = list(self._answers.values()), {}
             for answer in left:
-                answer.set_exception(FrontendGone())
+                answer.set_exception(FrontendEnded())

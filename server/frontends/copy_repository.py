@@ -29,15 +29,15 @@ class CopyRepository:
         self._routes: dict[str, dict[str | None, ServedModel]] = {}
         self._counts: dict[str, ModelMetrics] = {}
 
-    def load(self, recipe: LoadSpec) -> ServedModel:
+    def load(self, spec: LoadSpec) -> ServedModel:
         """Load a copy; blocks. It answers nobody yet.
 
         Raises:
             LoadError: it cannot be loaded, or is not what the main process has.
         """
-        loaded = recipe.follow()
-        counts = self._counts.setdefault(recipe.name, ModelMetrics())
-        return serve(recipe.found, loaded, self._executor, self._limits, counts, self._log_latency)
+        loaded = spec.follow()
+        counts = self._counts.setdefault(spec.name, ModelMetrics())
+        return serve(spec.found, loaded, self._executor, self._limits, counts, self._log_latency)
 
     def put(self, number: int, model: ServedModel) -> None:
         """The copy is there."""
@@ -51,16 +51,16 @@ class CopyRepository:
         """Close a copy once all who reached it are answered, and call `then`."""
         model, loop = self._copies.pop(number), asyncio.get_running_loop()
 
-        model.retire(partial(self._clean, model, loop, then))
+        model.retire(partial(self._reclaim, model, loop, then))
 
-    def _clean(self, model: ServedModel, loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
+    def _reclaim(self, model: ServedModel, loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
         """The copy is closed: give its memory back, in a thread."""
 
-        def clean() -> None:
+        def reclaim() -> None:
             memory.give_back(model.born)
             loop.call_soon_threadsafe(then)
 
-        self._executor.submit(clean)
+        self._executor.submit(reclaim)
 
     def answers_whole(self, name: str, version: str | None) -> bool:
         """Whether a copy answers for the version (a number or a label; None: the name alone)."""
@@ -84,7 +84,7 @@ class CopyRepository:
 
     def counts(self) -> CounterSnapshot:
         """What was counted, by model."""
-        return {name: counts.told() for name, counts in list(self._counts.items()) if counts.any}
+        return {name: counts.snapshot() for name, counts in list(self._counts.items()) if counts.has_requests}
 
     def waiting(self) -> dict[str, int]:
         """Requests in the queues, by model."""

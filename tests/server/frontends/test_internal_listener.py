@@ -14,7 +14,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.api.rest.fast_protocol import ServerContext
-from server.frontends import inner
+from server.frontends import internal_listener
 from server.frontends.proxy_protocol import LONGEST, addresses, preamble
 from tests.server.api.rest.test_fast_protocol import PATIENCE, serving
 
@@ -87,7 +87,7 @@ async def inner_socket(path: Path, app: Any = who) -> AsyncIterator[str]:
     """Where the main process, which runs this application, listens for its front processes."""
     shared = ServerContext(None, 1000)  # type: ignore[arg-type]  # no model is asked for
     async with serving(app, HttpToolsProtocol, shared) as main:
-        listener = await inner.listen(path / "http", main.server.config, shared)
+        listener = await internal_listener.listen(path / "http", main.server.config, shared)
         yield str(path / "http")
         listener.close()
 

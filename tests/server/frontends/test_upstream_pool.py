@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from server.frontends.client_connections import PAUSE, ClientUpstreams
 from server.frontends.forwarding import UPSTREAMS, forward
+from server.frontends.upstream_pool import PAUSE, UpstreamPool
 from tests.patience import becomes
 from tests.server.api.rest.test_fast_protocol import Site, read
 from tests.server.frontends.main_process import GET, OK, Inner, Main, before
@@ -108,7 +108,7 @@ async def _handed_on(path: Path, headers: list[tuple[bytes, bytes]]) -> list[Any
 
 
 def _scope(path: Path, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
-    state = {UPSTREAMS: ClientUpstreams(path / "http", ("10.0.0.1", 1), ("10.0.0.1", 2))}
+    state = {UPSTREAMS: UpstreamPool(path / "http", ("10.0.0.1", 1), ("10.0.0.1", 2))}
     return {
         "type": "http", "method": "POST", "raw_path": b"/a", "query_string": b"", "headers": headers, "state": state,
     }  # fmt: skip
@@ -143,7 +143,7 @@ def test_a_request_that_is_cancelled_takes_its_connection_with_it(tmp_path: Path
                 await begun.wait()
             asking.cancel()
             await becomes(lambda: main.inner[0].ended)
-            upstreams: ClientUpstreams = scope["state"][UPSTREAMS]
+            upstreams: UpstreamPool = scope["state"][UPSTREAMS]
             assert upstreams._idle is None
             assert not upstreams._taken
 
@@ -192,7 +192,7 @@ def test_one_waits_while_too_many_want_to_be_accepted(tmp_path: Path) -> None:
                 waiting.append(socket.socket(socket.AF_UNIX))
                 waiting[-1].setblocking(False)
                 waiting[-1].connect(str(tmp_path / "http"))
-        taking = asyncio.create_task(ClientUpstreams(tmp_path / "http", None, None).take())
+        taking = asyncio.create_task(UpstreamPool(tmp_path / "http", None, None).take())
         await asyncio.sleep(5 * PAUSE)
         assert not taking.done()
         accepted = [listener.accept()[0]]

@@ -16,9 +16,9 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.api.rest.fast_protocol import ServerContext
-from server.frontends import inner
-from server.frontends.http_routes import FrontendProtocol, FrontendRoutes
-from server.frontends.mirror import CopyRepository
+from server.frontends import internal_listener
+from server.frontends.copy_repository import CopyRepository
+from server.frontends.http_proxy import FrontendProtocol, FrontendRoutes
 from server.inference.batching.queue import Limits
 from server.inference.tensor_model import TensorModel
 from server.repository.repository import Repository
@@ -46,8 +46,8 @@ ANOTHER = "/v1/models/bad:predict"
 class Two:
     """The main process's server and a front process's, on one event loop."""
 
-    def __init__(self, main: Site, front: Site, mirror: CopyRepository) -> None:
-        self.main, self.front, self.mirror = main, front, mirror
+    def __init__(self, main: Site, front: Site, copies: CopyRepository) -> None:
+        self.main, self.front, self.copies = main, front, copies
 
     async def agree(self, *requests: bytes) -> list[Answer]:
         """What both answer to requests that come behind each other; the same."""
@@ -60,27 +60,27 @@ class Two:
 async def two(repository: Repository, path: Path) -> AsyncIterator[Two]:
     """`good` has a copy (it is the very same model), `bad` has none."""
     with ThreadPoolExecutor(1) as pool:
-        mirror = CopyRepository(pool, Limits(), log_latency=False)
-        mirror.put(1, cast(TensorModel, repository.ready_model("good")))
-        mirror.route("good", [(None, 1)])
+        copies = CopyRepository(pool, Limits(), log_latency=False)
+        copies.put(1, cast(TensorModel, repository.ready_model("good")))
+        copies.route("good", [(None, 1)])
         async with site(repository) as main:
-            await inner.listen(path / "http", main.server.config, ServerContext(repository, MAX_BODY))
-            shared = ServerContext(mirror, MAX_BODY)
-            protocol = partial(FrontendProtocol, path / "http", mirror, shared)
-            async with serving(FrontendRoutes(mirror, MAX_BODY), protocol, shared) as front:
-                yield Two(main, front, mirror)
+            await internal_listener.listen(path / "http", main.server.config, ServerContext(repository, MAX_BODY))
+            shared = ServerContext(copies, MAX_BODY)
+            protocol = partial(FrontendProtocol, path / "http", copies, shared)
+            async with serving(FrontendRoutes(copies, MAX_BODY), protocol, shared) as front:
+                yield Two(main, front, copies)
 
 
 @asynccontextmanager
 async def before(app: Any, path: Path) -> AsyncIterator[Site]:
     """A front process's server without copies; the main process runs this application."""
     with ThreadPoolExecutor(1) as pool:
-        mirror = CopyRepository(pool, Limits(), log_latency=False)
-        shared = ServerContext(mirror, MAX_BODY)
+        copies = CopyRepository(pool, Limits(), log_latency=False)
+        shared = ServerContext(copies, MAX_BODY)
         async with serving(app, HttpToolsProtocol, shared) as main:
-            await inner.listen(path / "http", main.server.config, shared)
-            protocol = partial(FrontendProtocol, path / "http", mirror, shared)
-            async with serving(FrontendRoutes(mirror, MAX_BODY), protocol, shared) as front:
+            await internal_listener.listen(path / "http", main.server.config, shared)
+            protocol = partial(FrontendProtocol, path / "http", copies, shared)
+            async with serving(FrontendRoutes(copies, MAX_BODY), protocol, shared) as front:
                 yield front
 
 
@@ -106,7 +106,7 @@ def test_a_copy_that_is_withdrawn_while_the_body_comes(repository: Repository, t
             reader, writer = await asyncio.open_connection("127.0.0.1", here.front.port)
             writer.write(raw[:-4])
             await asyncio.sleep(0.05)
-            here.mirror.route("good", [])
+            here.copies.route("good", [])
             writer.write(raw[-4:] + form(V1, ONE))
             assert [(await read(reader)).body for _ in range(2)] == [b'{"predictions":[[2.0,4.0]]}'] * 2
             writer.close()

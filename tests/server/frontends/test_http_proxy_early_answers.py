@@ -10,7 +10,7 @@ import pytest
 
 from server.repository.repository import Repository
 from tests.server.api.rest.test_fast_protocol import ONE, PATIENCE, V1, post, read, repository, the_long_way
-from tests.server.frontends.test_http_routes import ANOTHER, Two, two
+from tests.server.frontends.test_http_proxy import ANOTHER, Two, two
 
 __all__ = ["repository"]  # a fixture
 

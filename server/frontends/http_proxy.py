@@ -16,29 +16,29 @@ from server.api.rest.head_cache import ParsedHead, is_cloudevent
 from server.api.rest.paths import parse
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.routes import send_answer
-from server.frontends.client_connections import ClientUpstreams
+from server.frontends.copy_repository import CopyRepository
 from server.frontends.forwarding import UPSTREAMS, answer, forward, target_of
-from server.frontends.mirror import CopyRepository
+from server.frontends.upstream_pool import UpstreamPool
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import IsDisconnected
 
 
 class FrontendProtocol(FastProtocol):
-    """A client's connection, which has connections of its own to the main process (`ClientUpstreams`).
+    """A client's connection, which has connections of its own to the main process (`UpstreamPool`).
 
     The short way: `HeadCache.parse` --> a copy; where there is none, the request takes the general way.
     """
 
-    def __init__(self, path: Path, mirror: CopyRepository, context: ServerContext, **uvicorns: Any) -> None:
+    def __init__(self, path: Path, copies: CopyRepository, context: ServerContext, **uvicorns: Any) -> None:
         """`path` is the main process's socket."""
         super().__init__(context, **uvicorns)
         self._path = path
-        self._mirror = mirror
-        self._upstreams: ClientUpstreams
+        self._copies = copies
+        self._upstreams: UpstreamPool
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        self._upstreams = ClientUpstreams(self._path, self.client, self.server)
+        self._upstreams = UpstreamPool(self._path, self.client, self.server)
         self.app_state = {**self.app_state, UPSTREAMS: self._upstreams}
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -46,7 +46,7 @@ class FrontendProtocol(FastProtocol):
         super().connection_lost(exc)
 
     def _ask(self, head: ParsedHead, body: bytes) -> None:
-        if self._mirror.answers_whole(head.model, head.version):
+        if self._copies.answers_whole(head.model, head.version):
             super()._ask(head, body)
         else:  # the copy was withdrawn while the body was coming
             self._background = asyncio.create_task(self._hand_on(head, body))
@@ -61,9 +61,9 @@ class FrontendProtocol(FastProtocol):
 class FrontendRoutes:
     """The general way, as an ASGI application."""
 
-    def __init__(self, mirror: CopyRepository, max_body: int) -> None:
-        self._mirror = mirror
-        self._models = InferenceRoutes(mirror)
+    def __init__(self, copies: CopyRepository, max_body: int) -> None:
+        self._copies = copies
+        self._models = InferenceRoutes(copies)
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +74,7 @@ class FrontendRoutes:
 
     def _is_here(self, scope: Scope) -> bool:
         asked = parse(scope["path"]) if scope["method"] == "POST" else None
-        here = asked is not None and self._mirror.answers_whole(asked.model, asked.version)
+        here = asked is not None and self._copies.answers_whole(asked.model, asked.version)
         return here and not is_cloudevent(scope["headers"])
 
     async def _here(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer | StreamedAnswer:

@@ -1,6 +1,6 @@
-"""The front process's side of the talk with the main one: does as it is told, and says when it is done.
+"""The front process's side of the control connection: does what the main process requests, and says when it is done.
 
-load   recipe          a copy, beside those there are              when it is loaded, or why it is not
+load   spec            a copy, beside those there are              when it is loaded, or why it is not
 routes name, routes    which copies answer for a name              at once: from then on they do
 drop   number          a copy that answers nobody any more         when it is closed
 count                                                              what was counted
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from server.frontends.mirror import CopyRepository
+from server.frontends.copy_repository import CopyRepository
 from server.inference.model import ServedModel
 from server.loading.load_spec import LoadSpec
 from server.runtime import ipc
@@ -26,13 +26,13 @@ log = logging.getLogger("kserve")
 class ControlServer:
     """Lives on the event loop; copies are loaded one at a time, in a thread."""
 
-    def __init__(self, writer: asyncio.StreamWriter, mirror: CopyRepository, stop: Callable[[float], None]) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, copies: CopyRepository, stop: Callable[[float], None]) -> None:
         self._writer = writer
-        self._mirror = mirror
+        self._copies = copies
         self._stop = stop
         self._loader = ThreadPoolExecutor(1, "load")
 
-    async def follow(self, reader: asyncio.StreamReader) -> None:
+    async def serve(self, reader: asyncio.StreamReader) -> None:
         """Do as the main process says, until it hangs up."""
         while (message := await ipc.read(reader)) is not None:
             try:
@@ -46,29 +46,29 @@ class ControlServer:
         for part in ipc.pack({"id": number, "error": error, **fields}):
             self._writer.write(part)
 
-    def _do(self, told: Mapping[str, Any]) -> None:
-        number, do = told["id"], told["do"]
+    def _do(self, request: Mapping[str, Any]) -> None:
+        number, do = request["id"], request["do"]
         if do == "load":
-            self._load(number, LoadSpec.from_fields(told["recipe"]))
+            self._load(number, LoadSpec.from_fields(request["spec"]))
         elif do == "routes":
-            self._mirror.route(told["name"], told["routes"])
+            self._copies.route(request["name"], request["routes"])
             self.answer(number)
         elif do == "drop":
-            self._mirror.drop(told["number"], lambda: self.answer(number))
+            self._copies.drop(request["number"], lambda: self.answer(number))
         elif do == "count":
-            self.answer(number, counts=self._mirror.counts(), waiting=self._mirror.waiting())
+            self.answer(number, counts=self._copies.counts(), waiting=self._copies.waiting())
         elif do == "stop":
-            self._stop(told["grace"])
+            self._stop(request["grace"])
             self.answer(number)
         else:
             raise ValueError(f"nobody knows how to {do}")
 
-    def _load(self, number: int, recipe: LoadSpec) -> None:
+    def _load(self, number: int, spec: LoadSpec) -> None:
         def loaded(future: asyncio.Future[ServedModel]) -> None:
             error = asyncio.CancelledError() if future.cancelled() else future.exception()
             if error is None:
-                self._mirror.put(recipe.number, future.result())
+                self._copies.put(spec.number, future.result())
             self.answer(number, error=(str(error) or type(error).__name__) if error else "")
 
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(self._loader, self._mirror.load, recipe).add_done_callback(loaded)
+        loop.run_in_executor(self._loader, self._copies.load, spec).add_done_callback(loaded)

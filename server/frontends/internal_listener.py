@@ -22,7 +22,7 @@ log = logging.getLogger("kserve")
 _FOR_EVER = 10**7
 
 
-class InnerProtocol(FastProtocol):
+class InternalProtocol(FastProtocol):
     """A connection that a front process makes for one client: `preamble`'s line, then that client's requests.
 
     Front processes log their requests themselves. They close their connections: an answer may come before its request
@@ -68,5 +68,5 @@ async def listen(path: Path, config: uvicorn.Config, shared: ServerContext) -> a
     """Serve the application of a server that runs on a Unix socket, too."""
     own = copy.copy(config)
     own.timeout_keep_alive = _FOR_EVER
-    protocol = partial(InnerProtocol, shared, config=own, server_state=ServerState(), app_state={})
+    protocol = partial(InternalProtocol, shared, config=own, server_state=ServerState(), app_state={})
     return await asyncio.get_running_loop().create_unix_server(protocol, str(path), backlog=config.backlog)

@@ -18,7 +18,7 @@ from server.frontends.proxy_protocol import SocketAddress, preamble
 ATTEMPTS, PAUSE = 3000, 0.01
 
 
-class ClientUpstreams:
+class UpstreamPool:
     """Connections to the main process for one client, each from when it is needed until the client hangs up.
 
     There is one, but for moments: the next request of a pipeline may begin before the one before it has let go.
