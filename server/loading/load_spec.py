@@ -11,8 +11,8 @@ from adapters import registry
 from adapters.base import LoadError
 from server.config.model_config import ModelConfig
 from server.loading.catalog import Found
+from server.loading.files import FileStamp, FolderStamp, stamp_of
 from server.loading.loader import Loaded
-from server.loading.trial.evidence import Stamp, as_stamp, stamp_of
 from server.runtime import logs
 from server.workers.messages import WorkerModel
 
@@ -26,7 +26,7 @@ class LoadSpec:
     name: str
     version: str
     job: WorkerModel
-    stamp: Stamp  #: of the files, from before they were loaded
+    stamp: FolderStamp  #: of the files, from before they were loaded
     batchable: bool
     batching: bool
     max_batch_rows: int | None
@@ -44,13 +44,16 @@ class LoadSpec:
 
     def to_fields(self) -> dict[str, Any]:
         """Plain values."""
-        plain = ("name", "version", "stamp", "batchable", "batching", "max_batch_rows", "lanes", "number")
-        return {"job": self.job.to_fields()} | {name: getattr(self, name) for name in plain}
+        plain = ("name", "version", "batchable", "batching", "max_batch_rows", "lanes", "number")
+        stamp = {"files": dict(self.stamp.files), "problem": self.stamp.problem}
+        return {"job": self.job.to_fields(), "stamp": stamp} | {name: getattr(self, name) for name in plain}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """The recipe that `to_fields` wrote."""
-        return cls(**{**fields, "job": WorkerModel.of(fields["job"]), "stamp": as_stamp(fields["stamp"])})
+        files = {path: FileStamp(*numbers) for path, numbers in fields["stamp"]["files"].items()}
+        stamp = FolderStamp(files, fields["stamp"]["problem"])
+        return cls(**{**fields, "job": WorkerModel.of(fields["job"]), "stamp": stamp})
 
     @property
     def found(self) -> Found:
@@ -75,5 +78,7 @@ class LoadSpec:
         return Loaded(adapter, config, self.batchable, seconds=0.0)
 
     def _check(self) -> None:
-        if stamp_of(self.job.directory) != self.stamp:
+        if self.stamp.problem:
+            raise LoadError(f"it cannot be told whether its files have changed: {self.stamp.problem}")
+        if not self.stamp.is_still(stamp_of(self.job.directory)):
             raise LoadError("its files are no longer those that were loaded")

@@ -26,9 +26,10 @@ from adapters.registry import Choice
 from server.config.model_config import ModelConfig, check_options
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
+from server.loading.files import NO_FILES, FolderStamp
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, NotInMemory, Room
 from server.loading.signatures import Verifier
-from server.loading.trial.evidence import Stamp, TrialCache, size_of, stamp_of
+from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import Trial, TrialPool
 from server.runtime import cpu, logs
 from server.workers.adapter import RemoteAdapter
@@ -52,7 +53,7 @@ class Loaded:
     warning: str = ""
     claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
     job: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
-    stamp: Stamp = ()  #: of its files then
+    stamp: FolderStamp = NO_FILES  #: of its files then
 
 
 class _Placed(NamedTuple):
@@ -61,7 +62,7 @@ class _Placed(NamedTuple):
     adapter: Adapter
     trial: Trial | Hello | None
     job: WorkerModel | None = None
-    stamp: Stamp = ()
+    stamp: FolderStamp = NO_FILES
 
 
 class Loader:
@@ -236,9 +237,9 @@ class Loader:
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
     ) -> _Placed:
         trial = self._tried.trial(directory, choice.adapter.name, choice.match.file, options)
-        room.take(trial.memory_bytes if trial else self.budget.known(room.key) or size_of(directory))
+        stamp = files.stamp_of(directory)
+        room.take(trial.memory_bytes if trial else self.budget.known(room.key) or stamp.size)
         try:
-            stamp = stamp_of(directory)
             adapter, directory = self._load_tried(directory, choice, options, trial)
         except BaseException:
             room.leave()

@@ -68,7 +68,7 @@ class Verifier:
             LoadError: it does not; the message names the file.
         """
         signed = self._signed(directory)
-        present = [name for name in files.files(directory, hidden=True) if Path(name).parts[0] not in _UNSIGNED]
+        present = [name for name in files.paths(directory, hidden=True) if Path(name).parts[0] not in _UNSIGNED]
         how = signed.serialization_type
         shards = how["method"] == "shards"
         wanted = {each.identifier: each.digest for each in signed.resource_descriptors()}

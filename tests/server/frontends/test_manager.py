@@ -16,8 +16,8 @@ from bench.ports import free_port
 from server.config.settings import Settings
 from server.frontends import frontend, manager
 from server.frontends.manager import FrontendManager
+from server.loading.files import stamp_of
 from server.loading.load_spec import LoadSpec
-from server.loading.trial.evidence import stamp_of
 from server.workers.messages import WorkerModel
 from tests.patience import wait_for
 from tests.processes import command, descendants

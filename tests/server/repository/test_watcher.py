@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -221,57 +219,3 @@ def test_one_that_writes_into_its_folder_has_to_settle_longer(mount: Mount) -> N
     time.sleep(3)
     assert len(EchoAdapter.begun) < 8
     until(lambda: len(EchoAdapter.begun) > 2)
-
-
-CHANGES: dict[str, Callable[[Path], object]] = {
-    "a file is written to": lambda folder: (folder / "one").write_text("other"),
-    "a file is touched": lambda folder: os.utime(folder / "one", ns=(1, 1)),
-    "a file comes": lambda folder: (folder / "new").touch(),
-    "a file goes": lambda folder: (folder / "one").unlink(),
-    "a file below comes": lambda folder: (folder / "below" / "new").touch(),
-    "a file is replaced by a twin": lambda folder: (folder / ".twin").rename(folder / "one"),
-    "a link leads elsewhere": lambda folder: (folder / ".data_tmp").rename(folder / "..data"),
-    "a file may be read": lambda folder: (folder / "one").chmod(0o600),
-}
-NO_CHANGES: dict[str, Callable[[Path], object]] = {
-    "nothing": lambda folder: None,
-    "a file is being copied": lambda folder: (folder / "new.bin.part").touch(),
-    "an editor's copy": lambda folder: (folder / "model.py~").touch(),
-    "a hidden file": lambda folder: (folder / ".cache").touch(),
-    "an empty folder": lambda folder: (folder / "empty").mkdir(),
-    "what Python caches": lambda folder: shutil.copytree(folder / "below", folder / "__pycache__", symlinks=True),
-    "a file outside": lambda folder: (folder.parent / "outside").write_text("other"),
-}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    (folder / "below").mkdir(parents=True)
-    (tmp_path / "outside").write_text("outside")
-    for name, text in {"one": "1", ".twin": "1", "below/two": "2"}.items():
-        (folder / name).write_text(text)
-    os.utime(folder / ".twin", ns=(0, (folder / "one").stat().st_mtime_ns))
-    for stamp in ("..1", "..2"):
-        (folder / stamp).mkdir()
-        (folder / stamp / "file").write_text("same")
-    (folder / "..data").symlink_to("..1")
-    (folder / ".data_tmp").symlink_to("..2")
-    (folder / "file").symlink_to("..data/file")
-    (folder / "leads out").symlink_to(tmp_path / "outside")
-    (folder / "below" / "loop").symlink_to("..")
-    return folder
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_change_is_seen(folder: Path, change: str) -> None:
-    before = changes.of_folder(folder, folder)
-    CHANGES[change](folder)
-    assert changes.of_folder(folder, folder).files != before.files
-
-
-@pytest.mark.parametrize("change", NO_CHANGES)
-def test_what_is_no_change_is_not_seen(folder: Path, change: str) -> None:
-    before = changes.of_folder(folder, folder)
-    NO_CHANGES[change](folder)
-    assert changes.of_folder(folder, folder).files == before.files
