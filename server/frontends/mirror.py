@@ -11,7 +11,7 @@ from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
 from server.inference.tensor_model import TensorModel
 from server.loading.load_spec import LoadSpec
-from server.repository.factory import serve
+from server.repository.factory import ModelFactory
 from server.runtime import memory
 from server.telemetry.counters import ModelMetrics
 from server.telemetry.metrics import CounterSnapshot
@@ -21,13 +21,14 @@ class CopyRepository:
     """Lives on the event loop, but for `load`."""
 
     def __init__(self, executor: Executor, limits: Limits, log_latency: bool) -> None:
-        self.stopping = False
         self._executor = executor
-        self._limits = limits
-        self._log_latency = log_latency
+        self._factory = ModelFactory(executor, limits, log_latency)
         self._copies: dict[int, TensorModel] = {}
         self._routes: dict[str, dict[str | None, TensorModel]] = {}
         self._counts: dict[str, ModelMetrics] = {}
+
+    def begin_stop(self) -> None:
+        """The server has been told to stop: its main process says so to whoever asks, here nothing changes."""
 
     def load(self, recipe: LoadSpec) -> TensorModel:
         """Load a copy; blocks. It answers nobody yet.
@@ -37,7 +38,7 @@ class CopyRepository:
         """
         loaded = recipe.follow()
         counts = self._counts.setdefault(recipe.name, ModelMetrics())
-        model = serve(recipe.found, loaded, self._executor, self._limits, counts, self._log_latency)
+        model = self._factory.make(recipe.found, loaded, counts)
         assert isinstance(model, TensorModel)
         return model
 

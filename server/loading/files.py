@@ -22,7 +22,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 from adapters.base import LoadError, ModelDir
 from adapters.modeldir import inside
-from server.config.flags.table import printable
+from server.text import printable
 
 __all__ = [
     "NO_FILES",

@@ -76,6 +76,7 @@ class Loader:
         self,
         trials: TrialPool | None,
         may_import: threading.Event,
+        *,
         prefer_proba: bool = False,
         allowed: Trust = Trust.CODE,
         verifier: Verifier | None = None,
@@ -86,17 +87,21 @@ class Loader:
     ) -> None:
         """`default_options` are options for every model whose adapter knows them, unless its folder says otherwise."""
         self.budget = budget or Budget()
-        self._tried = TrialCache(trials, self.budget)
+        self._trials = TrialCache(trials, self.budget)
         self._workers = workers or WorkerPlacement()
         self._auto_env = auto_env
-        self._wishes = dict(default_options or {})
+        self._default_options = dict(default_options or {})
         self._allowed = allowed
         self._verifier = verifier
-        self.loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be; set once it runs
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be
         self._may_import = may_import
         self._prefer_proba = prefer_proba
         self._first = threading.Lock()
         self._imported: set[tuple[str, ...]] = set()
+
+    def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Requests are on this event loop: what waits to be asked there comes now. To be called once."""
+        self._loop.set_result(loop)
 
     def begin(
         self, models: Iterable[Found], threads: int, demand: Demand = Demand.TRY
@@ -164,7 +169,7 @@ class Loader:
 
     def _ask(self, adapter: Adapter, request: Request) -> Reply:
         """Send a whole request as the server will: on its event loop."""
-        return asyncio.run_coroutine_threadsafe(adapter.answer(request), self.loop.result()).result()
+        return asyncio.run_coroutine_threadsafe(adapter.answer(request), self._loop.result()).result()
 
     def _config(self, found: Found) -> ModelConfig:
         path, root = found.directory.path, found.directory.root
@@ -192,7 +197,7 @@ class Loader:
         if self._prefer_proba and any(option.name == "predict_proba" for option in adapter.options):
             options.setdefault("predict_proba", True)
         known = {option.name for option in adapter.options}
-        return {name: value for name, value in self._wishes.items() if name in known} | options
+        return {name: value for name, value in self._default_options.items() if name in known} | options
 
     def _place(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
@@ -236,7 +241,7 @@ class Loader:
     def _in_process(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
     ) -> _Placed:
-        trial = self._tried.trial(directory, choice.adapter.name, choice.match.file, options)
+        trial = self._trials.trial(directory, choice.adapter.name, choice.match.file, options)
         stamp = files.stamp_of(directory)
         room.take(trial.memory_bytes if trial else self.budget.known(room.key) or stamp.size)
         try:
@@ -254,7 +259,7 @@ class Loader:
             return self._load(directory, choice, options), directory
         proved = replace(directory, evidence=trial.evidence)
         adapter = self._load(proved, choice, options)
-        if self._tried.unchanged(directory, trial):
+        if self._trials.unchanged(directory, trial):
             return adapter, proved
         adapter.close()
         return self._load(directory, choice, options), directory

@@ -22,6 +22,7 @@ from typing import Protocol, TypeAlias
 from adapters.base import LoadError
 from server.config.model_config import ModelConfig
 from server.loading.admission import UnknownSizes
+from server.text import mebibytes
 
 #: a model's name and version
 ModelKey: TypeAlias = tuple[str, str]
@@ -75,7 +76,7 @@ class Evictable(Protocol):
         """Let this model go; its claim is released once its memory is back."""
 
 
-class _Empty:
+class _NothingLoaded:
     """Before there is a repository, nobody can go."""
 
     def idle(self) -> Sequence[Claim]:
@@ -91,7 +92,7 @@ class Budget:
 
     limit: int | None = None
     patience: float = PATIENCE
-    house: Evictable = field(default_factory=_Empty)
+    evictable: Evictable = field(default_factory=_NothingLoaded)  #: `attach` says later where the models are
     _claims: set[Claim] = field(default_factory=set)
     _changed: threading.Condition = field(default_factory=threading.Condition)  #: its lock may be taken again
     _known: dict[ModelKey, int] = field(default_factory=dict)  #: what models took when they were loaded last
@@ -99,6 +100,10 @@ class Budget:
     def __post_init__(self) -> None:
         limit = self.limit or 0
         self._strangers = UnknownSizes(self._changed, lambda: limit - self.used, limit)
+
+    def attach(self, evictable: Evictable) -> None:
+        """From now on these could make room. Loads may be under way already, which ask from now on."""
+        self.evictable = evictable
 
     @property
     def used(self) -> int:
@@ -182,29 +187,29 @@ class Budget:
 
     def _make_room(self, key: ModelKey, missing: int) -> None:
         missing -= self._leaving()
-        for claim in self.house.idle():
+        for claim in self.evictable.idle():
             if missing <= 0:
                 return
             if claim.key != key and not claim.leaving and claim in self._claims:
                 missing -= claim.memory
                 claim.leaving = True
-                self.house.evict(claim)
+                self.evictable.evict(claim)
 
     def _refuse_giants(self, key: ModelKey, memory: int) -> None:
         if self.limit is None:
             return
         if memory > self.limit:
-            raise LoadError(f"it takes {_mib(memory)}, more than the whole memory budget ({self._shown})")
+            raise LoadError(f"it takes {mebibytes(memory)}, more than the whole memory budget ({self._shown})")
         pinned = sum(claim.memory for claim in self._claims if claim.pinned and claim.key != key)
         if memory + pinned > self.limit:
-            raise NoRoom(f"{self._wants(memory)} is taken by pinned models ({_mib(pinned)})", memory)
+            raise NoRoom(f"{self._wants(memory)} is taken by pinned models ({mebibytes(pinned)})", memory)
 
     def _wants(self, memory: int) -> str:
-        return f"it takes {_mib(memory)}, but the memory budget ({self._shown})"
+        return f"it takes {mebibytes(memory)}, but the memory budget ({self._shown})"
 
     @property
     def _shown(self) -> str:
-        return _mib(self.limit or 0)
+        return mebibytes(self.limit or 0)
 
 
 @dataclass(eq=False)
@@ -248,7 +253,3 @@ class Room:
         if self.claim is not None:
             self.budget.release(self.claim)
             self.claim = None
-
-
-def _mib(memory: int) -> str:
-    return f"{memory / 2**20:.1f} MiB"

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
-from server.config.flags.table import printable
 from server.loading import files
+from server.text import printable
 
 __all__ = ["SIGNATURE", "Verifier", "key_problem"]
 

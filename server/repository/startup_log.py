@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from server.repository.state import ModelState, State
+from server.text import mebibytes
 
 log = logging.getLogger("kserve")
 
@@ -59,7 +60,7 @@ def _totals(entries: Sequence[ModelState], seconds: float) -> str:
     states = [entry.state for entry in entries]
     counts = ", ".join(f"{states.count(state)} {state.lower()}" for state in State if state in states)
     memory = sum(entry.memory for entry in entries if entry.model is not None)
-    return f"{len(entries)} models tried in {seconds:.1f} s: {counts}; {_size(memory)}"
+    return f"{len(entries)} models tried in {seconds:.1f} s: {counts}; {mebibytes(memory)}"
 
 
 def _row(entry: ModelState) -> tuple[str, ...]:
@@ -68,12 +69,8 @@ def _row(entry: ModelState) -> tuple[str, ...]:
     why = why if len(why) <= _WIDEST else f"{why[: _WIDEST - 3]}..."
     took = f"{entry.seconds:.2f}" if entry.seconds else ""
     adapter = entry.model.adapter.name if entry.model else ""
-    memory = _size(entry.memory) if entry.memory else ""
+    memory = mebibytes(entry.memory) if entry.memory else ""
     return entry.found.name, entry.found.version, adapter, took, memory, f"{state}: {why}" if why else str(state)
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**20:.1f} MiB"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -98,7 +98,6 @@ class Watcher:
             return
         self._repository = repository
         self._when_idle = when_idle
-        repository.before_load = self.note
         self._pool = ThreadPoolExecutor(threads, "reload")
         threading.Thread(target=self._run, name="watcher", daemon=True).start()
 
@@ -108,6 +107,8 @@ class Watcher:
 
     def note(self, found: Found) -> None:
         """A model is about to be loaded from the files that are there now, whoever wants it."""
+        if self._stopped.is_set():
+            return
         self._last = time.monotonic()
         if found.source is None:
             self._seen[found.key] = changes.of_found(found)

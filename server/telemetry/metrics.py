@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 
 from server.telemetry.counters import Histogram, ModelMetrics
 
-__all__ = ["CounterSnapshot", "Metrics"]
+__all__ = ["CounterSnapshot", "Metrics", "MetricsByModel"]
 
 #: counts by model, as plain values
 CounterSnapshot: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -43,29 +43,51 @@ _HISTOGRAMS = {
 }
 
 
+class MetricsByModel:
+    """The counts of each model of this process. They stay when a model goes."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, ModelMetrics] = {}
+
+    def of(self, model: str) -> ModelMetrics:
+        return self._models.setdefault(model, ModelMetrics())
+
+    def all(self) -> dict[str, ModelMetrics]:
+        return dict(self._models)
+
+
+def _no_memory() -> dict[str, int]:
+    return {}
+
+
+def _no_other_process() -> Sequence[CounterSnapshot]:
+    return ()
+
+
 class Metrics(Collector):
     """All models' counts, and the states of the repository, as Prometheus families."""
 
     def __init__(
         self,
         states: Callable[[], dict[str, tuple[str, int]]],
-        memory: Callable[[], dict[str, int]] = dict,
+        memory: Callable[[], dict[str, int]] = _no_memory,
         budget: int | None = None,
+        counts: MetricsByModel | None = None,
+        elsewhere: Callable[[], Sequence[CounterSnapshot]] = _no_other_process,
     ) -> None:
-        """`states` gives each model's state and the length of its queue; `memory` the bytes of those in memory."""
+        """`states` gives each model's state and the length of its queue; `memory` the bytes of those in memory.
+
+        `elsewhere` tells what each other process that answers for this one has counted, by model.
+        """
         self._states = states
         self._memory = memory
         self._budget = budget
-        self._models: dict[str, ModelMetrics] = {}
-        #: what other processes that answer for this one have counted, by model, each as `told`
-        self.elsewhere: Callable[[], Sequence[CounterSnapshot]] = list
-
-    def told(self) -> CounterSnapshot:
-        """The counts of each model that was asked anything."""
-        return {name: counts.told() for name, counts in list(self._models.items()) if counts.any}
+        self._counts = counts or MetricsByModel()
+        self._elsewhere = elsewhere
 
     def of(self, model: str) -> ModelMetrics:
-        return self._models.setdefault(model, ModelMetrics())
+        """What is counted of one model."""
+        return self._counts.of(model)
 
     def register(self, registry: CollectorRegistry = REGISTRY) -> None:
         """Take the place of KServe's histograms, which only its own data plane would fill."""
@@ -87,7 +109,7 @@ class Metrics(Collector):
 
     def _summed(self) -> dict[str, ModelMetrics]:
         """The counts of all processes together."""
-        own, elsewhere = dict(self._models), self.elsewhere()
+        own, elsewhere = self._counts.all(), self._elsewhere()
         if not any(elsewhere):
             return own
         summed: dict[str, ModelMetrics] = {}

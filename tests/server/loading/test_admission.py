@@ -135,7 +135,7 @@ class Town:
     """A house of models that come and go on many threads; counts what would be in memory."""
 
     def __init__(self, limit: int) -> None:
-        self.budget = Budget(limit, patience=0.05, house=self)
+        self.budget = Budget(limit, patience=0.05, evictable=self)
         self.lock = threading.Lock()
         self.memory = self.most = 0
         self.homes: list[Claim] = []

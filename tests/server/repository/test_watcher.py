@@ -39,10 +39,18 @@ class Mount:
         written.write_text(line)
         written.replace(self.root / folder / "model.echo")
 
-    def start(self, settle: float = SETTLE) -> None:
+    def start(self, settle: float = SETTLE, before_load: Callable[[Found], None] | None = None) -> None:
         catalog = scan(self.root)
-        self.repository = Repository(catalog, self.loader, self.executor, Limits(), "scan", lambda: scan(self.root))
         self.watcher = Watcher(self.root, catalog.found, lambda: scan(self.root), 0.02, settle)
+        self.repository = Repository(
+            catalog,
+            self.loader,
+            self.executor,
+            Limits(),
+            "scan",
+            lambda: scan(self.root),
+            before_load=before_load or self.watcher.note,
+        )
         done = threading.Event()
         self.repository.first_scan(self.loader.begin(catalog.found, 2), done.set)
         assert done.wait(PATIENCE)
@@ -208,13 +216,12 @@ def test_a_mount_that_cannot_be_read_takes_nothing_away(mount: Mount, caplog: py
 
 def test_one_that_writes_into_its_folder_has_to_settle_longer(mount: Mount) -> None:
     mount.write("a", "echo")
-    mount.start(settle=0.1)
 
     def note_and_write(found: Found) -> None:
         mount.watcher.note(found)
         (mount.root / "a" / "count.txt").write_text(str(len(EchoAdapter.begun)))
 
-    mount.repository.before_load = note_and_write
+    mount.start(settle=0.1, before_load=note_and_write)
     mount.write("a", "echo changed")
     time.sleep(3)
     assert len(EchoAdapter.begun) < 8
