@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from server.loading.memory_budget import Budget, Claim
@@ -19,10 +18,8 @@ _ENDING = 30.0  #: seconds that worker processes are waited for
 class ModelClaims:
     """The claims of the models that serve, and of those that are being closed. Thread-safe."""
 
-    def __init__(self, budget: Budget, give_back: Callable[[float], None] = memory.give_back) -> None:
-        """`give_back` gives the system back what a closed model of this process took that was born then."""
+    def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._give_back = give_back
         self._claims: dict[Served, Claim] = {}
         self._cleaner: Executor = ThreadPoolExecutor(1, "memory")
 
@@ -45,7 +42,9 @@ class ModelClaims:
             pool = pool_of(model.adapter)
             if pool is not None:
                 pool.wait_ended(_ENDING)
-            self._give_back(model.born)
+                memory.give_back(model.born)
+            else:
+                memory.release(model.adapter.release, claim.memory if claim is not None else 0, model.born)
         except Exception:
             log.exception("the memory of model %s was not given back", model.name)
         finally:
