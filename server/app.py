@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
 from functools import partial
 
@@ -86,7 +86,7 @@ class PolyServer(kserve.model_server.ModelServer):
         self._grpc_port = 0
 
     def run(
-        self, loading: Mapping[ModelKey, Future[Loaded]], when_loaded: Callable[[], None], signals: Signals
+        self, loading: MutableMapping[ModelKey, Future[Loaded]], when_loaded: Callable[[], None], signals: Signals
     ) -> None:
         """Serve until told to stop. Takes in what is being loaded; `when_loaded` is called when all were tried."""
         try:

@@ -36,7 +36,7 @@ class CopyRepository:
         Raises:
             LoadError: it cannot be loaded, or is not what the main process has.
         """
-        loaded = recipe.follow()
+        loaded = recipe.load()
         counts = self._counts.setdefault(recipe.name, ModelMetrics())
         model = self._factory.make(recipe.found, loaded, counts)
         assert isinstance(model, TensorModel)

@@ -7,7 +7,6 @@ settings --> catalog, Assembly --> begin: the models are being tried --> (KServe
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +67,7 @@ class Assembly:
             catalog, loader, trials, environments, workers, settings.load_threads, unrequested, may_import=may_import
         )
 
-    def begin(self) -> Mapping[ModelKey, Future[Loaded]]:
+    def begin(self) -> dict[ModelKey, Future[Loaded]]:
         """Begin to try and load all models, in threads and child processes."""
         return self.loader.begin(self.catalog.found, self.threads, self.unrequested)
 

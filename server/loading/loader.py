@@ -1,11 +1,24 @@
-"""A directory to a loaded model. Knows no KServe.
+"""The way of a directory: to a loaded model, or to the reason why not. Knows no KServe.
 
-    look again -> signature -> polyserve.yaml -> registry.choose -> trust -> trial load in a child -> adapter.load
-                                                                        `-> worker processes
+    Found                       a name, a version and a directory (catalog.py), or an address in a store (storage/)
+      -> catalog.look_again     downloaded, if it comes from a store; the files as they are now
+      -> Verifier.verify        the signature, where `--verify_key` asks for one, before anything else is read
+      -> ModelConfig.read       polyserve.yaml
+      -> registry.choose        which adapter, by the content; `--auto_env`: which versions of its libraries
+      -> trust.check            what the files may do (`--trust`); files.refuse_strange_files: links out, pipes
+      -> Room.enter             is it in demand? Else it waits for its first request (memory_budget.py)
+      -> TrialCache.trial       has this very thing gone well before? Else a trial load in a child (trial/): a damaged
+           |                    file crashes native loaders, and what the child survived is loaded for real. It loads,
+           |                    tests itself on its own example, and tells its size
+           -> Room.take         a claim on the memory budget: others are evicted for it, or it is not loaded now
+           -> adapter.load      into this process, with what the trial has proved of the very same files
+      or WorkerPlacement.load   into worker processes of its own, which are its trial, too: user code, requirements of
+           -> Room.take         its own, `isolation: process`; their size is known once they have loaded it
+      -> recorded_examples      examples.json: requests, and the answers that the model has to give
+    Loaded                      which `repository.lifecycle` takes in: ModelFactory -> ModelStore, READY
 
-Native loaders crash on bad files, so a file is loaded in the trial process first; what that survived is loaded for
-real. A model that runs in worker processes is tried by them. Every refusal is a `LoadError` whose message is the
-reason that the index shows.
+Every refusal is a `LoadError` whose message is the reason that the index shows. `NotInMemory` is no failure: a request
+will bring the model.
 """
 
 from __future__ import annotations
@@ -52,7 +65,7 @@ class Loaded:
     seconds: float
     warning: str = ""
     claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
-    job: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
+    model: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
     stamp: FolderStamp = NO_FILES  #: of its files then
 
 
@@ -61,7 +74,7 @@ class _Placed(NamedTuple):
 
     adapter: Adapter
     trial: Trial | Hello | None
-    job: WorkerModel | None = None
+    model: WorkerModel | None = None
     stamp: FolderStamp = NO_FILES
 
 
@@ -120,7 +133,7 @@ class Loader:
 
         Raises:
             LoadError: it cannot be served, with the reason.
-            Waits: it could, but is not in memory now: nobody asked for it yet, or there is no room.
+            NotInMemory: it could, but is not in memory now: nobody asked for it yet, or there is no room.
         """
         start = time.monotonic()
         if demand is Demand.LOOK and found.source is not None:  # a request is worth a download, a look is not
@@ -144,7 +157,7 @@ class Loader:
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
             with logs.about(found.name):
-                adapter, trial, job, stamp = self._place(directory, choice, options, config, room)
+                adapter, trial, model, stamp = self._place(directory, choice, options, config, room)
             self._check_examples(found, adapter, room)
         except NotInMemory as error:
             error.config = config or error.config
@@ -157,7 +170,7 @@ class Loader:
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = compatibility.warning(choice, warning)
-        return Loaded(adapter, config, batchable, time.monotonic() - start, warning, room.claim, job, stamp)
+        return Loaded(adapter, config, batchable, time.monotonic() - start, warning, room.claim, model, stamp)
 
     def _check_examples(self, found: Found, adapter: Adapter, room: Room) -> None:
         try:
@@ -226,7 +239,7 @@ class Loader:
     ) -> _Placed:
         known = room.take_known()
         try:
-            with contextlib.nullcontext() if known else self.budget.stranger():
+            with contextlib.nullcontext() if known else self.budget.admit_unknown():
                 adapter, hello = self._workers.load(directory, choice, options, config)
                 try:
                     room.take(hello.memory_bytes * adapter.pool.count)

@@ -5,7 +5,7 @@
                                     `--> nobody can go --> NoRoom: the model stays EVICTED, its callers get a 503
 
 The budget is about models. The interpreter and the frameworks, which are there once however many models use them,
-come on top. A model's size is not known before something has loaded it, a trial child or its own worker: strangers.py
+come on top. A model's size is not known before something has loaded it, a trial child or its own worker: `admission.py`
 sees to it that memory stays within the budget and one model.
 """
 
@@ -99,7 +99,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         limit = self.limit or 0
-        self._strangers = UnknownSizes(self._changed, lambda: limit - self.used, limit)
+        self._unknown = UnknownSizes(self._changed, lambda: limit - self.used, limit)
 
     def attach(self, evictable: Evictable) -> None:
         """From now on these could make room. Loads may be under way already, which ask from now on."""
@@ -121,12 +121,12 @@ class Budget:
             self._claims.discard(claim)
             self._changed.notify_all()
 
-    def stranger(self, size: int | None = None) -> contextlib.AbstractContextManager[None]:
+    def admit_unknown(self, size: int | None = None) -> contextlib.AbstractContextManager[None]:
         """While something loads a model of unknown size: beside others if it should take no more than `size` bytes.
 
         Who has no `size` to offer may `take` meanwhile.
         """
-        return contextlib.nullcontext() if self.limit is None else self._strangers.trying(size)
+        return contextlib.nullcontext() if self.limit is None else self._unknown.trying(size)
 
     def take(self, key: ModelKey, memory: int, *, pinned: bool = False, evict: bool = True) -> Claim:
         """Claim so many bytes; blocks while others go, and for `patience` when nobody does.
@@ -135,7 +135,7 @@ class Budget:
 
         Raises:
             LoadError: it can never fit.
-            Waits: it does not fit, and `evict` is false.
+            NotInMemory: it does not fit, and `evict` is false.
             NoRoom: nobody can go.
         """
         memory = max(memory, LEAST)
@@ -143,9 +143,9 @@ class Budget:
         with self._changed:
             self._known[key] = memory
             self._refuse_giants(key, memory)
-            while (missing := self._missing(key, memory)) + self._strangers.reserved > 0:
+            while (missing := self._missing(key, memory)) + self._unknown.reserved > 0:
                 if missing <= 0:
-                    self._strangers.wait()
+                    self._unknown.wait()
                     until = time.monotonic() + self.patience
                     continue
                 if not evict:
@@ -225,7 +225,7 @@ class Room:
     def enter(self) -> None:
         """
         Raises:
-            Waits: nobody wants the model in memory yet.
+            NotInMemory: nobody wants the model in memory yet.
         """
         if self.demand is Demand.LOOK and not self.pinned:
             raise NotInMemory(NOT_YET)
@@ -234,7 +234,7 @@ class Room:
         """Claim so many bytes, or correct what was claimed to that.
 
         Raises:
-            LoadError, Waits, NoRoom.
+            LoadError, NotInMemory, NoRoom.
         """
         if self.claim is not None:
             self.budget.correct(self.claim, memory)

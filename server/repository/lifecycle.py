@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
@@ -70,9 +70,11 @@ class Lifecycle:
         self._loads: dict[str, Future[bool]] = {}  #: loads under way, by name: who asks for one more joins
         self._lock = threading.Lock()  #: of `_loads`
 
-    def first_scan(self, loading: Mapping[ModelKey, Future[Loaded]], when_done: Callable[[], None]) -> None:
-        """Take in the models that are being loaded, each as it is done; `when_done` is called when all were tried."""
-        left = set(loading)
+    def first_scan(self, loading: MutableMapping[ModelKey, Future[Loaded]], when_done: Callable[[], None]) -> None:
+        """Take in the models that are being loaded, each as it is done; `when_done` is called when all were tried.
+
+        Whatever is taken in is removed from `loading`, which would otherwise keep models that were evicted in memory.
+        """
         lock = threading.Lock()
         scan_log = ScanLog(len(loading), self._store.states)
         self._each_logged = scan_log.few
@@ -81,8 +83,8 @@ class Lifecycle:
             if not self._take_in(state, future.result):
                 self._fall_back(state.found.name)
             with lock:
-                left.discard(state.found.key)
-                last = not left
+                del loading[state.found.key]
+                last = not loading
             if last:
                 finish()
 
@@ -94,10 +96,10 @@ class Lifecycle:
                 self._each_logged = True
                 self.scanned = True
 
-        for (name, version), future in loading.items():
-            future.add_done_callback(partial(done, self._store.models[name].states[version]))
         if not loading:
             finish()
+        for (name, version), future in list(loading.items()):
+            future.add_done_callback(partial(done, self._store.models[name].states[version]))
 
     # folders
 

@@ -16,7 +16,7 @@ a file of its own, which know those below them:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from kserve import ModelRepository
@@ -257,7 +257,7 @@ class Repository(ModelRepository):
 
     # how models come and go, for KServe, the routes and the watcher
 
-    def first_scan(self, loading: Mapping[ModelKey, Future[Loaded]], when_done: Callable[[], None]) -> None:
+    def first_scan(self, loading: MutableMapping[ModelKey, Future[Loaded]], when_done: Callable[[], None]) -> None:
         """`Lifecycle.first_scan`"""
         self._lifecycle.first_scan(loading, when_done)
 

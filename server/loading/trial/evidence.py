@@ -43,7 +43,7 @@ class TrialCache:
         last = self._attempts.get(directory.path)
         if last is not None and last.how == how and last.stamp.is_still(stamp):
             return last.trial
-        with self._budget.stranger(admission.guess(stamp.size)):
+        with self._budget.admit_unknown(admission.guess(stamp.size)):
             trial = self._pool.try_load(adapter, directory.path, directory.root, file, options)
         self._attempts[directory.path] = _Attempt(how, stamp, trial)
         return trial

@@ -2,7 +2,7 @@
 
     TrialPool.try_load      (a loader thread)  takes an idle child, or starts one
       -> TrialProcess.run   sends the job, waits for the answer, takes in what the child prints meanwhile
-        -> trial_child      loads, predicts the model's own example, answers; or dies
+        -> trial_main       loads, predicts the model's own example, answers; or dies
 
 What the child survived, the server loads for real.
 
@@ -29,7 +29,7 @@ from server.workers.self_test import DOING
 
 __all__ = ["Trial", "TrialPool"]
 
-_GRACE = 10.0  #: seconds for busy children to be buried by the threads that wait for them
+_GRACE = 10.0  #: seconds for busy children to be reaped by the threads that wait for them
 
 
 class TrialPool:

@@ -31,9 +31,9 @@ def recipe(tmp_path: Path) -> Callable[[], LoadSpec]:
     directory = ModelDir.of(tmp_path)
 
     def recipe() -> LoadSpec:
-        job = WorkerModel("sklearn", directory, "model.joblib", {})
+        model = WorkerModel("sklearn", directory, "model.joblib", {})
         return LoadSpec(
-            "a", "", job, stamp_of(directory), batchable=True, batching=True, max_batch_rows=None, lanes=None
+            "a", "", model, stamp_of(directory), batchable=True, batching=True, max_batch_rows=None, lanes=None
         )
 
     return recipe

@@ -38,7 +38,7 @@ def test_another_process_loads_the_same(spec: LoadSpec) -> None:
     travelled = LoadSpec.from_fields(message.fields["spec"])
     assert travelled == spec
     assert travelled.number == spec.number
-    assert isinstance(travelled.follow().adapter, EchoAdapter)
+    assert isinstance(travelled.load().adapter, EchoAdapter)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -46,5 +46,5 @@ def test_other_files_are_not_loaded(spec: LoadSpec, tmp_path: Path, change: str)
     EchoAdapter.begun.clear()
     CHANGES[change](tmp_path)
     with pytest.raises(LoadError, match=r"^its files are no longer those that were loaded$"):
-        spec.follow()
+        spec.load()
     assert not EchoAdapter.begun
