@@ -30,7 +30,7 @@ from server.api.rest.routes import Routes
 from server.api.rest.server import listening, rest_server
 from server.api.shutdown import Shutdown
 from server.config.settings import Settings
-from server.frontends import inner
+from server.frontends import internal_listener
 from server.frontends.manager import FrontendManager
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
@@ -96,7 +96,7 @@ class PolyServer(kserve.model_server.ModelServer):
             )
         finally:
             if self._frontends:
-                self._frontends.tidy()
+                self._frontends.remove_directory()
 
     async def _main(self, first_scan: Callable[[], None], signals: Signals) -> None:
         self.setup_event_loop()
@@ -134,7 +134,7 @@ class PolyServer(kserve.model_server.ModelServer):
             return
         await listening(rest)
         shared = ServerContext(self.repository, self._settings.max_body_bytes)
-        self._inner = await inner.listen(self._frontends.directory / "http", rest.config, shared)
+        self._inner = await internal_listener.listen(self._frontends.directory / "http", rest.config, shared)
         self._frontends.start(
             {
                 "settings": self._settings.plain(),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+from server.inference.model import ServedModel
 from server.loading.memory_budget import Budget, Claim
-from server.repository.state import Served
 from server.runtime import memory
 from server.workers.adapter import pool_of
 
@@ -20,23 +20,23 @@ class ModelClaims:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._claims: dict[Served, Claim] = {}
+        self._claims: dict[ServedModel, Claim] = {}
         self._cleaner: Executor = ThreadPoolExecutor(1, "memory")
 
-    def hold(self, model: Served, claim: Claim | None) -> None:
+    def hold(self, model: ServedModel, claim: Claim | None) -> None:
         """The model has come, with what it holds of the budget."""
         if claim is not None:
             self._claims[model] = claim
 
-    def of(self, model: Served) -> Claim | None:
+    def of(self, model: ServedModel) -> Claim | None:
         """What the model holds of the budget."""
         return self._claims.get(model)
 
-    def closed(self, model: Served) -> None:
+    def closed(self, model: ServedModel) -> None:
         """The model is closed: give its memory back to the system, in a thread, then to the budget."""
         self._cleaner.submit(self._clean, model)
 
-    def _clean(self, model: Served) -> None:
+    def _clean(self, model: ServedModel) -> None:
         claim = self._claims.pop(model, None)
         try:
             pool = pool_of(model.adapter)

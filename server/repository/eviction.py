@@ -30,7 +30,7 @@ class Evictor:
     def idle(self) -> Sequence[Claim]:
         """The claims of models that could go, the least recently used first."""
         idle = [state.model for state in self.store.states() if state.model is not None and self._can_go(state)]
-        idle.sort(key=lambda model: model.uses.last)
+        idle.sort(key=lambda model: model.in_flight.last)
         return [claim for model in idle if (claim := self.claims.of(model)) is not None]
 
     def evict(self, claim: Claim) -> None:
@@ -44,5 +44,5 @@ class Evictor:
 
     def _can_go(self, state: ModelState) -> bool:
         model = state.model
-        busy = model is None or model.uses.count or model.waiting
+        busy = model is None or model.in_flight.count or model.waiting
         return not (busy or state.pinned or state.loading or self.is_awaited(state.found.key))

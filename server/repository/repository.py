@@ -24,7 +24,7 @@ from kserve import ModelRepository
 from server.errors import NotFound, NotReady
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
-from server.inference.tensor_model import TensorModel
+from server.inference.model import ServedModel
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader, ModelKey
 from server.loading.memory_budget import Demand
@@ -35,12 +35,12 @@ from server.repository.lifecycle import Lifecycle
 from server.repository.on_demand import NotLoaded, OnDemandLoader
 from server.repository.replicas import NoReplicas, Replicas
 from server.repository.retirement import Retirement
-from server.repository.state import ModelState, Served, State, tensors
+from server.repository.state import ModelState, State
 from server.repository.store import ModelStore
 from server.telemetry.metrics import Metrics
 from server.workers.adapter import pool_of
 
-__all__ = ["ModelState", "Repository", "Served", "State"]
+__all__ = ["ModelState", "Repository", "ServedModel", "State"]
 
 
 def _nobody_hears(found: Found) -> None:
@@ -90,7 +90,7 @@ class Repository(ModelRepository):
             before_load,
             unrequested,
         )
-        self._on_demand: OnDemandLoader[Served] = OnDemandLoader(
+        self._on_demand: OnDemandLoader[ServedModel] = OnDemandLoader(
             self.ready_model, self._lifecycle.bring, limits, ThreadPoolExecutor(2, "wake")
         )
         self.metrics = Metrics(
@@ -108,7 +108,7 @@ class Repository(ModelRepository):
 
     # who answers a request
 
-    def get_model(self, name: str) -> Served | None:
+    def get_model(self, name: str) -> ServedModel | None:
         """The model if it is ready.
 
         Raises:
@@ -123,7 +123,7 @@ class Repository(ModelRepository):
             pool.check()
         return model
 
-    def ready_model(self, name: str, version: str | None = None) -> Served:
+    def ready_model(self, name: str, version: str | None = None) -> ServedModel:
         """The model, ready to predict; `version` is a number or a label, None asks for the newest that is ready.
 
         Raises:
@@ -136,7 +136,7 @@ class Repository(ModelRepository):
             return model
         return self._checked(name, self._known(name, version))
 
-    async def ready(self, name: str, version: str | None = None) -> Served:
+    async def ready(self, name: str, version: str | None = None) -> ServedModel:
         """As `ready_model`, but a model that is not in memory is brought back.
 
         Raises:
@@ -153,19 +153,17 @@ class Repository(ModelRepository):
         state = self._find(name, version)
         return state is not None and state.model is None and state.available
 
-    def takes_tensors(self, name: str, version: str | None) -> bool:
-        """Whether a model of tensors answers for the name; its versions are of one kind."""
-        return isinstance(self.serving.get(name), TensorModel)
+    def answers_whole(self, name: str, version: str | None) -> bool:
+        """Whether what answers for the name now answers whole, never in parts."""
+        model = self.serving.get(name)
+        return model is not None and model.answers_whole
 
-    def tensor_model(self, name: str, version: str | None = None) -> TensorModel:
-        """As `ready_model`, for who found out before that the model takes tensors.
+    def reads_events(self, name: str) -> bool:
+        """Whether the model decodes CloudEvents itself."""
+        model = self.serving.get(name)
+        return model is not None and model.reads_events
 
-        Raises:
-            NotFound, NotReady.
-        """
-        return tensors(self.ready_model(name, version))
-
-    def get_models(self) -> dict[str, Served | None]:
+    def get_models(self) -> dict[str, ServedModel | None]:
         """Every model by name, with what serves it."""
         return {name: self.serving.get(name) for name in self.store.names()}
 
@@ -185,7 +183,7 @@ class Repository(ModelRepository):
             raise NotFound(f"model {name!r} has no version {version!r}{held and f'; it has {held}'}")
         return state
 
-    def _checked(self, name: str, state: ModelState) -> Served:
+    def _checked(self, name: str, state: ModelState) -> ServedModel:
         if state.model is None:
             of = f" version {state.found.version}" if state.found.version else ""
             why = f"model {name!r}{of} is not ready: {state.now[1] or state.state.lower()}"

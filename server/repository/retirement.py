@@ -18,10 +18,11 @@ from functools import partial
 
 from server.errors import NotFound
 from server.inference.batching.queue import into
+from server.inference.model import ServedModel
 from server.loading.catalog import Found
 from server.repository.claims import ModelClaims
 from server.repository.replicas import Replicas
-from server.repository.state import ModelState, Served, State
+from server.repository.state import ModelState, State
 from server.repository.store import ModelStore
 
 log = logging.getLogger("kserve")
@@ -112,7 +113,7 @@ class Retirement:
 
         self.retire(state.model, closed)
 
-    def retire(self, model: Served, then: Callable[[], None] = lambda: None) -> None:
+    def retire(self, model: ServedModel, then: Callable[[], None] = lambda: None) -> None:
         """Close a model once nobody uses it, give its memory back to the system, and call `then`."""
 
         def closed() -> None:

@@ -8,28 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
-from server.errors import NotReady
-from server.inference.passthrough_model import PassthroughModel
-from server.inference.tensor_model import TensorModel
+from server.inference.model import ServedModel
 from server.loading.catalog import Found, older_versions
 from server.loading.load_spec import LoadSpec
 from server.workers.adapter import pool_of
-
-#: models that take tensors, and those that read whole requests
-Served: TypeAlias = TensorModel | PassthroughModel
-
-
-def tensors(model: Served) -> TensorModel:
-    """The model, known to take tensors.
-
-    Raises:
-        NotReady: it does not any more.
-    """
-    if not isinstance(model, TensorModel):
-        raise NotReady(f"model {model.name!r} has been replaced by one of another kind: try again")
-    return model
 
 
 class State(StrEnum):
@@ -49,7 +32,7 @@ class ModelState:
     found: Found
     state: State = State.LOADING
     reason: str = ""
-    model: Served | None = None
+    model: ServedModel | None = None
     seconds: float = 0.0  #: that loading took
     memory: int = 0  #: bytes that it takes when it is loaded; 0: not known yet
     pinned: bool = False  #: it never makes room for others

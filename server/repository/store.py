@@ -11,9 +11,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping
 
+from server.inference.model import ServedModel
 from server.loading.load_spec import LoadSpec
 from server.loading.loader import ModelKey
-from server.repository.state import ModelState, ModelVersions, Served
+from server.repository.state import ModelState, ModelVersions
 from server.telemetry.metrics import MetricsByModel
 
 
@@ -23,7 +24,7 @@ class ModelStore:
     def __init__(self, metrics: MetricsByModel | None = None) -> None:
         self.metrics = metrics or MetricsByModel()
         self.models: dict[str, ModelVersions] = {}  #: by name
-        self.serving: dict[str, Served] = {}  #: what a request is for that names no version
+        self.serving: dict[str, ServedModel] = {}  #: what a request is for that names no version
         self.lock = threading.RLock()  #: held while states are replaced, never while a model is loaded
 
     def get(self, key: ModelKey) -> ModelState | None:

@@ -56,12 +56,14 @@ class MetricsByModel:
         return dict(self._models)
 
 
-def _no_memory() -> dict[str, int]:
-    return {}
-
-
-def _no_other_process() -> Sequence[CounterSnapshot]:
+def _no_snapshots() -> Sequence[CounterSnapshot]:
+    """There is one process."""
     return ()
+
+
+def _no_sizes() -> Mapping[str, int]:
+    """Nobody measures what models take."""
+    return {}
 
 
 class Metrics(Collector):
@@ -69,21 +71,21 @@ class Metrics(Collector):
 
     def __init__(
         self,
-        states: Callable[[], dict[str, tuple[str, int]]],
-        memory: Callable[[], dict[str, int]] = _no_memory,
+        states: Callable[[], Mapping[str, tuple[str, int]]],
+        memory: Callable[[], Mapping[str, int]] = _no_sizes,
         budget: int | None = None,
         counts: MetricsByModel | None = None,
-        elsewhere: Callable[[], Sequence[CounterSnapshot]] = _no_other_process,
+        other_processes: Callable[[], Sequence[CounterSnapshot]] = _no_snapshots,
     ) -> None:
         """`states` gives each model's state and the length of its queue; `memory` the bytes of those in memory.
 
-        `elsewhere` tells what each other process that answers for this one has counted, by model.
+        `other_processes` gives what those that answer for this one's models have counted, by process.
         """
         self._states = states
         self._memory = memory
         self._budget = budget
         self._counts = counts or MetricsByModel()
-        self._elsewhere = elsewhere
+        self._other_processes = other_processes
 
     def of(self, model: str) -> ModelMetrics:
         """What is counted of one model."""
@@ -109,13 +111,13 @@ class Metrics(Collector):
 
     def _summed(self) -> dict[str, ModelMetrics]:
         """The counts of all processes together."""
-        own, elsewhere = self._counts.all(), self._elsewhere()
-        if not any(elsewhere):
+        own, others = self._counts.all(), self._other_processes()
+        if not any(others):
             return own
         summed: dict[str, ModelMetrics] = {}
-        for told in ({name: counts.told() for name, counts in own.items()}, *elsewhere):
-            for name, counts in told.items():
-                summed.setdefault(name, ModelMetrics()).add(counts)
+        for snapshot in ({name: counts.snapshot() for name, counts in own.items()}, *others):
+            for name, counts in snapshot.items():
+                summed.setdefault(name, ModelMetrics()).merge(counts)
         return summed
 
     def _requests(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:

@@ -51,7 +51,7 @@ class EchoAdapter(Adapter):
         self.signature = SIGNATURE
         self.line = line
         self.options_given = dict(options)
-        self.closed = 0
+        self.closed = self.released = 0
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -66,7 +66,7 @@ class EchoAdapter(Adapter):
         line = model_dir.file(file).read_text()
         cls.begun.append(line)
         if "wait" in line:
-            assert cls.gate.wait(10)
+            assert cls.gate.wait(60)
         if "refuse" in line:
             raise LoadError(f"{file} is refused")
         if "crash" in line:
@@ -84,6 +84,10 @@ class EchoAdapter(Adapter):
 
     def close(self) -> None:
         self.closed += 1
+
+    def release(self) -> None:
+        """Its memory is not worth it, and tests look at it afterwards."""
+        self.released += 1
 
 
 class BundleAdapter(EchoAdapter):

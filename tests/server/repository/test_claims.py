@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import weakref
 
+import numpy as np
 import pytest
 
+from adapters.base import Adapter
 from server.loading.memory_budget import LEAST, Budget
 from server.repository.claims import ModelClaims
 from server.runtime import memory
 from tests.patience import wait_for
 from tests.server.repository.kit import model
+from tests.server.stand_ins import EchoAdapter
 
 
 def test_a_closed_model_is_emptied_and_then_its_claim_released() -> None:
@@ -24,7 +27,19 @@ def test_a_closed_model_is_emptied_and_then_its_claim_released() -> None:
     claims.closed(served)
     wait_for(lambda: not budget.used)
     assert claims.of(served) is None
-    assert not vars(served.adapter)
+    assert isinstance(served.adapter, EchoAdapter)
+    assert served.adapter.released == 1
+
+
+def test_an_adapter_that_says_nothing_else_is_emptied() -> None:
+    adapter = EchoAdapter("echo", {})
+    content = np.zeros(3)
+    adapter.predict = lambda *_: content  # type: ignore[method-assign, assignment]
+    gone = weakref.ref(content)
+    del content
+    Adapter.release(adapter)
+    assert gone() is None
+    assert not vars(adapter)
 
 
 def test_nobody_keeps_a_closed_model() -> None:

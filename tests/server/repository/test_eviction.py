@@ -30,7 +30,7 @@ class Parts:
         for name, last in (("a", 3.0), ("b", 1.0), ("c", 2.0)):
             state = ready(name)
             assert state.model is not None
-            state.model.uses.last = last
+            state.model.in_flight.last = last
             self.store.put(state)
             self.claims.hold(state.model, self.budget.take((name, ""), LEAST))
 
@@ -54,9 +54,9 @@ def test_who_is_pinned_loading_awaited_or_in_use_does_not_go(parts: Parts) -> No
     assert parts.idle() == ["c", "a"]
     parts.store.put(replace(c, loading=True))
     assert parts.idle() == ["a"]
-    a.model.uses.begin()
+    a.model.in_flight.begin()
     assert parts.idle() == []
-    a.model.uses.end()
+    a.model.in_flight.end()
     parts.awaited.add(("a", ""))
     assert parts.idle() == []
 

@@ -58,11 +58,11 @@ def test_an_unloaded_model_is_closed_once_its_requests_are_answered(parts: Parts
     served = ready()
     assert served.model is not None
     parts.store.put(served)
-    served.model.uses.begin()
+    served.model.in_flight.begin()
     parts.retirement.unload("m")
     assert parts.state() is State.UNLOADING
     assert parts.replicas.seen == [("m", False)]
-    served.model.uses.end()
+    served.model.in_flight.end()
     wait_for(lambda: parts.state() is State.UNAVAILABLE)
     with pytest.raises(KeyError, match="nobody"):
         parts.retirement.unload("nobody")
@@ -76,11 +76,11 @@ def test_who_unloads_can_wait_until_it_is_closed(parts: Parts) -> None:
     async def unload() -> None:
         parts.retirement.attach_loop(asyncio.get_running_loop())
         assert served[0].model is not None
-        served[0].model.uses.begin()
+        served[0].model.in_flight.begin()
         waiting = asyncio.create_task(parts.retirement.unload_and_wait("m"))
         await becomes(lambda: parts.state("2") is State.UNAVAILABLE)
         assert not waiting.done()
-        served[0].model.uses.end()
+        served[0].model.in_flight.end()
         await waiting
         assert parts.state("1") is State.UNAVAILABLE
         assert parts.replicas.settled == ["m"]
@@ -94,12 +94,12 @@ def test_an_evicted_model_can_be_asked_for_at_once(parts: Parts) -> None:
     served = ready()
     assert served.model is not None
     parts.store.put(served)
-    served.model.uses.begin()
+    served.model.in_flight.begin()
     told: list[State] = []
     parts.retirement.take_out(served, "for others", State.EVICTED, lambda: told.append(parts.state()))
     assert parts.state() is State.EVICTED
     assert not told
-    served.model.uses.end()
+    served.model.in_flight.end()
     wait_for(lambda: told == [State.EVICTED])
 
 
