@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from server.frontends.copy_repository import CopyRepository
-from server.inference.tensor_model import TensorModel
+from server.inference.model import ServedModel
 from server.loading.load_spec import LoadSpec
 from server.runtime import ipc
 
@@ -64,7 +64,7 @@ class ControlServer:
             raise ValueError(f"nobody knows how to {do}")
 
     def _load(self, number: int, spec: LoadSpec) -> None:
-        def loaded(future: asyncio.Future[TensorModel]) -> None:
+        def loaded(future: asyncio.Future[ServedModel]) -> None:
             error = asyncio.CancelledError() if future.cancelled() else future.exception()
             if error is None:
                 self._copies.put(spec.number, future.result())

@@ -9,7 +9,7 @@ from functools import partial
 from server.errors import NotReady
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
-from server.inference.tensor_model import TensorModel
+from server.inference.model import ServedModel
 from server.loading.load_spec import LoadSpec
 from server.repository.factory import serve
 from server.runtime import memory
@@ -25,11 +25,11 @@ class CopyRepository:
         self._executor = executor
         self._limits = limits
         self._log_latency = log_latency
-        self._copies: dict[int, TensorModel] = {}
-        self._routes: dict[str, dict[str | None, TensorModel]] = {}
+        self._copies: dict[int, ServedModel] = {}
+        self._routes: dict[str, dict[str | None, ServedModel]] = {}
         self._counts: dict[str, ModelMetrics] = {}
 
-    def load(self, spec: LoadSpec) -> TensorModel:
+    def load(self, spec: LoadSpec) -> ServedModel:
         """Load a copy; blocks. It answers nobody yet.
 
         Raises:
@@ -37,11 +37,9 @@ class CopyRepository:
         """
         loaded = spec.follow()
         counts = self._counts.setdefault(spec.name, ModelMetrics())
-        model = serve(spec.found, loaded, self._executor, self._limits, counts, self._log_latency)
-        assert isinstance(model, TensorModel)
-        return model
+        return serve(spec.found, loaded, self._executor, self._limits, counts, self._log_latency)
 
-    def put(self, number: int, model: TensorModel) -> None:
+    def put(self, number: int, model: ServedModel) -> None:
         """The copy is there."""
         self._copies[number] = model
 
@@ -55,7 +53,7 @@ class CopyRepository:
 
         model.retire(partial(self._reclaim, model, loop, then))
 
-    def _reclaim(self, model: TensorModel, loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
+    def _reclaim(self, model: ServedModel, loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
         """The copy is closed: give its memory back, in a thread."""
 
         def reclaim() -> None:
@@ -64,12 +62,12 @@ class CopyRepository:
 
         self._executor.submit(reclaim)
 
-    def takes_tensors(self, name: str, version: str | None) -> bool:
+    def answers_whole(self, name: str, version: str | None) -> bool:
         """Whether a copy answers for the version (a number or a label; None: the name alone)."""
         routes = self._routes.get(name)
         return routes is not None and version in routes
 
-    def tensor_model(self, name: str, version: str | None = None) -> TensorModel:
+    def ready_model(self, name: str, version: str | None = None) -> ServedModel:
         """The copy that answers.
 
         Raises:
@@ -80,9 +78,9 @@ class CopyRepository:
             raise NotReady(f"model {name!r} is not in this process")
         return model
 
-    async def ready(self, name: str, version: str | None = None) -> TensorModel:
-        """`tensor_model`, as the routes ask it of a repository that may have to load models first."""
-        return self.tensor_model(name, version)
+    async def ready(self, name: str, version: str | None = None) -> ServedModel:
+        """`ready_model`, as the routes ask it of a repository that may have to load models first."""
+        return self.ready_model(name, version)
 
     def counts(self) -> CounterSnapshot:
         """What was counted, by model."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from server.api.rest.asgi import Answer, Message, Receive, Scope, Send, send_answer
+from server.api.rest.asgi import Message, Receive, Scope, Send, send_whole
 from server.errors import Header, InvalidInput, NotReady, ServingError, respond
 from server.frontends.http_client import UpstreamConnection
 from server.frontends.upstream_pool import UpstreamPool
+from server.inference.answer import Answer
 
 #: where `scope["state"]` has the `UpstreamPool` of the client who asks
 UPSTREAMS = "upstreams"
@@ -43,7 +44,7 @@ async def forward(scope: Scope, receive: Receive, send: Send) -> None:
         if not isinstance(error, ServingError):
             raise
         status, headers, body = respond(error)
-        await send_answer(send, (status, [*headers, _CLOSE], body))  # the body may not have been read to its end
+        await send_whole(send, Answer(status, [*headers, _CLOSE], body))  # the body may not have been read to its end
 
 
 async def answer(upstreams: UpstreamPool, method: str, target: bytes, headers: Iterable[Header], body: bytes) -> Answer:
@@ -60,7 +61,7 @@ async def answer(upstreams: UpstreamPool, method: str, target: bytes, headers: I
         status, found = await upstream.head(), await upstream.body()
         while not upstream.complete:
             found += await upstream.body()
-        return status, _returned(upstream.headers, _LENGTH), found
+        return Answer(status, _returned(upstream.headers, _LENGTH), bytes(found))
     finally:
         upstreams.give_back(upstream)
 

@@ -31,7 +31,7 @@ from server.inference.batching.adaptive import Coalescing, ConcurrencyLimit
 from server.inference.batching.executor import Begin, Dispatcher
 from server.inference.batching.fairness import FAIRNESS, FEW, IN_A_ROW, Fairness
 from server.inference.batching.merging import BatchCaller, Outcome, Predict
-from server.inference.batching.queue import Done, Limits, QueuedRequest, RequestQueue, into, key_of
+from server.inference.batching.queue import Limits, QueuedRequest, RequestQueue, into, key_of
 from server.inference.batching.threads import Executor
 
 log = logging.getLogger("kserve")
@@ -88,10 +88,8 @@ class Batcher:
         else:
             decode()
 
-    def put(self, call: DecodedRequest, done: Done, gone: Callable[[], bool] = bool) -> QueuedRequest:
-        """Queue one request; `done` is called with its outcome on this event loop: later, or before this returns.
-
-        `gone` tells, when its turn comes, whether the caller has hung up.
+    def put(self, job: QueuedRequest) -> None:
+        """Queue one request, which is resolved on this event loop: later, or before this returns.
 
         Raises:
             QueueFull, NotReady (it is closed).
@@ -103,15 +101,14 @@ class Batcher:
         loop = self._here()
         start = loop.time()
         self._asked(start)
-        key = key_of(call) if self.merges else None
-        job = QueuedRequest(call, key, done, start, start + self.limits.timeout, gone)
+        job.key = key_of(job.decoded) if self.merges else None
+        job.enqueued_at, job.deadline = start, start + self.limits.timeout
         self._pending.append(job)
         if not self._due:
             if self._comes_singly and self.turns.shared(start):
                 self._begin_now(loop)
             else:
                 self._look_again(loop)
-        return job
 
     def _beside_few(self) -> bool:
         """Another model is asked, and only a little: a core is left to it, to its callers and to the event loop."""
@@ -136,7 +133,7 @@ class Batcher:
 
     def drop(self, job: QueuedRequest) -> None:
         """Nobody waits for this request any more."""
-        job.over = True
+        job.finished = True
         with contextlib.suppress(ValueError):  # it runs already
             self._pending.remove(job)
 
@@ -147,7 +144,8 @@ class Batcher:
             QueueFull, DeadlineExceeded, ModelFailed, InvalidInput (the model's own refusal).
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        job = self.put(call, into(future), gone)
+        job = QueuedRequest(call, into(future), gone)
+        self.put(job)
         try:
             outcome = await future
         except asyncio.CancelledError:
@@ -211,10 +209,10 @@ class Batcher:
                 and (batch := self._pending.take(now := loop.time(), self.merges, self._most_rows()))
             ):
                 self._single = len(batch) == 1
-                rows = sum([job.call.rows for job in batch])
-                self._tell(rows, [now - job.start for job in batch])
-                self.dispatcher.run(loop, [job.call for job in batch], rows, partial(self._finish, loop, batch))
-                here = batch[0].over
+                rows = sum([job.decoded.rows for job in batch])
+                self._tell(rows, [now - job.enqueued_at for job in batch])
+                self.dispatcher.run(loop, [job.decoded for job in batch], rows, partial(self._finish, loop, batch))
+                here = batch[0].finished
         finally:
             self._due = False
         if self._pending:

@@ -51,23 +51,21 @@ def limits_of(settings: Settings, cores: int) -> Limits:
 class QueuedRequest:
     """A request in the queue."""
 
-    __slots__ = ("call", "deadline", "done", "gone", "key", "over", "start")
+    __slots__ = ("deadline", "decoded", "done", "enqueued_at", "finished", "is_disconnected", "key")
 
-    def __init__(
-        self, call: DecodedRequest, key: Any, done: Done, start: float, deadline: float, gone: Callable[[], bool]
-    ) -> None:
-        self.call = call
-        self.key = key
+    def __init__(self, decoded: DecodedRequest, done: Done, is_disconnected: Callable[[], bool]) -> None:
+        self.decoded = decoded
         self.done = done
-        self.start = start
-        self.deadline = deadline
-        self.gone = gone
-        self.over = False  #: it has its outcome, or nobody wants one any more
+        self.is_disconnected = is_disconnected
+        self.finished = False  #: it has its outcome, or nobody wants one any more
+        # what the queue sets
+        self.key: Any = None
+        self.enqueued_at = self.deadline = 0.0
 
     def resolve(self, outcome: Outcome) -> None:
         """Tell the caller, once."""
-        if not self.over:
-            self.over = True
+        if not self.finished:
+            self.finished = True
             try:
                 self.done(outcome)
             except Exception:  # ours; those behind it in the queue must not pay for it
@@ -106,7 +104,7 @@ class RequestQueue(deque[QueuedRequest]):
     @property
     def rows(self) -> int:
         """Of all requests together."""
-        return sum([job.call.rows for job in self])
+        return sum([job.decoded.rows for job in self])
 
     def take(self, now: float, merges: bool, most: int) -> list[QueuedRequest]:
         """The oldest request and those that may share its call, in order; the others keep their places.
@@ -117,20 +115,20 @@ class RequestQueue(deque[QueuedRequest]):
         rows, others = 0, []
         while self:
             job = self.popleft()
-            if job.over:
+            if job.finished:
                 continue
             if job.deadline <= now:
                 job.resolve(self._late())
-            elif job.gone():
+            elif job.is_disconnected():
                 job.resolve(_hung_up())
             elif not batch:
                 batch.append(job)
-                rows = job.call.rows
-                if not (merges and job.call.batched):
+                rows = job.decoded.rows
+                if not (merges and job.decoded.batched):
                     break
-            elif job.key == batch[0].key and rows + job.call.rows <= most:
+            elif job.key == batch[0].key and rows + job.decoded.rows <= most:
                 batch.append(job)
-                rows += job.call.rows
+                rows += job.decoded.rows
             else:
                 others.append(job)
             if rows >= most:
@@ -142,14 +140,14 @@ class RequestQueue(deque[QueuedRequest]):
     def drop_gone(self) -> bool:
         """Let go of those whose clients hung up while they waited; whether there were any."""
         waiting = len(self)
-        for job in [job for job in self if job.gone()]:
+        for job in [job for job in self if job.is_disconnected()]:
             self.remove(job)
             job.resolve(_hung_up())
         return len(self) < waiting
 
     def expire(self, now: float) -> None:
         """Answer those that have waited too long."""
-        while self and (self[0].over or self[0].deadline <= now):
+        while self and (self[0].finished or self[0].deadline <= now):
             self.popleft().resolve(self._late())
 
     def _late(self) -> DeadlineExceeded:

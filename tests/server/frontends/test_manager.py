@@ -62,6 +62,7 @@ def pids() -> list[int]:
     return [each.pid for each in descendants() if any("polyserve_front=" in word for word in command(each))]
 
 
+@pytest.mark.slow
 def test_one_that_does_not_step_back_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manager, "WITHDRAWAL_TIMEOUT", 2.0)
     (pid,) = pids()
@@ -73,6 +74,7 @@ def test_one_that_does_not_step_back_is_ended(site: Site, monkeypatch: pytest.Mo
     assert pid not in pids()
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frontend, "HUNG", 3.0)
     (pid,) = pids()
@@ -99,6 +101,7 @@ def test_a_copy_is_closed_when_another_has_taken_over(site: Site, spec: Callable
     assert not copies.answers_for("a")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_copied_is_left_to_the_main_process(
     site: Site, spec: Callable[[], LoadSpec], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -112,6 +115,7 @@ def test_what_cannot_be_copied_is_left_to_the_main_process(
     wait_for(lambda: "its files are no longer those that were loaded" in caplog.text)
 
 
+@pytest.mark.slow
 def test_changes_of_one_name_at_the_same_time(site: Site, spec: Callable[[], LoadSpec]) -> None:
     frontends, wanted = site
     first, second = spec(), spec()

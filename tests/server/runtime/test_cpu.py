@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a schedu
 def test_they_are_batch_work_of_less_weight() -> None:
     assert _seen_in_a_thread() == (os.SCHED_BATCH, max(NICE, os.nice(0)))
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
-    assert os.nice(0) < NICE
+    assert os.nice(0) == own
 
 
 def test_an_operators_own_choice_stays() -> None:
@@ -36,8 +36,8 @@ def _seen_in_a_thread(before: Callable[[], object] = lambda: None) -> tuple[int,
 
     thread = Thread(target=work)
     thread.start()
-    thread.join(10)
-    return found.get(timeout=10)
+    thread.join(60)
+    return found.get(timeout=60)
 
 
 def test_a_process_whose_variables_an_operator_has_set_otherwise_does_not_calculate_as_its_children(

@@ -18,7 +18,7 @@ from server.inference.batching.merging import Outcome
 from server.inference.batching.queue import Limits
 from tests.patience import becomes
 
-PATIENCE = 30.0  #: seconds until a test gives up waiting
+PATIENCE = 60.0  #: seconds until a test gives up waiting
 
 
 class Known(CallCost):
