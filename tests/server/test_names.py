@@ -22,11 +22,17 @@ COMMON_MODULES = {"__init__", "__main__", "errors", "base"}
 HOUSE_DIALECT = {"told", "tried", "strangers", "shelf", "shelves", "whole", "heads", "pace", "wishes", "lanes"}
 
 #: classes and type aliases that are declared twice
-SHARED_NAMES: set[str] = {"Answer", "Done", "Handler", "Message", "ModelKey", "Outcome", "Scope"}
+SHARED_NAMES: set[str] = {"Done", "Message", "ModelKey", "Outcome"}
 #: modules that are called the same
 SHARED_MODULES: set[str] = {"messages", "request"}
 #: `module: name`
-DIALECT: set[str] = set()
+DIALECT: set[str] = {
+    "inference.batching.adaptive: told",
+    "inference.batching.executor: _told",
+    "inference.batching.executor: _whole",
+    "loading.storage.transfer: _whole",
+    "runtime.ipc: _whole",
+}
 
 
 @dataclass(frozen=True)
