@@ -44,7 +44,7 @@ class Explanations:
         self._observer = observer
         numbers = sum(abs(math.prod(spec.shape[1:])) for spec in adapter.signature.explanations)
         self._most_rows = max(1, MOST_NUMBERS // max(1, numbers))
-        bounded = replace(limits, lanes=1, max_rows=min(limits.max_rows, self._most_rows))
+        bounded = replace(limits, concurrency=1, max_rows=min(limits.max_rows, self._most_rows))
         batched = adapter.signature.batched
         self._batcher = Batcher(
             adapter.explain, executor, bounded, merges, batched, name, on_failure=on_failure, on_call=on_call

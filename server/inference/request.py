@@ -12,20 +12,17 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from adapters.base import Tensors
 from server.codec.request import DecodedRequest
 from server.errors import ClientGone, ServingError, as_serving_error
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Outcome
-from server.inference.batching.queue import QueuedRequest
+from server.inference.batching.queue import IsDisconnected, QueuedRequest, never_disconnected
 from server.telemetry.counters import now
 
-#: tells whether the client of a request has hung up
-IsDisconnected: TypeAlias = Callable[[], bool]
-#: the `IsDisconnected` of a client that cannot be asked: `bool()` is False
-never_disconnected: IsDisconnected = bool
+__all__ = ["Exchange", "IsDisconnected", "Observer", "never_disconnected"]
 
 C = TypeVar("C", bound=DecodedRequest)
 T = TypeVar("T")
@@ -98,11 +95,12 @@ class Exchange(Generic[C, T]):
         self._call = call
         self._decoded = now()
         try:
-            job = self._batcher.put(call, self._predicted, gone)
+            job = QueuedRequest(call, self._predicted, gone)
+            self._batcher.put(job)
         except ServingError as error:
             self._fail(error)
         else:
-            self._job = None if job.over else job
+            self._job = None if job.finished else job
 
     def _predicted(self, outputs: Outcome) -> None:
         self._job = None  # it knows us, too: the tensors would stay until a collection found the two

@@ -87,7 +87,7 @@ class TensorModel(kserve.Model):
             on_failure=self._log_failure,
             on_call=metrics.called,
             steady=adapter.steady,
-            cores=lambda: min(spare(executor), limits.lanes) if adapter.parallel and adapter.thread_safe else 1,
+            cores=lambda: min(spare(executor), limits.concurrency) if adapter.parallel and adapter.thread_safe else 1,
             begin=adapter.begin if isinstance(adapter, RemoteAdapter) else None,
         )
         self._watch_explanations = RequestObserver(self, "explain", metrics.explanations, self.uses)
