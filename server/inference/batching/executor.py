@@ -44,14 +44,10 @@ class Call:
     """One call of the model, for all the requests that share it."""
 
     requests: list[QueuedRequest]
+    decoded: list[DecodedRequest]  #: what they ask the model
     rows: int
     place: Place = Place.THREAD
     parts: int = 1  #: of one that is split
-
-    @property
-    def decoded(self) -> list[DecodedRequest]:
-        """What the model is to be asked."""
-        return [request.decoded for request in self.requests]
 
 
 class Timing(NamedTuple):
@@ -85,16 +81,16 @@ class CallExecutor:
             self._in_thread(self.caller.run, loop, call)
 
     def _begin_remote(self, begin: Begin, loop: asyncio.AbstractEventLoop, call: Call) -> bool:
-        started, requests = monotonic(), call.decoded
+        started = monotonic()
 
         def done(outcome: Outcome) -> None:
-            shares = self.caller.shares(requests, outcome)
+            shares = self.caller.shares(call.decoded, outcome)
             if shares is None:
                 self._in_thread(self.caller.each, loop, call)
             else:
                 self._finished(call, shares, Timing(monotonic() - started, math.inf))
 
-        return begin(*merged(requests), done)
+        return begin(*merged(call.decoded), done)
 
     def _in_thread(self, run: Run, loop: asyncio.AbstractEventLoop, call: Call) -> None:
         self._submit(partial(self._executor.submit, self._work, run, loop, call), call)

@@ -24,12 +24,7 @@ class DecodeTurns:
         self._share = tuning.decoded_bytes_a_turn
         self._loop: asyncio.AbstractEventLoop | None = None
         self._spent: dict[int, int] = {}  #: bytes in this turn
-        self._waiting: dict[int, deque[tuple[int, Callable[[], None]]]] = {}
-
-    def waiting(self, model: int) -> int:
-        """Bodies of this model that are still to be decoded."""
-        waiting = self._waiting.get(model)
-        return len(waiting) if waiting else 0
+        self.waiting: dict[int, deque[tuple[int, Callable[[], None]]]] = {}  #: bodies that are still to be decoded
 
     def soon(self, loop: asyncio.AbstractEventLoop, model: int, size: int, decode: Callable[[], None]) -> None:
         """Call `decode`, of `size` bytes for this model: now, or in one of the loop's next turns.
@@ -37,32 +32,32 @@ class DecodeTurns:
         A model is known by its identity: one that is unloaded must not be kept. `decode` must not raise.
         """
         if loop is not self._loop:  # the first in this turn; or of a new loop, and whoever waited has gone with the old
-            self._loop, self._spent, self._waiting = loop, {}, {}
+            self._loop, self._spent, self.waiting = loop, {}, {}
             loop.call_soon(self._turn, loop)
-        if model in self._waiting:
-            self._waiting[model].append((size, decode))
+        if model in self.waiting:
+            self.waiting[model].append((size, decode))
         elif self._spent.get(model, 0) < self._share:
             self._spent[model] = self._spent.get(model, 0) + size
             decode()
         else:
-            self._waiting[model] = deque([(size, decode)])
+            self.waiting[model] = deque([(size, decode)])
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """A new turn has begun."""
         if loop is not self._loop:
             return
-        if not self._waiting:
+        if not self.waiting:
             self._loop = None  # until something comes
             return
         loop.call_soon(self._turn, loop)
         self._spent = {}
-        for model, waiting in list(self._waiting.items()):
+        for model, waiting in list(self.waiting.items()):
             while waiting and self._spent.get(model, 0) < self._share:
                 size, decode = waiting.popleft()
                 self._spent[model] = self._spent.get(model, 0) + size
                 decode()
             if not waiting:
-                del self._waiting[model]
+                del self.waiting[model]
 
 
 def answer_in_turns(

@@ -144,7 +144,7 @@ class ExecutionPolicy:
         """A request has come, and found so many others waiting."""
         model, traffic = id(self), self._traffic
         traffic.asked(model, now)
-        if waiting + traffic.decode_turns.waiting(model) > self._tuning.little_waiting:
+        if waiting + len(traffic.decode_turns.waiting.get(model, ())) > self._tuning.little_waiting:
             self._little = 0
         elif self._little < self._tuning.little_streak:
             self._little += 1
@@ -195,7 +195,7 @@ class ExecutionPolicy:
             return None
         self._single = len(requests) == 1
         self.running += 1
-        call = Call(requests, rows_of(requests))
+        call = Call(requests, [request.decoded for request in requests], rows_of(requests))
         self._place(call)
         return call
 
