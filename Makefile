@@ -9,6 +9,8 @@ FRAMEWORKS ?= all
 # The container engine: Docker where its daemon answers, else Podman. BUILD_FLAGS are handed to its `build`.
 ENGINE      ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
 BUILD_FLAGS ?=
+# How the tests are spread over processes: as many as there are processors, but each takes up to two gigabytes.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' server/__init__.py)
 
@@ -20,9 +22,9 @@ STAMP := .venv/.installed
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: PYTHON MODEL_DIR HTTP_PORT GRPC_PORT IMAGE FRAMEWORKS ENGINE BUILD_FLAGS,"
+	@echo "  Variables: PYTHON MODEL_DIR HTTP_PORT GRPC_PORT IMAGE FRAMEWORKS ENGINE BUILD_FLAGS PARALLEL,"
 	@echo "  as in: make serve MODEL_DIR=/srv/models HTTP_PORT=9000"
 
 .PHONY: install
@@ -56,11 +58,15 @@ lint: $(STAMP) ## Run ruff and mypy
 
 .PHONY: check
 check: lint ## Run ruff, mypy and the fast tests
-	$(BIN)/python -m pytest -m "not e2e and not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not e2e and not slow and not image"
 
 .PHONY: test
-test: lint ## Run ruff, mypy and every test, the end-to-end ones included
-	$(BIN)/python -m pytest
+test: lint ## Run ruff, mypy and every test but those of the image, the end-to-end ones included
+	$(BIN)/python -m pytest $(PARALLEL) -m "not image" --cov
+
+.PHONY: test-image
+test-image: $(STAMP) ## Build the image and run its tests
+	$(BIN)/python -m pytest -m image tests/test_image.py
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## Attack a server with front processes, for some minutes (SEED=2 for others than last time)
@@ -79,5 +85,5 @@ image: ## Build the container image with FRAMEWORKS (all, or some: sklearn,xgboo
 
 .PHONY: clean
 clean: ## Remove what make made, but for models/
-	rm -rf .venv .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench .coverage* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,9 +2,14 @@
 
 An adapter is one framework. It says whether a model directory is its own (`match`, by content, importing and
 executing nothing), loads it (`load`), describes it (`signature`) and predicts on named numpy arrays (`predict`).
-It knows nothing of HTTP, batching or settings; the server knows nothing of the framework.
+It knows nothing of batching or settings, and the server knows nothing of the framework.
 
-A new framework is one new file that defines an `Adapter`, and one line in `registry.TABLE`.
+Of HTTP it knows this much, and no more. `Signature` and `TensorSpec` hold a few words on how V1 shows a model's values
+(`keyed`, `table`, `any_name`, `tf_serving`, `base64`, `json`): frameworks have conventions of their own there, which
+only their adapters know. And a model that takes whole requests (`Signature.whole`: users' code, TorchServe's handlers)
+sees protocol, headers and status, for such code was written against them (`Request`, `Reply`).
+
+A new framework is one new file that defines an `Adapter`, and one line in `registry.TABLE`: see WRITING.md.
 """
 
 from __future__ import annotations
@@ -13,12 +18,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
 
 from adapters.datatypes import NUMPY_OF
 from adapters.modeldir import ModelDir
+from adapters.traits import PARTS, Traits
 
 __all__ = [
     "Adapter",
@@ -28,11 +34,15 @@ __all__ = [
     "ModelDir",
     "Origin",
     "Parameter",
+    "Parts",
     "Rank",
     "Reply",
+    "ReplyStream",
     "Request",
     "Signature",
+    "StreamFailed",
     "TensorSpec",
+    "Traits",
     "Trust",
 ]
 
@@ -48,6 +58,10 @@ class LoadError(Exception):
 
 class InvalidInput(ValueError):
     """A request does not fit the model: the client's fault. The message names the field and the way out."""
+
+
+class StreamFailed(Exception):
+    """A stream that has begun ends with an error of the model's own choice; its message is sent as it is."""
 
 
 class Rank(IntEnum):
@@ -138,7 +152,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes and gives; derived from the model, shown in the metadata, checked on every request."""
+    """What a model takes and gives; derived from the model, shown in the metadata, checked on every request.
+
+    `keyed`, `any_name`, `table` and `tf_serving` say how its values look over HTTP; no prediction depends on them.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -154,7 +171,7 @@ class Signature:
     batched: bool = True
     parameters: tuple[Parameter, ...] = ()
     #: What `explain` answers, one row an instance as in `outputs`; empty: the model does not explain. `contributions`
-    #: has the columns of the input as its second dimension (`adapters.explanations`).
+    #: has the columns of the input as its second dimension (`adapters.shared.explanations`).
     explanations: tuple[TensorSpec, ...] = ()
     #: V1 follows TensorFlow Serving's REST API: `inputs` are whole tensors, answered as `outputs`; NaN and Infinity.
     tf_serving: bool = False
@@ -164,14 +181,32 @@ class Signature:
     whole: bool = False
     #: ... and gains when they overlap: it waits for other things than the processor.
     overlaps: bool = False
+    #: ... and answers in parts (`ReplyStream`), as far as that is known before it is asked: its `predict` is a
+    #: generator. False: it may do so all the same.
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A whole request as it came, for an adapter whose signature says `whole`."""
+    """A whole request as it came, for an adapter whose signature says `whole`; the one that must know its protocol.
 
-    verb: str  #: "predict" or "explain"
-    protocol: str  #: "v1" (JSON), "v2" (JSON, or JSON and raw tensors) or "grpc" (a serialized ModelInferRequest)
+    | protocol | verb            | body                        | a `Reply`, or one part of a `ReplyStream`     |
+    |----------|-----------------|-----------------------------|-----------------------------------------------|
+    | v1       | predict         | JSON                        | a document; a stream if the model yields      |
+    | v1       | explain         | JSON                        | the same                                      |
+    | v2       | predict         | JSON, or JSON and tensors   | a V2 response; never a stream                 |
+    | v2       | explain         | the same                    | the same                                      |
+    | v2       | generate        | Triton's generate extension | its flat JSON document; never a stream        |
+    | v2       | generate_stream | the same                    | its flat JSON document                        |
+    | grpc     | predict         | a ModelInferRequest         | a ModelInferResponse; never a stream          |
+    | grpc     | stream          | the same, of a stream       | a ModelInferResponse                          |
+
+    Messages of gRPC are serialized. A client that asked for a stream takes a `Reply` for a stream of one part; one that
+    did not is never given a stream, with the exception of V1, which has but one verb for both.
+    """
+
+    verb: str
+    protocol: str
     body: bytes
     headers: Mapping[str, str]  #: HTTP headers or gRPC metadata, names in lower case
 
@@ -188,20 +223,51 @@ class Reply:
     status: int = 200  #: an HTTP status; over gRPC its nearest relative is sent
 
 
+class Parts(Protocol):
+    """The parts of a stream, each one document in the request's protocol (see `Request`), without any framing.
+
+    A part is made when it is asked for. It may hold newlines only if the model encoded it itself. Iterating raises
+    `InvalidInput` (the client's fault), `StreamFailed`, or whatever the model failed with; nothing comes after that.
+    An async generator is one, if it has been started.
+    """
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None:
+        """End the work, at the latest when the part that is being made is. To be called in any case, at the end too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStream:
+    """An answer in parts. There was no error up to and with the first part: `answer` has it already.
+
+    What can go wrong before (with a status of its own) is a `Reply`, or an exception of `answer`.
+    """
+
+    parts: Parts
+    headers: Mapping[str, str]  #: known before the first part; the content type is that of one part
+    status: int = 200
+
+
 @dataclass(eq=False)
 class Adapter(ABC):
     """One loaded model. Subclasses are one framework each; `load` makes an instance.
 
     `predict` is called from worker threads with any number of rows (never zero), one call at a time unless
-    `thread_safe`. It may raise `InvalidInput` for the client's fault; anything else is the model's own failure.
+    `traits.thread_safe`. It may raise `InvalidInput` for the client's fault; anything else is the model's own failure.
     """
 
     signature: Signature
 
-    #: the adapter's name, as `polyserve.yaml` and the metadata's `platform` spell it
-    name: ClassVar[str]
+    #: the adapter's name, as `polyserve.yaml` spells it. Every class gives one, and a platform: only the stand-in for a
+    #: model in a worker has those of its model
+    name: str = field(default="", init=False, repr=False)
     #: `platform` in the V2 metadata
-    platform: ClassVar[str]
+    platform: str = field(default="", init=False, repr=False)
+    #: what may be done with its calls: the class's, or this one model's
+    traits: Traits = field(default=Traits(), init=False, repr=False)
     #: modules that `load` imports; the registry tells the operator what to install when one is absent
     requires: ClassVar[tuple[str, ...]] = ()
     #: options that `polyserve.yaml` may set for this adapter
@@ -212,14 +278,15 @@ class Adapter(ABC):
     own_process: ClassVar[bool] = False
     #: `match` says itself what a requirements.txt beside the model means, also by giving no requirements
     reads_requirements: ClassVar[bool] = False
-    #: rows are independent: a merged batch gives the same rows as single calls
-    batchable: ClassVar[bool] = True
-    #: `predict` may run in several threads at once on the same instance
-    thread_safe: ClassVar[bool] = True
-    #: `predict` lets go of the interpreter's lock: parts of a large batch gain from running at the same time
-    parallel: ClassVar[bool] = False
-    #: `predict` never waits, and how long it takes depends on its inputs' shapes alone, whatever the values are
-    steady: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """
+        Raises:
+            TypeError: the class sets a trait by itself, as adapters once did: the server would not see it.
+        """
+        super().__init_subclass__(**arguments)
+        for part in PARTS.values():
+            part.check(cls)
 
     @classmethod
     @abstractmethod
@@ -247,8 +314,11 @@ class Adapter(ABC):
         """
         raise NotImplementedError(f"{self.name} declares no explanations")
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply | ReplyStream:
         """Answer a whole request (`signature.whole`); any number at a time, on one event loop.
+
+        Each request is a task of its own, in the context in which `load` ran; it also takes and closes the parts of a
+        stream. To cancel it is to cancel the work.
 
         Raises:
             InvalidInput: the client's fault.
@@ -272,6 +342,10 @@ class Adapter(ABC):
 
     def close(self) -> None:
         """Let go of what the model holds beyond its memory (sessions, files, threads)."""
+
+
+for _name, _part in PARTS.items():
+    setattr(Adapter, _name, _part)
 
 
 def example_of(signature: Signature) -> Tensors:

@@ -26,11 +26,15 @@ from adapters.base import (
     Tensors,
     TensorSpec,
 )
-from adapters.datatypes import datatype_of
+from adapters.shared.arrays import specs_of
+from adapters.shared.messages import first_line, several
 
 _MAGIC = b"CBM1"
 #: a JSON model's first key, and what follows it; pool and training logs begin otherwise
 _JSON = re.compile(rb'\s*\{\s*"(?:ctr_data"\s*:\s*\{|features_info"\s*:\s*\{\s*"(?:float|categorical|text)_features")')
+
+#: how CatBoost's messages begin: the place in its source
+_PLACE = re.compile(r"\S+\.(cpp|h):\d+: ")
 
 _INPUT, _OUTPUT = "input-0", "output-0"
 _OF_CLASSIFIERS = ("predict", "predict_proba", "predict_log_proba", "margin", "leaf")
@@ -46,8 +50,8 @@ def _method(choices: tuple[str, ...]) -> Parameter:
 class CatBoostAdapter(Adapter):
     """One model. Predictions run on one thread each, and several at once are safe."""
 
-    name: ClassVar[str] = "catboost"
-    platform: ClassVar[str] = "catboost"
+    name = "catboost"
+    platform = "catboost"
     requires: ClassVar[tuple[str, ...]] = ("catboost",)
     options: ClassVar[tuple[Parameter, ...]] = (
         _method(_OF_CLASSIFIERS),
@@ -63,7 +67,7 @@ class CatBoostAdapter(Adapter):
         models = [name for name in model_dir.files if model_dir.head(name, 4) == _MAGIC]
         models += [name for name in model_dir.named(".json") if _JSON.match(model_dir.head(name))]
         if len(models) > 1:
-            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
+            return Match(Rank.CONTENT, problem=several(models))
         if models:
             return Match(Rank.CONTENT, models[0])
         if damaged := model_dir.named(".cbm"):
@@ -86,9 +90,8 @@ class CatBoostAdapter(Adapter):
         if method not in methods:
             raise LoadError(f"{file} is no classifier, so it has no method {method!r}: use {', '.join(methods)}")
         adapter = cls(_inputs(model), model, method, methods)
-        answer = adapter.predict(adapter.example(), {})[_OUTPUT]  # what the model really gives for two rows
-        output = TensorSpec(_OUTPUT, datatype_of(answer.dtype), (-1, *answer.shape[1:]))
-        adapter.signature = replace(adapter.signature, outputs=(output,), parameters=(_method(methods),))
+        outputs = specs_of(adapter.predict(adapter.example(), {}))  # of what the model really gives for two rows
+        adapter.signature = replace(adapter.signature, outputs=outputs, parameters=(_method(methods),))
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -132,7 +135,7 @@ def _loaded(path: str, format_: str, file: str) -> Any:
         if not model._is_ranking_objective(loss):
             return catboost.CatBoostRegressor().load_model(path, format=format_)
     except (catboost.CatBoostError, ValueError) as error:
-        raise LoadError(f"{file} is damaged, or no model that this CatBoost loads: {_first_line(error)}") from error
+        raise LoadError(f"{file} is damaged, or no model that this CatBoost loads: {_reason(error)}") from error
     return model
 
 
@@ -160,7 +163,5 @@ def _array(answer: Any) -> Array:
     return array.astype(np.object_) if array.dtype.kind in "US" else np.ascontiguousarray(array)
 
 
-def _first_line(error: Exception) -> str:
-    """CatBoost's messages begin with the place in its source."""
-    text = str(error).strip().partition("\n")[0] or type(error).__name__
-    return re.sub(r"^\S+\.(cpp|h):\d+: ", "", text)
+def _reason(error: Exception) -> str:
+    return first_line(error, _PLACE) or type(error).__name__

@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
-from adapters import probe, requirements
 from adapters.base import Adapter, LoadError, Match, ModelDir, Origin
+from adapters.formats import probe, requirements
+from adapters.shared.messages import listed, several
 
 #: adapter name -> "module:class". Importing these modules imports no framework.
 TABLE: dict[str, str] = {
@@ -140,8 +141,8 @@ def _delegated(choice: Choice, model_dir: ModelDir) -> Choice:
 def _single(claims: list[Choice]) -> Choice:
     sound = [claim for claim in claims if not claim.match.problem]
     if len(sound) > 1:
-        named = " and ".join(f"{claim.match.file or 'the directory'} ({claim.adapter.name})" for claim in sound)
-        raise Ambiguous(f"two candidate models: {named}; keep one, or name the adapter in polyserve.yaml")
+        named = (f"{claim.match.file or 'the directory'} ({claim.adapter.name})" for claim in sound)
+        raise Ambiguous(several(named, ", or name the adapter in polyserve.yaml"))
     if not sound and len(claims) > 1:
         raise LoadError("; ".join(dict.fromkeys(claim.match.problem for claim in claims)))
     return sound[0] if sound else claims[0]
@@ -166,8 +167,7 @@ def _unsupported(model_dir: ModelDir, only: str | None) -> str:
     if known := probe.recognise(model_dir):
         return f"{known}, which this version does not serve"
     names = [*model_dir.files, *(f"{name}/" for name in model_dir.dirs)]
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"no known model format among {shown}"
+    return f"no known model format among {listed(names)}"
 
 
 def _import(target: str) -> type[Adapter]:

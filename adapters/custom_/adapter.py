@@ -6,8 +6,6 @@ and loaded (`building`), and every request answered by KServe's own data plane (
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import inspect
 import shlex
 from collections.abc import Callable
@@ -22,15 +20,18 @@ from adapters.base import (
     Parameters,
     Rank,
     Reply,
+    ReplyStream,
     Request,
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
     Trust,
 )
 from adapters.custom_ import building, program, source
 from adapters.custom_.answers import Answers
-from adapters.custom_.source import Folder, Unreadable, parse
+from adapters.custom_.generate import Form
+from adapters.custom_.source import SourceFolder, UnreadableSource, parse
 from adapters.datatypes import NUMPY_OF
 
 FILE = f"{program.MODULE}.py"
@@ -44,29 +45,30 @@ _PREDICTOR = (
     Parameter("predictor_request_retries", int, meaning="how often a failed call is repeated"),
 )
 
-
 _HOOKS = ("preprocess", "predict", "postprocess", "explain")
+#: of a model whose folder has no versions, as Triton counts
+_ONLY_VERSION = "1"
 
 
 class CustomAdapter(Adapter):
     """One user's `kserve.Model`."""
 
-    name: ClassVar[str] = "custom"
-    platform: ClassVar[str] = "kserve"
+    name = "custom"
+    platform = "kserve"
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("class", str, meaning="the class to serve, where model.py holds several"),
         Parameter("args", str, meaning="more arguments of the command line that model.py sees"),
         *_PREDICTOR,
     )
     own_process: ClassVar[bool] = True
-    batchable: ClassVar[bool] = False
+    traits = Traits(batchable=False)
 
-    def __init__(self, model: Any, server: Any, name: str) -> None:
+    def __init__(self, model: Any, server: Any, name: str, version: str) -> None:
         inputs, outputs = _specs(model.get_input_types), _specs(model.get_output_types)
-        super().__init__(Signature(inputs, outputs, whole=True, overlaps=_waits(model)))
+        streams = _yields(model.predict)
+        super().__init__(Signature(inputs, outputs, whole=True, overlaps=streams or _waits(model), streams=streams))
         self._model = model
-        self._answers = Answers(server.dataplane, name)
-        self._context = contextvars.copy_context()  # KServe keeps the predictor's address in a context variable
+        self._answers = Answers(server.dataplane, Form(name, version, inputs, outputs))
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -77,10 +79,10 @@ class CustomAdapter(Adapter):
         text = model_dir.file(FILE).read_bytes()
         try:
             module = parse(text)
-        except Unreadable as error:
+        except UnreadableSource as error:
             rank, file = (Rank.CODE, "") if b"kserve" in text else (Rank.SUFFIX, FILE)
             return Match(rank, file, f"{FILE}{error}", trust=Trust.CODE)
-        if not Folder(model_dir.path, model_dir.root).models(module) and not module.calls_server:
+        if not SourceFolder(model_dir.path, model_dir.root).models(module) and not module.calls_server:
             return Match(Rank.SUFFIX, FILE, f"{FILE} defines no subclass of kserve.Model", trust=Trust.CODE)
         return Match(Rank.CODE, trust=Trust.CODE)
 
@@ -94,14 +96,14 @@ class CustomAdapter(Adapter):
         program.settle_in(path, name, _arguments((path / FILE).read_text(errors="replace"), name, path, options))
         ran = program.run(path / FILE, as_script=module.main_block is not None and module.calls_server)
         model = building.build(ran, module.used(classes), name, path, options)
-        return cls(model, _registered(ran.server, model), name)
+        version = path.name if path.name != name and path.name.isdecimal() else _ONLY_VERSION
+        return cls(model, _registered(ran.server, model), name, version)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         raise NotImplementedError("a custom model answers whole requests")
 
-    async def answer(self, request: Request) -> Reply:
-        task = asyncio.create_task(self._answers.to(request), context=self._context.copy())
-        return await task
+    async def answer(self, request: Request) -> Reply | ReplyStream:
+        return await self._answers.to(request)
 
     def close(self) -> None:
         self._model.stop()
@@ -135,9 +137,9 @@ def _misnamed(model_dir: ModelDir) -> Match | None:
             continue
         try:
             module = parse(text)
-        except Unreadable:
+        except UnreadableSource:
             continue
-        if Folder(model_dir.path, model_dir.root).models(module):
+        if SourceFolder(model_dir.path, model_dir.root).models(module):
             problem = f"{name} holds a kserve.Model: rename it to {FILE}"
             return Match(Rank.SUFFIX, name, problem, trust=Trust.CODE)
     return None
@@ -153,6 +155,11 @@ def _waits(model: Any) -> bool:
 
     own = [hook for hook in _HOOKS if getattr(type(model), hook, None) is not getattr(Model, hook, None)]
     return "predict" not in own or any(inspect.iscoroutinefunction(getattr(model, hook)) for hook in own)
+
+
+def _yields(hook: Callable[..., Any]) -> bool:
+    """Whether a hook is a generator, which waits elsewhere than on the event loop."""
+    return inspect.isgeneratorfunction(hook) or inspect.isasyncgenfunction(hook)
 
 
 def _specs(declare: Callable[[], Any]) -> tuple[TensorSpec, ...]:

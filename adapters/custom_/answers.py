@@ -2,6 +2,10 @@
 
     bytes -> DataPlane.decode -> infer (the user's preprocess, predict, postprocess) -> encode -> bytes
 
+Hooks that yield answer in parts (`streams`): what `predict` returns, a generator too, is what `postprocess` is given,
+and what that returns is the answer, as in KServe. Headers are those that the hooks have set when they return: the body
+of a generator runs later.
+
 Kinder than KServe in three ways: what cannot be decoded is the client's fault (KServe answers 500 to some of it),
 `curl -d` may leave out the content type of JSON, and a V2 answer that is a dict may leave out its id and model name.
 """
@@ -10,12 +14,15 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
 
-from adapters.base import InvalidInput, Reply, Request
+from adapters.base import InvalidInput, Reply, ReplyStream, Request, StreamFailed
+from adapters.custom_.generate import Form
+from adapters.custom_.streams import END, EncodedParts, Items, items_of, only_item
 
 LENGTH = "inference-header-content-length"
 _JSON = "application/json"
@@ -27,13 +34,14 @@ _STATUS = {"ModelNotFound": 404, "UnsupportedProtocol": 501, "ModelNotReady": 50
 
 
 class Answers:
-    """One model's answers. `dataplane` is a `kserve` DataPlane that has the model registered under `name`."""
+    """One model's answers. `dataplane` is a `kserve` DataPlane that has the model registered under its name."""
 
-    def __init__(self, dataplane: Any, name: str) -> None:
+    def __init__(self, dataplane: Any, form: Form) -> None:
         self._dataplane = dataplane
-        self._name = name
+        self._form = form
+        self._name = form.model
 
-    async def to(self, request: Request) -> Reply:
+    async def to(self, request: Request) -> Reply | ReplyStream:
         """The reply to a request; errors that name a status of their own are replies, too.
 
         Raises:
@@ -44,6 +52,8 @@ class Answers:
             await self._check_ready()
             if request.protocol == "grpc":
                 return await self._grpc(request)
+            if request.verb.startswith("generate"):
+                return await self._generate(request)
             return await (self._v2(request) if request.protocol == "v2" else self._v1(request))
         except InvalidInput:
             raise
@@ -57,15 +67,15 @@ class Answers:
         if not (await ready if inspect.isawaitable(ready) else ready):
             raise ModelNotReady(self._name)
 
-    async def _v1(self, request: Request) -> Reply:
+    async def _v1(self, request: Request) -> Reply | ReplyStream:
         headers = dict(request.headers)
         with _Decoding():
             payload, attributes = self._dataplane.decode(body=request.body, headers=_readable(request))
         result, extra = await self._call(request.verb, payload, headers)
+        if (items := items_of(result)) is not None:
+            return await _stream(items, _document, extra)
         body, more = self._dataplane.encode(self._name, result, headers, attributes)
         reply_headers = _headers({**extra, **more})
-        if isinstance(body, AsyncIterator):
-            body = b"".join([part if isinstance(part, bytes) else str(part).encode() async for part in body])
         if isinstance(body, bytes | str):
             return Reply(body if isinstance(body, bytes) else body.encode(), reply_headers)
         return Reply(orjson.dumps(body, option=_DUMP), {"content-type": _JSON, **reply_headers})
@@ -75,6 +85,8 @@ class Answers:
         with _Decoding():
             payload = _infer_request(request.body, headers.get(LENGTH), self._name)
         result, extra = await self._call(request.verb, payload, headers)
+        if (items := items_of(result)) is not None:
+            return await self._refused(items, "HTTP end point", f"/v2/models/{self._name}/generate_stream", "v2")
         answer, more = self._dataplane.encode(self._name, result, headers, {})
         reply_headers = _headers({**extra, **more})
         if isinstance(answer, bytes):
@@ -82,7 +94,26 @@ class Answers:
         body = orjson.dumps(self._inference_response(answer, payload), option=_DUMP)
         return Reply(body, {**reply_headers, "content-type": _JSON})
 
-    async def _grpc(self, request: Request) -> Reply:
+    async def _generate(self, request: Request) -> Reply | ReplyStream:
+        payload = self._form.request(request.body)
+        result, extra = await self._call(request.verb, payload, dict(request.headers))
+        items, encode = items_of(result), partial(self._form.document, request=payload)
+        if items is not None and request.verb == "generate_stream":
+            return await _stream(items, encode, extra)
+        if items is not None and (result := await only_item(items)) is END:
+            raise InvalidInput(
+                "generate expects model to produce exactly 1 response, use generate_stream for a model that generates"
+                " various numbers of responses"
+            )
+        return Reply(encode(result), {**_headers(extra), "content-type": _JSON})
+
+    async def _refused(self, items: Items, what: str, instead: str, protocol: str) -> Reply:
+        """A stream where the client takes one answer."""
+        await items.close()
+        text = f"{what} doesn't support models with decoupled transaction policy: {self._name!r} answers in parts;"
+        return _error(501, {"error": f"{text} ask {instead}"}, f"{text} ask {instead}", protocol)
+
+    async def _grpc(self, request: Request) -> Reply | ReplyStream:
         from kserve import InferRequest, InferResponse
         from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInferResponse
         from kserve.protocol.grpc.servicer import InferenceServicer
@@ -92,6 +123,12 @@ class Answers:
             InferenceServicer.validate_grpc_request(message)
             payload = InferRequest.from_grpc(message)
         result, _ = await self._call(request.verb, payload, dict(request.headers))
+        if (items := items_of(result)) is not None:
+            if request.verb != "stream":
+                return await self._refused(items, "ModelInfer RPC", "ModelStreamInfer", "grpc")
+            return await _stream(items, partial(self._form.message, request=payload), {})
+        if request.verb == "stream":
+            return Reply(self._form.message(result, payload), {})
         if isinstance(result, InferResponse):
             result = result.to_grpc()
         elif not isinstance(result, ModelInferResponse):
@@ -123,6 +160,37 @@ class Answers:
         named = {"model_name": self._name, **answer}
         named["id"] = named.get("id") or payload.id or str(uuid.uuid4())
         return named
+
+
+async def _stream(items: Items, encode: Callable[[Any], bytes], headers: Mapping[str, Any]) -> ReplyStream:
+    """The stream, once its first part is made."""
+    parts = await EncodedParts(items, encode, _midway).begin()
+    return ReplyStream(parts, {**_headers(headers), "content-type": _JSON})
+
+
+def _document(item: Any) -> bytes:
+    """One item of a V1 stream; bytes are a document that the model has encoded itself."""
+    from kserve import InferResponse
+
+    if isinstance(item, bytes):
+        return item
+    return orjson.dumps(item.to_rest()[0] if isinstance(item, InferResponse) else item, _of_pydantic, _DUMP)
+
+
+def _of_pydantic(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    raise TypeError(f"Type is not JSON serializable: {type(value).__name__}")
+
+
+def _midway(error: BaseException) -> Exception:
+    """What to raise for an error after the first part, when a reply of its own can no longer be sent."""
+    try:
+        reply = refusal(error, "grpc")
+    except Exception as raised:
+        return raised
+    text = reply.body.decode()
+    return InvalidInput(text) if reply.status < 500 else StreamFailed(text)
 
 
 def refusal(error: BaseException, protocol: str) -> Reply:

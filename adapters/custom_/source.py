@@ -21,7 +21,7 @@ _MODELS = frozenset({"kserve.Model", "kserve.model.Model", "kserve.InferenceMode
 _SERVERS = frozenset({"kserve.ModelServer", "kserve.model_server.ModelServer"})
 
 
-class Unreadable(Exception):
+class UnreadableSource(Exception):
     """A source file that Python could not compile; the message names the line."""
 
 
@@ -105,7 +105,7 @@ class Module:
 
 
 @dataclass
-class Folder:
+class SourceFolder:
     """The modules of a model's folder, parsed when they are asked for."""
 
     path: Path
@@ -160,7 +160,7 @@ class Folder:
             try:
                 if inside(file, self.root) and file.is_file() and file.stat().st_size <= MAX_BYTES:
                     return parse(file.read_bytes(), package)
-            except (OSError, ValueError, Unreadable):
+            except (OSError, ValueError, UnreadableSource):
                 return None
         return None
 
@@ -169,17 +169,17 @@ def parse(text: bytes, package: str = "") -> Module:
     """The syntax tree of a source file.
 
     Raises:
-        Unreadable: it has a syntax error, or is nested too deeply.
+        UnreadableSource: it has a syntax error, or is nested too deeply.
     """
     try:
         return Module(ast.parse(text), package)
     except SyntaxError as error:
         where = f", line {error.lineno}" if error.lineno else ""
-        raise Unreadable(f"{where}: {error.msg}") from error
+        raise UnreadableSource(f"{where}: {error.msg}") from error
     except (RecursionError, MemoryError) as error:
-        raise Unreadable(": nested too deeply") from error
+        raise UnreadableSource(": nested too deeply") from error
     except ValueError as error:
-        raise Unreadable(f": {error}") from error
+        raise UnreadableSource(f": {error}") from error
 
 
 def _flat(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -61,16 +61,16 @@ _FORMS = {parameter.name: parameter for task in TASKS.values() for parameter in 
 class HuggingFaceAdapter(Adapter):
     """A transformers model behind its tokenizer: texts in, one answer a text out.
 
-    Texts that are too long are cut, as KServe does. `batchable` holds as far as floating point goes: see
-    `huggingface_encoder`.
+    Texts that are too long are cut, as KServe does. `Traits.batchable` holds as far as floating point
+    goes: see `encoder`.
     """
 
     task: Task
     #: what the options say of the request parameters
     defaults: Parameters = field(default_factory=dict)
 
-    name: ClassVar[str] = "huggingface"
-    platform: ClassVar[str] = "huggingface"
+    name = "huggingface"
+    platform = "huggingface"
     requires: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     safe_form: ClassVar[str] = "as safetensors"
     options: ClassVar[tuple[Parameter, ...]] = (

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from adapters.modeldir import ModelDir
+from adapters.shared.messages import listed
 
 #: weights that transformers loads, the first that exists; the `.bin` kind are pickles, read with `weights_only`
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -158,8 +159,7 @@ def _weight_files(model_dir: ModelDir) -> list[str]:
     files = sorted(set(shards.values()))
     missing = [shard for shard in files if not model_dir.has(shard)]
     if missing:
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise Damaged(f"{name} names {len(files)} files, of which {len(missing)} are missing: {shown}")
+        raise Damaged(f"{name} names {len(files)} files, of which {len(missing)} are missing: {listed(missing)}")
     return files
 
 

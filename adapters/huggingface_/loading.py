@@ -6,13 +6,13 @@ import inspect
 import os
 import re
 import threading
-from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
 from adapters.huggingface_.encoder import Encoder
+from adapters.shared.messages import first_line, listed
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
@@ -94,11 +94,11 @@ def _load_model(path: Path, auto_class: str, safetensors: bool, dtype: str) -> t
 def _check_weights(report: dict[str, Any], unused: str) -> None:
     mismatched = [f"{name} ({list(held)}, not {list(wanted)})" for name, held, wanted in report["mismatched_keys"]]
     if mismatched:
-        raise LoadError(f"the weights do not fit config.json: {_listed(mismatched)}")
+        raise LoadError(f"the weights do not fit config.json: {listed(sorted(mismatched), 4)}")
     missing = [name for name in report["missing_keys"] if not (unused and name.startswith(unused))]
     if missing:
         raise LoadError(
-            f"the weights lack {_listed(missing)}, which would be made up at random: "
+            f"the weights lack {listed(sorted(missing), 4)}, which would be made up at random: "
             "the model was saved without the head of this task, or config.json is another model's"
         )
     if report["error_msgs"]:
@@ -156,11 +156,6 @@ def _keeps_state(model: Any) -> bool:
     return any("dynamic" in kind or "longrope" in kind for kind in kinds)
 
 
-def _listed(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:4]) + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")
-
-
 def _reason(error: Exception) -> str:
     """The one line of transformers' and torch's long messages that an operator needs."""
     if named := re.search(r"GLOBAL (\S+)", str(error)):
@@ -168,5 +163,4 @@ def _reason(error: Exception) -> str:
             f"the pickled weights name {named[1].rstrip('.')}, which no weights need; nothing of it was executed. "
             "Save the weights as safetensors"
         )
-    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
-    return f"transformers cannot load it: {type(error).__name__}: {lines[0]}"
+    return f"transformers cannot load it: {type(error).__name__}: {first_line(error)}"

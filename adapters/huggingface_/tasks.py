@@ -16,6 +16,7 @@ import numpy as np
 from adapters.base import InvalidInput, LoadError, Parameter, TensorSpec
 from adapters.huggingface_.encoder import Encoder, Row
 from adapters.huggingface_.sentence import Sentence
+from adapters.shared.arrays import array_of
 
 OUTPUT = "output-0"
 
@@ -190,10 +191,7 @@ def column(answers: list[Any]) -> np.ndarray[Any, np.dtype[Any]]:
         return np.array(answers, dtype=np.int64)
     if kind in (np.float32, np.ndarray):
         return np.stack(answers)
-    objects = np.empty(len(answers), dtype=np.object_)
-    for i, answer in enumerate(answers):
-        objects[i] = answer
-    return objects
+    return array_of(answers)
 
 
 def _by_index(values: list[float]) -> dict[str, float]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from adapters import explanations, probe
 from adapters.base import (
     Adapter,
     Array,
@@ -21,8 +20,12 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
 )
+from adapters.formats import probe
 from adapters.lightgbm_ import format as model_format
+from adapters.shared import explanations
+from adapters.shared.messages import several
 
 #: other files that LightGBM writes, which are no models: how they begin, and what to say
 _NO_MODELS = (
@@ -57,8 +60,7 @@ class LightGBMAdapter(Adapter):
 
     name = "lightgbm"
     platform = "lightgbm"
-    steady = True
-    parallel = True
+    traits = Traits(steady=True, parallel=True)
     requires = ("lightgbm",)
     options = (_METHOD, _CATEGORICAL_COLUMNS)
 
@@ -74,7 +76,7 @@ class LightGBMAdapter(Adapter):
             if model_format.START.match(model_dir.head(name, 20))
         ]
         if len(models) > 1:
-            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
+            return Match(Rank.CONTENT, problem=several(models))
         if models:
             return Match(Rank.CONTENT, models[0])
         for name in model_dir.named(".json", ".txt", ".bst", ".bin", ".model"):

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from adapters import requirements
 from adapters.base import (
     Adapter,
     InvalidInput,
@@ -23,13 +22,16 @@ from adapters.base import (
     Rank,
     Tensors,
     TensorSpec,
+    Traits,
     Trust,
 )
 from adapters.datatypes import datatype_of
+from adapters.formats import requirements
 from adapters.mlflow_.flavors import served_by
 from adapters.mlflow_.mlmodel import FILE, MLmodel, read, read_yaml
 from adapters.mlflow_.schema import OUTPUT, Schema, schema_of
 from adapters.mlflow_.values import argument_of, tensors_of
+from adapters.shared.messages import first_line
 
 #: MLflow in a model's requirements: the server's own loads what older ones saved
 _MLFLOW = re.compile(r"\s*mlflow([-_]skinny)?\s*(\[[^]]*\])?\s*([=<>!~;,].*)?", re.IGNORECASE)
@@ -41,11 +43,12 @@ _CONDA = "conda.yaml"
 class MlflowAdapter(Adapter):
     """A `python_function`: whatever it is, MLflow loads it and calls it. It may run code that came with the model."""
 
-    name: ClassVar[str] = "mlflow"
-    platform: ClassVar[str] = "mlflow"
+    name = "mlflow"
+    platform = "mlflow"
     requires: ClassVar[tuple[str, ...]] = ("mlflow", "pandas")
     own_process: ClassVar[bool] = True
     reads_requirements: ClassVar[bool] = True
+    traits = Traits(thread_safe=False)
 
     model: Any
     schema: Schema
@@ -82,11 +85,11 @@ class MlflowAdapter(Adapter):
 
             model = mlflow.pyfunc.load_model(str(model_dir.path), suppress_warnings=True)
         except Exception as error:  # MLflow's own errors, and whatever the user's code raises
-            raise LoadError(f"MLflow cannot load it: {type(error).__name__}: {_first_line(error)}") from error
+            raise LoadError(f"MLflow cannot load it: {type(error).__name__}: {first_line(error)}") from error
         adapter = cls(schema.signature, model, schema, _saved_example(model_dir, mlmodel, schema))
         # The user's own code may look at all rows together; the libraries' models do not.
-        adapter.batchable = (mlmodel.pyfunc or {}).get("loader_module") != "mlflow.pyfunc.model"  # type: ignore[misc]
-        adapter.thread_safe = False  # type: ignore[misc]
+        own_code = (mlmodel.pyfunc or {}).get("loader_module") == "mlflow.pyfunc.model"
+        adapter.traits = replace(adapter.traits, batchable=not own_code)
         if not schema.signature.outputs:
             adapter.signature = replace(schema.signature, outputs=adapter._found_outputs())
             adapter.schema = replace(schema, signature=adapter.signature)
@@ -102,7 +105,7 @@ class MlflowAdapter(Adapter):
             answer = self.model.predict(argument, params=params) if params else self.model.predict(argument)
         except MlflowException as error:
             if error.error_code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):  # what the signature does not allow
-                raise InvalidInput(_first_line(error)) from error
+                raise InvalidInput(first_line(error)) from error
             raise
         return tensors_of(answer, self.schema.signature.outputs)
 
@@ -169,7 +172,3 @@ def _column(spec: TensorSpec, values: list[Any]) -> Any:
     column = np.empty(len(values), dtype=spec.dtype)
     column[:] = values
     return column
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

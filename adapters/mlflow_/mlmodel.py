@@ -9,14 +9,14 @@ from typing import Any
 
 from adapters.base import LoadError, ModelDir
 
-__all__ = ["FILE", "MLmodel", "Unreadable", "read", "read_yaml"]
+__all__ = ["FILE", "MLmodel", "UnreadableDescription", "read", "read_yaml"]
 
 FILE = "MLmodel"
 _LIMIT = 1 << 20  #: bytes; a signature of ten thousand columns takes some hundred thousand
 _DEEPEST, _MOST = 50, 20_000  #: levels, and values and brackets; what MLflow writes has 5 and some hundred
 
 
-class Unreadable(LoadError):
+class UnreadableDescription(LoadError):
     """The file is no description of an MLflow model; the message is the reason."""
 
 
@@ -41,15 +41,15 @@ def read(model_dir: ModelDir) -> MLmodel:
     """Read `MLmodel`.
 
     Raises:
-        Unreadable: it is damaged.
+        UnreadableDescription: it is damaged.
     """
     document = read_yaml(model_dir, FILE)
     flavors = document.get("flavors")
     if not isinstance(flavors, dict) or not flavors or not all(isinstance(conf, dict) for conf in flavors.values()):
-        raise Unreadable(f"{FILE} lists no flavors, so nothing says how to load the model")
+        raise UnreadableDescription(f"{FILE} lists no flavors, so nothing says how to load the model")
     signature = document.get("signature") or {}
     if not isinstance(signature, dict):
-        raise Unreadable(f"{FILE}: signature is no mapping")
+        raise UnreadableDescription(f"{FILE}: signature is no mapping")
     example = document.get("saved_input_example_info")
     return MLmodel(
         {str(name): conf for name, conf in flavors.items()},
@@ -64,21 +64,22 @@ def read_yaml(model_dir: ModelDir, name: str) -> dict[str, Any]:
     """A YAML mapping: plain values only.
 
     Raises:
-        Unreadable: it is none, too long, or holds an alias, with which a few lines can stand for any amount of data.
+        UnreadableDescription: it is none, too long, or holds an alias, with which a few lines can stand for any amount
+            of data.
     """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     text = model_dir.head(name, _LIMIT + 1)
     if len(text) > _LIMIT:
-        raise Unreadable(f"{name} is longer than {_LIMIT >> 20} MiB")
+        raise UnreadableDescription(f"{name} is longer than {_LIMIT >> 20} MiB")
     try:
         _check_events(yaml.parse(text, loader), name)
         document = yaml.load(text, loader)
     except (yaml.YAMLError, ValueError) as error:
-        raise Unreadable(f"{name} is damaged: {' '.join(str(error).split())}") from error
+        raise UnreadableDescription(f"{name} is damaged: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
-        raise Unreadable(f"{name} holds no mapping")
+        raise UnreadableDescription(f"{name} holds no mapping")
     return document
 
 
@@ -90,9 +91,9 @@ def _check_events(events: Iterable[Any], name: str) -> None:
     for count, event in enumerate(events):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent):
-            raise Unreadable(f"{name} holds a YAML alias, which MLflow does not write")
+            raise UnreadableDescription(f"{name} holds a YAML alias, which MLflow does not write")
         if depth > _DEEPEST or count > _MOST:
-            raise Unreadable(f"{name} is nested too deep, or holds too much, for a description of a model")
+            raise UnreadableDescription(f"{name} is nested too deep, or holds too much, for a description of a model")
 
 
 def _specs(signature: Mapping[str, Any], key: str) -> list[dict[str, Any]] | None:
@@ -103,7 +104,7 @@ def _specs(signature: Mapping[str, Any], key: str) -> list[dict[str, Any]] | Non
     try:
         specs = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{FILE}: signature.{key} is damaged: {error}") from error
+        raise UnreadableDescription(f"{FILE}: signature.{key} is damaged: {error}") from error
     if not isinstance(specs, list) or not all(isinstance(spec, dict) for spec in specs):
-        raise Unreadable(f"{FILE}: signature.{key} is no list of specs")
+        raise UnreadableDescription(f"{FILE}: signature.{key} is no list of specs")
     return specs or None

@@ -13,7 +13,7 @@ import numpy as np
 
 from adapters.base import Parameter, Signature, TensorSpec
 from adapters.datatypes import datatype_of
-from adapters.mlflow_.mlmodel import FILE, MLmodel, Unreadable
+from adapters.mlflow_.mlmodel import FILE, MLmodel, UnreadableDescription
 
 __all__ = ["INPUT", "OUTPUT", "Schema", "schema_of"]
 
@@ -47,7 +47,7 @@ def schema_of(mlmodel: MLmodel) -> Schema:
     """The schema of a model; one without a signature takes anything.
 
     Raises:
-        Unreadable: the signature is damaged, or of a type that MLflow does not have.
+        UnreadableDescription: the signature is damaged, or of a type that MLflow does not have.
     """
     outputs, keyed = _outputs(mlmodel.outputs)
     parameters = tuple(_parameter(spec) for spec in mlmodel.params if _is_offered(spec))
@@ -95,7 +95,7 @@ def _column(spec: Mapping[str, Any], name: str) -> TensorSpec:
     if kind in _NESTED:
         return TensorSpec(name, "BYTES", (-1,), optional=optional, json=True)
     if kind not in _DATATYPES:
-        raise Unreadable(f"{FILE}: the column {name!r} is of the type {kind!r}, which MLflow does not have")
+        raise UnreadableDescription(f"{FILE}: the column {name!r} is of the type {kind!r}, which MLflow does not have")
     datatype = _DATATYPES[str(kind)]
     nullable = datatype in ("FP32", "FP64", "BYTES")
     return TensorSpec(name, datatype, (-1,), nullable=nullable, optional=optional, binary=kind == "binary")
@@ -105,11 +105,11 @@ def _tensor(spec: Mapping[str, Any], name: str) -> TensorSpec:
     inner = spec.get("tensor-spec")
     shape = inner.get("shape") if isinstance(inner, Mapping) else None
     if not isinstance(inner, Mapping) or not isinstance(shape, list) or not all(type(size) is int for size in shape):
-        raise Unreadable(f"{FILE}: the tensor {name!r} has no dtype and shape")
+        raise UnreadableDescription(f"{FILE}: the tensor {name!r} has no dtype and shape")
     try:
         datatype = datatype_of(np.dtype(str(inner.get("dtype"))))
     except TypeError as error:
-        raise Unreadable(f"{FILE}: the tensor {name!r} is of an unknown dtype: {error}") from error
+        raise UnreadableDescription(f"{FILE}: the tensor {name!r} is of an unknown dtype: {error}") from error
     return TensorSpec(name, datatype, tuple(shape), nullable=datatype in ("FP16", "FP32", "FP64"))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from adapters.base import Array, InvalidInput, Tensors, TensorSpec
 from adapters.mlflow_.schema import INPUT, OUTPUT, Schema
+from adapters.shared.arrays import array_of
 
 __all__ = ["argument_of", "tensors_of"]
 
@@ -81,14 +82,14 @@ def _array(values: Any) -> Array:
     if isinstance(values, np.ndarray):
         array = values.reshape(1) if values.ndim == 0 else values
     elif isinstance(values, list | tuple):
-        array = np.asarray(values) if _is_numeric(values) else _objects([_plain(value) for value in values])
+        array = np.asarray(values) if _is_numeric(values) else array_of([_plain(value) for value in values])
     else:
-        array = _objects([_plain(values)])
+        array = array_of([_plain(values)])
     if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
         return np.ascontiguousarray(array)
     if array.dtype.kind == "f":
         return array.astype(np.float64)
-    return _objects([_plain(value) for value in array.astype(np.object_).ravel()]).reshape(array.shape)
+    return array_of([_plain(value) for value in array.astype(np.object_).ravel()]).reshape(array.shape)
 
 
 def _is_numeric(values: Sequence[Any]) -> bool:
@@ -96,10 +97,6 @@ def _is_numeric(values: Sequence[Any]) -> bool:
     rows = values if values and all(isinstance(row, list | tuple) for row in values) else [values]
     one_width = len({len(row) for row in rows}) == 1
     return one_width and all(isinstance(value, bool | int | float | np.number) for row in rows for value in row)
-
-
-def _objects(values: list[Any]) -> Array:
-    return np.fromiter(values, np.object_, len(values))
 
 
 def _plain(value: Any) -> Any:

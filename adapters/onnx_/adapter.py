@@ -4,7 +4,7 @@ The file is known by its bytes, whatever wrote it. Of several, `model.onnx` is s
 in files beside the graph (`model.onnx.data`): these must lie in the model's directory. Custom operator libraries are
 never loaded.
 
-A graph takes rows in one of three ways (`onnx_trial`): any number of them in one run; one a run, when its batch
+A graph takes rows in one of three ways (`trial`): any number of them in one run; one a run, when its batch
 dimension is fixed at 1; or none, when its tensors share no batch dimension (a scalar input, for one).
 """
 
@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors
+from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors, Traits
+from adapters.formats.protobuf import Malformed
 from adapters.onnx_.graph import Categories, branches, categories, unranked_inputs
 from adapters.onnx_.proto import complaint, external_locations
-from adapters.onnx_.trial import Findings, Rows, examine
-from adapters.onnx_.types import DATATYPES, Port, array_of, brief, fault, joined, observed, port
-from adapters.protobuf import Malformed
+from adapters.onnx_.trial import examine
+from adapters.onnx_.types import DATATYPES, OnnxPort, error_of_run, message_of, observed, port, tensor_of
+from adapters.shared.arrays import joined, one_by_one
+from adapters.shared.messages import several
+from adapters.shared.trial_runs import Findings, Rows
 
 logger = logging.getLogger(__name__)
 
@@ -41,17 +44,17 @@ class OnnxAdapter(Adapter):
     session: Any
     findings: Findings
 
-    name: ClassVar[str] = "onnx"
-    platform: ClassVar[str] = "onnxruntime_onnx"
+    name = "onnx"
+    platform = "onnxruntime_onnx"
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime",)
-    parallel: ClassVar[bool] = True
+    traits = Traits(parallel=True)
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("graph_optimization", str, tuple(_LEVELS), "how far ONNX Runtime rewrites the graph; all by default"),
     )
 
     def __post_init__(self) -> None:
         # Only a graph that takes any number of rows in one run gains from a merged batch.
-        self.batchable = self.findings.rows is Rows.TOGETHER  # type: ignore[misc]  # one model's property here
+        self.traits = replace(self.traits, batchable=self.findings.rows is Rows.TOGETHER)
         self._names = [spec.name for spec in self.signature.outputs]
         self._free = any(-1 in spec.shape[self.signature.batched :] for spec in self.signature.inputs)
 
@@ -61,7 +64,7 @@ class OnnxAdapter(Adapter):
         if not found:
             return None
         if len(found) > 1 and MAIN not in found:
-            problem = f"two candidate models: {' and '.join(found)}; keep one, or name the one to serve {MAIN}"
+            problem = several(found, f", or name the one to serve {MAIN}")
             return Match(Rank.CONTENT, found[0], problem=problem)
         file = MAIN if MAIN in found else found[0]
         if problem := complaint(model_dir.file(file)):
@@ -83,27 +86,24 @@ class OnnxAdapter(Adapter):
             raise LoadError(f"{file} is damaged: {error}") from error
         findings = _examine(session, ports, known, file)
         adapter = cls(_signature(ports, findings), session, findings)
-        adapter.steady = steady  # type: ignore[misc]  # one model's property here
+        adapter.traits = replace(adapter.traits, steady=steady)
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         if self.findings.rows is not Rows.ONE_BY_ONE:
             return self._run(inputs)
-        count = len(next(iter(inputs.values())))
-        return joined(
-            [self._run({name: array[row : row + 1] for name, array in inputs.items()}) for row in range(count)]
-        )
+        return joined([self._run(row) for row in one_by_one(inputs)])
 
     def _run(self, inputs: Tensors) -> Tensors:
         try:
             values = self.session.run(self._names, inputs)
         except Exception as error:
-            raise fault(error, self._free) from error
-        return {name: array_of(value) for name, value in zip(self._names, values, strict=True)}
+            raise error_of_run(error, self._free) from error
+        return {name: tensor_of(value) for name, value in zip(self._names, values, strict=True)}
 
     def example(self) -> Tensors:
         """Inputs that the graph accepted while it was loaded; rows are two, where there are rows."""
-        return {name: array.copy() for name, array in self.findings.example.items()}
+        return self.findings.example
 
 
 def _session(path: Path, options: Parameters) -> Any:
@@ -119,7 +119,7 @@ def _session(path: Path, options: Parameters) -> Any:
     try:
         return ort.InferenceSession(os.fspath(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise LoadError(f"ONNX Runtime cannot load {path.name}: {brief(error)}") from error
+        raise LoadError(f"ONNX Runtime cannot load {path.name}: {message_of(error)}") from error
 
 
 def _check_location(model_dir: ModelDir, file: str, location: str) -> None:
@@ -141,9 +141,9 @@ def _check_location(model_dir: ModelDir, file: str, location: str) -> None:
 
 @dataclass(frozen=True)
 class _Ports:
-    inputs: list[Port]
-    initializers: list[Port]  #: those that a request may replace
-    outputs: list[Port]
+    inputs: list[OnnxPort]
+    initializers: list[OnnxPort]  #: those that a request may replace
+    outputs: list[OnnxPort]
 
 
 def _ports(session: Any, path: Path) -> _Ports:
@@ -157,7 +157,7 @@ def _ports(session: Any, path: Path) -> _Ports:
     return _Ports(inputs, [port(node, "input") for node in replaceable], outputs)
 
 
-def _width(declared: Port) -> int:
+def _width(declared: OnnxPort) -> int:
     """The number of columns of an input that may be a table; a free number counts as many."""
     if len(declared.dims) != 2:
         return 1
@@ -169,7 +169,13 @@ def _examine(session: Any, ports: _Ports, known: Categories, file: str) -> Findi
 
     quiet = ort.RunOptions()
     quiet.log_severity_level = 4
-    findings = examine(lambda feeds: list(session.run(None, feeds, quiet)), ports.inputs, ports.outputs, known)
+    names = [each.name for each in ports.outputs]
+
+    def run(feeds: Tensors) -> Tensors:
+        values = session.run(names, feeds, quiet)
+        return {name: tensor_of(value) for name, value in zip(names, values, strict=True)}
+
+    findings = examine(run, ports.inputs, ports.outputs, known)
     if not findings.outputs:
         logger.warning(
             "%s ran with none of the inputs tried: its example may not fit, its shapes are as declared", file
@@ -181,7 +187,7 @@ def _signature(ports: _Ports, findings: Findings) -> Signature:
     batched = findings.rows is not Rows.NONE
     outputs = ports.outputs
     if findings.outputs:
-        outputs = [observed(declared, value) for declared, value in zip(outputs, findings.outputs, strict=True)]
+        outputs = [observed(declared, findings.outputs[declared.name]) for declared in outputs]
     # A replaceable initializer without rows would forbid all batches, so beside rows it keeps its value.
     rows = {each.dims[:1] for each in ports.inputs}
     optional = [each for each in ports.initializers if not batched or each.dims[:1] in rows]

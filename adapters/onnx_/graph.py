@@ -12,8 +12,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
+from adapters.formats.protobuf import BYTES, VARINT, Buffer, Field, FileBytes, fields
 from adapters.onnx_.proto import contains
-from adapters.protobuf import BYTES, VARINT, Buffer, Field, FileBytes, fields
 
 #: one column of one input
 Slot: TypeAlias = tuple[str, int]

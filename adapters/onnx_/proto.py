@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from adapters.protobuf import BYTES, MAX_DEPTH, VARINT, FileBytes, Malformed, fields
+from adapters.formats.protobuf import BYTES, MAX_DEPTH, VARINT, FileBytes, Malformed, fields
 
 #: a ModelProto has about ten fields, and one more for every function and every line of metadata
 MAX_TOP_LEVEL = 20_000

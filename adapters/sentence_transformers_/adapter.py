@@ -22,8 +22,9 @@ from adapters.base import (
 from adapters.huggingface_ import HuggingFaceAdapter
 from adapters.huggingface_.bundle import Damaged
 from adapters.huggingface_.loading import DTYPES
-from adapters.sentence_transformers_.folder import Folder, read_folder
+from adapters.sentence_transformers_.folder import ModelFolder, read_folder
 from adapters.sentence_transformers_.kinds import KINDS, OUTPUT, Kind
+from adapters.shared.messages import first_line
 
 _PARAMETERS = {parameter.name: parameter for kind in KINDS.values() for parameter in kind.parameters}
 
@@ -38,8 +39,8 @@ class SentenceTransformersAdapter(Adapter):
     kind: Kind
     defaults: Parameters  #: what the options say of the request parameters
 
-    name: ClassVar[str] = "sentence_transformers"
-    platform: ClassVar[str] = "sentence_transformers"
+    name = "sentence_transformers"
+    platform = "sentence_transformers"
     requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch")
     safe_form: ClassVar[str] = "as safetensors"
     options: ClassVar[tuple[Parameter, ...]] = (
@@ -88,7 +89,7 @@ class SentenceTransformersAdapter(Adapter):
         return self.kind.example()
 
 
-def _loaded(model_dir: ModelDir, folder: Folder, options: Parameters) -> Any:
+def _loaded(model_dir: ModelDir, folder: ModelFolder, options: Parameters) -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import sentence_transformers
     import torch
@@ -113,8 +114,8 @@ def _loaded(model_dir: ModelDir, folder: Folder, options: Parameters) -> Any:
     except LoadError:
         raise
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise LoadError(f"sentence-transformers cannot load it: {type(error).__name__}: {reason}") from error
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise LoadError(f"sentence-transformers cannot load it: {reason}") from error
     return model
 
 

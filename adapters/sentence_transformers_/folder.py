@@ -24,7 +24,7 @@ from adapters.huggingface_.bundle import (
 from adapters.huggingface_.sentence import read_about, read_modules
 from adapters.modeldir import ModelDir
 
-__all__ = ["Folder", "read_folder"]
+__all__ = ["ModelFolder", "read_folder"]
 
 _MODULES = (
     "Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout", "StaticEmbedding", "WeightedLayerPooling",
@@ -46,7 +46,7 @@ _ACTIVATED = ("activation_fn", "activation_function")
 
 
 @dataclass(frozen=True)
-class Folder:
+class ModelFolder:
     """A checked folder."""
 
     kind: str  #: the class of sentence-transformers that loads it
@@ -55,7 +55,7 @@ class Folder:
     sentencepiece: bool
 
 
-def read_folder(model_dir: ModelDir) -> Folder:
+def read_folder(model_dir: ModelDir) -> ModelFolder:
     """Check all that the library will read.
 
     Raises:
@@ -79,7 +79,7 @@ def read_folder(model_dir: ModelDir) -> Folder:
         else:
             weights.append(_check_module(kind, folder))
     pickled = any(".bin" in name for name in weights)
-    return Folder(_kind(about, kinds), ".safetensors" in weights[0], pickled, sentencepiece)
+    return ModelFolder(_kind(about, kinds), ".safetensors" in weights[0], pickled, sentencepiece)
 
 
 def _kind(about: Mapping[str, Any], modules: list[str]) -> str:

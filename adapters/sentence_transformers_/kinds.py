@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from adapters.base import Array, InvalidInput, Parameter, Parameters, Tensors, TensorSpec
+from adapters.shared.arrays import array_of
 
 __all__ = ["KINDS", "OUTPUT", "Kind"]
 
@@ -129,9 +130,7 @@ class Sparse(Kind):
         return TensorSpec(OUTPUT, "BYTES", (-1,), json=True)
 
     def column(self, answers: list[Any]) -> Array:
-        objects = np.empty(len(answers), dtype=np.object_)
-        objects[:] = answers
-        return objects
+        return array_of(answers)
 
 
 class Cross(Kind):

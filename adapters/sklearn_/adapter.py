@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from adapters import pickles
 from adapters.base import (
     Adapter,
     Array,
@@ -24,14 +23,17 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
 )
 from adapters.datatypes import datatype_of
+from adapters.formats import pickles
+from adapters.shared.arrays import specs_of
 from adapters.sklearn_ import files
 from adapters.sklearn_.direct import Record, direct
-from adapters.sklearn_.examine import Examined, examine, first_line
+from adapters.sklearn_.examine import Examined, examine, reason
 from adapters.sklearn_.explain import Explainer, explainer_of
 from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
-from adapters.sklearn_.outputs import label_dtype, specs_of, tensors_of
+from adapters.sklearn_.outputs import label_dtype, tensors_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, writes_inputs
 
 logger = logging.getLogger(__name__)
@@ -61,7 +63,7 @@ class SklearnAdapter(Adapter):
     methods: tuple[str, ...]
     method: str
     labels: np.dtype[Any] | None  #: of labels that were objects in training
-    tried: Tensors  #: two rows that the model answers
+    accepted: Tensors  #: two rows that the model answers
     short: dict[str, Direct]  #: methods that have a direct path, proved equal to the estimator's own
     explainer: Explainer | None
     proofs: list[tuple[str, bool]]  #: that led to them
@@ -92,7 +94,7 @@ class SklearnAdapter(Adapter):
         except LoadError as error:
             raise LoadError(f"{file} {error}") from error
         except Exception as error:  # a state from another version can fail anywhere
-            raise LoadError(f"{file} does not work: {type(error).__name__}: {first_line(error)}") from error
+            raise LoadError(f"{file} does not work: {type(error).__name__}: {reason(error)}") from error
 
     @classmethod
     def _described(cls, model: Any, inputs: Inputs, methods: tuple[str, ...], method: str, proofs: Record) -> Self:
@@ -113,9 +115,9 @@ class SklearnAdapter(Adapter):
         adapter = cls(
             signature, model, inputs, methods, method, labels, found.example, short, explainer, proofs.outcomes
         )
-        adapter.batchable = not rows_depend(model)  # type: ignore[misc]  # the class's default, for all but a few
-        adapter.thread_safe = not shares_state(model)  # type: ignore[misc]
-        adapter.steady = method in adapter.short  # type: ignore[misc]
+        adapter.traits = Traits(
+            batchable=not rows_depend(model), thread_safe=not shares_state(model), steady=method in adapter.short
+        )
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -128,7 +130,7 @@ class SklearnAdapter(Adapter):
             else:
                 answer = getattr(self.model, method)(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # what fits the signature, and yet not what it learned
-            raise InvalidInput(first_line(error)) from error
+            raise InvalidInput(reason(error)) from error
         return tensors_of(answer, self.labels)
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -137,13 +139,13 @@ class SklearnAdapter(Adapter):
         try:
             return self.explainer.explain(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # as in `predict`
-            raise InvalidInput(first_line(error)) from error
+            raise InvalidInput(reason(error)) from error
 
     def evidence(self) -> Parameters:
         return {"proofs": self.proofs}
 
     def example(self) -> Tensors:
-        return {name: array.copy() for name, array in self.tried.items()}
+        return {name: array.copy() for name, array in self.accepted.items()}
 
 
 def _short(model: Any, inputs: Inputs, method: str, proofs: Record) -> dict[str, Direct]:
@@ -166,7 +168,7 @@ def _explainer(model: Any, inputs: Inputs, found: Examined) -> Explainer | None:
         explainer = explainer_of(model, len(inputs.columns))
         return explainer and explainer.proved(lambda: inputs.rows(found.example))
     except Exception as error:  # the parts of a model are not always what their class says
-        logger.info("a %s does not explain its predictions: %s", type(model).__name__, first_line(error))
+        logger.info("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
         return None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from adapters.base import LoadError, Tensors
+from adapters.shared.messages import XGBOOST_PLACE, first_line
 from adapters.sklearn_.columns import Column
 from adapters.sklearn_.inputs import Inputs
 
-__all__ = ["Examined", "examine", "first_line"]
+__all__ = ["Examined", "examine", "reason"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def _first_answer(inputs: Inputs, ask: Ask) -> Examined:
         except (ValueError, TypeError) as error:
             if type(error).__name__ == "NotFittedError":
                 raise LoadError("holds a model that was never fitted") from error
-            refusal = first_line(error)
+            refusal = reason(error)
     logger.warning("the model takes none of the examples made up for it: %s", refusal)
     return Examined(inputs.example(_FILLS[0]))
 
@@ -102,7 +102,6 @@ def _takes(tensors: Tensors, ask: Ask) -> bool:
     return True
 
 
-def first_line(error: Exception) -> str:
-    """An error's first line; XGBoost's begin with the time and place in its source, and end with a stack trace."""
-    text = re.sub(r"^\[[\d:]+\] \S+:\d+: ", "", str(error).strip())
-    return text.partition("\n")[0].strip() or type(error).__name__
+def reason(error: Exception) -> str:
+    """An error's first line; the model may be XGBoost's."""
+    return first_line(error, XGBOOST_PLACE) or type(error).__name__

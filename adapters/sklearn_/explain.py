@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from adapters import explanations
 from adapters.base import Array, Tensors, TensorSpec
+from adapters.shared import explanations
 from adapters.sklearn_.columns import is_a
 from adapters.sklearn_.origins import origins
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adapters.base import Match, ModelDir, Rank, Trust
-from adapters.pickles import Contents, Unreadable, inspect
+from adapters.formats.pickles import Contents, Unreadable, inspect
+from adapters.shared.messages import several
 from adapters.sklearn_.versions import origin_of
 
 __all__ = ["SUFFIXES", "find"]
@@ -40,8 +41,7 @@ def find(model_dir: ModelDir) -> Match | None:
         return None
     models = [candidate for candidate in candidates if not candidate.other] or candidates
     if len(models) > 1:
-        files = " and ".join(candidate.file for candidate in models)
-        return Match(Rank.CONTENT, problem=f"two candidate models: {files}; keep one")
+        return Match(Rank.CONTENT, problem=several(candidate.file for candidate in models))
     model = models[0]
     if model.contents is None:
         return Match(Rank.SUFFIX, model.file, problem=model.problem)

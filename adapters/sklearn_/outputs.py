@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from adapters.base import Array, Tensors, TensorSpec
-from adapters.datatypes import datatype_of
+from adapters.base import Array, Tensors
 
-__all__ = ["label_dtype", "specs_of", "tensors_of"]
+__all__ = ["label_dtype", "tensors_of"]
 
 
 def tensors_of(answer: Any, labels: np.dtype[Any] | None = None) -> Tensors:
@@ -19,11 +18,6 @@ def tensors_of(answer: Any, labels: np.dtype[Any] | None = None) -> Tensors:
     """
     parts = answer if isinstance(answer, list | tuple) else [answer]
     return {f"output-{index}": _array(part, labels) for index, part in enumerate(parts)}
-
-
-def specs_of(outputs: Tensors) -> tuple[TensorSpec, ...]:
-    """The specs of outputs such as these, for any number of rows."""
-    return tuple(TensorSpec(name, datatype_of(array.dtype), (-1, *array.shape[1:])) for name, array in outputs.items())
 
 
 def label_dtype(model: Any) -> np.dtype[Any] | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from adapters.base import LoadError
 from adapters.sklearn_.columns import is_a
-from adapters.sklearn_.sound import check_sound
+from adapters.sklearn_.damage import check_damage
 
 __all__ = ["parts_of", "rows_depend", "settle", "shares_state", "writes_inputs"]
 
@@ -61,7 +61,7 @@ def settle(model: Any) -> None:
             part.verbose = 0
         if is_a(part, "XGBModel") and own.get("_Booster") is not None:
             own["_Booster"].set_param({"nthread": 1})
-        check_sound(part)
+        check_damage(part)
 
 
 def rows_depend(model: Any) -> bool:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from adapters.base import Origin
-from adapters.pickles import Contents, opened
+from adapters.formats.pickles import Contents, opened
 
 __all__ = ["origin_of", "requirements_of"]
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from adapters.base import LoadError, Match, ModelDir, Parameters, Rank, Trust
-from adapters.pickles import Refused
-from adapters.pickles.policy import refusal
+from adapters.formats.pickles import Refused
+from adapters.formats.pickles.policy import refusal
+from adapters.shared.messages import several
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.adapter import note_versions
-from adapters.skops_.audit import Schema, read_schema
+from adapters.skops_.audit import SkopsSchema, read_schema
 
 _ALSO = ("xgboost", "lightgbm", "imblearn")  #: what a model may need beside scikit-learn
 
@@ -19,22 +20,22 @@ _ALSO = ("xgboost", "lightgbm", "imblearn")  #: what a model may need beside sci
 class SkopsAdapter(SklearnAdapter):
     """One fitted estimator from a skops file; served in every way as one from a pickle."""
 
-    name: ClassVar[str] = "skops"
+    name = "skops"
     requires: ClassVar[tuple[str, ...]] = ("sklearn", "skops")
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
         files = model_dir.named(".skops")
         if len(files) > 1:
-            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(files)}; keep one")
+            return Match(Rank.CONTENT, problem=several(files))
         if not files:
             return None
         try:
             schema = read_schema(model_dir.file(files[0]))
         except LoadError as error:
             return Match(Rank.SUFFIX, files[0], problem=str(error))
-        if schema.strangers and not model_dir.trusted:
-            return Match(Rank.CONTENT, files[0], problem=f"{files[0]} {refusal(schema.strangers)}")
+        if schema.unlisted and not model_dir.trusted:
+            return Match(Rank.CONTENT, files[0], problem=f"{files[0]} {refusal(schema.unlisted)}")
         # A trusted file may make any class, with whatever arguments it asks for.
         return Match(
             Rank.CONTENT,
@@ -51,7 +52,7 @@ class SkopsAdapter(SklearnAdapter):
         return cls.serving(model, file, options, model_dir.evidence)
 
 
-def _requires(schema: Schema) -> tuple[str, ...]:
+def _requires(schema: SkopsSchema) -> tuple[str, ...]:
     needed = [library for library in _ALSO if schema.uses(library)]
     return tuple(needed if not schema.names("feature_names_in_") else ["pandas", *needed])
 

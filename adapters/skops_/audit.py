@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
-from adapters.pickles.policy import LIBRARIES, Refused, Use, dotted, judge, refusal
+from adapters.formats.pickles.policy import LIBRARIES, Refused, Use, dotted, judge, refusal
 
-__all__ = ["Schema", "read_schema"]
+__all__ = ["SkopsSchema", "read_schema"]
 
 SCHEMA = "schema.json"
 _SCHEMA_LIMIT = 1 << 28  # bytes: a forest of a thousand trees takes some megabytes
@@ -42,7 +42,7 @@ _DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZip
 
 
 @dataclass(frozen=True)
-class Schema:
+class SkopsSchema:
     """The parsed `schema.json`."""
 
     tree: dict[str, Any]
@@ -60,7 +60,7 @@ class Schema:
         return any(isinstance(content := node.get("content"), dict) and attribute in content for node in self.nodes)
 
     @cached_property
-    def strangers(self) -> tuple[str, ...]:
+    def unlisted(self) -> tuple[str, ...]:
         """What it names, dotted, of libraries that neither skops nor the policy knows anything of."""
         named = ((str(node.get("__module__")), str(node.get("__class__"))) for node in self.nodes)
         return tuple(dict.fromkeys(dotted(*name) for name in named if name[0].partition(".")[0] not in _KNOWN))
@@ -94,7 +94,7 @@ class Schema:
                     raise Refused(f"sets the reserved attribute {key}, as no known library's model does")
 
 
-def read_schema(path: Path) -> Schema:
+def read_schema(path: Path) -> SkopsSchema:
     """The schema of a skops file.
 
     Raises:
@@ -108,7 +108,7 @@ def read_schema(path: Path) -> Schema:
         raise LoadError(f"{path.name} is no skops file, or a damaged one: {error}") from error
     if not isinstance(tree, dict) or not isinstance(tree.get("__loader__"), str):
         raise LoadError(f"{path.name} is no skops file: its {SCHEMA} describes no object")
-    return Schema(tree)
+    return SkopsSchema(tree)
 
 
 def _check_size(entries: list[zipfile.ZipInfo], path: Path) -> None:

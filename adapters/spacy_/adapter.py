@@ -27,9 +27,10 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
 )
 from adapters.spacy_ import loading
-from adapters.spacy_.docs import Findings, column
+from adapters.spacy_.docs import PipelineFindings, column
 from adapters.spacy_.loading import CONFIG, META
 
 #: what lies around the data folder of a packaged pipeline
@@ -56,16 +57,16 @@ class SpacyAdapter(Adapter):
     """A spaCy pipeline. Not thread-safe: its vocabulary learns, and the memory zone is for one call at a time."""
 
     nlp: Any
-    findings: Findings
+    findings: PipelineFindings
     wanted: tuple[str, ...]  #: the outputs that are answered by default
     offsets: bool
     most_words: int  #: strings that the vocabulary may hold: it would never forget one
 
-    name: ClassVar[str] = "spacy"
-    platform: ClassVar[str] = "spacy"
+    name = "spacy"
+    platform = "spacy"
     requires: ClassVar[tuple[str, ...]] = ("spacy",)
     options: ClassVar[tuple[Parameter, ...]] = (*_PARAMETERS, _MAX_LENGTH)
-    thread_safe: ClassVar[bool] = False
+    traits = Traits(thread_safe=False)
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from adapters.base import Array, TensorSpec
+from adapters.shared.arrays import array_of
 
 JSON: TypeAlias = Any
 
@@ -31,7 +32,7 @@ _TAGS = frozenset(_TOKEN_FIELDS) - {"token.ent_type", "token.is_sent_start"}
 
 
 @dataclass(frozen=True)
-class Findings:
+class PipelineFindings:
     """What a pipeline's components set, and how it is written.
 
     `assigned` holds spaCy's names for attributes (`doc.ents`, `token.tag`); `width` is the vectors' (0: no vectors).
@@ -96,10 +97,7 @@ def column(rows: Iterable[JSON | Array], spec: TensorSpec) -> Array:
     values = list(rows)
     if spec.datatype == "FP32":
         return np.stack(values).astype(np.float32, copy=False)
-    array = np.empty(len(values), np.object_)
-    for row, value in enumerate(values):
-        array[row] = value
-    return array
+    return array_of(values)
 
 
 def _span(span: Any, offsets: bool) -> JSON:

@@ -10,12 +10,12 @@ from typing import Any
 
 from adapters.base import LoadError, ModelDir
 from adapters.spacy_ import config
-from adapters.spacy_.docs import Findings
+from adapters.spacy_.docs import PipelineFindings
 
 META, CONFIG = "meta.json", "config.cfg"
 
 
-def load(data: ModelDir, meta: Mapping[str, Any]) -> tuple[Any, Findings]:
+def load(data: ModelDir, meta: Mapping[str, Any]) -> tuple[Any, PipelineFindings]:
     """The pipeline (spaCy's `Language`) in a folder, and what it finds. `meta` is the content of its meta.json.
 
     Raises:
@@ -25,7 +25,7 @@ def load(data: ModelDir, meta: Mapping[str, Any]) -> tuple[Any, Findings]:
     try:
         nlp = _load(data.path)
         _check_complete(nlp, meta)
-        return nlp, Findings(_assigned(nlp), _vector_width(nlp))
+        return nlp, PipelineFindings(_assigned(nlp), _vector_width(nlp))
     except LoadError:
         raise
     except Exception as error:

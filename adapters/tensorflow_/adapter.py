@@ -25,9 +25,10 @@ from adapters.base import (
     Tensors,
     Trust,
 )
+from adapters.shared.messages import listed, several
 from adapters.tensorflow_ import frozen, keras_, saved_model
-from adapters.tensorflow_.rows import Findings, examine
-from adapters.tensorflow_.types import Entry, fault
+from adapters.tensorflow_.trial import SignatureFindings, examine
+from adapters.tensorflow_.types import Entry, error_of_run
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class _Served:
     """A signature of the model, and what its first run told."""
 
     entry: Entry
-    findings: Findings
+    findings: SignatureFindings
     signature: Signature
 
 
@@ -52,8 +53,8 @@ class TensorflowAdapter(Adapter):
     default: str
     shut: Callable[[], None]
 
-    name: ClassVar[str] = "tensorflow"
-    platform: ClassVar[str] = "tensorflow_savedmodel"
+    name = "tensorflow"
+    platform = "tensorflow_savedmodel"
     requires: ClassVar[tuple[str, ...]] = ("tensorflow",)
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("signature", meaning=f"SavedModel: the signature of requests that name none; {DEFAULT} unless set"),
@@ -63,7 +64,8 @@ class TensorflowAdapter(Adapter):
     safe_form: ClassVar[str] = "without operations that touch files, the network or Python"
 
     def __post_init__(self) -> None:
-        self.batchable = all(each.findings.mergeable for each in self.served.values() if each.signature.batched)  # type: ignore[misc]  # one model's property here
+        mergeable = all(each.findings.mergeable for each in self.served.values() if each.signature.batched)
+        self.traits = replace(self.traits, batchable=mergeable)
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -73,8 +75,7 @@ class TensorflowAdapter(Adapter):
         claims = sorted(_files(model_dir), key=lambda claim: not claim.file.startswith("model."))
         sound = [claim for claim in claims if not claim.problem]
         if len(sound) > 1 and not sound[0].file.startswith("model."):
-            names = " and ".join(claim.file for claim in sound)
-            return Match(Rank.CONTENT, sound[0].file, problem=f"two candidate models: {names}; keep one")
+            return Match(Rank.CONTENT, sound[0].file, problem=several(claim.file for claim in sound))
         return next(iter(sound or claims), None)
 
     @classmethod
@@ -93,7 +94,7 @@ class TensorflowAdapter(Adapter):
             parameters=(choices,),
         )
         adapter = cls(signature, served, default, loaded.shut)
-        adapter.steady = loaded.steady  # type: ignore[misc]  # one model's property here
+        adapter.traits = replace(adapter.traits, steady=loaded.steady)
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -101,14 +102,12 @@ class TensorflowAdapter(Adapter):
         try:
             values = entry.run([inputs[port.name] for port in entry.inputs])
         except Exception as error:
-            raise fault(error) from error
+            raise error_of_run(error) from error
         return {port.name: value for port, value in zip(entry.outputs, values, strict=True)}
 
     def example(self) -> Tensors:
         """Inputs that the graph accepted while it was loaded; two rows, where there are rows."""
-        served = self.served[self.default]
-        arrays = zip(served.entry.inputs, served.findings.example, strict=True)
-        return {port.name: array.copy() for port, array in arrays}
+        return {name: array.copy() for name, array in self.served[self.default].findings.example.items()}
 
     def close(self) -> None:
         self.shut()
@@ -146,8 +145,8 @@ def _keras_file(model_dir: ModelDir, file: str, head: bytes) -> Match:
 def _trust(offences: Sequence[str]) -> dict[str, Any]:
     if not offences:
         return {}
-    named = ", ".join(offences[:5]) + (f" and {len(offences) - 5} more" if len(offences) > 5 else "")
-    return {"trust": Trust.CODE, "carries": f"has operations that touch files, the network or Python: {named}"}
+    carries = f"has operations that touch files, the network or Python: {listed(offences)}"
+    return {"trust": Trust.CODE, "carries": carries}
 
 
 @dataclass(frozen=True)

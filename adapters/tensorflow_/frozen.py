@@ -9,35 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
-from adapters.protobuf import Malformed
+from adapters.formats.protobuf import Malformed
 from adapters.tensorflow_.graph import frozen_graph
-from adapters.tensorflow_.scan import Contents, judge_frozen
+from adapters.tensorflow_.scan import GraphScan, judge_frozen
 from adapters.tensorflow_.session import Tensor, entry, open_session
-from adapters.tensorflow_.types import DATATYPES, Entry, brief, port, tensorflow
+from adapters.tensorflow_.types import DATATYPES, Entry, message_of, port, tensorflow
 
 #: operations that nobody reads from, and that still are no outputs
 _NO_OUTPUTS = frozenset({"Placeholder", "PlaceholderWithDefault", "Const", "Assert", "Print", "PrintV2", "NoOp"})
 _VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
-def contents(path: Path) -> Contents:
+def contents(path: Path) -> GraphScan:
     """Look at the file without TensorFlow; it may be anything. A problem is in words that follow its name."""
     status = path.stat()
-    return _read(path, status.st_size, status.st_mtime_ns) if status.st_size else Contents("is empty")
+    return _read(path, status.st_size, status.st_mtime_ns) if status.st_size else GraphScan("is empty")
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, size: int, changed: int) -> Contents:
+def _read(path: Path, size: int, changed: int) -> GraphScan:
     """`contents`, kept: a folder is looked at several times while it is loaded."""
     try:
         graph = frozen_graph(path)
     except (Malformed, RecursionError) as error:
-        return Contents(f"is truncated or damaged: {error}")
+        return GraphScan(f"is truncated or damaged: {error}")
     kinds = {node.op for node in graph.nodes.values()}
     if not kinds or "" in kinds:
-        return Contents("is no TensorFlow graph: it is neither a frozen graph nor a SavedModel (saved_model.pb)")
+        return GraphScan("is no TensorFlow graph: it is neither a frozen graph nor a SavedModel (saved_model.pb)")
     if kinds & _VARIABLES:
-        return Contents(
+        return GraphScan(
             "is a graph that is not frozen: its variables' values are not in it. Bring the whole SavedModel"
         )
     return judge_frozen(graph)
@@ -61,7 +61,7 @@ def load(path: Path, inputs: str, outputs: str) -> tuple[Any, list[Entry]]:
         raise
     except Exception as error:
         session.close()
-        raise LoadError(f"TensorFlow cannot load {path.name}: {brief(error)}") from error
+        raise LoadError(f"TensorFlow cannot load {path.name}: {message_of(error)}") from error
 
 
 def _parsed(tf: Any, path: Path) -> Any:

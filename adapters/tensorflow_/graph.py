@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.protobuf import BYTES, Buffer, Field, FileBytes, Malformed, fields
+from adapters.formats.protobuf import BYTES, Buffer, Field, FileBytes, Malformed, fields
 
 #: larger files are read piece by piece: their bulk is weights, which the walk steps over
 IN_MEMORY = 64 << 20

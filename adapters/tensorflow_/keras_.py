@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters import probe
 from adapters.base import Array, LoadError, ModelDir
-from adapters.tensorflow_.types import Entry, Port, brief, port, tensorflow
+from adapters.formats import probe
+from adapters.tensorflow_.types import Entry, TensorflowPort, message_of, port, tensorflow
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def load(path: Path) -> list[Entry]:
     except LoadError:
         raise
     except Exception as error:
-        raise LoadError(f"Keras cannot load {path.name}: {brief(error)}") from error
+        raise LoadError(f"Keras cannot load {path.name}: {message_of(error)}") from error
 
 
 def _modules() -> tuple[Any, Any]:
@@ -136,7 +136,7 @@ def _hdf5_problem(path: Path) -> str:
         with h5py.File(path, "r") as file:
             config = file.attrs.get("model_config")
     except (OSError, RuntimeError) as error:
-        return f"is truncated or damaged: {brief(error)}"
+        return f"is truncated or damaged: {message_of(error)}"
     if config is None:
         return f"holds weights without their model: save the whole model, or {_EXPORT}"
     return _config_problem(config)
@@ -167,7 +167,7 @@ def _entry(tf: Any, keras: Any, model: Any) -> Entry:
     return Entry("serving_default", tuple(taken), tuple(given), run)
 
 
-def _outputs(model: Any, tensors: Sequence[Any]) -> list[Port]:
+def _outputs(model: Any, tensors: Sequence[Any]) -> list[TensorflowPort]:
     known = getattr(model, "output_names", None) or ()
     names = _unique(known if len(known) == len(tensors) else [f"output_{index}" for index in range(len(tensors))])
     return [

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
+from adapters.formats.protobuf import Malformed
 from adapters.modeldir import inside
-from adapters.protobuf import Malformed
 from adapters.tensorflow_.graph import MetaGraph, meta_graphs
-from adapters.tensorflow_.scan import Contents, judge
+from adapters.tensorflow_.scan import GraphScan, judge
 from adapters.tensorflow_.session import Tensor, entry, open_session
-from adapters.tensorflow_.types import Entry, brief, port, tensorflow
+from adapters.tensorflow_.types import Entry, message_of, port, tensorflow
 
 log = logging.getLogger(__name__)
 
@@ -35,20 +35,20 @@ def is_here(folder: ModelDir) -> bool:
     return not {FILE, *_OTHER_FORMS}.isdisjoint(folder.files)
 
 
-def contents(folder: ModelDir) -> Contents:
+def contents(folder: ModelDir) -> GraphScan:
     """Look at a SavedModel's folder without TensorFlow."""
     if FILE not in folder.files:
         name = next(name for name in _OTHER_FORMS if name in folder.files)
-        return Contents(f"{name} {_OTHER_FORMS[name]}")
+        return GraphScan(f"{name} {_OTHER_FORMS[name]}")
     head = folder.head(FILE, 24)
     if not head:
-        return Contents(f"{FILE} is empty")
+        return GraphScan(f"{FILE} is empty")
     if head.startswith(b"version https://git-lfs."):
-        return Contents(f"{FILE} is a Git LFS pointer, not the model: fetch the model with `git lfs pull`")
+        return GraphScan(f"{FILE} is a Git LFS pointer, not the model: fetch the model with `git lfs pull`")
     status = folder.file(FILE).stat()
     read = _read(folder.file(FILE), status.st_size, status.st_mtime_ns)
     if isinstance(read, str):
-        return Contents(read)
+        return GraphScan(read)
     return replace(judge(read), problem=_files_problem(folder, read))
 
 
@@ -117,7 +117,7 @@ def load(folder: ModelDir) -> tuple[Any, list[Entry]]:
         raise
     except Exception as error:
         session.close()
-        raise LoadError(f"TensorFlow cannot load {folder.path.name}/{FILE}: {brief(error)}") from error
+        raise LoadError(f"TensorFlow cannot load {folder.path.name}/{FILE}: {message_of(error)}") from error
 
 
 def _entries(session: Any, signatures: Mapping[str, Any]) -> list[Entry]:

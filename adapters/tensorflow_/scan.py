@@ -51,7 +51,7 @@ _STREAMS = re.compile(rb"stdout|stderr|log\(\w+\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class GraphScan:
     """What the bytes of a model's files tell."""
 
     problem: str = ""
@@ -59,20 +59,20 @@ class Contents:
     steady: bool = False  #: nothing but arithmetic on dense tensors: no loop, no branch, nothing to wait for
 
 
-def judge(meta: MetaGraph) -> Contents:
+def judge(meta: MetaGraph) -> GraphScan:
     """What a SavedModel's graph would do."""
     served = _Walk(meta.graph, meta.assets.keys())
     served.run(meta.fetched)
     restoring = _Walk(meta.graph, meta.assets.keys(), allowed=_RESTORES)
     restoring.run([meta.restore] if meta.restore else [])
-    return Contents("", tuple(sorted(served.found | restoring.found)), served.kinds <= _DENSE)
+    return GraphScan("", tuple(sorted(served.found | restoring.found)), served.kinds <= _DENSE)
 
 
-def judge_frozen(graph: Graph) -> Contents:
+def judge_frozen(graph: Graph) -> GraphScan:
     """What a frozen graph would do, whichever of its nodes are asked for."""
     walk = _Walk(graph, ())
     walk.run(graph.nodes)
-    return Contents("", tuple(sorted(walk.found)), walk.kinds <= _DENSE)
+    return GraphScan("", tuple(sorted(walk.found)), walk.kinds <= _DENSE)
 
 
 def is_offence(node: Node) -> bool:

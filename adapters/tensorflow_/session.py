@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import Array
-from adapters.tensorflow_.types import Entry, Port, array_of, tensorflow
+from adapters.tensorflow_.types import Entry, TensorflowPort, tensor_of, tensorflow
 
 
 @dataclass(frozen=True)
 class Tensor:
     """A port of the graph, and the tensor that it stands for ("node:0")."""
 
-    port: Port
+    port: TensorflowPort
     tensor: str
 
 
@@ -37,6 +37,6 @@ def entry(session: Any, name: str, inputs: Sequence[Tensor], outputs: Sequence[T
     datatypes = [each.port.datatype for each in outputs]
 
     def run(arrays: Sequence[Array]) -> list[Array]:
-        return [array_of(value, datatype) for value, datatype in zip(call(*arrays), datatypes, strict=True)]
+        return [tensor_of(value, datatype) for value, datatype in zip(call(*arrays), datatypes, strict=True)]
 
     return Entry(name, tuple(each.port for each in inputs), tuple(each.port for each in outputs), run)

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from adapters.base import Array, InvalidInput, LoadError, TensorSpec
+from adapters.base import Array, LoadError, TensorSpec
+from adapters.shared.messages import brief, fault
 
 #: name of a tf.DType -> V2 datatype
 DATATYPES = {
@@ -37,7 +38,7 @@ _CLIENT = ("InvalidArgumentError", "OutOfRangeError")
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class TensorflowPort:
     """An input or output of a graph. `dims` has -1 for a free dimension, and is None where even their number is."""
 
     name: str
@@ -64,8 +65,8 @@ class Entry:
     """One signature of a model: what it takes and gives, and how it is run."""
 
     name: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    inputs: tuple[TensorflowPort, ...]
+    outputs: tuple[TensorflowPort, ...]
     run: Run
 
 
@@ -78,7 +79,7 @@ def tensorflow() -> Any:
     return tf
 
 
-def port(name: str, dtype: Any, shape: Any, where: str) -> Port:
+def port(name: str, dtype: Any, shape: Any, where: str) -> TensorflowPort:
     """The port of a tensor, from its `tf.DType` and `tf.TensorShape`; `where` names it for the message.
 
     Raises:
@@ -90,10 +91,10 @@ def port(name: str, dtype: Any, shape: Any, where: str) -> Port:
             "export the model with a cast to a float, a whole number type, bool or string"
         )
     dims = None if shape.rank is None else tuple(-1 if size is None else size for size in shape.as_list())
-    return Port(name, DATATYPES[dtype.name], dims)
+    return TensorflowPort(name, DATATYPES[dtype.name], dims)
 
 
-def array_of(value: Any, datatype: str) -> Array:
+def tensor_of(value: Any, datatype: str) -> Array:
     """A value that TensorFlow returned, as an array: it makes scalars of tensors without dimensions."""
     if isinstance(value, np.ndarray):
         return value
@@ -102,19 +103,16 @@ def array_of(value: Any, datatype: str) -> Array:
     return array
 
 
-def fault(error: Exception) -> Exception:
+def error_of_run(error: Exception) -> Exception:
     """What to raise for an error of a run: the client's fault, or the model's own."""
-    if type(error).__name__ in _CLIENT:
-        return InvalidInput(f"the model refuses the input: {brief(error)}")
-    return RuntimeError(brief(error))
+    return fault(message_of(error), type(error).__name__ in _CLIENT)
 
 
-def brief(error: Exception) -> str:
-    """TensorFlow's message without its stack traces and node lists: one line of at most 300 characters."""
+def message_of(error: Exception) -> str:
+    """TensorFlow's message without its stack traces and node lists, in one line."""
     text = str(getattr(error, "message", "") or error)
     if lacking := re.search(r"Op type not registered '([^']+)'", text):
         return f"the graph needs the operation {lacking[1]!r}, which another package brings (tensorflow-text, for one)"
     for tail in ("\n\nOriginal stack trace", "\nOriginal stack trace", "\n\t [[", "\n\nErrors may have", " [Op:"):
         text = text.partition(tail)[0]
-    text = " ".join(text.removeprefix("Graph execution error:").split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."
+    return brief(text.removeprefix("Graph execution error:"), type(error).__name__)

@@ -8,17 +8,26 @@ not suffice, `polyserve.yaml` declares them (`declared`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-import numpy as np
-
-from adapters.base import Adapter, InvalidInput, LoadError, Match, ModelDir, Parameter, Parameters, Signature, Tensors
+from adapters.base import (
+    Adapter,
+    LoadError,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Signature,
+    Tensors,
+)
+from adapters.shared.arrays import joined, one_by_one
+from adapters.shared.trial_runs import Rows, Run
 from adapters.torch_ import declared, exported, files, script
-from adapters.torch_.declared import Port
-from adapters.torch_.examine import Findings, Rows, Slot, examine
-from adapters.torch_.files import Kind
-from adapters.torch_.values import Run, brief, fault
+from adapters.torch_.declared import DeclaredInput
+from adapters.torch_.files import TorchFormat
+from adapters.torch_.trial import ProgramFindings, Slot, examine
+from adapters.torch_.values import error_of_run, message_of
 
 _DECLARE = 'declare them in polyserve.yaml, with -1 for any size: `options: {inputs: "NAME: FP32[-1, 4]"}`'
 
@@ -28,10 +37,10 @@ class TorchAdapter(Adapter):
     """One program on the CPU, with one thread a call."""
 
     run: Run
-    findings: Findings
+    findings: ProgramFindings
 
-    name: ClassVar[str] = "torch"
-    platform: ClassVar[str] = "pytorch"
+    name = "torch"
+    platform = "pytorch"
     requires: ClassVar[tuple[str, ...]] = ("torch",)
     safe_form: ClassVar[str] = "as TorchScript (torch.jit.script(model).save('model.pt'))"
     options: ClassVar[tuple[Parameter, ...]] = (
@@ -41,7 +50,7 @@ class TorchAdapter(Adapter):
 
     def __post_init__(self) -> None:
         # Only a program that takes any number of rows in one run gains from a merged batch.
-        self.batchable = self.findings.rows is Rows.TOGETHER  # type: ignore[misc]  # one model's property here
+        self.traits = replace(self.traits, batchable=self.findings.rows is Rows.TOGETHER)
         self._free = any(-1 in spec.shape[self.signature.batched :] for spec in self.signature.inputs)
 
     @classmethod
@@ -54,12 +63,12 @@ class TorchAdapter(Adapter):
 
         torch.set_num_threads(1)
         wanted = declared.inputs(options["inputs"]) if options.get("inputs") else ()
-        load = _exported if files.kind_of(model_dir, file) is Kind.EXPORTED else _script
+        load = _exported if files.kind_of(model_dir, file) is TorchFormat.EXPORTED else _script
         run, candidates, ports = load(model_dir, file, wanted)
         if options.get("outputs"):
             run = _renamed(run, declared.outputs(options["outputs"]))
         findings = examine(run, candidates)
-        if not isinstance(findings, Findings):
+        if not isinstance(findings, ProgramFindings):
             raise LoadError(_unfound(file, ports, bool(wanted), findings))
         signature = Signature(findings.inputs, findings.outputs, batched=findings.rows is not Rows.NONE)
         return cls(signature, run, findings)
@@ -68,30 +77,29 @@ class TorchAdapter(Adapter):
         try:
             if self.findings.rows is not Rows.ONE_BY_ONE:
                 return self.run(inputs)
-            count = len(next(iter(inputs.values())))
-            runs = [self.run({name: array[row : row + 1] for name, array in inputs.items()}) for row in range(count)]
+            runs = [self.run(row) for row in one_by_one(inputs)]
         except (RuntimeError, IndexError, ValueError, AssertionError) as error:
-            raise fault(error, self._free) from error
-        return _joined(runs)
+            raise error_of_run(error, self._free) from error
+        return joined(runs)
 
     def example(self) -> Tensors:
         """Inputs that the program accepted while it was loaded."""
         return {name: array.copy() for name, array in self.findings.example.items()}
 
 
-_Loaded = tuple[Run, Iterable[Sequence[Slot]], Sequence[Port]]
+_Loaded = tuple[Run, Iterable[Sequence[Slot]], Sequence[DeclaredInput]]
 
 
-def _script(model_dir: ModelDir, file: str, wanted: Sequence[Port]) -> _Loaded:
+def _script(model_dir: ModelDir, file: str, wanted: Sequence[DeclaredInput]) -> _Loaded:
     module = script.load(model_dir, file)
     ports = script.ports(module, wanted)
     return script.runner(module), script.slots(module, model_dir.file(file), ports, bool(wanted)), ports
 
 
-def _exported(model_dir: ModelDir, file: str, wanted: Sequence[Port]) -> _Loaded:
+def _exported(model_dir: ModelDir, file: str, wanted: Sequence[DeclaredInput]) -> _Loaded:
     program, module = exported.load(model_dir, file)
     known = exported.inputs(program)
-    ports = wanted or [Port(each.name) for each in known]
+    ports = wanted or [DeclaredInput(each.name) for each in known]
     if len(ports) != len(known):
         raise LoadError(f"options.inputs names {len(ports)} inputs, the program takes {len(known)}")
     names = [port.name for port in ports]
@@ -108,29 +116,14 @@ def _renamed(run: Run, names: Sequence[str]) -> Run:
     return renamed
 
 
-def _unfound(file: str, ports: Sequence[Port], told: bool, error: Exception | None) -> str:
-    last = f" (it says: {brief(error)})" if error else ""
+def _unfound(file: str, ports: Sequence[DeclaredInput], declared: bool, error: Exception | None) -> str:
+    last = f" (it says: {message_of(error)})" if error else ""
     if isinstance(error, LoadError):
         return str(error)
-    if told:
+    if declared:
         return f"{file} does not run with inputs as options.inputs declares them{last}"
     named = ", ".join(repr(port.name) for port in ports)
     return (
         f"{file} does not tell the shapes and types of its inputs ({named}), and it ran with none that were tried"
         f"{last}; {_DECLARE}"
     )
-
-
-def _joined(runs: Sequence[Tensors]) -> Tensors:
-    """The outputs of one run a row, row under row.
-
-    Raises:
-        InvalidInput: the rows gave different shapes, which no tensor holds.
-    """
-    outputs: Tensors = {}
-    for name in runs[0]:
-        parts = [run[name] for run in runs]
-        if len({part.shape for part in parts}) > 1:
-            raise InvalidInput(f"output {name!r} has another shape for every instance: send one instance a request")
-        outputs[name] = np.concatenate(parts)
-    return outputs

@@ -22,7 +22,7 @@ _DATATYPES = (*TORCH_NAMES, "BYTES")
 
 
 @dataclass(frozen=True)
-class Port:
+class DeclaredInput:
     """An input: its dims where they are known, -1 for any size."""
 
     name: str
@@ -30,7 +30,7 @@ class Port:
     dims: tuple[int, ...] | None = None  #: None is to be found out
 
 
-def inputs(text: str) -> tuple[Port, ...]:
+def inputs(text: str) -> tuple[DeclaredInput, ...]:
     """The inputs that the text declares.
 
     Raises:
@@ -50,7 +50,7 @@ def outputs(text: str) -> tuple[str, ...]:
     return names
 
 
-def _inputs(text: str) -> Iterator[Port]:
+def _inputs(text: str) -> Iterator[DeclaredInput]:
     at = 0
     while at < len(text.rstrip()):
         match = _INPUT.match(text, at)
@@ -59,7 +59,7 @@ def _inputs(text: str) -> Iterator[Port]:
         name, datatype, dims = match.groups()
         if datatype.upper() not in _DATATYPES:
             raise LoadError(f"options.inputs: {name}: {datatype} is no datatype; allowed are {', '.join(_DATATYPES)}")
-        yield Port(name, datatype.upper(), None if dims is None else _dims(name, dims))
+        yield DeclaredInput(name, datatype.upper(), None if dims is None else _dims(name, dims))
         at = match.end()
 
 

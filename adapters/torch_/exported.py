@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import LoadError, ModelDir, Tensors
+from adapters.shared.trial_runs import Run
 from adapters.torch_ import exported_audit
-from adapters.torch_.declared import Port
-from adapters.torch_.examine import Slot
+from adapters.torch_.declared import DeclaredInput
 from adapters.torch_.exported_graphs import check_graphs
 from adapters.torch_.records import Records
-from adapters.torch_.values import Run, brief, datatype_of, flatten, tensor_of
+from adapters.torch_.trial import Slot
+from adapters.torch_.values import datatype_of, flatten, message_of, tensor_of
 
 #: a size for a free dimension that the sample inputs do not tell
 _ANY = 4
@@ -52,7 +53,7 @@ def load(model_dir: ModelDir, file: str) -> tuple[Any, Any]:
     except LoadError:
         raise
     except Exception as error:  # a JSON document that means nothing can fail anywhere in the deserializer
-        raise LoadError(f"{file} cannot be loaded: {type(error).__name__}: {brief(error)}") from error
+        raise LoadError(f"{file} cannot be loaded: {type(error).__name__}: {message_of(error)}") from error
     return program, module
 
 
@@ -85,7 +86,7 @@ def inputs(program: Any) -> tuple[Input, ...]:
     return tuple(found)
 
 
-def slots(known: Sequence[Input], ports: Sequence[Port]) -> Iterator[tuple[Slot, ...]]:
+def slots(known: Sequence[Input], ports: Sequence[DeclaredInput]) -> Iterator[tuple[Slot, ...]]:
     """Inputs to try: the sample's sizes, then others for the free ones."""
     names = [port.name for port in ports]
     for size in (0, 2, 8, 16, 1):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from adapters.torch_.operators import HIGHER_ORDER
-from adapters.torch_.records import Refused
+from adapters.torch_.records import RefusedArchive
 
 _NODES = ("placeholder", "get_attr", "call_function", "output")
 
@@ -27,7 +27,7 @@ def check_graphs(file: str, module: Any) -> None:
     for part in module.modules():
         if isinstance(part, torch.fx.GraphModule):
             for problem in _problems(part):
-                raise Refused(file, problem)
+                raise RefusedArchive(file, problem)
 
 
 def _problems(part: Any) -> Iterator[str]:

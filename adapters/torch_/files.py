@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from adapters import probe
 from adapters.base import Match, ModelDir, Rank, Trust
+from adapters.formats import probe
+from adapters.shared.messages import several
 
 _ENDINGS = (".pt", ".pth", ".pt2", ".torchscript")
 _SCRIPT_NAMES = ("model.pt", "model.pt2")  #: served where there are several
@@ -17,7 +18,7 @@ _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _NATIVE = "calls native operators with arguments of its own choice, which can end a process"
 
 
-class Kind(Enum):
+class TorchFormat(Enum):
     """What `torch.*.save` wrote the file."""
 
     SCRIPT = "a TorchScript program"
@@ -28,11 +29,11 @@ class Kind(Enum):
 
 
 _PROBLEMS = {
-    Kind.COMPILED: "{} is an AOTInductor package: native code, compiled for one machine, which is not loaded; "
+    TorchFormat.COMPILED: "{} is an AOTInductor package: native code, compiled for one machine, which is not loaded; "
     "save the exported program itself with torch.export.save(program, 'model.pt2')",
-    Kind.OLD_EXPORTED: "{} was written by torch.export.save of torch 2.7 or older, in a format that can run any code; "
-    "save it again with torch 2.8 or newer",
-    Kind.CHECKPOINT: "{} is a checkpoint (weights without a program): save the program with "
+    TorchFormat.OLD_EXPORTED: "{} was written by torch.export.save of torch 2.7 or older, in a format that can run "
+    "any code; save it again with torch 2.8 or newer",
+    TorchFormat.CHECKPOINT: "{} is a checkpoint (weights without a program): save the program with "
     "torch.jit.script(model).save('model.pt') or torch.export.save(torch.export.export(model, inputs), 'model.pt2'), "
     "or add a model.py that builds the model and loads these weights",
 }
@@ -45,13 +46,13 @@ def match(model_dir: ModelDir) -> Match | None:
     if len(programs) > 1:
         named = [name for name in _SCRIPT_NAMES if name in programs]
         if len(named) != 1:
-            problem = f"two candidate models: {' and '.join(programs)}; keep one, or name the one to serve model.pt"
+            problem = several(programs, ", or name the one to serve model.pt")
             return Match(Rank.CONTENT, programs[0], problem=problem)
         programs = named
     if programs:
         name = programs[0]
         # What an exported program's loader would run is read beforehand (`exported_audit`), as a pickle is.
-        trust = Trust.PICKLE if kinds[name] is Kind.EXPORTED else Trust.SAFE
+        trust = Trust.PICKLE if kinds[name] is TorchFormat.EXPORTED else Trust.SAFE
         return Match(Rank.CONTENT, name, trust=trust, carries=_NATIVE)
     if kinds:
         name = next(iter(kinds))
@@ -61,24 +62,24 @@ def match(model_dir: ModelDir) -> Match | None:
     return None
 
 
-def kind_of(model_dir: ModelDir, name: str) -> Kind | None:
+def kind_of(model_dir: ModelDir, name: str) -> TorchFormat | None:
     """The kind of a file, whatever its name; None when it is not torch's.
 
     An archive's inner paths begin with the archive's own name, which may be anything.
     """
     if model_dir.head(name, len(_LEGACY)) == _LEGACY:
-        return Kind.CHECKPOINT
+        return TorchFormat.CHECKPOINT
     inner = {path.partition("/")[2] for path in probe.zip_names(model_dir, name)}
     if any(path.startswith("data/aotinductor/") for path in inner):
-        return Kind.COMPILED
+        return TorchFormat.COMPILED
     if "archive_format" in inner:
-        return Kind.EXPORTED
+        return TorchFormat.EXPORTED
     if "constants.pkl" in inner and any(path.startswith("code/") for path in inner):
-        return Kind.SCRIPT
+        return TorchFormat.SCRIPT
     if "data.pkl" in inner:
-        return Kind.CHECKPOINT
+        return TorchFormat.CHECKPOINT
     old = "serialized_exported_program.json"
-    return Kind.OLD_EXPORTED if old in probe.zip_names(model_dir, name) else None
+    return TorchFormat.OLD_EXPORTED if old in probe.zip_names(model_dir, name) else None
 
 
 def _damage(model_dir: ModelDir, name: str) -> str:

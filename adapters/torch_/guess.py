@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
-from adapters.torch_.declared import Port
-from adapters.torch_.examine import MAX_ELEMENTS, Slot
+from adapters.torch_.declared import DeclaredInput
+from adapters.torch_.trial import MAX_ELEMENTS, Slot
 from adapters.torch_.values import datatype_of
 
 #: sizes of images, lengths of series: the usual ones first
@@ -34,7 +34,7 @@ class _Hint:
     sizes: tuple[int, ...]
 
 
-def candidates(module: Any, ports: Sequence[Port]) -> Iterator[tuple[Slot, ...]]:
+def candidates(module: Any, ports: Sequence[DeclaredInput]) -> Iterator[tuple[Slot, ...]]:
     """Inputs to try, the likeliest first; what the ports declare is kept."""
     hints = list(dict.fromkeys(_hints(module)))
     yield from islice(zip(*(_slots(port, hints, _SIZES) for port in ports), strict=False), _MOST)  # the same for all
@@ -43,7 +43,7 @@ def candidates(module: Any, ports: Sequence[Port]) -> Iterator[tuple[Slot, ...]]
         yield from islice(product(*(_slots(port, plain, _SIZES[:1]) for port in ports)), _MOST)
 
 
-def _slots(port: Port, hints: list[_Hint], lengths: Sequence[int]) -> Iterator[Slot]:
+def _slots(port: DeclaredInput, hints: list[_Hint], lengths: Sequence[int]) -> Iterator[Slot]:
     if port.dims is not None:
         free = tuple(size == -1 for size in port.dims)
         datatypes = [port.datatype] if port.datatype else list(dict.fromkeys(hint.datatype for hint in hints))

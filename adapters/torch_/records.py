@@ -14,7 +14,7 @@ MAX_RECORD = 256 << 20
 _TRUST = "if you trust the file, set `trust: full` in its polyserve.yaml"
 
 
-class Refused(LoadError):
+class RefusedArchive(LoadError):
     """An archive holds more than is known to be harmless."""
 
     def __init__(self, file: str, what: str) -> None:
@@ -57,5 +57,5 @@ class Records:
         except (ValueError, RecursionError) as error:
             raise LoadError(f"{self.file} is damaged: {name} is not JSON") from error
 
-    def refuse(self, what: str) -> Refused:
-        return Refused(self.file, what)
+    def refuse(self, what: str) -> RefusedArchive:
+        return RefusedArchive(self.file, what)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Array, LoadError, ModelDir, Tensors
+from adapters.shared.trial_runs import Run
 from adapters.torch_ import script_audit
-from adapters.torch_.declared import Port
-from adapters.torch_.examine import Slot
+from adapters.torch_.declared import DeclaredInput
 from adapters.torch_.guess import candidates
 from adapters.torch_.records import Records
-from adapters.torch_.values import Run, brief, flatten, tensor_of
+from adapters.torch_.trial import Slot
+from adapters.torch_.values import flatten, message_of, tensor_of
 
 _NUMBERS = {"Float": "FP32", "Double": "FP64", "Half": "FP16", "Long": "INT64", "Int": "INT32", "Short": "INT16",
             "Char": "INT8", "Byte": "UINT8", "Bool": "BOOL"}  # fmt: skip
@@ -43,11 +44,11 @@ def load(model_dir: ModelDir, file: str) -> Any:
     except LoadError:
         raise
     except Exception as error:  # a damaged file can fail anywhere in the reader
-        raise LoadError(f"{file} cannot be loaded: {brief(error)}") from error
+        raise LoadError(f"{file} cannot be loaded: {message_of(error)}") from error
     return module
 
 
-def ports(module: Any, wanted: Sequence[Port]) -> tuple[Port, ...]:
+def ports(module: Any, wanted: Sequence[DeclaredInput]) -> tuple[DeclaredInput, ...]:
     """The arguments of `forward` that a request gives: those without a default, or as declared.
 
     Raises:
@@ -57,32 +58,34 @@ def ports(module: Any, wanted: Sequence[Port]) -> tuple[Port, ...]:
     if forward is None or not hasattr(forward, "schema"):
         raise LoadError("the program has no forward method")
     arguments = {argument.name: argument for argument in forward.schema.arguments[1:]}
-    told = {port.name: port for port in wanted}
-    if unknown := [name for name in told if name not in arguments]:
+    declared = {port.name: port for port in wanted}
+    if unknown := [name for name in declared if name not in arguments]:
         raise LoadError(f"options.inputs: forward has no argument {unknown[0]!r}; it has {', '.join(arguments)}")
     found = []
     for name, argument in arguments.items():
-        if name in told or not argument.has_default_value():
-            found.append(_checked(_port(argument), argument, told.get(name), bool(told)))
+        if name in declared or not argument.has_default_value():
+            found.append(_checked(_port(argument), argument, declared.get(name), bool(declared)))
     if not found:
         raise LoadError(f"forward takes no tensor: {_WAY_OUT}")
     return tuple(found)
 
 
-def _checked(port: Port | None, argument: Any, told: Port | None, complete: bool) -> Port:
+def _checked(
+    port: DeclaredInput | None, argument: Any, declared: DeclaredInput | None, complete: bool
+) -> DeclaredInput:
     if port is None:
         kind = argument.type.annotation_str
         raise LoadError(f"the argument {argument.name!r} of forward is of type {kind}: {_WAY_OUT}")
-    if told is None and complete:
+    if declared is None and complete:
         raise LoadError(f"options.inputs: the argument {argument.name!r} of forward is missing")
-    return told or port
+    return declared or port
 
 
-def _port(argument: Any) -> Port | None:
+def _port(argument: Any) -> DeclaredInput | None:
     kind = argument.type.annotation_str
     if kind in ("Tensor", "Optional[Tensor]"):
-        return Port(argument.name)
-    return Port(argument.name, "BYTES", (-1,)) if kind == "List[str]" else None
+        return DeclaredInput(argument.name)
+    return DeclaredInput(argument.name, "BYTES", (-1,)) if kind == "List[str]" else None
 
 
 def runner(module: Any) -> Run:
@@ -102,7 +105,7 @@ def runner(module: Any) -> Run:
     return run
 
 
-def slots(module: Any, path: Path, wanted: Sequence[Port], declared: bool) -> Iterator[tuple[Slot, ...]]:
+def slots(module: Any, path: Path, wanted: Sequence[DeclaredInput], declared: bool) -> Iterator[tuple[Slot, ...]]:
     """Inputs to try, those of the trace first."""
     if not declared and len(traced := _traced(path)) == len(wanted):
         yield tuple(Slot(port.name, *kind) for port, kind in zip(wanted, traced, strict=True))

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any, NamedTuple, TypeAlias
 
 from adapters.torch_ import operators
-from adapters.torch_.records import Records, Refused
+from adapters.torch_.records import Records, RefusedArchive
 
 #: bytes of code in one archive; a network of a thousand layers has less than one million
 MAX_CODE = 8 << 20
@@ -114,7 +114,7 @@ def _check_methods(records: Records, name: str, tokens: Sequence[Token], unknown
     """Refuse what could be a method of a value that is an unknown operator: `__setstate__` runs unseen.
 
     Raises:
-        Refused: a name behind a dot, or a string, which `getattr` takes for one, is such an operator's.
+        RefusedArchive: a name behind a dot, or a string, which `getattr` takes for one, is such an operator's.
     """
     before = b""
     for kind, text in tokens:
@@ -135,7 +135,9 @@ def check_graphs(file: str, unit: Any) -> None:
     for function in unit.get_functions():
         for kind in sorted(_kinds_of(function.graph)):
             if kind not in operators.HARMLESS:
-                raise Refused(file, f"calls {operators.spelt(kind)} in {function.qualified_name}, {operators.UNKNOWN}")
+                raise RefusedArchive(
+                    file, f"calls {operators.spelt(kind)} in {function.qualified_name}, {operators.UNKNOWN}"
+                )
 
 
 def _kinds_of(graph: Any) -> set[str]:
@@ -156,7 +158,7 @@ def _kinds_of(graph: Any) -> set[str]:
 def _tokens(records: Records, name: str) -> list[Token]:
     """
     Raises:
-        Refused: the source is spelt otherwise than torch does.
+        RefusedArchive: the source is spelt otherwise than torch does.
     """
     source = records.read(name)
     tokens, at, before = [], 0, ""
@@ -175,7 +177,7 @@ def _tokens(records: Records, name: str) -> list[Token]:
 def _check_names(records: Records, name: str, spaced: Sequence[Token]) -> None:
     """
     Raises:
-        Refused: an operator is not known, a namespace is held under another name, or a native class is not known.
+        RefusedArchive: an operator or a native class is not known, or a namespace is held under another name.
     """
     tokens = [token for token in spaced if token[0] not in _BLANK]
     for index, token in enumerate(tokens):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from adapters.base import Array, InvalidInput, LoadError, Tensors
-
-#: runs a program on arrays by input name
-Run: TypeAlias = Callable[[Tensors], Tensors]
+from adapters.base import Array, LoadError, Tensors
+from adapters.shared.messages import brief, fault
 
 #: V2 datatype -> the name of torch's dtype
 TORCH_NAMES = {
@@ -115,23 +113,20 @@ _SHAPES = re.compile(
 _VALUES = re.compile(r"out of (range|bounds)|\bindex(es)? |division by zero|Class values", re.I)
 
 
-def fault(error: Exception, free: bool) -> Exception:
+def error_of_run(error: Exception, free: bool) -> Exception:
     """What to raise for an error of a run: the client's fault, or the model's own.
 
     `free` says that a request may choose sizes beyond the number of rows, so that they may not fit each other.
     """
-    message = brief(error)
-    if _VALUES.search(message) or (free and _SHAPES.search(message)):
-        return InvalidInput(f"the model refuses the input: {message}")
-    return RuntimeError(message)
+    message = message_of(error)
+    return fault(message, bool(_VALUES.search(message) or (free and _SHAPES.search(message))))
 
 
-def brief(error: BaseException) -> str:
-    """Torch's message without its stack traces; one line of at most 300 characters."""
+def message_of(error: BaseException) -> str:
+    """Torch's message without its stack traces, in one line."""
     text = str(error).strip()
     if "TorchScript interpreter" in text:  # the cause stands in the last paragraph, behind two traces
         causes = re.findall(r"^(?:[\w.]*(?:Error|Exception)): (.*(?:\n(?!\s|Traceback).*)*)", text, re.MULTILINE)
         text = causes[-1] if causes else text.splitlines()[-1]
     text = re.split(r"\nException raised from|\nC\+\+ CapturedTraceback|\nCalled From", text)[0]
-    text = " ".join(text.split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."
+    return brief(text, type(error).__name__)

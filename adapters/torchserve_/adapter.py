@@ -6,11 +6,10 @@ archive's model-config or polyserve.yaml says otherwise, as in TorchServe: a han
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adapters import probe
 from adapters.base import (
     Adapter,
     InvalidInput,
@@ -23,13 +22,17 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
     Trust,
 )
+from adapters.formats import probe
+from adapters.shared.arrays import array_of
+from adapters.shared.messages import several
 from adapters.torchserve_ import manifest
 from adapters.torchserve_.archive import MAX_SMALL, Archive, FolderArchive, TarArchive, ZipArchive
 from adapters.torchserve_.handler import Answer, Handler
-from adapters.torchserve_.messages import ENVELOPE, HTTP, array_of, plain, request_of
-from adapters.torchserve_.place import Place
+from adapters.torchserve_.messages import ENVELOPE, HTTP, plain, request_of
+from adapters.torchserve_.temporary import TemporaryFolder
 
 #: where KServe's TorchServe examples keep the archive
 STORE = "model-store"
@@ -48,11 +51,11 @@ class TorchServeAdapter(Adapter):
     """One handler, initialized."""
 
     handler: Handler
-    place: Place | None
+    place: TemporaryFolder | None
     bare: bool  #: the handler takes instances as they are (a service envelope)
 
-    name: ClassVar[str] = "torchserve"
-    platform: ClassVar[str] = "torchserve_mar"
+    name = "torchserve"
+    platform = "torchserve_mar"
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("batch_size", int, meaning="requests that the handler takes at a time; 1 by default"),
         Parameter(
@@ -60,10 +63,10 @@ class TorchServeAdapter(Adapter):
         ),
     )
     own_process: ClassVar[bool] = True
-    thread_safe: ClassVar[bool] = False
+    traits = Traits(thread_safe=False)
 
     def __post_init__(self) -> None:
-        self.batchable = self.handler.batch_size > 1  # type: ignore[misc]  # one model's property here
+        self.traits = replace(self.traits, batchable=self.handler.batch_size > 1)
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -72,7 +75,7 @@ class TorchServeAdapter(Adapter):
         if not files and _is_unpacked(model_dir):
             files, rank = ("",), Rank.BUNDLE
         if len(files) > 1:
-            return Match(rank, problem=f"two candidate models: {' and '.join(files)}; keep one", trust=Trust.CODE)
+            return Match(rank, problem=several(files), trust=Trust.CODE)
         if files:
             return _claim(model_dir, files[0], rank)
         if damaged := model_dir.named(".mar"):
@@ -83,7 +86,7 @@ class TorchServeAdapter(Adapter):
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         archive = _open(model_dir, file)
-        place = None if isinstance(archive, FolderArchive) else Place()
+        place = None if isinstance(archive, FolderArchive) else TemporaryFolder()
         try:
             handler = _handler(archive, place.folder if place else model_dir.path.absolute(), model_dir.name, options)
         except BaseException as error:
@@ -148,32 +151,34 @@ def _open(model_dir: ModelDir, file: str) -> Archive:
 def _claim(model_dir: ModelDir, file: str, rank: Rank) -> Match:
     archive = _open(model_dir, file)
     try:
-        told = archive.manifest()
+        description = archive.manifest()
         names = archive.names
-        problem = told.problem(names)
-        requirements = archive.read(told.requirements, MAX_SMALL).decode("utf-8-sig") if told.requirements else ""
+        problem = description.problem(names)
+        requirements = (
+            archive.read(description.requirements, MAX_SMALL).decode("utf-8-sig") if description.requirements else ""
+        )
     except (LoadError, UnicodeDecodeError) as error:
         problem = str(error)
     if problem:
         return Match(rank, file, problem=f"{file or 'the archive'}: {problem}", trust=Trust.CODE)
-    own = told.is_own(names)
-    torch = ("torch",) if told.serialized.endswith((".pt", ".pth", ".bin")) else ()
-    requires = torch if own else manifest.DEFAULTS[told.handler]
+    own = description.is_own(names)
+    torch = ("torch",) if description.serialized.endswith((".pt", ".pth", ".bin")) else ()
+    requires = torch if own else manifest.DEFAULTS[description.handler]
     return Match(rank, file, requires=requires, trust=Trust.CODE, requirements=requirements)
 
 
 def _handler(archive: Archive, folder: Path, name: str, options: Parameters) -> Handler:
     """The archive's handler, the archive unpacked into `folder` (unless it is that folder)."""
-    told, names = archive.manifest(), archive.names
-    if problem := told.problem(names):
+    description, names = archive.manifest(), archive.names
+    if problem := description.problem(names):
         raise LoadError(problem)
     if not isinstance(archive, FolderArchive):
         archive.unpack(folder)
-    name = name or str(told.document["model"].get("modelName") or folder.name)
+    name = name or str(description.document["model"].get("modelName") or folder.name)
     batch_size = options.get("batch_size")
     if batch_size is not None and batch_size < 1:
         raise LoadError(f"options.batch_size must be at least 1, not {batch_size}")
-    return Handler(folder, told, told.is_own(names), name, batch_size or 0)
+    return Handler(folder, description, description.is_own(names), name, batch_size or 0)
 
 
 def _plain(answer: Answer) -> Any:

@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from adapters.base import Array, InvalidInput, Parameter
+from adapters.base import InvalidInput, Parameter
 
 HTTP = "http"
 ENVELOPE = Parameter(
@@ -78,11 +76,3 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 def _key(key: Any) -> str:
     return key if isinstance(key, str) else str(plain(key))
-
-
-def array_of(values: list[Any]) -> Array:
-    """One element a value, whatever the values are."""
-    array = np.empty(len(values), dtype=np.object_)
-    for index, value in enumerate(values):
-        array[index] = value
-    return array

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from adapters import explanations, probe
 from adapters.base import (
     Adapter,
     Array,
@@ -23,7 +22,11 @@ from adapters.base import (
     Signature,
     Tensors,
     TensorSpec,
+    Traits,
 )
+from adapters.formats import probe
+from adapters.shared import explanations
+from adapters.shared.messages import XGBOOST_PLACE, first_line, listed, several
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_ import old
 
@@ -52,8 +55,7 @@ class XGBoostAdapter(Adapter):
 
     name = "xgboost"
     platform = "xgboost"
-    steady = True
-    parallel = True
+    traits = Traits(steady=True, parallel=True)
     requires = ("xgboost",)
     options = (_method("predict", "margin", "leaf"),)
 
@@ -66,7 +68,7 @@ class XGBoostAdapter(Adapter):
         candidates = model_dir.named(".bst", ".json", ".ubj", ".model", ".xgb")
         models = [name for name in candidates if _is_model(model_dir.head(name))]
         if len(models) > 1:
-            return Match(Rank.CONTENT, problem=f"two candidate models: {' and '.join(models)}; keep one")
+            return Match(Rank.CONTENT, problem=several(models))
         if models:
             return Match(Rank.CONTENT, models[0])
         for name in candidates:
@@ -90,7 +92,9 @@ class XGBoostAdapter(Adapter):
                 document = document or model_format.read(bytes(booster.save_raw("ubj")))
             categories = model_format.categories(document) if document else {}
         except ValueError as error:  # XGBoostError is one
-            raise LoadError(f"{file} is damaged, or no model that this XGBoost loads: {_first_line(error)}") from error
+            raise LoadError(
+                f"{file} is damaged, or no model that this XGBoost loads: {first_line(error, XGBOOST_PLACE)}"
+            ) from error
         if features == 0:
             raise LoadError(f"{file} holds a booster that was never trained")
         run = _Runner(booster)
@@ -124,7 +128,7 @@ class XGBoostAdapter(Adapter):
                 (matrix,), outputs, columns, any_name=True, parameters=parameters, explanations=explained
             )
         adapter = cls(signature, run, method, codes)
-        adapter.thread_safe = run.thread_safe  # type: ignore[misc]  # the class's default; gblinear and dart differ
+        adapter.traits = replace(adapter.traits, thread_safe=run.thread_safe)  # gblinear's and dart's calls are not
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -221,11 +225,4 @@ def _column(name: str, codes: Codes | None) -> TensorSpec:
 
 
 def _known(codes: Codes) -> str:
-    shown = ", ".join(repr(value) for value in list(codes)[:10])
-    return f"known: {shown}{f' and {len(codes) - 10} more' if len(codes) > 10 else ''}"
-
-
-def _first_line(error: Exception) -> str:
-    """XGBoost's messages begin with the time and place in its source, and end with a native stack trace."""
-    text = re.sub(r"^\[[\d:]+\] \S+:\d+: ", "", str(error)).strip()
-    return text.partition("\n")[0]
+    return f"known: {listed([repr(value) for value in codes], 10)}"

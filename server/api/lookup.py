@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from server.inference.tensor_model import TensorModel
-from server.repository.state import Served
+from server.inference.model import ServedModel
 
 
 class Models(Protocol):
-    """Where models are looked up: the repository, or copies of what it holds."""
+    """The repository, or copies of what it holds."""
 
-    def takes_tensors(self, name: str, version: str | None) -> bool:
-        """Whether a model of tensors answers for the name."""
+    def answers_whole(self, name: str, version: str | None) -> bool:
+        """Whether what answers for the name now answers whole, never in parts; not for a model that is elsewhere."""
 
-    def tensor_model(self, name: str, version: str | None = None) -> TensorModel:
-        """
+    def ready_model(self, name: str, version: str | None = None) -> ServedModel:
+        """The model, ready to predict; `version` is a number or a label, None asks for the newest that is ready.
+
         Raises:
-            NotFound, NotReady, Asleep.
+            NotFound, NotReady
+            NotLoaded: it can be brought back (`ready`).
         """
 
-    async def ready(self, name: str, version: str | None = None) -> Served:
-        """Have a model in memory.
+    async def ready(self, name: str, version: str | None = None) -> ServedModel:
+        """As `ready_model`, but a model that is not in memory is brought back.
 
         Raises:
             NotFound, NotReady.

@@ -3,6 +3,7 @@
 SIGTERM or SIGINT --> not ready --> (shutdown_delay) --> no new connections, each answer closes its own
     --> requests in flight are answered, within grace_period: by other processes first, which hand theirs on
     --> workers end --> exit 0
+gRPC clients      --> asked to leave, each when its connection has reached its age; the server stops when all have been
 a second signal   --> exit at once, 128 and the signal's number
 """
 
@@ -18,16 +19,17 @@ from typing import Protocol
 
 import uvicorn
 
+from server.api.grpc.service import LONGEST_CONNECTION_AGE
 from server.api.grpc.service import Server as GrpcServer
 from server.api.rest.fast_protocol import ServerContext
-from server.runtime import drain, goaway
+from server.runtime import drain
 from server.runtime.signals import Signals
 
 log = logging.getLogger("kserve")
 
 #: seconds that connections without a request are kept: a client may be sending one at this very moment
 LINGER = 1.0
-_POLL = 0.02  #: seconds between two looks at who is still connected
+_POLL = 0.05  #: seconds between two looks at who is still connected
 
 
 class Stoppable(Protocol):
@@ -97,16 +99,15 @@ class Shutdown:
 
     async def _end_grpc(self, grpc: GrpcServer | None, port: int, others: asyncio.Future[None]) -> None:
         if grpc is not None:
-            told: set[object] = set()
-            await goaway.shut(port)
-            await self._lingered(lambda: goaway.send_away(port, told))
+            await drain.close_port(port)
+            await self._until_gone(lambda: drain.has_connections(port), LONGEST_CONNECTION_AGE + LINGER)
             await others
             await grpc.stop(self._left())
 
-    async def _lingered(self, connected: Callable[[], object]) -> None:
-        """Wait until all clients have left, or those that are left were idle for long enough."""
+    async def _until_gone(self, connected: Callable[[], object], seconds: float) -> None:
+        """Wait until all clients have left, or those that are left had time enough to do so."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + LINGER
+        end = loop.time() + min(seconds, LINGER + self._grace)
         while connected() and loop.time() < end:  # noqa: ASYNC110  (sockets tell nobody)
             await asyncio.sleep(_POLL)
 
@@ -122,7 +123,7 @@ class Shutdown:
         await asyncio.sleep(drain.HANDSHAKE)
         for server in self._rest.servers:
             self._close(server)
-        await self._lingered(lambda: self._rest.server_state.connections)
+        await self._until_gone(lambda: self._rest.server_state.connections, LINGER)
         await others
         self._rest.config.timeout_graceful_shutdown = math.ceil(self._left())
         self._rest.should_exit = True

@@ -52,14 +52,14 @@ def decode(request: Any, signature: Signature) -> DecodedV2Request:
         _raw(entry, raws[i], _field(i, entry)) if raws else _typed(entry, _field(i, entry))
         for i, entry in enumerate(request.inputs)
     ]
-    parameters = _parameters(request, signature)
-    asked = read_parameters(parameters, signature)
-    chosen = variant(signature, asked)
-    bound = bind(tensors, chosen, parameters.get("content_type"))
+    sent = _parameters(request, signature)
+    parameters = read_parameters(sent, signature)
+    chosen = variant(signature, parameters)
+    bound = bind(tensors, chosen, sent.get("content_type"))
     requested = {output.name: bool(raws) for output in request.outputs}
-    asked = with_outputs(asked, requested, signature)
+    parameters = with_outputs(parameters, requested, signature)
     rows = rows_of(bound, chosen)
-    return DecodedV2Request(bound, rows, asked, request.id, requested, bool(raws), batched=chosen.batched)
+    return DecodedV2Request(bound, rows, parameters, request.id, requested, bool(raws), batched=chosen.batched)
 
 
 def encode(outputs: Tensors, call: DecodedV2Request, model: str, version: str = "") -> Any:

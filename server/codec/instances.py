@@ -14,7 +14,12 @@ from server.codec.messages import described, nearest, quoted
 from server.errors import InvalidInput
 
 
-def batch(instances: list[Any], signature: Signature, field: str) -> Tensors:
+def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tensors:
+    """A row an instance (there is at least one) to one array an input, of as many rows.
+
+    Raises:
+        InvalidInput: an instance is of another kind than the first, lacks a name, has an unknown one or does not fit.
+    """
     required = [spec for spec in signature.inputs if not spec.optional]
     by_name = is_named(instances[0])
     if signature.table or (by_name and len(signature.inputs) > 1) or len(required) > 1:
@@ -30,6 +35,7 @@ def batch(instances: list[Any], signature: Signature, field: str) -> Tensors:
 
 
 def is_named(instance: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether it holds values by name: an object, but none that stands for bytes."""
     return isinstance(instance, dict) and instance.keys() != {"b64"}
 
 
@@ -42,13 +48,14 @@ def _ordered(instances: list[Any], columns: tuple[str, ...], field: str) -> list
         try:
             rows.append([instance[name] for name in columns])
         except KeyError as error:
-            raise InvalidInput(f"{field}[{i}] lacks {error.args[0]!r}{wrong(instance, columns)}") from error
+            raise InvalidInput(f"{field}[{i}] lacks {error.args[0]!r}{unknown_name(instance, columns)}") from error
         if len(instance) != len(columns):
-            raise InvalidInput(f"{field}[{i}]{wrong(instance, columns)}")
+            raise InvalidInput(f"{field}[{i}]{unknown_name(instance, columns)}")
     return rows
 
 
-def wrong(instance: dict[str, Any], known: tuple[str, ...]) -> str:
+def unknown_name(instance: dict[str, Any], known: tuple[str, ...]) -> str:
+    """How a message goes on to name the first name that is not known; "" where all are."""
     expected = set(known)
     unknown = next((name for name in instance if name not in expected), None)
     return "" if unknown is None else f" has the unknown name {quoted(unknown)}; {nearest(unknown, known)}"
@@ -75,7 +82,7 @@ def _by_input(rows: list[Any], signature: Signature, field: str) -> Tensors:
         if not is_named(row):
             raise InvalidInput(f"{field}[{i}] must be an object like the first instance")
         if not row.keys() <= known:
-            raise InvalidInput(f"{field}[{i}]{wrong(row, names)}")
+            raise InvalidInput(f"{field}[{i}]{unknown_name(row, names)}")
     return {
         spec.name: fit(from_json(values, spec, f"{field}.{spec.name}"), spec, f"{field}.{spec.name}")
         for spec in signature.inputs
@@ -94,7 +101,12 @@ def _column(rows: list[dict[str, Any]], spec: TensorSpec, field: str) -> list[An
         raise InvalidInput(f"{field}[{i}] lacks {spec.name!r}{hint}") from None
 
 
-def columnar(value: dict[str, Any], signature: Signature) -> Tensors:
+def decode_columns(value: dict[str, Any], signature: Signature) -> Tensors:
+    """Columns by name, each a list with a value a row: of a matrix, or of the inputs.
+
+    Raises:
+        InvalidInput: a column is unknown, missing, no list or of another length; it does not fit.
+    """
     if signature.columns and len(signature.inputs) == 1 and signature.inputs[0].name not in value:
         for name, column in value.items():
             if not isinstance(column, list):
@@ -102,15 +114,19 @@ def columnar(value: dict[str, Any], signature: Signature) -> Tensors:
         if not value or not common_rows(value, "columns"):
             raise InvalidInput('"inputs" holds no rows: send at least one')
         rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
-        return batch(rows, signature, "inputs")
+        return decode_rows(rows, signature, "inputs")
     names = tuple(spec.name for spec in signature.inputs)
     if not value.keys() <= set(names):
-        raise InvalidInput(f"inputs{wrong(value, names)}")
-    return named(value, signature, "inputs")
+        raise InvalidInput(f"inputs{unknown_name(value, names)}")
+    return decode_named(value, signature, "inputs")
 
 
-def whole(instances: list[Any], signature: Signature, field: str) -> Tensors:
-    """A model without a batch dimension takes one instance: the whole tensors."""
+def decode_single(instances: list[Any], signature: Signature, field: str) -> Tensors:
+    """A model without a batch dimension takes one instance: the whole tensors.
+
+    Raises:
+        InvalidInput: there are several instances; a name is unknown or missing; a tensor does not fit.
+    """
     if len(instances) != 1:
         raise InvalidInput(
             f'"{field}" holds {len(instances)} instances, but this model has no batch dimension: send one'
@@ -120,11 +136,16 @@ def whole(instances: list[Any], signature: Signature, field: str) -> Tensors:
     if not is_named(instance):
         instance = {names[0]: instance}
     if not instance.keys() <= set(names):
-        raise InvalidInput(f"{field}[0]{wrong(instance, names)}")
-    return named(instance, signature, f"{field}[0]")
+        raise InvalidInput(f"{field}[0]{unknown_name(instance, names)}")
+    return decode_named(instance, signature, f"{field}[0]")
 
 
-def named(value: dict[str, Any], signature: Signature, field: str) -> Tensors:
+def decode_named(value: dict[str, Any], signature: Signature, field: str) -> Tensors:
+    """Whole tensors by name, all of them known.
+
+    Raises:
+        InvalidInput: one is missing or does not fit.
+    """
     tensors: Tensors = {}
     for spec in signature.inputs:
         if spec.unused:

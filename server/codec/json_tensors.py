@@ -8,7 +8,6 @@ its spec and casts only where no value changes (an integral 3.0 is an INT64; 3.5
 from __future__ import annotations
 
 import base64
-import binascii
 from array import array as NumberArray
 from collections.abc import Iterator, Mapping, Sized
 from itertools import chain
@@ -31,7 +30,7 @@ _NUMBERS = frozenset({int, float, bool})
 def from_json(value: Any, spec: TensorSpec, field: str) -> Array:
     """The array that nested JSON lists hold; `field` is their name in the request, for messages.
 
-    What `wide` has read is one already.
+    What `fast.json_arrays` has read is one already.
 
     Raises:
         InvalidInput: ragged lists, a value of another type, `null` where the spec takes none.
@@ -162,7 +161,7 @@ def _out_of_range(array: Array, spec: TensorSpec, field: str) -> str:
 
 
 def _cast(array: Array, spec: TensorSpec, field: str) -> Array:
-    with np.errstate(all="ignore"):  # the comparison finds what a warning would tell
+    with np.errstate(all="ignore"):  # the comparison finds what a warning would say
         cast: Array = array.astype(spec.dtype)
         if np.can_cast(array.dtype, spec.dtype):
             return cast
@@ -212,11 +211,11 @@ def _string(leaf: Any, spec: TensorSpec, field: str, where: tuple[int, ...]) -> 
         return str(leaf)
     if leaf is None and spec.nullable:
         return None
-    if isinstance(leaf, dict) and leaf.keys() == {"b64"} and isinstance(leaf["b64"], str):
+    if (text := json_values.base64_text(leaf)) is not None:
         try:
-            raw = base64.b64decode(leaf["b64"], validate=True)
+            raw = base64.b64decode(text, validate=True)
             return raw if spec.binary else raw.decode()
-        except (ValueError, binascii.Error) as error:  # no base64, or no UTF-8
+        except ValueError as error:  # no base64, or no UTF-8
             raise InvalidInput(f"{at(field, where)}: b64 does not decode: {error}") from error
     raise InvalidInput(_not_a_string(leaf, spec, field, where))
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import numpy as np
 import orjson
 
 from adapters.base import Array
+from adapters.shared.arrays import array_of
 from server.codec.messages import described
 from server.errors import InvalidInput
 
@@ -38,9 +38,11 @@ def from_tensor(array: Array) -> Array:
     return array_of([_read(item) for item in array.reshape(-1).tolist()]).reshape(array.shape)
 
 
-def array_of(values: list[Any]) -> Array:
-    """One element a value, whatever the values are."""
-    return np.fromiter(values, np.object_, len(values))
+def base64_text(value: Any) -> str | None:
+    """The text in `{"b64": "..."}`; None for any other value."""
+    if isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
+        return value["b64"]
+    return None
 
 
 def _decoded(value: Any, field: str, levels: int) -> Any:
@@ -48,9 +50,9 @@ def _decoded(value: Any, field: str, levels: int) -> Any:
         return [_decoded(item, field, levels - 1) for item in value] if _may_hold_bytes(value) else value
     if not levels or not isinstance(value, dict):
         return value
-    if value.keys() == {"b64"} and isinstance(value["b64"], str):
+    if (text := base64_text(value)) is not None:
         try:
-            return base64.b64decode(value["b64"], validate=True)
+            return base64.b64decode(text, validate=True)
         except ValueError as error:
             raise InvalidInput(f"{field}: b64 does not decode: {error}") from error
     return {key: _decoded(item, field, levels - 1) for key, item in value.items()}

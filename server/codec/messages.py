@@ -44,10 +44,16 @@ def shown(sizes: Sequence[int]) -> str:
     return str(list(sizes)) if len(sizes) <= 8 else f"[{', '.join(map(str, sizes[:8]))}, …]"
 
 
+def resembling(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known name that is most like it, if one is as like as that (1 is the same)."""
+    near = difflib.get_close_matches(name[:_LONGEST], islice(known, _COMPARED), n=1, cutoff=likeness)
+    return near[0] if near else None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: the nearest known one, or all of them (the first ten)."""
     names = list(known)
-    if near := difflib.get_close_matches(name[:_LONGEST], islice(names, _COMPARED), n=1):
-        return f"did you mean {near[0]!r}?"
+    if (near := resembling(name, names)) is not None:
+        return f"did you mean {near!r}?"
     listed = ", ".join(repr(n) for n in names[:10])
     return f"known: {listed}{f' and {len(names) - 10} more' if len(names) > 10 else ''}"

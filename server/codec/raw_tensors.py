@@ -11,6 +11,7 @@ import numpy as np
 
 from adapters.base import Array
 from adapters.datatypes import NUMPY_OF
+from adapters.shared.arrays import array_of
 from server.codec.json_tensors import MAX_RANK
 from server.codec.messages import described, nearest, shown
 from server.codec.outputs import texts
@@ -80,6 +81,4 @@ def _split(data: bytes | memoryview, field: str) -> Array:
             raise InvalidInput(f"{field}: a raw BYTES element of {size} bytes runs past the end of the data")
         items.append(bytes(data[offset : offset + size]))
         offset += size
-    array = np.empty(len(items), dtype=np.object_)
-    array[:] = items
-    return array
+    return array_of(items)

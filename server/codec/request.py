@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +11,14 @@ import orjson
 
 from adapters.base import Parameter, Signature, Tensors
 from server.codec.json_tensors import common_rows
-from server.codec.messages import described, nearest, quoted
+from server.codec.messages import described, nearest, quoted, resembling
 from server.errors import InvalidInput
 
 #: the parameter that picks one of a model's signatures
 SIGNATURE_NAME = "signature_name"
 
 _KINDS = {str: "a string", bool: "true or false", int: "a whole number", float: "a finite number"}
-_LONGEST = 60  #: characters of a parameter's name that are compared with the known ones
+_LIKENESS = 0.75  #: of a parameter's name to a known one, from which on it is a typing mistake
 
 
 @dataclass(slots=True, eq=False)  # not frozen: that would make the making of one three times as dear
@@ -81,8 +80,8 @@ def read_parameters(value: Any, signature: Signature) -> dict[str, Any]:
         raise InvalidInput('"parameters" must be an object')
     known = {parameter.name: parameter for parameter in signature.parameters}
     for name in value:
-        if name not in known and (near := difflib.get_close_matches(name[:_LONGEST], known, n=1, cutoff=0.75)):
-            raise InvalidInput(f"parameters: {quoted(name)} is unknown, did you mean {near[0]!r}?")
+        if name not in known and (near := resembling(name, known, _LIKENESS)) is not None:
+            raise InvalidInput(f"parameters: {quoted(name)} is unknown, did you mean {near!r}?")
     return {name: _check(value[name], known[name]) for name in value if name in known and value[name] is not None}
 
 

@@ -24,7 +24,8 @@ import numpy as np
 import orjson
 
 from adapters.base import Array, Signature, Tensors
-from server.codec.instances import batch, is_named, named, whole, wrong
+from adapters.shared.arrays import array_of
+from server.codec.instances import decode_named, decode_rows, decode_single, is_named, unknown_name
 from server.codec.messages import nearest
 from server.codec.outputs import dumps_arrays, listed, native, numbers
 from server.codec.request import SIGNATURE_NAME, DecodedRequest, parse_object, read_parameters, rows_of, variant
@@ -34,19 +35,19 @@ _EXPECTED = '"instances" or "inputs"'
 _NOT_FINITE = re.compile(rb"NaN|Infinity")
 
 
-class Form(Enum):
+class RequestFormat(Enum):
     """How the tensors of a request came, and those of its answer go."""
 
-    ROWS = "instances, one a row"
-    WHOLE = "one instance that holds whole tensors: the model has no batch dimension"
-    COLUMNS = "whole tensors"
+    ROW = "instances, one a row"
+    SINGLE = "one instance that holds whole tensors: the model has no batch dimension"
+    COLUMNAR = "whole tensors"
 
 
 @dataclass(slots=True, eq=False)
 class DecodedTfRequest(DecodedRequest):
     """A request, and how its answer is to be written."""
 
-    form: Form
+    format: RequestFormat
     instances: int  #: how many were sent
 
 
@@ -64,12 +65,12 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedTfReques
         sent = "both" if columnar else f"neither; {nearest(next(iter(body), ''), ['instances', 'inputs'])}"
         raise InvalidInput(f'send "instances" (rows) or "inputs" (whole tensors); the body has {sent}')
     if columnar:
-        form, count, inputs = Form.COLUMNS, 0, _columns(body["inputs"], chosen)
+        layout, count, inputs = RequestFormat.COLUMNAR, 0, _columns(body["inputs"], chosen)
     else:
-        form, inputs = _instances(body["instances"], chosen)
+        layout, inputs = _instances(body["instances"], chosen)
         count = len(body["instances"])
     rows = rows_of(inputs, chosen)
-    return DecodedTfRequest(inputs, rows, parameters, form, count, batched=chosen.batched)
+    return DecodedTfRequest(inputs, rows, parameters, layout, count, batched=chosen.batched)
 
 
 def encode(outputs: Tensors, signature: Signature, call: DecodedRequest | None) -> bytes:
@@ -77,19 +78,19 @@ def encode(outputs: Tensors, signature: Signature, call: DecodedRequest | None) 
     chosen = variant(signature, call.parameters if call else {})
     always = {spec.name for spec in chosen.outputs if spec.base64}
     values = {name: _values(array, name in always) for name, array in outputs.items()}
-    answer = _form(values, outputs, call)
+    answer = _body(values, outputs, call)
     if all(np.isfinite(array).all() for array in outputs.values() if array.dtype.kind == "f"):
         return dumps_arrays(answer)
     return json.dumps(answer, default=native, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _form(values: dict[str, Any], outputs: Tensors, call: DecodedRequest | None) -> dict[str, Any]:
+def _body(values: dict[str, Any], outputs: Tensors, call: DecodedRequest | None) -> dict[str, Any]:
     """The body that holds the values, in the form of the request."""
-    form = call.form if isinstance(call, DecodedTfRequest) else Form.ROWS
+    layout = call.format if isinstance(call, DecodedTfRequest) else RequestFormat.ROW
     only = next(iter(values.values()))
-    if form is Form.COLUMNS:
+    if layout is RequestFormat.COLUMNAR:
         return {"outputs": only if len(values) == 1 else values}
-    if form is Form.WHOLE:
+    if layout is RequestFormat.SINGLE:
         return {"predictions": [only if len(values) == 1 else values]}
     if isinstance(call, DecodedTfRequest) and not call.batched:
         _check_rows(outputs, call.instances)
@@ -129,11 +130,11 @@ def _columns(value: Any, signature: Signature) -> Tensors:
             raise InvalidInput(f"inputs must be an object with {', '.join(map(repr, names))}")
         value = {names[0]: value}
     if not value.keys() <= set(names):
-        raise InvalidInput(f"inputs{wrong(value, names)}")
-    return named(value, signature, "inputs")
+        raise InvalidInput(f"inputs{unknown_name(value, names)}")
+    return decode_named(value, signature, "inputs")
 
 
-def _instances(instances: Any, signature: Signature) -> tuple[Form, Tensors]:
+def _instances(instances: Any, signature: Signature) -> tuple[RequestFormat, Tensors]:
     if not isinstance(instances, list):
         raise InvalidInput('"instances" must be a list with one entry an instance')
     if not instances:
@@ -141,14 +142,14 @@ def _instances(instances: Any, signature: Signature) -> tuple[Form, Tensors]:
     if not signature.inputs and instances != [{}]:
         raise InvalidInput('the model takes no inputs: send {"instances": [{}]}')
     if signature.batched:
-        return Form.ROWS, batch(instances, signature, "instances")
+        return RequestFormat.ROW, decode_rows(instances, signature, "instances")
     try:  # rows that stack up to the whole tensors
         if signature.inputs:
-            return Form.ROWS, batch(instances, signature, "instances")
+            return RequestFormat.ROW, decode_rows(instances, signature, "instances")
     except InvalidInput:
         if len(instances) > 1 and all(spec.shape for spec in signature.inputs):
             raise
-    return Form.WHOLE, whole(instances, signature, "instances")
+    return RequestFormat.SINGLE, decode_single(instances, signature, "instances")
 
 
 def _check_rows(outputs: Tensors, rows: int) -> None:
@@ -166,10 +167,7 @@ def _values(array: Array, encoded: bool) -> Any:
 
 
 def _each(array: Array, convert: Callable[[Any], Any]) -> Any:
-    converted = np.empty(array.shape, dtype=np.object_)
-    for where, value in np.ndenumerate(array):
-        converted[where] = convert(value)
-    return converted.tolist()
+    return array_of([convert(value) for value in array.flat]).reshape(array.shape).tolist()
 
 
 def _b64(value: str | bytes) -> dict[str, str]:

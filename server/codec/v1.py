@@ -1,8 +1,8 @@
 """KServe V1: `{"instances": [...]}` -> `{"predictions": [...]}`, one prediction an instance, in order.
 
-`rows` says what an instance is. `"inputs"` is an alias of `"instances"`, and may also be an object of whole columns:
-`{"inputs": {"age": [31, 40], "city": ["Rome", "Oslo"]}}`. Where the signature says so, the body is TensorFlow
-Serving's (`tf_serving`).
+The module `instances` says what an instance is. `"inputs"` is an alias of `"instances"`, and may also be an object of
+whole columns: `{"inputs": {"age": [31, 40], "city": ["Rome", "Oslo"]}}`. Where the signature says so, the body is
+TensorFlow Serving's (`tf_serving`).
 
 Source: KServe V1 protocol.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from adapters.base import Signature, Tensors
 from server.codec import tf_serving
-from server.codec.instances import batch, columnar, whole
+from server.codec.instances import decode_columns, decode_rows, decode_single
 from server.codec.messages import nearest
 from server.codec.outputs import dumps, dumps_arrays, listed, numbers
 from server.codec.request import DecodedRequest, parse_object, read_parameters, rows_of
@@ -37,15 +37,15 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedRequest:
         raise InvalidInput(f'the body has no "instances": {hint}')
     value = body[field]
     if field == "inputs" and isinstance(value, dict):
-        inputs = columnar(value, signature)
+        inputs = decode_columns(value, signature)
     elif not isinstance(value, list):
         raise InvalidInput(f'"{field}" must be a list with one entry an instance')
     elif not value:
         raise InvalidInput(f'"{field}" is empty: send at least one instance')
     elif signature.batched:
-        inputs = batch(value, signature, field)
+        inputs = decode_rows(value, signature, field)
     else:
-        inputs = whole(value, signature, field)
+        inputs = decode_single(value, signature, field)
     return DecodedRequest(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
 
 

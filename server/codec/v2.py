@@ -27,8 +27,8 @@ HEADER_LENGTH = b"inference-header-content-length"
 _EXPECTED = '"inputs"'
 _DIGITS = 18  #: of a length that some body could have
 
-#: tensor name -> the spec that it is meant for, when that can be told
-Target: TypeAlias = Callable[[str], TensorSpec | None]
+#: tensor name -> the spec of the input that it is meant for; None where the name is no input's
+SpecOf: TypeAlias = Callable[[str], TensorSpec | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -54,13 +54,13 @@ def decode(raw: bytes, json_length: str | None, signature: Signature) -> Decoded
 
 
 def decode_parsed(body: dict[str, Any], tail: memoryview, signature: Signature) -> DecodedV2Request:
-    """The same of a body whose JSON is parsed, where `data` may be an array (`wide`), and the raw tensors behind it."""
-    parameters = _object(body, "parameters", "parameters")
+    """The same of a body whose JSON is parsed, where `data` may be an array already, and the raw tensors behind it."""
+    sent = _object(body, "parameters", "parameters")
     inputs = body.get("inputs")
     if not isinstance(inputs, list):
         raise InvalidInput('"inputs" must be a list of tensors' if "inputs" in body else 'the body has no "inputs"')
-    asked = read_parameters(parameters, signature)
-    chosen = variant(signature, asked)
+    parameters = read_parameters(sent, signature)
+    chosen = variant(signature, parameters)
     specs = {spec.name: spec for spec in chosen.inputs}
     only = chosen.inputs[0] if len(specs) == 1 else None  # whatever is sent is meant for the single input
     tensors = []
@@ -69,12 +69,12 @@ def decode_parsed(body: dict[str, Any], tail: memoryview, signature: Signature) 
         tensors.append(tensor)
     if tail:
         raise InvalidInput(f"{len(tail)} bytes follow the last tensor: their binary_data_size is missing or too small")
-    bound = bind(tensors, chosen, parameters.get("content_type"))
-    binary = parameters.get("binary_data_output") is True
+    bound = bind(tensors, chosen, sent.get("content_type"))
+    binary = sent.get("binary_data_output") is True
     requested = _requested(body, binary)
-    asked = with_outputs(asked, requested, signature)
+    parameters = with_outputs(parameters, requested, signature)
     rows = rows_of(bound, chosen)
-    return DecodedV2Request(bound, rows, asked, _identifier(body), requested, binary, batched=chosen.batched)
+    return DecodedV2Request(bound, rows, parameters, _identifier(body), requested, binary, batched=chosen.batched)
 
 
 def encode(outputs: Tensors, call: DecodedV2Request, model: str, version: str = "") -> tuple[bytes, int | None]:
@@ -117,7 +117,7 @@ def select(outputs: Tensors, requested: Mapping[str, bool]) -> Tensors:
     return {name: outputs[name] for name in requested}
 
 
-def _tensor(entry: Any, field: str, tail: memoryview, target: Target) -> tuple[WireTensor, memoryview]:
+def _tensor(entry: Any, field: str, tail: memoryview, spec_of: SpecOf) -> tuple[WireTensor, memoryview]:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise InvalidInput(f'{field} must be an object with "name", "shape", "datatype" and "data"')
     field = f"{field} ({quoted(entry['name'])})"
@@ -127,7 +127,7 @@ def _tensor(entry: Any, field: str, tail: memoryview, target: Target) -> tuple[W
     dtype_of(entry.get("datatype"), field)
     size = _object(entry, "parameters", field).get("binary_data_size")
     if size is None:
-        return WireTensor(entry["name"], _json_tensor(entry, shape, field, target(entry["name"]))), tail
+        return WireTensor(entry["name"], _json_tensor(entry, shape, field, spec_of(entry["name"]))), tail
     if entry.get("data") is not None:
         raise InvalidInput(f'{field} is sent twice: as "data" and as binary data')
     if type(size) is not int or not 0 <= size <= len(tail):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from server.api.rest.asgi import Answer, Message, Receive, Scope, Send, send_answer
+from server.api.rest.asgi import Message, Receive, Scope, Send, send_whole
 from server.errors import Header, InvalidInput, NotReady, ServingError, respond
-from server.frontends.client_connections import ClientUpstreams
 from server.frontends.http_client import UpstreamConnection
+from server.frontends.upstream_pool import UpstreamPool
+from server.inference.answer import Answer
 
-#: where `scope["state"]` has the `ClientUpstreams` of the client who asks
+#: where `scope["state"]` has the `UpstreamPool` of the client who asks
 UPSTREAMS = "upstreams"
 
 _LENGTH, _CODING = b"content-length", b"transfer-encoding"
@@ -30,25 +31,23 @@ _CLOSE: Header = (b"connection", b"close")
 
 async def forward(scope: Scope, receive: Receive, send: Send) -> None:
     """An ASGI application: the main process's."""
-    upstreams: ClientUpstreams = scope["state"][UPSTREAMS]
+    upstreams: UpstreamPool = scope["state"][UPSTREAMS]
     try:
         upstream = await upstreams.take()
         try:
-            await _exchange(upstream, scope, receive, send)
+            await _forward(upstream, scope, receive, send)
         finally:
             upstreams.give_back(upstream)
     except (ServingError, ConnectionError) as error:
-        if upstreams.closed:  # nobody is left to be told
+        if upstreams.closed:  # nobody is left to answer
             return
         if not isinstance(error, ServingError):
             raise
         status, headers, body = respond(error)
-        await send_answer(send, (status, [*headers, _CLOSE], body))  # the body may not have been read to its end
+        await send_whole(send, Answer(status, [*headers, _CLOSE], body))  # the body may not have been read to its end
 
 
-async def answer(
-    upstreams: ClientUpstreams, method: str, target: bytes, headers: Iterable[Header], body: bytes
-) -> Answer:
+async def answer(upstreams: UpstreamPool, method: str, target: bytes, headers: Iterable[Header], body: bytes) -> Answer:
     """The main process's answer to a request that is there whole.
 
     Raises:
@@ -62,12 +61,12 @@ async def answer(
         status, found = await upstream.head(), await upstream.body()
         while not upstream.complete:
             found += await upstream.body()
-        return status, _returned(upstream.headers, _LENGTH), found
+        return Answer(status, _returned(upstream.headers, _LENGTH), bytes(found))
     finally:
         upstreams.give_back(upstream)
 
 
-async def _exchange(upstream: UpstreamConnection, scope: Scope, receive: Receive, send: Send) -> None:
+async def _forward(upstream: UpstreamConnection, scope: Scope, receive: Receive, send: Send) -> None:
     """
     Raises:
         NotReady: the connection broke before the answer began.
@@ -80,26 +79,26 @@ async def _exchange(upstream: UpstreamConnection, scope: Scope, receive: Receive
     upstream.begin(scope["method"], target_of(scope), _passed_on(headers), _length(headers))
     if not await _send_body(upstream, receive):
         return
-    gone = asyncio.ensure_future(_hung_up(receive))
+    disconnected = asyncio.ensure_future(_until_disconnected(receive))
     try:
-        await asyncio.wait((upstream.came, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((upstream.came, disconnected), return_when=asyncio.FIRST_COMPLETED)
         if not upstream.came.done():
             return
         status = await upstream.head()
         await send({"type": "http.response.start", "status": status, "headers": _returned(upstream.headers)})
         try:
-            await _pass_body(upstream, send, gone)
+            await _pass_body(upstream, send, disconnected)
         except NotReady as error:  # the client must not take what it has for the whole
             raise ConnectionError(str(error)) from error
     finally:
-        gone.cancel()
+        disconnected.cancel()
 
 
 async def _send_body(upstream: UpstreamConnection, receive: Receive) -> bool:
     """Whether it was sent, or the answer came before its end; not when the client has hung up."""
     more = True
     while more:
-        message = await (receive() if _is_there(receive) else _next_part(upstream, receive))
+        message = await (receive() if _has_come(receive) else _next_part(upstream, receive))
         if message is None or upstream.came.done():
             return True
         if message["type"] != "http.request":
@@ -109,7 +108,7 @@ async def _send_body(upstream: UpstreamConnection, receive: Receive) -> bool:
     return True
 
 
-def _is_there(receive: Receive) -> bool:
+def _has_come(receive: Receive) -> bool:
     """Whether the next part of a request has come, asked of uvicorn's own request object: it mostly has."""
     event = getattr(getattr(receive, "__self__", None), "message_event", None)
     return event is not None and bool(event.is_set())
@@ -125,15 +124,16 @@ async def _next_part(upstream: UpstreamConnection, receive: Receive) -> Message 
         part.cancel()
 
 
-async def _hung_up(receive: Receive) -> None:
+async def _until_disconnected(receive: Receive) -> None:
     """Return when the client hangs up; what may still come of a body that was answered early is nobody's."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _pass_body(upstream: UpstreamConnection, send: Send, gone: asyncio.Future[None]) -> None:
+async def _pass_body(upstream: UpstreamConnection, send: Send, disconnected: asyncio.Future[None]) -> None:
+    """Each part as it comes: whoever streams is not waited for to the end."""
     more = True
-    while more and not gone.done():
+    while more and not disconnected.done():
         body = await upstream.body()
         more = not upstream.complete
         await send({"type": "http.response.body", "body": body, "more_body": more})

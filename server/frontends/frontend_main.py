@@ -1,4 +1,4 @@
-"""A front process: started by `front.py`, it serves until it is told to stop, or its main process has gone."""
+"""A front process: started by `frontend.Frontend`, it serves until it is to stop, or its main process has ended."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from server.runtime.signals import STOP
 def main(descriptor: int) -> NoReturn:
     """Serve as the main process says over the socket under this descriptor; ends the process."""
     tie_to_parent()
-    for number in STOP:  # the main process is told, and tells
+    for number in STOP:  # the main process gets them, too, and passes them on
         signal.signal(number, signal.SIG_IGN)
     os.set_inheritable(descriptor, False)
     faulthandler.enable()
     memory.limit_arenas()
     memory.shut()
     logs.forward()
-    end = socket.socket(fileno=descriptor)
-    start = ipc.Connection(end).receive()
+    control = socket.socket(fileno=descriptor)
+    start = ipc.Connection(control).receive()
     if start is not None:
         settings = Settings(**start.fields["settings"])
         with arguments(settings):
             from server.frontends.frontend_server import FrontendServer
-        FrontendServer(settings, start.fields["id"], start.fields, end).run()
+        FrontendServer(settings, start.fields["id"], start.fields, control).run()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # threads of models would keep the process

@@ -10,22 +10,24 @@ import grpc
 
 from server.api.grpc.service import CLIENT, SERVICE, Inference
 from server.errors import InvalidInput
-from server.frontends.mirror import CopyRepository
+from server.frontends.copy_repository import CopyRepository
 
 _INFER = f"/{SERVICE.full_name}/ModelInfer"
 _REPOSITORY = f"/{SERVICE.full_name}/Repository"
 #: metadata that a channel sets itself
 _OURS = ("grpc-", ":")
+#: seconds; gRPC takes a deadline that is much further away for one that has passed
+_LONGEST_DEADLINE = 366 * 24 * 3600.0
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
 class GrpcProxy(grpc.GenericRpcHandler):
     """Every method of `inference.GRPCInferenceService`."""
 
-    def __init__(self, mirror: CopyRepository, directory: Path) -> None:
+    def __init__(self, copies: CopyRepository, directory: Path) -> None:
         """Call it on the event loop."""
-        self._mirror = mirror
-        self._inference = Inference(mirror)
+        self._copies = copies
+        self._inference = Inference(copies)
         self._channel = grpc.aio.insecure_channel(f"unix:{directory / 'grpc'}", options=_UNLIMITED)
         self._methods = {name: self._channel.unary_unary(name) for name in _names()}
         self._handlers = {name: self._handler(name) for name in _names()}
@@ -41,7 +43,7 @@ class GrpcProxy(grpc.GenericRpcHandler):
 
     async def _infer(self, raw: bytes, context: Any) -> bytes:
         try:
-            here = self._mirror.takes_tensors(*self._inference.asked(raw))
+            here = self._copies.answers_whole(*self._inference.asked(raw))
         except InvalidInput:
             here = True  # it is refused there
         if here:
@@ -55,13 +57,18 @@ class GrpcProxy(grpc.GenericRpcHandler):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
         if method.startswith(_REPOSITORY):
             metadata.append((CLIENT, context.peer()))
-        call = self._methods[method](raw, metadata=metadata, timeout=context.time_remaining())
+        call = self._methods[method](raw, metadata=metadata, timeout=_timeout(context.time_remaining()))
         try:
             answer: bytes = await call
         except grpc.aio.AioRpcError as error:
             await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
             raise  # `abort` has raised
         return answer
+
+
+def _timeout(remaining: float | None) -> float | None:
+    """The seconds that a call handed on may take; None: as long as it does."""
+    return None if remaining is None or remaining > _LONGEST_DEADLINE else remaining
 
 
 def _names() -> Iterable[str]:

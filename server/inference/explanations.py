@@ -1,7 +1,5 @@
 """The explaining side of a model that explains: the way of a prediction, with a queue and a thread of its own.
 
-    bytes -> codec.v1.decode -> Batcher.put -> adapter.explain -> codec.explanations.encode -> bytes
-
 An explanation takes tens to thousands of times as long as a prediction: in the same queue, predictions would wait for
 it. One call at a time and a bounded number of rows a call keep it from taking the machine, or its memory.
 """
@@ -12,74 +10,58 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from adapters.base import Adapter, Tensors
+from adapters.base import Adapter, Signature, Tensors
 from server.codec import outputs
+from server.codec.fast.json_rows import V1Decoder
 from server.codec.request import DecodedRequest
-from server.errors import InvalidInput, ServingError
+from server.errors import InvalidInput
+from server.inference.answer import JSON_HEADERS, Answer
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
-from server.inference.request import Exchange, IsDisconnected, Observer
+from server.inference.request import Codec, InferenceRequest
+from server.telemetry.counters import ModelMetrics
 
 #: contributions in one call, at most: 16 million numbers, which are 128 MiB and some 300 MB of JSON
 MOST_NUMBERS = 1 << 24
 
 
-class Explanations:
-    """Explains the predictions of one loaded model."""
+def explanation_batcher(
+    name: str,
+    adapter: Adapter,
+    executor: Executor,
+    limits: Limits,
+    metrics: ModelMetrics,
+    merges: bool,
+    on_failure: Callable[[BaseException], None],
+) -> Batcher:
+    """The queue of requests for explanations."""
+    bounded = replace(limits, concurrency=1, max_rows=min(limits.max_rows, most_rows(adapter.signature)))
+    batched = adapter.signature.batched
+    return Batcher(
+        adapter.explain, executor, bounded, merges, batched, name, on_failure=on_failure, on_call=metrics.called
+    )
 
-    def __init__(
-        self,
-        name: str,
-        adapter: Adapter,
-        executor: Executor,
-        limits: Limits,
-        observer: Observer,
-        merges: bool,
-        on_failure: Callable[[BaseException], None],
-        on_call: Callable[[int, list[float]], None],
-    ) -> None:
-        self._name = name
-        self._signature = adapter.signature
-        self._observer = observer
-        numbers = sum(abs(math.prod(spec.shape[1:])) for spec in adapter.signature.explanations)
-        self._most_rows = max(1, MOST_NUMBERS // max(1, numbers))
-        bounded = replace(limits, concurrency=1, max_rows=min(limits.max_rows, self._most_rows))
-        batched = adapter.signature.batched
-        self._batcher = Batcher(
-            adapter.explain, executor, bounded, merges, batched, name, on_failure=on_failure, on_call=on_call
-        )
 
-    @property
-    def waiting(self) -> int:
-        """Requests in the queue."""
-        return self._batcher.waiting
+def explanation_codec(name: str, signature: Signature, decode_v1: V1Decoder) -> Codec:
+    """A V1 body to V1 explanations."""
+    most = most_rows(signature)
 
-    def start(
-        self,
-        size: int,
-        decode: Callable[[], DecodedRequest],
-        done: Callable[[bytes | ServingError], None],
-        gone: IsDisconnected,
-    ) -> Exchange[DecodedRequest, bytes]:
-        """A V1 body of `size` bytes, decoded by `decode`, to a V1 body."""
+    def decode(request: InferenceRequest) -> DecodedRequest:
+        decoded = decode_v1(request.body)
+        if decoded.rows > most:
+            raise InvalidInput(
+                f"{decoded.rows} instances in one request: model {name!r} explains at most {most} at a time, send fewer"
+            )
+        return decoded
 
-        def checked() -> DecodedRequest:
-            call = decode()
-            if call.rows > self._most_rows:
-                raise InvalidInput(
-                    f"{call.rows} instances in one request: "
-                    f"model {self._name!r} explains at most {self._most_rows} at a time, send fewer"
-                )
-            return call
+    def encode(explained: Tensors, decoded: DecodedRequest) -> Answer:
+        return Answer(200, JSON_HEADERS, outputs.encode(explained, signature))
 
-        exchange: Exchange[DecodedRequest, bytes] = Exchange("v1", self._batcher, self._observer, self._encode, done)
-        exchange.begin(size, checked, gone)
-        return exchange
+    return Codec(decode, encode)
 
-    def close(self, error: ServingError, when_idle: Callable[[], None]) -> None:
-        """Answer what waits and what still comes with `error`; call `when_idle` once what runs has ended."""
-        self._batcher.close(error, when_idle)
 
-    def _encode(self, explained: Tensors, call: DecodedRequest) -> bytes:
-        return outputs.encode(explained, self._signature)
+def most_rows(signature: Signature) -> int:
+    """Rows that are explained in one call, at most."""
+    numbers = sum(abs(math.prod(spec.shape[1:])) for spec in signature.explanations)
+    return max(1, MOST_NUMBERS // max(1, numbers))

@@ -12,6 +12,7 @@ from time import perf_counter
 
 import kserve
 
+from server.inference.request import InferenceRequest
 from server.telemetry.counters import Requests
 
 
@@ -54,20 +55,21 @@ class RequestObserver:
     model: kserve.Model
     verb: str  #: predict or explain
     counts: Requests
-    uses: InFlight
+    in_flight: InFlight
 
     def began(self) -> None:
-        self.uses.begin()
+        self.in_flight.begin()
 
-    def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None:
-        self.counts.answered(protocol, start, decoded, predicted, end)
+    def answered(self, request: InferenceRequest, end: float) -> None:
+        start, decoded, predicted = request.received_at, request.decoded_at, request.predicted_at
+        self.counts.answered(request.protocol, start, decoded, predicted, end)
         if self.model.enable_latency_logging:
             before, during, after = (f"{1000 * s:.3f}" for s in (decoded - start, predicted - decoded, end - predicted))
             steps = f"preprocess_ms: {before}, {self.verb}_ms: {during}, postprocess_ms: {after}"
-            trace_log.info("%s %s: %s", protocol, self.model.name, steps)
-        self.uses.last = end
-        self.uses.end()
+            trace_log.info("%s %s: %s", request.protocol, self.model.name, steps)
+        self.in_flight.last = end
+        self.in_flight.end()
 
-    def failed(self, protocol: str, status: int, seconds: float) -> None:
-        self.counts.failed(protocol, status, seconds)
-        self.uses.end()
+    def failed(self, request: InferenceRequest, status: int, end: float) -> None:
+        self.counts.failed(request.protocol, status, end - request.received_at)
+        self.in_flight.end()

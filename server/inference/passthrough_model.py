@@ -18,15 +18,17 @@ import kserve
 import orjson
 from kserve import InferRequest, InferResponse
 from kserve.model import InferenceVerb
-from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferResponse
 
-from adapters.base import Adapter, Reply, Request, TensorSpec
+from adapters.base import Adapter, Reply, ReplyStream, Request
 from server import errors
 from server.codec.v2 import HEADER_LENGTH
 from server.errors import ServingError, as_serving_error
+from server.inference.answer import Answer, StreamedAnswer, sendable_headers, sendable_status
 from server.inference.batching.queue import BoundedQueue, Limits, Turn
 from server.inference.in_flight import InFlight
-from server.inference.request import IsDisconnected, never_disconnected
+from server.inference.request import Done, InferenceRequest, IsDisconnected
+from server.inference.stream_parts import CountedParts, SinglePart
+from server.inference.tensor_model import tensor_metadata
 from server.telemetry.counters import ModelMetrics, now
 
 log = logging.getLogger("kserve")
@@ -38,6 +40,9 @@ _LENGTH = HEADER_LENGTH.decode()
 
 class PassthroughModel(kserve.Model):
     """One loaded model under its name."""
+
+    answers_whole = False
+    reads_events = True
 
     def __init__(
         self,
@@ -57,10 +62,11 @@ class PassthroughModel(kserve.Model):
         self.ready = True
         self._metrics = metrics
         self._most = most or (limits.max_queue if self.signature.overlaps else _AHEAD * workers)
-        self.uses = InFlight()
+        self.in_flight = InFlight()
         self.born = time.monotonic()
         self._then: Callable[[], None] = lambda: None
         self._running = 0
+        self._started: set[asyncio.Future[Answer | StreamedAnswer]] = set()
         self._queue: BoundedQueue[Turn] = BoundedQueue(name, limits)
 
     @property
@@ -68,78 +74,95 @@ class PassthroughModel(kserve.Model):
         """Requests in the queue."""
         return len(self._queue)
 
-    async def answer(
-        self,
-        verb: str,
-        protocol: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        gone: IsDisconnected = never_disconnected,
-    ) -> Reply:
-        """The model's reply, which may be an error of its own choice (`status`).
+    def start(self, request: InferenceRequest, done: Done) -> None:
+        """`handle`, for those who cannot wait."""
+        task = asyncio.ensure_future(self.handle(request))
+        self._started.add(task)  # kept from being collected
+
+        def handled(task: asyncio.Future[Answer | StreamedAnswer]) -> None:
+            self._started.discard(task)
+            if not task.cancelled():
+                error = task.exception()
+                done(task.result() if error is None else as_serving_error(error))
+
+        task.add_done_callback(handled)
+
+    async def handle(self, request: InferenceRequest) -> Answer | StreamedAnswer:
+        """The model's answer, which over HTTP may be an error of its own choice (`status`).
 
         Raises:
             QueueFull, DeadlineExceeded, ClientGone, NotReady, ModelFailed, InvalidInput
+            ServingError: the nearest to an error of its own choice, over gRPC.
         """
-        start = now()
-        began: float | None = None
-        self.uses.begin()
+        self.in_flight.begin()
         try:
-            await self._turn(gone)
-            began = now()
-            reply = await self._ask(Request(verb, protocol, body, headers))
+            await self._turn(request.is_disconnected)
+            request.decoded_at = now()
+            try:
+                asked = Request(request.verb, request.protocol, request.body, request.header_map())
+                reply = await self.adapter.answer(asked)
+            except BaseException:
+                self._give_back()
+                raise
         except Exception as error:
             known = as_serving_error(error)
-            self._metrics.failed(protocol, known.status, now() - start)
+            self._ended(request, known.status)
             if known.status == 500:
                 log.exception("model %s failed", self.name)
             if known is error:
                 raise
             raise known from error
-        finally:
-            self.uses.end()
-        end = self.uses.last = now()
-        if reply.status < 400:
-            self._metrics.answered(protocol, start, began, end, end)
+        except BaseException:
+            self._ended(request, errors.ClientGone.status)
+            raise
+        if isinstance(reply, ReplyStream):
+            return self._streamed(request, reply)
+        self._give_back()
+        self._ended(request, reply.status)
+        return _answer(request, reply)
+
+    def _streamed(self, request: InferenceRequest, reply: ReplyStream) -> StreamedAnswer:
+        """A stream, which counts as one request until it is closed."""
+
+        def ended(status: int) -> None:
+            self._give_back()
+            self._ended(request, status)
+
+        return StreamedAnswer(sendable_headers(reply.headers), CountedParts(reply.parts, ended))
+
+    def _ended(self, request: InferenceRequest, status: int) -> None:
+        end = self.in_flight.last = now()
+        if status < 400:
+            self._metrics.answered(request.protocol, request.received_at, request.decoded_at, end, end)
         else:
-            self._metrics.failed(protocol, reply.status, end - start)
-        return reply
-
-    async def explain_v1(
-        self, body: bytes, headers: Mapping[str, str], gone: IsDisconnected = never_disconnected
-    ) -> Reply:
-        """A V1 body to what explains each prediction."""
-        return await self.answer("explain", "v1", body, headers, gone)
-
-    async def infer_grpc(self, request: Any, metadata: Mapping[str, str]) -> ModelInferResponse:
-        """A `ModelInferRequest` to a `ModelInferResponse`."""
-        reply = await self.answer("predict", "grpc", request.SerializeToString(), metadata)
-        if reply.status >= 400:
-            raise relative(reply.status)(reply.body.decode(errors="replace"))
-        return ModelInferResponse.FromString(reply.body)
+            self._metrics.failed(request.protocol, status, end - request.received_at)
+        self.in_flight.end()
 
     async def __call__(
         self, body: Any, headers: dict[str, str] | None = None, verb: InferenceVerb = InferenceVerb.PREDICT
     ) -> tuple[Any, dict[str, str]]:
         """KServe's hook, for requests that come through its own data plane."""
-        told = {key: value for key, value in (headers or {}).items() if not key.startswith(("ce-", "content-"))}
+        sent = {key: value for key, value in (headers or {}).items() if not key.startswith(("ce-", "content-"))}
         if isinstance(body, InferRequest):
             rest, json_length = body.to_rest()
             if json_length is not None:
-                told[_LENGTH] = str(json_length)
+                sent[_LENGTH] = str(json_length)
             raw, protocol = rest if isinstance(rest, bytes) else orjson.dumps(rest), "v2"
         else:
             raw, protocol = body if isinstance(body, bytes) else orjson.dumps(body), "v1"
-            told["content-type"] = "application/json"
-        reply = await self.answer(verb.name.lower(), protocol, raw, told)
-        return _told(reply), {key: value for key, value in reply.headers.items() if not key.startswith("content-")}
+            sent["content-type"] = "application/json"
+        encoded = [(key.encode(), value.encode("latin-1", "replace")) for key, value in sent.items()]
+        answer = await self.handle(InferenceRequest(protocol, verb.name.lower(), self.name, None, encoded, raw))
+        assert isinstance(answer, Answer)
+        returned = {str(key, "latin-1"): str(value, "latin-1") for key, value in answer.headers}
+        return _payload(answer, returned), {k: v for k, v in returned.items() if not k.startswith("content-")}
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """What the user's class says of its inputs."""
-        return [_metadata(spec) for spec in self.signature.inputs]
+        return [tensor_metadata(spec) for spec in self.signature.inputs]
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        return [_metadata(spec) for spec in self.signature.outputs]
+        return [tensor_metadata(spec) for spec in self.signature.outputs]
 
     def load(self) -> bool:
         """KServe's data plane calls this on a model that is not ready."""
@@ -150,7 +173,7 @@ class PassthroughModel(kserve.Model):
     def retire(self, then: Callable[[], None] = lambda: None) -> None:
         """On the event loop: let go of the model once all who reached it are answered; call `then` after that."""
         self._then = then
-        self.uses.when_none(self.stop)
+        self.in_flight.when_none(self.stop)
 
     def stop(self) -> None:
         """Refuse new requests and let go of the model; what runs runs to its end. From any thread."""
@@ -160,15 +183,13 @@ class PassthroughModel(kserve.Model):
 
     # the queue, on the event loop
 
-    async def _ask(self, request: Request) -> Reply:
-        try:
-            return await self.adapter.answer(request)
-        finally:
-            self._running -= 1
-            self._wake()
+    def _give_back(self) -> None:
+        """The turn that `_turn` gave."""
+        self._running -= 1
+        self._wake()
 
     async def _turn(self, is_disconnected: IsDisconnected) -> None:
-        """Wait for a turn, which `_ask` gives back."""
+        """Wait for a turn, which `_give_back` ends."""
         self._queue.check_open()
         if self._running < self._most and not self._queue:
             self._running += 1
@@ -178,8 +199,7 @@ class PassthroughModel(kserve.Model):
             await turn.wait_in(self._queue)
         except asyncio.CancelledError:
             if turn.granted:
-                self._running -= 1
-                self._wake()
+                self._give_back()
             raise
 
     def _wake(self) -> None:
@@ -201,9 +221,18 @@ class PassthroughModel(kserve.Model):
         self._then()
 
 
+def _answer(request: InferenceRequest, reply: Reply) -> Answer | StreamedAnswer:
+    """A whole reply as the answer that was asked for."""
+    if request.protocol == "grpc" and reply.status >= 400:
+        raise relative(reply.status)(reply.body.decode(errors="replace"))
+    if request.verb == "generate_stream" and reply.status < 400:
+        return StreamedAnswer(sendable_headers(reply.headers), SinglePart(reply.body))
+    return Answer(sendable_status(reply.status), sendable_headers(reply.headers), reply.body)
+
+
 #: HTTP status -> the error of ours that has its gRPC status; other 4xx are the client's fault
 _RELATIVES: Mapping[int, type[ServingError]] = {
-    401: errors.Forbidden,
+    401: errors.Unauthorized,
     403: errors.Forbidden,
     404: errors.NotFound,
     408: errors.DeadlineExceeded,
@@ -221,18 +250,14 @@ def relative(status: int) -> type[ServingError]:
     return _RELATIVES.get(status, errors.InvalidInput if status < 500 else errors.ModelFailed)
 
 
-def _told(reply: Reply) -> Any:
-    """A reply as KServe's data plane takes it: it encodes what it is given.
+def _payload(answer: Answer, headers: Mapping[str, str]) -> Any:
+    """An answer as KServe's data plane takes it: it encodes what it is given.
 
     Raises:
-        ServingError: the reply is an error.
+        ServingError: the answer is an error.
     """
-    if reply.status >= 400:
-        raise relative(reply.status)(reply.body.decode(errors="replace"))
-    if _LENGTH in reply.headers:
-        return InferResponse.from_bytes(reply.body, int(reply.headers[_LENGTH]))
-    return orjson.loads(reply.body) if reply.headers.get("content-type") == "application/json" else reply.body
-
-
-def _metadata(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+    if answer.status >= 400:
+        raise relative(answer.status)(answer.body.decode(errors="replace"))
+    if _LENGTH in headers:
+        return InferResponse.from_bytes(answer.body, int(headers[_LENGTH]))
+    return orjson.loads(answer.body) if headers.get("content-type") == "application/json" else answer.body

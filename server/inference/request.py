@@ -1,31 +1,40 @@
-"""One request on its way through a model, in callbacks: a small request costs less than the coroutines it would take.
+"""READ FIRST: one request, and its way through a model of tensors.
 
-    begin: decode --> Batcher.put --> (the model is called) --> predicted: encode --> done
+    shell (rest, grpc) --> InferenceRequest --> Pipeline.start
+        --> read      the codec of its protocol decodes the body               (`codec`)
+        --> queue     it waits until the model is free                         (`Batcher.put`)
+              ... the model is called for all who wait and agree ...           (`adapter.predict`)
+        --> predicted its share of the outputs has come                        (`resolve`)
+        --> write     the codec encodes the answer                             (`codec`)
+        --> done
 
-Everything runs on the event loop, but for large bodies and answers, which are decoded and encoded in threads.
+In callbacks, as a small request costs less than the coroutines it would take. Everything runs on the event loop, but
+for large bodies and answers, which are decoded and encoded in threads. The request itself is what waits in the queue,
+what the codecs read, and what observers are shown.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from adapters.base import Tensors
 from server.codec.request import DecodedRequest
 from server.errors import ClientGone, ServingError, as_serving_error
+from server.inference.answer import Answer, StreamedAnswer
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Outcome
-from server.inference.batching.queue import IsDisconnected, QueuedRequest, never_disconnected
+from server.inference.batching.queue import IsDisconnected as IsDisconnected
+from server.inference.batching.queue import QueuedRequest
+from server.inference.batching.queue import never_disconnected as never_disconnected
 from server.telemetry.counters import now
 
-__all__ = ["Exchange", "IsDisconnected", "Observer", "never_disconnected"]
-
-C = TypeVar("C", bound=DecodedRequest)
-T = TypeVar("T")
+#: takes the answer or the error, once, on the event loop
+Done: TypeAlias = Callable[["Answer | StreamedAnswer | ServingError"], None]
 
 #: bodies and outputs above this many bytes are decoded and encoded in a thread, off the event loop
 INLINE_BYTES = 64 * 1024
@@ -33,116 +42,189 @@ INLINE_BYTES = 64 * 1024
 _CODERS = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "codec")
 
 
-class Observer(Protocol):
-    """Is told of every request that it began, and once how it ended; times are marks of `now()`, in seconds."""
+class InferenceRequest(QueuedRequest):
+    """One request, from the shell that read it to the answer."""
 
-    def began(self) -> None: ...
-
-    def answered(self, protocol: str, start: float, decoded: float, predicted: float, end: float) -> None: ...
-
-    def failed(self, protocol: str, status: int, seconds: float) -> None: ...
-
-
-class Exchange(Generic[C, T]):
-    """`done` gets the encoded answer, or the error, exactly once; after `cancel`, not at all."""
-
-    __slots__ = ("_batcher", "_call", "_decoded", "_done", "_encode", "_job", "_observer", "_protocol", "_start")
+    __slots__ = (
+        *("protocol", "verb", "model", "version", "headers", "body", "json_length", "template", "codec"),
+        *("received_at", "decoded_at", "predicted_at", "pipeline", "answer"),
+    )
+    codec: Codec
+    pipeline: Pipeline
 
     def __init__(
         self,
         protocol: str,
-        batcher: Batcher,
-        observer: Observer,
-        encode: Callable[[Tensors, C], T],
-        done: Callable[[T | ServingError], None],
+        verb: str,
+        model: str,
+        version: str | None,
+        headers: Sequence[tuple[Any, Any]],
+        body: bytes,
+        is_disconnected: IsDisconnected = never_disconnected,
+        json_length: str | None = None,
+        template: Any = None,
+        codec: Codec | None = None,
     ) -> None:
-        self._start = now()
-        self._protocol = protocol
+        """
+        `protocol` is "v1", "v2", "grpc" or "torchserve": what the body is in, and the metrics' word. `verb` is
+        "predict", "explain", "generate", "generate_stream", or "stream" (one message of `ModelStreamInfer`). `version`
+        is a number or a label, None where the request names none. `headers` are HTTP's as bytes, or gRPC's metadata.
+        `json_length` is V2's header that says where the JSON ends and raw tensors begin, `template` what is known of a
+        gRPC message already: its head, or the parsed message. `codec` is how to read it and to write its answer, in a
+        protocol that models do not know themselves.
+        """
+        self.protocol = protocol
+        self.verb = verb
+        self.model = model
+        self.version = version
+        self.headers = headers
+        self.body = body
+        self.is_disconnected = is_disconnected
+        self.json_length = json_length
+        self.template = template
+        if codec is not None:
+            self.codec = codec
+        self.received_at = self.decoded_at = self.predicted_at = now()
+        self.deadline = math.inf
+        self.finished = False
+        self.answer: Done | None = None
+
+    def header_map(self) -> dict[str, str]:
+        """The headers, or the metadata that is text, by name in lower case."""
+        texts = ((_text(key).lower(), _text(value)) for key, value in self.headers if self._is_text(key, value))
+        return dict(texts)
+
+    def _is_text(self, key: Any, value: Any) -> bool:
+        return self.protocol != "grpc" or isinstance(value, str)
+
+    def deliver(self, outcome: Outcome) -> None:
+        """The queue's and the model's word."""
+        self.pipeline.predicted(self, outcome)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value, "latin-1")
+
+
+class Codec(NamedTuple):
+    """How a protocol's requests are read and its answers written."""
+
+    decode: Callable[[InferenceRequest], DecodedRequest]
+    encode: Callable[[Tensors, Any], Answer]
+
+
+class Observer(Protocol):
+    """Is shown every request that began, and once how it ended; times are marks of `now()`, in seconds."""
+
+    def began(self) -> None: ...
+
+    def answered(self, request: InferenceRequest, end: float) -> None: ...
+
+    def failed(self, request: InferenceRequest, status: int, end: float) -> None: ...
+
+
+class Pipeline:
+    """The way of requests of one verb through one model: read, queue, compute, write."""
+
+    __slots__ = ("_batcher", "_codecs", "_observer")
+
+    def __init__(self, batcher: Batcher, observer: Observer, codecs: Mapping[str, Codec]) -> None:
+        """`codecs` by protocol."""
         self._batcher = batcher
         self._observer = observer
-        self._encode = encode
-        self._done: Callable[[T | ServingError], None] | None = done
-        self._job: QueuedRequest | None = None
-        observer.began()
+        self._codecs = codecs
 
-    def begin(self, size: int, decode: Callable[[], C], gone: IsDisconnected) -> None:
-        """Decode a body of `size` bytes and queue what it holds."""
+    def start(self, request: InferenceRequest, done: Done) -> None:
+        """Begin; `done` gets the answer or the error exactly once; after `cancel`, not at all."""
+        request.pipeline, request.answer = self, done
+        if (codec := self._codecs.get(request.protocol)) is not None:
+            request.codec = codec
+        self._observer.began()
+        size = len(request.body)
         if size > INLINE_BYTES:
-            self._in_thread(decode, lambda call: self._queue(call, gone))
+            _in_thread(lambda: self._decode(request), lambda: self._queue(request), lambda e: self._fail(request, e))
         else:
-            self._batcher.read(size, partial(self._read, decode, gone))
+            self._batcher.read(size, lambda: self._read(request))
 
-    def _read(self, decode: Callable[[], C], gone: IsDisconnected) -> None:
-        if self._done is None:  # the caller has gone while it waited to be read
+    def _read(self, request: InferenceRequest) -> None:
+        if request.answer is None:  # the caller has gone while it waited to be read
             return
         try:
-            call = decode()
+            self._decode(request)
         except Exception as error:
-            self._fail(error)
+            self._fail(request, error)
         else:
-            self._queue(call, gone)
+            self._queue(request)
 
-    def cancel(self) -> None:
-        """The caller has gone."""
-        if self._job is not None:
-            self._batcher.drop(self._job)
-            self._job = None
-        if self._done is not None:
-            self._done = None
-            self._observer.failed(self._protocol, ClientGone.status, now() - self._start)
+    def _decode(self, request: InferenceRequest) -> None:
+        request.decoded = request.codec.decode(request)
+        request.decoded_at = now()
 
-    def _queue(self, call: C, gone: IsDisconnected) -> None:
-        self._call = call
-        self._decoded = now()
+    def _queue(self, request: InferenceRequest) -> None:
         try:
-            job = QueuedRequest(call, self._predicted, gone)
-            self._batcher.put(job)
+            self._batcher.put(request)
         except ServingError as error:
-            self._fail(error)
-        else:
-            self._job = None if job.finished else job
+            self._fail(request, error)
 
-    def _predicted(self, outputs: Outcome) -> None:
-        self._job = None  # it knows us, too: the tensors would stay until a collection found the two
-        if isinstance(outputs, ServingError):
-            self._fail(outputs)
+    def predicted(self, request: InferenceRequest, outcome: Outcome) -> None:
+        """The outputs, or the error, have come."""
+        if isinstance(outcome, ServingError):
+            self._fail(request, outcome)
             return
-        predicted = now()
-        if _size(outputs) > INLINE_BYTES:
-            self._in_thread(lambda: self._encode(outputs, self._call), lambda answer: self._succeed(answer, predicted))
+        request.predicted_at = now()
+        if _size(outcome) > INLINE_BYTES:
+            self._write_in_thread(request, outcome)
             return
         try:
-            answer = self._encode(outputs, self._call)
+            answer = request.codec.encode(outcome, request.decoded)
         except Exception as error:
-            self._fail(error)
+            self._fail(request, error)
         else:
-            self._succeed(answer, predicted)
+            self._succeed(request, answer)
 
-    def _succeed(self, answer: T, predicted: float) -> None:
-        if (done := self._done) is not None:
-            self._done = None
-            self._observer.answered(self._protocol, self._start, self._decoded, predicted, now())
+    def _write_in_thread(self, request: InferenceRequest, outputs: Tensors) -> None:
+        answers: list[Answer] = []
+
+        def encode() -> None:
+            answers.append(request.codec.encode(outputs, request.decoded))
+
+        _in_thread(encode, lambda: self._succeed(request, *answers), lambda error: self._fail(request, error))
+
+    def _succeed(self, request: InferenceRequest, answer: Answer) -> None:
+        if (done := request.answer) is not None:
+            request.answer = None
+            self._observer.answered(request, now())
             done(answer)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, request: InferenceRequest, error: BaseException) -> None:
         known = as_serving_error(error)
         if known is not error:
             known.__cause__ = error
-        if (done := self._done) is not None:
-            self._done = None
-            self._observer.failed(self._protocol, known.status, now() - self._start)
+        if (done := request.answer) is not None:
+            request.answer = None
+            self._observer.failed(request, known.status, now())
             done(known)
 
-    def _in_thread(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        def worked(future: asyncio.Future[Any]) -> None:
-            if future.cancelled():
-                self._fail(asyncio.CancelledError())
-            elif error := future.exception():
-                self._fail(error)
-            else:
-                then(future.result())
+    def cancel(self, request: InferenceRequest) -> None:
+        """The caller has gone: there is nobody to answer."""
+        self._batcher.drop(request)
+        if request.answer is not None:
+            request.answer = None
+            self._observer.failed(request, ClientGone.status, now())
 
-        asyncio.get_running_loop().run_in_executor(_CODERS, work).add_done_callback(worked)
+
+def _in_thread(work: Callable[[], None], then: Callable[[], None], fail: Callable[[BaseException], None]) -> None:
+    """Do the work in a thread, and go on with `then` on the event loop."""
+
+    def worked(future: asyncio.Future[None]) -> None:
+        if future.cancelled():
+            fail(asyncio.CancelledError())
+        elif error := future.exception():
+            fail(error)
+        else:
+            then()
+
+    asyncio.get_running_loop().run_in_executor(_CODERS, work).add_done_callback(worked)
 
 
 def _size(outputs: Tensors) -> int:

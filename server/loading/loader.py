@@ -21,9 +21,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from adapters import registry
-from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
+from adapters.base import Adapter, LoadError, ModelDir, Reply, ReplyStream, Request, Trust
 from adapters.registry import Choice
 from server.config.model_config import ModelConfig, check_options
+from server.errors import NotSupported
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, NotInMemory, Room
@@ -147,7 +148,7 @@ class Loader:
             raise
         except (Exception, SystemExit) as error:  # a library that gives up ends this model, not the server
             raise LoadError(f"{type(error).__name__}: {error}") from error
-        batchable = adapter.batchable and adapter.signature.batched and (trial is None or trial.batchable)
+        batchable = adapter.traits.batchable and adapter.signature.batched and (trial is None or trial.batchable)
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = compatibility.warning(choice, warning)
@@ -163,7 +164,7 @@ class Loader:
 
     def _ask(self, adapter: Adapter, request: Request) -> Reply:
         """Send a whole request as the server will: on its event loop."""
-        return asyncio.run_coroutine_threadsafe(adapter.answer(request), self.loop.result()).result()
+        return asyncio.run_coroutine_threadsafe(_in_one(adapter, request), self.loop.result()).result()
 
     def _config(self, found: Found) -> ModelConfig:
         path, root = found.directory.path, found.directory.root
@@ -268,3 +269,16 @@ class Loader:
                     self._imported.add(imports)
                     return adapter
         return choice.adapter.load(directory, choice.match.file, options)
+
+
+async def _in_one(adapter: Adapter, request: Request) -> Reply:
+    """The answer to a request.
+
+    Raises:
+        NotSupported: it comes in parts.
+    """
+    reply = await adapter.answer(request)
+    if isinstance(reply, ReplyStream):
+        await reply.parts.aclose()
+        raise NotSupported("it answers in parts, which no recorded example holds")
+    return reply

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from server.inference.model import ServedModel
 from server.loading.memory_budget import Budget, Claim, ModelKey
-from server.repository.state import ModelState, Served, State
+from server.repository.state import ModelState, State
 from server.runtime import memory
 from server.workers.adapter import pool_of
 
@@ -28,10 +29,10 @@ class Evictor:
     take_out: Callable[[ModelState, str, State], None]
     awaited: Callable[[ModelKey], bool]  #: whether requests wait for the model
     evicted: Callable[[str], None]  #: is told the names
-    _claims: dict[Served, Claim] = field(default_factory=dict)
+    _claims: dict[ServedModel, Claim] = field(default_factory=dict)
     _cleaner: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "memory"))
 
-    def hold(self, model: Served, claim: Claim | None) -> None:
+    def hold(self, model: ServedModel, claim: Claim | None) -> None:
         """The model has come, with what it holds of the budget."""
         if claim is not None:
             self._claims[model] = claim
@@ -39,7 +40,7 @@ class Evictor:
     def idle(self) -> Sequence[Claim]:
         """The claims of models that could go, the least recently used first."""
         idle = [entry.model for entry in self.entries() if entry.model is not None and self._can_go(entry)]
-        idle.sort(key=lambda model: model.uses.last)
+        idle.sort(key=lambda model: model.in_flight.last)
         return [self._claims[model] for model in idle if model in self._claims]
 
     def evict(self, claim: Claim) -> None:
@@ -51,16 +52,16 @@ class Evictor:
                 self.take_out(entry, REASON, State.EVICTED)
                 return
 
-    def closed(self, model: Served) -> None:
+    def closed(self, model: ServedModel) -> None:
         """The model is closed: give its memory back to the system, in a thread, then to the budget."""
         self._cleaner.submit(self._clean, model)
 
     def _can_go(self, entry: ModelState) -> bool:
         model = entry.model
-        busy = model is None or model.uses.count or model.waiting
+        busy = model is None or model.in_flight.count or model.waiting
         return not (busy or entry.pinned or entry.loading or self.awaited(entry.found.key))
 
-    def _clean(self, model: Served) -> None:
+    def _clean(self, model: ServedModel) -> None:
         claim = self._claims.pop(model, None)
         try:
             pool = pool_of(model.adapter)

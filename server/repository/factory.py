@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
+from server.inference.model import ServedModel
 from server.inference.passthrough_model import PassthroughModel
 from server.inference.tensor_model import TensorModel
 from server.loading.catalog import Found
 from server.loading.loader import Loaded
-from server.repository.state import Served
 from server.telemetry.counters import ModelMetrics
 from server.workers.adapter import pool_of
 
@@ -23,7 +23,7 @@ log = logging.getLogger("kserve")
 
 def serve(
     found: Found, loaded: Loaded, executor: Executor, limits: Limits, metrics: ModelMetrics, log_latency: bool = False
-) -> Served:
+) -> ServedModel:
     """The model that answers under this name and version; `executor` runs its predictions.
 
     `log_latency`: it logs the steps of every request.
@@ -50,4 +50,4 @@ def _limits(loaded: Loaded, limits: Limits) -> Limits:
     if pool is not None:  # another process pays, and how many there are was the operator's choice
         return replace(limits, concurrency=pool.count, fixed_concurrency=True)
     concurrency = loaded.config.lanes or limits.concurrency
-    return replace(limits, concurrency=concurrency if loaded.adapter.thread_safe else 1)
+    return replace(limits, concurrency=concurrency if loaded.adapter.traits.thread_safe else 1)

@@ -22,17 +22,17 @@ from kserve import ModelRepository
 from server.errors import NotFound, NotReady
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
-from server.inference.tensor_model import TensorModel
+from server.inference.model import ServedModel
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loader
 from server.repository.eviction import Evictor
 from server.repository.lifecycle import Loading
 from server.repository.on_demand import NotLoaded, OnDemandLoader
-from server.repository.state import ModelState, Served, State, tensors
+from server.repository.state import ModelState, State
 from server.telemetry.metrics import Metrics
 from server.workers.adapter import pool_of
 
-__all__ = ["ModelState", "Repository", "Served", "State"]
+__all__ = ["ModelState", "Repository", "ServedModel", "State"]
 
 
 class Repository(Loading, ModelRepository):
@@ -51,7 +51,7 @@ class Repository(Loading, ModelRepository):
         self.stopping = False  #: the server has been told to stop
         self._catalog = catalog
         self._ready_rule = ready_rule
-        self._waking: OnDemandLoader[Served] = OnDemandLoader(
+        self._waking: OnDemandLoader[ServedModel] = OnDemandLoader(
             self.ready_model, self._bring, limits, ThreadPoolExecutor(2, "wake")
         )
         tenants = Evictor(loader.budget, self._entries, self._take_out, self._waking.awaited, self._evicted)
@@ -64,7 +64,7 @@ class Repository(Loading, ModelRepository):
 
     # who answers a request
 
-    def get_model(self, name: str) -> Served | None:
+    def get_model(self, name: str) -> ServedModel | None:
         """The model if it is ready.
 
         Raises:
@@ -79,7 +79,7 @@ class Repository(Loading, ModelRepository):
             pool.check()
         return model
 
-    def ready_model(self, name: str, version: str | None = None) -> Served:
+    def ready_model(self, name: str, version: str | None = None) -> ServedModel:
         """The model, ready to predict; `version` is a number or a label, None asks for the newest that is ready.
 
         Raises:
@@ -92,7 +92,7 @@ class Repository(Loading, ModelRepository):
             return model
         return self._checked(name, self._known(name, version))
 
-    async def ready(self, name: str, version: str | None = None) -> Served:
+    async def ready(self, name: str, version: str | None = None) -> ServedModel:
         """As `ready_model`, but a model that is not in memory is brought back.
 
         Raises:
@@ -109,19 +109,17 @@ class Repository(Loading, ModelRepository):
         entry = self._find(name, version)
         return entry is not None and entry.model is None and entry.available
 
-    def takes_tensors(self, name: str, version: str | None) -> bool:
-        """Whether a model of tensors answers for the name; its versions are of one kind."""
-        return isinstance(self.serving.get(name), TensorModel)
+    def answers_whole(self, name: str, version: str | None) -> bool:
+        """Whether what answers for the name now answers whole, never in parts."""
+        model = self.serving.get(name)
+        return model is not None and model.answers_whole
 
-    def tensor_model(self, name: str, version: str | None = None) -> TensorModel:
-        """As `ready_model`, for who found out before that the model takes tensors.
+    def reads_events(self, name: str) -> bool:
+        """Whether the model decodes CloudEvents itself."""
+        model = self.serving.get(name)
+        return model is not None and model.reads_events
 
-        Raises:
-            NotFound, NotReady.
-        """
-        return tensors(self.ready_model(name, version))
-
-    def get_models(self) -> dict[str, Served | None]:
+    def get_models(self) -> dict[str, ServedModel | None]:
         """Every model by name, with what serves it."""
         return {name: self.serving.get(name) for name in self.shelves}
 
@@ -141,7 +139,7 @@ class Repository(Loading, ModelRepository):
             raise NotFound(f"model {name!r} has no version {version!r}{held and f'; it has {held}'}")
         return entry
 
-    def _checked(self, name: str, entry: ModelState) -> Served:
+    def _checked(self, name: str, entry: ModelState) -> ServedModel:
         if entry.model is None:
             of = f" version {entry.found.version}" if entry.found.version else ""
             why = f"model {name!r}{of} is not ready: {entry.now[1] or entry.state.lower()}"

@@ -18,9 +18,10 @@ from functools import partial
 
 from server.errors import NotFound
 from server.inference.batching.queue import into
+from server.inference.model import ServedModel
 from server.loading.catalog import Found
 from server.repository.eviction import Evictor
-from server.repository.state import ModelState, ModelStore, Served, State
+from server.repository.state import ModelState, ModelStore, State
 from server.telemetry.metrics import Metrics
 
 log = logging.getLogger("kserve")
@@ -112,7 +113,7 @@ class Unloading(ModelStore):
 
         self._retire(entry.model, closed)
 
-    def _retire(self, model: Served, then: Callable[[], None] = lambda: None) -> None:
+    def _retire(self, model: ServedModel, then: Callable[[], None] = lambda: None) -> None:
         """Close a model once nobody uses it, give its memory back to the system, and call `then`."""
 
         def closed() -> None:

@@ -14,31 +14,14 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
-from server.errors import NotReady
-from server.inference.passthrough_model import PassthroughModel
-from server.inference.tensor_model import TensorModel
+from server.inference.model import ServedModel
 from server.loading.catalog import Found
 from server.loading.load_spec import LoadSpec
 from server.loading.loader import ModelKey
 from server.repository.replicas import NoReplicas, Replicas
 from server.telemetry.metrics import Metrics
 from server.workers.adapter import pool_of
-
-#: models that take tensors, and those that read whole requests
-Served: TypeAlias = TensorModel | PassthroughModel
-
-
-def tensors(model: Served) -> TensorModel:
-    """The model, known to take tensors.
-
-    Raises:
-        NotReady: it does not any more.
-    """
-    if not isinstance(model, TensorModel):
-        raise NotReady(f"model {model.name!r} has been replaced by one of another kind: try again")
-    return model
 
 
 class State(StrEnum):
@@ -58,7 +41,7 @@ class ModelState:
     found: Found
     state: State = State.LOADING
     reason: str = ""
-    model: Served | None = None
+    model: ServedModel | None = None
     seconds: float = 0.0  #: that loading took
     memory: int = 0  #: bytes that it takes when it is loaded; 0: not known yet
     pinned: bool = False  #: it never makes room for others
@@ -129,7 +112,7 @@ class ModelStore:
 
     def __init__(self, metrics: Metrics) -> None:
         self.shelves: dict[str, ModelVersions] = {}
-        self.serving: dict[str, Served] = {}  #: what a request is for that names no version
+        self.serving: dict[str, ServedModel] = {}  #: what a request is for that names no version
         self.metrics = metrics
         self.followers: Replicas = NoReplicas()  #: other processes that answer for what is here
         self._changing = threading.RLock()  #: held while entries are replaced, never while a model is loaded

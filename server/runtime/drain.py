@@ -3,15 +3,24 @@
 A filter in the kernel drops the first packet of every new connection; whoever has had an answer to his is let in.
 Clients send that packet again after a second, and find the listener closed then, or another server's in its place.
 
+gRPC's own `stop` cancels every call that is on its way when it begins. So its clients have to have left before: its
+port is closed by `close_port`, `has_connections` tells whether clients are still there, and gRPC itself asks each to go
+when its connection has reached its age (`server.api.grpc.service.MAX_CONNECTION_AGE`). gRPC hands its sockets out to
+nobody, so they are looked up among the process's own; what goes over them is gRPC's alone, encrypted or not.
+
 Source: Linux, Documentation/networking/filter.rst (classic BPF), include/uapi/linux/filter.h.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import logging
+import os
 import socket
+import stat
 import struct
+from collections.abc import Iterator
 
 log = logging.getLogger("kserve")
 
@@ -31,3 +40,49 @@ def shut(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pointer)
     except OSError as error:  # no Linux, or a sandbox: connections that are made right now may be lost
         log.debug("new connections cannot be held off: %s", error)
+
+
+async def close_port(port: int) -> None:
+    """Take no new connections on a TCP port that this process listens on by a library that cannot be asked to."""
+    for listener in _sockets(port, listening=True):
+        shut(listener)
+    await asyncio.sleep(HANDSHAKE)
+    for listener in _sockets(port, listening=True):
+        listener.shutdown(socket.SHUT_RD)
+
+
+def has_connections(port: int) -> bool:
+    """Whether anybody is connected to a TCP port of this process's own."""
+    return any(_is_connected(each) for each in _sockets(port, listening=False))
+
+
+def _sockets(port: int, *, listening: bool) -> Iterator[socket.socket]:
+    """Doubles of this process's TCP sockets on a port of its own; each is closed when the next is asked for."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (numbers, no paths)
+        if (double := _double(int(name))) is None:
+            continue
+        with double:
+            if double.family in (socket.AF_INET, socket.AF_INET6) and double.type == socket.SOCK_STREAM:
+                listens = bool(double.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+                if listens is listening and double.getsockname()[1] == port:
+                    yield double
+
+
+def _double(descriptor: int) -> socket.socket | None:
+    """A socket of our own for the one under a descriptor; None where there is none (any more)."""
+    try:
+        double = os.dup(descriptor)
+    except OSError:  # it was closed meanwhile
+        return None
+    if stat.S_ISSOCK(os.fstat(double).st_mode):
+        return socket.socket(fileno=double)
+    os.close(double)
+    return None
+
+
+def _is_connected(end: socket.socket) -> bool:
+    try:
+        end.getpeername()
+    except OSError:  # the client has left
+        return False
+    return True

@@ -1,11 +1,9 @@
 """What is counted of requests, in plain numbers that only the event loop touches.
 
-They travel between the processes of one server as plain values (`told`), and are added there (`add`).
+They travel between the processes of one server as plain values (`snapshot`), and are added up there (`merge`).
 
 Of a request that was answered only the marks of the clock are kept, which takes it a tenth of a microsecond; they are
 counted when there are many, or when somebody reads. `python -m bench.metrics` says what that comes to.
-
-Counts by bucket, in plain numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SECONDS", "ModelMetrics", "Requests", "now"]
+__all__ = ["SECONDS", "Histogram", "ModelMetrics", "Requests", "now"]
 
 #: KServe's buckets are Prometheus' defaults; ours begin where a fast request ends
 KSERVE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -38,6 +36,46 @@ _pack, _SIZE = _MARKS.pack_into, _MARKS.size
 _FEW, _MANY = 16, 1024
 
 _COUNTS = ("rows", "restarts", "swaps", "evictions", "failed_reloads")
+
+
+class Histogram:
+    """How many values were at most each of its bounds, as Prometheus counts them."""
+
+    __slots__ = ("_edges", "bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+        self._edges = np.array(bounds, dtype=np.float64)
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def observe_all(self, values: NDArray[np.float64]) -> None:
+        """Many at once, at a hundredth of the price of each."""
+        found = np.bincount(self._edges.searchsorted(values), minlength=len(self.counts))
+        self.merge([found.tolist(), float(values.sum())])
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative, as Prometheus wants them."""
+        names = [*map(str, map(float, self.bounds)), "+Inf"]
+        counts, below = [], 0
+        for count in self.counts:
+            below += count
+            counts.append(float(below))
+        return list(zip(names, counts, strict=True))
+
+    def snapshot(self) -> list[Any]:
+        """The counts as plain values."""
+        return [self.counts, self.total]
+
+    def merge(self, snapshot: Sequence[Any]) -> None:
+        """Add the counts of another histogram with the same bounds."""
+        counts, total = snapshot
+        self.counts = [ours + theirs for ours, theirs in zip(self.counts, counts, strict=True)]
+        self.total += total
 
 
 class _Marks:
@@ -107,17 +145,17 @@ class Requests:
             for step, seconds in zip(self._steps, np.diff(marks).T, strict=True):
                 step.observe_all(seconds)
 
-    def told(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """The counts as plain values, but those of the steps."""
         requests = [[protocol, status, count] for (protocol, status), count in list(self.requests.items())]
-        return {"requests": requests, "latency": {name: each.told() for name, each in list(self.latency.items())}}
+        return {"requests": requests, "latency": {name: each.snapshot() for name, each in list(self.latency.items())}}
 
-    def add(self, told: Mapping[str, Any]) -> None:
+    def merge(self, snapshot: Mapping[str, Any]) -> None:
         """Add what was counted elsewhere."""
-        for protocol, status, count in told["requests"]:
+        for protocol, status, count in snapshot["requests"]:
             self._requests[protocol, status] += count
-        for protocol, latency in told["latency"].items():
-            self._latency_of(protocol).add(latency)
+        for protocol, latency in snapshot["latency"].items():
+            self._latency_of(protocol).merge(latency)
 
     def _latency_of(self, protocol: str) -> Histogram:
         return self._latency.setdefault(protocol, Histogram(SECONDS))
@@ -165,72 +203,29 @@ class ModelMetrics(Requests):
         return {**self._times, "queue": self._queue, "batch": self.batch}
 
     @property
-    def any(self) -> bool:
+    def has_requests(self) -> bool:
         """Whether there was a request."""
         return bool(self.requests or self.explanations.requests)
 
-    def told(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """All counts as plain values, for another process."""
         return {
-            **super().told(),
-            "explanations": self.explanations.told(),
-            "histograms": {name: each.told() for name, each in self.histograms.items()},
+            **super().snapshot(),
+            "explanations": self.explanations.snapshot(),
+            "histograms": {name: each.snapshot() for name, each in self.histograms.items()},
             "counts": {name: getattr(self, name) for name in _COUNTS},
         }
 
-    def add(self, told: Mapping[str, Any]) -> None:
+    def merge(self, snapshot: Mapping[str, Any]) -> None:
         """Add what another process has counted of the same model."""
-        super().add(told)
-        self.explanations.add(told["explanations"])
+        super().merge(snapshot)
+        self.explanations.merge(snapshot["explanations"])
         histograms = self.histograms
-        for name, each in told["histograms"].items():
-            histograms[name].add(each)
-        for name, count in told["counts"].items():
+        for name, each in snapshot["histograms"].items():
+            histograms[name].merge(each)
+        for name, count in snapshot["counts"].items():
             setattr(self, name, getattr(self, name) + count)
 
     def verbs(self) -> dict[str, Requests]:
         """The requests by what they asked for."""
         return {"predict": self, "explain": self.explanations}
-
-
-__all__ = ["Histogram"]
-
-
-class Histogram:
-    """How many values were at most each of its bounds, as Prometheus counts them."""
-
-    __slots__ = ("_edges", "bounds", "counts", "total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-        self._edges = np.array(bounds, dtype=np.float64)
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def observe_all(self, values: NDArray[np.float64]) -> None:
-        """Many at once, at a hundredth of the price of each."""
-        found = np.bincount(self._edges.searchsorted(values), minlength=len(self.counts))
-        self.add([found.tolist(), float(values.sum())])
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative, as Prometheus wants them."""
-        names = [*map(str, map(float, self.bounds)), "+Inf"]
-        counts, below = [], 0
-        for count in self.counts:
-            below += count
-            counts.append(float(below))
-        return list(zip(names, counts, strict=True))
-
-    def told(self) -> list[Any]:
-        """The counts as plain values."""
-        return [self.counts, self.total]
-
-    def add(self, told: Sequence[Any]) -> None:
-        """Add the counts of another histogram with the same bounds."""
-        counts, total = told
-        self.counts = [mine + its for mine, its in zip(self.counts, counts, strict=True)]
-        self.total += total

@@ -48,24 +48,23 @@ class Metrics(Collector):
 
     def __init__(
         self,
-        states: Callable[[], dict[str, tuple[str, int]]],
-        memory: Callable[[], dict[str, int]] = dict,
+        states: Callable[[], Mapping[str, tuple[str, int]]],
+        memory: Callable[[], Mapping[str, int]] | None = None,
         budget: int | None = None,
     ) -> None:
         """`states` gives each model's state and the length of its queue; `memory` the bytes of those in memory."""
         self._states = states
-        self._memory = memory
+        self._memory = memory or _no_sizes
         self._budget = budget
         self._models: dict[str, ModelMetrics] = {}
-        #: what other processes that answer for this one have counted, by model, each as `told`
-        self.elsewhere: Callable[[], Sequence[CounterSnapshot]] = list
-
-    def told(self) -> CounterSnapshot:
-        """The counts of each model that was asked anything."""
-        return {name: counts.told() for name, counts in list(self._models.items()) if counts.any}
+        self._other_processes: Callable[[], Sequence[CounterSnapshot]] = _no_snapshots
 
     def of(self, model: str) -> ModelMetrics:
         return self._models.setdefault(model, ModelMetrics())
+
+    def include(self, other_processes: Callable[[], Sequence[CounterSnapshot]]) -> None:
+        """Add what other processes that answer for this one's models have counted, by process."""
+        self._other_processes = other_processes
 
     def register(self, registry: CollectorRegistry = REGISTRY) -> None:
         """Take the place of KServe's histograms, which only its own data plane would fill."""
@@ -87,13 +86,13 @@ class Metrics(Collector):
 
     def _summed(self) -> dict[str, ModelMetrics]:
         """The counts of all processes together."""
-        own, elsewhere = dict(self._models), self.elsewhere()
-        if not any(elsewhere):
+        own, others = dict(self._models), self._other_processes()
+        if not any(others):
             return own
         summed: dict[str, ModelMetrics] = {}
-        for told in ({name: counts.told() for name, counts in own.items()}, *elsewhere):
-            for name, counts in told.items():
-                summed.setdefault(name, ModelMetrics()).add(counts)
+        for snapshot in ({name: counts.snapshot() for name, counts in own.items()}, *others):
+            for name, counts in snapshot.items():
+                summed.setdefault(name, ModelMetrics()).merge(counts)
         return summed
 
     def _requests(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:
@@ -136,6 +135,16 @@ class Metrics(Collector):
         yield from (memory, evictions)
         if self._budget is not None:
             yield GaugeMetricFamily("polyserve_memory_budget_bytes", "what models may take", value=self._budget)
+
+
+def _no_snapshots() -> Sequence[CounterSnapshot]:
+    """There is one process."""
+    return ()
+
+
+def _no_sizes() -> Mapping[str, int]:
+    """Nobody measures what models take."""
+    return {}
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Self
 
-from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, Request, Tensors
+from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, ReplyStream, Request, Tensors, Traits
 from server.workers.channels import Done
 from server.workers.messages import Hello
 from server.workers.worker_pool import WorkerPool
@@ -18,13 +18,13 @@ def pool_of(adapter: Adapter) -> WorkerPool | None:
 class RemoteAdapter(Adapter):
     """What the server holds of a model that runs elsewhere: its contract, and the way there."""
 
-    name: ClassVar[str] = "remote"
-    platform: ClassVar[str] = "remote"
+    name = "remote"
+    platform = "remote"
 
     def __init__(self, name: str, hello: Hello, pool: WorkerPool) -> None:
         super().__init__(hello.signature)
-        # The model's own, in the place of this class's.
-        vars(self).update(name=name, platform=hello.platform, batchable=hello.batchable)
+        # The model's own, in the place of this class's. Each worker has one call at a time, whatever the model bears.
+        self.name, self.platform, self.traits = name, hello.platform, Traits(batchable=hello.batchable)
         self.pool = pool
         self.memory_bytes = hello.memory_bytes  #: resident, of one worker after loading
         self._example = hello.example
@@ -47,7 +47,7 @@ class RemoteAdapter(Adapter):
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return self.pool.call("explain", inputs, parameters)
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply | ReplyStream:
         return await self.pool.answer(request)
 
     def example(self) -> Tensors:

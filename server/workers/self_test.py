@@ -26,7 +26,7 @@ class SelfTest:
 
 def self_test(adapter: Adapter) -> SelfTest:
     """Predict the adapter's example; where rows may be merged, also row by row, and compare."""
-    declared = adapter.batchable and adapter.signature.batched
+    declared = adapter.traits.batchable and adapter.signature.batched
     try:
         example = adapter.example()
         if not example and adapter.signature.inputs:  # nobody knows what the model takes

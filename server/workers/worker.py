@@ -6,19 +6,19 @@ the event loop, any number at a time. A worker that dies or is killed fails all 
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 
-from adapters.base import LoadError, Parameters, Reply, Request, Tensors
-from server.errors import DeadlineExceeded, ModelFailed, NotReady, ServingError
+from adapters.base import LoadError, Parameters, Reply, ReplyStream, Request, Tensors
+from server.errors import DeadlineExceeded, NotReady, ServingError
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
 from server.runtime.lifeline import resident_bytes
-from server.workers.channels import Done, RequestChannel, TensorChannel, failure
+from server.workers.channels import Done, TensorChannel
 from server.workers.launch import WorkerSpec
 from server.workers.messages import Hello
 from server.workers.output import OutputLog
+from server.workers.request_channel import RequestChannel
 
 MIB = 2**20
 _TICK = 0.5  #: seconds between two looks at a worker's calls
@@ -45,7 +45,7 @@ class Worker:
         """
         self._spec = spec
         self._tick = _MEMORY_TICK if spec.memory_limit else _TICK
-        self._whole: RequestChannel | None = None
+        self._requests: RequestChannel | None = None
         self._verdict: ServingError | None = None  #: why it was killed
         self._closing = False
         self._dead = threading.Event()
@@ -63,8 +63,8 @@ class Worker:
 
     @property
     def busy(self) -> int:
-        """How many whole requests it is at."""
-        return len(self._whole) if self._whole is not None else 0
+        """How many whole requests it is at: a stream until its end, also one that nobody reads any more."""
+        return len(self._requests) if self._requests is not None else 0
 
     # what the watching thread does
 
@@ -90,7 +90,9 @@ class Worker:
         self._child.forget_output()
         self._child.watch_only()
         if hello.signature.whole:
-            self._whole = RequestChannel(self._child.connection.socket, self._malformed)
+            self._requests = RequestChannel(
+                self._child.connection.socket, self._malformed, self._died, self._spec.call_timeout
+            )
         return hello
 
     def watch(self) -> None:
@@ -106,8 +108,8 @@ class Worker:
         self._tensors.close()
         self._child.reap()
         self._output.close()
-        if self._whole is not None:
-            self._whole.close()
+        if self._requests is not None:
+            self._requests.close()
 
     def _receive(self, deadline: float) -> ipc.Message:
         while True:
@@ -120,7 +122,7 @@ class Worker:
 
     def _look(self) -> None:
         """Kill it when it hangs or uses too much memory."""
-        since = self._tensors.since if self._whole is None else self._whole.silent_since
+        since = self._tensors.since if self._requests is None else self._requests.silent_since
         if since is not None and time.monotonic() - since > self._spec.call_timeout:
             self.kill(DeadlineExceeded(f"a call took longer than {self._spec.call_timeout:g} s (call_timeout)"))
         if (limit := self._spec.memory_limit) is None:
@@ -160,19 +162,10 @@ class Worker:
         """`predict` of small inputs from the event loop, without waiting; `done` is told the outcome on the loop."""
         self._tensors.begin(inputs, parameters, done)
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply | ReplyStream:
         """A whole request; any number at a time, on one event loop. Raises what `call` raises."""
-        assert self._whole is not None
-        try:
-            async with asyncio.timeout(self._spec.call_timeout):
-                answer = await self._whole.ask(request)
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"the call took longer than {self._spec.call_timeout:g} s (call_timeout)") from error
-        except ConnectionError as error:
-            raise await asyncio.to_thread(self._died) from error
-        if (problem := failure(answer)) is not None:
-            raise problem
-        return _reply(answer)
+        assert self._requests is not None
+        return await self._requests.ask(request)
 
     def _malformed(self, error: ipc.IpcError) -> None:
         self.kill(WorkerDied(f"the worker sent what is no message: {error}"))
@@ -180,13 +173,6 @@ class Worker:
     def _died(self) -> ServingError:
         """The error for whoever waited for it; blocks for the moment until it is known why it died."""
         self._dead.wait(_GRACE)
-        if isinstance(self._verdict, DeadlineExceeded) and self._whole is None:  # it was this caller's own call
+        if isinstance(self._verdict, DeadlineExceeded) and self._requests is None:  # it was this caller's own call
             return self._verdict
         return WorkerDied(f"model {self._spec.name!r} is not ready: {self.reason or 'its worker has ended'}")
-
-
-def _reply(answer: ipc.Message) -> Reply:
-    headers, status, body = (answer.fields.get("headers"), answer.fields.get("status"), answer.tensors.get("body"))
-    if not isinstance(headers, dict) or type(status) is not int or body is None:
-        raise ModelFailed("the worker sent a malformed reply")
-    return Reply(body.tobytes(), {str(name): str(value) for name, value in headers.items()}, status)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.base import Array, LoadError, Parameters, Reply, Request, Tensors
+from adapters.base import Array, LoadError, Parameters, Reply, ReplyStream, Request, Tensors
 from server.errors import NotReady
 from server.runtime import ipc
 from server.workers.channels import Done, Outcome
@@ -140,7 +140,7 @@ class WorkerPool:
                 self._idle.append(process)
                 self._changed.notify()
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply | ReplyStream:
         """A whole request, in the worker that is at the fewest. Raises what `call` raises."""
         serving = list(self._serving)
         if not serving or self._closed.is_set():

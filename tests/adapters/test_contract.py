@@ -27,6 +27,7 @@ from server.inference.batching.queue import Limits
 from server.loading import trust
 from tests.asking import submit
 from tests.cases import CASES, Case, Expected, plain
+from tests.shared import Shared
 
 FRAMEWORKS = (
     *("sklearn", "xgboost", "lightgbm", "onnxruntime", "spacy", "transformers", "torch", "pandas", "scipy"),
@@ -37,10 +38,10 @@ FRAMEWORKS = (
 class Served:
     """A case's adapter behind the codec, without a server."""
 
-    def __init__(self, case: Case, folder: Path) -> None:
+    def __init__(self, case: Case, folder: Path, expected: Expected) -> None:
         self.case = case
         self.folder = folder
-        self.expected: Expected = case.make(folder)
+        self.expected = expected
         directory = ModelDir.of(folder)
         choice = registry.choose(directory)
         assert choice.adapter.name == case.adapter
@@ -63,8 +64,8 @@ class Served:
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = Served(request.param, tmp_path_factory.mktemp(request.param.name))
+def served(request: pytest.FixtureRequest, shared: Shared) -> Iterator[Served]:
+    served = Served(request.param, *shared.case(request.param))
     yield served
     served.adapter.close()
 
@@ -119,7 +120,7 @@ def test_merged_requests_get_what_each_would_get_alone(served: Served, data: st.
 
     async def all_at_once() -> list[Any]:
         with ThreadPoolExecutor(2) as pool:
-            batcher = Batcher(served.adapter.predict, pool, Limits(max_rows=16), merges=served.adapter.batchable)
+            batcher = Batcher(served.adapter.predict, pool, Limits(max_rows=16), merges=served.adapter.traits.batchable)
             return await asyncio.gather(*(ask(batcher, rows) for rows in requests))
 
     wanted = [None if rows is None else [plain(expected.predictions[i]) for i in rows] for rows in requests]

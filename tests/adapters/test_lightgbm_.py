@@ -307,6 +307,7 @@ def test_the_reason_says_what_is_wrong(old: str, new: str, reason: str, categori
         _load(tmp_path)
 
 
+@pytest.mark.slow
 def test_damaged_files_get_a_reason_not_a_crash(boosters: dict[str, Any], categorical: Any, tmp_path: Path) -> None:
     rng = random.Random(7)
     wholes = {kind: boosters[kind] for kind in ("multiclass", "forest", "linear", "stump")}

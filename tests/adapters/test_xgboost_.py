@@ -110,7 +110,7 @@ def test_predictions_are_the_boosters_own_to_the_bit(kind: str, boosters: dict[s
         assert same(one, want[:1])
     assert same(adapter.predict(inputs, {})["output-0"], wanted["predict"])
     assert adapter.signature.outputs[0].shape == (-1, *wanted["predict"].shape[1:])
-    assert adapter.thread_safe is (kind not in ("dart", "gblinear"))
+    assert adapter.traits.thread_safe is (kind not in ("dart", "gblinear"))
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -337,6 +337,7 @@ def test_json_beyond_the_limit_is_left_to_xgboost(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_damaged_files_get_a_reason_not_a_crash(boosters: dict[str, Any], categorical: Any, tmp_path: Path) -> None:
     rng = random.Random(7)
     wholes = {"iris": boosters["softprob"], "leaf": boosters["vector_leaf"], "lin": boosters["gblinear"]}

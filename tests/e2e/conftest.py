@@ -11,6 +11,7 @@ import pytest
 from tests.cases import CASES, Expected
 from tests.e2e.broken import BROKEN
 from tests.e2e.process import Server
+from tests.shared import Shared
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,13 @@ class House:
 
 
 @pytest.fixture(scope="package")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[House]:
     base = tmp_path_factory.mktemp("house")
     root = base / "models"
     expected, reasons = {}, {}
+    root.mkdir()
     for case in CASES:
-        (root / case.name).mkdir(parents=True)
-        expected[case.name] = case.make(root / case.name)
+        expected[case.name] = shared.copy(case, root / case.name)
     for name, make in BROKEN.items():
         (root / name).mkdir()
         reasons[name] = make(root / name)

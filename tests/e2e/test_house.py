@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -21,6 +22,7 @@ from tests.cases import CASES, Expected
 from tests.e2e.broken import BROKEN
 from tests.e2e.conftest import House
 from tests.e2e.process import Server
+from tests.shared import Shared
 
 
 def test_every_directory_is_listed_with_its_state(house: House) -> None:
@@ -112,59 +114,63 @@ def test_requested_outputs_are_honoured(house: House) -> None:
     assert "difference" in unknown.json()["error"]
 
 
-def test_named_columns_are_inputs_and_come_in_any_order_or_as_one_matrix(tmp_path: Path) -> None:
-    import joblib
-    import pandas as pd
-    from sklearn.linear_model import LinearRegression
+@dataclass(frozen=True)
+class Pickles:
+    """A server of scikit-learn's models: of named columns, and of a function that is no estimator's, twice."""
 
-    (tmp_path / "models" / "m").mkdir(parents=True)
-    frame = pd.DataFrame({"b": [1.0, 2, 3, 5], "a": [0.0, 1, 0, 2]})
-    model = LinearRegression().fit(frame, [1.0, 5, 3, 9])
-    joblib.dump(model, tmp_path / "models" / "m" / "model.joblib")
-    server = Server(tmp_path / "models", tmp_path / "log").wait_ready()
-    expected = model.predict(frame).tolist()
-    try:
-        inputs = server.client.get("/v2/models/m").json()["inputs"]
-        assert inputs == [{"name": name, "datatype": "FP64", "shape": [-1]} for name in ("b", "a")]
-        columns = [
-            {"name": name, "shape": [4], "datatype": "FP64", "data": frame[name].tolist()} for name in ("a", "b")
-        ]
-        matrix = [{"name": "x", "shape": [4, 2], "datatype": "FP64", "data": frame.to_numpy().ravel().tolist()}]
-        for body in (
-            {"inputs": columns, "parameters": {"content_type": "pd"}},
-            {"inputs": columns},
-            {"inputs": matrix},
-        ):
-            answer = server.client.post("/v2/models/m/infer", json=body)
-            assert answer.json()["outputs"][0]["data"] == expected
-        rows = frame[["a", "b"]].to_dict("records")
-        assert server.predict("m", {"instances": rows}).json()["predictions"] == expected
-    finally:
-        assert server.stop() == 0
+    server: Server
+    columns: Any
+    negated: Any
+    frame: Any
 
 
-def test_a_pickle_that_names_more_is_loaded_where_its_folder_says_so(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def pickles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pickles]:
     import operator
 
     import joblib
+    import pandas as pd
     from sklearn.linear_model import LinearRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
-    model = make_pipeline(FunctionTransformer(operator.neg), LinearRegression()).fit(np.array([[0.0], [1]]), [1.0, 3])
-    for name in ("refused", "trusted"):
-        (tmp_path / "models" / name).mkdir(parents=True)
-        joblib.dump(model, tmp_path / "models" / name / "model.joblib")
-    (tmp_path / "models" / "trusted" / "polyserve.yaml").write_text("trust: full\n")
-    server = Server(tmp_path / "models", tmp_path / "log").wait_ready()
-    try:
-        index = server.index()
-        assert (index["trusted"]["state"], index["refused"]["state"]) == ("READY", "UNAVAILABLE")
-        assert "operator.neg" in index["refused"]["reason"].replace("_operator", "operator")
-        answer = server.predict("trusted", {"instances": [[2.0]]}).json()
-        assert answer["predictions"] == model.predict(np.array([[2.0]])).tolist()
-    finally:
-        assert server.stop() == 0
+    base = tmp_path_factory.mktemp("pickles")
+    frame = pd.DataFrame({"b": [1.0, 2, 3, 5], "a": [0.0, 1, 0, 2]})
+    columns = LinearRegression().fit(frame, [1.0, 5, 3, 9])
+    negated = make_pipeline(FunctionTransformer(operator.neg), LinearRegression()).fit(np.array([[0.0], [1]]), [1.0, 3])
+    for name, model in {"m": columns, "refused": negated, "trusted": negated}.items():
+        (base / "models" / name).mkdir(parents=True)
+        joblib.dump(model, base / "models" / name / "model.joblib")
+    (base / "models" / "trusted" / "polyserve.yaml").write_text("trust: full\n")
+    server = Server(base / "models", base / "log").wait_ready()
+    yield Pickles(server, columns, negated, frame)
+    assert server.stop() == 0
+
+
+def test_named_columns_are_inputs_and_come_in_any_order_or_as_one_matrix(pickles: Pickles) -> None:
+    server, frame = pickles.server, pickles.frame
+    expected = pickles.columns.predict(frame).tolist()
+    inputs = server.client.get("/v2/models/m").json()["inputs"]
+    assert inputs == [{"name": name, "datatype": "FP64", "shape": [-1]} for name in ("b", "a")]
+    columns = [{"name": name, "shape": [4], "datatype": "FP64", "data": frame[name].tolist()} for name in ("a", "b")]
+    matrix = [{"name": "x", "shape": [4, 2], "datatype": "FP64", "data": frame.to_numpy().ravel().tolist()}]
+    for body in (
+        {"inputs": columns, "parameters": {"content_type": "pd"}},
+        {"inputs": columns},
+        {"inputs": matrix},
+    ):
+        answer = server.client.post("/v2/models/m/infer", json=body)
+        assert answer.json()["outputs"][0]["data"] == expected
+    rows = frame[["a", "b"]].to_dict("records")
+    assert server.predict("m", {"instances": rows}).json()["predictions"] == expected
+
+
+def test_a_pickle_that_names_more_is_loaded_where_its_folder_says_so(pickles: Pickles) -> None:
+    index = pickles.server.index()
+    assert (index["trusted"]["state"], index["refused"]["state"]) == ("READY", "UNAVAILABLE")
+    assert "operator.neg" in index["refused"]["reason"].replace("_operator", "operator")
+    answer = pickles.server.predict("trusted", {"instances": [[2.0]]}).json()
+    assert answer["predictions"] == pickles.negated.predict(np.array([[2.0]])).tolist()
 
 
 def test_an_output_that_the_model_gives_only_when_asked(house: House) -> None:
@@ -309,10 +315,9 @@ class Lone:
 
 
 @pytest.fixture(scope="module")
-def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lone]:
+def lone(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[Lone]:
     base = tmp_path_factory.mktemp("lone")
-    (base / "mount").mkdir()
-    expected = CASES[0].make(base / "mount")
+    expected = shared.copy(CASES[0], base / "mount")
     flags = ("--model_name=iris", "--enable_latency_logging=true", "--access_log=true", "--max_body_bytes=1000")
     environ = {"PREDICT_PROBA": "true", "PYTHONPROFILEIMPORTTIME": "1"}
     server = Server(base / "mount", base / "log", *flags, **environ)

@@ -21,6 +21,7 @@ from server.loading.catalog import scan
 from server.loading.loader import Loader
 from server.workers.placement import WorkerPlacement
 from tests.cases import CASES, Expected
+from tests.shared import Shared
 
 HEADERS = {"content-type": "application/json"}
 
@@ -44,12 +45,11 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+def both(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[Both]:
     root = tmp_path_factory.mktemp("agree")
     expected = {}
     for case in CASES:
-        (root / case.name).mkdir()
-        expected[case.name] = case.make(root / case.name)
+        expected[case.name] = shared.copy(case, root / case.name)
     (root / "empty").mkdir()
     settings = Settings.parse([f"--model_dir={root}", "--trial=false"], {})
     with mock.patch.object(sys, "argv", settings.kserve_argv()):

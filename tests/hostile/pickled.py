@@ -17,8 +17,8 @@ from typing import Any
 import joblib
 import numpy as np
 
-from tests.adapters.pickles import attacks
-from tests.adapters.pickles.kit import COMPRESSIONS
+from tests.adapters.formats.pickles import attacks
+from tests.adapters.formats.pickles.kit import COMPRESSIONS
 from tests.cases import bert_classifier, spacy_rules
 from tests.hostile.kit import Hostile, Payload, payload, zipped
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +23,6 @@ pytestmark = pytest.mark.slow  # with torch, transformers and spaCy: a minute
 
 LEVELS = (Trust.SAFE, Trust.PICKLE, Trust.CODE)
 
-#: seconds that a refusal may take
-PATIENCE = 60
-
 CORPUS = dict([*pickled.corpus(), *archives.corpus(), *folders.corpus(), *programs.corpus(), *oddities.corpus()])
 CODE = dict(programs.code())
 NESTED = dict(pickled.nested())
@@ -43,13 +39,10 @@ class Loading:
 
     def load(self, folder: Path, level: Trust) -> str:
         """The reason why a folder is not served, or ""."""
-        begun = time.monotonic()
         try:
             self.loaders[level].load(Found(folder.name, ModelDir.of(folder, folder.parent))).adapter.close()
         except LoadError as error:
             return str(error) or "no reason"
-        finally:
-            assert time.monotonic() - begun < PATIENCE
         return ""
 
 

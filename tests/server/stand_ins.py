@@ -66,7 +66,7 @@ class EchoAdapter(Adapter):
         line = model_dir.file(file).read_text()
         cls.begun.append(line)
         if "wait" in line:
-            assert cls.gate.wait(10)
+            assert cls.gate.wait(60)
         if "refuse" in line:
             raise LoadError(f"{file} is refused")
         if "crash" in line:

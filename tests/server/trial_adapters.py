@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from adapters.base import Adapter, LoadError, Match, ModelDir, Parameters, Signature, Tensors, TensorSpec
+from adapters.base import Adapter, LoadError, Match, ModelDir, Parameters, Signature, Tensors, TensorSpec, Traits
 
 
 def crash() -> None:
@@ -104,7 +104,7 @@ class StubbornAdapter(MoodyAdapter):
     """The same, whose rows depend on each other."""
 
     name: ClassVar[str] = "stubborn"
-    batchable: ClassVar[bool] = False
+    traits = Traits(batchable=False)
 
 
 class BareAdapter(MoodyAdapter):

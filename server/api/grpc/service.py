@@ -1,4 +1,4 @@
-"""Open Inference Protocol over gRPC: thin shells around the repository and `ServedModel.infer_grpc`.
+"""Open Inference Protocol over gRPC: thin shells around the repository and `ServedModel.handle`.
 
 KServe's own servicer copies every tensor through Python lists, logs every call, and answers INTERNAL to a successful
 load; its messages and its service definition are used as they are.
@@ -7,7 +7,7 @@ load; its messages and its service definition are used as they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
@@ -18,48 +18,66 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from server.api.access import Access, peer_address
+from server.api.grpc.stream_messages import streamed, streamed_error
 from server.api.kserve.dataplane import PolyDataPlane
 from server.api.lookup import Models
-from server.codec.fast.grpc_templates import TemplateCache
+from server.codec.fast.grpc_templates import RequestTemplate, TemplateCache
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, message
-from server.inference.passthrough_model import PassthroughModel
+from server.inference.answer import Answer, StreamedAnswer
+from server.inference.model import ServedModel
+from server.inference.request import InferenceRequest
 from server.repository.repository import Repository
 
 log = logging.getLogger("kserve")
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 
+#: Triton's method, which KServe's definition of the service lacks
+STREAM = "ModelStreamInfer"
+
 #: metadata that tells where a call comes from that a front process hands on
 CLIENT = "x-polyserve-client"
 
 Server: TypeAlias = "grpc.aio.Server"
 
+#: seconds after which gRPC asks a client to make a new connection, and answers what comes over the old one meanwhile.
+#: It is the only thing that has gRPC do so while it serves: the server's `stop` asks, too, but cancels what comes until
+#: the clients know. So a server that stops waits until all have been asked (`server.api.shutdown`): a short age is a
+#: quick stop. A new connection costs a client some round trips; the server, nothing that could be measured.
+MAX_CONNECTION_AGE = 5.0
+#: gRPC lets connections live shorter or longer than that by a tenth, lest all clients come at one moment
+LONGEST_CONNECTION_AGE = 1.1 * MAX_CONNECTION_AGE
 
-def _told(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+
+def _known(error: Exception, method: str) -> ServingError:
+    """The error of ours that a client is told of."""
+    if isinstance(error, ModelNotFound):
+        return NotFound(str(error))
+    if not isinstance(error, ServingError):
+        log.error("gRPC %s failed", method, exc_info=error)
+    return as_serving_error(error)
+
+
+def _with_status(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """Every failure of a method becomes a gRPC status with its message."""
 
-    async def told(self: Any, *request: Any) -> Any:
+    async def with_status(self: Any, *request: Any) -> Any:
         try:
             return await method(self, *request)
-        except ModelNotFound as error:
-            known: ServingError = NotFound(str(error))
-        except ServingError as error:
-            known = error
         except Exception as error:
-            log.exception("gRPC %s failed", method.__name__)
-            known = as_serving_error(error)
+            known = _known(error, method.__name__)
         context: grpc.aio.ServicerContext[Any, Any] = request[-1]
         return await context.abort(getattr(grpc.StatusCode, known.grpc), message(known))
 
-    return told
+    return with_status
 
 
 class Inference:
-    """`ModelInfer` of a serialized request: one whose head is known need not be read."""
+    """`ModelInfer` and `ModelStreamInfer` of serialized requests: one whose head is known need not be read."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._heads = TemplateCache()
+        self._templates = TemplateCache()
 
     def asked(self, raw: bytes) -> tuple[str, str | None]:
         """The model and the version that a request names.
@@ -67,39 +85,53 @@ class Inference:
         Raises:
             InvalidInput: it is no request.
         """
-        head = self._heads.find(raw)
-        if head is None:
-            request = self._read(raw)
-            return request.model_name, request.model_version or None
-        return head.model, head.version
+        known = self._templates.find(raw) or self._read(raw)
+        return (known.model, known.version) if isinstance(known, RequestTemplate) else _named(known)
 
-    @_told
+    @_with_status
     async def infer(self, raw: bytes, context: Any) -> bytes:
         """A request to its answer."""
-        head = self._heads.find(raw)
-        if head is None:
-            answer = await self.answer(self._read(raw), context)
-            return answer.SerializeToString()  # type: ignore[no-any-return]
-        model = await self._models.ready(head.model, head.version)
-        if isinstance(model, PassthroughModel):
-            answer = await model.infer_grpc(pb.ModelInferRequest.FromString(raw), _headers(context))
-            return answer.SerializeToString()  # type: ignore[no-any-return]
-        return await model.infer_known(head, raw)
+        model, request = await self._begin("predict", raw, context)
+        answer = await model.handle(request)
+        assert isinstance(answer, Answer)  # as adapters promise of this verb
+        return answer.body
+
+    async def stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        """Each request to its answers, one or many, in order; an error is an answer, too, and ends nobody else's."""
+        async for raw in requests:
+            answer: Answer | StreamedAnswer | None = None
+            try:
+                model, request = await self._begin("stream", raw, context)
+                answer = await model.handle(request)
+                if isinstance(answer, Answer):
+                    yield streamed(answer.body)
+                else:
+                    async for part in answer.parts:
+                        yield streamed(part)
+            except Exception as error:
+                yield streamed_error(message(_known(error, "ModelStreamInfer")))
+            finally:
+                if isinstance(answer, StreamedAnswer):
+                    await answer.close()
+
+    async def _begin(self, verb: str, raw: bytes, context: Any) -> tuple[ServedModel, InferenceRequest]:
+        known = self._templates.find(raw) or self._read(raw)
+        name, version = (known.model, known.version) if isinstance(known, RequestTemplate) else _named(known)
+        model = await self._models.ready(name, version)
+        metadata = context.invocation_metadata() or ()
+        return model, InferenceRequest("grpc", verb, name, version, metadata, raw, template=known)
 
     def _read(self, raw: bytes) -> Any:
         try:
             request = pb.ModelInferRequest.FromString(raw)
         except DecodeError as error:
             raise InvalidInput(f"the message is no ModelInferRequest: {error}") from error
-        self._heads.learn(raw, request)
+        self._templates.learn(raw, request)
         return request
 
-    async def answer(self, request: Any, context: Any) -> Any:
-        """A message to its answer."""
-        model = await self._models.ready(request.model_name, request.model_version or None)
-        if isinstance(model, PassthroughModel):
-            return await model.infer_grpc(request, _headers(context))
-        return await model.infer_grpc(request)
+
+def _named(request: Any) -> tuple[str, str | None]:
+    return request.model_name, request.model_version or None
 
 
 class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
@@ -110,40 +142,36 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
         self._dataplane = dataplane
         self._access = access or Access()
         self._inference = Inference(repository)
-        self.infer = self._inference.infer
+        self.infer, self.stream = self._inference.infer, self._inference.stream
 
-    @_told
-    async def ModelInfer(self, request: Any, context: Any) -> Any:
-        return await self._inference.answer(request, context)
-
-    @_told
+    @_with_status
     async def ServerLive(self, request: Any, context: Any) -> Any:
         return pb.ServerLiveResponse(live=True)
 
-    @_told
+    @_with_status
     async def ServerReady(self, request: Any, context: Any) -> Any:
         return pb.ServerReadyResponse(ready=not self._repository.why_not_ready())
 
-    @_told
+    @_with_status
     async def ModelReady(self, request: Any, context: Any) -> Any:
         self._repository.check_known(request.name, request.version or None)
         return pb.ModelReadyResponse(ready=self._repository.is_ready(request.name, request.version or None))
 
-    @_told
+    @_with_status
     async def ServerMetadata(self, request: Any, context: Any) -> Any:
         return pb.ServerMetadataResponse(**self._dataplane.metadata())
 
-    @_told
+    @_with_status
     async def ModelMetadata(self, request: Any, context: Any) -> Any:
         return pb.ModelMetadataResponse(**await self._dataplane.model_metadata(request.name, request.version))
 
-    @_told
+    @_with_status
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:
         self._access.check(_address(context), _headers(context))
         await self._repository.load(request.model_name)
         return pb.RepositoryModelLoadResponse(model_name=request.model_name, isLoaded=True)
 
-    @_told
+    @_with_status
     async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:
         self._access.check(_address(context), _headers(context))
         await self._repository.unload_and_wait(request.model_name)
@@ -162,8 +190,8 @@ def _address(context: Any) -> str:
     """
     peer = context.peer()
     if peer.startswith("unix:"):
-        told = [value for key, value in context.invocation_metadata() or () if key == CLIENT]
-        peer = told[0] if len(told) == 1 else ""
+        named = [value for key, value in context.invocation_metadata() or () if key == CLIENT]
+        peer = named[0] if len(named) == 1 else ""
     return peer_address(peer)
 
 
@@ -177,7 +205,10 @@ def _methods(service: InferenceService) -> dict[str, grpc.RpcMethodHandler[Any, 
         )
         for method in SERVICE.methods
     }
-    return methods | {"ModelInfer": grpc.unary_unary_rpc_method_handler(service.infer)}
+    return methods | {
+        "ModelInfer": grpc.unary_unary_rpc_method_handler(service.infer),
+        STREAM: grpc.stream_stream_rpc_method_handler(service.stream),
+    }
 
 
 def handlers(service: InferenceService) -> grpc.GenericRpcHandler[Any, Any]:
@@ -204,6 +235,7 @@ async def serve(
     options = [
         ("grpc.max_send_message_length", max_send),
         ("grpc.max_receive_message_length", max_receive),
+        ("grpc.max_connection_age_ms", int(1000 * MAX_CONNECTION_AGE)),
         ("grpc.so_reuseport", int(shared)),  # a second server on the port is a mistake, not a partner
     ]
     server = grpc.aio.server(options=options)

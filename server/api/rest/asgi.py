@@ -1,17 +1,13 @@
-"""ASGI, as the routes use it: what comes and goes, a request's body, and the answer to every failure.
-
-Headers of answers: those that V2 asks for, and those that a model's own code wants sent.
-"""
+"""ASGI, as the routes use it: what comes and goes, a request's body, and the answer to every failure."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from server.codec.v2 import HEADER_LENGTH
-from server.errors import JSON_HEADER, Header, InvalidInput, ServingError, TooLarge, as_serving_error, respond
+from server.errors import InvalidInput, ServingError, TooLarge, as_serving_error, respond
+from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import IsDisconnected, never_disconnected
 
 log = logging.getLogger("kserve")
@@ -21,27 +17,26 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-Answer: TypeAlias = tuple[int, list[Header], bytes]
-Handler: TypeAlias = Callable[[Scope, bytes, IsDisconnected], Awaitable[Answer]]
+Handler: TypeAlias = Callable[[Scope, bytes, IsDisconnected], Awaitable[Answer | StreamedAnswer]]
 
 _DIGITS = 18  #: of a length; more are too large whatever follows
 
 
-async def answered(handler: Handler, scope: Scope, receive: Receive, max_body: int) -> Answer:
+async def answered(handler: Handler, scope: Scope, receive: Receive, max_body: int) -> Answer | StreamedAnswer:
     """Read the body, run the handler; every failure becomes an answer."""
     try:
-        return await handler(scope, await _body(scope, receive, max_body), _gone(receive))
+        return await handler(scope, await _body(scope, receive, max_body), _disconnection(receive))
     except TooLarge as error:
         status, headers, body = respond(error)
-        return status, [*headers, (b"connection", b"close")], body  # the rest of the body is not read
+        return Answer(status, [*headers, (b"connection", b"close")], body)  # the rest of the body is not read
     except ServingError as error:
-        return respond(error)
+        return Answer(*respond(error))
     except Exception as error:
         log.exception("%s %s failed", scope["method"], scope["path"])
-        return respond(as_serving_error(error))
+        return Answer(*respond(as_serving_error(error)))
 
 
-async def send_answer(send: Send, answer: Answer) -> None:
+async def send_whole(send: Send, answer: Answer) -> None:
     """Send a whole answer."""
     status, headers, body = answer
     headers = [*headers, (b"content-length", b"%d" % len(body))]
@@ -79,24 +74,7 @@ def _too_large(size: int, most: int) -> TooLarge:
     return TooLarge(f"the body holds {size} bytes or more, the limit is {most} (max_body_bytes)")
 
 
-def _gone(receive: Receive) -> IsDisconnected:
+def _disconnection(receive: Receive) -> IsDisconnected:
     """Whether the client has hung up, asked of uvicorn's own request object: ASGI tells it only to who awaits it."""
     cycle: Any = getattr(receive, "__self__", None)
     return (lambda: bool(cycle.disconnected)) if hasattr(cycle, "disconnected") else never_disconnected
-
-
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OURS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "date", "server"})
-
-
-def v2_headers(json_length: int | None) -> list[Header]:
-    """Of a V2 answer: JSON, or JSON of that length with raw tensors behind it."""
-    if json_length is None:
-        return [JSON_HEADER]
-    return [(b"content-type", b"application/octet-stream"), (HEADER_LENGTH, b"%d" % json_length)]
-
-
-def sendable_headers(headers: Mapping[str, str]) -> list[Header]:
-    """All but those that are the server's to say, as one line each."""
-    texts = [(name.lower(), " ".join(value.split())) for name, value in headers.items() if _NAME.fullmatch(name)]
-    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in texts if name not in _OURS]

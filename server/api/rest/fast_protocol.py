@@ -1,10 +1,10 @@
 """The short way of a small request: from the socket's bytes to the model and back, without ASGI.
 
-    data_received --> Heads.plan (a head seen before costs one look-up) --> ServedModel.start_v1 or start_v2
-                                                                    --> head and body of the answer in one write
+    data_received --> HeadCache.parse (a head seen before costs one look-up) --> ServedModel.start
+                                                                         --> head and body of the answer in one write
 
-Whatever is no plain request (`heads`) for a model that is ready, or comes while something else is under way on its
-connection, goes through uvicorn's parser and the ASGI application (`http`), which answers the same: a test compares
+Whatever is no plain request (`head_cache`) for a model that is ready, or comes while something else is under way on its
+connection, goes through uvicorn's parser and the ASGI application (`routes`), which answers the same: a test compares
 status, headers and body of a corpus of requests sent both ways.
 """
 
@@ -18,11 +18,11 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from server.api.lookup import Models
-from server.api.rest.asgi import v2_headers
 from server.api.rest.head_cache import HeadCache, ParsedHead
 from server.api.rest.transport import OneWriteProtocol
-from server.errors import JSON_HEADER, Header, ServingError, as_serving_error, respond
-from server.inference.tensor_model import V2Body
+from server.errors import JSON_HEADER, Header, NotReady, ServingError, as_serving_error, respond
+from server.inference.answer import Answer, StreamedAnswer
+from server.inference.request import InferenceRequest
 from server.repository.on_demand import NotLoaded
 
 log = logging.getLogger("kserve")
@@ -57,17 +57,17 @@ class ServerContext:
 class FastProtocol(OneWriteProtocol):
     """uvicorn's HTTP protocol with a short way in front."""
 
-    def __init__(self, shared: ServerContext, **uvicorns: Any) -> None:
+    def __init__(self, context: ServerContext, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
-        self._shared = shared
+        self._context = context
         self._general = self.access_log  #: uvicorn's parser is within a request (or sees, and logs, every one)
-        self._plan: ParsedHead | None = None  #: of the request in flight, or of the one whose body is still coming
+        self._head: ParsedHead | None = None  #: of the request in flight, or of the one whose body is still coming
         self._running = False  #: the request in flight has reached the model
         self._body = bytearray()
         self._early = bytearray()  #: what came behind a request in flight
         self._stopping = False
-        self._gone = False
-        self._waking: asyncio.Task[None] | None = None  #: kept from being collected
+        self._disconnected = False
+        self._background: asyncio.Future[None] | None = None  #: kept from being collected
         self._idle_since = 0.0
 
     # what comes in
@@ -75,11 +75,11 @@ class FastProtocol(OneWriteProtocol):
     def data_received(self, data: bytes) -> None:
         if self._general or not (self.cycle is None or self.cycle.response_complete):
             super().data_received(data)
-        elif self._plan is None and not self._early and not self.flow.write_paused:
+        elif self._head is None and not self._early and not self.flow.write_paused:
             self._begin(data)
-        elif self._plan is not None and not self._running:
+        elif self._head is not None and not self._running:
             self._body += data
-            self._complete(self._plan)
+            self._complete(self._head)
         else:
             self._early += data
             if len(self._early) > MOST_EARLY:
@@ -88,30 +88,30 @@ class FastProtocol(OneWriteProtocol):
     def _begin(self, data: bytes) -> None:
         """The first bytes after a whole request."""
         end = data.find(b"\r\n\r\n") + 4
-        plan = self._shared.heads.plan(data[:end]) if end > 3 else None
-        if plan is None or plan.length > self._shared.max_body or not self._is_served(plan):
+        head = self._context.heads.parse(data[:end]) if end > 3 else None
+        if head is None or head.length > self._context.max_body or not self._is_served(head):
             super().data_received(data)
             return
-        self._plan = plan
-        if len(data) - end == plan.length:
-            self._start(plan, data[end:])
+        self._head = head
+        if len(data) - end == head.length:
+            self._start(head, data[end:])
         else:
             self._body += data[end:]
-            self._complete(plan)
+            self._complete(head)
 
-    def _is_served(self, plan: ParsedHead) -> bool:
-        return self._shared.models.takes_tensors(plan.model, plan.version)
+    def _is_served(self, head: ParsedHead) -> bool:
+        return self._context.models.answers_whole(head.model, head.version)
 
-    def _complete(self, plan: ParsedHead) -> None:
+    def _complete(self, head: ParsedHead) -> None:
         """Start once the body is whole; what follows it waits."""
-        if len(self._body) >= plan.length:
-            body, self._early = bytes(self._body[: plan.length]), self._body[plan.length :]
+        if len(self._body) >= head.length:
+            body, self._early = bytes(self._body[: head.length]), self._body[head.length :]
             self._body = bytearray()
-            self._start(plan, body)
+            self._start(head, body)
 
     def _take_early(self) -> None:
         early, self._early = bytes(self._early), bytearray()
-        if early and not self._gone:
+        if early and not self._disconnected:
             self.transport.resume_reading()
             self.data_received(early)
 
@@ -121,7 +121,7 @@ class FastProtocol(OneWriteProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        if self.cycle is not None and self._shared.closing:
+        if self.cycle is not None and self._context.closing:
             self.cycle.keep_alive = False
         if self.cycle is not None and self.parser.should_upgrade():
             self._leave_body()
@@ -144,58 +144,57 @@ class FastProtocol(OneWriteProtocol):
 
     # the model, and what goes out
 
-    def _start(self, plan: ParsedHead, body: bytes) -> None:
+    def _start(self, head: ParsedHead, body: bytes) -> None:
         self._running = True
-        self._ask(plan, body)
+        self._ask(head, body)
 
-    async def _wake(self, plan: ParsedHead, body: bytes) -> None:
+    async def _wake(self, head: ParsedHead, body: bytes) -> None:
         """The model made room for others while the body was coming, or another of its versions is in memory."""
         try:
-            await self._shared.models.ready(plan.model, plan.version)
+            await self._context.models.ready(head.model, head.version)
         except Exception as error:
-            self._fail(plan, error)
+            self._fail(head, error)
         else:
-            self._ask(plan, body)
+            self._ask(head, body)
 
-    def _ask(self, plan: ParsedHead, body: bytes) -> None:
+    def _ask(self, head: ParsedHead, body: bytes) -> None:
         try:
-            model = self._shared.models.tensor_model(plan.model, plan.version)
-            if plan.protocol == "v1":
-                model.start_v1(body, self._answer_v1, self._is_gone)
-            else:
-                model.start_v2(body, plan.json_length, self._answer_v2, self._is_gone)
+            model = self._context.models.ready_model(head.model, head.version)
+            request = InferenceRequest(
+                *(head.protocol, "predict", head.model, head.version, head.headers, body),
+                self._is_disconnected,
+                head.json_length,
+            )
+            model.start(request, self._answer)
         except NotLoaded:
-            self._waking = asyncio.create_task(self._wake(plan, body))
+            self._background = asyncio.create_task(self._wake(head, body))
         except Exception as error:
-            self._fail(plan, error)
+            self._fail(head, error)
 
-    def _fail(self, plan: ParsedHead, error: Exception) -> None:
+    def _fail(self, head: ParsedHead, error: Exception) -> None:
         if not isinstance(error, ServingError):
-            log.error("%s of model %s failed", plan.protocol, plan.model, exc_info=error)
+            log.error("%s of model %s failed", head.protocol, head.model, exc_info=error)
         self._write(*respond(as_serving_error(error)))
 
-    def _is_gone(self) -> bool:
-        return self._gone
+    def _is_disconnected(self) -> bool:
+        return self._disconnected
 
-    def _answer_v1(self, answer: bytes | ServingError) -> None:
-        if isinstance(answer, ServingError):
+    def _answer(self, answer: Answer | StreamedAnswer | ServingError) -> None:
+        if isinstance(answer, Answer):
+            self._write(*answer)
+        elif isinstance(answer, ServingError):
             self._write(*respond(answer))
-        else:
-            self._write(200, [JSON_HEADER], answer)
-
-    def _answer_v2(self, answer: V2Body | ServingError) -> None:
-        if isinstance(answer, ServingError):
-            self._write(*respond(answer))
-        else:
-            self._write(200, v2_headers(answer[1]), answer[0])
+        else:  # the model was replaced, while the body was coming, by one that answers in parts
+            self._background = asyncio.ensure_future(answer.close())
+            self._write(*respond(NotReady("the model has been replaced by one of another kind: try again")))
 
     def _write(self, status: int, headers: list[Header], body: bytes) -> None:
-        self._plan, self._running = None, False
+        self._head, self._running = None, False
         self.server_state.total_requests += 1
-        if self._gone:
+        if self._disconnected:
             return
-        head = self._shared.head(status, headers, self.server_state.default_headers, len(body))
-        if self._stopping or self._shared.closing:
+        head = self._context.head(status, headers, self.server_state.default_headers, len(body))
+        if self._stopping or self._context.closing:
             self.transport.write_now(b"%bconnection: close\r\n\r\n%b" % (head, body))
             self.transport.close()
             return
@@ -208,27 +207,27 @@ class FastProtocol(OneWriteProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._plan is None:
+        if self._head is None:
             self._take_early()
 
     # the connection
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gone = True
+        self._disconnected = True
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
 
     def shutdown(self) -> None:
         """Called by the server when it stops: what is in flight is answered first."""
         self._stopping = True
-        if self._plan is None:
+        if self._head is None:
             super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         """One timer a connection, not one a request: when it fires, it looks how long nothing has come."""
         self.timeout_keep_alive_task = None
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if self._plan is not None or left > 0:
+        if self._head is not None or left > 0:
             self._arm(max(left, 1.0))
         else:
             super().timeout_keep_alive_handler()

@@ -12,10 +12,8 @@ from typing import Any
 
 import httptools
 
+from server.api.rest.paths import parse
 from server.codec.v2 import HEADER_LENGTH
-
-V1, PREDICT = b"/v1/models/", b":predict"
-V2, INFER = b"/v2/models/", b"/infer"
 
 #: heads that are remembered, and the bytes of one: clients that never repeat one must not fill the memory
 MOST, LONGEST = 1024, 2048
@@ -45,17 +43,17 @@ class HeadCache:
     def __init__(self) -> None:
         self._known: dict[bytes, ParsedHead | None] = {}
 
-    def plan(self, head: bytes) -> ParsedHead | None:
+    def parse(self, head: bytes) -> ParsedHead | None:
         """What the head (its empty line included) asks for; None: not a plain request."""
         try:
             return self._known[head]
         except KeyError:
-            plan = _understand(head)
+            parsed = _understand(head)
         if len(head) <= LONGEST:
             if len(self._known) >= MOST:
                 self._known.clear()
-            self._known[head] = plan
-        return plan
+            self._known[head] = parsed
+        return parsed
 
 
 class _Collector:
@@ -92,21 +90,19 @@ def _understand(head: bytes) -> ParsedHead | None:
     length = dict(found.headers)[b"content-length"]
     if not length.isdigit() or len(length) > 6 or not 0 < int(length) <= MOST_BODY:
         return None
-    return _plan(found, int(length))
+    return _parsed(found, int(length))
 
 
-def _plan(found: _Collector, length: int) -> ParsedHead | None:
-    headers = tuple(found.headers)
+def _parsed(found: _Collector, length: int) -> ParsedHead | None:
     path = found.url
     if not path.isascii() or b"%" in path or b"?" in path or b"#" in path:
         return None
-    if path.startswith(V1) and path.endswith(PREDICT):
-        return ParsedHead("v1", path[len(V1) : -len(PREDICT)].decode(), None, length, None, headers, path)
-    if path.startswith(V2) and path.endswith(INFER):
-        name, named, version = path[len(V2) : -len(INFER)].decode().partition("/versions/")
-        json_length = next((value.decode("latin-1") for key, value in headers if key == HEADER_LENGTH), None)
-        return ParsedHead("v2", name, version if named else None, length, json_length, headers, path)
-    return None
+    asked = parse(path.decode())
+    if asked is None or asked.verb != "predict":
+        return None
+    headers = tuple(found.headers)
+    json_length = next((value.decode("latin-1") for key, value in headers if key == HEADER_LENGTH), None)
+    return ParsedHead(asked.protocol, asked.model, asked.version, length, json_length, headers, path)
 
 
 def is_cloudevent(headers: Iterable[tuple[bytes, bytes]]) -> bool:

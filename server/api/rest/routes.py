@@ -1,9 +1,9 @@
-"""The routes that carry the load, straight on ASGI, ahead of KServe's FastAPI application.
+"""The general way of a request over REST: routes straight on ASGI, ahead of KServe's FastAPI application.
 
-    POST /v1/models/..., /v2/models/.../infer                predictions and explanations (`model_routes`)
+    POST /v1/models/..., /v2/models/...                      predictions, explanations, streams (`predict`)
     GET  /v2/models/{model}/versions/{version}[/ready]       of one version; it may be a label wherever it is named
     GET  /v2/health/live, /v2/health/ready
-    TorchServe's routes: `predictions`
+    TorchServe's routes: `torchserve`
 
 Everything else (lists, metadata, metrics, Swagger, CloudEvents) falls through to KServe's application. FastAPI's
 routing, its request and response models and KServe's timing middleware are most of a small request's cost.
@@ -18,11 +18,14 @@ import orjson
 
 from server.api.access import Access
 from server.api.kserve.dataplane import metadata
-from server.api.rest.asgi import Answer, App, Handler, Receive, Scope, Send, answered, send_answer, sendable_headers
-from server.api.rest.predict import V2, ModelRoutes, asked_of
+from server.api.rest.asgi import App, Handler, Receive, Scope, Send, answered, send_whole
+from server.api.rest.event_stream import send_events
+from server.api.rest.head_cache import is_cloudevent
+from server.api.rest.paths import V2, ModelPath, parse
+from server.api.rest.predict import InferenceRoutes
 from server.api.rest.torchserve import Predictions
-from server.errors import JSON_HEADER, NotReady, ServingError, respond
-from server.inference.passthrough_model import PassthroughModel
+from server.errors import ServingError, respond
+from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
 
@@ -47,37 +50,35 @@ class Routes:
         self._repository = repository
         self._max_body = max_body_bytes
         self._access = access or Access()
-        self._models = ModelRoutes(repository)
+        self._inference = InferenceRoutes(repository)
         self._predictions = Predictions(repository)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (refusal := await self._wake(scope)):
-            await send_answer(send, refusal)
+            await send_whole(send, refusal)
         elif scope["type"] == "http" and (handler := self._handler(scope)):
-            await send_answer(send, await answered(handler, scope, receive, self._max_body))
+            await send_answer(receive, send, await answered(handler, scope, receive, self._max_body))
         else:
             if self._refresh is not None and scope.get("path") == METRICS:
                 await self._refresh()
             await self._app(scope, receive, send)
 
     async def _wake(self, scope: Scope) -> Answer | None:
-        """Bring back the model that the request is for; which way it goes from here depends on the model's kind."""
-        asked = asked_of(scope["path"]) if scope["method"] == "POST" else None
+        """Bring back the model that the request is for, before its body is read."""
+        asked = parse(scope["path"]) if scope["method"] == "POST" else None
         if asked is None or not self._repository.is_asleep(asked.model, asked.version):
             return None
         try:
             await self._repository.ready(asked.model, asked.version)
         except ServingError as error:
-            return respond(error)
+            return Answer(*respond(error))
         return None
 
     def _handler(self, scope: Scope) -> Handler | None:
         path: str = scope["path"]
         if scope["method"] == "POST":
-            if self._is_whole(path):
-                return self._whole
-            if handler := self._models.handler(scope):
-                return handler
+            if (asked := parse(path)) is not None:
+                return self._inference.handler(asked) if self._is_ours(asked, scope) else None
             if path.startswith(ADMIN) and (refused := self._refused(scope)):
                 return refused
         elif scope["method"] == "GET":
@@ -89,25 +90,16 @@ class Routes:
                 return self._version
         return self._predictions.handler(scope)
 
-    def _is_whole(self, path: str) -> bool:
-        """Whether it is a request to a model that reads whole requests, events included, itself."""
-        asked = asked_of(path)
-        return asked is not None and isinstance(self._repository.serving.get(asked.model), PassthroughModel)
+    def _is_ours(self, asked: ModelPath, scope: Scope) -> bool:
+        """KServe decodes events for models that do not read them."""
+        if asked.protocol != "v1" or not is_cloudevent(scope["headers"]):
+            return True
+        return self._repository.reads_events(asked.model)
 
-    async def _whole(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
-        asked = asked_of(scope["path"])
-        assert asked is not None
-        model = await self._repository.ready(asked.model, asked.version)
-        if not isinstance(model, PassthroughModel):
-            raise NotReady(f"model {asked.model!r} has been replaced by one of another kind: try again")
-        headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
-        reply = await model.answer(asked.verb, asked.protocol, body, headers, gone)
-        return reply.status if 200 <= reply.status < 600 else 500, sendable_headers(reply.headers), reply.body
-
-    async def _ready(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
+    async def _ready(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
         if why := self._repository.why_not_ready():
-            return 503, [JSON_HEADER], orjson.dumps({"ready": False, "error": f"the server is not ready: {why}"})
-        return 200, [JSON_HEADER], b'{"ready":true}'
+            return Answer(503, JSON_HEADERS, orjson.dumps({"ready": False, "error": f"the server is not ready: {why}"}))
+        return Answer(200, JSON_HEADERS, b'{"ready":true}')
 
     def _refused(self, scope: Scope) -> Handler | None:
         """What tells a stranger that loading and unloading are not for him."""
@@ -118,20 +110,28 @@ class Routes:
             return partial(_refuse, error)
         return None
 
-    async def _version(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
+    async def _version(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
         """The metadata of one version, or whether it is ready; KServe's own route answers that it cannot."""
         name, _, version = scope["path"][len(V2) :].partition("/versions/")
         if not version.endswith("/ready"):
-            return 200, [JSON_HEADER], orjson.dumps(await metadata(self._repository, name, version))
+            return Answer(200, JSON_HEADERS, orjson.dumps(await metadata(self._repository, name, version)))
         version = version.removesuffix("/ready")
         if not self._repository.is_asleep(name, version):
             self._repository.ready_model(name, version)
-        return 200, [JSON_HEADER], orjson.dumps({"name": name, "ready": True})
+        return Answer(200, JSON_HEADERS, orjson.dumps({"name": name, "ready": True}))
 
 
-async def _live(scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
-    return 200, [JSON_HEADER], b'{"live":true}'
+async def _live(scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
+    return Answer(200, JSON_HEADERS, b'{"live":true}')
 
 
-async def _refuse(error: ServingError, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
+async def _refuse(error: ServingError, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
     raise error
+
+
+async def send_answer(receive: Receive, send: Send, answer: Answer | StreamedAnswer) -> None:
+    """Send an answer, whole or in parts."""
+    if isinstance(answer, StreamedAnswer):
+        await send_events(receive, send, answer)
+    else:
+        await send_whole(send, answer)

@@ -13,8 +13,8 @@ Source: TorchServe's inference API.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -22,19 +22,16 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from adapters.base import Array, Signature, Tensors
-from server.api.rest.asgi import sendable_headers
-from server.codec import json_values, v1
+from adapters.shared.arrays import array_of
+from server.api.rest.asgi import Handler, Scope
+from server.codec import v1
 from server.codec.outputs import dumps
 from server.codec.request import DecodedRequest
-from server.errors import JSON_HEADER, Header, InvalidInput, NotFound, NotSupported
-from server.inference.passthrough_model import PassthroughModel
-from server.inference.request import IsDisconnected
-from server.inference.tensor_model import TensorModel
+from server.errors import InvalidInput, NotFound, NotSupported
+from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer, sendable_headers, sendable_status
+from server.inference.model import ServedModel
+from server.inference.request import Codec, InferenceRequest, IsDisconnected
 from server.repository.repository import Repository
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Answer: TypeAlias = tuple[int, list[Header], bytes]
-Handler: TypeAlias = Callable[[Scope, bytes, IsDisconnected], Awaitable[Answer]]
 
 PREDICTIONS, EXPLANATIONS, PING = "/predictions/", "/explanations/", "/ping"
 _PROTOCOL = "torchserve"  #: the metrics' word
@@ -58,57 +55,50 @@ class Predictions:
             return self._predict
         return None
 
-    async def _ping(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
+    async def _ping(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
         if why := self._repository.why_not_ready():
-            return 503, [JSON_HEADER], orjson.dumps({"status": "Unhealthy", "error": f"the server is not ready: {why}"})
-        return 200, [JSON_HEADER], b'{"status":"Healthy"}'
+            told = {"status": "Unhealthy", "error": f"the server is not ready: {why}"}
+            return Answer(503, JSON_HEADERS, orjson.dumps(told))
+        return Answer(200, JSON_HEADERS, b'{"status":"Healthy"}')
 
-    async def _predict(self, scope: Scope, body: bytes, gone: IsDisconnected) -> Answer:
+    async def _predict(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer | StreamedAnswer:
         explain = scope["path"].startswith(EXPLANATIONS)
         name, named, version = scope["path"].split("/", 2)[2].partition("/")
         if not name:
             raise NotFound("the path names no model: /predictions/{model}")
         model = await self._repository.ready(name, version if named else None)
-        headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
-        parts = _query(scope) | await _parts(headers, body)
-        if isinstance(model, TensorModel) and _takes_requests(model.signature):
-            return await _by_handler(model, headers | ({"explain": "True"} if explain else {}), parts, len(body), gone)
-        if explain:
-            raise NotSupported(f"model {name!r} is no model archive: POST /v1/models/{name}:explain")
-        instance = _instance(parts)
-        if isinstance(model, PassthroughModel):
-            return await _by_own_code(model, headers, instance, gone)
-        return (
-            200,
-            [JSON_HEADER],
-            await model.exchange(
-                _PROTOCOL,
-                len(body),
-                lambda: v1.decode(_v1_body(instance), model.signature),
-                _encoded(model, instance),
-                gone,
-            ),
+        request = InferenceRequest(
+            _PROTOCOL, "predict", name, version if named else None, scope["headers"], body, is_disconnected
         )
+        headers = request.header_map()
+        parts = _query(scope) | await _parts(headers, body)
+        if _takes_requests(model.signature):
+            request.codec = _handler_codec(model.signature, headers | ({"explain": "True"} if explain else {}), parts)
+        elif explain:
+            raise NotSupported(f"model {name!r} is no model archive: POST /v1/models/{name}:explain")
+        elif model.signature.whole:
+            return await _by_own_code(model, request, headers, _instance(parts))
+        else:
+            request.codec = _instance_codec(model.signature, _instance(parts))
+        return await model.handle(request)
 
 
 def _takes_requests(signature: Signature) -> bool:
     return any(known.name == _ENVELOPE and _HTTP in known.choices for known in signature.parameters)
 
 
-async def _by_handler(
-    model: TensorModel, headers: Mapping[str, str], parts: Mapping[str, Any], size: int, gone: IsDisconnected
-) -> Answer:
+def _handler_codec(signature: Signature, headers: Mapping[str, str], parts: Mapping[str, Any]) -> Codec:
     """The way of a model archive: the whole request as an instance, the whole answer as its prediction."""
-    (spec,) = model.signature.inputs
+    (spec,) = signature.inputs
     element = {"headers": dict(headers), "parts": dict(parts)}
-    call = DecodedRequest({spec.name: json_values.array_of([element])}, 1, {_ENVELOPE: _HTTP})
-    return await model.exchange(_PROTOCOL, size, lambda: call, lambda outputs, _: _answer(outputs), gone)
+    decoded = DecodedRequest({spec.name: array_of([element])}, 1, {_ENVELOPE: _HTTP})
+    return Codec(lambda request: decoded, lambda outputs, decoded: _answer(outputs))
 
 
 def _answer(outputs: Tensors) -> Answer:
     array: Array = next(iter(outputs.values()))
-    told: dict[str, Any] = array[0]
-    body, headers = told["body"], sendable_headers(told["headers"])
+    envelope: dict[str, Any] = array[0]
+    body, headers = envelope["body"], sendable_headers(envelope["headers"])
     kind = "application/json"
     if isinstance(body, bytes):
         kind = "application/octet-stream"
@@ -118,25 +108,33 @@ def _answer(outputs: Tensors) -> Answer:
         body = dumps(body)
     if not any(name == b"content-type" for name, _ in headers):
         headers.append((b"content-type", kind.encode()))
-    status = told["status"]
-    return status if 200 <= status < 600 else 500, headers, body
+    return Answer(sendable_status(envelope["status"]), headers, body)
 
 
-async def _by_own_code(model: PassthroughModel, headers: dict[str, str], instance: Any, gone: IsDisconnected) -> Answer:
+async def _by_own_code(
+    model: ServedModel, request: InferenceRequest, headers: Mapping[str, str], instance: Any
+) -> Answer | StreamedAnswer:
     """The way of a custom model: it gets V1, and what it answers beside one prediction stays as it is."""
-    sent = {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
-    body = orjson.dumps(_v1_body(instance))
-    reply = await model.answer("predict", "v1", body, {**sent, "content-type": "application/json"}, gone)
-    status = reply.status if 200 <= reply.status < 600 else 500
-    return status, sendable_headers(reply.headers), reply.body if _is_v1(instance) else _only(reply.body)
+    sent = [(name, value) for name, value in headers.items() if name not in ("content-type", "content-length")]
+    v1_request = InferenceRequest(
+        *("v1", "predict", request.model, request.version, [*sent, ("content-type", "application/json")]),
+        orjson.dumps(_v1_body(instance)),
+        request.is_disconnected,
+    )
+    answer = await model.handle(v1_request)
+    if isinstance(answer, StreamedAnswer) or _is_v1(instance):
+        return answer
+    return answer._replace(body=_only(answer.body))
 
 
-def _encoded(model: TensorModel, instance: Any) -> Callable[[Tensors, DecodedRequest], bytes]:
-    def encode(outputs: Tensors, call: DecodedRequest) -> bytes:
-        body = v1.encode(outputs, model.signature, call)
-        return body if _is_v1(instance) else _only(body)
+def _instance_codec(signature: Signature, instance: Any) -> Codec:
+    """The way of any other model: the body is one instance, the answer its prediction."""
 
-    return encode
+    def encode(outputs: Tensors, decoded: DecodedRequest) -> Answer:
+        body = v1.encode(outputs, signature, decoded)
+        return Answer(200, JSON_HEADERS, body if _is_v1(instance) else _only(body))
+
+    return Codec(lambda request: v1.decode(_v1_body(instance), signature), encode)
 
 
 def _only(body: bytes) -> bytes:

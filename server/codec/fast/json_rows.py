@@ -1,4 +1,4 @@
-"""The short ways of the most common requests: rows of numbers for a model with one matrix input, and many numbers.
+"""The fast paths of the most common JSON requests: rows of numbers for a model with one matrix input, and many numbers.
 
 A decoder made here answers only where it is sure to give what the general decoder gives, and hands over everything
 else, every error included. What it relies on: JSON holds neither NaN nor infinities, `array('d')` takes nothing but
@@ -24,11 +24,8 @@ from server.codec.request import DecodedRequest, read_parameters, rows_of
 _V1_KEYS = {"instances"}
 _V2_KEYS = {"name", "shape", "datatype", "data"}
 _RAW_KEYS = {"name", "shape", "datatype", "parameters"}
-_BODY_KEYS = {
-    "inputs",
-    "id",
-    "parameters",
-}  #: of a body with raw tensors; others, like "outputs", are the general way's
+#: of a body with raw tensors; others, like "outputs", are the general decoder's
+_BODY_KEYS = {"inputs", "id", "parameters"}
 FLOATS: dict[str, np.dtype[Any]] = {"FP64": np.dtype(np.float64), "FP32": np.dtype(np.float32)}
 
 V1Decoder = Callable[[bytes], DecodedRequest]
@@ -37,21 +34,21 @@ V2Decoder = Callable[[bytes, "str | None"], v2.DecodedV2Request]
 
 def v1_decoder(signature: Signature) -> V1Decoder:
     """`v1.decode` for one signature."""
-    short, numeric = _short_v1(signature), numbers_of(signature)
+    by_rows, numeric = _matrix_v1(signature), numbers_of(signature)
     if numeric is None:
-        return short
+        return by_rows
     name, kind = numeric.name, numeric.dtype.kind
 
     def decode(raw: bytes) -> DecodedRequest:
-        if len(raw) < json_arrays.LEAST or (body := json_arrays.v1_body(raw, kind)) is None:
-            return short(raw)
+        if len(raw) < json_arrays.MIN_BODY or (body := json_arrays.v1_body(raw, kind)) is None:
+            return by_rows(raw)
         inputs = {name: fit(body["instances"], numeric, "instances")}
         return DecodedRequest(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
 
     return decode
 
 
-def _short_v1(signature: Signature) -> V1Decoder:
+def _matrix_v1(signature: Signature) -> V1Decoder:
     spec = matrix_of(signature)
     if spec is None:
         return lambda raw: v1.decode(raw, signature)
@@ -75,25 +72,25 @@ def _short_v1(signature: Signature) -> V1Decoder:
 
 def v2_decoder(signature: Signature) -> V2Decoder:
     """`v2.decode` for one signature."""
-    short = _short_v2(signature)
+    by_rows = _matrix_v2(signature)
 
     def decode(raw: bytes, json_length: str | None) -> v2.DecodedV2Request:
-        if json_length is not None or len(raw) < json_arrays.LEAST or (body := json_arrays.v2_body(raw)) is None:
-            return short(raw, json_length)
+        if json_length is not None or len(raw) < json_arrays.MIN_BODY or (body := json_arrays.v2_body(raw)) is None:
+            return by_rows(raw, json_length)
         return v2.decode_parsed(body, memoryview(b""), signature)
 
     return decode
 
 
-def _short_v2(signature: Signature) -> V2Decoder:
+def _matrix_v2(signature: Signature) -> V2Decoder:
     spec = matrix_of(signature)
     if spec is None:
         return lambda raw, json_length: v2.decode(raw, json_length, signature)
     name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
-    others = frozenset(signature.columns)
+    column_names = frozenset(signature.columns)
 
     def is_named(sent: object) -> bool:
-        return sent == name or (signature.any_name and type(sent) is str and sent not in others)
+        return sent == name or (signature.any_name and type(sent) is str and sent not in column_names)
 
     def from_json(raw: bytes) -> v2.DecodedV2Request | None:
         body = orjson.loads(raw)
@@ -121,8 +118,9 @@ def _short_v2(signature: Signature) -> V2Decoder:
             return None
         sent = FLOATS[tensor["datatype"]]
         size = tensor["parameters"]["binary_data_size"]
-        whole = type(rows) is type(columns) is type(size) is int and size == len(raw) - head
-        fits = whole and rows > 0 and columns == width and size == rows * width * sent.itemsize
+        if not (type(rows) is type(columns) is type(size) is int and rows > 0 and columns == width):
+            return None
+        fits = size == len(raw) - head == rows * width * sent.itemsize
         if not (fits and is_named(tensor["name"]) and tensor.keys() == _RAW_KEYS and len(tensor["parameters"]) == 1):
             return None
         matrix = cast(np.frombuffer(raw, sent, offset=head).reshape(rows, width), dtype)

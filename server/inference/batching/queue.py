@@ -80,23 +80,23 @@ class Waiter(Generic[T]):
 
     def resolve(self, outcome: T | ServingError) -> None:
         """Tell the outcome, once."""
-        if self.finished:
-            return
-        done = self.done
-        self.abandon()
-        try:
-            done(outcome)
-        except Exception:  # ours; those behind it in the queue must not pay for it
-            log.exception("an answer could not be handed over")
+        if not self.finished:
+            self.finished = True
+            try:
+                self.deliver(outcome)
+            except Exception:  # ours; those behind it in the queue must not pay for it
+                log.exception("an answer could not be handed over")
 
-    def abandon(self) -> None:
-        """Nobody waits for the outcome any more."""
-        self.finished = True
-        self.done = _nobody  # it may be a method of a subclass: what it holds must not wait for the garbage collector
+    def deliver(self, outcome: T | ServingError) -> None:
+        """Hand the outcome to who waits for it; a subclass may know another way than `done`."""
+        self.done(outcome)
 
 
 class QueuedRequest(Waiter[Tensors]):
-    """A decoded request that waits for its outputs. A subclass may set `decoded` late, but before it is queued."""
+    """A decoded request that waits for its outputs.
+
+    A subclass need not call `__init__`; what the queue reads has to be there when it is put.
+    """
 
     __slots__ = ("decoded", "key")
 
@@ -203,7 +203,7 @@ class BoundedQueue(deque[W]):
 
     def discard(self, waiter: W) -> None:
         """Nobody waits for this outcome any more."""
-        waiter.abandon()
+        waiter.finished = True
         with contextlib.suppress(ValueError):  # its turn has come already
             self.remove(waiter)
 
@@ -285,7 +285,3 @@ def into(future: asyncio.Future[T]) -> Callable[[T], None]:
 
 def _hung_up() -> ClientGone:
     return ClientGone("the client hung up")
-
-
-def _nobody(outcome: object) -> None:
-    """Takes an outcome that nobody waits for."""

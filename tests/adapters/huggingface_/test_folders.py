@@ -326,6 +326,7 @@ def test_matching_imports_no_framework(whole: Path) -> None:
     assert ran.stdout.strip() == "set()"
 
 
+@pytest.mark.slow
 def test_loading_leaves_out_what_is_not_needed(whole: Path) -> None:
     code = (
         "import sys; from adapters.base import ModelDir; from adapters.huggingface_ import HuggingFaceAdapter as H;"

@@ -60,7 +60,7 @@ def test_parameters_of_the_signature_are_those_of_a_request(tmp_path: Path) -> N
     with pytest.raises(InvalidInput, match="factor"):
         ask(adapter, rows, factor="much")
     assert {name: values.tolist() for name, values in adapter.example().items()} == SHOP.to_dict("list")
-    assert not adapter.batchable
+    assert not adapter.traits.batchable
 
 
 def test_columns_come_as_the_signature_says(tmp_path: Path) -> None:

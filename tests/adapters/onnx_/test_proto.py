@@ -16,24 +16,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from adapters.base import LoadError, ModelDir, Rank
+from adapters.formats.protobuf import Malformed
 from adapters.onnx_.adapter import OnnxAdapter
 from adapters.onnx_.proto import complaint, contains, external_locations
-from adapters.protobuf import Malformed, fields
+from tests.adapters.formats.messages import message, varint
 from tests.adapters.onnx_.models import FLOAT, constant, external, graph, linear, load, node, serve, value, write
 
 WEIGHTS = np.linspace(-1, 1, 8, dtype=np.float32)
-
-
-def varint(number: int) -> bytes:
-    parts = bytearray()
-    while number >= 0x80:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-def message(number: int, content: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def match_bytes(folder: Path, content: bytes) -> Any:
@@ -159,25 +148,6 @@ def test_matching_imports_no_framework(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-# --- the wire format -------------------------------------------------------------------------------------------------
-
-
-def test_fields_of_every_wire_type() -> None:
-    data = b"\x08\x96\x01" + b"\x11" + bytes(8) + message(3, b"abc") + b"\x25" + bytes(4)
-    data += b"\x2b" + message(9, b"inside a group") + b"\x2c" + varint(70_000 << 3) + b"\x01"
-    found = [
-        (field.number, field.wire, field.value, data[field.start : field.end]) for field in fields(data, 0, len(data))
-    ]
-    assert [item[:2] for item in found] == [(1, 0), (2, 1), (3, 2), (4, 5), (70_000, 0)]
-    assert found[0][2] == 150
-    assert found[2][3] == b"abc"
-
-
-def test_fields_stop_at_the_limit() -> None:
-    with pytest.raises(Malformed, match="too many"):
-        list(fields(b"\x08\x01" * 11, 0, 22, limit=10))
 
 
 def test_a_word_across_two_blocks_is_found(tmp_path: Path) -> None:

@@ -255,9 +255,9 @@ def test_rows_that_depend_on_each_other_are_not_merged(tmp_path: Path) -> None:
         NMF(2, max_iter=500).fit(np.abs(X)),
         make_pipeline(FunctionTransformer(np.cumsum, kw_args={"axis": 0}), LinearRegression()).fit(X, Y),
     ):
-        assert not serve(model, tmp_path).batchable
+        assert not serve(model, tmp_path).traits.batchable
     for model in (LogisticRegression().fit(X, Y), NUMBERS["logarithm"](), NUMBERS["imputer"]()):
-        assert serve(model, tmp_path).batchable
+        assert serve(model, tmp_path).traits.batchable
 
 
 def test_inputs_are_left_as_they_are(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_inputs_are_left_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["forest", "lightgbm", "xgboost", "pipeline", "gaussian process"])
 def test_threads_do_not_disturb_each_other(name: str, tmp_path: Path) -> None:
     adapter = serve(NUMBERS[name](), tmp_path)
-    assert adapter.thread_safe
+    assert adapter.traits.thread_safe
     rows = [X[i : i + 1 + i % 5] for i in range(20)]
     alone = [adapter.predict({"input-0": row}, {})["output-0"] for row in rows]
     wrong: list[int] = []
@@ -293,4 +293,4 @@ def test_threads_do_not_disturb_each_other(name: str, tmp_path: Path) -> None:
 
 
 def test_xgboosts_linear_booster_is_called_by_one_thread(tmp_path: Path) -> None:
-    assert not serve(xgboost.XGBRegressor(booster="gblinear", n_estimators=2).fit(X, Y), tmp_path).thread_safe
+    assert not serve(xgboost.XGBRegressor(booster="gblinear", n_estimators=2).fit(X, Y), tmp_path).traits.thread_safe

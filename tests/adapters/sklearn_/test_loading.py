@@ -32,7 +32,7 @@ from adapters import registry
 from adapters.base import LoadError, Match, ModelDir, Rank, Trust
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.settle import parts_of, settle
-from tests.adapters.pickles.attacks import Calls
+from tests.adapters.formats.pickles.attacks import Calls
 from tests.adapters.sklearn_.kit import FRAME, TEXTS, X, Y, serve
 
 MODEL = LogisticRegression().fit(X, Y)
@@ -302,6 +302,7 @@ def test_a_model_that_refuses_every_example_is_served(tmp_path: Path, caplog: py
     assert [(spec.datatype, spec.shape) for spec in adapter.signature.outputs] == [("BYTES", (-1,))]
 
 
+@pytest.mark.slow
 def test_loading_imports_what_the_model_needs(tmp_path: Path) -> None:
     joblib.dump(make_pipeline(CountVectorizer(), MultinomialNB()).fit(TEXTS, Y), tmp_path / "model.joblib")
     code = (

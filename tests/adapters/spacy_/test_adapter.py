@@ -55,7 +55,7 @@ def test_defaults_come_first_in_the_signature(adapter: SpacyAdapter) -> None:
     assert [spec.name for spec in adapter.signature.outputs] == ["entities", "cats", "tokens", "vector"]
     assert adapter.signature.outputs[-1].shape == (-1, 32)
     assert adapter.signature.keyed
-    assert not adapter.thread_safe
+    assert not adapter.traits.thread_safe
 
 
 def test_offsets_count_characters(adapter: SpacyAdapter) -> None:

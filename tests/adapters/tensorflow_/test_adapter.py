@@ -65,8 +65,8 @@ def test_the_signatures_are_described(adapter: Adapter) -> None:
 
 
 def test_rows_that_depend_on_each_other_are_not_merged(adapter: Adapter, tmp_path: Path) -> None:
-    assert not adapter.batchable  # for the signature `centred`
-    assert models.load(models.half_plus_two(tmp_path / "1")).batchable
+    assert not adapter.traits.batchable  # for the signature `centred`
+    assert models.load(models.half_plus_two(tmp_path / "1")).traits.batchable
 
 
 def test_every_type_goes_through(tmp_path: Path) -> None:

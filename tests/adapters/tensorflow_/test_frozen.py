@@ -29,7 +29,7 @@ def test_inputs_and_outputs_are_found(tmp_path: Path) -> None:
     names = {spec.name for spec in adapter.signature.outputs}
     assert {"sum", "halves:0", "halves:1"} <= names
     assert adapter.signature.batched
-    assert adapter.batchable
+    assert adapter.traits.batchable
     left, right = np.array([[1, 2], [3, 4]], np.float32), np.array([[5, 6], [7, 8]], np.float32)
     answers = adapter.predict({"left": left, "right": right}, {})
     assert answers["sum"].tolist() == (left + right).tolist()

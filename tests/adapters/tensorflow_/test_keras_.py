@@ -30,7 +30,7 @@ def test_a_model_answers_as_keras_does(tmp_path: Path, name: str) -> None:
     rows = np.linspace(-1, 1, 20, dtype=np.float32).reshape(5, 4)
     (answer,) = adapter.predict({adapter.signature.inputs[0].name: rows}, {}).values()
     np.testing.assert_array_equal(answer, model.predict(rows, verbose=0))
-    assert adapter.batchable
+    assert adapter.traits.batchable
 
 
 def test_several_inputs_and_outputs_keep_their_names(tmp_path: Path) -> None:

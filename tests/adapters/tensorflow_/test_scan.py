@@ -160,9 +160,9 @@ def test_dense_arithmetic_is_steady(tmp_path: Path) -> None:
 
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="relu")]).export(tmp_path / "dense")
     models.frozen(tmp_path / "model.pb", lambda tf: tf.square(tf.compat.v1.placeholder(tf.float32, [None]), "y"))
-    assert models.load(tmp_path / "dense").steady
-    assert models.load(tmp_path).steady
-    assert not models.load(of_function(tmp_path / "text", lambda tf, text: tf.strings.upper(text))).steady
+    assert models.load(tmp_path / "dense").traits.steady
+    assert models.load(tmp_path).traits.steady
+    assert not models.load(of_function(tmp_path / "text", lambda tf, text: tf.strings.upper(text))).traits.steady
 
 
 def test_of_several_graphs_the_one_for_serving_counts(tmp_path: Path) -> None:

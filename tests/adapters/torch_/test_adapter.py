@@ -134,7 +134,7 @@ def test_inputs_and_outputs_are_found_without_configuration(tmp_path: Path, name
     assert told(adapter) == (inputs, outputs)
     assert not self_test(adapter).error
     together = "row" not in name
-    assert adapter.batchable is together
+    assert adapter.traits.batchable is together
     assert adapter.signature.batched is (name != "exported for two rows")
 
 

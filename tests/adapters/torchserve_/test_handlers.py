@@ -63,7 +63,7 @@ def ask(adapter: Adapter, *instances: Any, **parameters: Any) -> list[Any]:
 def test_a_function_loads_on_its_first_call_and_answers_each_instance(load: Load, tmp_path: Path) -> None:
     adapter = load(functions(tmp_path / "work", tmp_path / "models"))
     assert ask(adapter, [1, 2], [3.5]) == [9, 10.5]
-    assert not adapter.batchable
+    assert not adapter.traits.batchable
 
 
 def test_a_named_function_is_called(load: Load, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_requests_share_a_call_up_to_the_batch_size(load: Load, tmp_path: Path) 
     (tmp_path / "config.yaml").write_text("batchSize: 4\nmaxBatchDelay: 10\n")
     eager(tmp_path / "work", tmp_path / "models", config_file=str(tmp_path / "config.yaml"))
     adapter = load(tmp_path / "models")
-    assert adapter.batchable
+    assert adapter.traits.batchable
     assert [answer["batch"] for answer in ask(adapter, *[[1, 2, 3]] * 5)] == [4, 4, 4, 4, 1]
     assert [answer["batch"] for answer in ask(load(tmp_path / "models", batch_size=2), *[[1, 2, 3]] * 3)] == [2, 2, 1]
 

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 @settings(max_examples=150, deadline=None)
 @given(signatures, st.data())
+@pytest.mark.slow
 def test_every_protocol_gives_the_model_the_same_arrays(signature: Signature, data: st.DataObject) -> None:
     tensors = data.draw(fitting(signature).filter(bool))
     body, length = requests.v2_binary(tensors)

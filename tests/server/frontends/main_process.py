@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from server.api.rest.fast_protocol import ServerContext
-from server.frontends.http_routes import FrontendProtocol, FrontendRoutes
-from server.frontends.mirror import CopyRepository
+from server.frontends.copy_repository import CopyRepository
+from server.frontends.http_proxy import FrontendProtocol, FrontendRoutes
 from server.inference.batching.queue import Limits
 from tests.server.api.rest.test_fast_protocol import MAX_BODY, Answer, Site, read, serving
 
@@ -73,11 +73,11 @@ async def always(inner: Inner) -> None:
 async def before(main: Main, path: Path) -> AsyncIterator[Site]:
     """A front process's server without copies, in front of it."""
     with ThreadPoolExecutor(1) as pool:
-        mirror = CopyRepository(pool, Limits(), log_latency=False)
-        shared = ServerContext(mirror, MAX_BODY)
+        copies = CopyRepository(pool, Limits(), log_latency=False)
+        shared = ServerContext(copies, MAX_BODY)
         listener = await asyncio.start_unix_server(main, path / "http")
-        protocol = partial(FrontendProtocol, path / "http", mirror, shared)
-        async with serving(FrontendRoutes(mirror, MAX_BODY), protocol, shared) as front:
+        protocol = partial(FrontendProtocol, path / "http", copies, shared)
+        async with serving(FrontendRoutes(copies, MAX_BODY), protocol, shared) as front:
             yield front
         listener.close()
 

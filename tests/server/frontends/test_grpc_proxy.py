@@ -18,8 +18,8 @@ from server.api.access import LOOPBACK, Access
 from server.api.grpc.service import CLIENT, InferenceService, handlers, serve
 from server.api.kserve.dataplane import PolyDataPlane
 from server.errors import Forbidden
+from server.frontends.copy_repository import CopyRepository
 from server.frontends.grpc_proxy import GrpcProxy
-from server.frontends.mirror import CopyRepository
 from server.inference.batching.queue import Limits
 from server.repository.repository import Repository
 

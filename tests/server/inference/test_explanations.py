@@ -21,6 +21,7 @@ from server.inference.explanations import MOST_NUMBERS
 from server.inference.tensor_model import TensorModel
 from server.telemetry.metrics import Metrics
 from tests.patience import becomes
+from tests.server.asking import explain, v1
 from tests.server.stand_ins import SIGNATURE, EchoAdapter
 
 BODY = b'{"instances": [[1, 2], [3, 4]]}'
@@ -62,7 +63,7 @@ class House:
 
     def explain(self, body: Any) -> Any:
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
-        return orjson.loads(asyncio.run(self.model.explain_v1(raw)))["explanations"]
+        return orjson.loads(asyncio.run(explain(self.model, raw)))["explanations"]
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
@@ -96,7 +97,7 @@ def test_one_explanation_an_instance_in_order(house: House) -> None:
 )
 def test_what_predict_refuses_explain_refuses_alike(house: House, body: bytes) -> None:
     with pytest.raises(InvalidInput) as refused:
-        asyncio.run(house.model.predict_v1(body))
+        asyncio.run(v1(house.model, body))
     with pytest.raises(InvalidInput) as also:
         house.explain(body)
     assert str(also.value) == str(refused.value)
@@ -112,14 +113,14 @@ def test_large_bodies_and_answers_are_the_same_off_the_loop(house: House) -> Non
 async def begun(house: House, adapter: ExplainingAdapter) -> asyncio.Task[bytes]:
     """An explanation that has begun, and ends when the gate opens."""
     adapter.gate.clear()
-    task = asyncio.create_task(house.model.explain_v1(BODY))
+    task = asyncio.create_task(explain(house.model, BODY))
     assert await asyncio.to_thread(adapter.entered.acquire, timeout=30)
     return task
 
 
 def together(house: House, *bodies: Any) -> list[Any]:
     async def run() -> list[Any]:
-        asked = (house.model.explain_v1(orjson.dumps(body)) for body in bodies)
+        asked = (explain(house.model, orjson.dumps(body)) for body in bodies)
         return await asyncio.gather(*asked, return_exceptions=True)
 
     return [each if isinstance(each, Exception) else orjson.loads(each)["explanations"] for each in asyncio.run(run())]
@@ -152,7 +153,7 @@ def test_rows_are_not_merged_where_they_depend_on_each_other(
 def test_predictions_do_not_wait_for_explanations(house: House, adapter: ExplainingAdapter) -> None:
     async def run() -> None:
         explaining = await begun(house, adapter)
-        assert orjson.loads(await house.model.predict_v1(BODY)) == {"predictions": [[2, 4], [6, 8]]}
+        assert orjson.loads(await v1(house.model, BODY)) == {"predictions": [[2, 4], [6, 8]]}
         assert not explaining.done()
         adapter.gate.set()
         assert len(orjson.loads(await explaining)["explanations"]) == 2
@@ -165,7 +166,7 @@ def test_the_queue_is_bounded(executor: ThreadPoolExecutor, adapter: ExplainingA
 
     async def run() -> None:
         first = await begun(house, adapter)
-        waiting, full = (asyncio.create_task(house.model.explain_v1(BODY)) for _ in range(2))
+        waiting, full = (asyncio.create_task(explain(house.model, BODY)) for _ in range(2))
         with pytest.raises(QueueFull):
             await full
         assert house.sample("polyserve_queue_length", model="m") == 1
@@ -182,7 +183,7 @@ def test_waiting_has_an_end(executor: ThreadPoolExecutor, adapter: ExplainingAda
     async def run() -> bytes:
         first = await begun(house, adapter)
         with pytest.raises(DeadlineExceeded):
-            await house.model.explain_v1(BODY)
+            await explain(house.model, BODY)
         adapter.gate.set()
         return await first
 
@@ -203,7 +204,7 @@ def test_requests_are_counted_apart_from_predictions(house: House) -> None:
     house.explain(BODY)
     with pytest.raises(InvalidInput):
         house.explain(b"{}")
-    asyncio.run(house.model.predict_v1(BODY))
+    asyncio.run(v1(house.model, BODY))
     labels = {"model": "m", "protocol": "v1"}
     counted = {
         (verb, status): house.sample("polyserve_requests_total", **labels, verb=verb, status=status)
@@ -237,9 +238,9 @@ def test_a_model_that_does_not_explain_says_so(executor: ThreadPoolExecutor) -> 
 
 def test_a_model_that_is_stopped_is_closed_once_both_queues_are_idle(house: House, adapter: ExplainingAdapter) -> None:
     async def run() -> None:
-        await house.model.predict_v1(BODY)
+        await v1(house.model, BODY)
         running = await begun(house, adapter)
-        waiting = asyncio.create_task(house.model.explain_v1(BODY))
+        waiting = asyncio.create_task(explain(house.model, BODY))
         await asyncio.sleep(0)
         house.model.stop()
         with pytest.raises(NotReady, match="being unloaded"):

@@ -11,9 +11,12 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInf
 
 from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, Request, Signature, Tensors, TensorSpec
 from server import errors
+from server.inference.answer import Answer
 from server.inference.batching.queue import Limits
 from server.inference.passthrough_model import PassthroughModel, relative
+from server.inference.request import never_disconnected
 from server.telemetry.counters import ModelMetrics
+from tests.server import asking
 
 
 class Gate(Adapter):
@@ -68,9 +71,14 @@ def model(gate: Gate, most: int | None = None, **limits: Any) -> PassthroughMode
 
 
 def ask(
-    served: PassthroughModel, body: bytes = b"", gone: Callable[[], bool] = bool, **headers: str
-) -> asyncio.Task[Reply]:
-    return asyncio.create_task(served.answer("predict", "v1", body, headers, gone))
+    served: PassthroughModel, body: bytes = b"", gone: Callable[[], bool] = never_disconnected, **headers: str
+) -> asyncio.Task[Answer]:
+    return asyncio.create_task(asking.ask(served, body, headers=headers, is_disconnected=gone))
+
+
+async def over_grpc(served: PassthroughModel, metadata: dict[str, str]) -> ModelInferResponse:
+    answer = await asking.ask(served, ModelInferRequest().SerializeToString(), "grpc", headers=metadata)
+    return ModelInferResponse.FromString(answer.body)
 
 
 async def settle() -> None:
@@ -201,7 +209,7 @@ def test_the_models_own_errors_are_replies_and_counted() -> None:
         metrics = ModelMetrics()
         served = PassthroughModel("gate", gate, Limits(), metrics)
         assert (await ask(served, status="422")).status == 422
-        assert (await served.explain_v1(b"!", {})).body == b"explain!"
+        assert (await asking.ask(served, b"!", verb="explain")).body == b"explain!"
         assert dict(metrics.requests) == {("v1", 422): 1, ("v1", 200): 1}
 
     run(test)
@@ -211,7 +219,7 @@ def test_grpc() -> None:
     async def test() -> None:
         gate = Gate()
         gate.open.set()
-        assert (await model(gate).infer_grpc(ModelInferRequest(), {"id": "7"})).id == "7"
+        assert (await over_grpc(model(gate), {"id": "7"})).id == "7"
 
     run(test)
 
@@ -220,6 +228,7 @@ def test_grpc() -> None:
     ("status", "error"),
     [
         (400, "INVALID_ARGUMENT"),
+        (401, "UNAUTHENTICATED"),
         (403, "PERMISSION_DENIED"),
         (404, "NOT_FOUND"),
         (418, "INVALID_ARGUMENT"),

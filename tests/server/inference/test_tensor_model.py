@@ -20,6 +20,7 @@ from server.inference.batching.merging import BatchCaller
 from server.inference.batching.queue import Limits
 from server.inference.tensor_model import TensorModel
 from server.telemetry.metrics import Metrics
+from tests.server.asking import v1
 from tests.server.stand_ins import EchoAdapter
 
 
@@ -79,7 +80,7 @@ def test_an_answered_request_leaves_its_tensors_to_no_collection(model: TensorMo
     body = orjson.dumps({"instances": [[1.0, 2.0]] * rows})
 
     async def ask() -> bool:
-        await model.predict_v1(body)
+        await v1(model, body)
         for _ in range(500):  # the thread that ran the call may be about to let go of it
             if seen[0]() is None:
                 return True
@@ -117,5 +118,5 @@ def test_latencies_are_logged_where_that_is_asked_for(
     model.enable_latency_logging = wanted
     with caplog.at_level("INFO", "kserve.trace"):
         logging.getLogger("kserve").propagate = logging.getLogger("kserve.trace").propagate = True
-        asyncio.run(model.predict_v1(b'{"instances": [[1, 2]]}'))
+        asyncio.run(v1(model, b'{"instances": [[1, 2]]}'))
     assert ("v1 m: preprocess_ms: " in caplog.text) is wanted

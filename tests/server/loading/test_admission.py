@@ -17,7 +17,7 @@ from server.loading.memory_budget import LEAST, Budget, Claim, NoRoom, NotInMemo
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import Trial, TrialPool
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SOON = 0.1  #: seconds after which who has not come is held to wait
 
 

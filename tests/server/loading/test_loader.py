@@ -21,7 +21,7 @@ from server.runtime.cpu import ONE_THREAD
 from server.workers.placement import WorkerPlacement
 from tests.server.stand_ins import EchoAdapter
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def loader(

@@ -22,6 +22,7 @@ from server.loading.memory_budget import LEAST, Budget, Demand, NoRoom, NotInMem
 from server.repository.on_demand import NoMemory
 from server.repository.repository import Repository
 from tests.patience import becomes
+from tests.server.asking import v1
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -58,7 +59,7 @@ class Street:
     async def ask(self, name: str, version: str | None = None) -> Any:
         self.repository.loop = asyncio.get_running_loop()
         model: Any = await self.repository.ready(name, version)
-        return orjson.loads(await model.predict_v1(BODY))["predictions"]
+        return orjson.loads(await v1(model, BODY))["predictions"]
 
     def states(self) -> dict[str, str]:
         return {entry["name"] + entry["version"]: entry["state"][0] for entry in self.repository.index()}
@@ -138,7 +139,7 @@ def test_models_in_use_stay_and_room_is_made_once_they_are_idle(street: Any) -> 
     ab = street(1, "ab")
     ab.load_all()
     model = ab.repository.ready_model("a")
-    model.uses.begin()
+    model.in_flight.begin()
 
     async def ask() -> None:
         ab.budget.patience = 0.3
@@ -149,7 +150,7 @@ def test_models_in_use_stay_and_room_is_made_once_they_are_idle(street: Any) -> 
         waiting = asyncio.create_task(ab.ask("b"))
         await asyncio.sleep(0.1)
         assert not waiting.done()
-        model.uses.end()
+        model.in_flight.end()
         assert await waiting == [[2.0, 4.0]]
 
     run(ask())

@@ -18,7 +18,7 @@ from server.config.model_config import ModelConfig
 from server.loading import trust
 from server.loading.catalog import Found
 from server.workers.placement import WorkerPlacement
-from tests.adapters.pickles import attacks
+from tests.adapters.formats.pickles import attacks
 from tests.server.loading.test_loader import found, loader
 from tests.server.stand_ins import EchoAdapter
 
@@ -104,6 +104,7 @@ def test_a_folder_cannot_raise_its_own_level(tmp_path: Path, allowed: Trust) -> 
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_full_trust_is_code_in_a_process_of_its_own(tmp_path: Path) -> None:
     """What the checks keep from running elsewhere runs, though not in the server."""
     (tmp_path / "a").mkdir()

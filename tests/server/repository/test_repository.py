@@ -24,6 +24,7 @@ from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.repository.repository import Repository, State
 from tests.patience import wait_for
+from tests.server.asking import v1
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -83,7 +84,7 @@ def mount(tmp_path: Path, executor: ThreadPoolExecutor) -> Any:
 
 def answer(repository: Repository, name: str) -> Any:
     async def ask() -> bytes:
-        return await repository.ready_model(name).predict_v1(BODY)
+        return await v1(repository.ready_model(name), BODY)
 
     return orjson.loads(run(ask()))["predictions"]
 
@@ -342,7 +343,7 @@ def test_requests_that_run_while_a_model_is_loaded_again_are_answered(mount: Any
         answered = 0
         loading = asyncio.create_task(repository.load("a"))
         while not loading.done() or answered < 50:
-            body = orjson.loads(await repository.ready_model("a").predict_v1(BODY))
+            body = orjson.loads(await v1(repository.ready_model("a"), BODY))
             assert body == {"predictions": [[2.0, 4.0]]}
             answered += 1
         await loading

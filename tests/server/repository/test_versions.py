@@ -17,6 +17,7 @@ from server.loading.catalog import scan
 from server.loading.loader import Loader
 from server.repository.repository import Repository
 from server.repository.state import ModelState, ModelVersions
+from tests.server import asking
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -58,8 +59,7 @@ class House:
 
         async def ask() -> bytes:
             model = await self.repository.ready(name, version)
-            body, _ = await model.infer_v2(BODY)
-            return body
+            return (await asking.ask(model, BODY, "v2")).body
 
         return str(orjson.loads(asyncio.run(asyncio.wait_for(ask(), PATIENCE))).get("model_version", ""))
 

@@ -80,6 +80,7 @@ JSON = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(JSON, max_size=5))
+@pytest.mark.slow
 def test_any_objects(values: list[Any]) -> None:
     assert through({}, {"x": objects(*values)}).tensors["x"].tolist() == values
 

@@ -74,17 +74,17 @@ def test_what_is_told_to_another_process_holds_those_that_ended_just_now() -> No
     here.called(4, [0.5])
     here.failed("v2", 429, 0.1)
     there.answered("v2", 0, 1, 2, 3)
-    assert here.any
-    there.add(here.told())
+    assert here.has_requests
+    there.merge(here.snapshot())
     assert dict(there.requests) == {("v2", 200): 2, ("v2", 429): 1}
     assert there.latency["v2"].total == pytest.approx(6.1)
     assert (there.histograms["predict"].total, there.histograms["queue"].total, there.rows) == (2, 0.5, 4)
-    there.add(here.told())
+    there.merge(here.snapshot())
     assert there.requests["v2", 200] == 3
 
 
 def test_a_model_that_was_asked_nothing_has_no_counts() -> None:
-    assert not ModelMetrics().any
+    assert not ModelMetrics().has_requests
     assert not ModelMetrics().requests
 
 
@@ -94,4 +94,4 @@ def test_a_histogram_counts_many_as_it_counts_each() -> None:
     for value in values.tolist():
         one_by_one.observe(value)
     together.observe_all(values)
-    assert one_by_one.told() == together.told() == [[2, 2, 2, 1], float("inf")]
+    assert one_by_one.snapshot() == together.snapshot() == [[2, 2, 2, 1], float("inf")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from server.workers.worker_pool import WorkerPool
 from tests.patience import becomes, wait_for
 from tests.server.workers.conftest import Make
 
-PATIENCE = 30.0  #: seconds until a test gives up waiting
+PATIENCE = 60.0  #: seconds until a test gives up waiting
 
 
 def ask(pool: WorkerPool, body: str | bytes, **headers: str) -> Coroutine[Any, Any, Reply]:
@@ -67,11 +66,14 @@ def test_many_at_the_same_time_each_with_its_own_answer(serve: Callable[..., Wor
     pool = serve()
 
     async def talk() -> None:
-        began = time.monotonic()  # one after the other they would take twenty seconds
+        for_long = [asyncio.create_task(ask(pool, "wait 1000")) for _ in range(20)]
+        await counted(pool, waiting=20, cancelled=0)
         bodies = [f"wait 0.{number % 5}{number:03d}" for number in range(100)]
         replies = await asyncio.gather(*(ask(pool, body) for body in bodies))
         assert [reply.body.decode() for reply in replies] == [body.upper() for body in bodies]
-        assert time.monotonic() - began < 12
+        assert not any(task.done() for task in for_long)
+        for task in for_long:
+            task.cancel()
 
     asyncio.run(talk())
 
@@ -109,6 +111,7 @@ def test_who_stops_waiting_is_dropped(serve: Callable[..., WorkerPool]) -> None:
     asyncio.run(talk())
 
 
+@pytest.mark.slow
 def test_a_death_fails_all_that_are_with_it_and_the_worker_comes_back(
     serve: Callable[..., WorkerPool], tmp_path: Path
 ) -> None:
@@ -118,9 +121,7 @@ def test_a_death_fails_all_that_are_with_it_and_the_worker_comes_back(
     async def talk() -> None:
         waiting = [asyncio.create_task(ask(pool, "wait 100")) for _ in range(5)]
         await counted(pool, waiting=5, cancelled=0)
-        began = time.monotonic()
         outcomes = await asyncio.gather(ask(pool, "do crash"), *waiting, return_exceptions=True)
-        assert time.monotonic() - began < 50
         assert {type(outcome) for outcome in outcomes} == {WorkerDied}
         assert all("the worker crashed (SIGSEGV)" in str(outcome) for outcome in outcomes)
         await asyncio.to_thread(wait_for, lambda: pool.restarts)
@@ -134,6 +135,7 @@ def test_a_death_fails_all_that_are_with_it_and_the_worker_comes_back(
     assert pool.restarts == 1
 
 
+@pytest.mark.slow
 def test_a_late_answer_is_a_504_and_the_worker_lives(serve: Callable[..., WorkerPool]) -> None:
     """One that waits for something: the others' answers show that the worker is well."""
     pool = serve(call_timeout=3.0)
@@ -150,6 +152,7 @@ def test_a_late_answer_is_a_504_and_the_worker_lives(serve: Callable[..., Worker
     assert pool.restarts == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_answers_nobody_is_killed(serve: Callable[..., WorkerPool]) -> None:
     pool = serve(call_timeout=3.0)
 
@@ -164,6 +167,7 @@ def test_a_worker_that_answers_nobody_is_killed(serve: Callable[..., WorkerPool]
     asyncio.run(talk())
 
 
+@pytest.mark.slow
 def test_nonsense_from_the_worker_is_its_end(serve: Callable[..., WorkerPool]) -> None:
     pool = serve()
 
@@ -175,6 +179,7 @@ def test_nonsense_from_the_worker_is_its_end(serve: Callable[..., WorkerPool]) -
     asyncio.run(talk())
 
 
+@pytest.mark.slow
 def test_several_workers_share(serve: Callable[..., WorkerPool]) -> None:
     pool = serve(count=2)
 

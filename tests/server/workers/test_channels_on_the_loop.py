@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +60,7 @@ async def back(pool: WorkerPool) -> None:
     await asyncio.to_thread(wait_for, lambda: pool.restarts and not pool.down, "a new worker")
 
 
+@pytest.mark.slow
 def test_outcomes(make: Make, run: Callable[..., Any]) -> None:
     pool = make()
     pool.start()
@@ -82,6 +82,7 @@ def test_outcomes(make: Make, run: Callable[..., Any]) -> None:
     assert pool.restarts == 0
 
 
+@pytest.mark.slow
 def test_what_cannot_begin_at_once_is_left_to_a_thread(make: Make, run: Callable[..., Any], tmp_path: Path) -> None:
     pool = make()
     pool.start()
@@ -99,6 +100,7 @@ def test_what_cannot_begin_at_once_is_left_to_a_thread(make: Make, run: Callable
 
 
 @pytest.mark.parametrize("do", ["crash", "babble", "hang-up"])
+@pytest.mark.slow
 def test_deaths(make: Make, run: Callable[..., Any], do: str, tmp_path: Path) -> None:
     pool = make()
     pool.start()
@@ -116,19 +118,20 @@ def test_deaths(make: Make, run: Callable[..., Any], do: str, tmp_path: Path) ->
     run(main())
 
 
+@pytest.mark.slow
 def test_a_hang_stops_nobody_else(make: Make, run: Callable[..., Any]) -> None:
     pool = make(call_timeout=3.0)
     pool.start()
 
     async def main() -> None:
         hanging = asyncio.create_task(begun(pool, [1], "hang"))
-        slowest, last = 0.0, time.monotonic()
+        turns = 0
         while not hanging.done():
             await asyncio.sleep(0.005)
-            slowest, last = max(slowest, time.monotonic() - last), time.monotonic()
+            turns += 1
         with pytest.raises(DeadlineExceeded, match="call_timeout"):
             hanging.result()
-        assert slowest < 1.5  # half of the time that it hung
+        assert turns > 10  # of the loop, which would have taken none if the call had kept it
         await back(pool)
 
     run(main())
@@ -164,6 +167,7 @@ def test_batches_end_as_they_do_in_process(make: Make, run: Callable[..., Any]) 
     run(main())
 
 
+@pytest.mark.slow
 def test_a_batch_that_kills_the_worker_is_not_tried_again(make: Make, run: Callable[..., Any]) -> None:
     """Its requests would be tried one by one, if it had only failed; so the culprit would kill the next worker, too."""
     pool = make()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from adapters import registry
-from adapters.base import LoadError, Match, Rank, Trust
+from adapters.base import LoadError, Match, Rank, Traits, Trust
 from adapters.registry import Choice
 from server.config.model_config import ModelConfig
 from server.errors import NotReady
@@ -29,6 +29,7 @@ from server.workers.worker_pool import BackOff
 from tests.cases import CASES, Case
 from tests.patience import wait_for
 from tests.server.workers.conftest import workers
+from tests.shared import Shared
 
 CHOICE = Choice(registry.get("sklearn"), Match(Rank.CONTENT, "model.joblib"))
 CUSTOM = Choice(registry.get("custom"), Match(Rank.CODE, trust=Trust.CODE))
@@ -78,11 +79,10 @@ CHOSEN = [case for case in CASES if case.name.startswith(("sklearn", "xgboost", 
 
 
 @pytest.fixture(scope="module")
-def mount(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mount(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Path:
     root = tmp_path_factory.mktemp("mount")
     for case in CHOSEN:
-        (root / case.name).mkdir()
-        case.make(root / case.name)
+        shared.copy(case, root / case.name)
     return root
 
 
@@ -105,12 +105,14 @@ def load(mount: Path) -> Iterator[Callable[..., Loaded]]:
 
 
 @pytest.mark.parametrize("case", CHOSEN, ids=lambda case: case.name)
+@pytest.mark.slow
 def test_a_worker_answers_to_the_bit_what_the_model_answers_here(load: Callable[..., Loaded], case: Case) -> None:
     here, there = load(case.name, "auto"), load(case.name, "process")
     assert not isinstance(here.adapter, RemoteAdapter)
     assert isinstance(there.adapter, RemoteAdapter)
     assert there.adapter.signature == here.adapter.signature
     assert (there.adapter.name, there.adapter.platform) == (here.adapter.name, here.adapter.platform)
+    assert there.adapter.traits == Traits(batchable=there.batchable)  # each worker has one call at a time
     assert there.adapter.pool.count == 1
     example = here.adapter.example()
     assert all(np.array_equal(array, there.adapter.example()[name]) for name, array in example.items())
@@ -156,6 +158,7 @@ def test_the_interpreter_is_asked_for_with_what_it_takes(mount: Path) -> None:
 # --- what the repository tells ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_dead_worker_shows_and_the_model_comes_back(
     mount: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,12 +15,12 @@ import grpc
 import numpy as np
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
-from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 
 from bench.ports import free_port
 from server.api.grpc.service import InferenceService, handlers, serve
 from server.api.kserve.dataplane import PolyDataPlane
 from server.codec import grpc_messages
+from server.codec.fast.grpc_templates import TemplateCache
 from server.inference.batching.queue import Limits
 from server.loading.catalog import scan
 from server.loading.loader import Loader
@@ -80,13 +80,16 @@ async def short_way(repository: Any) -> AsyncIterator[Ask]:
 
 @asynccontextmanager
 async def long_way(repository: Any) -> AsyncIterator[Ask]:
-    """The same service as KServe would offer it: protobuf reads and writes every message."""
-    server = grpc.aio.server()
-    add_GRPCInferenceServiceServicer_to_server(service(repository), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with calling(server, port) as ask:
+    """The same service, by which no head is ever known: protobuf reads every message."""
+    port, forgetful = free_port(), service(repository)
+    forgetful._inference._templates = Forgetful()
+    async with calling((await serve(handlers(forgetful), port, MOST, MOST))[0], port) as ask:
         yield ask
+
+
+class Forgetful(TemplateCache):
+    def find(self, raw: bytes) -> None:
+        return None
 
 
 def request(values: Any = ((1.0, 2.0),), dtype: str = "FP64", name: str = "x", **more: Any) -> Any:

@@ -28,7 +28,7 @@ from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 LIMIT = 1000
 BODY = b'{"instances": [[1, 2]]}'
 ANSWER = {"predictions": [[2.0, 4.0]]}
@@ -380,6 +380,7 @@ SPELLINGS = [
 ]
 
 
+@pytest.mark.slow
 def test_no_spelling_of_the_path_lets_a_stranger_in(site: Site) -> None:
     """Before KServe's own routes: whatever the framework makes of the path, nothing is loaded or unloaded."""
     application = FastAPI()

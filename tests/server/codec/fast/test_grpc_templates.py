@@ -12,9 +12,9 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.codec import grpc_messages
 from server.codec.fast import grpc_templates
-from server.codec.fast.grpc_templates import AnswerTemplates, TemplateCache, known_decoder
+from server.codec.fast.grpc_templates import AnswerTemplates, TemplateCache, grpc_decoder, known_decoder
 from server.codec.v2 import DecodedV2Request
-from tests.server.codec.fast.test_json_rows import SIGNATURES, messages, outcome
+from tests.server.codec.fast.test_json_rows import SIGNATURES, outcome
 
 VALUES = np.array([1.5, -0.0, 2.0])
 
@@ -26,31 +26,72 @@ def usual(model: str = "m", values: Any = VALUES, **more: Any) -> Any:
     return message
 
 
+floats = st.lists(st.one_of(st.floats(), st.floats(width=32), st.just(1e300)), max_size=6)
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Any:
+    """Requests over gRPC, good ones and others."""
+    request = pb.ModelInferRequest(model_name="m", id=draw(st.sampled_from(["", "7"])))
+    for _ in range(draw(st.sampled_from([1, 1, 1, 1, 0, 2]))):
+        shape = draw(st.sampled_from([[1, 3], [1, 3], [2, 3], [3, 1], [3], [0, 3], [-1, 3], [1, 3, 1]]))
+        tensor = request.inputs.add(
+            name=draw(st.sampled_from(["x", "a", "other"])),
+            datatype=draw(st.sampled_from(["FP64", "FP64", "FP32", "INT64", "BYTES", "none"])),
+            shape=shape,
+        )
+        values = draw(st.one_of(st.just([1.5, -0.0, 2.0]), floats))
+        way = draw(st.sampled_from(["fp64", "fp64", "fp32", "both", "raw", "raw32", "none", "more"]))
+        if way in ("fp64", "both"):
+            tensor.contents.fp64_contents.extend(values)
+        if way in ("fp32", "both", "more"):
+            tensor.contents.fp32_contents.extend(np.array(values, np.float32).tolist())
+        if way in ("raw", "raw32", "more"):
+            request.raw_input_contents.append(np.array(values, np.float32 if way == "raw32" else np.float64).tobytes())
+        if draw(st.integers(0, 9)) == 0:
+            tensor.parameters["p"].string_param = "q"
+    if draw(st.integers(0, 9)) == 0:
+        request.parameters["content_type"].string_param = "pd"
+    if draw(st.integers(0, 9)) == 0:
+        request.outputs.add(name="y")
+    return request
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("name", SIGNATURES)
+@settings(max_examples=120, deadline=None)
+@given(request=messages())
+def test_grpc(name: str, request: Any) -> None:
+    signature = SIGNATURES[name]
+    fast = outcome(lambda: grpc_decoder(signature)(request))
+    assert fast == outcome(lambda: grpc_messages.decode(request, signature))
+
+
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("name", SIGNATURES)
 @settings(max_examples=120, deadline=None)
 @given(seen=messages(), request=messages())
 def test_requests(name: str, seen: Any, request: Any) -> None:
-    heads, signature = TemplateCache(), SIGNATURES[name]
-    heads.learn(seen.SerializeToString(), seen)
+    cache, signature = TemplateCache(), SIGNATURES[name]
+    cache.learn(seen.SerializeToString(), seen)
     for message in (seen, request):
         raw = message.SerializeToString()
-        if (head := heads.find(raw)) is not None:
-            assert (head.model, head.version) == (message.model_name, message.model_version or None)
-            known = outcome(lambda: known_decoder(signature)(head, raw))  # noqa: B023
+        if (template := cache.find(raw)) is not None:
+            assert (template.model, template.version) == (message.model_name, message.model_version or None)
+            known = outcome(lambda: known_decoder(signature)(template, raw))  # noqa: B023
             assert known == outcome(lambda: grpc_messages.decode(message, signature))  # noqa: B023
 
 
 @pytest.mark.parametrize("version", [None, "3"])
 def test_the_usual_request_is_known_again(version: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    heads = TemplateCache()
+    cache = TemplateCache()
     seen, again = usual(model_version=version), usual(model_version=version, values=VALUES * 2)
-    assert heads.find(seen.SerializeToString()) is None
-    heads.learn(seen.SerializeToString(), seen)
-    head = heads.find(raw := again.SerializeToString())
-    assert head is not None
+    assert cache.find(seen.SerializeToString()) is None
+    cache.learn(seen.SerializeToString(), seen)
+    template = cache.find(raw := again.SerializeToString())
+    assert template is not None
     monkeypatch.setattr(grpc_messages, "decode", lambda *_: pytest.fail("protobuf was asked"))
-    call = known_decoder(SIGNATURES["FP64"])(head, raw)
+    call = known_decoder(SIGNATURES["FP64"])(template, raw)
     assert call.inputs["x"].tolist() == [[3.0, -0.0, 4.0]]
     assert call.inputs["x"].flags.owndata or call.inputs["x"].base.flags.owndata
     assert call.inputs["x"].flags.writeable
@@ -62,18 +103,18 @@ def test_the_usual_request_is_known_again(version: str | None, monkeypatch: pyte
     ids=["id", "large", "long", "output"],
 )
 def test_others_are_not_remembered(request_: Any) -> None:
-    heads = TemplateCache()
-    heads.learn(request_.SerializeToString(), request_)
-    assert heads.find(request_.SerializeToString()) is None
+    cache = TemplateCache()
+    cache.learn(request_.SerializeToString(), request_)
+    assert cache.find(request_.SerializeToString()) is None
 
 
 def test_clients_that_never_repeat_a_head_do_not_fill_the_memory() -> None:
-    heads = TemplateCache()
-    for i in range(3 * grpc_templates.MOST):
+    cache = TemplateCache()
+    for i in range(3 * grpc_templates.MAX_TEMPLATES):
         message = usual(f"{i:05}")
-        heads.learn(raw := message.SerializeToString(), message)
-        assert heads.find(raw) is not None
-    assert len(heads._known) <= grpc_templates.MOST
+        cache.learn(raw := message.SerializeToString(), message)
+        assert cache.find(raw) is not None
+    assert len(cache._templates) <= grpc_templates.MAX_TEMPLATES
 
 
 dtypes = st.sampled_from(["float64", "float32", "float16", "int64", "int8", "uint16", "bool", ">f8", ">i4", "object"])

@@ -43,7 +43,7 @@ ALL = SIGNATURES | OTHERS
 @pytest.fixture(scope="module", autouse=True)
 def of_any_length() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_arrays, "LEAST", 0)
+        patch.setattr(json_arrays, "MIN_BODY", 0)
         yield
 
 

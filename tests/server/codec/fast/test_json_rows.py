@@ -11,11 +11,9 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from adapters.base import Signature, TensorSpec
-from server.codec import grpc_messages, v1, v2
-from server.codec.fast.grpc_templates import grpc_decoder
+from server.codec import v1, v2
 from server.codec.fast.json_rows import v1_decoder, v2_decoder
 from server.codec.request import DecodedRequest
 from server.errors import InvalidInput
@@ -128,47 +126,6 @@ def test_raw(name: str, body: Any, tail: bytes, shift: int) -> None:
     raw, length = head + tail, str(len(head) + shift)
     fast = outcome(lambda: v2_decoder(signature)(raw, length))
     assert fast == outcome(lambda: v2.decode(raw, length, signature))
-
-
-floats = st.lists(st.one_of(st.floats(), st.floats(width=32), st.just(1e300)), max_size=6)
-
-
-@st.composite
-def messages(draw: st.DrawFn) -> Any:
-    """Requests over gRPC, good ones and others."""
-    request = pb.ModelInferRequest(model_name="m", id=draw(st.sampled_from(["", "7"])))
-    for _ in range(draw(st.sampled_from([1, 1, 1, 1, 0, 2]))):
-        shape = draw(st.sampled_from([[1, 3], [1, 3], [2, 3], [3, 1], [3], [0, 3], [-1, 3], [1, 3, 1]]))
-        tensor = request.inputs.add(
-            name=draw(st.sampled_from(["x", "a", "other"])),
-            datatype=draw(st.sampled_from(["FP64", "FP64", "FP32", "INT64", "BYTES", "none"])),
-            shape=shape,
-        )
-        values = draw(st.one_of(st.just([1.5, -0.0, 2.0]), floats))
-        way = draw(st.sampled_from(["fp64", "fp64", "fp32", "both", "raw", "raw32", "none", "more"]))
-        if way in ("fp64", "both"):
-            tensor.contents.fp64_contents.extend(values)
-        if way in ("fp32", "both", "more"):
-            tensor.contents.fp32_contents.extend(np.array(values, np.float32).tolist())
-        if way in ("raw", "raw32", "more"):
-            request.raw_input_contents.append(np.array(values, np.float32 if way == "raw32" else np.float64).tobytes())
-        if draw(st.integers(0, 9)) == 0:
-            tensor.parameters["p"].string_param = "q"
-    if draw(st.integers(0, 9)) == 0:
-        request.parameters["content_type"].string_param = "pd"
-    if draw(st.integers(0, 9)) == 0:
-        request.outputs.add(name="y")
-    return request
-
-
-@pytest.mark.filterwarnings("ignore:overflow")
-@pytest.mark.parametrize("name", SIGNATURES)
-@settings(max_examples=120, deadline=None)
-@given(request=messages())
-def test_grpc(name: str, request: Any) -> None:
-    signature = SIGNATURES[name]
-    fast = outcome(lambda: grpc_decoder(signature)(request))
-    assert fast == outcome(lambda: grpc_messages.decode(request, signature))
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"3", b"{}", b'{"instances"', b'{"inputs":null}', b"\xff"])

@@ -21,7 +21,7 @@ from tests.asking import ALL_SHORT, put, submit
 from tests.patience import becomes
 
 CHEAP = TUNING.coalesce_seconds / 2  #: seconds of a call's fixed part
-PATIENCE = 30.0  #: seconds until a test gives up waiting
+PATIENCE = 60.0  #: seconds until a test gives up waiting
 
 
 class Known(CallCost):

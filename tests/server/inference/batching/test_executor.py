@@ -31,12 +31,12 @@ class Held:
     def __call__(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         self.rows.append(len(inputs["x"]))
         self.entered.release()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         return {"y": inputs["x"]}
 
     def running(self, expected: int) -> bool:
         """Whether so many calls have begun, and no more."""
-        begun = all(self.entered.acquire(timeout=10) for _ in range(expected))
+        begun = all(self.entered.acquire(timeout=60) for _ in range(expected))
         return begun and not self.entered.acquire(timeout=0.05)
 
 
@@ -61,7 +61,7 @@ def test_a_core_is_left_to_a_model_that_is_asked_a_little(cores: int, beside: in
         answers = [asyncio.ensure_future(submit(batcher, _call())) for _ in range(6)]
         assert await asyncio.to_thread(model.running, expected)
         model.gate.set()
-        await asyncio.wait_for(asyncio.gather(*answers), 10)
+        await asyncio.wait_for(asyncio.gather(*answers), 60)
         assert batcher.idle
 
     traffic = Traffic()

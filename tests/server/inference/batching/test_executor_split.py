@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from adapters.base import InvalidInput as Refusal
-from adapters.base import Parameters, Tensors
+from adapters.base import Parameters, Tensors, Traits
 from server.codec.request import DecodedRequest
 from server.errors import InvalidInput, ModelFailed
 from server.inference.batching.batcher import Batcher
@@ -43,7 +43,7 @@ def ask(predict: Predict, rows: int, cores: int = 3, *, merges: bool = True) -> 
 class Recorder:
     def __init__(self, *, together: int = 0) -> None:
         self.sizes: list[int] = []
-        self.barrier = threading.Barrier(together, timeout=10) if together else None
+        self.barrier = threading.Barrier(together, timeout=60) if together else None
 
     def __call__(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         self.sizes.append(len(inputs["x"]))
@@ -99,11 +99,11 @@ def test_spare_cores() -> None:
 
     def work() -> None:
         entered.release()
-        gate.wait(10)
+        gate.wait(60)
 
     assert spare(threads) == 2
     threads.submit(work)
-    assert entered.acquire(timeout=10)
+    assert entered.acquire(timeout=60)
     assert spare(threads) == 1
     for _ in range(3):
         threads.submit(work)
@@ -114,7 +114,7 @@ def test_spare_cores() -> None:
 class Counted(EchoAdapter):
     """Tells how many rows each of its calls had."""
 
-    parallel = True
+    traits = Traits(parallel=True)
 
     def __init__(self) -> None:
         super().__init__("echo", {})

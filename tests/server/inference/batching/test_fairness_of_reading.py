@@ -11,12 +11,13 @@ import pytest
 
 from server.codec.request import DecodedRequest
 from server.errors import ServingError
+from server.inference.answer import Answer, StreamedAnswer
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.fairness import DecodeTurns
 from server.inference.batching.policy import Traffic
 from server.inference.batching.threads import ThreadPool
 from server.inference.batching.tuning import TUNING
-from server.inference.request import Exchange
+from server.inference.request import Codec, InferenceRequest, Pipeline
 from tests.patience import becomes
 
 FLOODED, OTHER = 1, 2
@@ -108,7 +109,7 @@ def test_all_that_wait_to_be_read_are_answered_and_those_that_gave_up_are_not_de
         def answered(self, *_: object) -> None:
             self.statuses.append(200)
 
-        def failed(self, protocol: str, status: int, seconds: float) -> None:
+        def failed(self, request: InferenceRequest, status: int, end: float) -> None:
             self.statuses.append(status)
 
     async def run() -> None:
@@ -117,21 +118,20 @@ def test_all_that_wait_to_be_read_are_answered_and_those_that_gave_up_are_not_de
         batchers = {name: Batcher(lambda x, _: x, threads, name=name, traffic=traffic) for name in ("a", "b")}
         observer = Observer()
 
-        def begin(model: str, number: int) -> Exchange[DecodedRequest, int]:
-            def decode() -> DecodedRequest:
+        def begin(model: str, number: int) -> InferenceRequest:
+            def decode(request: InferenceRequest) -> DecodedRequest:
                 decodes.append(f"{model}{number}")
                 if number == 7:
                     raise ValueError("7")
                 return DecodedRequest({"x": np.full(1, number)}, 1, {})
 
-            def done(answer: int | ServingError) -> None:
+            def done(answer: Answer | StreamedAnswer | ServingError) -> None:
                 answers[f"{model}{number}"] = answer
 
-            exchange: Exchange[DecodedRequest, int] = Exchange(
-                "v1", batchers[model], observer, lambda outputs, _: int(outputs["x"][0]), done
-            )
-            exchange.begin(SHARE // 3, decode, bool)
-            return exchange
+            codec = Codec(decode, lambda outputs, _: Answer(int(outputs["x"][0]), [], b""))
+            request = InferenceRequest("own", "predict", model, None, (), bytes(SHARE // 3), codec=codec)
+            Pipeline(batchers[model], observer, {}).start(request, done)
+            return request
 
         for asked, model in enumerate((TUNING.little_streak + 2) * "ab", 1):  # both are asked a little
             begin(model, 0)
@@ -140,7 +140,7 @@ def test_all_that_wait_to_be_read_are_answered_and_those_that_gave_up_are_not_de
         observer.statuses.clear()
         begun = {f"{model}{number}": begin(model, number) for number in range(1, 40) for model in "ab"}
         assert len(decodes) < 10
-        begun["a20"].cancel()
+        begun["a20"].pipeline.cancel(begun["a20"])
         while len(answers) < 2 + 2 * 39 - 1:  # noqa: ASYNC110  (they are told one by one)
             await asyncio.sleep(0.001)
         assert sorted(observer.statuses) == [200] * (2 * 39 - 3) + [499, 500, 500]
@@ -149,4 +149,4 @@ def test_all_that_wait_to_be_read_are_answered_and_those_that_gave_up_are_not_de
     assert "a20" not in decodes
     assert len(set(decodes)) == len(answers) - 2
     assert all(isinstance(answers.pop(f"{model}7"), ServingError) for model in "ab")
-    assert all(answer == int(name[1:]) for name, answer in answers.items())
+    assert all(isinstance(answer, Answer) and answer.status == int(name[1:]) for name, answer in answers.items())

@@ -94,6 +94,7 @@ def make_wheel(folder: Path, version: str) -> str:
     return name
 
 
+@pytest.mark.slow
 def test_it_has_what_was_asked_and_shares_the_rest(environments: Environments, log: pytest.LogCaptureFixture) -> None:
     import numpy
 
@@ -129,9 +130,7 @@ def test_our_packages_are_hidden_from_the_model_and_there_for_the_worker(environ
 def test_it_is_built_once_for_the_same_requirements(environments: Environments, log: pytest.LogCaptureFixture) -> None:
     first = environments.python("one", f"{OLD}\nidna==3.7")
     log.clear()
-    start = time.monotonic()
     assert environments.python("two", f"# as above\nIDNA == 3.7\n{OLD}") == first
-    assert time.monotonic() - start < 10
     assert built(log) == 0
     assert environments.python("three", "idna==3.7") != first
 

@@ -92,7 +92,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     with shelf.locked(lambda: order.append("waited for nobody")):
         thread = threading.Thread(target=second)
         thread.start()
-        assert waited.wait(10)
+        assert waited.wait(60)
         order.append("first")
-    thread.join(10)
+    thread.join(60)
     assert order == ["first", "second"]

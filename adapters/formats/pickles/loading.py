@@ -1,0 +1,206 @@
+"""The pickle machine that loads, with the policy enforced at every opcode that names, makes or changes an object."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import math
+import sys
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from adapters.base import Array, LoadError
+from adapters.formats.pickles.machine import Machine
+from adapters.formats.pickles.policy import ARRAY_WRAPPERS, PARTIAL, Refused, Use, dotted, judge, refusal
+from adapters.formats.pickles.stream import skip, take
+from adapters.formats.pickles.values import STAND_INS, Placeholder, check_dtype, check_names, native, strange
+
+__all__ = ["Loading"]
+
+_CONTAINERS = (list, dict, set, deque)
+
+
+class _ArrayHeader:
+    """joblib's stand-in for an array, whose bytes follow in the file."""
+
+
+class Loading(Machine):
+    """Loads one pickle whose names and acts the policy allows; everything else raises Refused."""
+
+    def __init__(self, stream: io.BufferedReader, nested: bool = False) -> None:
+        super().__init__(stream)
+        self._nested = nested
+        self._named: dict[int, Use] = {}  #: by id, how the pickle may use what it named
+
+    def find_class(self, module: str, name: str) -> Any:
+        module, name = self.modern(module, name)
+        use = judge(module, name)
+        if use is None:
+            raise Refused(refusal([dotted(module, name)]))
+        sys.audit("pickle.find_class", module, name)
+        found = _resolve(module, name, use)
+        self._named[id(found)] = Use.CALL if dotted(module, name) in STAND_INS else use
+        return found
+
+    # making objects
+
+    def load_reduce(self) -> None:
+        args = self.stack.pop()
+        maker = self.stack[-1]
+        if self._named.get(id(maker)) is not Use.CALL:
+            raise strange(f"calls {_label(maker)}")
+        self.stack[-1] = maker(*_plain(args))
+
+    def load_newobj(self) -> None:
+        args = self.stack.pop()
+        self.stack[-1] = _made(self.stack[-1], args, {})
+
+    def load_newobj_ex(self) -> None:
+        kwargs, args = self.stack.pop(), self.stack.pop()
+        self.stack[-1] = _made(self.stack[-1], args, kwargs)
+
+    def _instantiate(self, klass: Any, args: Any) -> None:
+        """INST and OBJ, of Python 2's classes."""
+        raise strange(f"makes a {_label(klass)} with an opcode of Python 2")
+
+    def load_bytearray8(self) -> None:
+        """Read what is there; the standard library makes room for what is claimed first."""
+        size = int.from_bytes(self.read(8), "little")
+        self.append(bytearray(self.read(size) if self.in_frame() else take(self.stream, size)))
+
+    # changing objects
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if isinstance(target, _ArrayHeader):
+            self.stack[-1] = self._array(state)
+        elif id(target) in self._named or isinstance(target, type):
+            raise strange(f"changes {_label(target)}")
+        else:
+            _set_state(target, state)
+
+    def load_append(self) -> None:
+        _check_container(self.stack[-2])
+        super().load_append()  # type: ignore[misc]
+
+    def load_appends(self) -> None:
+        _check_container(self.metastack[-1][-1])
+        super().load_appends()  # type: ignore[misc]
+
+    def load_setitem(self) -> None:
+        _check_container(self.stack[-3], self.stack[-2:-1])
+        super().load_setitem()  # type: ignore[misc]
+
+    def load_setitems(self) -> None:
+        _check_container(self.metastack[-1][-1], self.stack[::2])
+        super().load_setitems()  # type: ignore[misc]
+
+    def load_additems(self) -> None:
+        _check_container(self.metastack[-1][-1])
+        super().load_additems()  # type: ignore[misc]
+
+    def _array(self, state: Any) -> Array:
+        """The array that follows joblib's stand-in, as joblib reads it: a subclass as a plain array."""
+        dtype = state["dtype"]
+        if not isinstance(dtype, np.dtype) or self._nested:
+            raise strange("describes an array without its type")
+        if dtype.hasobject:
+            return native(Loading(self.stream, nested=True).load())
+        if state.get("numpy_array_alignment_bytes") is not None:
+            skip(self.stream, take(self.stream, 1)[0])
+        shape = tuple(state["shape"])
+        array = _read(self.stream, math.prod(shape), dtype)
+        return native(array.reshape(shape[::-1]).T if state["order"] == "F" else array.reshape(shape))
+
+
+def _read(stream: io.BufferedReader, count: int, dtype: np.dtype[Any]) -> Array:
+    array = np.empty(count, dtype)
+    rest = memoryview(array.view(np.uint8).data) if array.nbytes else memoryview(b"")
+    while rest:
+        size = stream.readinto(rest)
+        if not size:
+            raise EOFError("the file ends within an array")
+        rest = rest[size:]
+    return array
+
+
+def _resolve(module: str, name: str, use: Use) -> Any:
+    """Import what the policy allows, and see that it is what the policy takes it for."""
+    label = dotted(module, name)
+    if label in ARRAY_WRAPPERS:
+        return _ArrayHeader
+    if label in STAND_INS:
+        return STAND_INS[label]
+    if use is Use.INERT:
+        return Placeholder
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise LoadError(f"names {label}, which is not installed here: {error}") from error
+    if use is Use.CONSTANT:
+        return found
+    home = (str(getattr(found, "__module__", "")), str(getattr(found, "__name__", "")))
+    if isinstance(found, type):
+        sound = use is not Use.FUNCTION and judge(found.__module__, found.__qualname__) is not None
+    else:
+        near = home[0].partition(".")[0] in ("", module.partition(".")[0]) or judge(*home) is use
+        sound = use is not Use.CLASS and callable(found) and near
+    if not sound:
+        raise Refused(refusal([f"{label} ({dotted(*home)})"]))
+    return found
+
+
+def _made(cls: Any, args: Any, kwargs: Any) -> Any:
+    """`cls.__new__(cls, ...)`, of a class alone."""
+    if not issubclass(type(cls), type):
+        raise strange("makes an object of what is no class")
+    if issubclass(cls, np.ndarray):
+        raise strange("makes an array with an opcode for other objects")
+    return cls.__new__(cls, *_plain(args), **kwargs)
+
+
+def _plain(args: Iterable[Any]) -> tuple[Any, ...]:
+    """Arguments to make something of; a range among them could ask for any amount of memory."""
+    args = tuple(args)
+    if any(isinstance(arg, range) for arg in args):
+        raise strange("makes an object of a range")
+    return args
+
+
+def _set_state(target: Any, state: Any) -> None:
+    """Python's own rule, less what could reach behind the object: reserved names, and its own idea of the rule."""
+    parts = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
+    for part in parts:
+        if isinstance(part, dict) and not isinstance(target, Placeholder):
+            check_names(part)
+    if isinstance(target, np.dtype):
+        check_dtype(target, state)
+    if isinstance(target, functools.partial) and state[0] is not target.func:
+        raise Refused(refusal([PARTIAL]))
+    setter = getattr(type(target), "__setstate__", None)
+    if setter is not None:
+        setter(target, state)
+        return
+    attributes, slots = parts
+    if attributes:
+        target.__dict__.update({sys.intern(name): value for name, value in attributes.items()})
+    for name, value in (slots or {}).items():
+        setattr(target, name, value)
+
+
+def _check_container(target: Any, keys: Iterable[Any] = ()) -> None:
+    if not isinstance(target, _CONTAINERS):
+        raise strange(f"adds to {_label(target)}")
+    if type(target) is not dict:  # a Bunch's items are its attributes too
+        check_names(keys)
+
+
+def _label(value: Any) -> str:
+    """A class or function by its name, an object by its class."""
+    named = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -1,0 +1,241 @@
+"""The pickle machine that only looks: a name stays a name, an object is a record of its class, arguments and state."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from adapters.formats.pickles.machine import Machine
+from adapters.formats.pickles.policy import ARRAY_WRAPPERS, CHECK_ARRAY, GETATTR, PARTIAL, Use, dotted, judge
+from adapters.formats.pickles.records import MAX_STEPS, Found, Made, Name, count_of, layout_of, tuple_of
+from adapters.formats.pickles.stream import Unreadable, skip, take
+
+__all__ = ["Scan"]
+
+_LONG = 2**16  #: texts and bytes from here on are no names, and are passed over
+#: what is kept of a state, so that a large dictionary takes no memory
+_KEPT = frozenset(
+    {"steps", "n_features_in_", "best_estimator_", "shape", "dtype", "numpy_array_alignment_bytes", "feature_names_in_"}
+)
+#: functions whose result is of the class that their first argument names
+_MAKERS = re.compile(r"_reconstructor|__newobj__|__newobj_ex__|_\w*reconstruct|newObj|_new_\w+|__pyx_unpickle_\w+")
+
+
+class _Opcodes(dict[int, Callable[[Any], None]]):
+    def __missing__(self, code: int) -> NoReturn:
+        raise Unreadable(f"is no pickle, or a damaged one: it has no opcode {code:#04x}")
+
+
+class Scan(Machine):
+    """Runs one pickle to its end in bounded steps and memory; `load` returns a stand-in for the top object."""
+
+    def __init__(self, stream: io.BufferedReader, found: Found, nested: bool = False) -> None:
+        super().__init__(stream)
+        self._found = found
+        self._nested = nested
+
+    def load(self) -> Any:
+        """Run to the end; the standard library's loop, in steps that are counted through all nested pickles."""
+        self._unframer = frames = pickle._Unframer(self._exactly, self._line)  # type: ignore[attr-defined]
+        self.read, self.readline = frames.read, frames.readline
+        self.metastack, self.stack, self.proto = [], [], 0
+        self.append = self.stack.append
+        opcodes = _Opcodes(self.dispatch)
+        try:
+            for _ in self._found.steps:
+                opcode = frames.read(1)
+                if not opcode:
+                    raise EOFError
+                opcodes[opcode[0]](self)
+        except pickle._Stop as stop:  # type: ignore[attr-defined]
+            return stop.value
+        raise Unreadable(f"takes more than {MAX_STEPS} steps to read, as no model does")
+
+    # names
+
+    def find_class(self, module: str, name: str) -> Name:
+        module, name = self.modern(module, name)
+        use = judge(module, name)
+        label = dotted(module, name)
+        self._found.names[label] = None
+        if use is None:
+            self._found.unlisted[label] = None
+        elif label in (GETATTR, PARTIAL):
+            self._found.held[label] = None
+        return Name(label, use, _MAKERS.fullmatch(name) is not None)
+
+    # making objects
+
+    def load_reduce(self) -> None:
+        args = self.stack.pop()
+        self.append(self._call(self.stack.pop(), args))
+
+    def _instantiate(self, maker: Any, args: list[Any]) -> None:
+        """INST and OBJ, by which Python 2 made objects."""
+        self._found.acts["makes an object with an opcode of Python 2"] = None
+        self.append(self._call(maker, tuple(args)))
+
+    def load_newobj(self) -> None:
+        args = self.stack.pop()
+        self.append(self._new(self.stack.pop(), args))
+
+    def load_newobj_ex(self) -> None:
+        self.stack.pop()
+        self.load_newobj()
+
+    def _call(self, maker: Any, args: Any) -> Made:
+        if not isinstance(maker, Name) or not isinstance(args, tuple):
+            self._found.acts["calls an object that it made itself"] = None
+            return Made("unknown")
+        first = args[0] if args else None
+        if maker.name in (GETATTR, PARTIAL):
+            self._guarded(maker.name, first)
+        elif maker.use in (Use.CLASS, Use.FUNCTION, Use.CONSTANT):
+            self._found.acts[f"calls {maker.name}"] = None
+        if maker.of_first and isinstance(first, Name):
+            return Made(first.name, inert=first.use is Use.INERT)
+        return Made(maker.name, args, inert=maker.use is Use.INERT)
+
+    def _guarded(self, name: str, first: Any) -> None:
+        method = isinstance(first, Made) and first.inert
+        check = isinstance(first, Name) and first.name == CHECK_ARRAY
+        if method if name == GETATTR else check:
+            self._found.held.pop(name, None)
+        else:
+            self._found.unlisted[name] = None
+
+    def _new(self, cls: Any, args: Any) -> Made:
+        if not isinstance(cls, Name):
+            self._found.acts["makes an object of what is no class"] = None
+            return Made("unknown")
+        return Made(cls.name, args if isinstance(args, tuple) else (), inert=cls.use is Use.INERT)
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if isinstance(target, Name):
+            self._found.acts[f"changes {target.name}"] = None
+        elif isinstance(target, Made):
+            target.state = state
+            if target.name in ARRAY_WRAPPERS:
+                self._pass_array(state)
+                self.stack[-1] = Made("numpy.ndarray")
+
+    def _pass_array(self, state: Any) -> None:
+        """Go over the array that follows joblib's stand-in for it: its bytes, or a pickle of its objects."""
+        if not isinstance(state, dict) or self._nested:
+            raise Unreadable("is damaged: an array without its shape")
+        itemsize, of_objects = layout_of(state.get("dtype"))
+        if of_objects:
+            Scan(self.stream, self._found, nested=True).load()
+            return
+        if state.get("numpy_array_alignment_bytes") is not None:
+            skip(self.stream, take(self.stream, 1)[0])
+        skip(self.stream, count_of(state.get("shape")) * itemsize)
+
+    # containers: only what `_KEPT` names is kept
+
+    def load_append(self) -> None:
+        value = self.stack.pop()
+        self._extend([value])
+
+    def load_appends(self) -> None:
+        self._extend(self.pop_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        if type(self.stack[-1]) is list:
+            self.stack[-1].extend(items)
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._update([key, value])
+
+    def load_setitems(self) -> None:
+        self._update(self.pop_mark())
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._update(items)
+
+    def _update(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) is not str:
+                continue
+            if key == "_sklearn_version" and isinstance(value, str):
+                self._found.version = self._found.version or value
+            self._found.on_frame |= key == "feature_names_in_"
+            if key in _KEPT and type(target) is dict:
+                target[key] = value
+
+    def load_empty_set(self) -> None:
+        self.append(Made("builtins.set"))
+
+    def load_additems(self) -> None:
+        self.pop_mark()
+
+    def load_frozenset(self) -> None:
+        self.pop_mark()
+        self.append(Made("builtins.frozenset"))
+
+    def loadtuple_of(self) -> None:
+        items = self.pop_mark()
+        self.append(tuple_of(items))
+
+    def load_tuple1(self) -> None:
+        self.stack[-1:] = [tuple_of(self.stack[-1:])]
+
+    def load_tuple2(self) -> None:
+        self.stack[-2:] = [tuple_of(self.stack[-2:])]
+
+    def load_tuple3(self) -> None:
+        self.stack[-3:] = [tuple_of(self.stack[-3:])]
+
+    # texts and bytes: long ones are passed over
+
+    def load_binbytes(self) -> None:
+        self._bytes(4)
+
+    def load_binbytes8(self) -> None:
+        self._bytes(8)
+
+    def load_bytearray8(self) -> None:
+        self._bytes(8)
+
+    def load_binunicode(self) -> None:
+        self._text(4)
+
+    def load_binunicode8(self) -> None:
+        self._text(8)
+
+    def load_binstring(self) -> None:
+        self._bytes(4)
+
+    def load_long4(self) -> None:
+        self._bytes(4)
+
+    def load_readonly_buffer(self) -> None:
+        """Makes bytes read-only, which are not there."""
+
+    def _bytes(self, width: int) -> None:
+        self._pass(int.from_bytes(self.read(width), "little"))
+        self.append(Made("builtins.bytes"))
+
+    def _text(self, width: int) -> None:
+        size = int.from_bytes(self.read(width), "little")
+        if size < _LONG:
+            self.append(str(self.read(size), "utf-8", "surrogatepass"))
+        else:
+            self._pass(size)
+            self.append(Made("builtins.str"))
+
+    def _pass(self, size: int) -> None:
+        if size < _LONG or self.in_frame():
+            if len(self.read(size)) < size:
+                raise EOFError
+        else:
+            skip(self.stream, size)

@@ -1,0 +1,68 @@
+"""Checks numbers that native code follows without looking: out of bounds they crash it, in a circle they never end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adapters.base import Array, LoadError
+from adapters.sklearn_.columns import is_a
+
+__all__ = ["check_damage"]
+
+
+def check_damage(part: Any) -> None:
+    """Check the trees that a part of a model holds: those of decisions, and those that find neighbours.
+
+    Raises:
+        LoadError: one is damaged.
+    """
+    own = vars(part)
+    if is_a(part, "BaseDecisionTree") and "tree_" in own:
+        tree = own["tree_"]
+        _check_tree(tree.children_left != -1, tree.children_left, tree.children_right, tree.feature, tree.n_features)
+    if is_a(part, "BaseHistGradientBoosting"):
+        for predictors in own.get("_predictors", ()):
+            for predictor in predictors:
+                _check_predictor(predictor, own["_n_features"])
+    for value in own.values():
+        if type(value).__name__ in ("KDTree", "BallTree"):
+            _check_space(*value.__getstate__()[:7])
+
+
+def _check_tree(inner: Array, left: Array, right: Array, feature: Array, width: int) -> None:
+    """Every branch leads to two nodes further on, by a feature that there is."""
+    at = np.flatnonzero(inner)
+    for side in (left, right):
+        _check_range(side[at], len(inner))
+        if (side[at] <= at).any():
+            raise LoadError("holds a damaged tree: a branch leads back")
+    _check_range(feature[at], width)
+
+
+def _check_predictor(predictor: Any, width: int) -> None:
+    """A tree of histogram boosting."""
+    nodes = predictor.nodes
+    inner = nodes["is_leaf"] == 0
+    _check_tree(inner, nodes["left"], nodes["right"], nodes["feature_idx"], width)
+    _check_range(nodes["bitset_idx"][inner & (nodes["is_categorical"] != 0)], len(predictor.raw_left_cat_bitsets))
+
+
+def _check_space(
+    data: Array, order: Array, nodes: Array, bounds: Array, _leaf_size: int, _n_levels: int, n_nodes: int
+) -> None:
+    """A tree of neighbours: node i has the children 2i + 1 and 2i + 2, and a range of rows."""
+    rows, width = data.shape
+    _check_range(order, rows)
+    _check_range(nodes["idx_start"], rows + 1)
+    _check_range(nodes["idx_end"], rows + 1)
+    inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    _check_range(2 * inner + 2, n_nodes)
+    if len(order) != rows or len(nodes) != n_nodes or bounds.shape[1:] != (n_nodes, width):
+        raise LoadError("holds a damaged tree: its parts differ in size")
+
+
+def _check_range(numbers: Array, end: int) -> None:
+    if len(numbers) and (numbers.min() < 0 or numbers.max() >= end):
+        raise LoadError("holds a damaged tree: a branch leads nowhere")

@@ -1,0 +1,119 @@
+"""The child's side of whole requests: any number at a time on one event loop, each a task; answers in parts too.
+
+Runs where code that came with the model does: see `worker_main`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from adapters.base import Adapter, InvalidInput, Parts, Reply, ReplyStream, Request, StreamFailed
+from server.runtime import ipc
+from server.workers.streams import SendWindow
+
+_MAX_MESSAGE = 4000  #: characters of an error's text
+_MAX_STACK = 16_000
+
+
+async def answer_all(model: Adapter, end: socket.socket) -> None:
+    """Answer what the parent asks until it hangs up."""
+    end.setblocking(False)
+    reader, writer = await asyncio.open_unix_connection(sock=end)
+    await RequestServer(model, writer).serve(reader)
+
+
+class RequestServer:
+    """Answers the requests of one connection."""
+
+    def __init__(self, model: Adapter, writer: asyncio.StreamWriter) -> None:
+        self._model = model
+        self._writer = writer
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._windows: dict[int, SendWindow] = {}  #: of those that answer in parts
+
+    async def serve(self, reader: asyncio.StreamReader) -> None:
+        while (message := await ipc.read(reader)) is not None:
+            fields = message.fields
+            if "id" in fields:
+                number = fields["id"]
+                task = self._running[number] = asyncio.create_task(self._answer(number, message))
+                task.add_done_callback(partial(self._forget, number))
+            elif "credit" in fields:
+                if (window := self._windows.get(fields["credit"])) is not None:
+                    window.grant(fields["parts"], fields["bytes"])
+            elif (unwanted := self._running.get(fields["cancel"])) is not None and not unwanted.cancelling():
+                unwanted.cancel()
+
+    def _forget(self, number: int, _: asyncio.Task[None]) -> None:
+        del self._running[number]
+
+    async def _answer(self, number: int, message: ipc.Message) -> None:
+        fields = message.fields
+        request = Request(fields["verb"], fields["protocol"], message.tensors["body"].tobytes(), fields["headers"])
+        head: dict[str, Any] = {"id": number}
+        try:
+            reply = await self._model.answer(request)
+            if isinstance(reply, ReplyStream):
+                async with aclosing(reply.parts) as parts:
+                    opening = ipc.pack({**head, **_head(reply), "stream": True})
+                    head["end"] = True
+                    await self._send(opening)
+                    await self._send_parts(number, parts)
+                last = ipc.pack(head)
+            else:
+                last = ipc.pack({**head, **_head(reply)}, {"body": np.frombuffer(reply.body, np.uint8)})
+        except BaseException as error:  # CancelledError too: the parent waits until it has ended
+            last = ipc.pack({**head, **failure_fields(error)})
+        await self._send(last)
+
+    async def _send_parts(self, number: int, parts: Parts) -> None:
+        """Each part as soon as it is made; none is made before it may be sent."""
+        window = self._windows[number] = SendWindow()
+        task = self._running[number]
+        try:
+            await window.wait_open()
+            async for part in parts:
+                if task.cancelling():  # which the model's code has swallowed
+                    raise asyncio.CancelledError
+                window.spend(len(part))
+                await self._send(ipc.pack({"id": number, "part": True}, {"body": np.frombuffer(part, np.uint8)}))
+                await window.wait_open()
+        finally:
+            del self._windows[number]
+
+    async def _send(self, message: Sequence[ipc.Part]) -> None:
+        for part in message:
+            self._writer.write(part)
+        await self._writer.drain()
+
+
+def _head(reply: Reply | ReplyStream) -> Mapping[str, Any]:
+    return {"headers": dict(reply.headers), "status": reply.status}
+
+
+def failure_fields(error: BaseException) -> dict[str, Any]:
+    """What the parent is told of an exception; only the log gets to see the stack."""
+    text = message_of(error)
+    if isinstance(error, InvalidInput):
+        return {"error": text, "kind": "input"}
+    if isinstance(error, StreamFailed):
+        return {"error": text, "kind": "model"}
+    stack = "".join(traceback.format_exception(error))
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return {"error": named, "kind": "model", "stack": stack[-_MAX_STACK:]}
+
+
+def message_of(error: BaseException) -> str:
+    """The error's text, bounded."""
+    try:
+        return str(error)[:_MAX_MESSAGE]
+    except Exception:  # an exception class of the model's own may fail even at this
+        return ""

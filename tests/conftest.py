@@ -1,0 +1,61 @@
+"""What holds for the whole suite: which tests share a worker of pytest-xdist, in which order, and which models."""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.shared import Shared
+
+if TYPE_CHECKING:
+    from xdist.scheduler import Scheduling
+
+#: Modules that ask one server, which a fixture of their package starts: one worker runs them all.
+HOUSE = {f"tests/e2e/{name}.py" for name in ("test_explain", "test_house", "test_protocols")}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling | None:
+    """`--dist=loadfile`, but that the tests of one framework, and those of one server, are run by one worker."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByModule(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module: str = super()._split_scope(nodeid)
+            folder = module.rpartition("/")[0]
+            return "house" if module in HOUSE else folder if folder.startswith("tests/adapters/") else module
+
+    return ByModule(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, so that no worker is left alone with it in the end."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    marks = {mark.name for mark in item.iter_markers()}
+    return 0 if "e2e" in marks else 1 if "slow" in marks else 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_heap() -> None:
+    """What came before is left out of collections from here on.
+
+    A model that is let go takes a full collection with it. Over all that ten frameworks have brought it takes a second.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """What all workers of this run make once, together."""
+    base = tmp_path_factory.getbasetemp()
+    return Shared((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared")

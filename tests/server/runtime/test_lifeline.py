@@ -1,0 +1,49 @@
+"""A child process ends with its parent, whatever it is at, and before it when memory runs out."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.runtime.lifeline import resident_bytes
+from server.workers.import_names import SOURCE_ROOT
+
+_TIED = """
+import os, resource, sys
+sys.path.insert(0, sys.argv[1])
+from server.runtime.lifeline import tie_to_parent
+tie_to_parent()
+score = open("/proc/self/oom_score_adj").read().strip()
+print(resource.getrlimit(resource.RLIMIT_CORE), score, len(sys.stdin.read()), flush=True)
+while True:  # within the interpreter, as a loader may be
+    pass
+"""
+
+
+def test_it_ends_when_its_parents_end_of_standard_input_does() -> None:
+    command = [sys.executable, "-c", _TIED, str(SOURCE_ROOT)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stdout.readline() == "(0, 0) 1000 0\n"  # no core files; first to go; nothing to be read
+    assert child.poll() is None
+    child.stdin.close()
+    assert child.wait(60) < 0  # by the signal: it never looks
+    child.stdout.close()
+
+
+def test_resident_memory_is_that_of_the_process() -> None:
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert 0 < resident_bytes() <= most
+    assert resident_bytes(os.getppid()) > 0
+
+
+def test_there_is_no_memory_of_a_process_that_is_not_there() -> None:
+    highest = int(Path("/proc/sys/kernel/pid_max").read_text())
+    with pytest.raises(OSError):
+        resident_bytes(highest + 1)

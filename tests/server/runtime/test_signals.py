@@ -1,0 +1,72 @@
+"""The first signal stops the server, the second ends it; before there is anything to stop, the first ends it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from server.runtime.signals import STOP, Signals
+from server.workers.import_names import SOURCE_ROOT
+
+_CODE = """
+import sys, signal
+sys.path.insert(0, sys.argv[1])
+from server.runtime.signals import Signals
+signals = Signals()
+signals.install()
+if sys.argv[2] == "serves":
+    signals.first(lambda name: print(name, flush=True))
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+class Ended(Exception):
+    """Instead of the process."""
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    statuses: list[int] = []
+
+    def end(status: int) -> None:
+        statuses.append(status)
+        raise Ended
+
+    monkeypatch.setattr("os._exit", end)
+    return statuses
+
+
+@pytest.mark.parametrize("first", STOP)
+@pytest.mark.parametrize("second", STOP)
+def test_the_first_stops_and_the_second_ends(ended: list[int], first: signal.Signals, second: signal.Signals) -> None:
+    signals, stopped = Signals(), list[str]()
+    signals.first(stopped.append)
+    signals.handle(first, None)
+    assert (stopped, ended) == ([first.name], [])
+    with pytest.raises(Ended):
+        signals.handle(second, None)
+    assert (stopped, ended) == ([first.name], [128 + second])
+
+
+def test_before_anybody_is_served_the_first_ends_it(ended: list[int]) -> None:
+    with pytest.raises(Ended):
+        Signals().handle(signal.SIGTERM, None)
+    assert ended == [0]
+
+
+@pytest.mark.parametrize(("state", "status"), [("starts", 0), ("serves", 128 + signal.SIGINT)])
+def test_a_process_that_has_them_installed(state: str, status: int) -> None:
+    command = [sys.executable, "-c", _CODE, str(SOURCE_ROOT), state]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        child.send_signal(signal.SIGTERM)
+        if state == "serves":
+            assert child.stdout.readline() == "SIGTERM\n"
+            child.send_signal(signal.SIGINT)
+        assert child.wait(60) == status
