@@ -36,7 +36,6 @@ WITHOUT = {
     "server/api/kserve": "argv dataplane pages",
     "server/api": "lookup shutdown",
     "server/api/rest": "asgi event_stream head_cache paths predict server torchserve",
-    "server/codec": "instances messages",
     "server/frontends": "control follower forwarding frontend frontend_main frontend_server mirror proxy_protocol",
     "server/inference": "answer in_flight model request stream_parts",
     "server/inference/batching": "merging queue",

@@ -52,6 +52,6 @@ def _limits(loaded: Loaded, limits: Limits) -> Limits:
         limits = replace(limits, max_rows=loaded.config.max_batch_rows)
     pool = pool_of(loaded.adapter)
     if pool is not None:  # another process pays, and how many there are was the operator's choice
-        return replace(limits, lanes=pool.count, all_lanes=True)
-    lanes = loaded.config.lanes or limits.lanes
-    return replace(limits, lanes=lanes if loaded.adapter.traits.thread_safe else 1)
+        return replace(limits, concurrency=pool.count, fixed_concurrency=True)
+    concurrency = loaded.config.lanes or limits.concurrency
+    return replace(limits, concurrency=concurrency if loaded.adapter.traits.thread_safe else 1)

@@ -94,7 +94,7 @@ class ChildProcess:
             raise TimeoutError
         self.connection.wait_at_most(max(0.001, deadline - time.monotonic()))
         message = self.connection.receive()
-        self.connection.wait_at_most(ipc.PATIENCE)
+        self.connection.wait_at_most(ipc.FOREVER)
         if message is None:
             raise EOFError
         return message
