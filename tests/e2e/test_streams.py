@@ -94,7 +94,9 @@ def test_tritons_generate_extension(server: Server) -> None:
     refused = server.client.post("/v2/models/streaming/generate", json={"text_input": "one two"})
     assert refused.status_code == 400
     assert "generate_stream" in refused.json()["error"]
-    assert server.client.post("/v2/models/streaming/generate", json={"text_input": "one"}).json()["text_output"] == "one "
+    assert (
+        server.client.post("/v2/models/streaming/generate", json={"text_input": "one"}).json()["text_output"] == "one "
+    )
 
 
 def test_what_is_asked_in_one_part_is_refused(server: Server) -> None:
@@ -156,12 +158,12 @@ def test_many_streams_at_once_and_another_model_between(server: Server, tmp_path
     body = {"instances": ["a", "gate", "c"], "notes": str(tmp_path)}
 
     def one(_: int) -> list[object]:
-        with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
-            with client.stream("POST", PREDICT, json=body) as response:
-                parts = events(response)
-                first = next(parts)
-                opened.release()
-                return [first["prediction"], *(part["prediction"] for part in parts)]
+        client = httpx.Client(base_url=server.url, timeout=PATIENCE)
+        with client, client.stream("POST", PREDICT, json=body) as response:
+            parts = events(response)
+            first = next(parts)
+            opened.release()
+            return [first["prediction"], *(part["prediction"] for part in parts)]
 
     opened = threading.Semaphore(0)
     with ThreadPoolExecutor(16) as pool:
