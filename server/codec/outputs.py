@@ -23,6 +23,8 @@ from adapters.base import Array, Signature, Tensors
 
 #: keys of objects may be numbers (the classes of a converted classifier)
 _OPTION = orjson.OPT_NON_STR_KEYS
+#: the explanation that is one value a column
+_CONTRIBUTIONS = "contributions"
 
 
 def dumps(value: Any) -> bytes:
@@ -78,19 +80,16 @@ def native(value: Any) -> Any:
     return str(value)
 
 
-CONTRIBUTIONS = "contributions"
-
-
-def encode(explained: Tensors, signature: Signature) -> bytes:
-    """The response body."""
-    names = names_of(signature)
+def encode_explanations(explained: Tensors, signature: Signature) -> bytes:
+    """The body of a response to `:explain`."""
+    names = _column_names(signature)
     columns = {name: listed(array) for name, array in explained.items()}
-    if names and CONTRIBUTIONS in columns:
-        columns[CONTRIBUTIONS] = [dict(zip(names, row, strict=True)) for row in columns[CONTRIBUTIONS]]
+    if names and _CONTRIBUTIONS in columns:
+        columns[_CONTRIBUTIONS] = [dict(zip(names, row, strict=True)) for row in columns[_CONTRIBUTIONS]]
     rows: Any = zip(*columns.values(), strict=True) if signature.batched else [columns.values()]
     return dumps({"explanations": [dict(zip(columns, row, strict=True)) for row in rows]})
 
 
-def names_of(signature: Signature) -> tuple[str, ...]:
+def _column_names(signature: Signature) -> tuple[str, ...]:
     """The columns' names, if they have any."""
     return tuple(spec.name for spec in signature.inputs) if signature.table else signature.columns

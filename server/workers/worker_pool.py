@@ -52,7 +52,7 @@ class WorkerPool:
         self._spec = spec
         self.count = count
         self.restarts = 0
-        self.on_restart: Callable[[], None] = lambda: None
+        self._on_restart: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
         self._workers: set[Worker] = set()  #: all that run
         self._unreaped: set[Worker] = set()  #: those, and what is left of others: what they held is not free yet
@@ -62,6 +62,10 @@ class WorkerPool:
         self._started = 0  #: workers whose first start is over, well or not
         self._problem = ""  #: what the latest worker died of, and what is done about it
         self._closed = threading.Event()
+
+    def when_restarted(self, then: Callable[[], None]) -> None:
+        """Have `then` called, on some thread, whenever a worker is started again."""
+        self._on_restart = then
 
     def start(self) -> Hello:
         """Start all workers; blocks until they have loaded the model.
@@ -256,7 +260,7 @@ class WorkerPool:
         log.warning("model %s: %s; it is restarted %s", self._spec.name, reason, when)
         with self._changed:
             self.restarts += 1
-            self.on_restart()
+            self._on_restart()
             self._problem = f"{reason}; it is restarted {when}"
         self._closed.wait(seconds)
         with self._changed:

@@ -2,6 +2,7 @@
 
 Only the plainest requests are recognised here: a POST to V1 predict or V2 infer with a short body of a declared
 length, on a connection that stays open. The same parser as uvicorn's reads them, so that both understand the same.
+`codec/fast/grpc_templates.py` explains the idea, which it has for gRPC.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from server.api.rest.paths import parse
 from server.codec.v2 import HEADER_LENGTH
 
 #: heads that are remembered, and the bytes of one: clients that never repeat one must not fill the memory
-MOST, LONGEST = 1024, 2048
+MAX_HEADS, MAX_HEAD = 1024, 2048
 #: bytes of a body
-MOST_BODY = 64 * 1024
+MAX_BODY = 64 * 1024
 
 #: headers that make a request another's: those of CloudEvents, and all that changes how the body comes
 _OTHERS = {b"expect", b"transfer-encoding", b"upgrade", b"content-encoding"}
@@ -49,8 +50,8 @@ class HeadCache:
             return self._known[head]
         except KeyError:
             parsed = _understand(head)
-        if len(head) <= LONGEST:
-            if len(self._known) >= MOST:
+        if len(head) <= MAX_HEAD:
+            if len(self._known) >= MAX_HEADS:
                 self._known.clear()
             self._known[head] = parsed
         return parsed
@@ -88,7 +89,7 @@ def _understand(head: bytes) -> ParsedHead | None:
     if _OTHERS & set(names) or names.count(b"content-length") != 1 or is_cloudevent(found.headers):
         return None
     length = dict(found.headers)[b"content-length"]
-    if not length.isdigit() or len(length) > 6 or not 0 < int(length) <= MOST_BODY:
+    if not length.isdigit() or len(length) > 6 or not 0 < int(length) <= MAX_BODY:
         return None
     return _parsed(found, int(length))
 

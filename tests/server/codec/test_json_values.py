@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from adapters.base import Signature, TensorSpec
-from server.codec import v1, v2
+from server.codec import json_values, v1, v2
 from server.codec.request import DecodedRequest
 from server.errors import InvalidInput
 
@@ -76,3 +76,28 @@ def test_merged_requests_keep_their_elements() -> None:
     one, two = (v1.decode(orjson.dumps({"instances": each}), SIGNATURE) for each in ([[1, 2]], [[3], "x"]))
     merged = np.concatenate([one.inputs["data"], two.inputs["data"]])
     assert merged.tolist() == [[1, 2], [3], "x"]
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", {"a": 1}])
+def test_values_come_as_a_list(value: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^instances is .*, but must be a list with one entry an instance"):
+        json_values.from_values(value, "instances")
+
+
+def test_a_tensor_of_texts_is_read_where_it_looks_like_json() -> None:
+    elements = np.array([b'{"a": 1}', "[1, 2]", "{no", b"\xff", b"text"], dtype=np.object_)
+    assert json_values.from_tensor(elements).tolist() == [{"a": 1}, [1, 2], "{no", b"\xff", "text"]
+    assert json_values.from_tensor(elements[:4].reshape(2, 2)).shape == (2, 2)
+
+
+def test_of_a_tensor_of_numbers_each_row_is_a_list() -> None:
+    assert json_values.from_tensor(np.array([[1, 2], [3, 4]])).tolist() == [[1, 2], [3, 4]]
+    assert json_values.from_tensor(np.array([[1, 2], [3, 4]])).shape == (2,)
+    assert json_values.from_tensor(np.array(3)).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [({"b64": "AA=="}, "AA=="), ({"b64": 1}, None), ({"b64": "AA==", "x": 1}, None), ("AA==", None)]
+)
+def test_what_stands_for_bytes(value: Any, text: str | None) -> None:
+    assert json_values.base64_text(value) == text

@@ -439,7 +439,7 @@ time.sleep(1000)
 def test_the_watch_is_told(make: Make) -> None:
     pool = make()
     told: list[int] = []
-    pool.on_restart = lambda: told.append(1)
+    pool.when_restarted(lambda: told.append(1))
     pool.start()
     with pytest.raises(WorkerDied):
         call(pool, "die")

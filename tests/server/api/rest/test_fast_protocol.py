@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
-from server.api.rest.head_cache import MOST, HeadCache
+from server.api.rest.head_cache import MAX_HEADS, HeadCache
 from server.api.rest.routes import Routes
 from server.codec.request import DecodedRequest
 from server.inference.batching.merging import BatchCaller
@@ -301,9 +301,9 @@ def test_idle_connections_are_closed_busy_ones_kept(repository: Repository) -> N
 
 def test_heads_that_never_repeat_do_not_fill_the_memory() -> None:
     heads = HeadCache()
-    for i in range(3 * MOST):
+    for i in range(3 * MAX_HEADS):
         assert heads.parse(post(V1, b"", f"X-Id: {i}").replace(b"Length: 0", b"Length: 5")) is not None
-    assert len(heads._known) <= MOST
+    assert len(heads._known) <= MAX_HEADS
 
 
 @pytest.mark.parametrize(

@@ -192,3 +192,19 @@ def test_many_numbers_go_this_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert v1_decoder(OTHERS["parameters"])(b'{"instances": [[1, 2, 3]], "parameters": {"method": "a"}}').parameters
     flat = b'{"id": "a", "inputs": [{"name": "x", "shape": [1, 3], "datatype": "INT64", "data": [1, 2, 3]}]}'
     assert v2_decoder(OTHERS["integers"])(flat, None).inputs["x"].tolist() == [[1, 2, 3]]
+
+
+def test_a_fault_of_ours_is_no_slow_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_arrays, "_common_length", lambda lists: lists["no"])
+    with pytest.raises(TypeError):
+        json_arrays.v1_body(b'{"instances": [[1, 2]]}', "f")
+    monkeypatch.setattr(json_arrays, "_plain", lambda members: members["no"])
+    monkeypatch.setattr(json_arrays, "_numbers", lambda values, kind: (np.zeros(1), 1))
+    with pytest.raises(KeyError):
+        json_arrays.v1_body(b'{"instances": [1]}', "f")
+
+
+def test_a_name_with_a_zero_character_is_another_name() -> None:
+    raw = b'{"instances": [[[1]]], "parameters\\u0000": {"method": "c"}, "parameters": {}}'
+    assert json_arrays.v1_body(raw, "f") is None
+    same_v1(raw, OTHERS["any size"])
