@@ -343,6 +343,15 @@ class Adapter(ABC):
     def close(self) -> None:
         """Let go of what the model holds beyond its memory (sessions, files, threads)."""
 
+    def release(self) -> None:
+        """Let go of that memory, too: the last call that an adapter gets, after `close`, in some thread.
+
+        Whoever still knows it then, in a cycle of callbacks, say, knows an empty one, and the model is freed without a
+        collection of everything, which would stop every request. One that needs its attributes for longer overrides
+        this.
+        """
+        vars(self).clear()
+
 
 for _name, _part in PARTS.items():
     setattr(Adapter, _name, _part)

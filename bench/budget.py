@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
     budget = int(size * (options.room + 0.5))
     with _served(folder, str(budget)) as (system, watched):
         start_peak = watched.peak - begun
-        watched.peak = 0.0
+        watched.begin_anew()
         misses, hits = _load(system.http_port, options)
         peak = watched.peak - at_rest
     limit, one = budget / MIB, size / MIB
@@ -81,11 +81,21 @@ class _Watched:
 
     peak: float = 0.0  #: MiB
     over: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _phase: int = 0
 
     def watch(self, system: Running) -> None:
         while not self.over.wait(LOOK_SECONDS):
             with contextlib.suppress(Exception):  # it has not begun, or has ended
-                self.peak = max(self.peak, system.memory().tree)
+                phase, memory = self._phase, system.memory().tree
+                with self._lock:
+                    if phase == self._phase:  # else the look began before children had ended that are not to count
+                        self.peak = max(self.peak, memory)
+
+    def begin_anew(self) -> None:
+        """Whatever was seen before does not count."""
+        with self._lock:
+            self.peak, self._phase = 0.0, self._phase + 1
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ from bench.report import table
 #: packages from the top to the bottom: what imports what is upward is counted against it
 ORDER = (
     *("__main__", "app", "frontends", "api", "repository", "loading", "inference"),
-    *("codec", "workers", "telemetry", "config", "runtime", "errors"),
+    *("codec", "workers", "telemetry", "config", "runtime", "errors", "text"),
 )
 ROOT = Path(__file__).resolve().parents[1]
 _WARM = 200  #: requests before the one that is traced: by then a short call runs on the event loop

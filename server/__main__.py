@@ -8,10 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from server.api.kserve.argv import arguments
@@ -66,59 +64,42 @@ def _end(status: str | int | None) -> NoReturn:
 
 def serve(settings: Settings, signals: Signals) -> None:
     """Find the models, start trying them, import KServe meanwhile, serve."""
+    from server.loading.assembly import Assembly
     from server.loading.catalog import NoModelDir
-    from server.loading.environments import Environments
-    from server.loading.loader import Loader
-    from server.loading.memory_budget import Budget, Demand
-    from server.loading.signatures import Verifier
-    from server.loading.sources import catalog_of
-    from server.loading.trial.pool import TrialPool
-    from server.loading.trust import allowed_by
     from server.repository.watcher import Watcher
-    from server.workers.placement import WorkerPlacement
 
     logs.forward()
+    memory.limit_arenas()
+    memory.shut()
     try:
-        catalog = catalog_of(settings)
+        assembly = Assembly.of(settings)
     except NoModelDir as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
-    memory.limit_arenas()
-    memory.shut()
-    trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
-    end_trials = trials.close if trials else lambda: None
-    may_import = threading.Event()
-    verifier = Verifier(Path(settings.verify_key)) if settings.verify_key else None
-    environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
-    workers = WorkerPlacement(settings.isolation, settings.load_timeout, settings.request_timeout, environments.python)
-    allowed, auto_env = allowed_by(settings.trust), settings.auto_env
-    default_options = settings.predictor_options()
-    budget = Budget(settings.memory_budget.resolve() if settings.memory_budget else None)
-    loader = Loader(
-        trials, may_import, settings.predict_proba, allowed, verifier, workers, auto_env, default_options, budget
-    )
-    unasked = Demand.LOOK if settings.load == "lazy" else Demand.TRY
-    watcher = Watcher.of(settings, catalog)
+    watcher = Watcher.of(settings, assembly.catalog)
     with logs.kept():
-        loading = loader.begin(catalog.found, settings.load_threads, unasked)
+        loading = assembly.begin()
         with arguments(settings):
             from server import app
-        may_import.set()
-        server = app.PolyServer(settings, catalog, loader)
-        server.repository.unasked = unasked
-    for note in (*catalog.notes, *unknown_variables(Settings, os.environ)):
+        assembly.allow_imports()
+        server = app.PolyServer(
+            settings,
+            assembly.catalog,
+            assembly.loader,
+            before_load=watcher.note,
+            unrequested=assembly.unrequested,
+        )
+    for note in (*assembly.catalog.notes, *unknown_variables(Settings, os.environ)):
         log.warning("%s", note)
 
     def loaded() -> None:
-        end_trials()
+        assembly.end_trials()
         memory.settle()
-        watcher.start(server.repository, settings.load_threads, trials.rest if trials else lambda: None)
+        watcher.start(server.repository, settings.load_threads, assembly.rest_trials)
 
     server.run(loading, loaded, signals)
     watcher.stop()
-    end_trials()
-    environments.close()
-    workers.kill()
+    assembly.close()
 
 
 if __name__ == "__main__":

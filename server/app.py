@@ -1,6 +1,6 @@
 """The server itself: `kserve.ModelServer` with our repository, routes and gRPC service, and an orderly start and stop.
 
-Import this module only within `frame.arguments`: `kserve.model_server` parses `sys.argv` when it is imported.
+Import this module only within `api.kserve.argv.arguments`: `kserve.model_server` parses `sys.argv` when it is imported.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
 from functools import partial
 
@@ -34,10 +34,12 @@ from server.frontends import internal_listener
 from server.frontends.manager import FrontendManager
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
-from server.loading.catalog import Catalog
+from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader, ModelKey
+from server.loading.memory_budget import Budget, Demand
 from server.loading.sources import catalog_of
 from server.repository.repository import Repository
+from server.repository.store import ModelStore
 from server.runtime.event_loop import run
 from server.runtime.signals import Signals
 from server.runtime.sockets import PortTaken, check_free, shared_listener
@@ -48,26 +50,43 @@ log = logging.getLogger("kserve")
 class PolyServer(kserve.model_server.ModelServer):
     """The main process: one event loop, REST and gRPC over one repository."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, loader: Loader) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        loader: Loader,
+        before_load: Callable[[Found], None] = lambda found: None,
+        unrequested: Demand = Demand.TRY,
+    ) -> None:
+        """`before_load`, `unrequested`: as `Repository` has them."""
         cores = cpu_count()
-        rescan = partial(catalog_of, settings)
+        store = ModelStore()
+        self._settings = settings
+        self._frontends = _frontends(settings, loader.budget, store)
         self.repository = Repository(
-            catalog, loader, predictors(cores), limits_of(settings, cores), settings.ready, rescan
+            catalog,
+            loader,
+            predictors(cores),
+            limits_of(settings, cores),
+            settings.ready,
+            partial(catalog_of, settings),
+            store=store,
+            replicas=self._frontends,
+            before_load=before_load,
+            unrequested=unrequested,
+            log_latency=settings.enable_latency_logging,
         )
-        self.repository.log_latency = settings.enable_latency_logging
         super().__init__(registered_models=self.repository)
         self.repository.metrics.register()
         self.dataplane = PolyDataPlane(self.repository)
         self.model_repository_extension = PolyRepositoryExtension(self.repository)
-        self._settings = settings
         self._access = Access.of(os.environ)
         self._shared = ServerContext(self.repository, settings.max_body_bytes)
         self._loader = loader
-        self._fronts = self._others()
         self._grpc_port = 0
 
     def run(
-        self, loading: Mapping[ModelKey, Future[Loaded]], when_loaded: Callable[[], None], signals: Signals
+        self, loading: MutableMapping[ModelKey, Future[Loaded]], when_loaded: Callable[[], None], signals: Signals
     ) -> None:
         """Serve until told to stop. Takes in what is being loaded; `when_loaded` is called when all were tried."""
         try:
@@ -76,48 +95,33 @@ class PolyServer(kserve.model_server.ModelServer):
                 lambda: self._main(partial(self.repository.first_scan, loading, when_loaded), signals),
             )
         finally:
-            if self._fronts:
-                self._fronts.remove_directory()
+            if self._frontends:
+                self._frontends.remove_directory()
 
     async def _main(self, first_scan: Callable[[], None], signals: Signals) -> None:
         self.setup_event_loop()
-        self.repository.loop = asyncio.get_running_loop()
-        self._loader.loop.set_result(self.repository.loop)
+        self.repository.attach_loop(asyncio.get_running_loop())
+        self._loader.attach_loop(asyncio.get_running_loop())
         rest = self._rest()
         listener = self._listener()
         first_scan()
         if self.enable_grpc:
             self._grpc_server = await self._serve_grpc()
         delay, grace = self._settings.stop_delay(os.environ), self._settings.grace_period
-        end_others = self._fronts.stop if self._fronts else lambda grace: None
+        end_others = self._frontends.stop if self._frontends else lambda grace: None
         stopping = Shutdown(self.repository, rest._server, self._shared, grace, delay, end_others)
         stopping.listen_to(signals)
         ending = asyncio.create_task(stopping.run(self._grpc_server, self._grpc_port))
         # `serve` returns once told to stop and the requests in flight are answered
-        await asyncio.gather(rest._server.serve([listener] if listener else None), self._start_fronts(rest, listener))
+        await asyncio.gather(
+            rest._server.serve([listener] if listener else None), self._start_frontends(rest, listener)
+        )
         await ending
         log.info("stopped")
 
-    def _others(self) -> FrontendManager | None:
-        """The front processes of `--workers`, which are not started yet."""
-        if self._settings.workers == 1:
-            return None
-        if self._loader.budget.limit is not None:
-            log.warning("--workers=%d: with --memory_budget one process takes all requests", self._settings.workers)
-            return None
-        recipes, names = self.repository.recipes, lambda: list(self.repository.shelves)
-        timeouts = (self._settings.load_timeout, self._settings.request_timeout)
-        try:
-            fronts = FrontendManager(self._settings.workers - 1, names, recipes, *timeouts)
-        except OSError as error:
-            raise SystemExit(f"polyserve: --workers needs a directory for temporary files (TMPDIR): {error}") from error
-        self.repository.followers = fronts
-        self.repository.metrics.include(fronts.counts)
-        return fronts
-
     def _listener(self) -> socket.socket | None:
         """The socket of the REST port, where others share it."""
-        if self._fronts is None:
+        if self._frontends is None:
             return None
         try:
             check_free(self._settings.rest_port)
@@ -125,13 +129,13 @@ class PolyServer(kserve.model_server.ModelServer):
         except PortTaken as error:
             raise SystemExit(f"polyserve: --http_port={self._settings.rest_port} is taken: {error}") from error
 
-    async def _start_fronts(self, rest: RESTServer, listener: socket.socket | None) -> None:
-        if self._fronts is None or listener is None:
+    async def _start_frontends(self, rest: RESTServer, listener: socket.socket | None) -> None:
+        if self._frontends is None or listener is None:
             return
         await listening(rest)
         shared = ServerContext(self.repository, self._settings.max_body_bytes)
-        self._inner = await internal_listener.listen(self._fronts.directory / "http", rest.config, shared)
-        self._fronts.start(
+        self._inner = await internal_listener.listen(self._frontends.directory / "http", rest.config, shared)
+        self._frontends.start(
             {
                 "settings": self._settings.plain(),
                 "http_port": listener.getsockname()[1],
@@ -143,12 +147,12 @@ class PolyServer(kserve.model_server.ModelServer):
         handlers = service.handlers(service.InferenceService(self.repository, self.dataplane, self._access))
         limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
         wanted = self._settings.grpc_port
-        inner_socket = str(self._fronts.directory / "grpc") if self._fronts else ""
+        inner_socket = str(self._frontends.directory / "grpc") if self._frontends else ""
         try:
-            if self._fronts:
+            if self._frontends:
                 check_free(wanted)
             server, self._grpc_port = await service.serve(
-                handlers, wanted, *limits, inner_socket, shared=bool(self._fronts)
+                handlers, wanted, *limits, inner_socket, shared=bool(self._frontends)
             )
         except (RuntimeError, PortTaken) as error:
             raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}") from error
@@ -157,7 +161,7 @@ class PolyServer(kserve.model_server.ModelServer):
 
     def _rest(self) -> RESTServer:
         """KServe's REST server with our routes in front of its application."""
-        refresh = self._fronts.refresh if self._fronts else None
+        refresh = self._frontends.refresh if self._frontends else None
         app = Routes(kserve.model_server.app, self.repository, self._settings.max_body_bytes, self._access, refresh)
         protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
@@ -169,3 +173,17 @@ class PolyServer(kserve.model_server.ModelServer):
             fast = kserve.model_server.app
             fast.user_middleware = [each for each in fast.user_middleware if each.cls is not TimingMiddleware]
         return rest
+
+
+def _frontends(settings: Settings, budget: Budget, store: ModelStore) -> FrontendManager | None:
+    """The processes of `--workers` beside this one, which are not started yet."""
+    if settings.workers == 1:
+        return None
+    if budget.limit is not None:
+        log.warning("--workers=%d: with --memory_budget one process takes all requests", settings.workers)
+        return None
+    timeouts = (settings.load_timeout, settings.request_timeout)
+    try:
+        return FrontendManager(settings.workers - 1, store.names, store.load_specs, *timeouts)
+    except OSError as error:
+        raise SystemExit(f"polyserve: --workers needs a directory for temporary files (TMPDIR): {error}") from error

@@ -35,7 +35,8 @@ _POLL = 0.05  #: seconds between two looks at who is still connected
 class Stoppable(Protocol):
     """What has to know."""
 
-    stopping: bool  #: the server has been told to stop
+    def begin_stop(self) -> None:
+        """The server has been told to stop."""
 
 
 class Shutdown:
@@ -72,7 +73,7 @@ class Shutdown:
 
     def begin(self, grace_period: float) -> None:
         """Stop now. Call it on the event loop."""
-        self._models.stopping = True
+        self._models.begin_stop()
         self._grace = grace_period
         self._asked.set()
 

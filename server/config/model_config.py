@@ -33,8 +33,8 @@ import yaml
 
 from adapters.base import LoadError, ModelDir, Parameter
 from server.config.flags import types
-from server.config.flags.table import printable
 from server.config.version_policy import VersionPolicy, read_labels, read_policy
+from server.text import printable
 
 FILE = "polyserve.yaml"
 MAX_BYTES = 64 * 1024

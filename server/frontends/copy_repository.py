@@ -11,7 +11,7 @@ from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
 from server.inference.model import ServedModel
 from server.loading.load_spec import LoadSpec
-from server.repository.factory import serve
+from server.repository.factory import ModelFactory
 from server.runtime import memory
 from server.telemetry.counters import ModelMetrics
 from server.telemetry.metrics import CounterSnapshot
@@ -21,13 +21,14 @@ class CopyRepository:
     """Lives on the event loop, but for `load`."""
 
     def __init__(self, executor: Executor, limits: Limits, log_latency: bool) -> None:
-        self.stopping = False
         self._executor = executor
-        self._limits = limits
-        self._log_latency = log_latency
+        self._factory = ModelFactory(executor, limits, log_latency)
         self._copies: dict[int, ServedModel] = {}
         self._routes: dict[str, dict[str | None, ServedModel]] = {}
         self._counts: dict[str, ModelMetrics] = {}
+
+    def begin_stop(self) -> None:
+        """The server has been told to stop: its main process says so to whoever asks, here nothing changes."""
 
     def load(self, spec: LoadSpec) -> ServedModel:
         """Load a copy; blocks. It answers nobody yet.
@@ -35,9 +36,9 @@ class CopyRepository:
         Raises:
             LoadError: it cannot be loaded, or is not what the main process has.
         """
-        loaded = spec.follow()
+        loaded = spec.load()
         counts = self._counts.setdefault(spec.name, ModelMetrics())
-        return serve(spec.found, loaded, self._executor, self._limits, counts, self._log_latency)
+        return self._factory.make(spec.found, loaded, counts)
 
     def put(self, number: int, model: ServedModel) -> None:
         """The copy is there."""

@@ -36,7 +36,7 @@ def explanation_batcher(
     on_failure: Callable[[BaseException], None],
 ) -> Batcher:
     """The queue of requests for explanations."""
-    bounded = replace(limits, lanes=1, max_rows=min(limits.max_rows, most_rows(adapter.signature)))
+    bounded = replace(limits, concurrency=1, max_rows=min(limits.max_rows, most_rows(adapter.signature)))
     batched = adapter.signature.batched
     return Batcher(
         adapter.explain, executor, bounded, merges, batched, name, on_failure=on_failure, on_call=metrics.called

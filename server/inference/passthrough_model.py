@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,7 +24,7 @@ from server import errors
 from server.codec.v2 import HEADER_LENGTH
 from server.errors import ServingError, as_serving_error
 from server.inference.answer import Answer, StreamedAnswer, sendable_headers, sendable_status
-from server.inference.batching.queue import Limits
+from server.inference.batching.queue import BoundedQueue, Limits, Turn
 from server.inference.in_flight import InFlight
 from server.inference.request import Done, InferenceRequest, IsDisconnected
 from server.inference.stream_parts import CountedParts, SinglePart
@@ -61,7 +60,6 @@ class PassthroughModel(kserve.Model):
         self.signature = adapter.signature
         self.version = version
         self.ready = True
-        self._limits = limits
         self._metrics = metrics
         self._most = most or (limits.max_queue if self.signature.overlaps else _AHEAD * workers)
         self.in_flight = InFlight()
@@ -69,9 +67,7 @@ class PassthroughModel(kserve.Model):
         self._then: Callable[[], None] = lambda: None
         self._running = 0
         self._started: set[asyncio.Future[Answer | StreamedAnswer]] = set()
-        self._queue: deque[tuple[asyncio.Future[None], IsDisconnected]] = deque()
-        self._closed: ServingError | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queue: BoundedQueue[Turn] = BoundedQueue(name, limits)
 
     @property
     def waiting(self) -> int:
@@ -157,7 +153,9 @@ class PassthroughModel(kserve.Model):
             sent["content-type"] = "application/json"
         encoded = [(key.encode(), value.encode("latin-1", "replace")) for key, value in sent.items()]
         answer = await self.handle(InferenceRequest(protocol, verb.name.lower(), self.name, None, encoded, raw))
-        assert isinstance(answer, Answer)
+        if isinstance(answer, StreamedAnswer):
+            await answer.close()
+            raise errors.NotSupported(f"model {self.name!r} answers in parts: send it no event, but a request of V1")
         returned = {str(key, "latin-1"): str(value, "latin-1") for key, value in answer.headers}
         return _payload(answer, returned), {k: v for k, v in returned.items() if not k.startswith("content-")}
 
@@ -182,10 +180,8 @@ class PassthroughModel(kserve.Model):
     def stop(self) -> None:
         """Refuse new requests and let go of the model; what runs runs to its end. From any thread."""
         self.ready = False
-        if self._loop is None or self._loop.is_closed():  # nothing ever came, or nobody is left to wait
-            self._close()
-        else:
-            self._loop.call_soon_threadsafe(self._close)
+        error = errors.NotReady(f"model {self.name!r} is being unloaded")
+        self._queue.close(error, self._let_go_once_idle)
 
     # the queue, on the event loop
 
@@ -194,65 +190,31 @@ class PassthroughModel(kserve.Model):
         self._running -= 1
         self._wake()
 
-    async def _turn(self, gone: IsDisconnected) -> None:
+    async def _turn(self, is_disconnected: IsDisconnected) -> None:
         """Wait for a turn, which `_give_back` ends."""
-        self._loop = asyncio.get_running_loop()
-        if self._closed is not None:
-            raise self._closed
+        self._queue.check_open()
         if self._running < self._most and not self._queue:
             self._running += 1
             return
-        if len(self._queue) >= self._limits.max_queue and not self._drop_gone():
-            raise errors.QueueFull(f"{self.name} has {len(self._queue)} requests waiting (limit max_queue)")
-        mine = (self._loop.create_future(), gone)
-        self._queue.append(mine)
-        late = self._loop.call_later(self._limits.timeout, self._late, mine[0])
+        turn = Turn(is_disconnected)
         try:
-            await mine[0]
+            await turn.wait_in(self._queue)
         except asyncio.CancelledError:
-            if mine[0].done() and not mine[0].cancelled():  # its turn had come
-                self._running -= 1
-                self._wake()
+            if turn.granted:
+                self._give_back()
             raise
-        finally:
-            late.cancel()
-            if mine in self._queue:
-                self._queue.remove(mine)
 
     def _wake(self) -> None:
         """Give the turns that are free to those who wait longest."""
-        while self._queue and self._running < self._most:
-            future, gone = self._queue.popleft()
-            if future.done():
-                continue
-            if gone():
-                future.set_exception(_hung_up())
-            else:
+        now = self._queue.loop.time()
+        while self._running < self._most and (turn := self._queue.pop_wanted(now)) is not None:
+            turn.resolve(None)
+            if turn.granted:
                 self._running += 1
-                future.set_result(None)
-        if self._closed is not None and not self._running:
-            self._let_go()
+        if self._queue.closed is not None:
+            self._let_go_once_idle()
 
-    def _drop_gone(self) -> bool:
-        """Let go of those whose clients hung up while they waited; whether there were any."""
-        left = [(future, gone) for future, gone in self._queue if gone()]
-        for future, _ in left:
-            if not future.done():
-                future.set_exception(_hung_up())
-        self._queue = deque(each for each in self._queue if not each[0].done())
-        return bool(left)
-
-    def _late(self, future: asyncio.Future[None]) -> None:
-        if not future.done():
-            limit = f"{self._limits.timeout:g} s for {self.name} (limit request_timeout)"
-            future.set_exception(errors.DeadlineExceeded(f"the request waited {limit}"))
-
-    def _close(self) -> None:
-        self._closed = errors.NotReady(f"model {self.name!r} is being unloaded")
-        while self._queue:
-            future, _ = self._queue.popleft()
-            if not future.done():
-                future.set_exception(self._closed)
+    def _let_go_once_idle(self) -> None:
         if not self._running:
             self._let_go()
 
@@ -301,7 +263,3 @@ def _payload(answer: Answer, headers: Mapping[str, str]) -> Any:
     if _LENGTH in headers:
         return InferResponse.from_bytes(answer.body, int(headers[_LENGTH]))
     return orjson.loads(answer.body) if headers.get("content-type") == "application/json" else answer.body
-
-
-def _hung_up() -> ServingError:
-    return errors.ClientGone("the client hung up")

@@ -16,6 +16,7 @@ what the codecs read, and what observers are shown.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,11 +28,11 @@ from server.errors import ClientGone, ServingError, as_serving_error
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Outcome
+from server.inference.batching.queue import IsDisconnected as IsDisconnected
 from server.inference.batching.queue import QueuedRequest
+from server.inference.batching.queue import never_disconnected as never_disconnected
 from server.telemetry.counters import now
 
-#: tells whether the client of a request has hung up
-IsDisconnected: TypeAlias = Callable[[], bool]
 #: takes the answer or the error, once, on the event loop
 Done: TypeAlias = Callable[["Answer | StreamedAnswer | ServingError"], None]
 
@@ -39,11 +40,6 @@ Done: TypeAlias = Callable[["Answer | StreamedAnswer | ServingError"], None]
 INLINE_BYTES = 64 * 1024
 #: as many at a time as there are cores: Python does one at a time anyway, and each takes several times its body
 _CODERS = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "codec")
-
-
-def never_disconnected() -> bool:
-    """Of a client that cannot be asked."""
-    return False
 
 
 class InferenceRequest(QueuedRequest):
@@ -89,6 +85,7 @@ class InferenceRequest(QueuedRequest):
         if codec is not None:
             self.codec = codec
         self.received_at = self.decoded_at = self.predicted_at = now()
+        self.deadline = math.inf
         self.finished = False
         self.answer: Done | None = None
 
@@ -100,11 +97,9 @@ class InferenceRequest(QueuedRequest):
     def _is_text(self, key: Any, value: Any) -> bool:
         return self.protocol != "grpc" or isinstance(value, str)
 
-    def resolve(self, outcome: Outcome) -> None:
-        """The queue's and the model's word, once."""
-        if not self.finished:
-            self.finished = True
-            self.pipeline.predicted(self, outcome)
+    def deliver(self, outcome: Outcome) -> None:
+        """The queue's and the model's word."""
+        self.pipeline.predicted(self, outcome)
 
 
 def _text(value: Any) -> str:

@@ -73,7 +73,7 @@ class TensorModel(kserve.Model):
             on_failure=self._log_failure,
             on_call=metrics.called,
             steady=adapter.traits.steady,
-            cores=lambda: min(spare(executor), limits.lanes) if splits else 1,
+            cores=lambda: min(spare(executor), limits.concurrency) if splits else 1,
             begin=adapter.begin if isinstance(adapter, RemoteAdapter) else None,
         )
         self._explainer = explanation_batcher(name, adapter, executor, limits, metrics, merges, self._log_failure)

@@ -40,15 +40,15 @@ class UnknownSizes:
     @contextlib.contextmanager
     def trying(self, size: int | None) -> Iterator[None]:
         """While a model is loaded that takes `size` bytes at most, or nobody knows how many; waits for its turn."""
-        mine = self.limit + 1 if size is None else size
+        guess = self.limit + 1 if size is None else size
         with self._gate, self.changed:
-            self.changed.wait_for(lambda: not self._guesses or self._joins(mine))
-            self._guesses.append(mine)
+            self.changed.wait_for(lambda: not self._guesses or self._joins(guess))
+            self._guesses.append(guess)
         try:
             yield
         finally:
             with self.changed:
-                self._guesses.remove(mine)
+                self._guesses.remove(guess)
                 self.changed.notify_all()
 
     def wait(self) -> None:
@@ -59,5 +59,5 @@ class UnknownSizes:
         finally:
             self._asked -= 1
 
-    def _joins(self, mine: int) -> bool:
-        return not self._asked and sum(self._guesses) + mine <= self.free()
+    def _joins(self, guess: int) -> bool:
+        return not self._asked and sum(self._guesses) + guess <= self.free()

@@ -11,8 +11,8 @@ from adapters import registry
 from adapters.base import LoadError
 from server.config.model_config import ModelConfig
 from server.loading.catalog import Found
+from server.loading.files import FileStamp, FolderStamp, stamp_of
 from server.loading.loader import Loaded
-from server.loading.trial.evidence import Stamp, as_stamp, stamp_of
 from server.runtime import logs
 from server.workers.messages import WorkerModel
 
@@ -25,8 +25,8 @@ class LoadSpec:
 
     name: str
     version: str
-    job: WorkerModel
-    stamp: Stamp  #: of the files, from before they were loaded
+    model: WorkerModel  #: adapter, directory, file and options
+    stamp: FolderStamp  #: of the files, from before they were loaded
     batchable: bool
     batching: bool
     max_batch_rows: int | None
@@ -36,36 +36,39 @@ class LoadSpec:
     @classmethod
     def of(cls, found: Found, loaded: Loaded) -> Self | None:
         """Of a model that was loaded into this process; none of one that lives in processes of its own."""
-        if loaded.job is None:
+        if loaded.model is None:
             return None
         config = loaded.config
         how = (loaded.batchable, config.batching, config.max_batch_rows, config.lanes)
-        return cls(found.name, found.version, loaded.job, loaded.stamp, *how)
+        return cls(found.name, found.version, loaded.model, loaded.stamp, *how)
 
     def to_fields(self) -> dict[str, Any]:
         """Plain values."""
-        plain = ("name", "version", "stamp", "batchable", "batching", "max_batch_rows", "lanes", "number")
-        return {"job": self.job.to_fields()} | {name: getattr(self, name) for name in plain}
+        plain = ("name", "version", "batchable", "batching", "max_batch_rows", "lanes", "number")
+        stamp = {"files": dict(self.stamp.files), "problem": self.stamp.problem}
+        return {"model": self.model.to_fields(), "stamp": stamp} | {name: getattr(self, name) for name in plain}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The recipe that `to_fields` wrote."""
-        return cls(**{**fields, "job": WorkerModel.of(fields["job"]), "stamp": as_stamp(fields["stamp"])})
+        """The specification that `to_fields` wrote."""
+        files = {path: FileStamp(*numbers) for path, numbers in fields["stamp"]["files"].items()}
+        stamp = FolderStamp(files, fields["stamp"]["problem"])
+        return cls(**{**fields, "model": WorkerModel.of(fields["model"]), "stamp": stamp})
 
     @property
     def found(self) -> Found:
-        return Found(self.name, self.job.directory, version=self.version)
+        return Found(self.name, self.model.directory, version=self.version)
 
-    def follow(self) -> Loaded:
+    def load(self) -> Loaded:
         """Load the model.
 
         Raises:
             LoadError: it cannot be loaded, or its files have changed.
         """
-        job = self.job
+        model = self.model
         self._check()
         with logs.about(self.name):
-            adapter = registry.get(job.adapter).load(job.directory, job.file, job.options)
+            adapter = registry.get(model.adapter).load(model.directory, model.file, model.options)
         try:
             self._check()
         except LoadError:
@@ -75,5 +78,7 @@ class LoadSpec:
         return Loaded(adapter, config, self.batchable, seconds=0.0)
 
     def _check(self) -> None:
-        if stamp_of(self.job.directory) != self.stamp:
+        if self.stamp.problem:
+            raise LoadError(f"it cannot be told whether its files have changed: {self.stamp.problem}")
+        if not self.stamp.is_still(stamp_of(self.model.directory)):
             raise LoadError("its files are no longer those that were loaded")

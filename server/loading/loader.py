@@ -1,11 +1,24 @@
-"""A directory to a loaded model. Knows no KServe.
+"""The way of a directory: to a loaded model, or to the reason why not. Knows no KServe.
 
-    look again -> signature -> polyserve.yaml -> registry.choose -> trust -> trial load in a child -> adapter.load
-                                                                        `-> worker processes
+    Found                       a name, a version and a directory (catalog.py), or an address in a store (storage/)
+      -> catalog.look_again     downloaded, if it comes from a store; the files as they are now
+      -> Verifier.verify        the signature, where `--verify_key` asks for one, before anything else is read
+      -> ModelConfig.read       polyserve.yaml
+      -> registry.choose        which adapter, by the content; `--auto_env`: which versions of its libraries
+      -> trust.check            what the files may do (`--trust`); files.refuse_strange_files: links out, pipes
+      -> Room.enter             is it in demand? Else it waits for its first request (memory_budget.py)
+      -> TrialCache.trial       has this very thing gone well before? Else a trial load in a child (trial/): a damaged
+           |                    file crashes native loaders, and what the child survived is loaded for real. It loads,
+           |                    tests itself on its own example, and tells its size
+           -> Room.take         a claim on the memory budget: others are evicted for it, or it is not loaded now
+           -> adapter.load      into this process, with what the trial has proved of the very same files
+      or WorkerPlacement.load   into worker processes of its own, which are its trial, too: user code, requirements of
+           -> Room.take         its own, `isolation: process`; their size is known once they have loaded it
+      -> recorded_examples      examples.json: requests, and the answers that the model has to give
+    Loaded                      which `repository.lifecycle` takes in: ModelFactory -> ModelStore, READY
 
-Native loaders crash on bad files, so a file is loaded in the trial process first; what that survived is loaded for
-real. A model that runs in worker processes is tried by them. Every refusal is a `LoadError` whose message is the
-reason that the index shows.
+Every refusal is a `LoadError` whose message is the reason that the index shows. `NotInMemory` is no failure: a request
+will bring the model.
 """
 
 from __future__ import annotations
@@ -27,9 +40,10 @@ from server.config.model_config import ModelConfig, check_options
 from server.errors import NotSupported
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
+from server.loading.files import NO_FILES, FolderStamp
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, NotInMemory, Room
 from server.loading.signatures import Verifier
-from server.loading.trial.evidence import Stamp, TrialCache, size_of, stamp_of
+from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import Trial, TrialPool
 from server.runtime import cpu, logs
 from server.workers.adapter import RemoteAdapter
@@ -52,8 +66,8 @@ class Loaded:
     seconds: float
     warning: str = ""
     claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
-    job: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
-    stamp: Stamp = ()  #: of its files then
+    model: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
+    stamp: FolderStamp = NO_FILES  #: of its files then
 
 
 class _Placed(NamedTuple):
@@ -61,8 +75,8 @@ class _Placed(NamedTuple):
 
     adapter: Adapter
     trial: Trial | Hello | None
-    job: WorkerModel | None = None
-    stamp: Stamp = ()
+    model: WorkerModel | None = None
+    stamp: FolderStamp = NO_FILES
 
 
 class Loader:
@@ -76,6 +90,7 @@ class Loader:
         self,
         trials: TrialPool | None,
         may_import: threading.Event,
+        *,
         prefer_proba: bool = False,
         allowed: Trust = Trust.CODE,
         verifier: Verifier | None = None,
@@ -86,17 +101,21 @@ class Loader:
     ) -> None:
         """`default_options` are options for every model whose adapter knows them, unless its folder says otherwise."""
         self.budget = budget or Budget()
-        self._tried = TrialCache(trials, self.budget)
+        self._trials = TrialCache(trials, self.budget)
         self._workers = workers or WorkerPlacement()
         self._auto_env = auto_env
-        self._wishes = dict(default_options or {})
+        self._default_options = dict(default_options or {})
         self._allowed = allowed
         self._verifier = verifier
-        self.loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be; set once it runs
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be
         self._may_import = may_import
         self._prefer_proba = prefer_proba
         self._first = threading.Lock()
         self._imported: set[tuple[str, ...]] = set()
+
+    def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Requests are on this event loop: what waits to be asked there comes now. To be called once."""
+        self._loop.set_result(loop)
 
     def begin(
         self, models: Iterable[Found], threads: int, demand: Demand = Demand.TRY
@@ -115,7 +134,7 @@ class Loader:
 
         Raises:
             LoadError: it cannot be served, with the reason.
-            Waits: it could, but is not in memory now: nobody asked for it yet, or there is no room.
+            NotInMemory: it could, but is not in memory now: nobody asked for it yet, or there is no room.
         """
         start = time.monotonic()
         if demand is Demand.LOOK and found.source is not None:  # a request is worth a download, a look is not
@@ -139,7 +158,7 @@ class Loader:
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
             with logs.about(found.name):
-                adapter, trial, job, stamp = self._place(directory, choice, options, config, room)
+                adapter, trial, model, stamp = self._place(directory, choice, options, config, room)
             self._check_examples(found, adapter, room)
         except NotInMemory as error:
             error.config = config or error.config
@@ -152,7 +171,7 @@ class Loader:
         warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = compatibility.warning(choice, warning)
-        return Loaded(adapter, config, batchable, time.monotonic() - start, warning, room.claim, job, stamp)
+        return Loaded(adapter, config, batchable, time.monotonic() - start, warning, room.claim, model, stamp)
 
     def _check_examples(self, found: Found, adapter: Adapter, room: Room) -> None:
         try:
@@ -164,7 +183,7 @@ class Loader:
 
     def _ask(self, adapter: Adapter, request: Request) -> Reply:
         """Send a whole request as the server will: on its event loop."""
-        return asyncio.run_coroutine_threadsafe(_in_one(adapter, request), self.loop.result()).result()
+        return asyncio.run_coroutine_threadsafe(_in_one(adapter, request), self._loop.result()).result()
 
     def _config(self, found: Found) -> ModelConfig:
         path, root = found.directory.path, found.directory.root
@@ -192,7 +211,7 @@ class Loader:
         if self._prefer_proba and any(option.name == "predict_proba" for option in adapter.options):
             options.setdefault("predict_proba", True)
         known = {option.name for option in adapter.options}
-        return {name: value for name, value in self._wishes.items() if name in known} | options
+        return {name: value for name, value in self._default_options.items() if name in known} | options
 
     def _place(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
@@ -221,7 +240,7 @@ class Loader:
     ) -> _Placed:
         known = room.take_known()
         try:
-            with contextlib.nullcontext() if known else self.budget.stranger():
+            with contextlib.nullcontext() if known else self.budget.admit_unknown():
                 adapter, hello = self._workers.load(directory, choice, options, config)
                 try:
                     room.take(hello.memory_bytes * adapter.pool.count)
@@ -236,10 +255,10 @@ class Loader:
     def _in_process(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
     ) -> _Placed:
-        trial = self._tried.trial(directory, choice.adapter.name, choice.match.file, options)
-        room.take(trial.memory_bytes if trial else self.budget.known(room.key) or size_of(directory))
+        trial = self._trials.trial(directory, choice.adapter.name, choice.match.file, options)
+        stamp = files.stamp_of(directory)
+        room.take(trial.memory_bytes if trial else self.budget.known(room.key) or stamp.size)
         try:
-            stamp = stamp_of(directory)
             adapter, directory = self._load_tried(directory, choice, options, trial)
         except BaseException:
             room.leave()
@@ -254,7 +273,7 @@ class Loader:
             return self._load(directory, choice, options), directory
         proved = replace(directory, evidence=trial.evidence)
         adapter = self._load(proved, choice, options)
-        if self._tried.unchanged(directory, trial):
+        if self._trials.unchanged(directory, trial):
             return adapter, proved
         adapter.close()
         return self._load(directory, choice, options), directory

@@ -5,7 +5,7 @@
                                     `--> nobody can go --> NoRoom: the model stays EVICTED, its callers get a 503
 
 The budget is about models. The interpreter and the frameworks, which are there once however many models use them,
-come on top. A model's size is not known before something has loaded it, a trial child or its own worker: strangers.py
+come on top. A model's size is not known before something has loaded it, a trial child or its own worker: `admission.py`
 sees to it that memory stays within the budget and one model.
 """
 
@@ -22,6 +22,7 @@ from typing import Protocol, TypeAlias
 from adapters.base import LoadError
 from server.config.model_config import ModelConfig
 from server.loading.admission import UnknownSizes
+from server.text import mebibytes
 
 #: a model's name and version
 ModelKey: TypeAlias = tuple[str, str]
@@ -75,7 +76,7 @@ class Evictable(Protocol):
         """Let this model go; its claim is released once its memory is back."""
 
 
-class _Empty:
+class _NothingLoaded:
     """Before there is a repository, nobody can go."""
 
     def idle(self) -> Sequence[Claim]:
@@ -91,14 +92,18 @@ class Budget:
 
     limit: int | None = None
     patience: float = PATIENCE
-    house: Evictable = field(default_factory=_Empty)
+    evictable: Evictable = field(default_factory=_NothingLoaded)  #: `attach` says later where the models are
     _claims: set[Claim] = field(default_factory=set)
     _changed: threading.Condition = field(default_factory=threading.Condition)  #: its lock may be taken again
     _known: dict[ModelKey, int] = field(default_factory=dict)  #: what models took when they were loaded last
 
     def __post_init__(self) -> None:
         limit = self.limit or 0
-        self._strangers = UnknownSizes(self._changed, lambda: limit - self.used, limit)
+        self._unknown = UnknownSizes(self._changed, lambda: limit - self.used, limit)
+
+    def attach(self, evictable: Evictable) -> None:
+        """From now on these could make room. Loads may be under way already, which ask from now on."""
+        self.evictable = evictable
 
     @property
     def used(self) -> int:
@@ -116,12 +121,12 @@ class Budget:
             self._claims.discard(claim)
             self._changed.notify_all()
 
-    def stranger(self, size: int | None = None) -> contextlib.AbstractContextManager[None]:
+    def admit_unknown(self, size: int | None = None) -> contextlib.AbstractContextManager[None]:
         """While something loads a model of unknown size: beside others if it should take no more than `size` bytes.
 
         Who has no `size` to offer may `take` meanwhile.
         """
-        return contextlib.nullcontext() if self.limit is None else self._strangers.trying(size)
+        return contextlib.nullcontext() if self.limit is None else self._unknown.trying(size)
 
     def take(self, key: ModelKey, memory: int, *, pinned: bool = False, evict: bool = True) -> Claim:
         """Claim so many bytes; blocks while others go, and for `patience` when nobody does.
@@ -130,7 +135,7 @@ class Budget:
 
         Raises:
             LoadError: it can never fit.
-            Waits: it does not fit, and `evict` is false.
+            NotInMemory: it does not fit, and `evict` is false.
             NoRoom: nobody can go.
         """
         memory = max(memory, LEAST)
@@ -138,9 +143,9 @@ class Budget:
         with self._changed:
             self._known[key] = memory
             self._refuse_giants(key, memory)
-            while (missing := self._missing(key, memory)) + self._strangers.reserved > 0:
+            while (missing := self._missing(key, memory)) + self._unknown.reserved > 0:
                 if missing <= 0:
-                    self._strangers.wait()
+                    self._unknown.wait()
                     until = time.monotonic() + self.patience
                     continue
                 if not evict:
@@ -182,29 +187,29 @@ class Budget:
 
     def _make_room(self, key: ModelKey, missing: int) -> None:
         missing -= self._leaving()
-        for claim in self.house.idle():
+        for claim in self.evictable.idle():
             if missing <= 0:
                 return
             if claim.key != key and not claim.leaving and claim in self._claims:
                 missing -= claim.memory
                 claim.leaving = True
-                self.house.evict(claim)
+                self.evictable.evict(claim)
 
     def _refuse_giants(self, key: ModelKey, memory: int) -> None:
         if self.limit is None:
             return
         if memory > self.limit:
-            raise LoadError(f"it takes {_mib(memory)}, more than the whole memory budget ({self._shown})")
+            raise LoadError(f"it takes {mebibytes(memory)}, more than the whole memory budget ({self._shown})")
         pinned = sum(claim.memory for claim in self._claims if claim.pinned and claim.key != key)
         if memory + pinned > self.limit:
-            raise NoRoom(f"{self._wants(memory)} is taken by pinned models ({_mib(pinned)})", memory)
+            raise NoRoom(f"{self._wants(memory)} is taken by pinned models ({mebibytes(pinned)})", memory)
 
     def _wants(self, memory: int) -> str:
-        return f"it takes {_mib(memory)}, but the memory budget ({self._shown})"
+        return f"it takes {mebibytes(memory)}, but the memory budget ({self._shown})"
 
     @property
     def _shown(self) -> str:
-        return _mib(self.limit or 0)
+        return mebibytes(self.limit or 0)
 
 
 @dataclass(eq=False)
@@ -220,7 +225,7 @@ class Room:
     def enter(self) -> None:
         """
         Raises:
-            Waits: nobody wants the model in memory yet.
+            NotInMemory: nobody wants the model in memory yet.
         """
         if self.demand is Demand.LOOK and not self.pinned:
             raise NotInMemory(NOT_YET)
@@ -229,7 +234,7 @@ class Room:
         """Claim so many bytes, or correct what was claimed to that.
 
         Raises:
-            LoadError, Waits, NoRoom.
+            LoadError, NotInMemory, NoRoom.
         """
         if self.claim is not None:
             self.budget.correct(self.claim, memory)
@@ -248,7 +253,3 @@ class Room:
         if self.claim is not None:
             self.budget.release(self.claim)
             self.claim = None
-
-
-def _mib(memory: int) -> str:
-    return f"{memory / 2**20:.1f} MiB"

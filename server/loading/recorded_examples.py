@@ -24,9 +24,9 @@ from typing import Any, TypeAlias
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request
 from server.codec import v1, v2
 from server.codec.fast.json_rows import v1_decoder, v2_decoder
-from server.config.flags.table import printable
 from server.errors import ServingError
 from server.inference.batching.merging import BatchCaller
+from server.text import printable
 
 FILE = "examples.json"
 MAX_BYTES = 16 * 2**20

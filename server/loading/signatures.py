@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
-from server.config.flags.table import printable
 from server.loading import files
+from server.text import printable
 
 __all__ = ["SIGNATURE", "Verifier", "key_problem"]
 
@@ -68,7 +68,7 @@ class Verifier:
             LoadError: it does not; the message names the file.
         """
         signed = self._signed(directory)
-        present = [name for name in files.files(directory, hidden=True) if Path(name).parts[0] not in _UNSIGNED]
+        present = [name for name in files.paths(directory, hidden=True) if Path(name).parts[0] not in _UNSIGNED]
         how = signed.serialization_type
         shards = how["method"] == "shards"
         wanted = {each.identifier: each.digest for each in signed.resource_descriptors()}

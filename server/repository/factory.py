@@ -1,12 +1,12 @@
 """What was loaded becomes a model that takes requests: one of tensors, or one that reads whole requests itself.
 
-Loaded --> its limits: the server's, then those of its polyserve.yaml --> ServedModel | WholeModel
+Loaded --> its limits: the server's, then those of its polyserve.yaml --> TensorModel | PassthroughModel
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
@@ -21,26 +21,30 @@ from server.workers.adapter import pool_of
 log = logging.getLogger("kserve")
 
 
-def serve(
-    found: Found, loaded: Loaded, executor: Executor, limits: Limits, metrics: ModelMetrics, log_latency: bool = False
-) -> ServedModel:
-    """The model that answers under this name and version; `executor` runs its predictions.
+@dataclass(frozen=True)
+class ModelFactory:
+    """Makes the models of one process."""
 
-    `log_latency`: it logs the steps of every request.
-    """
-    pool = pool_of(loaded.adapter)
-    if pool is not None:
-        pool.on_restart = metrics.restarted
-    if loaded.adapter.signature.whole:
-        count = pool.count if pool is not None else 1
-        return PassthroughModel(found.name, loaded.adapter, limits, metrics, loaded.config.lanes, found.version, count)
-    if loaded.warning:
-        log.warning("model %s: %s", found.name, loaded.warning)
-    merges = loaded.batchable and loaded.config.batching
-    limits = _limits(loaded, limits)
-    model = TensorModel(found.name, loaded.adapter, executor, limits, metrics, merges, found.version)
-    model.enable_latency_logging = log_latency
-    return model
+    executor: Executor  #: runs their predictions
+    limits: Limits  #: where their polyserve.yaml says nothing else
+    log_latency: bool = False  #: they log the steps of every request
+
+    def make(self, found: Found, loaded: Loaded, metrics: ModelMetrics) -> ServedModel:
+        """The model that answers under this name and version."""
+        pool = pool_of(loaded.adapter)
+        if pool is not None:
+            pool.when_restarted(metrics.restarted)
+        if loaded.adapter.signature.whole:
+            count = pool.count if pool is not None else 1
+            lanes = loaded.config.lanes
+            return PassthroughModel(found.name, loaded.adapter, self.limits, metrics, lanes, found.version, count)
+        if loaded.warning:
+            log.warning("model %s: %s", found.name, loaded.warning)
+        merges = loaded.batchable and loaded.config.batching
+        limits = _limits(loaded, self.limits)
+        model = TensorModel(found.name, loaded.adapter, self.executor, limits, metrics, merges, found.version)
+        model.enable_latency_logging = self.log_latency
+        return model
 
 
 def _limits(loaded: Loaded, limits: Limits) -> Limits:
@@ -48,6 +52,6 @@ def _limits(loaded: Loaded, limits: Limits) -> Limits:
         limits = replace(limits, max_rows=loaded.config.max_batch_rows)
     pool = pool_of(loaded.adapter)
     if pool is not None:  # another process pays, and how many there are was the operator's choice
-        return replace(limits, lanes=pool.count, all_lanes=True)
-    lanes = loaded.config.lanes or limits.lanes
-    return replace(limits, lanes=lanes if loaded.adapter.traits.thread_safe else 1)
+        return replace(limits, concurrency=pool.count, fixed_concurrency=True)
+    concurrency = loaded.config.lanes or limits.concurrency
+    return replace(limits, concurrency=concurrency if loaded.adapter.traits.thread_safe else 1)

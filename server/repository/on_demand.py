@@ -1,21 +1,25 @@
 """Models that are not in memory come when they are asked for: one load each, however many wait.
 
 request --> Repository.ready --> in memory: at once
-                             `--> Asleep --> Waking --> one load in a thread <-- everybody else who asks for it
+                             `--> NotLoaded --> OnDemandLoader --> one load in a thread <-- everybody else who asks
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from server.errors import DeadlineExceeded, NotReady, QueueFull
-from server.inference.batching.queue import Limits
+from server.errors import NotReady, ServingError, as_serving_error
+from server.inference.batching.queue import BoundedQueue, Limits, Turn
 from server.loading.catalog import Found
 from server.loading.memory_budget import ModelKey
+
+log = logging.getLogger("kserve")
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -42,16 +46,8 @@ class Ready(Protocol[T_co]):
     def __call__(self, name: str, version: str | None) -> T_co:
         """
         Raises:
-            NotFound, NotReady, Asleep.
+            NotFound, NotReady, NotLoaded.
         """
-
-
-@dataclass(eq=False)
-class _Flight:
-    """One load under way."""
-
-    load: asyncio.Future[None]
-    waiting: int = 0
 
 
 @dataclass(eq=False)
@@ -63,11 +59,11 @@ class OnDemandLoader(Generic[T_co]):
     limits: Limits
     executor: Executor
     when_quiet: Callable[[], None] = lambda: None  #: the last load under way is through
-    _flights: dict[ModelKey, _Flight] = field(default_factory=dict)
+    _loads: dict[ModelKey, BoundedQueue[Turn]] = field(default_factory=dict)  #: under way, with who waits for each
 
     def awaited(self, key: ModelKey) -> bool:
         """Whether somebody waits for the model: it should not go before it has answered."""
-        return key in self._flights
+        return key in self._loads
 
     async def model(self, name: str, version: str | None) -> T_co:
         """The model, in memory.
@@ -77,37 +73,26 @@ class OnDemandLoader(Generic[T_co]):
             NoMemory: ... as there is no room for it.
             QueueFull, DeadlineExceeded: too many wait for it, or waited too long.
         """
-        until = asyncio.get_running_loop().time() + self.limits.timeout
+        deadline = asyncio.get_running_loop().time() + self.limits.timeout
         while True:
             try:
                 return self.ready(name, version)
-            except NotLoaded as asleep:
-                await self._loaded(asleep.found, until)
+            except NotLoaded as error:
+                queue = self._loads.get(error.found.key) or self._begin(error.found)
+            await Turn(deadline=deadline).wait_in(queue)
 
-    async def _loaded(self, found: Found, until: float) -> None:
-        flight = self._flights.get(found.key) or self._begin(found)
-        if flight.waiting >= self.limits.max_queue:
-            count = flight.waiting
-            raise QueueFull(f"{count} requests wait for {found.name} to be loaded (limit max_queue): try again later")
-        flight.waiting += 1
-        try:
-            async with asyncio.timeout_at(until):
-                await asyncio.shield(flight.load)
-        except TimeoutError as error:
-            waited = f"{self.limits.timeout:g} s"
-            raise DeadlineExceeded(f"model {found.name!r} is still being loaded after {waited}") from error
-        finally:
-            flight.waiting -= 1
-
-    def _begin(self, found: Found) -> _Flight:
+    def _begin(self, found: Found) -> BoundedQueue[Turn]:
         load = asyncio.get_running_loop().run_in_executor(self.executor, self.bring, found)
-        flight = self._flights[found.key] = _Flight(load)
-        load.add_done_callback(lambda _: self._landed(found.key, load))
-        return flight
+        queue = self._loads[found.key] = BoundedQueue(found.name, self.limits)
+        load.add_done_callback(partial(self._ended, found, queue))
+        return queue
 
-    def _landed(self, key: ModelKey, load: asyncio.Future[None]) -> None:
-        del self._flights[key]
-        if not load.cancelled():
-            load.exception()  # whoever waited has been told; perhaps nobody did
-        if not self._flights:
+    def _ended(self, found: Found, queue: BoundedQueue[Turn], load: asyncio.Future[None]) -> None:
+        """Whoever waits looks again; where the load failed, they are told why."""
+        del self._loads[found.key]
+        error = NotReady("the server is stopping") if load.cancelled() else load.exception()
+        if error is not None and not isinstance(error, ServingError):
+            log.error("model %s could not be loaded when it was asked for", found.name, exc_info=error)
+        queue.resolve_all(as_serving_error(error) if error is not None else None)
+        if not self._loads:
             self.when_quiet()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from server.loading.load_spec import LoadSpec
+from server.telemetry.metrics import CounterSnapshot
 
 
 class Replicas(Protocol):
-    """Other processes with copies of models (`fronts`). Not for the event loop: all of this blocks."""
+    """Other processes with copies of models (`server.frontends`). Not for the event loop: all of this blocks."""
 
     def change(self, name: str, coming: LoadSpec | None = None) -> AbstractContextManager[None]:
         """Within, no copy answers for this name: whoever serves it may be replaced, by `coming` perhaps."""
@@ -21,6 +22,9 @@ class Replicas(Protocol):
 
     def waiting(self, name: str) -> int:
         """Requests that wait for copies of a model."""
+
+    def counts(self) -> Sequence[CounterSnapshot]:
+        """What each of the processes has counted, by model."""
 
 
 class NoReplicas:
@@ -35,3 +39,6 @@ class NoReplicas:
 
     def waiting(self, name: str) -> int:
         return 0
+
+    def counts(self) -> Sequence[CounterSnapshot]:
+        return ()

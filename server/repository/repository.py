@@ -1,21 +1,23 @@
 """Every directory with its state and reason: what the index, readiness and the routes ask.
 
-A `kserve.ModelRepository`. How models come and go is in the layers below it, each in a file of its own:
+A `kserve.ModelRepository`. It looks models up and tells their states; how they come and go is up to its parts, each in
+a file of its own, which know those below them:
 
-    Repository                  looks models up, tells states and readiness
-    Loading    (loading.py)     brings models: first scan, load, load again; serving.py makes them take requests
-    Unloading  (unloading.py)   lets them go: unload, forget, evict, replace
-    Shelves    (shelves.py)     holds the entries, and changes them under its lock
-
-A model that was evicted to make room (evicting.py) comes back when a request is for it: all who ask wait for one load
-(waking.py).
+    Repository        (here)            looks models up, tells states and readiness; wires the others
+    OnDemandLoader    (on_demand.py)    a request for a model that is not in memory: all who ask wait for one load
+    Evictor           (eviction.py)     who makes room in the memory budget
+    Lifecycle         (lifecycle.py)    brings models: first scan, load, load again, fall back to an older version;
+                                        `ModelFactory` (factory.py) makes them take requests
+    Retirement        (retirement.py)   lets them go: unload, forget, evict, replace
+    ModelClaims       (claims.py)       gives their memory back, to the system and to the budget
+    ModelStore        (store.py)        holds the states, and changes them under its lock
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, MutableMapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from kserve import ModelRepository
 
@@ -24,18 +26,28 @@ from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
 from server.inference.model import ServedModel
 from server.loading.catalog import Catalog, Found
-from server.loading.loader import Loader
+from server.loading.loader import Loaded, Loader, ModelKey
+from server.loading.memory_budget import Demand
+from server.repository.claims import ModelClaims
 from server.repository.eviction import Evictor
-from server.repository.lifecycle import Loading
+from server.repository.factory import ModelFactory
+from server.repository.lifecycle import Lifecycle
 from server.repository.on_demand import NotLoaded, OnDemandLoader
+from server.repository.replicas import NoReplicas, Replicas
+from server.repository.retirement import Retirement
 from server.repository.state import ModelState, State
+from server.repository.store import ModelStore
 from server.telemetry.metrics import Metrics
 from server.workers.adapter import pool_of
 
 __all__ = ["ModelState", "Repository", "ServedModel", "State"]
 
 
-class Repository(Loading, ModelRepository):
+def _nobody_hears(found: Found) -> None:
+    """Nobody has to know that the directory is about to be loaded."""
+
+
+class Repository(ModelRepository):
     """The models of one mount, and those of stores."""
 
     def __init__(
@@ -46,21 +58,53 @@ class Repository(Loading, ModelRepository):
         limits: Limits,
         ready_rule: str,
         rescan: Callable[[], Catalog] | None = None,
+        *,
+        store: ModelStore | None = None,
+        replicas: Replicas | None = None,
+        before_load: Callable[[Found], None] = _nobody_hears,
+        unrequested: Demand = Demand.TRY,
+        log_latency: bool = False,
     ) -> None:
-        """`rescan` looks at the mount again; without it only what the catalog holds is ever served."""
-        self.stopping = False  #: the server has been told to stop
+        """Everything of `catalog` is "waiting to be loaded".
+
+        `rescan` looks at the mount again; without it only what the catalog holds is ever served. `replicas` are other
+        processes that answer for what is in `store`. `before_load` hears of each directory that is about to be loaded
+        anew. `unrequested`: what to do with a model that came while nobody asked for it.
+        """
+        super().__init__()
+        self.store = store or ModelStore()
         self._catalog = catalog
         self._ready_rule = ready_rule
-        self._waking: OnDemandLoader[ServedModel] = OnDemandLoader(
-            self.ready_model, self._bring, limits, ThreadPoolExecutor(2, "wake")
+        self._replicas = replicas or NoReplicas()
+        self._stopping = False
+        claims = ModelClaims(loader.budget)
+        self._retirement = Retirement(self.store, claims, self._replicas)
+        self._lifecycle = Lifecycle(
+            self.store,
+            loader,
+            ModelFactory(executor, limits, log_latency),
+            claims,
+            self._retirement,
+            self._replicas,
+            rescan or (lambda: catalog),
+            before_load,
+            unrequested,
         )
-        tenants = Evictor(loader.budget, self._entries, self._take_out, self._waking.awaited, self._evicted)
-        metrics = Metrics(self._states, self._memory, loader.budget.limit)
-        ModelRepository.__init__(self)
-        Loading.__init__(self, metrics, tenants, loader, executor, limits, rescan or (lambda: catalog))
-        loader.budget.house = tenants  # the loader may be at work already, and ask who could make room
+        self._on_demand: OnDemandLoader[ServedModel] = OnDemandLoader(
+            self.ready_model, self._lifecycle.bring, limits, ThreadPoolExecutor(2, "wake")
+        )
+        self.metrics = Metrics(
+            self._states, self._memory, loader.budget.limit, self.store.metrics, self._replicas.counts
+        )
+        #: by name: what a request is for that names no version
+        self.serving = self.store.serving
         for found in catalog.found:
-            self._put(ModelState(found, reason="waiting to be loaded"))
+            self.store.put(ModelState(found, reason="waiting to be loaded"))
+        loader.budget.attach(Evictor(self.store, claims, self._retirement, self._on_demand.awaited))
+
+    def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on requests are on this event loop: models are closed there."""
+        self._retirement.attach_loop(loop)
 
     # who answers a request
 
@@ -72,8 +116,8 @@ class Repository(Loading, ModelRepository):
         """
         model = self.serving.get(name)
         if model is None:
-            shelf = self.shelves.get(name)
-            return None if shelf is None else self._checked(name, shelf.newest)
+            versions = self.store.models.get(name)
+            return None if versions is None else self._checked(name, versions.newest)
         pool = pool_of(model.adapter)
         if pool is not None:
             pool.check()
@@ -102,12 +146,12 @@ class Repository(Loading, ModelRepository):
         try:
             return self.ready_model(name, version)
         except NotLoaded:
-            return await self._waking.model(name, version)
+            return await self._on_demand.model(name, version)
 
     def is_asleep(self, name: str, version: str | None = None) -> bool:
         """Whether requests have to wait until the model is loaded."""
-        entry = self._find(name, version)
-        return entry is not None and entry.model is None and entry.available
+        state = self._find(name, version)
+        return state is not None and state.model is None and state.available
 
     def answers_whole(self, name: str, version: str | None) -> bool:
         """Whether what answers for the name now answers whole, never in parts."""
@@ -121,33 +165,33 @@ class Repository(Loading, ModelRepository):
 
     def get_models(self) -> dict[str, ServedModel | None]:
         """Every model by name, with what serves it."""
-        return {name: self.serving.get(name) for name in self.shelves}
+        return {name: self.serving.get(name) for name in self.store.names()}
 
     def _find(self, name: str, version: str | None) -> ModelState | None:
-        shelf = self.shelves.get(name)
-        if shelf is None:
+        versions = self.store.models.get(name)
+        if versions is None:
             return None
-        return shelf.newest if version is None else shelf.of(version)
+        return versions.newest if version is None else versions.of(version)
 
     def _known(self, name: str, version: str | None) -> ModelState:
-        shelf = self.shelves.get(name)
-        if shelf is None:
+        versions = self.store.models.get(name)
+        if versions is None:
             raise NotFound(f"model {name!r} does not exist")
-        entry = shelf.newest if version is None else shelf.of(version)
-        if entry is None:
-            held = ", ".join([*filter(None, shelf.entries), *shelf.labels])
+        state = versions.newest if version is None else versions.of(version)
+        if state is None:
+            held = ", ".join([*filter(None, versions.states), *versions.labels])
             raise NotFound(f"model {name!r} has no version {version!r}{held and f'; it has {held}'}")
-        return entry
+        return state
 
-    def _checked(self, name: str, entry: ModelState) -> ServedModel:
-        if entry.model is None:
-            of = f" version {entry.found.version}" if entry.found.version else ""
-            why = f"model {name!r}{of} is not ready: {entry.now[1] or entry.state.lower()}"
-            raise NotLoaded(why, entry.found) if entry.available else NotReady(why)
-        pool = pool_of(entry.model.adapter)
+    def _checked(self, name: str, state: ModelState) -> ServedModel:
+        if state.model is None:
+            of = f" version {state.found.version}" if state.found.version else ""
+            why = f"model {name!r}{of} is not ready: {state.now[1] or state.state.lower()}"
+            raise NotLoaded(why, state.found) if state.available else NotReady(why)
+        pool = pool_of(state.model.adapter)
         if pool is not None:
             pool.check()
-        return entry.model
+        return state.model
 
     # what the index, readiness and the probes tell
 
@@ -156,8 +200,8 @@ class Repository(Loading, ModelRepository):
 
     def is_ready(self, name: str, version: str | None = None) -> bool:
         """Whether a request for it would reach a model."""
-        entry = self._find(name, version)
-        return entry is not None and entry.now[0] in (State.READY, State.EVICTED)
+        state = self._find(name, version)
+        return state is not None and state.now[0] in (State.READY, State.EVICTED)
 
     def check_known(self, name: str, version: str | None = None) -> None:
         """
@@ -168,17 +212,27 @@ class Repository(Loading, ModelRepository):
 
     def versions(self, name: str) -> list[str]:
         """The versions that are ready, or will be when a request comes, oldest first."""
-        shelf = self.shelves.get(name)
-        entries = shelf.entries if shelf is not None else {}
-        return [version for version, entry in entries.items() if version and entry.available]
+        versions = self.store.models.get(name)
+        states = versions.states if versions is not None else {}
+        return [version for version, state in states.items() if version and state.available]
 
     def index(self, ready: bool = False) -> list[dict[str, str]]:
         """The repository index: name, version, state and reason of every directory (or of the ready ones)."""
+        now = [(each.found, each.now) for each in self.store.states()]
         return [
-            {"name": name, "version": version, "state": str(state), "reason": reason}
-            for (name, version), (state, reason) in self._now().items()
+            {"name": found.name, "version": found.version, "state": str(state), "reason": reason}
+            for found, (state, reason) in now
             if not ready or state is State.READY
         ]
+
+    @property
+    def scanned(self) -> bool:
+        """Whether every directory that was there at the start has been tried."""
+        return self._lifecycle.scanned
+
+    def begin_stop(self) -> None:
+        """The server has been told to stop: it is not ready any more."""
+        self._stopping = True
 
     def why_not_ready(self) -> str:
         """Why the server is not ready; empty when it is.
@@ -186,20 +240,24 @@ class Repository(Loading, ModelRepository):
         `scan`: every directory was tried. `any` and `all` ask for that many ready models besides. A mount that is one
         model is ready when that model is, whatever the rule.
         """
-        if self.stopping:
+        if self._stopping:
             return "it is stopping"
-        entries = {name: shelf.newest for name, shelf in list(self.shelves.items())}
+        states = {name: versions.newest for name, versions in list(self.store.models.items())}
         if not self.scanned:
-            loading = [name for name, entry in entries.items() if entry.state is State.LOADING]
-            return f"{len(loading)} of {len(entries)} models are still loading"
-        now = {name: entry.now for name, entry in entries.items()}
+            loading = [name for name, state in states.items() if state.state is State.LOADING]
+            return f"{len(loading)} of {len(states)} models are still loading"
+        now = {name: state.now for name, state in states.items()}
         bad = {name: reason for name, (state, reason) in now.items() if state not in (State.READY, State.EVICTED)}
         rule = "all" if self._catalog.single else self._ready_rule
-        if (rule == "all" and bad) or (rule == "any" and len(bad) == len(entries)):
+        if (rule == "all" and bad) or (rule == "any" and len(bad) == len(states)):
             return "; ".join(f"{name}: {reason}" for name, reason in bad.items()) or "there is no model"
         return ""
 
-    # for KServe and the watcher
+    # how models come and go, for KServe, the routes and the watcher
+
+    def first_scan(self, loading: MutableMapping[ModelKey, Future[Loaded]], when_done: Callable[[], None]) -> None:
+        """`Lifecycle.first_scan`"""
+        self._lifecycle.first_scan(loading, when_done)
 
     async def load(self, name: str) -> None:
         """KServe's hook for `POST /v2/repository/models/{name}/load`.
@@ -208,35 +266,53 @@ class Repository(Loading, ModelRepository):
             NotFound, NotReady: with the reason.
         """
         if not await asyncio.to_thread(self.load_model, name):
-            raise NotReady(f"model {name!r} was not loaded: {self._why(name)}")
+            why = "; ".join(self.store.reasons(name)) or "it was unloaded meanwhile"
+            raise NotReady(f"model {name!r} was not loaded: {why}")
+
+    def load_model(self, name: str) -> bool:
+        """`Lifecycle.load_model`"""
+        return self._lifecycle.load_model(name)
+
+    def load_version(self, found: Found, demand: Demand = Demand.LOAD) -> bool:
+        """`Lifecycle.load_version`"""
+        return self._lifecycle.load_version(found, demand)
+
+    def renew(self, name: str, found: Sequence[Found], changed: Sequence[Found]) -> bool:
+        """`Lifecycle.renew`"""
+        return self._lifecycle.renew(name, found, changed)
+
+    def unload(self, name: str) -> None:
+        """`Retirement.unload`"""
+        self._retirement.unload(name)
+
+    async def unload_and_wait(self, name: str) -> None:
+        """`Retirement.unload_and_wait`"""
+        await self._retirement.unload_and_wait(name)
 
     def mounted(self) -> dict[str, list[Found]]:
         """The versions of every model that comes from the mount, not from a store."""
         names: dict[str, list[Found]] = {}
-        for entry in self._entries():
-            if entry.found.source is None:
-                names.setdefault(entry.found.name, []).append(entry.found)
+        for state in self.store.states():
+            if state.found.source is None:
+                names.setdefault(state.found.name, []).append(state.found)
         return names
 
     # what the metrics tell
 
     def _states(self) -> dict[str, tuple[str, int]]:
         """Each model's state, and how many requests wait for it."""
-        with self._changing:
-            shelves = {name: (shelf.newest, list(shelf.entries.values())) for name, shelf in self.shelves.items()}
-        elsewhere = self.followers.waiting
+        with self.store.lock:
+            models = {name: (each.newest, list(each.states.values())) for name, each in self.store.models.items()}
+        elsewhere = self._replicas.waiting
         return {
-            name: (str(newest.now[0]), sum(entry.model.waiting for entry in entries if entry.model) + elsewhere(name))
-            for name, (newest, entries) in shelves.items()
+            name: (str(newest.now[0]), sum(state.model.waiting for state in states if state.model) + elsewhere(name))
+            for name, (newest, states) in models.items()
         }
 
     def _memory(self) -> dict[str, int]:
         """What each model that is in memory takes, in bytes: all its versions."""
         sizes: dict[str, int] = {}
-        for entry in self._entries():
-            if entry.model is not None:
-                sizes[entry.found.name] = sizes.get(entry.found.name, 0) + entry.memory
+        for state in self.store.states():
+            if state.model is not None:
+                sizes[state.found.name] = sizes.get(state.found.name, 0) + state.memory
         return sizes
-
-    def _evicted(self, name: str) -> None:
-        self.metrics.of(name).evictions += 1

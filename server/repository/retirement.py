@@ -2,10 +2,10 @@
 
     unload:  UNLOADING --> requests in flight are answered --> the model is closed --> UNAVAILABLE
     evict:   EVICTED at once, so that who comes anew waits for it --> the same
-    forget:  off the shelf --> the same
-    replace: the new one serves (`loading`) --> the same
+    forget:  out of the store --> the same
+    replace: the new one serves (`lifecycle.py`) --> the same
 
-Every one of them ends in `_retire`: nobody reaches the model any more, the last request that did is answered, then it
+Every one of them ends in `retire`: nobody reaches the model any more, the last request that did is answered, then it
 is closed and its memory given back.
 """
 
@@ -20,20 +20,26 @@ from server.errors import NotFound
 from server.inference.batching.queue import into
 from server.inference.model import ServedModel
 from server.loading.catalog import Found
-from server.repository.eviction import Evictor
-from server.repository.state import ModelState, ModelStore, State
-from server.telemetry.metrics import Metrics
+from server.repository.claims import ModelClaims
+from server.repository.replicas import Replicas
+from server.repository.state import ModelState, State
+from server.repository.store import ModelStore
 
 log = logging.getLogger("kserve")
 
 
-class Unloading(ModelStore):
-    """Shelves that models leave."""
+class Retirement:
+    """Takes models out of a store, and closes them once nobody uses them."""
 
-    def __init__(self, metrics: Metrics, tenants: Evictor) -> None:
-        super().__init__(metrics)
-        self.loop: asyncio.AbstractEventLoop | None = None  #: where requests are; set once it runs
-        self._tenants = tenants
+    def __init__(self, store: ModelStore, claims: ModelClaims, replicas: Replicas) -> None:
+        self._store = store
+        self._claims = claims
+        self._replicas = replicas
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on requests are on this event loop."""
+        self._loop = loop
 
     def unload(self, name: str) -> None:
         """Take a model, all its versions, out of service; its directory stays in the index. Returns at once.
@@ -41,11 +47,12 @@ class Unloading(ModelStore):
         Raises:
             KeyError: there is none; KServe's routes expect that.
         """
-        if name not in self.shelves:
+        versions = self._store.models.get(name)
+        if versions is None:
             raise KeyError(f"model with name {name} does not exist")
-        with self.followers.change(name):
-            for entry in list(self.shelves[name].entries.values()):
-                self._take_out(entry, "unloaded", State.UNAVAILABLE)
+        with self._replicas.change(name):
+            for state in list(versions.states.values()):
+                self.take_out(state, "unloaded", State.UNAVAILABLE)
 
     async def unload_and_wait(self, name: str) -> None:
         """As `unload`, and wait until the requests in flight are answered and the models closed.
@@ -53,74 +60,67 @@ class Unloading(ModelStore):
         Raises:
             NotFound: there is none.
         """
-        shelf = self.shelves.get(name)
-        if shelf is None:
+        versions = self._store.models.get(name)
+        if versions is None:
             raise NotFound(f"model {name!r} does not exist")
         loop = asyncio.get_running_loop()
         futures = []
-        change = self.followers.change(name)
+        change = self._replicas.change(name)
         await asyncio.to_thread(change.__enter__)
         try:
-            for entry in list(shelf.entries.values()):
+            for state in list(versions.states.values()):
                 future = loop.create_future()
                 then = partial(loop.call_soon_threadsafe, into(future), None)
-                self._take_out(entry, "unloaded", State.UNAVAILABLE, then)
+                self.take_out(state, "unloaded", State.UNAVAILABLE, then)
                 futures.append(future)
         finally:
             await asyncio.to_thread(change.__exit__, None, None, None)
         await asyncio.gather(*futures)
-        await asyncio.to_thread(self.followers.settle, name)
+        await asyncio.to_thread(self._replicas.settle, name)
 
     def forget(self, name: str, versions: Collection[str] | None = None) -> None:
         """A directory is gone (or these versions of it): serve it no more, and list it no more."""
-        with self.followers.change(name):
-            removed = self._remove(name, versions)
-        for entry in removed:
-            log.info("model %s is no longer there", entry.label)
-            if entry.model is not None:
-                self._retire(entry.model)
+        with self._replicas.change(name):
+            removed = self._store.remove(name, versions)
+        for state in removed:
+            log.info("model %s is no longer there", state.label)
+            if state.model is not None:
+                self.retire(state.model)
 
-    def keep_only(self, found: list[Found]) -> None:
-        """Forget the versions of a model that are not among these, which are all of that model."""
-        name = found[0].name
-        with self._changing:
-            shelf = self.shelves.get(name)
-            gone = set(shelf.entries if shelf else ()) - {each.version for each in found}
-        if gone:
-            self.forget(name, gone)
+    def keep_only(self, found: Collection[Found]) -> None:
+        """Forget the versions of a model that are not among these, which are all of that model, and at least one."""
+        (name,) = {each.name for each in found}
+        versions = self._store.models.get(name)
+        superfluous = set(versions.states if versions else ()) - {each.version for each in found}
+        if superfluous:
+            self.forget(name, superfluous)
 
-    def _take_out(
-        self, entry: ModelState, reason: str, state: State, then: Callable[[], object] = lambda: None
+    def take_out(
+        self, state: ModelState, reason: str, become: State, then: Callable[[], object] = lambda: None
     ) -> None:
-        """Serve an entry no more; once it is closed it is in `state`, and `then` is called on the event loop."""
-        out = ModelState(entry.found, state, reason, memory=entry.memory, pinned=entry.pinned)
-        with self._changing:
-            if self._entry(entry.found.key) is not entry:
-                then()
-                return
-            if entry.model is None or state is State.EVICTED:  # whoever asks for it may wait until it is back
-                leaving = out
-            else:
-                leaving = ModelState(entry.found, State.UNLOADING, "being unloaded")
-            self._put(leaving)
-        if entry.model is None:
+        """Serve a version no more; once it is closed it is in `become`, and `then` is called on the event loop."""
+        out = ModelState(state.found, become, reason, memory=state.memory, pinned=state.pinned)
+        leaving = out  # of one that is evicted at once: whoever asks for it may wait until it is back
+        if state.model is not None and become is not State.EVICTED:
+            leaving = ModelState(state.found, State.UNLOADING, "being unloaded")
+        if not self._store.replace(state, leaving) or state.model is None:
             then()
             return
 
         def closed() -> None:
-            self._change(leaving, out)
+            self._store.replace(leaving, out)
             then()
 
-        self._retire(entry.model, closed)
+        self.retire(state.model, closed)
 
-    def _retire(self, model: ServedModel, then: Callable[[], None] = lambda: None) -> None:
+    def retire(self, model: ServedModel, then: Callable[[], None] = lambda: None) -> None:
         """Close a model once nobody uses it, give its memory back to the system, and call `then`."""
 
         def closed() -> None:
-            self._tenants.closed(model)
+            self._claims.closed(model)
             then()
 
-        if self.loop is None or self.loop.is_closed():  # nothing ever came, or nobody is left to wait
+        if self._loop is None or self._loop.is_closed():  # nothing ever came, or nobody is left to wait
             model.retire(closed)
         else:
-            self.loop.call_soon_threadsafe(model.retire, closed)
+            self._loop.call_soon_threadsafe(model.retire, closed)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from server.repository.state import ModelState, State
+from server.text import mebibytes
 
 log = logging.getLogger("kserve")
 
@@ -23,10 +24,10 @@ _HEAD = ("name", "version", "adapter", "seconds", "memory", "state")
 class ScanLog:
     """The first scan of `total` directories."""
 
-    def __init__(self, total: int, entries: Callable[[], Sequence[ModelState]]) -> None:
+    def __init__(self, total: int, states: Callable[[], Sequence[ModelState]]) -> None:
         self.few = total <= FEW
         self._total = total
-        self._entries = entries
+        self._states = states
         self._start = time.monotonic()
         self._done = threading.Event()
         threading.Thread(target=self._tell, name="scan-log", daemon=True).start()
@@ -35,45 +36,41 @@ class ScanLog:
         """All were tried: log the table. One record, so that nobody's line comes between."""
         self._done.set()
         if self._total:
-            log.info("%s", summary(self._entries(), time.monotonic() - self._start))
+            log.info("%s", summary(self._states(), time.monotonic() - self._start))
 
     def _tell(self) -> None:
         while not self._done.wait(EVERY):
-            states = [entry.state for entry in self._entries()]
+            states = [each.state for each in self._states()]
             tried, failed = len(states) - states.count(State.LOADING), states.count(State.UNAVAILABLE)
             log.info("loading: %d of %d models, %d failed", tried, len(states), failed)
 
 
-def summary(entries: Sequence[ModelState], seconds: float) -> str:
+def summary(models: Sequence[ModelState], seconds: float) -> str:
     """The table: every model where they are few; else the totals, and those that are not ready."""
-    few = len(entries) <= FEW
-    shown = entries if few else [entry for entry in entries if entry.state is not State.READY][:_MOST_TROUBLED]
-    lines = [_totals(entries, seconds), *_table([_HEAD, *map(_row, shown)])] if shown else [_totals(entries, seconds)]
-    bad = sum(entry.state is not State.READY for entry in entries)
+    few = len(models) <= FEW
+    shown = models if few else [each for each in models if each.state is not State.READY][:_MOST_TROUBLED]
+    lines = [_totals(models, seconds), *_table([_HEAD, *map(_row, shown)])] if shown else [_totals(models, seconds)]
+    bad = sum(each.state is not State.READY for each in models)
     if not few and bad > len(shown):
         lines.append(f"    and {bad - len(shown)} more that are not ready: POST /v2/repository/index lists them")
     return "\n".join(lines)
 
 
-def _totals(entries: Sequence[ModelState], seconds: float) -> str:
-    states = [entry.state for entry in entries]
+def _totals(models: Sequence[ModelState], seconds: float) -> str:
+    states = [each.state for each in models]
     counts = ", ".join(f"{states.count(state)} {state.lower()}" for state in State if state in states)
-    memory = sum(entry.memory for entry in entries if entry.model is not None)
-    return f"{len(entries)} models tried in {seconds:.1f} s: {counts}; {_size(memory)}"
+    memory = sum(each.memory for each in models if each.model is not None)
+    return f"{len(models)} models tried in {seconds:.1f} s: {counts}; {mebibytes(memory)}"
 
 
-def _row(entry: ModelState) -> tuple[str, ...]:
-    state, reason = entry.now
+def _row(model: ModelState) -> tuple[str, ...]:
+    state, reason = model.now
     why = " ".join(reason.split())
     why = why if len(why) <= _WIDEST else f"{why[: _WIDEST - 3]}..."
-    took = f"{entry.seconds:.2f}" if entry.seconds else ""
-    adapter = entry.model.adapter.name if entry.model else ""
-    memory = _size(entry.memory) if entry.memory else ""
-    return entry.found.name, entry.found.version, adapter, took, memory, f"{state}: {why}" if why else str(state)
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**20:.1f} MiB"
+    took = f"{model.seconds:.2f}" if model.seconds else ""
+    adapter = model.model.adapter.name if model.model else ""
+    memory = mebibytes(model.memory) if model.memory else ""
+    return model.found.name, model.found.version, adapter, took, memory, f"{state}: {why}" if why else str(state)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:

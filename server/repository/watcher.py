@@ -25,7 +25,7 @@ from adapters.modeldir import inside
 from server.config.settings import Settings
 from server.loading import changes
 from server.loading.catalog import Catalog, Found, NoModelDir
-from server.loading.changes import Fingerprint, FolderStamp
+from server.loading.files import NO_FILES, FolderStamp
 from server.loading.loader import ModelKey
 from server.loading.sources import catalog_of
 
@@ -53,7 +53,7 @@ _LOOSE = ""
 class _Folder:
     """What is known of one folder directly inside the mount."""
 
-    now: Fingerprint | None  #: None: it has gone
+    now: FolderStamp | None  #: None: it has gone
     since: float  #: when it was first seen so, in seconds of the monotonic clock
     done: bool = False  #: what it holds is served, or was tried
     busy: int = 0  #: models in it that are being loaded
@@ -81,9 +81,7 @@ class Watcher:
         self._rescan = rescan
         self._interval = interval
         self._settle = settle
-        self._seen: dict[
-            ModelKey, frozenset[tuple[str, FolderStamp]]
-        ] = {}  #: the files from which each was loaded last
+        self._seen: dict[ModelKey, FolderStamp] = {}  #: the files from which each was loaded last
         self._folders: dict[str, _Folder] = {}
         self._complaint = ""
         self._last: float | None = None  #: when something was loaded last, if nobody was told since that nothing is
@@ -100,7 +98,6 @@ class Watcher:
             return
         self._repository = repository
         self._when_idle = when_idle
-        repository.before_load = self.note
         self._pool = ThreadPoolExecutor(threads, "reload")
         threading.Thread(target=self._run, name="watcher", daemon=True).start()
 
@@ -110,6 +107,8 @@ class Watcher:
 
     def note(self, found: Found) -> None:
         """A model is about to be loaded from the files that are there now, whoever wants it."""
+        if self._stopped.is_set():
+            return
         self._last = time.monotonic()
         if found.source is None:
             self._seen[found.key] = changes.of_found(found)
@@ -153,7 +152,7 @@ class Watcher:
         """Of every folder directly inside the mount, and of the files beside them."""
         start = time.thread_time()
         root = self._root.resolve()  # it may be a link, too
-        prints: dict[str, Fingerprint | None] = {_LOOSE: changes.of_files(root, root)}
+        prints: dict[str, FolderStamp | None] = {_LOOSE: changes.of_files(root, root)}
         with os.scandir(root) as entries:
             folders = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
         for count, folder in enumerate(folders, start=1):
@@ -166,8 +165,10 @@ class Watcher:
             for name in {*prints, *self._folders}:
                 self._update(name, prints.get(name), now)
 
-    def _update(self, name: str, new: Fingerprint | None, now: float) -> None:
+    def _update(self, name: str, new: FolderStamp | None, now: float) -> None:
         folder = self._folders.get(name)
+        if new and new.problem and not (folder and folder.now and folder.now.problem):
+            log.warning("%s: %s; changes of the others are not noticed", name or self._root, new.problem)
         if folder is None:
             self._folders[name] = _Folder(new, now)
         elif new is None and folder.now is None and folder.done:
@@ -235,7 +236,7 @@ class Watcher:
     def _changed(self, found: list[Found]) -> list[Found]:
         """Those whose files are not those that were loaded last. A folder that is still empty is none yet."""
         unknown = [each for each in found if each.problem and each.key not in self._seen]
-        files = {each.key: self._seen.get(each.key, frozenset()) for each in found}
+        files = {each.key: self._seen.get(each.key, NO_FILES) for each in found}
         return [each for each in found if each in unknown or files[each.key] != changes.of_found(each)]
 
     def _forget_all_but(self, name: str, found: list[Found]) -> None:
@@ -262,10 +263,10 @@ class Watcher:
             )
 
 
-def _fingerprint(folder: os.DirEntry[str], root: Path) -> Fingerprint:
+def _fingerprint(folder: os.DirEntry[str], root: Path) -> FolderStamp:
     try:
         if not folder.is_symlink() or inside(Path(folder.path), root):
             return changes.of_folder(folder.path, root)
     except OSError:  # it cannot be listed: the index says why
         pass
-    return Fingerprint(frozenset(), 0.0)
+    return NO_FILES

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from server.runtime import ipc
+from server.text import blanked
 
 log = logging.getLogger("kserve")
 
@@ -93,7 +94,7 @@ class ChildProcess:
             raise TimeoutError
         self.connection.wait_at_most(max(0.001, deadline - time.monotonic()))
         message = self.connection.receive()
-        self.connection.wait_at_most(ipc.PATIENCE)
+        self.connection.wait_at_most(ipc.FOREVER)
         if message is None:
             raise EOFError
         return message
@@ -194,13 +195,8 @@ class ChildProcess:
         self.read_output()
         text = self._tail.partition(_STACK)[0].decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        text = " / ".join(printable(line) for line in lines[-3:])
+        text = " / ".join(blanked(line) for line in lines[-3:])
         return text if len(text) <= _TAIL_SHOWN else f"...{text[-_TAIL_SHOWN:]}"
-
-
-def printable(text: str) -> str:
-    """The text without what would confuse a terminal or a log."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str], descriptor: int) -> subprocess.Popen[bytes]:

@@ -27,7 +27,7 @@ MAX_HEAD, MAX_BODY = 16 * 2**20, 2**30
 #: parts below this are joined: one system call costs more than copying them
 _SMALL = 64 * 1024
 _CHUNK = 64 * 1024
-PATIENCE = 1e6  #: seconds; more than any call may take
+FOREVER = 1e6  #: seconds; more than any call may take
 _ALIGN = 64
 _PREFIX = struct.Struct("<IQ")
 _RAW_KINDS = "biufcmMSU"  #: of dtypes whose bytes say it all
@@ -51,7 +51,7 @@ def pack(fields: Mapping[str, Any], tensors: Tensors | None = None) -> list[Part
     """The message as it travels: parts to be sent one after the other.
 
     Raises:
-        WireError: a value cannot travel, or the message is too long.
+        IpcError: a value cannot travel, or the message is too long.
     """
     try:
         buffers = [_bytes_of(array) for array in (tensors or {}).values()]
@@ -72,7 +72,7 @@ class Connection:
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
-        self.wait_at_most(PATIENCE)
+        self.wait_at_most(FOREVER)
         self._rest = bytearray()  #: what came behind the last message
 
     @property
@@ -108,7 +108,7 @@ class Connection:
         """The next message, or None when the other side has hung up.
 
         Raises:
-            WireError: what came is no message.
+            IpcError: what came is no message.
             OSError: the connection broke, or its timeout passed.
         """
         data = self._rest
@@ -128,26 +128,26 @@ class Connection:
             self._rest = data[size:]
             return unpack(memoryview(data)[:size], head)
         self._rest = bytearray()
-        return unpack(self._whole(data, size), head)
+        return unpack(self._receive_rest(data, size), head)
 
-    def _whole(self, begun: bytearray, size: int) -> memoryview:
+    def _receive_rest(self, begun: bytearray, size: int) -> memoryview:
         """A message of which a part has come. (`np.empty`: a bytearray would be filled with zeros first.)"""
-        whole = np.empty(size, np.uint8).data
-        have = len(begun)
-        whole[:have] = begun
-        while have < size:
-            count = self.socket.recv_into(whole[have:])
+        message = np.empty(size, np.uint8).data
+        received = len(begun)
+        message[:received] = begun
+        while received < size:
+            count = self.socket.recv_into(message[received:])
             if not count:
                 raise IpcError("a message was cut off")
-            have += count
-        return whole
+            received += count
+        return message
 
 
 async def read(reader: asyncio.StreamReader) -> Message | None:
     """The next message of a stream, or None when the other side has hung up.
 
     Raises:
-        WireError: what came is no message.
+        IpcError: what came is no message.
         OSError: the connection broke.
     """
     try:
@@ -175,7 +175,7 @@ def unpack(message: memoryview, head: int) -> Message:
     """A whole message, whose head is so many bytes long. The arrays are views of it.
 
     Raises:
-        WireError
+        IpcError
     """
     at = _PREFIX.size + head
     try:
@@ -210,17 +210,17 @@ def _padding(at: int, body: int) -> int:
 
 def _joined(head: bytes, body: int, buffers: Sequence[Part]) -> list[Part]:
     """The head and the body, each tensor padded; small ones in one part, large ones as they are."""
-    found: list[Part] = []
+    parts: list[Part] = []
     small = bytearray(_PREFIX.pack(len(head), body) + head)
     small += bytes(_padding(len(small), body))
     for buffer in buffers:
         if len(buffer) > _SMALL:
-            found += (small, buffer)
+            parts += (small, buffer)
             small = bytearray()
         else:
             small += buffer
         small += bytes(_aligned(len(buffer)) - len(buffer))
-    return [*found, small] if small else found
+    return [*parts, small] if small else parts
 
 
 def _bytes_of(array: Array) -> Part:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from server.runtime.child_process import printable
+from server.text import blanked
 
 log = logging.getLogger("kserve")
 
@@ -64,7 +64,7 @@ class Forward(logging.Handler):
         if log.isEnabledFor(record.levelno):
             subject = f"model {model}: " if (model := _model.get()) else ""
             line = logging.makeLogRecord(record.__dict__)
-            line.name, line.msg, line.args = log.name, subject + printable(record.getMessage()), None
+            line.name, line.msg, line.args = log.name, subject + blanked(record.getMessage()), None
             log.handle(line)
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from server.runtime.lifeline import resident_bytes
 
@@ -62,14 +63,13 @@ def give_back(born: float) -> None:
     _collect(frozen=born < _settled)
 
 
-def take_apart(owner: object, expected: int, born: float) -> None:
-    """Free what a closed model held (of some `expected` bytes) and give it back; nobody may use `owner` any more.
+def release(let_go: Callable[[], None], expected: int, born: float) -> None:
+    """As `give_back`, of a model that lets go of its memory (some `expected` bytes) when it is told to.
 
-    Who still knows the owner, in a cycle of closures, say, keeps an empty shell. The full collection, which stops every
-    request, is left out where most of the memory has come back without it.
+    The full collection, which stops every request, is left out where most of the memory has come back without it.
     """
     before = resident_bytes()
-    vars(owner).clear()
+    let_go()
     _collect(frozen=False)
     if born < _settled and expected > _WORTH and before - resident_bytes() < expected // 2:
         _collect(frozen=True)

@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 
 from server.telemetry.counters import Histogram, ModelMetrics
 
-__all__ = ["CounterSnapshot", "Metrics"]
+__all__ = ["CounterSnapshot", "Metrics", "MetricsByModel"]
 
 #: counts by model, as plain values
 CounterSnapshot: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -43,28 +43,53 @@ _HISTOGRAMS = {
 }
 
 
+class MetricsByModel:
+    """The counts of each model of this process. They stay when a model goes."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, ModelMetrics] = {}
+
+    def of(self, model: str) -> ModelMetrics:
+        return self._models.setdefault(model, ModelMetrics())
+
+    def all(self) -> dict[str, ModelMetrics]:
+        return dict(self._models)
+
+
+def _no_snapshots() -> Sequence[CounterSnapshot]:
+    """There is one process."""
+    return ()
+
+
+def _no_sizes() -> Mapping[str, int]:
+    """Nobody measures what models take."""
+    return {}
+
+
 class Metrics(Collector):
     """All models' counts, and the states of the repository, as Prometheus families."""
 
     def __init__(
         self,
         states: Callable[[], Mapping[str, tuple[str, int]]],
-        memory: Callable[[], Mapping[str, int]] | None = None,
+        memory: Callable[[], Mapping[str, int]] = _no_sizes,
         budget: int | None = None,
+        counts: MetricsByModel | None = None,
+        other_processes: Callable[[], Sequence[CounterSnapshot]] = _no_snapshots,
     ) -> None:
-        """`states` gives each model's state and the length of its queue; `memory` the bytes of those in memory."""
+        """`states` gives each model's state and the length of its queue; `memory` the bytes of those in memory.
+
+        `other_processes` gives what those that answer for this one's models have counted, by process.
+        """
         self._states = states
-        self._memory = memory or _no_sizes
+        self._memory = memory
         self._budget = budget
-        self._models: dict[str, ModelMetrics] = {}
-        self._other_processes: Callable[[], Sequence[CounterSnapshot]] = _no_snapshots
+        self._counts = counts or MetricsByModel()
+        self._other_processes = other_processes
 
     def of(self, model: str) -> ModelMetrics:
-        return self._models.setdefault(model, ModelMetrics())
-
-    def include(self, other_processes: Callable[[], Sequence[CounterSnapshot]]) -> None:
-        """Add what other processes that answer for this one's models have counted, by process."""
-        self._other_processes = other_processes
+        """What is counted of one model."""
+        return self._counts.of(model)
 
     def register(self, registry: CollectorRegistry = REGISTRY) -> None:
         """Take the place of KServe's histograms, which only its own data plane would fill."""
@@ -86,7 +111,7 @@ class Metrics(Collector):
 
     def _summed(self) -> dict[str, ModelMetrics]:
         """The counts of all processes together."""
-        own, others = dict(self._models), self._other_processes()
+        own, others = self._counts.all(), self._other_processes()
         if not any(others):
             return own
         summed: dict[str, ModelMetrics] = {}
@@ -135,16 +160,6 @@ class Metrics(Collector):
         yield from (memory, evictions)
         if self._budget is not None:
             yield GaugeMetricFamily("polyserve_memory_budget_bytes", "what models may take", value=self._budget)
-
-
-def _no_snapshots() -> Sequence[CounterSnapshot]:
-    """There is one process."""
-    return ()
-
-
-def _no_sizes() -> Mapping[str, int]:
-    """Nobody measures what models take."""
-    return {}
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:

@@ -1,4 +1,4 @@
-"""What a worker is told, and what it tells about its model: jobs, signatures and hellos as plain fields.
+"""What a worker is sent, and what it sends of its model: jobs, signatures and hellos as plain fields.
 
 What comes from a worker is checked field by field: strangers' code runs there, and the server builds on these values.
 """
@@ -76,57 +76,57 @@ class Hello:
 
 def signature_to_fields(signature: Signature) -> dict[str, Any]:
     """The signature as plain values."""
-    told: dict[str, Any] = asdict(signature)
-    for parameter in told["parameters"]:
+    plain: dict[str, Any] = asdict(signature)
+    for parameter in plain["parameters"]:
         parameter["kind"] = parameter["kind"].__name__
-    return told
+    return plain
 
 
-def signature_of(told: Mapping[str, Any]) -> Signature:
+def signature_of(received: Mapping[str, Any]) -> Signature:
     """The signature that `signature_to_fields` wrote.
 
     Raises:
         LoadError: the fields are not what they should be.
     """
-    values = {field.name: told[field.name] for field in fields(Signature) if field.name in told}
+    values = {field.name: received[field.name] for field in fields(Signature) if field.name in received}
     for name in _SPECS:
-        values[name] = tuple(_spec(spec) for spec in _checked(told, name, list))
-    values["parameters"] = tuple(_parameter(parameter) for parameter in _checked(told, "parameters", list))
-    values["columns"] = tuple(_all_of(str, _checked(told, "columns", list)))
-    variants = _checked(told, "variants", dict)
+        values[name] = tuple(_spec(spec) for spec in _checked(received, name, list))
+    values["parameters"] = tuple(_parameter(parameter) for parameter in _checked(received, "parameters", list))
+    values["columns"] = tuple(_all_of(str, _checked(received, "columns", list)))
+    variants = _checked(received, "variants", dict)
     values["variants"] = {name: signature_of(variants[name]) for name in _all_of(str, list(variants))}
     flags = [name for name in values if name not in (*_SPECS, "parameters", "columns", "variants")]
     _all_of(bool, [values[name] for name in flags])
     return Signature(**values)
 
 
-def _spec(told: Any) -> TensorSpec:
-    spec = _dataclass(TensorSpec, told, shape=tuple(_all_of(int, _checked(told, "shape", list))))
+def _spec(received: Any) -> TensorSpec:
+    spec = _dataclass(TensorSpec, received, shape=tuple(_all_of(int, _checked(received, "shape", list))))
     if spec.datatype not in NUMPY_OF or any(size < -1 for size in spec.shape):
         raise LoadError(f"the worker sent a tensor that does not exist: {spec}")
     return spec
 
 
-def _parameter(told: Any) -> Parameter:
-    kind = _KINDS.get(_checked(told, "kind", str))
+def _parameter(received: Any) -> Parameter:
+    kind = _KINDS.get(_checked(received, "kind", str))
     if kind is None:
         raise LoadError("the worker sent a parameter of an unknown kind")
-    return _dataclass(Parameter, told, kind=kind, choices=tuple(_checked(told, "choices", list)))
+    return _dataclass(Parameter, received, kind=kind, choices=tuple(_checked(received, "choices", list)))
 
 
-def _dataclass(kind: type[_T], told: Mapping[str, Any], /, **known: Any) -> _T:
+def _dataclass(kind: type[_T], received: Mapping[str, Any], /, **known: Any) -> _T:
     """An instance of a flat dataclass, some fields of which are known already; what this side lacks is left out."""
     hints = get_type_hints(kind)
-    plain = {field.name for field in fields(kind) if field.name in told} - known.keys()
+    plain = {field.name for field in fields(kind) if field.name in received} - known.keys()
     for name in plain:
-        _checked(told, name, hints[name])
+        _checked(received, name, hints[name])
     if missing := {field.name for field in fields(kind) if field.default is MISSING} - plain - known.keys():
         raise LoadError(f"the worker sent a {kind.__name__} without {', '.join(sorted(missing))}")
-    return kind(**{name: told[name] for name in plain}, **known)
+    return kind(**{name: received[name] for name in plain}, **known)
 
 
-def _checked(told: Any, name: str, kind: type) -> Any:
-    value = told.get(name) if isinstance(told, Mapping) else None
+def _checked(received: Any, name: str, kind: type) -> Any:
+    value = received.get(name) if isinstance(received, Mapping) else None
     if type(value) is not kind:
         raise LoadError(f"the worker sent a malformed {name}")
     return value

@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from server.runtime.child_process import printable
+from server.text import blanked
 
 log = logging.getLogger("kserve")
 
@@ -46,7 +46,7 @@ class OutputLog:
         self._tell_left_out()
 
     def _show(self, line: bytes) -> None:
-        text = printable(line.rstrip().rpartition(b"\r")[2][:MAX_LINE].decode(errors="replace"))
+        text = blanked(line.rstrip().rpartition(b"\r")[2][:MAX_LINE].decode(errors="replace"))
         if not text.strip():
             return
         now = time.monotonic()

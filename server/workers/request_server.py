@@ -27,7 +27,10 @@ async def answer_all(model: Adapter, end: socket.socket) -> None:
     """Answer what the parent asks until it hangs up."""
     end.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=end)
-    await RequestServer(model, writer).serve(reader)
+    try:
+        await RequestServer(model, writer).serve(reader)
+    finally:
+        writer.close()
 
 
 class RequestServer:
@@ -45,15 +48,17 @@ class RequestServer:
             if "id" in fields:
                 number = fields["id"]
                 task = self._running[number] = asyncio.create_task(self._answer(number, message))
-                task.add_done_callback(partial(self._forget, number))
+                task.add_done_callback(partial(self._ended, number))
             elif "credit" in fields:
                 if (window := self._windows.get(fields["credit"])) is not None:
                     window.grant(fields["parts"], fields["bytes"])
             elif (unwanted := self._running.get(fields["cancel"])) is not None and not unwanted.cancelling():
                 unwanted.cancel()
 
-    def _forget(self, number: int, _: asyncio.Task[None]) -> None:
+    def _ended(self, number: int, task: asyncio.Task[None]) -> None:
         del self._running[number]
+        if task.cancelled():  # before it began, or it would have said so itself
+            self._write(ipc.pack({"id": number, **failure_fields(asyncio.CancelledError())}))
 
     async def _answer(self, number: int, message: ipc.Message) -> None:
         fields = message.fields
@@ -72,7 +77,7 @@ class RequestServer:
                 last = ipc.pack({**head, **_head(reply)}, {"body": np.frombuffer(reply.body, np.uint8)})
         except BaseException as error:  # CancelledError too: the parent waits until it has ended
             last = ipc.pack({**head, **failure_fields(error)})
-        await self._send(last)
+        self._write(last)
 
     async def _send_parts(self, number: int, parts: Parts) -> None:
         """Each part as soon as it is made; none is made before it may be sent."""
@@ -90,9 +95,12 @@ class RequestServer:
             del self._windows[number]
 
     async def _send(self, message: Sequence[ipc.Part]) -> None:
+        self._write(message)
+        await self._writer.drain()
+
+    def _write(self, message: Sequence[ipc.Part]) -> None:
         for part in message:
             self._writer.write(part)
-        await self._writer.drain()
 
 
 def _head(reply: Reply | ReplyStream) -> Mapping[str, Any]:

@@ -11,6 +11,9 @@ import numpy as np
 
 from adapters.base import Adapter, Array, Tensors
 
+#: what a child is at, by the stage that it announces
+DOING = {"load": "loading it", "example": "predicting its own example"}
+
 _RTOL = 1e-3  #: a batch may take other native code than a single row, which rounds differently
 _ATOL = 1e-5  #: of the largest value in the tensor
 _MAX_REASON = 500

@@ -19,6 +19,7 @@ from server.workers.launch import WorkerSpec
 from server.workers.messages import Hello
 from server.workers.output import OutputLog
 from server.workers.request_channel import RequestChannel
+from server.workers.self_test import DOING
 
 MIB = 2**20
 _TICK = 0.5  #: seconds between two looks at a worker's calls
@@ -26,7 +27,6 @@ _MEMORY_TICK = 0.1  #: ... where its memory is limited
 _GRACE = 10.0  #: seconds for the watching thread to find out why a worker died
 _HUNG_UP = 2.0  #: seconds for a worker that has hung up to end
 _CLOSING = 5.0  #: seconds for a model to close by itself
-_DOING = {"load": "loading it", "example": "predicting its own example"}
 
 
 class WorkerDied(NotReady):
@@ -80,10 +80,10 @@ class Worker:
             while "stage" in (message := self._receive(deadline)).fields:
                 stage = str(message.fields["stage"])
         except TimeoutError as error:
-            doing = _DOING.get(stage, stage)
+            doing = DOING.get(stage, stage)
             raise LoadError(f"{doing} took longer than {self._spec.load_timeout:g} s (--load_timeout)") from error
         except (OSError, EOFError, ipc.IpcError) as error:
-            raise LoadError(self._why_dead(_DOING.get(stage, stage))) from error
+            raise LoadError(self._why_dead(DOING.get(stage, stage))) from error
         if "reason" in message.fields:
             raise LoadError(str(message.fields["reason"]))
         hello = Hello.of(message.fields, message.tensors)

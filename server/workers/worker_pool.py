@@ -52,16 +52,20 @@ class WorkerPool:
         self._spec = spec
         self.count = count
         self.restarts = 0
-        self.on_restart: Callable[[], None] = lambda: None
+        self._on_restart: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
-        self._processes: set[Worker] = set()  #: all that run
-        self._unburied: set[Worker] = set()  #: those, and what is left of others: what they held is not free yet
+        self._workers: set[Worker] = set()  #: all that run
+        self._unreaped: set[Worker] = set()  #: those, and what is left of others: what they held is not free yet
         self._serving: list[Worker] = []  #: those that have said hello
         self._idle: list[Worker] = []  #: those that are at no tensor call; the last used comes first
         self._hello: Hello | None = None
         self._started = 0  #: workers whose first start is over, well or not
         self._problem = ""  #: what the latest worker died of, and what is done about it
         self._closed = threading.Event()
+
+    def when_restarted(self, then: Callable[[], None]) -> None:
+        """Have `then` called, on some thread, whenever a worker is started again."""
+        self._on_restart = then
 
     def start(self) -> Hello:
         """Start all workers; blocks until they have loaded the model.
@@ -109,11 +113,11 @@ class WorkerPool:
         with self._changed:
             self._changed.wait_for(lambda: self._idle or self.down)
             self.check()
-            process = self._idle.pop()
+            worker = self._idle.pop()
         try:
-            return process.call(verb, inputs, parameters)
+            return worker.call(verb, inputs, parameters)
         finally:
-            self._free(process)
+            self._free(worker)
 
     def begin(self, inputs: Tensors, parameters: Parameters, done: Done) -> bool:
         """`predict` from the event loop, if it can begin without waiting; `done` is told the outcome, on the loop."""
@@ -122,22 +126,22 @@ class WorkerPool:
         with self._changed:
             if self.down or not self._idle:  # then `call` says so
                 return False
-            process = self._idle.pop()
+            worker = self._idle.pop()
         try:
-            process.begin(inputs, parameters, partial(self._begun, process, done))
+            worker.begin(inputs, parameters, partial(self._begun, worker, done))
         except ipc.IpcError:  # it will be told to the thread that tries next
-            self._free(process)
+            self._free(worker)
             return False
         return True
 
-    def _begun(self, process: Worker, done: Done, outcome: Outcome) -> None:
-        self._free(process)
+    def _begun(self, worker: Worker, done: Done, outcome: Outcome) -> None:
+        self._free(worker)
         done(outcome)
 
-    def _free(self, process: Worker) -> None:
+    def _free(self, worker: Worker) -> None:
         with self._changed:
-            if process in self._serving:
-                self._idle.append(process)
+            if worker in self._serving:
+                self._idle.append(worker)
                 self._changed.notify()
 
     async def answer(self, request: Request) -> Reply | ReplyStream:
@@ -145,30 +149,30 @@ class WorkerPool:
         serving = list(self._serving)
         if not serving or self._closed.is_set():
             raise self._not_ready()
-        return await min(serving, key=lambda process: process.busy).answer(request)
+        return await min(serving, key=lambda worker: worker.busy).answer(request)
 
     def close(self) -> None:
         """Let the workers close the model and end; returns at once."""
         self._closed.set()
         with self._changed:
-            for process in self._processes:
-                if process in self._serving:
-                    process.close()
+            for worker in self._workers:
+                if worker in self._serving:
+                    worker.close()
                 else:  # it is loading: there is nothing to close
-                    process.kill(WorkerDied("the server is closing"))
+                    worker.kill(WorkerDied("the server is closing"))
             self._changed.notify_all()
 
     def wait_ended(self, seconds: float) -> bool:
         """After `close`: wait until the processes have ended, at most so long."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._unburied, seconds)
+            return self._changed.wait_for(lambda: not self._unreaped, seconds)
 
     def kill(self) -> None:
         """End the workers, and what they started, now."""
         self._closed.set()
         with self._changed:
-            for process in self._processes:
-                process.kill(WorkerDied("the server is closing"))
+            for worker in self._workers:
+                worker.kill(WorkerDied("the server is closing"))
             self._changed.notify_all()
 
     def _not_ready(self) -> NotReady:
@@ -188,60 +192,60 @@ class WorkerPool:
 
     def _live(self, *, first: bool) -> tuple[str, float | None]:
         """One worker's life: why it ended, and how many seconds it served, if it came so far."""
-        reason, process, joined = "", None, None
+        reason, worker, joined = "", None, None
         try:
-            process = Worker(self._spec)
-            self._enter(process)
-            hello = process.hello()
-            self._join(process, hello, first=first)
+            worker = Worker(self._spec)
+            self._enter(worker)
+            hello = worker.hello()
+            self._join(worker, hello, first=first)
             joined = time.monotonic()
-            process.watch()
-            reason = process.reason
+            worker.watch()
+            reason = worker.reason
         except LoadError as error:
             reason = str(error)
         except Exception as error:  # ours: the thread must live on, or nobody would start a worker again
             log.exception("model %s: the watch over its worker failed", self._spec.name)
             reason = f"{type(error).__name__}: {error}"
         finally:
-            if process is not None:
-                self._leave(process, reason)
-                process.reap()
-                self._forget(process)
+            if worker is not None:
+                self._leave(worker, reason)
+                worker.reap()
+                self._forget(worker)
         return reason, None if joined is None else time.monotonic() - joined
 
-    def _enter(self, process: Worker) -> None:
+    def _enter(self, worker: Worker) -> None:
         with self._changed:
-            self._unburied.add(process)
+            self._unreaped.add(worker)
             if self._closed.is_set():  # while the process was being started: whoever closed did not know of it
                 raise LoadError("it is being unloaded")
-            self._processes.add(process)
+            self._workers.add(worker)
 
-    def _join(self, process: Worker, hello: Hello, *, first: bool) -> None:
+    def _join(self, worker: Worker, hello: Hello, *, first: bool) -> None:
         with self._changed:
             if self._closed.is_set():
                 raise LoadError("it is being unloaded")
             if self._hello is not None and hello.signature != self._hello.signature:
                 raise LoadError("its files have changed: load it again")
             self._hello = self._hello or hello
-            self._serving.append(process)
-            self._idle.append(process)
+            self._serving.append(worker)
+            self._idle.append(worker)
             self._started += first
             self._changed.notify_all()
         if not first:
             log.info("model %s: a new worker serves it", self._spec.name)
 
-    def _leave(self, process: Worker, reason: str) -> None:
+    def _leave(self, worker: Worker, reason: str) -> None:
         with self._changed:
-            self._processes.discard(process)
-            for those in (self._serving, self._idle):
-                if process in those:
-                    those.remove(process)
+            self._workers.discard(worker)
+            for workers in (self._serving, self._idle):
+                if worker in workers:
+                    workers.remove(worker)
             self._problem = self._problem if self._closed.is_set() else f"{reason}; it is being restarted"
             self._changed.notify_all()
 
-    def _forget(self, process: Worker) -> None:
+    def _forget(self, worker: Worker) -> None:
         with self._changed:
-            self._unburied.discard(process)
+            self._unreaped.discard(worker)
             self._changed.notify_all()
 
     def _give_up(self, reason: str) -> None:
@@ -256,7 +260,7 @@ class WorkerPool:
         log.warning("model %s: %s; it is restarted %s", self._spec.name, reason, when)
         with self._changed:
             self.restarts += 1
-            self.on_restart()
+            self._on_restart()
             self._problem = f"{reason}; it is restarted {when}"
         self._closed.wait(seconds)
         with self._changed:

@@ -25,6 +25,7 @@ from server.errors import InvalidInput
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
 from server.loading import trust
+from tests.asking import submit
 from tests.cases import CASES, Case, Expected, plain
 from tests.shared import Shared
 
@@ -113,7 +114,7 @@ def test_merged_requests_get_what_each_would_get_alone(served: Served, data: st.
         instances = expected.bad[0] if rows is None else [expected.instances[i] for i in rows]
         try:
             call = v1.decode(orjson.dumps({"instances": instances}), served.adapter.signature)
-            return orjson.loads(v1.encode(await batcher.submit(call), served.adapter.signature))["predictions"]
+            return orjson.loads(v1.encode(await submit(batcher, call), served.adapter.signature))["predictions"]
         except ValueError:
             return None
 

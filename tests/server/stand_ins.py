@@ -51,7 +51,7 @@ class EchoAdapter(Adapter):
         self.signature = SIGNATURE
         self.line = line
         self.options_given = dict(options)
-        self.closed = 0
+        self.closed = self.released = 0
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -84,6 +84,10 @@ class EchoAdapter(Adapter):
 
     def close(self) -> None:
         self.closed += 1
+
+    def release(self) -> None:
+        """Its memory is not worth it, and tests look at it afterwards."""
+        self.released += 1
 
 
 class BundleAdapter(EchoAdapter):

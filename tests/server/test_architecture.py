@@ -22,10 +22,10 @@ FLOORS = (
     {"inference"},
     {"codec", "workers"},
     {"telemetry", "config", "runtime"},
-    {"errors"},
+    {"errors", "text"},
 )
 #: what a package of pure functions or of the operating system may know of the rest
-CLOSED = {"codec": {"errors"}, "telemetry": {"errors"}, "runtime": {"errors"}}
+CLOSED = {"codec": {"errors"}, "telemetry": {"errors"}, "runtime": {"errors", "text"}}
 #: protocols that never import each other
 PROTOCOLS = {"rest", "grpc"}
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from server.config.flags.table import PREFIX, Flag, flags_of, printable
+from server.config.flags.table import PREFIX, Flag, flags_of
+from server.text import printable
 
 #: What Kubernetes puts into `<SERVICE>_PORT` for a Service: POLYSERVE_HTTP_PORT, should one be called polyserve-http.
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")

@@ -6,11 +6,11 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from server.config.flags.types import Kind
+from server.text import printable
 
 T = TypeVar("T")
 
 PREFIX = "POLYSERVE_"
-_LONGEST_SHOWN = 80
 
 
 def setting(default: T, kind: Kind[Any], group: str, meaning: str, *, shown: str = "", **spelling: Any) -> T:
@@ -60,12 +60,6 @@ class Flag:
             return self.kind.read(text)
         except ValueError as error:
             raise ValueError(f"{source}={printable(self.kind.quote(text))}: {error}") from error
-
-
-def printable(text: str) -> str:
-    """The text in one bounded line of plain characters, for a message."""
-    short = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-    return short if short.isprintable() else ascii(short)
 
 
 def flags_of(table: type[Any]) -> tuple[Flag, ...]:

@@ -1,14 +1,6 @@
-"""Where a call of the model runs: on the event loop, in a thread, or in parts on several threads.
+"""The calls of a model, and what runs those that do not run on the event loop itself.
 
-short, and proved so (Pace)         on the event loop: handing it over would take longer
-in a worker process, and small      begun by the event loop, which hears of its end: no thread need wait
-1,000 rows and more, others idle    dealt out to the idle cores (Spread)
-everything else                     in a thread, as many at a time as pay (Lanes)
-
-A large call in parts, one a core, while nothing else runs.
-
-Every framework works with one thread, which is fastest while many requests are under way. A request of thousands of
-rows on an idle machine would leave the other cores idle, so its rows, which are independent, are dealt out.
+`policy.ExecutionPolicy` says where each runs (`Place`); the `Batcher` itself runs those on the event loop.
 """
 
 from __future__ import annotations
@@ -18,164 +10,135 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from time import monotonic, thread_time
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from adapters.base import Parameters, Tensors
 from server.codec.request import DecodedRequest
 from server.errors import NotReady, as_serving_error
-from server.inference.batching.adaptive import CallCost, ConcurrencyLimit, InlinePolicy
 from server.inference.batching.merging import BatchCaller, Outcome, merged
-from server.inference.batching.threads import Executor, spare
+from server.inference.batching.queue import QueuedRequest
+from server.inference.batching.threads import Executor
 
-#: takes the outcomes of a call, on the event loop
-Finish: TypeAlias = Callable[[Sequence[Outcome]], None]
-#: bytes of inputs that are passed on from the event loop
-SMALL = 32 * 1024
-Run: TypeAlias = Callable[[list[DecodedRequest]], Sequence[Outcome]]
 #: begins a call of the model elsewhere, if that can be done now; the function that it takes is told the outcome
 Begin: TypeAlias = Callable[[Tensors, Parameters, Callable[[Outcome], None]], bool]
+Run: TypeAlias = Callable[[Sequence[DecodedRequest]], Sequence[Outcome]]
 
 
-@dataclass(eq=False)
-class Dispatcher:
-    """Runs the calls of one model, and learns from each where the next should run."""
+class Place(Enum):
+    """Where a call runs."""
 
-    caller: BatchCaller
-    executor: Executor
-    lanes: ConcurrencyLimit
-    steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
-    divisible: bool = False  #: rows are independent
-    cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
-    saturated: Callable[[], bool] = lambda: False  #: requests are waiting
-    begin: Begin | None = None  #: of a model in another process
-    leaves: Callable[[], bool] = bool  #: others need a core beside the threads; `bool()` is False
-    pace: InlinePolicy = field(init=False)
-    cost: CallCost = field(default_factory=CallCost)  #: of calls that do not run on the event loop
-    running: int = 0
+    INLINE = "on the event loop: it is short, handing it over would take longer"
+    REMOTE = "in a worker process: begun by the event loop, which hears of its end; no thread need wait"
+    SPLIT = "in parts, one an idle core: its rows are many, and independent"
+    THREAD = "in a thread"
 
-    def __post_init__(self) -> None:
-        self.pace = InlinePolicy(self.steady)
 
-    @property
-    def free(self) -> int:
-        """Calls that may begin now."""
-        free = max(0, self.lanes.now - self.running)
-        if self.lanes.now > 1 and self._leaves_a_core():
-            least = 0 if self.running else 1  # a model that is at nothing may always begin
-            return min(free, max(least, spare(self.executor) - 1))
-        return free
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call of the model, for all the requests that share it."""
 
-    def _leaves_a_core(self) -> bool:
-        return self.begin is None and self.leaves()
+    requests: list[QueuedRequest]
+    decoded: list[DecodedRequest]  #: what they ask the model
+    rows: int
+    place: Place = Place.THREAD
+    parts: int = 1  #: of one that is split
 
-    def run(self, loop: asyncio.AbstractEventLoop, calls: list[DecodedRequest], rows: int, finish: Finish) -> None:
-        """Begin one call for all these requests; where it is short, it is over on return."""
-        self.running += 1
-        alone = self.running == 1
-        if alone and self.pace.short(rows):
-            used = thread_time()
-            outcomes = self.caller.run(calls)
-            self.cost.fixed = 0.0  # whatever it was while the model was cold
-            self._over(rows, thread_time() - used)
-            finish(outcomes)
-        elif self.begin is not None and self._begin(self.begin, loop, calls, rows, finish):
+
+class Timing(NamedTuple):
+    """How long a call took."""
+
+    seconds: float
+    cpu: float  #: seconds of processor time; infinite where other threads or another process computed
+
+
+#: takes the outcomes of a call, on the event loop; without a timing it has not run
+Finished: TypeAlias = Callable[[Call, Sequence[Outcome], Timing | None], None]
+
+
+class CallExecutor:
+    """Runs calls of one model on other threads and in other processes. It lives on the event loop."""
+
+    def __init__(self, caller: BatchCaller, executor: Executor, begin: Begin | None, finished: Finished) -> None:
+        """`begin` is that of a model in another process."""
+        self.caller = caller
+        self._executor = executor
+        self._begin = begin
+        self._finished = finished
+
+    def start(self, loop: asyncio.AbstractEventLoop, call: Call) -> None:
+        """Begin a call; `finished` is told its outcomes, later or (where it cannot run at all) before this returns."""
+        if call.place is Place.REMOTE and self._begin is not None and self._begin_remote(self._begin, loop, call):
             return
-        elif alone and self.divisible and rows >= LARGE and len(calls) == 1 and (cores := self._cores()) > 1:
-            self._spread(loop, calls[0], cores, finish)
+        if call.place is Place.SPLIT:
+            self._submit(partial(self._start_split, loop, call), call)
         else:
-            self._in_thread(self.caller.run, loop, calls, rows, finish)
+            self._in_thread(self.caller.run, loop, call)
 
-    def _begin(
-        self, begin: Begin, loop: asyncio.AbstractEventLoop, calls: list[DecodedRequest], rows: int, finish: Finish
-    ) -> bool:
-        if sum([array.nbytes for call in calls for array in call.inputs.values()]) > SMALL:
-            return False
-        start = monotonic()
+    def _begin_remote(self, begin: Begin, loop: asyncio.AbstractEventLoop, call: Call) -> bool:
+        started = monotonic()
 
         def done(outcome: Outcome) -> None:
-            shares = self.caller.shares(calls, outcome)
+            shares = self.caller.shares(call.decoded, outcome)
             if shares is None:
-                self._in_thread(self.caller.each, loop, calls, rows, finish)
+                self._in_thread(self.caller.each, loop, call)
             else:
-                self._told(rows, shares, monotonic() - start, math.inf, finish)
+                self._finished(call, shares, Timing(monotonic() - started, math.inf))
 
-        return begin(*merged(calls), done)
+        return begin(*merged(call.decoded), done)
 
-    def _in_thread(
-        self, run: Run, loop: asyncio.AbstractEventLoop, calls: list[DecodedRequest], rows: int, finish: Finish
-    ) -> None:
-        self._submit(partial(self.executor.submit, self._work, run, loop, calls, rows, finish), len(calls), finish)
+    def _in_thread(self, run: Run, loop: asyncio.AbstractEventLoop, call: Call) -> None:
+        self._submit(partial(self._executor.submit, self._work, run, loop, call), call)
 
-    def _spread(self, loop: asyncio.AbstractEventLoop, call: DecodedRequest, parts: int, finish: Finish) -> None:
-        start = monotonic()
+    def _start_split(self, loop: asyncio.AbstractEventLoop, call: Call) -> None:
+        started = monotonic()
 
         def done(outcome: Outcome) -> None:
-            self._tell(loop, call.rows, [outcome], monotonic() - start, math.inf, finish)
+            self._finish_soon(loop, call, [outcome], Timing(monotonic() - started, math.inf))
 
-        self._submit(partial(SplitCall(self.caller, call, parts, done).start, self.executor), 1, finish)
+        SplitCall(self.caller, call.requests[0].decoded, call.parts, done).start(self._executor)
 
-    def _cores(self) -> int:
-        return min(self.cores(), spare(self.executor) - 1) if self._leaves_a_core() else self.cores()
-
-    def _submit(self, start: Callable[[], object], count: int, finish: Finish) -> None:
+    def _submit(self, start: Callable[[], object], call: Call) -> None:
         try:
             start()
         except RuntimeError:  # the executor is shut down
-            self.running -= 1
-            finish([NotReady("the server is stopping")] * count)
+            self._finished(call, [NotReady("the server is stopping")] * len(call.requests), None)
 
-    def _work(
-        self, run: Run, loop: asyncio.AbstractEventLoop, calls: list[DecodedRequest], rows: int, finish: Finish
-    ) -> None:
-        """In a thread. What it cost is told in seconds on the clock, and of processor time."""
-        start, used = monotonic(), thread_time()
+    def _work(self, run: Run, loop: asyncio.AbstractEventLoop, call: Call) -> None:
+        """In a thread."""
+        started, used = monotonic(), thread_time()
         try:
-            outcomes: Sequence[Outcome] = run(calls)
-        except BaseException as error:  # ours, but the callers still wait and the lane is still taken
-            outcomes = [as_serving_error(error)] * len(calls)
-        self._tell(loop, rows, outcomes, monotonic() - start, thread_time() - used, finish)
+            outcomes: Sequence[Outcome] = run(call.decoded)
+        except BaseException as error:  # ours, but the callers still wait and the call still counts as running
+            outcomes = [as_serving_error(error)] * len(call.requests)
+        self._finish_soon(loop, call, outcomes, Timing(monotonic() - started, thread_time() - used))
 
-    def _tell(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        rows: int,
-        outcomes: Sequence[Outcome],
-        seconds: float,
-        used: float,
-        finish: Finish,
+    def _finish_soon(
+        self, loop: asyncio.AbstractEventLoop, call: Call, outcomes: Sequence[Outcome], timing: Timing
     ) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            loop.call_soon_threadsafe(self._told, rows, outcomes, seconds, used, finish)
-
-    def _told(self, rows: int, outcomes: Sequence[Outcome], seconds: float, used: float, finish: Finish) -> None:
-        # a lane that may not be used says nothing about what it is worth
-        self.lanes.finished(rows, seconds, monotonic(), self.saturated() and not self._leaves_a_core())
-        self.cost.told(rows, min(seconds, used))
-        self._over(rows, used)
-        finish(outcomes)
-
-    def _over(self, rows: int, used: float) -> None:
-        self.running -= 1
-        self.pace.told(rows, used)
-
-
-#: rows of a call that are worth it
-LARGE = 1000
+            loop.call_soon_threadsafe(self._finished, call, outcomes, timing)
 
 
 class SplitCall:
-    """One call of `parts` parts; `done` gets its outcome on the thread that ends last."""
+    """One call of `parts` parts; `done` gets its outcome on the thread that ends last.
 
-    def __init__(self, caller: BatchCaller, call: DecodedRequest, parts: int, done: Callable[[Outcome], None]) -> None:
-        ends = [call.rows * (i + 1) // parts for i in range(parts)]
+    Every framework works with one thread, which is fastest while many requests are under way. A request of thousands of
+    rows on an idle machine would leave the other cores idle, so its rows, which are independent, are dealt out.
+    """
+
+    def __init__(
+        self, caller: BatchCaller, request: DecodedRequest, parts: int, done: Callable[[Outcome], None]
+    ) -> None:
+        ends = [request.rows * (i + 1) // parts for i in range(parts)]
         self._ranges = list(zip([0, *ends], ends, strict=False))
         self._caller = caller
-        self._call = call
+        self._request = request
         self._done = done
         self._outputs: dict[int, Tensors] = {}
         self._left = parts
@@ -188,29 +151,27 @@ class SplitCall:
             RuntimeError: the executor is shut down.
         """
         for i in range(len(self._ranges)):
-            executor.submit(self._part, i)
+            executor.submit(self._run_part, i)
 
-    def _part(self, i: int) -> None:
+    def _run_part(self, i: int) -> None:
         start, end = self._ranges[i]
-        call = self._call
-        part = DecodedRequest(
-            {name: array[start:end] for name, array in call.inputs.items()}, end - start, call.parameters
-        )
-        outputs = self._caller.attempt(part)
+        request = self._request
+        inputs = {name: array[start:end] for name, array in request.inputs.items()}
+        outputs = self._caller.attempt(DecodedRequest(inputs, end - start, request.parameters))
         with self._lock:
             if outputs is not None:
                 self._outputs[i] = outputs
             self._left -= 1
             last = self._left == 0
         if last:
-            self._done(self._whole())
+            self._done(self._together())
 
-    def _whole(self) -> Outcome:
-        """The parts together; where one failed, the whole call again, whose error counts rows as the client does."""
+    def _together(self) -> Outcome:
+        """The parts in order; where one failed, the undivided call again: its error counts rows as the client does."""
         parts = [self._outputs[i] for i in sorted(self._outputs)]
         if len(parts) < len(self._ranges):
-            return self._caller.run([self._call])[0]
+            return self._caller.run([self._request])[0]
         try:
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         except (ValueError, KeyError):  # parts of different shapes, as texts of different lengths give
-            return self._caller.run([self._call])[0]
+            return self._caller.run([self._request])[0]

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Protocol
 
+from server.inference.batching.tuning import TUNING
 from server.runtime.cpu import give_way
 
 log = logging.getLogger("kserve")
-
-#: threads for predictions; they start when needed, and a model uses one or as many as it has lanes
-PREDICT_THREADS = 64
 
 Work = tuple[Callable[..., object], tuple[object, ...]]
 
@@ -76,4 +74,4 @@ class ThreadPool:
 
 def predictors(cores: int) -> ThreadPool:
     """The threads that models run on."""
-    return ThreadPool(PREDICT_THREADS, "predict", cores)
+    return ThreadPool(TUNING.predict_threads, "predict", cores)

@@ -17,6 +17,7 @@ from typing import Any
 from adapters.base import LoadError
 from server.config.model_uri import Address
 from server.loading.storage.errors import scrubbed
+from server.text import size
 
 log = logging.getLogger("kserve")
 
@@ -89,18 +90,10 @@ class Source:
         return Path(message["path"]) if "path" in message else None
 
     def _progress(self, done: int, total: int) -> None:
-        self._tell(f"{100 * done // total}% of {_size(total)}" if total else _size(done))
+        self._tell(f"{100 * done // total}% of {size(total)}" if total else size(done))
         if time.monotonic() - self._logged >= LOG_EVERY or done == total:
             self._logged = time.monotonic()
             log.info("model %s: %s", self.name, self.status)
 
     def _tell(self, text: str) -> None:
         self.status = f"downloading {self.address.shown}: {text}"
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

@@ -2,7 +2,7 @@
 
     TrialPool.try_load      (a loader thread)  takes an idle child, or starts one
       -> TrialProcess.run   sends the job, waits for the answer, takes in what the child prints meanwhile
-        -> trial_child      loads, predicts the model's own example, answers; or dies
+        -> trial_main       loads, predicts the model's own example, answers; or dies
 
 What the child survived, the server loads for real.
 
@@ -25,10 +25,11 @@ from adapters.base import LoadError
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
 from server.runtime.cpu import ONE_THREAD
+from server.workers.self_test import DOING
 
 __all__ = ["Trial", "TrialPool"]
 
-_GRACE = 10.0  #: seconds for busy children to be buried by the threads that wait for them
+_GRACE = 10.0  #: seconds for busy children to be reaped by the threads that wait for them
 
 
 class TrialPool:
@@ -131,9 +132,6 @@ class TrialPool:
         child.reap()
 
 
-_DOING = {"load": "loading it", "example": "predicting its own example"}
-
-
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What a child found out about a model that it loaded."""
@@ -181,9 +179,9 @@ class TrialProcess:
             answer = self._exchange(job, time.monotonic() + timeout)
         except TimeoutError as error:
             self.kill()
-            raise LoadError(f"{_DOING[self._stage]} took longer than {timeout:g} s (--load_timeout)") from error
+            raise LoadError(f"{DOING[self._stage]} took longer than {timeout:g} s (--load_timeout)") from error
         except (OSError, ValueError, EOFError) as error:
-            raise Crash(self._child.cause_of_death(_DOING[self._stage]), first=self._trials == 1) from error
+            raise Crash(self._child.cause_of_death(DOING[self._stage]), first=self._trials == 1) from error
         if not answer.pop("ok"):
             raise LoadError(answer["reason"])
         return Trial(**answer)

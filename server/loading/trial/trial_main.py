@@ -1,8 +1,8 @@
 """The child's side of a trial: load a model where a crash costs nothing, and say what came of it.
 
-Started by `trial_process.py` as `python -m server.loading.trial.trial_main FD`, with a socket under that descriptor. It
-lives on between trials, so that frameworks are imported once. It imports `adapters` and the frameworks that they need,
-and nothing of the server.
+Started by `pool.TrialProcess` as `python -m server.loading.trial.trial_main FD`, with a socket under that descriptor.
+It lives on between trials, so that frameworks are imported once. It imports `adapters` and the frameworks that they
+need, and of the server only what a child needs.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from server.codec.fast.json_rows import v1_decoder
 from server.errors import InvalidInput
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
+from tests.asking import submit
 
 ROWS = Signature(
     (TensorSpec("x", "FP32", (-1, 2)),),
@@ -134,7 +135,7 @@ def test_signatures_share_a_queue_but_no_call() -> None:
     async def all_at_once() -> list[Tensors]:
         with ThreadPoolExecutor(2) as pool:
             batcher = Batcher(predict, pool, Limits(max_rows=64))
-            return await asyncio.gather(*(batcher.submit(call) for call in calls))
+            return await asyncio.gather(*(submit(batcher, call) for call in calls))
 
     for call, outputs in zip(calls, asyncio.run(all_at_once()), strict=True):
         wanted = predict(call.inputs, call.parameters)

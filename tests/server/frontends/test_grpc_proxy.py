@@ -19,7 +19,7 @@ from server.api.grpc.service import CLIENT, InferenceService, handlers, serve
 from server.api.kserve.dataplane import PolyDataPlane
 from server.errors import Forbidden
 from server.frontends.copy_repository import CopyRepository
-from server.frontends.grpc_proxy import GrpcProxy
+from server.frontends.grpc_proxy import GrpcProxy, _timeout
 from server.inference.batching.queue import Limits
 from server.repository.repository import Repository
 
@@ -140,3 +140,22 @@ def test_metadata_that_cannot_be_handed_on_is_refused(seen: Seen, tmp_path: Path
             assert (kind, flags & 1) == (1, 1)  # trailers, and with them the stream's end
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("timeout", [b"99999999H", b"87600H", b"60S"])
+def test_a_deadline_however_far_away_is_none_that_has_passed(seen: Seen, tmp_path: Path, timeout: bytes) -> None:
+    """The call reaches the main process; ten thousand years were "exceeded" at once."""
+
+    async def run() -> None:
+        async with doors(seen, tmp_path) as found:
+            method = "/inference.GRPCInferenceService/RepositoryModelLoad"
+            await raw_call(found["front"], method, (b"grpc-timeout", timeout))
+
+    asyncio.run(run())
+    assert len(seen.addresses) == 1
+
+
+def test_a_deadline_is_handed_on() -> None:
+    assert _timeout(None) is None
+    assert _timeout(1.5) == 1.5
+    assert _timeout(float("inf")) is None

@@ -16,8 +16,8 @@ from bench.ports import free_port
 from server.config.settings import Settings
 from server.frontends import frontend, manager
 from server.frontends.manager import FrontendManager
+from server.loading.files import stamp_of
 from server.loading.load_spec import LoadSpec
-from server.loading.trial.evidence import stamp_of
 from server.workers.messages import WorkerModel
 from tests.patience import wait_for
 from tests.processes import command, descendants
@@ -31,9 +31,9 @@ def spec(tmp_path: Path) -> Callable[[], LoadSpec]:
     directory = ModelDir.of(tmp_path)
 
     def spec() -> LoadSpec:
-        job = WorkerModel("sklearn", directory, "model.joblib", {})
+        model = WorkerModel("sklearn", directory, "model.joblib", {})
         return LoadSpec(
-            "a", "", job, stamp_of(directory), batchable=True, batching=True, max_batch_rows=None, lanes=None
+            "a", "", model, stamp_of(directory), batchable=True, batching=True, max_batch_rows=None, lanes=None
         )
 
     return spec

@@ -76,7 +76,7 @@ def test_an_answered_request_leaves_its_tensors_to_no_collection(model: TensorMo
         seen.append(weakref.ref(inputs["x"]))
         return {"y": inputs["x"].copy()}
 
-    model._batcher.dispatcher.caller = BatchCaller(predict)
+    model._batcher.calls.caller = BatchCaller(predict)
     body = orjson.dumps({"instances": [[1.0, 2.0]] * rows})
 
     async def ask() -> bool:

@@ -35,7 +35,7 @@ class Visit:
         self.done: Future[None] = threads.submit(self._stay, budget, size)
 
     def _stay(self, budget: Budget, size: int | None) -> None:
-        with budget.stranger(size):
+        with budget.admit_unknown(size):
             self.came.set()
             assert self.leave.wait(PATIENCE)
 
@@ -135,7 +135,7 @@ class Town:
     """A house of models that come and go on many threads; counts what would be in memory."""
 
     def __init__(self, limit: int) -> None:
-        self.budget = Budget(limit, patience=0.05, house=self)
+        self.budget = Budget(limit, patience=0.05, evictable=self)
         self.lock = threading.Lock()
         self.memory = self.most = 0
         self.homes: list[Claim] = []
@@ -161,7 +161,7 @@ class Town:
     def load(self, number: int) -> bool:
         size = random.randint(1, 6) * LEAST
         in_worker = number % 5 == 0
-        with self.budget.stranger(None if in_worker else size):
+        with self.budget.admit_unknown(None if in_worker else size):
             self.add(size)
             threading.Event().wait(random.random() / 500)
             claim = self.take(number, size) if in_worker else None

@@ -33,7 +33,7 @@ def loader(
 ) -> Loader:
     may_import = threading.Event()
     may_import.set()
-    return Loader(trials, may_import, prefer_proba, allowed, verifier, workers)
+    return Loader(trials, may_import, prefer_proba=prefer_proba, allowed=allowed, verifier=verifier, workers=workers)
 
 
 def found(folder: Path, line: str = "echo", config: str = "") -> Found:

@@ -46,18 +46,23 @@ class Street:
         may_import.set()
         self.loader = Loader(None, may_import, budget=self.budget)
         self.executor = ThreadPoolExecutor(8)
-        self.repository = Repository(Catalog(self.found, False), self.loader, self.executor, limits, "all")
+        self.limits = limits
+        self.found_repository(Demand.TRY)
+
+    def found_repository(self, unrequested: Demand) -> None:
+        catalog = Catalog(self.found, False)
+        self.repository = Repository(catalog, self.loader, self.executor, self.limits, "all", unrequested=unrequested)
 
     def load_all(self, demand: Demand = Demand.TRY) -> None:
         done = threading.Event()
-        self.repository.unasked = demand
+        self.found_repository(demand)
         for found in self.found:  # one after the other, so that it is known who fits
             self.repository.load_version(found, demand)
         self.repository.first_scan({}, done.set)
         assert done.wait(PATIENCE)
 
     async def ask(self, name: str, version: str | None = None) -> Any:
-        self.repository.loop = asyncio.get_running_loop()
+        self.repository.attach_loop(asyncio.get_running_loop())
         model: Any = await self.repository.ready(name, version)
         return orjson.loads(await v1(model, BODY))["predictions"]
 
@@ -268,7 +273,7 @@ def test_the_newest_version_answers_whether_or_not_it_is_in_memory(tmp_path: Pat
     async def ask() -> None:
         for name, version, line in [("v", "1", "1"), ("a", None, ""), ("v", None, "2"), ("v", "old", "1")]:
             model = await av.repository.ready(name, version)
-            av.repository.loop = asyncio.get_running_loop()
+            av.repository.attach_loop(asyncio.get_running_loop())
             assert model.adapter.line == f"echo {line}".strip()
             assert av.repository.versions("v") == ["1", "2"]
 
@@ -286,7 +291,7 @@ def test_a_request_for_a_version_that_does_not_load_is_answered_by_the_older_one
     for version, line in (("1", "echo"), ("2", "echo refuse")):
         (tmp_path / "v" / version).mkdir(parents=True)
         (tmp_path / "v" / version / "model.echo").write_text(line)
-    lazy.repository.unasked = Demand.LOOK
+    lazy.found_repository(Demand.LOOK)
     (newest,) = versions_of(ModelDir.of(tmp_path / "v", tmp_path), "v")
     assert not lazy.repository.load_version(newest, Demand.LOOK)
     assert lazy.states() == {"a": "L", "v2": "E"}

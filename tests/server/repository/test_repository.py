@@ -23,6 +23,7 @@ from server.inference.batching.queue import Limits
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.repository.repository import Repository, State
+from server.telemetry.counters import ModelMetrics
 from tests.patience import wait_for
 from tests.server.asking import v1
 from tests.server.stand_ins import EchoAdapter
@@ -144,8 +145,7 @@ def test_a_reason_can_be_sent_whatever_it_holds(mount: Any) -> None:
 def test_a_failure_of_our_own_is_a_reason_too(mount: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first scan ends, whatever goes wrong with one model after it was loaded."""
     house = mount(a="echo", b="echo")
-    metrics = house.repository.metrics.of
-    monkeypatch.setattr(house.repository.metrics, "of", lambda name: metrics(name) if name == "b" else 1 / 0)
+    monkeypatch.setattr(house.repository.store.metrics, "of", lambda name: ModelMetrics() if name == "b" else 1 / 0)
     repository = house.load_all()
     assert house.states() == {"a": ("UNAVAILABLE", "division by zero"), "b": ("READY", "")}
     assert repository.scanned
@@ -181,8 +181,10 @@ def test_no_rule_is_met_before_every_directory_was_tried(mount: Any, rule: str) 
     EchoAdapter.gate.clear()
     done = threading.Event()
     loading = house.loader.begin(house.catalog.found, 4)
+    broken = loading["c", ""]
     house.repository.first_scan(loading, done.set)
-    loading["c", ""].exception(PATIENCE)
+    assert broken.exception(PATIENCE)
+    wait_for(lambda: ("c", "") not in loading)
     assert "models are still loading" in house.repository.why_not_ready()
     assert not done.is_set()
     EchoAdapter.gate.set()

@@ -298,16 +298,16 @@ def test_unloading_takes_every_version_out(house: House) -> None:
 
 
 def test_readers_are_not_disturbed_while_versions_go(house: House) -> None:
-    """The event loop reads shelves without the lock."""
+    """The event loop reads them without the lock."""
     for version in range(1, 30):
         house.write(f"m/{version}")
     house.config("m", "versions: all")
-    shelf = house.start().shelves["m"]
-    going = iter(shelf.entries.items())
+    versions = house.start().store.models["m"]
+    going = iter(versions.states.items())
     next(going)
-    house.repository.forget("m", {"2", "3"})
+    house.repository._retirement.forget("m", {"2", "3"})
     assert len(list(going)) == 28
-    before = house.repository.shelves["m"]
-    house.repository.forget("m")
+    before = house.repository.store.models["m"]
+    house.repository._retirement.forget("m")
     assert isinstance(before.newest, ModelState)
     assert isinstance(before, ModelVersions)

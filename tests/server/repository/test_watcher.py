@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,10 +39,18 @@ class Mount:
         written.write_text(line)
         written.replace(self.root / folder / "model.echo")
 
-    def start(self, settle: float = SETTLE) -> None:
+    def start(self, settle: float = SETTLE, before_load: Callable[[Found], None] | None = None) -> None:
         catalog = scan(self.root)
-        self.repository = Repository(catalog, self.loader, self.executor, Limits(), "scan", lambda: scan(self.root))
         self.watcher = Watcher(self.root, catalog.found, lambda: scan(self.root), 0.02, settle)
+        self.repository = Repository(
+            catalog,
+            self.loader,
+            self.executor,
+            Limits(),
+            "scan",
+            lambda: scan(self.root),
+            before_load=before_load or self.watcher.note,
+        )
         done = threading.Event()
         self.repository.first_scan(self.loader.begin(catalog.found, 2), done.set)
         assert done.wait(PATIENCE)
@@ -212,68 +218,13 @@ def test_a_mount_that_cannot_be_read_takes_nothing_away(mount: Mount, caplog: py
 @pytest.mark.slow
 def test_one_that_writes_into_its_folder_has_to_settle_longer(mount: Mount) -> None:
     mount.write("a", "echo")
-    mount.start(settle=0.1)
 
     def note_and_write(found: Found) -> None:
         mount.watcher.note(found)
         (mount.root / "a" / "count.txt").write_text(str(len(EchoAdapter.begun)))
 
-    mount.repository.before_load = note_and_write
+    mount.start(settle=0.1, before_load=note_and_write)
     mount.write("a", "echo changed")
     time.sleep(3)
     assert len(EchoAdapter.begun) < 8
     until(lambda: len(EchoAdapter.begun) > 2)
-
-
-CHANGES: dict[str, Callable[[Path], object]] = {
-    "a file is written to": lambda folder: (folder / "one").write_text("other"),
-    "a file is touched": lambda folder: os.utime(folder / "one", ns=(1, 1)),
-    "a file comes": lambda folder: (folder / "new").touch(),
-    "a file goes": lambda folder: (folder / "one").unlink(),
-    "a file below comes": lambda folder: (folder / "below" / "new").touch(),
-    "a file is replaced by a twin": lambda folder: (folder / ".twin").rename(folder / "one"),
-    "a link leads elsewhere": lambda folder: (folder / ".data_tmp").rename(folder / "..data"),
-    "a file may be read": lambda folder: (folder / "one").chmod(0o600),
-}
-NO_CHANGES: dict[str, Callable[[Path], object]] = {
-    "nothing": lambda folder: None,
-    "a file is being copied": lambda folder: (folder / "new.bin.part").touch(),
-    "an editor's copy": lambda folder: (folder / "model.py~").touch(),
-    "a hidden file": lambda folder: (folder / ".cache").touch(),
-    "an empty folder": lambda folder: (folder / "empty").mkdir(),
-    "what Python caches": lambda folder: shutil.copytree(folder / "below", folder / "__pycache__", symlinks=True),
-    "a file outside": lambda folder: (folder.parent / "outside").write_text("other"),
-}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    (folder / "below").mkdir(parents=True)
-    (tmp_path / "outside").write_text("outside")
-    for name, text in {"one": "1", ".twin": "1", "below/two": "2"}.items():
-        (folder / name).write_text(text)
-    os.utime(folder / ".twin", ns=(0, (folder / "one").stat().st_mtime_ns))
-    for stamp in ("..1", "..2"):
-        (folder / stamp).mkdir()
-        (folder / stamp / "file").write_text("same")
-    (folder / "..data").symlink_to("..1")
-    (folder / ".data_tmp").symlink_to("..2")
-    (folder / "file").symlink_to("..data/file")
-    (folder / "leads out").symlink_to(tmp_path / "outside")
-    (folder / "below" / "loop").symlink_to("..")
-    return folder
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_change_is_seen(folder: Path, change: str) -> None:
-    before = changes.of_folder(folder, folder)
-    CHANGES[change](folder)
-    assert changes.of_folder(folder, folder).files != before.files
-
-
-@pytest.mark.parametrize("change", NO_CHANGES)
-def test_what_is_no_change_is_not_seen(folder: Path, change: str) -> None:
-    before = changes.of_folder(folder, folder)
-    NO_CHANGES[change](folder)
-    assert changes.of_folder(folder, folder).files == before.files

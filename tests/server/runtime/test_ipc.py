@@ -209,7 +209,7 @@ def test_what_is_no_message(data: bytes) -> None:
 
 
 def test_no_damage_is_worse_than_an_error() -> None:
-    """Bytes of a real message changed at random: another message, or a WireError, and nothing else."""
+    """Bytes of a real message changed at random: another message, or a IpcError, and nothing else."""
     tensors = {"x": np.arange(6.0).reshape(2, 3), "s": objects("a", None, {"k": 1})}
     whole = joined({"parameters": {"a": [1, "b"]}}, tensors)
     dice = random.Random(7)

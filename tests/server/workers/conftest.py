@@ -26,7 +26,7 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     metadata = site / "odd-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
-    points = [f"{name} = odd_adapters:{name.title()}Adapter" for name in ("odd", "whole", "own")]
+    points = [f"{name} = odd_adapters:{name.title()}Adapter" for name in ("odd", "whole", "own", "parts")]
     (metadata / "entry_points.txt").write_text("\n".join(["[polyserve.adapters]", *points]))
     OTHERS.update(child.pid for child in descendants())
     with pytest.MonkeyPatch.context() as patch:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -33,8 +33,10 @@ from adapters.base import (
     Parameter,
     Parameters,
     Reply,
+    ReplyStream,
     Request,
     Signature,
+    StreamFailed,
     Tensors,
     TensorSpec,
 )
@@ -245,3 +247,75 @@ class OwnAdapter(OddAdapter):
         except ModuleNotFoundError:
             return cls(_signature("x"))
         raise LoadError("the model's code saw the server's")
+
+
+class PartsAdapter(OddAdapter):
+    """Answers in parts, as the words of the body say, one after the other; each part is the number of those made.
+
+    `5` makes five parts, `x1000` one of a thousand bytes, `gate:NAME` waits until the test has made that file, `wait`
+    for ever; an action is done. The file `made` holds how many parts were made, `closed` says that it is closed.
+    """
+
+    name = "parts"
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        waits(model_dir.path, model_dir.file(file).read_text(encoding="utf-8").strip())
+        model = cls(Signature((), (), whole=True, streams=True))
+        model.folder = model_dir.path
+        return model
+
+    async def answer(self, request: Request) -> Reply | ReplyStream:
+        verb, _, rest = request.body.decode().partition(" ")
+        if verb == "one":
+            return Reply(rest.encode(), {})
+        if verb == "raw":  # what no worker sends: a message of its own making
+            os.write(_our_socket(), rest.encode("latin-1"))
+            await asyncio.sleep(1000)
+        parts = MadeParts(self.folder / request.headers.get("name", "stream"), request.body.decode().split())
+        if request.headers.get("early"):
+            await anext(parts)
+        return ReplyStream(parts, {"x-verb": request.verb}, 200)
+
+
+class MadeParts:
+    def __init__(self, notes: Path, words: list[str]) -> None:
+        notes.mkdir(exist_ok=True)
+        self.notes = notes
+        self.made = 0
+        self.parts = self._make(words)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        part = await anext(self.parts)
+        self.made += 1
+        (self.notes / "made").write_text(str(self.made))
+        return part
+
+    async def aclose(self) -> None:
+        await self.parts.aclose()
+        (self.notes / "closed").touch()
+
+    async def _make(self, words: list[str]) -> AsyncGenerator[bytes, None]:
+        number = 0
+        for word in words:
+            if word.startswith("gate:"):
+                while not (self.notes / word.removeprefix("gate:")).exists():  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            elif word == "wait":
+                await asyncio.Event().wait()
+            elif word == "stubborn":
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+            elif word == "chosen":
+                raise StreamFailed("as it chose")
+            elif word.startswith("x"):
+                yield b"x" * int(word[1:])
+            elif word.isdecimal():
+                for _ in range(int(word)):
+                    yield b"%d" % number
+                    number += 1
+            else:
+                ACTIONS[word]()

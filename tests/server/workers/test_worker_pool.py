@@ -415,11 +415,11 @@ sys.path[:] = sys.argv[2:]
 from pathlib import Path
 import numpy as np
 from adapters.base import ModelDir
-from server.workers.messages import Job
+from server.workers.messages import WorkerModel
 from server.workers.launch import WorkerSpec
 from server.workers.channels import ModelTrace
 from server.workers.worker_pool import WorkerPool
-pool = WorkerPool(WorkerSpec("odd-one", Job("odd", ModelDir.of(sys.argv[1]), "model.txt", {{}})))
+pool = WorkerPool(WorkerSpec("odd-one", WorkerModel("odd", ModelDir.of(sys.argv[1]), "model.txt", {{}})))
 pool.start()
 print("started", flush=True)
 pool.call("predict", {{"x": np.ones(1)}}, {{"do": {do!r}}})
@@ -439,7 +439,7 @@ time.sleep(1000)
 def test_the_watch_is_told(make: Make) -> None:
     pool = make()
     told: list[int] = []
-    pool.on_restart = lambda: told.append(1)
+    pool.when_restarted(lambda: told.append(1))
     pool.start()
     with pytest.raises(WorkerDied):
         call(pool, "die")

@@ -324,7 +324,7 @@ def test_liveness_is_about_the_process(site: Site) -> None:
 def test_readiness_tells_the_truth(site: Site) -> None:
     answer = site.ask("GET", "/v2/health/ready")
     assert (answer.status, answer.json) == (200, {"ready": True})
-    site.repository.scanned = False
+    site.repository._lifecycle.scanned = False
     answer = site.ask("GET", "/v2/health/ready")
     assert answer.status == 503
     assert answer.json == {"ready": False, "error": "the server is not ready: 0 of 2 models are still loading"}

@@ -12,19 +12,22 @@ import pytest
 
 from adapters.base import Parameters, Tensors
 from server.codec.request import DecodedRequest
-from server.inference.batching.adaptive import LEAST, CallCost, Coalescing
+from server.inference.batching.adaptive import CallCost, Coalescing
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Outcome
 from server.inference.batching.queue import Limits
+from server.inference.batching.tuning import TUNING
+from tests.asking import ALL_SHORT, put, submit
 from tests.patience import becomes
 
+CHEAP = TUNING.coalesce_seconds / 2  #: seconds of a call's fixed part
 PATIENCE = 60.0  #: seconds until a test gives up waiting
 
 
 class Known(CallCost):
     """What is known of a model's calls before the first, and not learned from them."""
 
-    def told(self, rows: int, seconds: float) -> None:
+    def observe(self, rows: int, seconds: float) -> None:
         """It is no news."""
 
 
@@ -49,16 +52,16 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 
 
 def batcher_of(
-    model: Model, executor: ThreadPoolExecutor, fixed: float, row: float, lanes: int = 1, *, merges: bool = True
+    model: Model, executor: ThreadPoolExecutor, fixed: float, row: float, concurrency: int = 1, *, merges: bool = True
 ) -> Batcher:
     """The queue of a model whose calls take `fixed` seconds, and `row` a row."""
-    batcher = Batcher(model, executor, Limits(lanes=lanes, all_lanes=True), merges)
-    batcher.dispatcher.cost = batcher.gathering.cost = Known(fixed, row)
+    batcher = Batcher(model, executor, Limits(concurrency=concurrency, fixed_concurrency=True), merges)
+    batcher.policy.cost = batcher.policy.coalescing.cost = Known(fixed, row)
     return batcher
 
 
 def ask(batcher: Batcher, count: int) -> list[asyncio.Task[Tensors]]:
-    return [asyncio.create_task(batcher.submit(DecodedRequest({"x": np.zeros(1)}, 1, {}))) for _ in range(count)]
+    return [asyncio.create_task(submit(batcher, DecodedRequest({"x": np.zeros(1)}, 1, {}))) for _ in range(count)]
 
 
 async def begun(model: Model, calls: list[int]) -> None:
@@ -88,7 +91,7 @@ async def come_one_by_one(batcher: Batcher, count: int) -> list[asyncio.Task[Ten
 def test_the_fixed_part_is_told_from_that_of_each_row() -> None:
     cost = CallCost()
     for rows in (1, 16, 4, 64, 8) * 4:
-        cost.told(rows, 0.002 + 0.0002 * rows)
+        cost.observe(rows, 0.002 + 0.0002 * rows)
     assert cost.fixed == pytest.approx(0.002)
     assert cost.row == pytest.approx(0.0002)
     assert Coalescing(256, cost).enough == pytest.approx(10, abs=1)
@@ -96,7 +99,7 @@ def test_the_fixed_part_is_told_from_that_of_each_row() -> None:
 
 def test_while_all_calls_are_alike_all_of_their_time_may_be_fixed() -> None:
     cost = CallCost()
-    cost.told(1, 0.002)
+    cost.observe(1, 0.002)
     assert (cost.fixed, cost.row) == (0.002, 0.0)
     assert Coalescing(256, cost).enough == 256
 
@@ -104,16 +107,16 @@ def test_while_all_calls_are_alike_all_of_their_time_may_be_fixed() -> None:
 def test_where_rows_take_it_all_nothing_is_fixed() -> None:
     cost = CallCost()
     for rows in (1, 2, 3, 4) * 4:
-        cost.told(rows, 0.01 * rows)
+        cost.observe(rows, 0.01 * rows)
     assert cost.fixed == pytest.approx(0, abs=1e-9)
-    assert not Coalescing(256, cost).pays
+    assert cost.fixed < TUNING.coalesce_seconds
 
 
 def test_what_changes_is_learned() -> None:
     cost = CallCost()
     for fixed in (0.1, 0.002):
         for rows in (1, 16, 4, 64) * 150:
-            cost.told(rows, fixed + 0.001 * rows)
+            cost.observe(rows, fixed + 0.001 * rows)
     assert cost.fixed == pytest.approx(0.002, rel=0.1)
 
 
@@ -121,25 +124,25 @@ def test_what_changes_is_learned() -> None:
 
 
 def test_a_dear_call_waits_until_a_turn_brings_nothing_new() -> None:
-    gathering = Coalescing(8, CallCost(1.0, 0.1))
-    assert [gathering.waits(count, 0.0) for count in (1, 3, 4, 4)] == [True, True, True, False]
-    assert not gathering.waits(8, 0.0), "no call may have more"
+    coalescing = Coalescing(8, CallCost(1.0, 0.1))
+    assert [coalescing.waits(count, 0.0) for count in (1, 3, 4, 4)] == [True, True, True, False]
+    assert not coalescing.waits(8, 0.0), "no call may have more"
 
 
 def test_no_call_waits_longer_than_it_saves() -> None:
-    gathering = Coalescing(256, CallCost(1.0, 0.1))
-    assert gathering.waits(1, 10.0)
-    assert gathering.waits(2, 10.9)
-    assert not gathering.waits(3, 11.0)
-    assert gathering.waits(1, 11.0), "the next one has its own time"
+    coalescing = Coalescing(256, CallCost(1.0, 0.1))
+    assert coalescing.waits(1, 10.0)
+    assert coalescing.waits(2, 10.9)
+    assert not coalescing.waits(3, 11.0)
+    assert coalescing.waits(1, 11.0), "the next one has its own time"
 
 
-def test_free_lanes_share_what_is_enough_for_each() -> None:
-    gathering = Coalescing(256, CallCost(0.002, 0.0002))
-    assert [gathering.share(rows, 2) for rows in (1, 19, 20, 65, 900)] == [1, 19, 10, 33, 256]
+def test_calls_that_begin_together_share_what_is_enough_for_each() -> None:
+    coalescing = Coalescing(256, CallCost(0.002, 0.0002))
+    assert [coalescing.share(rows, 2) for rows in (1, 19, 20, 65, 900)] == [1, 19, 10, 33, 256]
 
 
-@pytest.mark.parametrize(("fixed", "merges", "together"), [(1.0, True, True), (LEAST / 2, True, False)])
+@pytest.mark.parametrize(("fixed", "merges", "together"), [(1.0, True, True), (CHEAP, True, False)])
 def test_requests_of_several_turns_share_a_dear_call(
     executor: ThreadPoolExecutor, fixed: float, merges: bool, together: bool
 ) -> None:
@@ -164,7 +167,7 @@ def test_callers_who_come_back_at_once_share_a_call_with_those_who_waited(execut
 
         def ask_again(left: int) -> None:
             if left:
-                batcher.put(DecodedRequest({"x": np.zeros(1)}, 1, {}), lambda _: ask_again(left - 1))
+                put(batcher, DecodedRequest({"x": np.zeros(1)}, 1, {}), lambda _: ask_again(left - 1))
             else:
                 over.release()
 
@@ -182,7 +185,7 @@ def test_callers_who_come_back_at_once_share_a_call_with_those_who_waited(execut
 
 @pytest.mark.parametrize(
     ("fixed", "merges", "calls"),
-    [(1.0, True, [1]), (LEAST / 2, True, [1, 2]), (1.0, False, [1, 1])],
+    [(1.0, True, [1]), (CHEAP, True, [1, 2]), (1.0, False, [1, 1])],
     ids=["dear", "cheap", "rows that cannot share"],
 )
 def test_a_dear_call_begins_beside_another_only_with_enough_rows(
@@ -191,7 +194,7 @@ def test_a_dear_call_begins_beside_another_only_with_enough_rows(
     model = Model()
 
     async def run() -> None:
-        batcher = batcher_of(model, executor, fixed, fixed / 3, lanes=2, merges=merges)
+        batcher = batcher_of(model, executor, fixed, fixed / 3, concurrency=2, merges=merges)
         model.gate.clear()
         tasks = ask(batcher, 1)
         await begun(model, [1])
@@ -206,30 +209,29 @@ def test_a_dear_call_begins_beside_another_only_with_enough_rows(
     asyncio.run(run())
 
 
-def test_free_lanes_share_what_waits(executor: ThreadPoolExecutor) -> None:
+def test_calls_that_begin_together_share_what_waits(executor: ThreadPoolExecutor) -> None:
     model = Model()
 
     async def run() -> None:
-        batcher = batcher_of(model, executor, 1.0, 0.1, lanes=2)
+        batcher = batcher_of(model, executor, 1.0, 0.1, concurrency=2)
         await asyncio.gather(*ask(batcher, 40))
 
     asyncio.run(run())
     assert model.calls == [20, 20]
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_model_that_was_dear_while_it_was_cold_is_not_for_ever(executor: ThreadPoolExecutor) -> None:
-    batcher = Batcher(Model(), executor, steady=True)
-    batcher.dispatcher.cost.told(1, 5.0)
+    batcher = Batcher(Model(), executor, steady=True, tuning=ALL_SHORT)
+    batcher.policy.cost.observe(1, 5.0)
     for _ in range(20):
-        batcher.dispatcher.pace.told(1, 0.0)
+        batcher.policy.inline.observe(1, 0.0)
 
     async def run() -> None:
         await asyncio.gather(*ask(batcher, 1))
 
-    assert batcher.gathering.pays
+    assert batcher.policy.coalesces
     asyncio.run(run())
-    assert not batcher.gathering.pays
+    assert not batcher.policy.coalesces
 
 
 @pytest.mark.parametrize(("waiting", "order"), [(1, ["call", "answer", "call"]), (2, ["call", "call", "answer"])])
@@ -247,12 +249,13 @@ def test_a_model_elsewhere_is_called_again_before_the_answers_are_written_where_
 
         with ThreadPoolExecutor(1) as executor:
             batcher = Batcher(lambda inputs, _: inputs, executor, begin=begin)
-            batcher.gathering.cost = CallCost(fixed=0.002, row=0.001)  # two rows are enough
-            batcher.put(DecodedRequest({"x": np.zeros(1)}, 1, {}), lambda _: seen.append("answer"))
+            cost = Known(fixed=0.002, row=0.001)  # two rows are enough
+            batcher.policy.cost = batcher.policy.coalescing.cost = cost
+            put(batcher, DecodedRequest({"x": np.zeros(1)}, 1, {}), lambda _: seen.append("answer"))
             while not answers:  # noqa: ASYNC110  (nothing else tells)
                 await asyncio.sleep(0)
             for _ in range(waiting):
-                batcher.put(DecodedRequest({"x": np.zeros(1)}, 1, {}), lambda _: None)
+                put(batcher, DecodedRequest({"x": np.zeros(1)}, 1, {}), lambda _: None)
             answers[0]({})
             while len(answers) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0)

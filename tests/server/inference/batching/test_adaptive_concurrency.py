@@ -1,45 +1,46 @@
-"""Lanes are gained where rows per second rise, and only there."""
+"""More calls at a time where rows per second rise, and only there."""
 
 from __future__ import annotations
 
 import pytest
 
-from server.inference.batching.adaptive import RETRY, ConcurrencyLimit
+from server.inference.batching.adaptive import ConcurrencyLimit
+from server.inference.batching.tuning import TUNING, Tuning
 
 
 class Model:
-    """A busy model on a clock of its own: `rate[lanes]` rows a second."""
+    """A busy model on a clock of its own: `rates[calls at a time]` rows a second."""
 
-    def __init__(self, rates: dict[int, float], rows: int = 10, most: int = 3) -> None:
+    def __init__(self, rates: dict[int, float], rows: int = 10, most: int = 3, tuning: Tuning = TUNING) -> None:
         self.rates, self.rows, self.clock = rates, rows, 0.0
-        self.lanes = ConcurrencyLimit(most)
+        self.limit = ConcurrencyLimit(most, tuning=tuning)
 
     def run(self, seconds: float, saturated: bool = True) -> int:
         end = self.clock + seconds
         while self.clock < end:
-            step = self.rows / self.rates[self.lanes.now]
+            step = self.rows / self.rates[self.limit.now]
             self.clock += step
-            self.lanes.finished(self.rows, step * self.lanes.now, self.clock, saturated)
-        return self.lanes.now
+            self.limit.observe(self.rows, step * self.limit.now, self.clock, saturated)
+        return self.limit.now
 
 
-def test_a_model_that_scales_gets_lanes() -> None:
+def test_a_model_that_scales_has_more_calls_at_a_time() -> None:
     assert Model({1: 1000, 2: 1900, 3: 2700}).run(10) == 3
 
 
 def test_a_model_that_holds_the_gil_keeps_one() -> None:
     model = Model({1: 1000, 2: 920, 3: 800})
-    assert model.run(RETRY - 1) == 1
-    assert model.lanes._retry > RETRY
+    assert model.run(TUNING.concurrency_retry_seconds - 1) == 1
+    assert model.limit._retry > TUNING.concurrency_retry_seconds
 
 
-def test_a_refused_lane_is_tried_again_more_and_more_rarely() -> None:
+def test_what_was_refused_is_tried_again_more_and_more_rarely() -> None:
     model = Model({1: 1000, 2: 920, 3: 800})
-    trials, lanes = 0, 1
+    trials, before = 0, 1
     while model.clock < 200:
         now = model.run(0.05)
-        trials += now > lanes
-        lanes = now
+        trials += now > before
+        before = now
     assert 3 <= trials <= 7
 
 

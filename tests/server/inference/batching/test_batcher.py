@@ -22,6 +22,7 @@ from server.codec.request import DecodedRequest
 from server.errors import ClientGone, DeadlineExceeded, InvalidInput, ModelFailed, NotReady, QueueFull
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
+from tests.asking import ALL_SHORT, put, submit
 
 T = TypeVar("T")
 
@@ -78,13 +79,13 @@ async def entered(model: Model, calls: int = 1) -> None:
 async def busy(batcher: Batcher, model: Model) -> asyncio.Task[Tensors]:
     """A first request that keeps the model busy until its gate is opened."""
     model.gate.clear()
-    first = asyncio.create_task(batcher.submit(call(100.0)))
+    first = asyncio.create_task(submit(batcher, call(100.0)))
     await entered(model)
     return first
 
 
 async def waiting(batcher: Batcher, *calls: DecodedRequest) -> list[asyncio.Task[Tensors]]:
-    tasks = [asyncio.create_task(batcher.submit(each)) for each in calls]
+    tasks = [asyncio.create_task(submit(batcher, each)) for each in calls]
     await asyncio.sleep(0)
     return tasks
 
@@ -194,19 +195,19 @@ REQUESTS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(REQUESTS, st.integers(1, 12), st.integers(1, 3), st.booleans())
 def test_every_caller_gets_the_answer_to_their_own_rows(
-    executor: ThreadPoolExecutor, requests: list[Any], max_rows: int, lanes: int, merges: bool
+    executor: ThreadPoolExecutor, requests: list[Any], max_rows: int, concurrency: int, merges: bool
 ) -> None:
     """Any rows, parameters and timing; poisoned requests fail alone."""
     model = Model()
-    batcher = Batcher(model, executor, Limits(max_rows=max_rows, lanes=lanes), merges)
-    batcher.dispatcher.lanes.now = lanes
+    batcher = Batcher(model, executor, Limits(max_rows=max_rows, concurrency=concurrency), merges)
+    batcher.policy.concurrency.now = concurrency
     asked = [call(*values, dtype=dtype, **parameters) for values, parameters, dtype, _ in requests]
 
     async def one(each: DecodedRequest, pauses: int) -> bool:
         for _ in range(pauses):
             await asyncio.sleep(0.0001)
         try:
-            return right(await batcher.submit(each), each) and POISON not in each.inputs["x"]
+            return right(await submit(batcher, each), each) and POISON not in each.inputs["x"]
         except ModelFailed as error:
             return str(error) == "ValueError: poison" and POISON in each.inputs["x"]
 
@@ -247,7 +248,7 @@ def test_nothing_is_merged_where_rows_depend_on_each_other(model: Model, executo
 
 def test_whole_tensors_need_not_have_as_many_rows_as_their_answer(executor: ThreadPoolExecutor) -> None:
     batcher = Batcher(lambda inputs, _: {"y": np.float64(3)}, executor, merges=False, batched=False)  # type: ignore[dict-item]
-    assert run(batcher.submit(call(1.0, 2.0)))["y"] == 3
+    assert run(submit(batcher, call(1.0, 2.0)))["y"] == 3
 
 
 def test_a_request_unlike_the_others_is_not_starved(model: Model, executor: ThreadPoolExecutor) -> None:
@@ -260,12 +261,12 @@ def test_a_request_unlike_the_others_is_not_starved(model: Model, executor: Thre
 
         async def stream() -> None:
             while not done:
-                await batcher.submit(call(1.0))
+                await submit(batcher, call(1.0))
 
         streams = [asyncio.create_task(stream()) for _ in range(8)]
         await asyncio.sleep(0.02)
         before = len(model.calls)
-        await batcher.submit(call(1.0, k=7))
+        await submit(batcher, call(1.0, k=7))
         calls = len(model.calls) - before
         done = True
         await asyncio.gather(*streams)
@@ -360,7 +361,7 @@ def test_no_exception_leaves_a_caller_waiting(
             await tasks[0]
         for task in tasks[1:]:
             assert right(await task, call(3.0))
-        assert right(await batcher.submit(call(5.0)), call(5.0))
+        assert right(await submit(batcher, call(5.0)), call(5.0))
 
     run(ask())
 
@@ -379,7 +380,7 @@ WRONG: list[tuple[Any, str]] = [
 def test_a_wrong_answer_is_told_from_a_good_one(executor: ThreadPoolExecutor, outputs: Any, says: str) -> None:
     batcher = Batcher(lambda *_: outputs, executor)
     with pytest.raises(ModelFailed, match=says):
-        run(batcher.submit(call(1.0, 2.0)))
+        run(submit(batcher, call(1.0, 2.0)))
 
 
 def test_a_model_that_answers_only_one_row_is_asked_row_by_row(executor: ThreadPoolExecutor) -> None:
@@ -421,8 +422,8 @@ def test_a_failing_observer_leaves_nobody_waiting(model: Model, executor: Thread
 
     async def ask() -> None:
         with pytest.raises(ModelFailed, match="the log is full"):
-            await batcher.submit(call(POISON))
-        assert right(await batcher.submit(call(1.0)), call(1.0))
+            await submit(batcher, call(POISON))
+        assert right(await submit(batcher, call(1.0)), call(1.0))
 
     run(ask())
 
@@ -432,7 +433,7 @@ def test_a_call_that_cannot_be_counted_is_answered(model: Model, executor: Threa
         raise OSError("the metrics are full")
 
     batcher = Batcher(model, executor, on_call=observer)
-    assert right(run(batcher.submit(call(1.0))), call(1.0))
+    assert right(run(submit(batcher, call(1.0))), call(1.0))
 
 
 # callers that go, limits
@@ -462,7 +463,7 @@ def test_a_caller_cancelled_while_it_runs_disturbs_nobody(batcher: Batcher, mode
         await entered(model)
         gone.cancel()
         assert right(await stays, call(2.0))
-        assert right(await batcher.submit(call(4.0)), call(4.0))
+        assert right(await submit(batcher, call(4.0)), call(4.0))
 
     run(ask())
 
@@ -470,7 +471,7 @@ def test_a_caller_cancelled_while_it_runs_disturbs_nobody(batcher: Batcher, mode
 def test_a_client_that_hung_up_is_not_predicted(batcher: Batcher, model: Model) -> None:
     async def ask() -> None:
         await busy(batcher, model)
-        gone = asyncio.create_task(batcher.submit(call(1.0), lambda: True))
+        gone = asyncio.create_task(submit(batcher, call(1.0), lambda: True))
         (stays,) = await waiting(batcher, call(2.0))
         model.gate.set()
         with pytest.raises(ClientGone):
@@ -494,12 +495,12 @@ def test_a_deadline_passes_though_the_model_is_stuck(model: Model, executor: Thr
         assert time.monotonic() - start >= 0.4  # they waited for their deadline
         assert batcher.waiting == 0
         assert not first.done()
-        late = asyncio.create_task(batcher.submit(call(3.0)))
+        late = asyncio.create_task(submit(batcher, call(3.0)))
         with pytest.raises(DeadlineExceeded):
             await late
         model.gate.set()
         assert right(await first, call(100.0))
-        assert right(await batcher.submit(call(4.0)), call(4.0))
+        assert right(await submit(batcher, call(4.0)), call(4.0))
 
     run(ask())
     assert model.calls == [1, 1]
@@ -512,11 +513,11 @@ def test_a_full_queue_refuses_at_once(model: Model, executor: ThreadPoolExecutor
         first = await busy(batcher, model)
         tasks = await waiting(batcher, call(1.0), call(2.0))
         with pytest.raises(QueueFull, match=r"m has 2 requests waiting \(limit max_queue\)") as error:
-            await batcher.submit(call(3.0))
+            await submit(batcher, call(3.0))
         assert error.value.retry_after == 1
         model.gate.set()
         await asyncio.gather(first, *tasks)
-        assert right(await batcher.submit(call(3.0)), call(3.0))
+        assert right(await submit(batcher, call(3.0)), call(3.0))
 
     run(ask())
 
@@ -529,7 +530,7 @@ def test_callers_that_are_gone_leave_their_place_in_a_full_queue(model: Model, e
         cancelled, _ = await waiting(batcher, call(1.0), call(2.0))
         cancelled.cancel()
         await asyncio.sleep(0)
-        hung_up = asyncio.create_task(batcher.submit(call(3.0), lambda: True))
+        hung_up = asyncio.create_task(submit(batcher, call(3.0), lambda: True))
         await asyncio.sleep(0)
         assert batcher.waiting == 2
         (last,) = await waiting(batcher, call(4.0))
@@ -576,7 +577,7 @@ def test_closing_answers_who_waits_and_lets_finish_what_runs(
             with pytest.raises(NotReady, match="unloaded"):
                 await task
         with pytest.raises(NotReady, match="unloaded"):
-            await batcher.submit(call(3.0))
+            await submit(batcher, call(3.0))
         assert ending.times == 0
         model.gate.set()
         assert right(await first, call(100.0))
@@ -592,7 +593,7 @@ def test_closing_an_idle_batcher_is_done_at_once(batcher: Batcher, model: Model)
     ending = Ending(model)
 
     async def ask() -> None:
-        await batcher.submit(call(1.0))
+        await submit(batcher, call(1.0))
         batcher.close(NotReady("unloaded"), ending)
         await asyncio.sleep(0.01)
         assert ending.times == 1
@@ -605,7 +606,7 @@ def test_closing_before_the_first_request(batcher: Batcher, model: Model) -> Non
     batcher.close(NotReady("unloaded"), ending)
     assert ending.times == 1
     with pytest.raises(NotReady):
-        run(batcher.submit(call(1.0)))
+        run(submit(batcher, call(1.0)))
     assert not model.calls
 
 
@@ -651,15 +652,15 @@ def test_a_server_that_stops_answers_all_that_wait(model: Model) -> None:
     run(ask())
 
 
-def test_lanes_run_at_the_same_time(executor: ThreadPoolExecutor) -> None:
+def test_calls_run_at_the_same_time(executor: ThreadPoolExecutor) -> None:
     both = threading.Barrier(2, timeout=PATIENCE)
 
     def predict(inputs: Tensors, parameters: Parameters) -> Tensors:
         both.wait()
         return answers(inputs, parameters)
 
-    batcher = Batcher(predict, executor, Limits(lanes=2))
-    batcher.dispatcher.lanes.now = 2
+    batcher = Batcher(predict, executor, Limits(concurrency=2))
+    batcher.policy.concurrency.now = 2
 
     async def ask() -> bool:
         tasks = await waiting(batcher, call(1.0))
@@ -670,22 +671,21 @@ def test_lanes_run_at_the_same_time(executor: ThreadPoolExecutor) -> None:
     assert run(ask())
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_caller_cancelled_in_the_turn_of_its_answer_disturbs_nobody(executor: ThreadPoolExecutor) -> None:
     """The future of a cancelled task is over a turn before the task itself is told."""
-    batcher = Batcher(answers, executor, steady=True)
+    batcher = Batcher(answers, executor, steady=True, tuning=ALL_SHORT)
     for _ in range(20):
-        batcher.dispatcher.pace.told(1, 0.0)
+        batcher.policy.inline.observe(1, 0.0)
 
     async def ask() -> None:
-        gone = asyncio.create_task(batcher.submit(call(1.0)))
-        stays = asyncio.create_task(batcher.submit(call(2.0)))
+        gone = asyncio.create_task(submit(batcher, call(1.0)))
+        stays = asyncio.create_task(submit(batcher, call(2.0)))
         await asyncio.sleep(0)  # both are queued, and looked at in the next turn
         gone.cancel()
         assert right(await stays, call(2.0))
         with pytest.raises(asyncio.CancelledError):
             await gone
-        assert right(await batcher.submit(call(3.0)), call(3.0))
+        assert right(await submit(batcher, call(3.0)), call(3.0))
         assert batcher.idle
 
     run(ask())
@@ -698,8 +698,8 @@ def test_an_answer_that_nobody_can_take_disturbs_nobody(executor: ThreadPoolExec
         raise OSError("gone")
 
     async def ask() -> None:
-        batcher.put(call(1.0), refuse)
-        assert right(await batcher.submit(call(2.0)), call(2.0))
-        assert right(await batcher.submit(call(3.0)), call(3.0))
+        put(batcher, call(1.0), refuse)
+        assert right(await submit(batcher, call(2.0)), call(2.0))
+        assert right(await submit(batcher, call(3.0)), call(3.0))
 
     run(ask())

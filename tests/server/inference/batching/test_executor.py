@@ -12,12 +12,12 @@ import pytest
 
 from adapters.base import Parameters, Tensors
 from server.codec.request import DecodedRequest
-from server.inference.batching.adaptive import WINDOW_CALLS
 from server.inference.batching.batcher import Batcher
-from server.inference.batching.executor import LARGE
-from server.inference.batching.fairness import Fairness
+from server.inference.batching.policy import Traffic
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import ThreadPool
+from server.inference.batching.tuning import TUNING
+from tests.asking import submit
 
 
 class Held:
@@ -41,11 +41,11 @@ class Held:
 
 
 @contextmanager
-def asked_a_little(turns: Fairness) -> Iterator[None]:
+def asked_a_little(traffic: Traffic) -> Iterator[None]:
     """Another model is, all the time."""
-    turns.asked_little(0, float("inf"))
+    traffic.asked_little(0, float("inf"))
     yield
-    turns._little_at = float("-inf")
+    traffic._little_at = float("-inf")
 
 
 def _call(rows: int = 1) -> DecodedRequest:
@@ -54,45 +54,45 @@ def _call(rows: int = 1) -> DecodedRequest:
 
 @pytest.mark.parametrize(("cores", "beside", "alone"), [(1, 1, 4), (2, 1, 4), (3, 2, 4), (8, 4, 4)])
 def test_a_core_is_left_to_a_model_that_is_asked_a_little(cores: int, beside: int, alone: int) -> None:
-    async def run(expected: int, turns: Fairness) -> None:
+    async def run(expected: int, traffic: Traffic) -> None:
         model = Held()
-        batcher = Batcher(model, ThreadPool(8, "test", cores), Limits(lanes=4), merges=False, turns=turns)
-        batcher.dispatcher.lanes.now = 4
-        answers = [asyncio.ensure_future(batcher.submit(_call())) for _ in range(6)]
+        batcher = Batcher(model, ThreadPool(8, "test", cores), Limits(concurrency=4), merges=False, traffic=traffic)
+        batcher.policy.concurrency.now = 4
+        answers = [asyncio.ensure_future(submit(batcher, _call())) for _ in range(6)]
         assert await asyncio.to_thread(model.running, expected)
         model.gate.set()
         await asyncio.wait_for(asyncio.gather(*answers), 60)
         assert batcher.idle
 
-    turns = Fairness()
-    with asked_a_little(turns):
-        asyncio.run(run(beside, turns))
-    asyncio.run(run(alone, turns))
+    traffic = Traffic()
+    with asked_a_little(traffic):
+        asyncio.run(run(beside, traffic))
+    asyncio.run(run(alone, traffic))
 
 
 @pytest.mark.parametrize(("cores", "allowed", "parts"), [(2, 2, 1), (3, 3, 2), (8, 3, 3)])
 def test_a_large_call_leaves_one_too(cores: int, allowed: int, parts: int) -> None:
     async def run() -> None:
-        model, turns = Held(), Fairness()
+        model, traffic = Held(), Traffic()
         model.gate.set()
-        batcher = Batcher(model, ThreadPool(8, "test", cores), cores=lambda: allowed, turns=turns)
-        with asked_a_little(turns):
-            await batcher.submit(_call(LARGE))
-        await batcher.submit(_call(LARGE))
+        batcher = Batcher(model, ThreadPool(8, "test", cores), cores=lambda: allowed, traffic=traffic)
+        with asked_a_little(traffic):
+            await submit(batcher, _call(TUNING.split_rows))
+        await submit(batcher, _call(TUNING.split_rows))
         assert len(model.rows) == parts + allowed
 
     asyncio.run(run())
 
 
-def test_a_lane_that_may_not_be_used_is_not_found_useless() -> None:
+def test_a_core_that_may_not_be_used_is_not_found_useless() -> None:
     async def run() -> None:
-        model, turns = Held(), Fairness()
+        model, traffic = Held(), Traffic()
         model.gate.set()
-        batcher = Batcher(model, ThreadPool(8, "test", 2), Limits(lanes=2), merges=False, turns=turns)
-        lanes = batcher.dispatcher.lanes
-        lanes.now, lanes._rate = 2, float("inf")  # on trial, and nothing would be good enough
-        with asked_a_little(turns):
-            await asyncio.gather(*(batcher.submit(_call()) for _ in range(3 * WINDOW_CALLS)))
-        assert lanes.now == 2
+        batcher = Batcher(model, ThreadPool(8, "test", 2), Limits(concurrency=2), merges=False, traffic=traffic)
+        limit = batcher.policy.concurrency
+        limit.now, limit._rate = 2, float("inf")  # on trial, and nothing would be good enough
+        with asked_a_little(traffic):
+            await asyncio.gather(*(submit(batcher, _call()) for _ in range(3 * TUNING.concurrency_window_calls)))
+        assert limit.now == 2
 
     asyncio.run(run())

@@ -15,12 +15,15 @@ from adapters.base import Parameters, Tensors, Traits
 from server.codec.request import DecodedRequest
 from server.errors import InvalidInput, ModelFailed
 from server.inference.batching.batcher import Batcher
-from server.inference.batching.executor import LARGE
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import ThreadPool, spare
+from server.inference.batching.tuning import TUNING
 from server.inference.tensor_model import TensorModel
 from server.telemetry.metrics import Metrics
+from tests.asking import submit
 from tests.server.stand_ins import EchoAdapter
+
+LARGE = TUNING.split_rows
 
 Predict = Callable[[Tensors, Parameters], Tensors]
 
@@ -32,7 +35,7 @@ def asked(rows: int) -> DecodedRequest:
 def ask(predict: Predict, rows: int, cores: int = 3, *, merges: bool = True) -> Any:
     async def answer() -> Any:
         batcher = Batcher(predict, ThreadPool(8, "test", cores), merges=merges, cores=lambda: cores)
-        return await batcher.submit(asked(rows))
+        return await submit(batcher, asked(rows))
 
     return asyncio.run(answer())
 
@@ -122,11 +125,11 @@ class Counted(EchoAdapter):
         return {"y": inputs["x"]}
 
 
-@pytest.mark.parametrize(("lanes", "sizes"), [(1, [LARGE]), (2, [LARGE // 2] * 2)])
-def test_a_model_has_as_many_parts_as_lanes_at_most(lanes: int, sizes: list[int]) -> None:
+@pytest.mark.parametrize(("concurrency", "sizes"), [(1, [LARGE]), (2, [LARGE // 2] * 2)])
+def test_a_model_has_as_many_parts_as_calls_at_a_time_at_most(concurrency: int, sizes: list[int]) -> None:
     """`lanes: 1` in a polyserve.yaml leaves calls whole."""
     adapter = Counted()
     metrics = Metrics(dict).of("m")
-    model = TensorModel("m", adapter, ThreadPool(8, "test", 4), Limits(lanes=lanes), metrics, merges=True)
-    asyncio.run(model._batcher.submit(DecodedRequest({"x": np.zeros((LARGE, 2))}, LARGE, {})))
+    model = TensorModel("m", adapter, ThreadPool(8, "test", 4), Limits(concurrency=concurrency), metrics, merges=True)
+    asyncio.run(submit(model._batcher, DecodedRequest({"x": np.zeros((LARGE, 2))}, LARGE, {})))
     assert adapter.sizes == sizes

@@ -13,12 +13,15 @@ from server.codec.request import DecodedRequest
 from server.errors import ServingError
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.batching.batcher import Batcher
-from server.inference.batching.fairness import IN_A_ROW, SHARE, DecodeTurns, Fairness
+from server.inference.batching.fairness import DecodeTurns
+from server.inference.batching.policy import Traffic
 from server.inference.batching.threads import ThreadPool
+from server.inference.batching.tuning import TUNING
 from server.inference.request import Codec, InferenceRequest, Pipeline
 from tests.patience import becomes
 
 FLOODED, OTHER = 1, 2
+SHARE = TUNING.decoded_bytes_a_turn
 
 
 def decoded(test: Callable[[DecodeTurns, asyncio.AbstractEventLoop, list[str]], None], turns: int = 50) -> list[str]:
@@ -110,8 +113,9 @@ def test_all_that_wait_to_be_read_are_answered_and_those_that_gave_up_are_not_de
             self.statuses.append(status)
 
     async def run() -> None:
-        turns = Fairness()
-        batchers = {name: Batcher(lambda x, _: x, ThreadPool(2, "t"), name=name, turns=turns) for name in ("a", "b")}
+        traffic = Traffic()
+        threads = ThreadPool(2, "t")
+        batchers = {name: Batcher(lambda x, _: x, threads, name=name, traffic=traffic) for name in ("a", "b")}
         observer = Observer()
 
         def begin(model: str, number: int) -> InferenceRequest:
@@ -129,7 +133,7 @@ def test_all_that_wait_to_be_read_are_answered_and_those_that_gave_up_are_not_de
             Pipeline(batchers[model], observer, {}).start(request, done)
             return request
 
-        for asked, model in enumerate((IN_A_ROW + 2) * "ab", 1):  # both are asked a little
+        for asked, model in enumerate((TUNING.little_streak + 2) * "ab", 1):  # both are asked a little
             begin(model, 0)
             await becomes(lambda asked=asked: len(observer.statuses) == asked)  # type: ignore[misc]
         decodes.clear()

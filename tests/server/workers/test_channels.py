@@ -21,6 +21,7 @@ from server.workers.adapter import RemoteAdapter
 from server.workers.channels import ModelTrace, Outcome
 from server.workers.worker import WorkerDied
 from server.workers.worker_pool import SMALL, WorkerPool
+from tests.asking import submit
 from tests.patience import wait_for
 from tests.server.workers.conftest import Make
 
@@ -150,7 +151,7 @@ def test_batches_end_as_they_do_in_process(make: Make, run: Callable[..., Any]) 
         )
 
         def ask(*numbers: float) -> Coroutine[Any, Any, Tensors]:
-            return batcher.submit(DecodedRequest({"x": np.array(numbers)}, len(numbers), {}))
+            return submit(batcher, DecodedRequest({"x": np.array(numbers)}, len(numbers), {}))
 
         answers = await asyncio.gather(*(ask(number, -number) for number in range(50)))
         assert [answer["y"].tolist() for answer in answers] == [[2.0 * n, -2.0 * n] for n in range(50)]
@@ -174,12 +175,12 @@ def test_a_batch_that_kills_the_worker_is_not_tried_again(make: Make, run: Calla
 
     async def main() -> None:
         batcher = Batcher(adapter.predict, ThreadPool(4, "test"), Limits(), begin=adapter.begin)
-        asked = [batcher.submit(DecodedRequest({"x": np.array([number])}, 1, {})) for number in (1.0, 666.0, 3.0)]
+        asked = [submit(batcher, DecodedRequest({"x": np.array([number])}, 1, {})) for number in (1.0, 666.0, 3.0)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [WorkerDied] * 3
         assert "the worker ended (exit code 6)" in str(outcomes[0])
         await back(pool)
-        assert (await batcher.submit(DecodedRequest({"x": np.array([4.0])}, 1, {})))["y"].tolist() == [8.0]
+        assert (await submit(batcher, DecodedRequest({"x": np.array([4.0])}, 1, {})))["y"].tolist() == [8.0]
 
     run(main())
     assert pool.restarts == 1

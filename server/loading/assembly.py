@@ -1,0 +1,92 @@
+"""What finds, tries and loads models, put together as the settings want it: all that there is before KServe.
+
+settings --> catalog, Assembly --> begin: the models are being tried --> (KServe is imported) --> allow_imports:
+    they are loaded into this process, too
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from server.config.settings import Settings
+from server.loading.catalog import Catalog
+from server.loading.environments import Environments
+from server.loading.loader import Loaded, Loader, ModelKey
+from server.loading.memory_budget import Budget, Demand
+from server.loading.signatures import Verifier
+from server.loading.sources import catalog_of
+from server.loading.trial.pool import TrialPool
+from server.loading.trust import allowed_by
+from server.workers.placement import WorkerPlacement
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts, and what begins and ends them together."""
+
+    catalog: Catalog
+    loader: Loader
+    trials: TrialPool | None
+    environments: Environments
+    workers: WorkerPlacement
+    threads: int  #: models that are loaded at the same time
+    unrequested: Demand  #: what to do with a model that nobody asked for yet
+    may_import: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Look at the mount, and make what loads the models. Starts no process yet.
+
+        Raises:
+            NoModelDir: the mount cannot be read, or two models have one name.
+        """
+        catalog = catalog_of(settings)
+        may_import = threading.Event()
+        trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
+        environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
+        workers = WorkerPlacement(
+            settings.isolation, settings.load_timeout, settings.request_timeout, environments.python
+        )
+        loader = Loader(
+            trials,
+            may_import,
+            prefer_proba=settings.predict_proba,
+            allowed=allowed_by(settings.trust),
+            verifier=Verifier(Path(settings.verify_key)) if settings.verify_key else None,
+            workers=workers,
+            auto_env=settings.auto_env,
+            default_options=settings.predictor_options(),
+            budget=Budget(settings.memory_budget.resolve() if settings.memory_budget else None),
+        )
+        unrequested = Demand.LOOK if settings.load == "lazy" else Demand.TRY
+        return cls(
+            catalog, loader, trials, environments, workers, settings.load_threads, unrequested, may_import=may_import
+        )
+
+    def begin(self) -> dict[ModelKey, Future[Loaded]]:
+        """Begin to try and load all models, in threads and child processes."""
+        return self.loader.begin(self.catalog.found, self.threads, self.unrequested)
+
+    def allow_imports(self) -> None:
+        """From now on this process, too, may import frameworks."""
+        self.may_import.set()
+
+    def end_trials(self) -> None:
+        """End the processes that try models, and what they are at; later trials start new ones."""
+        if self.trials is not None:
+            self.trials.close()
+
+    def rest_trials(self) -> None:
+        """End those of them that are at no trial, for the sake of their memory."""
+        if self.trials is not None:
+            self.trials.rest()
+
+    def close(self) -> None:
+        """End all processes: the server is going."""
+        self.end_trials()
+        self.environments.close()
+        self.workers.kill()

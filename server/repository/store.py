@@ -1,0 +1,104 @@
+"""What a repository holds: the versions of each model, their states, and who answers for a name.
+
+States never change, they are replaced: in one assignment, under the lock, on whichever thread has news. Readers on the
+event loop take no lock, and never see half of a change.
+
+    put --> the model's versions hold the state --> `serving[name]` is the newest version that serves
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+
+from server.inference.model import ServedModel
+from server.loading.load_spec import LoadSpec
+from server.loading.loader import ModelKey
+from server.repository.state import ModelState, ModelVersions
+from server.telemetry.metrics import MetricsByModel
+
+
+class ModelStore:
+    """States by name and version. Thread-safe."""
+
+    def __init__(self, metrics: MetricsByModel | None = None) -> None:
+        self.metrics = metrics or MetricsByModel()
+        self.models: dict[str, ModelVersions] = {}  #: by name
+        self.serving: dict[str, ServedModel] = {}  #: what a request is for that names no version
+        self.lock = threading.RLock()  #: held while states are replaced, never while a model is loaded
+
+    def get(self, key: ModelKey) -> ModelState | None:
+        """The state of one version."""
+        versions = self.models.get(key[0])
+        return versions.states.get(key[1]) if versions is not None else None
+
+    def states(self) -> list[ModelState]:
+        """The states of all versions of all models."""
+        with self.lock:
+            return [state for versions in self.models.values() for state in versions.states.values()]
+
+    def names(self) -> list[str]:
+        """The models' names."""
+        return list(self.models)
+
+    def load_specs(self, name: str) -> dict[str | None, LoadSpec]:
+        """Who answers for a name now, by version and label (None: the name alone), of what others can load, too."""
+        with self.lock:
+            versions = self.models.get(name)
+            if versions is None:
+                return {}
+            known: dict[str | None, ModelState | None] = {None: versions.newest}
+            known.update((version, state) for version, state in versions.states.items() if version)
+            known.update((label, versions.states.get(version)) for label, version in versions.labels.items())
+        return {key: state.load_spec for key, state in known.items() if state and state.model and state.load_spec}
+
+    def reasons(self, name: str) -> list[str]:
+        """Why versions of a model are in the states that they are in."""
+        with self.lock:
+            versions = self.models.get(name)
+            reasons = [state.now[1] for state in versions.states.values()] if versions is not None else []
+        return [reason for reason in reasons if reason]
+
+    def put(self, state: ModelState) -> None:
+        """A version has come to be in this state, whatever it was in before."""
+        name = state.found.name
+        with self.lock:
+            versions = self.models.get(name) or ModelVersions()
+            versions.put(state)
+            self.models[name] = versions
+            self._settle(name)
+
+    def replace(self, old: ModelState, new: ModelState, labels: Mapping[str, str] | None = None) -> bool:
+        """Put `new` in the place of `old`, unless somebody else (who unloaded the model, say) did meanwhile."""
+        with self.lock:
+            if self.get(old.found.key) is not old:
+                return False
+            self.put(new)
+            if labels is not None:
+                self.models[old.found.name].labels = dict(labels)
+            return True
+
+    def remove(self, name: str, versions: Collection[str] | None = None) -> list[ModelState]:
+        """Forget these versions of a model (None: all, and the model with them); what they were."""
+        with self.lock:
+            known = self.models.get(name)
+            if known is None:
+                return []
+            removed = [state for version, state in known.states.items() if versions is None or version in versions]
+            if len(removed) == len(known.states):
+                del self.models[name]
+            else:
+                known.drop({state.found.version for state in removed})
+            self._settle(name)
+        return removed
+
+    def _settle(self, name: str) -> None:
+        """Say anew who serves a name."""
+        versions = self.models.get(name)
+        model = versions.newest.model if versions is not None else None
+        if model is None:
+            self.serving.pop(name, None)
+            return
+        if self.serving.get(name, model) is not model:
+            self.metrics.of(name).swaps += 1
+        self.serving[name] = model

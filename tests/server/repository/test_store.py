@@ -1,0 +1,65 @@
+"""The states of all models: replaced in one step, or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from adapters.base import ModelDir
+from server.loading.files import NO_FILES
+from server.loading.load_spec import LoadSpec
+from server.repository.state import ModelState, State
+from server.repository.store import ModelStore
+from server.workers.messages import WorkerModel
+from tests.server.repository.kit import found, ready
+
+
+def spec(version: str) -> LoadSpec:
+    model = WorkerModel("echo", ModelDir.of("nowhere"), "model.echo", {})
+    return LoadSpec("m", version, model, NO_FILES, batchable=True, batching=True, max_batch_rows=None, lanes=None)
+
+
+def test_who_serves_a_name_is_settled_at_once() -> None:
+    store = ModelStore()
+    first, second = ready(version="1"), ready(version="2")
+    store.put(first)
+    assert store.serving == {"m": first.model}
+    store.put(second)
+    assert store.serving == {"m": second.model}
+    assert store.metrics.of("m").swaps == 1
+    store.put(ModelState(second.found, State.UNAVAILABLE))
+    assert store.serving == {"m": first.model}
+    assert store.remove("m", {"1"}) == [first]
+    assert store.serving == {}
+    assert store.names() == ["m"]
+    assert len(store.remove("m")) == 1
+    assert store.names() == []
+    assert store.remove("m") == []
+
+
+def test_a_state_is_replaced_unless_another_took_its_place() -> None:
+    store = ModelStore()
+    loading = ModelState(found())
+    store.put(loading)
+    unloaded = ModelState(found(), State.UNAVAILABLE, "unloaded")
+    assert store.replace(loading, unloaded)
+    assert not store.replace(loading, ready(), {"stable": "1"})
+    assert store.get(("m", "")) is unloaded
+    assert store.models["m"].labels == {}
+    assert store.replace(unloaded, replace(unloaded, reason="why"), {"stable": "1"})
+    assert store.models["m"].labels == {"stable": "1"}
+    assert store.reasons("m") == ["why"]
+    assert store.reasons("nobody") == []
+    assert store.get(("nobody", "")) is None
+
+
+def test_what_other_processes_can_load_by_version_and_label() -> None:
+    store = ModelStore()
+    store.put(replace(ready(version="1"), load_spec=spec("1")))
+    store.put(replace(ready(version="2"), load_spec=spec("2")))
+    store.put(ready(version="3"))  # in processes of its own
+    store.models["m"].labels = {"stable": "1", "nothing": "9"}
+    specs = {key: each.version for key, each in store.load_specs("m").items()}
+    assert specs == {"1": "1", "2": "2", "stable": "1"}
+    store.remove("m", {"3"})
+    assert store.load_specs("m")[None].version == "2"
+    assert store.load_specs("nobody") == {}

@@ -1,0 +1,81 @@
+"""What Prometheus reads: the counts of all processes together, under the names that dashboards know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kserve.metrics import EXPLAIN_HIST_TIME, POST_HIST_TIME, PRE_HIST_TIME, PREDICT_HIST_TIME
+from prometheus_client import CollectorRegistry, generate_latest
+
+from server.telemetry.counters import ModelMetrics
+from server.telemetry.metrics import Metrics
+
+KSERVES = (PRE_HIST_TIME, PREDICT_HIST_TIME, POST_HIST_TIME, EXPLAIN_HIST_TIME)
+
+
+def metrics(**options: Any) -> tuple[Metrics, CollectorRegistry]:
+    """Of a server with one model, and the registry that it is read by."""
+    registry = CollectorRegistry()
+    for theirs in KSERVES:
+        registry.register(theirs)
+    made = Metrics(lambda: {"a": ("READY", 3)}, **options)
+    made.register(registry)
+    return made, registry
+
+
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(name, labels)
+
+
+def test_a_models_counts() -> None:
+    made, registry = metrics()
+    counts = made.of("a")
+    counts.answered("v1", 0.0, 0.001, 0.2, 0.25)
+    counts.explanations.failed("v2", 501, 0.1)
+    counts.called(4, [0.5])
+    counts.restarted()
+    assert value(registry, "polyserve_requests_total", model="a", protocol="v1", verb="predict", status="200") == 1
+    assert value(registry, "polyserve_requests_total", model="a", protocol="v2", verb="explain", status="501") == 1
+    assert value(registry, "polyserve_request_seconds_sum", model="a", protocol="v1", verb="predict") == 0.25
+    assert value(registry, "polyserve_rows_total", model="a") == 4
+    assert value(registry, "polyserve_batch_rows_count", model="a") == 1
+    assert value(registry, "polyserve_queue_seconds_sum", model="a") == 0.5
+    assert value(registry, "polyserve_worker_restarts_total", model="a") == 1
+    assert value(registry, "request_predict_seconds_count", model_name="a") == 1
+
+
+def test_states_queues_and_memory() -> None:
+    _, registry = metrics(memory=lambda: {"a": 4096}, budget=10_000)
+    assert value(registry, "polyserve_model_state", model="a", state="READY") == 1
+    assert value(registry, "polyserve_queue_length", model="a") == 3
+    assert value(registry, "polyserve_model_memory_bytes", model="a") == 4096
+    assert value(registry, "polyserve_memory_budget_bytes") == 10_000
+
+
+def test_without_a_budget_there_is_none_and_nothing_is_measured() -> None:
+    _, registry = metrics()
+    assert value(registry, "polyserve_memory_budget_bytes") is None
+    assert value(registry, "polyserve_model_memory_bytes", model="a") is None
+
+
+def test_other_processes_are_added_and_nothing_is_added_twice() -> None:
+    made, registry = metrics()
+    made.of("a").answered("v1", 0.0, 1.0, 2.0, 3.0)
+    other = ModelMetrics()
+    other.answered("v1", 0.0, 1.0, 2.0, 3.0)
+    other.swaps = 2
+    made.include(lambda: [{}, {"a": other.snapshot(), "b": other.snapshot()}])
+    for _ in range(2):
+        for model, requests in (("a", 2), ("b", 1)):
+            labels = {"model": model, "protocol": "v1", "verb": "predict"}
+            assert value(registry, "polyserve_requests_total", **labels, status="200") == requests
+            assert value(registry, "polyserve_request_seconds_sum", **labels) == pytest.approx(3.0 * requests)
+            assert value(registry, "polyserve_swaps_total", model=model) == 2
+
+
+def test_it_stands_in_for_kserves_histograms() -> None:
+    _, registry = metrics()
+    text = generate_latest(registry).decode()
+    for name in ("preprocess", "predict", "postprocess", "explain"):
+        assert text.count(f"# TYPE request_{name}_seconds histogram") == 1
