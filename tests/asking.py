@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from adapters.base import Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import ServingError
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Outcome

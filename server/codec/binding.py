@@ -11,8 +11,8 @@ import numpy as np
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
 from server.codec import json_values
+from server.codec.error_text import at, nearest, quoted
 from server.codec.json_tensors import common_rows, fit
-from server.codec.messages import at, nearest, quoted
 from server.errors import InvalidInput
 
 

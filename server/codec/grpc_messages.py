@@ -15,10 +15,10 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from adapters.base import Array, Signature, Tensors
 from adapters.datatypes import datatype_of
 from server.codec.binding import WireTensor, bind
-from server.codec.messages import quoted
+from server.codec.decoded_request import read_parameters, rows_of, variant, with_outputs
+from server.codec.error_text import quoted
 from server.codec.outputs import texts
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
-from server.codec.request import read_parameters, rows_of, variant, with_outputs
 from server.codec.v2 import DecodedV2Request, select
 from server.errors import InvalidInput
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, TypeGuard
 
 from adapters.base import Signature, Tensors, TensorSpec
+from server.codec.error_text import described, nearest, quoted
 from server.codec.json_tensors import common_rows, fit, from_json
-from server.codec.messages import described, nearest, quoted
 from server.errors import InvalidInput
 
 

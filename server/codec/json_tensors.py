@@ -18,7 +18,7 @@ import numpy as np
 
 from adapters.base import Array, TensorSpec
 from server.codec import json_values
-from server.codec.messages import at, described, shown
+from server.codec.error_text import at, described, shown
 from server.errors import InvalidInput
 
 #: dimensions of a tensor; numpy iterates over no more

@@ -13,7 +13,7 @@ import orjson
 
 from adapters.base import Array
 from adapters.shared.arrays import array_of
-from server.codec.messages import described
+from server.codec.error_text import described
 from server.errors import InvalidInput
 
 #: levels of an element in which {"b64": ...} means bytes

@@ -12,8 +12,8 @@ import numpy as np
 from adapters.base import Array
 from adapters.datatypes import NUMPY_OF
 from adapters.shared.arrays import array_of
+from server.codec.error_text import described, nearest, shown
 from server.codec.json_tensors import MAX_RANK
-from server.codec.messages import described, nearest, shown
 from server.codec.outputs import texts
 from server.errors import InvalidInput
 

@@ -25,10 +25,10 @@ import orjson
 
 from adapters.base import Array, Signature, Tensors
 from adapters.shared.arrays import array_of
+from server.codec.decoded_request import SIGNATURE_NAME, DecodedRequest, parse_object, read_parameters, rows_of, variant
+from server.codec.error_text import nearest
 from server.codec.instances import decode_named, decode_rows, decode_single, is_named, unknown_name
-from server.codec.messages import nearest
 from server.codec.outputs import dumps_arrays, listed, native, numbers
-from server.codec.request import SIGNATURE_NAME, DecodedRequest, parse_object, read_parameters, rows_of, variant
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances" or "inputs"'

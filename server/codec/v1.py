@@ -13,10 +13,10 @@ from typing import Any
 
 from adapters.base import Signature, Tensors
 from server.codec import tf_serving
+from server.codec.decoded_request import DecodedRequest, parse_object, read_parameters, rows_of
+from server.codec.error_text import nearest
 from server.codec.instances import decode_columns, decode_rows, decode_single
-from server.codec.messages import nearest
 from server.codec.outputs import dumps, dumps_arrays, listed, numbers
-from server.codec.request import DecodedRequest, parse_object, read_parameters, rows_of
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances"'

@@ -16,11 +16,11 @@ import numpy as np
 from adapters.base import Array, Signature, Tensors, TensorSpec
 from adapters.datatypes import datatype_of
 from server.codec.binding import WireTensor, bind
+from server.codec.decoded_request import DecodedRequest, parse_object, read_parameters, rows_of, variant, with_outputs
+from server.codec.error_text import described, nearest, quoted, shown
 from server.codec.json_tensors import MAX_RANK, fit, from_json
-from server.codec.messages import described, nearest, quoted, shown
 from server.codec.outputs import dumps_arrays, numbers, texts
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
-from server.codec.request import DecodedRequest, parse_object, read_parameters, rows_of, variant, with_outputs
 from server.errors import InvalidInput
 
 HEADER_LENGTH = b"inference-header-content-length"

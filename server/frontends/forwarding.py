@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from server.api.rest.asgi import Message, Receive, Scope, Send, send_whole
+from server.api.rest.asgi import AsgiMessage, Receive, Scope, Send, send_whole
 from server.errors import Header, InvalidInput, NotReady, ServingError, respond
 from server.frontends.http_client import UpstreamConnection
 from server.frontends.upstream_pool import UpstreamPool
@@ -114,7 +114,7 @@ def _has_come(receive: Receive) -> bool:
     return event is not None and bool(event.is_set())
 
 
-async def _next_part(upstream: UpstreamConnection, receive: Receive) -> Message | None:
+async def _next_part(upstream: UpstreamConnection, receive: Receive) -> AsgiMessage | None:
     """The next part of a request, or None when it has been answered without."""
     part = asyncio.ensure_future(receive())
     try:

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from adapters.base import Adapter, Signature, Tensors
 from server.codec import outputs
+from server.codec.decoded_request import DecodedRequest
 from server.codec.fast.json_rows import V1Decoder
-from server.codec.request import DecodedRequest
 from server.errors import InvalidInput
 from server.inference.answer import JSON_HEADERS, Answer
 from server.inference.batching.batcher import Batcher

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from adapters.base import Adapter, Signature
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.in_flight import InFlight
-from server.inference.request import Done, InferenceRequest
+from server.inference.request import AnswerHandler, InferenceRequest
 from server.workers.worker_pool import WorkerPool
 
 
@@ -37,7 +37,7 @@ class ServedModel(Protocol):
     def waiting(self) -> int:
         """Requests in its queues."""
 
-    def start(self, request: InferenceRequest, done: Done) -> None:
+    def start(self, request: InferenceRequest, done: AnswerHandler) -> None:
         """Begin to answer; `done` gets the answer or the error once, unless the request is cancelled.
 
         It may be called before this returns.

@@ -26,7 +26,7 @@ from server.errors import ServingError, as_serving_error
 from server.inference.answer import Answer, StreamedAnswer, sendable_headers, sendable_status
 from server.inference.batching.queue import BoundedQueue, Limits, Turn
 from server.inference.in_flight import InFlight
-from server.inference.request import Done, InferenceRequest, IsDisconnected
+from server.inference.request import AnswerHandler, InferenceRequest, IsDisconnected
 from server.inference.stream_parts import CountedParts, SinglePart
 from server.inference.tensor_model import tensor_metadata
 from server.telemetry.counters import ModelMetrics, now
@@ -76,7 +76,7 @@ class PassthroughModel(kserve.Model):
         """Requests in the queue."""
         return len(self._queue)
 
-    def start(self, request: InferenceRequest, done: Done) -> None:
+    def start(self, request: InferenceRequest, done: AnswerHandler) -> None:
         """`handle`, for those who cannot wait."""
         task = asyncio.ensure_future(self.handle(request))
         self._started.add(task)  # kept from being collected

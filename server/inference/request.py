@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from adapters.base import Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import ClientGone, ServingError, as_serving_error
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.batching.batcher import Batcher
@@ -34,7 +34,7 @@ from server.inference.batching.queue import never_disconnected as never_disconne
 from server.telemetry.counters import now
 
 #: takes the answer or the error, once, on the event loop
-Done: TypeAlias = Callable[["Answer | StreamedAnswer | ServingError"], None]
+AnswerHandler: TypeAlias = Callable[["Answer | StreamedAnswer | ServingError"], None]
 
 #: bodies and outputs above this many bytes are decoded and encoded in a thread, off the event loop
 INLINE_BYTES = 64 * 1024
@@ -87,7 +87,7 @@ class InferenceRequest(QueuedRequest):
         self.received_at = self.decoded_at = self.predicted_at = now()
         self.deadline = math.inf
         self.finished = False
-        self.answer: Done | None = None
+        self.answer: AnswerHandler | None = None
 
     def header_map(self) -> dict[str, str]:
         """The headers, or the metadata that is text, by name in lower case."""
@@ -134,7 +134,7 @@ class Pipeline:
         self._observer = observer
         self._codecs = codecs
 
-    def start(self, request: InferenceRequest, done: Done) -> None:
+    def start(self, request: InferenceRequest, done: AnswerHandler) -> None:
         """Begin; `done` gets the answer or the error exactly once; after `cancel`, not at all."""
         request.pipeline, request.answer = self, done
         if (codec := self._codecs.get(request.protocol)) is not None:

@@ -22,9 +22,9 @@ from kserve import InferRequest, InferResponse
 
 from adapters.base import Adapter, Tensors, TensorSpec
 from server.codec import grpc_messages, v1, v2
+from server.codec.decoded_request import DecodedRequest
 from server.codec.fast.grpc_templates import AnswerTemplates, RequestTemplate, grpc_decoder, known_decoder
 from server.codec.fast.json_rows import v1_decoder, v2_decoder
-from server.codec.request import DecodedRequest
 from server.errors import NotReady, NotSupported, ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer, v2_headers
 from server.inference.batching.batcher import Batcher
@@ -32,7 +32,7 @@ from server.inference.batching.queue import Limits, into
 from server.inference.batching.threads import Executor, spare
 from server.inference.explanations import explanation_batcher, explanation_codec
 from server.inference.in_flight import InFlight, RequestObserver
-from server.inference.request import Codec, Done, InferenceRequest, Pipeline
+from server.inference.request import AnswerHandler, Codec, InferenceRequest, Pipeline
 from server.telemetry.counters import ModelMetrics
 from server.workers.adapter import RemoteAdapter, pool_of
 
@@ -127,7 +127,7 @@ class TensorModel(kserve.Model):
         """Requests in the queues."""
         return self._batcher.waiting + self._explainer.waiting
 
-    def start(self, request: InferenceRequest, done: Done) -> None:
+    def start(self, request: InferenceRequest, done: AnswerHandler) -> None:
         """Begin to answer: `Pipeline.start`.
 
         Raises:

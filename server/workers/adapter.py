@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, ReplyStream, Request, Tensors, Traits
-from server.workers.channels import Done
+from server.workers.channels import CallDone
 from server.workers.messages import Hello
 from server.workers.worker_pool import WorkerPool
 
@@ -40,7 +40,7 @@ class RemoteAdapter(Adapter):
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return self.pool.call("predict", inputs, parameters)
 
-    def begin(self, inputs: Tensors, parameters: Parameters, done: Done) -> bool:
+    def begin(self, inputs: Tensors, parameters: Parameters, done: CallDone) -> bool:
         """`WorkerPool.begin`"""
         return self.pool.begin(inputs, parameters, done)
 

@@ -14,8 +14,8 @@ from adapters.base import Parameters, Tensors
 from server.errors import InvalidInput, ModelFailed, ServingError
 from server.runtime import ipc
 
-Outcome: TypeAlias = Tensors | ServingError
-Done: TypeAlias = Callable[[Outcome], None]
+CallOutcome: TypeAlias = Tensors | ServingError
+CallDone: TypeAlias = Callable[[CallOutcome], None]
 
 _GRACE = 10.0  #: seconds for an event loop to let go of a connection
 
@@ -56,7 +56,7 @@ class TensorChannel:
             raise outcome
         return outcome
 
-    def begin(self, inputs: Tensors, parameters: Parameters, done: Done) -> None:
+    def begin(self, inputs: Tensors, parameters: Parameters, done: CallDone) -> None:
         """`predict` for the event loop, which tells `done` the outcome. The inputs are small: a socket holds them."""
         parts = ipc.pack({"verb": "predict", "parameters": dict(parameters)}, inputs)
         loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ class TensorChannel:
             with contextlib.suppress(OSError):  # it is dead: then there will be no answer either
                 self._connection.send(parts)
 
-    def _readable(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
+    def _readable(self, loop: asyncio.AbstractEventLoop, done: CallDone) -> None:
         loop.remove_reader(self._connection.socket.fileno())
         if self._connection.fill():
             outcome = self._outcome()
@@ -88,16 +88,16 @@ class TensorChannel:
         else:
             self._wait_in_thread(loop, done)
 
-    def _wait_in_thread(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
+    def _wait_in_thread(self, loop: asyncio.AbstractEventLoop, done: CallDone) -> None:
         """For the end of a long answer, or for the cause of death."""
         waiting = loop.run_in_executor(None, self._outcome)
         waiting.add_done_callback(partial(self._waited, done))
 
-    def _waited(self, done: Done, waiting: asyncio.Future[Outcome]) -> None:
+    def _waited(self, done: CallDone, waiting: asyncio.Future[CallOutcome]) -> None:
         self._using.release()
         done(waiting.result())
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> CallOutcome:
         """Receive the answer. The call is over then, however it ended."""
         try:
             answer = None if self._closed else self._connection.receive()

@@ -14,7 +14,7 @@ from server.errors import DeadlineExceeded, NotReady, ServingError
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
 from server.runtime.lifeline import resident_bytes
-from server.workers.channels import Done, TensorChannel
+from server.workers.channels import CallDone, TensorChannel
 from server.workers.launch import WorkerSpec
 from server.workers.messages import Hello
 from server.workers.output import OutputLog
@@ -158,7 +158,7 @@ class Worker:
         """
         return self._tensors.call(verb, inputs, parameters)
 
-    def begin(self, inputs: Tensors, parameters: Parameters, done: Done) -> None:
+    def begin(self, inputs: Tensors, parameters: Parameters, done: CallDone) -> None:
         """`predict` of small inputs from the event loop, without waiting; `done` is told the outcome on the loop."""
         self._tensors.begin(inputs, parameters, done)
 

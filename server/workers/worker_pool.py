@@ -17,7 +17,7 @@ from functools import partial
 from adapters.base import Array, LoadError, Parameters, Reply, ReplyStream, Request, Tensors
 from server.errors import NotReady
 from server.runtime import ipc
-from server.workers.channels import Done, Outcome
+from server.workers.channels import CallDone, CallOutcome
 from server.workers.launch import WorkerSpec
 from server.workers.messages import Hello
 from server.workers.worker import Worker, WorkerDied
@@ -119,7 +119,7 @@ class WorkerPool:
         finally:
             self._free(worker)
 
-    def begin(self, inputs: Tensors, parameters: Parameters, done: Done) -> bool:
+    def begin(self, inputs: Tensors, parameters: Parameters, done: CallDone) -> bool:
         """`predict` from the event loop, if it can begin without waiting; `done` is told the outcome, on the loop."""
         if sum(_size(array) for array in inputs.values()) > SMALL:
             return False
@@ -134,7 +134,7 @@ class WorkerPool:
             return False
         return True
 
-    def _begun(self, worker: Worker, done: Done, outcome: Outcome) -> None:
+    def _begun(self, worker: Worker, done: CallDone, outcome: CallOutcome) -> None:
         self._free(worker)
         done(outcome)
 

@@ -22,17 +22,11 @@ COMMON_MODULES = {"__init__", "__main__", "errors", "base"}
 HOUSE_DIALECT = {"told", "tried", "strangers", "shelf", "shelves", "whole", "heads", "pace", "wishes", "lanes"}
 
 #: classes and type aliases that are declared twice
-SHARED_NAMES: set[str] = {"Done", "Message", "ModelKey", "Outcome"}
+SHARED_NAMES: set[str] = set()
 #: modules that are called the same
-SHARED_MODULES: set[str] = {"messages", "request"}
+SHARED_MODULES: set[str] = set()
 #: `module: name`
-DIALECT: set[str] = {
-    "inference.batching.adaptive: told",
-    "inference.batching.executor: _told",
-    "inference.batching.executor: _whole",
-    "loading.storage.transfer: _whole",
-    "runtime.ipc: _whole",
-}
+DIALECT: set[str] = set()
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from adapters.base import Array, Signature, Tensors
 from adapters.shared.arrays import array_of
 from server.api.rest.asgi import Handler, Scope
 from server.codec import v1
+from server.codec.decoded_request import DecodedRequest
 from server.codec.outputs import dumps
-from server.codec.request import DecodedRequest
 from server.errors import InvalidInput, NotFound, NotSupported
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer, sendable_headers, sendable_status
 from server.inference.model import ServedModel

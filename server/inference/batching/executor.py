@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import NotReady, as_serving_error
 from server.inference.batching.merging import BatchCaller, Outcome, merged
 from server.inference.batching.queue import QueuedRequest

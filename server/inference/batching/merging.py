@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import DeadlineExceeded, ModelFailed, NotReady, ServingError, as_serving_error
 from server.inference.batching.queue import BoundedQueue, QueuedRequest
 

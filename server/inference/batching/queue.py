@@ -24,7 +24,7 @@ from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from adapters.base import Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.config.settings import Settings
 from server.errors import ClientGone, DeadlineExceeded, QueueFull, ServingError
 from server.inference.batching.tuning import TUNING

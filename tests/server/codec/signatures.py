@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from adapters.base import Array, Parameter, Signature, Tensors, TensorSpec
 from adapters.datatypes import NUMPY_OF
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import InvalidInput
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.base import Signature, TensorSpec
 from server.codec import json_values, v1, v2
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import InvalidInput
 
 SPEC = TensorSpec("data", "BYTES", (-1,), nullable=True, binary=True, json=True)

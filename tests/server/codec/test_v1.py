@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.base import Signature, Tensors
 from server.codec import v1
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import InvalidInput
 from tests.server.codec import requests
 from tests.server.codec.signatures import SIGNATURES, check, decoded, fitting, json_values, keys, one, same, signatures

@@ -12,13 +12,13 @@ import pytest
 import uvloop
 
 from adapters.base import InvalidInput, Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import DeadlineExceeded, ModelFailed, ServingError
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import ThreadPool
 from server.workers.adapter import RemoteAdapter
-from server.workers.channels import ModelTrace, Outcome
+from server.workers.channels import CallOutcome, ModelTrace
 from server.workers.worker import WorkerDied
 from server.workers.worker_pool import SMALL, WorkerPool
 from tests.asking import submit
@@ -44,7 +44,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, T]], T]
 
 async def begun(pool: WorkerPool, x: Any, do: str = "") -> Tensors:
     """The outcome of a call that has to begin at once."""
-    future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    future: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
     assert pool.begin({"x": np.asarray(x, dtype=np.float64)}, {"do": do}, future.set_result)
     outcome = await asyncio.wait_for(future, 30)
     if isinstance(outcome, ServingError):
@@ -52,7 +52,7 @@ async def begun(pool: WorkerPool, x: Any, do: str = "") -> Tensors:
     return outcome
 
 
-def never(outcome: Outcome) -> None:
+def never(outcome: CallOutcome) -> None:
     raise AssertionError
 
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.head_cache import MAX_HEADS, HeadCache
 from server.api.rest.routes import Routes
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.inference.batching.merging import BatchCaller
 from server.inference.batching.queue import Limits
 from server.loading.catalog import scan

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from adapters.base import Signature, TensorSpec
 from server.codec import v1, v2
+from server.codec.decoded_request import DecodedRequest
 from server.codec.fast.json_rows import v1_decoder, v2_decoder
-from server.codec.request import DecodedRequest
 from server.errors import InvalidInput
 
 SIGNATURES = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.inference.batching.adaptive import CallCost, Coalescing
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Outcome

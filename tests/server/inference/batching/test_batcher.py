@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from adapters.base import InvalidInput as ModelRefusal
 from adapters.base import Parameters, Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import ClientGone, DeadlineExceeded, InvalidInput, ModelFailed, NotReady, QueueFull
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import ModelFailed, NotReady
 from server.inference.batching.executor import Begin, Call, CallExecutor, Place
 from server.inference.batching.merging import BatchCaller, Outcome

@@ -12,7 +12,7 @@ import pytest
 
 from adapters.base import InvalidInput as Refusal
 from adapters.base import Parameters, Tensors, Traits
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import InvalidInput, ModelFailed
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits

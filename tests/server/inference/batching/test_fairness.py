@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Predict
 from server.inference.batching.policy import ExecutionPolicy, Traffic

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import ServingError
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.batching.batcher import Batcher

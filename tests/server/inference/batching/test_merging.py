@@ -10,7 +10,7 @@ import pytest
 
 from adapters.base import InvalidInput as Refusal
 from adapters.base import Parameters, Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import DeadlineExceeded, InvalidInput, ModelFailed, NotReady, ServingError
 from server.inference.batching.merging import BatchCaller, key_of, merged, rows_of, take
 from server.inference.batching.queue import BoundedQueue, Limits, QueuedRequest

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.inference.batching.executor import Call, Place
 from server.inference.batching.merging import key_of
 from server.inference.batching.policy import ExecutionPolicy, Traffic

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
-from server.codec.request import DecodedRequest
+from server.codec.decoded_request import DecodedRequest
 from server.errors import ModelFailed
 from server.inference.batching import batcher as batcher_module
 from server.inference.batching.batcher import Batcher

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from adapters.base import Parameter, Signature, Tensors
+from server.codec.error_text import described, nearest, quoted, resembling
 from server.codec.json_tensors import common_rows
-from server.codec.messages import described, nearest, quoted, resembling
 from server.errors import InvalidInput
 
 #: the parameter that picks one of a model's signatures

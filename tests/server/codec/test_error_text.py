@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.codec.messages import at, described, nearest, quoted, resembling, shown
+from server.codec.error_text import at, described, nearest, quoted, resembling, shown
 
 
 @pytest.mark.parametrize(

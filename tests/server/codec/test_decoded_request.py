@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from adapters.base import Parameter, Signature
-from server.codec.request import parse_object, read_parameters, rows_of
+from server.codec.decoded_request import parse_object, read_parameters, rows_of
 from server.errors import InvalidInput
 from tests.server.codec.signatures import SIGNATURES, decoded, json_values
 
