@@ -89,14 +89,14 @@ class Transfer:
         self._parts.mkdir(exist_ok=True)
         numbered = list(enumerate(self._listing.files))
         with ThreadPoolExecutor(min(AT_ONCE, max(1, len(numbered)))) as pool:
-            for outcome in as_completed([pool.submit(self._is_complete, number, file) for number, file in numbered]):
+            for outcome in as_completed([pool.submit(self._bring, number, file) for number, file in numbered]):
                 if (error := outcome.exception()) is not None:
                     self._stop.set()
                     pool.shutdown(cancel_futures=True)
                     raise error
         return self.files
 
-    def _is_complete(self, number: int, file: RemoteFile) -> None:
+    def _bring(self, number: int, file: RemoteFile) -> None:
         target, part = self.files / file.name, self._parts / str(number)
         if target.is_file():  # checked when it was put there
             self._moved(target.stat().st_size)
