@@ -91,20 +91,23 @@ def test_a_length_that_uvicorn_would_let_through_is_refused(tmp_path: Path, leng
 
 
 async def _handed_on(path: Path, headers: list[tuple[bytes, bytes]]) -> list[Any]:
-    told: list[Any] = []
+    sent: list[Any] = []
 
     async def send(message: Any) -> None:
-        told.append(message)
+        sent.append(message)
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b"abc"}
 
     main = Main()
     async with await asyncio.start_unix_server(main, path / "http"):
-        await forward(_scope(path, headers), receive, send)
+        scope = _scope(path, headers)
+        await forward(scope, receive, send)
         assert not any(inner.heads for inner in main.inner)
+        scope["state"][UPSTREAMS].close()
+        await becomes(lambda: main.inner and all(inner.ended for inner in main.inner))
     (path / "http").unlink()
-    return told
+    return sent
 
 
 def _scope(path: Path, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
