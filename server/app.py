@@ -9,25 +9,21 @@ import asyncio
 import logging
 import os
 import socket
-import warnings
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
 from functools import partial
 
-import kserve.model_server
-from fastapi.exceptions import FastAPIDeprecationWarning
-from kserve.protocol.rest.server import RESTServer
-from kserve.utils.utils import cpu_count
-from timing_asgi import TimingMiddleware
-
 from server import __version__
 from server.api.access import Access
 from server.api.grpc import service
+from server.api.kserve import frame
 from server.api.kserve.dataplane import PolyDataPlane, PolyRepositoryExtension
+from server.api.kserve.host import cpu_count, register
+from server.api.kserve.models import KServeRegistry
 from server.api.kserve.pages import add_pages
+from server.api.kserve.rest_server import RESTServer, listening, rest_server
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.routes import Routes
-from server.api.rest.server import listening, rest_server
 from server.api.shutdown import Shutdown
 from server.config.settings import Settings
 from server.frontends import internal_listener
@@ -47,7 +43,7 @@ from server.runtime.sockets import PortTaken, check_free, shared_listener
 log = logging.getLogger("kserve")
 
 
-class PolyServer(kserve.model_server.ModelServer):
+class PolyServer(frame.ModelServer):
     """The main process: one event loop, REST and gRPC over one repository."""
 
     def __init__(
@@ -76,8 +72,8 @@ class PolyServer(kserve.model_server.ModelServer):
             unrequested=unrequested,
             log_latency=settings.enable_latency_logging,
         )
-        super().__init__(registered_models=self.repository)
-        self.repository.metrics.register()
+        super().__init__(registered_models=KServeRegistry(self.repository))
+        register(self.repository.metrics)
         self.dataplane = PolyDataPlane(self.repository)
         self.model_repository_extension = PolyRepositoryExtension(self.repository)
         self._access = Access.of(os.environ)
@@ -162,16 +158,15 @@ class PolyServer(kserve.model_server.ModelServer):
     def _rest(self) -> RESTServer:
         """KServe's REST server with our routes in front of its application."""
         refresh = self._frontends.refresh if self._frontends else None
-        app = Routes(kserve.model_server.app, self.repository, self._settings.max_body_bytes, self._access, refresh)
+        theirs = frame.application()
+        app = Routes(theirs, self.repository, self._settings.max_body_bytes, self._access, refresh)
         protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
         rest = rest_server(self._settings, app, self.http_port, protocol, *planes)
         rest.create_application()
-        add_pages(kserve.model_server.app, self.repository, __version__, self._settings.enable_docs_url)
-        warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)  # KServe's, no operator can act on it
-        if not self._settings.enable_latency_logging:  # KServe logs three lines for every request
-            fast = kserve.model_server.app
-            fast.user_middleware = [each for each in fast.user_middleware if each.cls is not TimingMiddleware]
+        add_pages(theirs, self.repository, __version__, self._settings.enable_docs_url)
+        if not self._settings.enable_latency_logging:
+            frame.without_timing(theirs)
         return rest
 
 

@@ -10,12 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import kserve.logging
-from kserve.utils.utils import cpu_count
-
 from server.api.grpc import service
+from server.api.kserve.host import configure_logging, cpu_count
+from server.api.kserve.rest_server import listening, rest_server
 from server.api.rest.fast_protocol import ServerContext
-from server.api.rest.server import listening, rest_server
 from server.api.shutdown import Shutdown
 from server.config.settings import Settings
 from server.frontends.control_server import ControlServer
@@ -37,7 +35,7 @@ class FrontendServer:
     def __init__(self, settings: Settings, number: int, start: Mapping[str, Any], control: socket.socket) -> None:
         """`start` is what the main process has sent over `control`, in message `number`."""
         if settings.configure_logging:
-            kserve.logging.configure_logging(settings.log_config_file)
+            configure_logging(settings.log_config_file)
         self._settings = settings
         self._number = number
         self._http_port: int = start["http_port"]

@@ -9,8 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-
-import kserve
+from typing import Protocol
 
 from server.inference.request import InferenceRequest
 from server.telemetry.counters import Requests
@@ -48,11 +47,18 @@ class InFlight:
 trace_log = logging.getLogger("kserve.trace")  #: where KServe writes latencies, too
 
 
+class Observed(Protocol):
+    """A model, as far as its observers know it."""
+
+    name: str
+    log_latency: bool  #: the steps of every request are logged
+
+
 @dataclass(eq=False)
 class RequestObserver:
     """The `Observer` of one model's requests for predictions, or of those for explanations."""
 
-    model: kserve.Model
+    model: Observed
     verb: str  #: predict or explain
     counts: Requests
     in_flight: InFlight
@@ -63,7 +69,7 @@ class RequestObserver:
     def answered(self, request: InferenceRequest, end: float) -> None:
         start, decoded, predicted = request.received_at, request.decoded_at, request.predicted_at
         self.counts.answered(request.protocol, start, decoded, predicted, end)
-        if self.model.enable_latency_logging:
+        if self.model.log_latency:
             before, during, after = (f"{1000 * s:.3f}" for s in (decoded - start, predicted - decoded, end - predicted))
             steps = f"preprocess_ms: {before}, {self.verb}_ms: {during}, postprocess_ms: {after}"
             trace_log.info("%s %s: %s", request.protocol, self.model.name, steps)

@@ -14,14 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import kserve
-import orjson
-from kserve import InferRequest, InferResponse
-from kserve.model import InferenceVerb
-
 from adapters.base import Adapter, Reply, ReplyStream, Request
 from server import errors
-from server.codec.v2 import HEADER_LENGTH
 from server.errors import ServingError, as_serving_error
 from server.inference.answer import Answer, StreamedAnswer, sendable_headers, sendable_status
 from server.inference.batching.queue import BoundedQueue, Limits, Turn
@@ -36,10 +30,9 @@ log = logging.getLogger("kserve")
 
 #: requests with a model that takes them one by one: the next is at hand when one is answered
 _AHEAD = 2
-_LENGTH = HEADER_LENGTH.decode()
 
 
-class PassthroughModel(kserve.Model):
+class PassthroughModel:
     """One loaded model under its name."""
 
     answers_whole = False
@@ -56,7 +49,7 @@ class PassthroughModel(kserve.Model):
         workers: int = 1,
     ) -> None:
         """`most`: requests that may be with the model at the same time, where its folder says so."""
-        super().__init__(name)
+        self.name = name
         self.adapter = adapter
         self.pool = pool_of(adapter)
         self.signature = adapter.signature
@@ -140,39 +133,12 @@ class PassthroughModel(kserve.Model):
             self._metrics.failed(request.protocol, status, end - request.received_at)
         self.in_flight.end()
 
-    async def __call__(
-        self, body: Any, headers: dict[str, str] | None = None, verb: InferenceVerb = InferenceVerb.PREDICT
-    ) -> tuple[Any, dict[str, str]]:
-        """KServe's hook, for requests that come through its own data plane."""
-        sent = {key: value for key, value in (headers or {}).items() if not key.startswith(("ce-", "content-"))}
-        if isinstance(body, InferRequest):
-            rest, json_length = body.to_rest()
-            if json_length is not None:
-                sent[_LENGTH] = str(json_length)
-            raw, protocol = rest if isinstance(rest, bytes) else orjson.dumps(rest), "v2"
-        else:
-            raw, protocol = body if isinstance(body, bytes) else orjson.dumps(body), "v1"
-            sent["content-type"] = "application/json"
-        encoded = [(key.encode(), value.encode("latin-1", "replace")) for key, value in sent.items()]
-        answer = await self.handle(InferenceRequest(protocol, verb.name.lower(), self.name, None, encoded, raw))
-        if isinstance(answer, StreamedAnswer):
-            await answer.close()
-            raise errors.NotSupported(f"model {self.name!r} answers in parts: send it no event, but a request of V1")
-        returned = {str(key, "latin-1"): str(value, "latin-1") for key, value in answer.headers}
-        return _payload(answer, returned), {k: v for k, v in returned.items() if not k.startswith("content-")}
-
     def get_input_types(self) -> list[dict[str, Any]]:
         """What the user's class says of its inputs."""
         return [tensor_metadata(spec) for spec in self.signature.inputs]
 
     def get_output_types(self) -> list[dict[str, Any]]:
         return [tensor_metadata(spec) for spec in self.signature.outputs]
-
-    def load(self) -> bool:
-        """KServe's data plane calls this on a model that is not ready."""
-        if not self.ready:
-            raise errors.NotReady(f"model {self.name!r} is not ready")
-        return True
 
     def retire(self, then: Callable[[], None] = lambda: None) -> None:
         """On the event loop: let go of the model once all who reached it are answered; call `then` after that."""
@@ -228,7 +194,7 @@ class PassthroughModel(kserve.Model):
 def _answer(request: InferenceRequest, reply: Reply) -> Answer | StreamedAnswer:
     """A whole reply as the answer that was asked for."""
     if request.protocol == "grpc" and reply.status >= 400:
-        raise relative(reply.status)(reply.body.decode(errors="replace"))
+        raise nearest_error(reply.status)(reply.body.decode(errors="replace"))
     if request.verb == "generate_stream" and reply.status < 400:
         return StreamedAnswer(sendable_headers(reply.headers), SinglePart(reply.body))
     return Answer(sendable_status(reply.status), sendable_headers(reply.headers), reply.body)
@@ -249,19 +215,6 @@ _RELATIVES: Mapping[int, type[ServingError]] = {
 }
 
 
-def relative(status: int) -> type[ServingError]:
+def nearest_error(status: int) -> type[ServingError]:
     """The error of ours that is closest to an HTTP status."""
     return _RELATIVES.get(status, errors.InvalidInput if status < 500 else errors.ModelFailed)
-
-
-def _payload(answer: Answer, headers: Mapping[str, str]) -> Any:
-    """An answer as KServe's data plane takes it: it encodes what it is given.
-
-    Raises:
-        ServingError: the answer is an error.
-    """
-    if answer.status >= 400:
-        raise relative(answer.status)(answer.body.decode(errors="replace"))
-    if _LENGTH in headers:
-        return InferResponse.from_bytes(answer.body, int(headers[_LENGTH]))
-    return orjson.loads(answer.body) if headers.get("content-type") == "application/json" else answer.body

@@ -2,8 +2,7 @@
 
     InferenceRequest -> Pipeline (`request`, READ FIRST) -> Answer
 
-Predictions and explanations have a queue each. KServe's own data plane (CloudEvents, its V2 route) comes the same way
-through `predict` and `explain`.
+Predictions and explanations have a queue each.
 """
 
 from __future__ import annotations
@@ -15,10 +14,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-
-import kserve
-import orjson
-from kserve import InferRequest, InferResponse
 
 from adapters.base import Adapter, Tensors, TensorSpec
 from server.codec import grpc_messages, v1, v2
@@ -39,7 +34,7 @@ from server.workers.adapter import RemoteAdapter, pool_of
 log = logging.getLogger("kserve")
 
 
-class TensorModel(kserve.Model):
+class TensorModel:
     """One loaded model under its name."""
 
     answers_whole = True
@@ -54,13 +49,16 @@ class TensorModel(kserve.Model):
         metrics: ModelMetrics,
         merges: bool,
         version: str = "",
+        log_latency: bool = False,
     ) -> None:
-        super().__init__(name)
+        """`log_latency`: the steps of every request are logged."""
+        self.name = name
         self.adapter = adapter
         self.pool = pool_of(adapter)
         self.signature = adapter.signature
         self.version = version
         self.ready = True
+        self.log_latency = log_latency
         self.in_flight = InFlight()
         self.born = time.monotonic()
         splits = adapter.traits.parallel and adapter.traits.thread_safe
@@ -164,37 +162,6 @@ class TensorModel(kserve.Model):
         self._explanations.failed(request, error.status, request.received_at)
         return error
 
-    # KServe's hooks
-
-    async def predict(
-        self,
-        payload: dict[str, Any] | bytes | InferRequest,
-        headers: dict[str, str] | None = None,
-        response_headers: dict[str, str] | None = None,
-    ) -> dict[str, Any] | InferResponse:
-        """For requests that come through KServe's own data plane."""
-        if isinstance(payload, InferRequest):
-            rest, json_length = payload.to_rest()
-            raw = rest if isinstance(rest, bytes) else orjson.dumps(rest)
-            answer = await self._own("v2", "predict", raw, str(json_length) if json_length else None)
-            length = next((int(value) for key, value in answer.headers if key == v2.HEADER_LENGTH), None)
-            if length:
-                return InferResponse.from_bytes(answer.body, length)
-            return InferResponse.from_rest(orjson.loads(answer.body))
-        result: dict[str, Any] = orjson.loads((await self._own("v1", "predict", _body(payload))).body)
-        return result
-
-    async def explain(self, payload: dict[str, Any] | bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
-        """For events that KServe's own data plane has read."""
-        result: dict[str, Any] = orjson.loads((await self._own("v1", "explain", _body(payload))).body)
-        return result
-
-    async def _own(self, protocol: str, verb: str, body: bytes, json_length: str | None = None) -> Answer:
-        request = InferenceRequest(protocol, verb, self.name, self.version, (), body, json_length=json_length)
-        answer = await self.handle(request)
-        assert isinstance(answer, Answer)
-        return answer
-
     def get_input_types(self) -> list[dict[str, Any]]:
         """Inputs for the V2 metadata. A matrix with named columns is shown as its columns, one tensor each.
 
@@ -208,12 +175,6 @@ class TensorModel(kserve.Model):
     def get_output_types(self) -> list[dict[str, Any]]:
         return [tensor_metadata(spec) for spec in self.signature.outputs]
 
-    def load(self) -> bool:
-        """KServe's data plane calls this on a model that is not ready."""
-        if not self.ready:
-            raise NotReady(f"model {self.name!r} is not ready")
-        return True
-
     # its end
 
     def retire(self, then: Callable[[], None] = lambda: None) -> None:
@@ -221,7 +182,7 @@ class TensorModel(kserve.Model):
         self.in_flight.when_none(lambda: self._let_go(then))
 
     def stop(self) -> None:
-        """KServe's hook: refuse requests, also those that wait; what runs runs to its end. From any thread."""
+        """Refuse requests, also those that wait; what runs runs to its end. From any thread."""
         self._let_go(lambda: None)
 
     def _let_go(self, then: Callable[[], None]) -> None:
@@ -243,13 +204,6 @@ class TensorModel(kserve.Model):
 
     def _log_failure(self, error: BaseException) -> None:
         log.error("model %s failed: %s: %s", self.name, type(error).__name__, error, exc_info=error)
-
-
-def _body(payload: Any) -> bytes:
-    """A V1 body; an event's data that KServe could not read comes as it was sent."""
-    if isinstance(payload, bytes):
-        return payload
-    return orjson.dumps(payload if isinstance(payload, dict) else {"instances": [payload]})
 
 
 def tensor_metadata(spec: TensorSpec) -> dict[str, Any]:

@@ -42,9 +42,8 @@ class ModelFactory:
             log.warning("model %s: %s", found.name, loaded.warning)
         merges = loaded.batchable and loaded.config.batching
         limits = _limits(loaded, self.limits)
-        model = TensorModel(found.name, loaded.adapter, self.executor, limits, metrics, merges, found.version)
-        model.enable_latency_logging = self.log_latency
-        return model
+        how = (self.executor, limits, metrics, merges)
+        return TensorModel(found.name, loaded.adapter, *how, found.version, self.log_latency)
 
 
 def _limits(loaded: Loaded, limits: Limits) -> Limits:

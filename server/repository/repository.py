@@ -1,6 +1,6 @@
 """Every directory with its state and reason: what the index, readiness and the routes ask.
 
-A `kserve.ModelRepository`. It looks models up and tells their states; how they come and go is up to its parts, each in
+It looks models up and tells their states; how they come and go is up to its parts, each in
 a file of its own, which know those below them:
 
     Repository        (here)            looks models up, tells states and readiness; wires the others
@@ -18,8 +18,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-
-from kserve import ModelRepository
 
 from server.errors import NotFound, NotReady
 from server.inference.batching.queue import Limits
@@ -46,7 +44,7 @@ def _nobody_hears(found: Found) -> None:
     """Nobody has to know that the directory is about to be loaded."""
 
 
-class Repository(ModelRepository):
+class Repository:
     """The models of one mount, and those of stores."""
 
     def __init__(
@@ -70,7 +68,6 @@ class Repository(ModelRepository):
         processes that answer for what is in `store`. `before_load` hears of each directory that is about to be loaded
         anew. `unrequested`: what to do with a model that came while nobody asked for it.
         """
-        super().__init__()
         self.store = store or ModelStore()
         self._catalog = catalog
         self._ready_rule = ready_rule
@@ -194,9 +191,6 @@ class Repository(ModelRepository):
 
     # what the index, readiness and the probes tell
 
-    async def is_model_ready(self, name: str) -> bool:
-        return self.is_ready(name)
-
     def is_ready(self, name: str, version: str | None = None) -> bool:
         """Whether a request for it would reach a model."""
         state = self._find(name, version)
@@ -259,7 +253,7 @@ class Repository(ModelRepository):
         self._lifecycle.first_scan(loading, when_done)
 
     async def load(self, name: str) -> None:
-        """KServe's hook for `POST /v2/repository/models/{name}/load`.
+        """`load_model`, for who can wait.
 
         Raises:
             NotFound, NotReady: with the reason.

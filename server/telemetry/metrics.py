@@ -20,8 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from kserve.metrics import EXPLAIN_HIST_TIME, POST_HIST_TIME, PRE_HIST_TIME, PREDICT_HIST_TIME
-from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -90,12 +88,6 @@ class Metrics(Collector):
     def of(self, model: str) -> ModelMetrics:
         """What is counted of one model."""
         return self._counts.of(model)
-
-    def register(self, registry: CollectorRegistry = REGISTRY) -> None:
-        """Take the place of KServe's histograms, which only its own data plane would fill."""
-        for theirs in (PRE_HIST_TIME, PREDICT_HIST_TIME, POST_HIST_TIME, EXPLAIN_HIST_TIME):
-            registry.unregister(theirs)
-        registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
         models = list(self._summed().items())

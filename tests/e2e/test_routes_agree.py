@@ -21,6 +21,7 @@ from server.loading.catalog import scan
 from server.loading.loader import Loader
 from server.workers.placement import WorkerPlacement
 from tests.cases import CASES, Expected
+from tests.patience import wait_for
 from tests.shared import Shared
 
 HEADERS = {"content-type": "application/json"}
@@ -63,6 +64,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[B
     rest = server._rest()
     server.repository.first_scan(loader.begin(catalog.found, 1), loaded.set)
     assert loaded.wait(120)
+    wait_for(lambda: server.repository.scanned)
     yield Both(rest.config.app, app.kserve.model_server.app, expected)
     workers.kill()
 

@@ -5,6 +5,7 @@ Read from the syntax trees, imports within functions included: a lazy import is 
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,20 @@ def test_a_breach_is_found(tmp_path: Path) -> None:
     graph = ImportGraph.of(tmp_path)
     assert ("server.codec.v1", "server.loading.loader") in graph.arrows
     assert graph.circles() == [["server.loading.loader", "server.loading.trust"]]
+
+
+def test_kserve_stands_behind_one_wall(graph: ImportGraph) -> None:
+    """But for its messages of gRPC. (User code in workers imports what it likes.)"""
+    outside = [
+        name
+        for name, file in graph.files.items()
+        if not name.startswith("server.api.kserve")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom | ast.Import) and _kserve(node)
+    ]
+    assert outside == []
+
+
+def _kserve(node: ast.Import | ast.ImportFrom) -> bool:
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+    return any(name.split(".")[0] == "kserve" and not name.startswith("kserve.protocol.grpc") for name in names)

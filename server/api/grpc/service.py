@@ -13,13 +13,13 @@ from typing import Any, TypeAlias
 import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
-from kserve.errors import ModelNotFound
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from server.api.access import Access, peer_address
 from server.api.grpc.stream_messages import streamed, streamed_error
 from server.api.kserve.dataplane import PolyDataPlane
+from server.api.kserve.host import ModelNotFound
 from server.api.lookup import Models
 from server.codec.fast.grpc_templates import RequestTemplate, TemplateCache
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, message

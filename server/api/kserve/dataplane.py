@@ -8,6 +8,7 @@ from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from server import __version__
+from server.api.kserve.models import KServeRegistry
 from server.errors import NotReady
 from server.repository.repository import Repository
 
@@ -16,6 +17,9 @@ EXTENSIONS = ["model_repository", "binary_tensor_data"]
 
 class PolyRepositoryExtension(ModelRepositoryExtension):
     """Loading and unloading over REST: errors as the repository tells them, where KServe's own hides them in a text."""
+
+    def __init__(self, repository: Repository) -> None:
+        super().__init__(KServeRegistry(repository))
 
     async def load(self, model_name: str) -> None:
         """Load a model (again).
@@ -38,7 +42,7 @@ class PolyDataPlane(DataPlane):
     """What KServe's routes ask for."""
 
     def __init__(self, repository: Repository) -> None:
-        super().__init__(model_registry=repository)
+        super().__init__(model_registry=KServeRegistry(repository))
         self._repository = repository
 
     def metadata(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from adapters.base import InvalidInput, Parameters, Tensors, TensorSpec
+from server.api.kserve.models import kserve_model
 from server.errors import DeadlineExceeded, ModelFailed, NotReady, NotSupported, QueueFull, ServingError
 from server.inference.batching.queue import Limits
 from server.inference.explanations import MOST_NUMBERS
@@ -225,7 +226,7 @@ def test_requests_are_counted_apart_from_predictions(house: House) -> None:
 
 @pytest.mark.parametrize("payload", [{"instances": [[1, 2]]}, b'{"instances": [[1, 2]]}', [1, 2]], ids=str)
 def test_kserves_own_hook(house: House, payload: Any) -> None:
-    answer = asyncio.run(house.model.explain(payload))
+    answer = asyncio.run(kserve_model(house.model).explain(payload))
     assert answer == {"explanations": [{"contributions": {"a": 1.0, "b": 2.0}, "base_value": 3.0}]}
 
 
@@ -255,7 +256,7 @@ def test_a_model_that_is_stopped_is_closed_once_both_queues_are_idle(house: Hous
 
 
 def test_steps_are_logged_where_that_is_asked_for(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    house.model.enable_latency_logging = True
+    house.model.log_latency = True
     with caplog.at_level("INFO", "kserve.trace"):
         logging.getLogger("kserve").propagate = logging.getLogger("kserve.trace").propagate = True
         house.explain(BODY)

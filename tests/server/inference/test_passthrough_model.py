@@ -13,7 +13,7 @@ from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, Request, 
 from server import errors
 from server.inference.answer import Answer
 from server.inference.batching.queue import Limits
-from server.inference.passthrough_model import PassthroughModel, relative
+from server.inference.passthrough_model import PassthroughModel, nearest_error
 from server.inference.request import never_disconnected
 from server.telemetry.counters import ModelMetrics
 from tests.server import asking
@@ -239,4 +239,4 @@ def test_grpc() -> None:
     ],
 )
 def test_statuses_have_relatives_on_grpc(status: int, error: str) -> None:
-    assert relative(status).grpc == error
+    assert nearest_error(status).grpc == error

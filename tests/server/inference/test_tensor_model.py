@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import orjson
 import pytest
-from kserve import InferInput, InferRequest, InferResponse
 
-from server.errors import InvalidInput, NotReady, NotSupported
+from server.api.kserve.models import kserve_model
+from server.errors import NotReady, NotSupported
 from server.inference.batching.merging import BatchCaller
 from server.inference.batching.queue import Limits
 from server.inference.tensor_model import TensorModel
@@ -30,41 +29,10 @@ def model() -> Iterator[TensorModel]:
         yield TensorModel("m", EchoAdapter("echo", {}), executor, Limits(), Metrics(dict).of("m"), merges=True)
 
 
-FORMS = [
-    {"instances": [[1, 2]]},
-    b'{"instances": [[1, 2]]}',
-    [1, 2],
-    {"inputs": {"b": [2], "a": [1]}},
-]
-
-
-@pytest.mark.parametrize("payload", FORMS, ids=str)
-def test_v1_payloads(model: TensorModel, payload: Any) -> None:
-    assert asyncio.run(model.predict(payload)) == {"predictions": [[2.0, 4.0]]}
-
-
-@pytest.mark.parametrize(
-    "payload", [b"", b"\xff", b"[", b'{"instances": [[NaN, 1]]}', "text", None, 3, {}, []], ids=str
-)
-def test_what_is_no_request_is_the_clients_fault(model: TensorModel, payload: Any) -> None:
-    with pytest.raises(InvalidInput):
-        asyncio.run(model.predict(payload))
-
-
-@pytest.mark.parametrize("binary", [True, False])
-def test_v2_payloads(model: TensorModel, binary: bool) -> None:
-    tensor = InferInput("x", [1, 2], "FP64")
-    tensor.set_data_from_numpy(np.array([[1.5, -0.0]]), binary_data=binary)
-    parameters = {"binary_data_output": binary}
-    response = asyncio.run(model.predict(InferRequest("m", [tensor], parameters=parameters)))
-    assert isinstance(response, InferResponse)
-    np.testing.assert_array_equal(response.outputs[0].as_numpy(), [[3.0, -0.0]])
-
-
 @pytest.mark.parametrize("size", [1, 20_000])
 def test_large_bodies_and_answers_are_the_same_off_the_loop(model: TensorModel, size: int) -> None:
     rows = [[float(i), 0.1] for i in range(size)]
-    answer: Any = asyncio.run(model.predict({"instances": rows}))
+    answer: Any = asyncio.run(kserve_model(model).predict({"instances": rows}))
     assert answer["predictions"] == [[2 * a, 2 * b] for a, b in rows]
 
 
@@ -101,21 +69,21 @@ def test_a_model_that_is_stopped_refuses_and_is_closed_once(model: TensorModel) 
     assert adapter.closed == 1
     assert not model.ready
     with pytest.raises(NotReady, match="model 'm' is being unloaded"):
-        asyncio.run(model.predict({"instances": [[1, 2]]}))
+        asyncio.run(kserve_model(model).predict({"instances": [[1, 2]]}))
     with pytest.raises(NotReady):
-        model.load()
+        kserve_model(model).load()
 
 
 def test_explanations_are_not_offered(model: TensorModel) -> None:
     with pytest.raises(NotSupported, match=r"model 'm' \(echo\) does not explain"):
-        asyncio.run(model.explain({"instances": [[1, 2]]}))
+        asyncio.run(kserve_model(model).explain({"instances": [[1, 2]]}))
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_latencies_are_logged_where_that_is_asked_for(
     model: TensorModel, wanted: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model.enable_latency_logging = wanted
+    model.log_latency = wanted
     with caplog.at_level("INFO", "kserve.trace"):
         logging.getLogger("kserve").propagate = logging.getLogger("kserve.trace").propagate = True
         asyncio.run(v1(model, b'{"instances": [[1, 2]]}'))

@@ -21,7 +21,7 @@ from server.loading.loader import Loader
 from server.loading.memory_budget import LEAST, Budget, Demand, NoRoom, NotInMemory
 from server.repository.on_demand import NoMemory
 from server.repository.repository import Repository
-from tests.patience import becomes
+from tests.patience import becomes, wait_for
 from tests.server.asking import v1
 from tests.server.stand_ins import EchoAdapter
 
@@ -60,6 +60,7 @@ class Street:
             self.repository.load_version(found, demand)
         self.repository.first_scan({}, done.set)
         assert done.wait(PATIENCE)
+        wait_for(lambda: self.repository.scanned)
 
     async def ask(self, name: str, version: str | None = None) -> Any:
         self.repository.attach_loop(asyncio.get_running_loop())

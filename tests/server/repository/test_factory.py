@@ -33,11 +33,11 @@ def make() -> Callable[[Loaded], object]:
 def test_a_model_of_tensors(make: Callable[[Loaded], object], caplog: pytest.LogCaptureFixture) -> None:
     model = make(replace(loaded(), warning="it is old"))
     assert isinstance(model, TensorModel)
-    assert (model.name, model.version, model.enable_latency_logging) == ("m", "3", False)
+    assert (model.name, model.version, model.log_latency) == ("m", "3", False)
     assert "model m: it is old" in caplog.text
     patient = ModelFactory(EXECUTOR, LIMITS, log_latency=True).make(found(), loaded(), ModelMetrics())
     assert isinstance(patient, TensorModel)
-    assert patient.enable_latency_logging
+    assert patient.log_latency
 
 
 def test_one_that_reads_whole_requests(make: Callable[[Loaded], object]) -> None:

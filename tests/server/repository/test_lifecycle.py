@@ -65,6 +65,7 @@ class Parts:
         self.lifecycle.first_scan(self.loader.begin(found, 2), done.set)
         assert done.wait(60)
         wait_for(lambda: self.lifecycle.scanned)
+        wait_for(lambda: self.lifecycle.scanned)
 
     def states(self) -> dict[str, State]:
         return {each.found.name: each.state for each in self.store.states()}

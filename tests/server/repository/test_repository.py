@@ -18,6 +18,7 @@ from kserve.protocol.dataplane import DataPlane
 
 from adapters.base import LoadError, ModelDir
 from server.api.kserve.dataplane import PolyRepositoryExtension
+from server.api.kserve.models import KServeRegistry
 from server.errors import NotFound, NotReady
 from server.inference.batching.queue import Limits
 from server.loading.catalog import Catalog, Found
@@ -63,6 +64,7 @@ class Mount:
         done = threading.Event()
         self.repository.first_scan(self.loader.begin(self.catalog.found, 4), done.set)
         assert done.wait(PATIENCE)
+        wait_for(lambda: self.repository.scanned)
         return self.repository
 
     def states(self) -> dict[str, tuple[str, str]]:
@@ -107,9 +109,9 @@ def test_every_directory_has_a_state_and_a_reason(mount: Any) -> None:
     assert [entry["name"] for entry in repository.index(ready=True)] == ["good"]
     assert {name for name, model in repository.get_models().items() if model} == {"good"}
     assert answer(repository, "good") == [[2.0, 4.0]]
-    assert run(repository.is_model_ready("good"))
-    assert not run(repository.is_model_ready("broken"))
-    assert not run(repository.is_model_ready("nobody"))
+    assert repository.is_ready("good")
+    assert not repository.is_ready("broken")
+    assert not repository.is_ready("nobody")
 
 
 def test_a_model_that_is_not_ready_says_why(mount: Any) -> None:
@@ -125,8 +127,8 @@ def test_a_model_that_is_not_ready_says_why(mount: Any) -> None:
 
 def test_kserves_data_plane_gets_the_model_or_the_reason(mount: Any) -> None:
     repository = mount(good="echo", broken="broken").load_all()
-    data_plane = DataPlane(repository)
-    assert data_plane.get_model_from_registry("good") is repository.ready_model("good")
+    data_plane = DataPlane(KServeRegistry(repository))
+    assert data_plane.get_model_from_registry("good").get_input_types()[0]["name"] == "a"
     with pytest.raises(ModelNotFound):
         data_plane.get_model_from_registry("nobody")
     with pytest.raises(NotReady, match="damaged"):
@@ -189,6 +191,7 @@ def test_no_rule_is_met_before_every_directory_was_tried(mount: Any, rule: str) 
     assert not done.is_set()
     EchoAdapter.gate.set()
     assert done.wait(PATIENCE)
+    wait_for(lambda: house.repository.scanned)
     assert house.repository.scanned
 
 
@@ -332,6 +335,7 @@ def test_a_model_unloaded_during_the_first_scan_stays_unloaded(mount: Any) -> No
     house.repository.unload("a")
     EchoAdapter.gate.set()
     assert done.wait(PATIENCE)
+    wait_for(lambda: house.repository.scanned)
     assert house.states() == {"a": ("UNAVAILABLE", "unloaded")}
     assert house.repository.scanned
 

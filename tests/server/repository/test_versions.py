@@ -17,6 +17,7 @@ from server.loading.catalog import scan
 from server.loading.loader import Loader
 from server.repository.repository import Repository
 from server.repository.state import ModelState, ModelVersions
+from tests.patience import wait_for
 from tests.server import asking
 from tests.server.stand_ins import EchoAdapter
 
@@ -49,6 +50,7 @@ class House:
         done = threading.Event()
         self.repository.first_scan(loader.begin(catalog.found, 2), done.set)
         assert done.wait(PATIENCE)
+        wait_for(lambda: self.repository.scanned)
         return self.repository
 
     def states(self) -> dict[tuple[str, str], str]:

@@ -16,6 +16,7 @@ from server.loading.catalog import Found, scan
 from server.loading.loader import Loader
 from server.repository.repository import Repository, State
 from server.repository.watcher import Watcher
+from tests.patience import wait_for
 from tests.server.stand_ins import EchoAdapter
 
 PATIENCE = 60.0
@@ -54,6 +55,7 @@ class Mount:
         done = threading.Event()
         self.repository.first_scan(self.loader.begin(catalog.found, 2), done.set)
         assert done.wait(PATIENCE)
+        wait_for(lambda: self.repository.scanned)
         self.watcher.start(self.repository, 2)
 
     def states(self) -> dict[tuple[str, str], tuple[str, str]]:

@@ -24,6 +24,7 @@ from server.inference.batching.queue import Limits
 from server.loading.catalog import scan
 from server.loading.loader import Loader
 from server.repository.repository import Repository
+from tests.patience import wait_for
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -127,6 +128,7 @@ def build(tmp_path: Path, executor: ThreadPoolExecutor, **lines: str) -> Site:
     done = threading.Event()
     repository.first_scan(loader.begin(catalog.found, 4), done.set)
     assert done.wait(PATIENCE)
+    wait_for(lambda: repository.scanned)
     behind = Fallthrough()
     return Site(repository, Routes(behind, repository, LIMIT), behind)
 

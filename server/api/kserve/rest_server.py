@@ -13,6 +13,8 @@ from kserve.protocol.rest.server import RESTServer
 from server.api.rest.asgi import App
 from server.config.settings import Settings
 
+__all__ = ["RESTServer", "listening", "rest_server"]
+
 
 def rest_server(
     settings: Settings,
