@@ -63,11 +63,13 @@ async def connected(copies: CopyRepository) -> AsyncIterator[Main]:
     main = Main(*await asyncio.open_unix_connection(sock=ours))
     reader, writer = await asyncio.open_unix_connection(sock=theirs)
     serving = asyncio.create_task(ControlServer(writer, copies, main.stopped.append).serve(reader))
-    yield main
-    main.writer.close()
-    async with asyncio.timeout(PATIENCE):
-        await serving  # the main process has hung up
-    writer.close()
+    try:
+        yield main
+    finally:
+        main.writer.close()
+        async with asyncio.timeout(PATIENCE):
+            await serving  # the main process has hung up
+        writer.close()
 
 
 def run(copies: CopyRepository, ask: Callable[[Main], Awaitable[None]]) -> None:
@@ -83,11 +85,11 @@ def test_the_life_of_a_copy(copies: CopyRepository, tmp_path: Path) -> None:
 
     async def ask(main: Main) -> None:
         assert await main.ask("load", spec=spec.to_fields()) == {"error": ""}
-        assert not copies.takes_tensors("a", "1")
+        assert not copies.answers_whole("a", "1")
         assert await main.ask("routes", name="a", routes=[["1", spec.number]]) == {"error": ""}
-        assert copies.takes_tensors("a", "1")
+        assert copies.answers_whole("a", "1")
         assert await main.ask("routes", name="a", routes=[]) == {"error": ""}
-        assert not copies.takes_tensors("a", "1")
+        assert not copies.answers_whole("a", "1")
         assert EchoAdapter.made[-1].closed == 0
         assert await main.ask("drop", number=spec.number) == {"error": ""}
         assert EchoAdapter.made[-1].closed == 1

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from adapters.base import LoadError
-from server.errors import NotReady, ServingError
+from server.errors import NotReady
 from server.frontends.copy_repository import CopyRepository
 from server.inference.batching.queue import Limits
+from server.inference.request import Answer, InferenceRequest
 from tests.server.frontends.copies import echo_spec
 from tests.server.stand_ins import EchoAdapter, stand_ins
 
@@ -25,28 +26,28 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> Iterator[CopyRepository]:
         yield CopyRepository(pool, Limits(), log_latency=False)
 
 
-async def predict(copies: CopyRepository, name: str, version: str | None = None) -> bytes | ServingError:
-    answer: asyncio.Future[bytes | ServingError] = asyncio.get_running_loop().create_future()
+async def predict(copies: CopyRepository, name: str, version: str | None = None) -> bytes:
     model = await copies.ready(name, version)
-    model.start_v1(ONE, answer.set_result, lambda: False)
-    return await answer
+    answer = await model.handle(InferenceRequest("v1", "predict", name, version, (), ONE))
+    assert isinstance(answer, Answer)
+    return answer.body
 
 
 def test_a_copy_answers_once_it_is_routed_to_and_for_nothing_else(copies: CopyRepository, tmp_path: Path) -> None:
     async def run() -> None:
         spec = echo_spec(tmp_path)
         copies.put(spec.number, copies.load(spec))
-        assert not copies.takes_tensors("a", None)
+        assert not copies.answers_whole("a", None)
         copies.route("a", [(None, spec.number), ("1", spec.number)])
-        assert [copies.takes_tensors(*each) for each in (("a", None), ("a", "1"), ("a", "2"), ("b", None))] == [
+        assert [copies.answers_whole(*each) for each in (("a", None), ("a", "1"), ("a", "2"), ("b", None))] == [
             True, True, False, False,
         ]  # fmt: skip
         assert await predict(copies, "a") == await predict(copies, "a", "1") == b'{"predictions":[[2.0,4.0]]}'
         for name, version in (("a", "2"), ("b", None)):
             with pytest.raises(NotReady, match="is not in this process"):
-                copies.tensor_model(name, version)
+                copies.ready_model(name, version)
         copies.route("a", [])
-        assert not copies.takes_tensors("a", None)
+        assert not copies.answers_whole("a", None)
 
     asyncio.run(run())
 

@@ -37,10 +37,14 @@ def test_it_ends_when_its_parents_end_of_standard_input_does() -> None:
 
 
 def test_resident_memory_is_that_of_the_process() -> None:
-    with subprocess.Popen(["sleep", "600"]) as other:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        other.stdin.write(b"started\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == b"started\n"  # it takes no more memory from now on
         assert resident_bytes(other.pid) == psutil.Process(other.pid).memory_info().rss > 0
         assert resident_bytes() > resident_bytes(other.pid)
-        other.kill()
 
 
 def test_there_is_no_memory_of_a_process_that_is_not_there() -> None:
