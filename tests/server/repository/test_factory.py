@@ -18,7 +18,7 @@ from server.telemetry.counters import ModelMetrics
 from tests.server.repository.kit import EXECUTOR, found
 from tests.server.stand_ins import EchoAdapter
 
-LIMITS = Limits(max_rows=64, lanes=4)
+LIMITS = Limits(max_rows=64, concurrency=4)
 
 
 def loaded(adapter: EchoAdapter | None = None, **config: int) -> Loaded:
@@ -49,10 +49,10 @@ def test_one_that_reads_whole_requests(make: Callable[[Loaded], object]) -> None
 def test_the_folder_limits_more_than_the_server() -> None:
     assert factory._limits(loaded(), LIMITS) == LIMITS
     assert factory._limits(loaded(max_batch_rows=8), LIMITS).max_rows == 8
-    assert factory._limits(loaded(lanes=2), LIMITS).lanes == 2
+    assert factory._limits(loaded(lanes=2), LIMITS).concurrency == 2
 
 
 def test_one_that_is_not_thread_safe_gets_one_call_at_a_time() -> None:
     adapter = EchoAdapter("echo", {})
     adapter.traits = replace(adapter.traits, thread_safe=False)
-    assert factory._limits(loaded(adapter, lanes=2), LIMITS).lanes == 1
+    assert factory._limits(loaded(adapter, lanes=2), LIMITS).concurrency == 1
