@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from server.api.grpc.service import CLIENT, SERVICE, Inference
+from server.api.grpc.service import CLIENT, SERVICE, STREAM, Inference
 from server.errors import InvalidInput
 from server.frontends.copy_repository import CopyRepository
 
 _INFER = f"/{SERVICE.full_name}/ModelInfer"
+_STREAM = f"/{SERVICE.full_name}/{STREAM}"
 _REPOSITORY = f"/{SERVICE.full_name}/Repository"
 #: metadata that a channel sets itself
 _OURS = ("grpc-", ":")
@@ -30,7 +31,9 @@ class GrpcProxy(grpc.GenericRpcHandler):
         self._inference = Inference(copies)
         self._channel = grpc.aio.insecure_channel(f"unix:{directory / 'grpc'}", options=_UNLIMITED)
         self._methods = {name: self._channel.unary_unary(name) for name in _names()}
+        self._stream = self._channel.stream_stream(_STREAM)
         self._handlers = {name: self._handler(name) for name in _names()}
+        self._handlers[_STREAM] = grpc.stream_stream_rpc_method_handler(self._hand_on_stream)
 
     def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler[Any, Any] | None:
         return self._handlers.get(handler_call_details.method)
@@ -50,11 +53,23 @@ class GrpcProxy(grpc.GenericRpcHandler):
             return await self._inference.infer(raw, context)  # type: ignore[no-any-return]
         return await self._hand_on(_INFER, raw, context)
 
+    async def _hand_on_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        """Models that answer in parts are the main process's: each part is passed on as it comes.
+
+        gRPC cancels this where the caller leaves, and with it the call that it has begun.
+        """
+        metadata = await _metadata(context)
+        call = self._stream(requests, metadata=metadata, timeout=_timeout(context.time_remaining()))
+        try:
+            async for part in call:
+                yield part
+        except grpc.aio.AioRpcError as error:
+            await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
+        finally:
+            call.cancel()
+
     async def _hand_on(self, method: str, raw: bytes, context: Any) -> bytes:
-        metadata = list(_passed_on(context.invocation_metadata() or ()))
-        if key := next((key for key, value in metadata if not _is_sendable(value)), None):
-            why = f"metadata {key!r} is not printable ASCII: send it as {key}-bin"
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
+        metadata = await _metadata(context)
         if method.startswith(_REPOSITORY):
             metadata.append((CLIENT, context.peer()))
         call = self._methods[method](raw, metadata=metadata, timeout=_timeout(context.time_remaining()))
@@ -64,6 +79,15 @@ class GrpcProxy(grpc.GenericRpcHandler):
             await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
             raise  # `abort` has raised
         return answer
+
+
+async def _metadata(context: Any) -> list[tuple[str, str | bytes]]:
+    """The caller's metadata, for the main process; a caller whose metadata gRPC does not send is told so."""
+    metadata = list(_passed_on(context.invocation_metadata() or ()))
+    if key := next((key for key, value in metadata if not _is_sendable(value)), None):
+        why = f"metadata {key!r} is not printable ASCII: send it as {key}-bin"
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
+    return metadata
 
 
 def _timeout(remaining: float | None) -> float | None:

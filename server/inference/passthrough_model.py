@@ -153,7 +153,9 @@ class PassthroughModel(kserve.Model):
             sent["content-type"] = "application/json"
         encoded = [(key.encode(), value.encode("latin-1", "replace")) for key, value in sent.items()]
         answer = await self.handle(InferenceRequest(protocol, verb.name.lower(), self.name, None, encoded, raw))
-        assert isinstance(answer, Answer)
+        if isinstance(answer, StreamedAnswer):
+            await answer.close()
+            raise errors.NotSupported(f"model {self.name!r} answers in parts: send it no event, but a request of V1")
         returned = {str(key, "latin-1"): str(value, "latin-1") for key, value in answer.headers}
         return _payload(answer, returned), {k: v for k, v in returned.items() if not k.startswith("content-")}
 

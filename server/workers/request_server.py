@@ -27,7 +27,10 @@ async def answer_all(model: Adapter, end: socket.socket) -> None:
     """Answer what the parent asks until it hangs up."""
     end.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=end)
-    await RequestServer(model, writer).serve(reader)
+    try:
+        await RequestServer(model, writer).serve(reader)
+    finally:
+        writer.close()
 
 
 class RequestServer:

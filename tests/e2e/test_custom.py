@@ -250,7 +250,6 @@ FAILURES = ("invalid", "value", "http", "object", "missing", "unready", "inferen
 GOOD: list[tuple[str, bytes, dict[str, str]]] = [
     ("/v1/models/hooks:predict", b'{"instances": [1, 2.5]}', {"x_tenant": "acme"}),
     ("/v1/models/hooks:explain", b'{"instances": [1, 2]}', {}),
-    ("/v1/models/declared:predict", b'{"instances": ["a b c", ""]}', {}),
     ("/v1/models/replies:predict", b"any bytes", {"content_type": "image/png", "x_request_id": "17"}),
     *(("/v1/models/replies:predict", _v1(kind), {}) for kind in KINDS if kind != "unserialisable"),
     ("/v2/models/replies/infer", json.dumps({"id": "4", "inputs": [TENSOR]}).encode(), {}),
@@ -278,6 +277,15 @@ def test_good_requests_are_answered_as_by_kserve(site: Site, path: str, body: by
         assert ours.headers["content-type"] == "application/octet-stream"
         told = told[1:]
     assert {name: ours.headers.get(name) for name in told} == {name: theirs.headers.get(name) for name in told}
+
+
+def test_what_is_yielded_is_an_event_each(site: Site) -> None:
+    """KServe runs the texts together."""
+    ours, theirs = site.post("/v1/models/declared:predict", b'{"instances": ["a b c", ""]}')
+    assert theirs.text == "3\n0\n"
+    assert ours.headers["content-type"].startswith("text/event-stream")
+    events = [json.loads(event.removeprefix("data: ")) for event in ours.text.split("\n\n") if event]
+    assert events == ["3\n", "0\n"]
 
 
 @pytest.mark.parametrize("kind", FAILURES)

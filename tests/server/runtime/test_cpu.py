@@ -15,6 +15,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a schedu
 
 
 def test_they_are_batch_work_of_less_weight() -> None:
+    own = os.nice(0)
     assert _seen_in_a_thread() == (os.SCHED_BATCH, max(NICE, os.nice(0)))
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
     assert os.nice(0) == own

@@ -1,0 +1,173 @@
+"""The child's side of whole requests, over a socket pair, without a child."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import numpy as np
+import pytest
+
+from adapters.base import (
+    Adapter,
+    InvalidInput,
+    Match,
+    ModelDir,
+    Parameters,
+    Reply,
+    ReplyStream,
+    Request,
+    Signature,
+    StreamFailed,
+    Tensors,
+)
+from server.runtime import ipc
+from server.workers.request_server import answer_all, failure_fields
+from server.workers.streams import WINDOW_PARTS
+from tests.patience import becomes
+
+
+class Scripted(Adapter):
+    """Answers with what the body names: a method of this class."""
+
+    name = "scripted"
+    platform = "test"
+
+    def __init__(self) -> None:
+        super().__init__(Signature((), (), whole=True))
+        self.made = self.closed = 0
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        return None
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        return cls()
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        raise NotImplementedError
+
+    async def answer(self, request: Request) -> Reply | ReplyStream:
+        verb = request.body.decode()
+        if verb == "wait":
+            await asyncio.Event().wait()
+        if verb == "refuse":
+            raise InvalidInput("not that")
+        return Reply(b"whole", {"a": "b"}, 201) if verb == "whole" else ReplyStream(Endless(self), {"a": "b"}, 202)
+
+
+class Endless:
+    """Parts without an end; the model counts them."""
+
+    def __init__(self, model: Scripted) -> None:
+        self.model = model
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.model.made += 1
+        return b"part"
+
+    async def aclose(self) -> None:
+        self.model.closed += 1
+
+
+class Parent:
+    """The other end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    def send(self, *messages: dict[str, Any], body: bytes | None = None) -> None:
+        tensors = {} if body is None else {"body": np.frombuffer(body, np.uint8)}
+        self.writer.write(b"".join(part for fields in messages for part in map(bytes, ipc.pack(fields, tensors))))
+
+    def ask(self, number: int, body: bytes) -> None:
+        self.send({"id": number, "verb": "predict", "protocol": "v1", "headers": {}}, body=body)
+
+    async def hear(self) -> tuple[dict[str, Any], bytes]:
+        message = await asyncio.wait_for(ipc.read(self._reader), 60)
+        assert message is not None
+        return message.fields, message.tensors["body"].tobytes() if message.tensors else b""
+
+
+@asynccontextmanager
+async def parent_of(model: Adapter) -> AsyncIterator[Parent]:
+    ours, theirs = socket.socketpair()
+    serving = asyncio.create_task(answer_all(model, theirs))
+    parent = Parent(*await asyncio.open_unix_connection(sock=ours))
+    yield parent
+    parent.writer.close()
+    await parent.writer.wait_closed()
+    await serving
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(main())
+
+
+def test_whole_answers_and_errors() -> None:
+    async def main() -> None:
+        async with parent_of(Scripted()) as parent:
+            parent.ask(0, b"whole")
+            assert await parent.hear() == ({"id": 0, "headers": {"a": "b"}, "status": 201}, b"whole")
+            parent.ask(1, b"refuse")
+            assert await parent.hear() == ({"id": 1, "error": "not that", "kind": "input"}, b"")
+
+    run(main)
+
+
+def test_a_stream_makes_what_it_may_send_until_it_is_cancelled() -> None:
+    async def main() -> None:
+        async with parent_of(model := Scripted()) as parent:
+            parent.ask(0, b"stream")
+            opening = {"id": 0, "headers": {"a": "b"}, "status": 202, "stream": True}
+            assert await parent.hear() == (opening, b"")
+            for _ in range(WINDOW_PARTS):
+                assert await parent.hear() == ({"id": 0, "part": True}, b"part")
+            parent.ask(1, b"whole")
+            assert (await parent.hear())[0]["id"] == 1
+            assert model.made == WINDOW_PARTS
+            parent.send({"credit": 0, "parts": 2, "bytes": 100}, {"credit": 7, "parts": 2, "bytes": 100})
+            assert [(await parent.hear())[0] for _ in range(2)] == [{"id": 0, "part": True}] * 2
+            parent.send({"cancel": 0}, {"cancel": 0}, {"cancel": 7})
+            fields, _ = await parent.hear()
+            assert (fields["id"], fields["end"]) == (0, True)
+            assert (model.made, model.closed) == (WINDOW_PARTS + 2, 1)
+
+    run(main)
+
+
+@pytest.mark.parametrize("body", [b"wait", b"stream", b"whole"])
+def test_who_is_cancelled_before_it_began_is_answered_once(body: bytes) -> None:
+    """Request and cancel come together."""
+
+    async def main() -> None:
+        async with parent_of(model := Scripted()) as parent:
+            head = {"verb": "predict", "protocol": "v1", "headers": {}}
+            parent.send({"id": 0, **head}, body=body)
+            parent.send({"cancel": 0})
+            parent.send({"id": 1, **head}, body=b"whole")
+            answers = [(await parent.hear())[0] for _ in range(2)]
+            assert {fields["id"]: "error" in fields for fields in answers} == {0: True, 1: False}
+            await becomes(lambda: model.closed == model.made == 0)
+
+    run(main)
+
+
+def test_what_the_parent_is_told_of_errors() -> None:
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert failure_fields(InvalidInput("x" * 5000)) == {"error": "x" * 4000, "kind": "input"}
+    assert failure_fields(StreamFailed("busy")) == {"error": "busy", "kind": "model"}
+    assert failure_fields(KeyError("a"))["error"] == "KeyError: 'a'"
+    assert failure_fields(Speechless())["error"] == "Speechless"
+    assert "KeyError" in failure_fields(KeyError("a"))["stack"]
