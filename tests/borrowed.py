@@ -272,8 +272,8 @@ BORROWED: tuple[Borrowed, ...] = (
     _of_torch("export.pt2_archive._package.load_pt2", ("exported",), "a program of an archive that is open already"),
     _of_torch("utils._pytree.tree_leaves", ("exported",), "the tensors of nested inputs"),
     _of_torch("utils._pytree", ("exported",), "and back"),
-    _of_torch("_ops.HigherOrderOperator", ("exported_audit", "exported_graphs"), "an operator that calls a graph"),
-    _of_torch("_ops.OpOverloadPacket", ("exported_audit",), "an ordinary operator"),
+    _of_torch("_ops.HigherOrderOperator", ("operators",), "an operator that calls a graph"),
+    _of_torch("_ops.OpOverloadPacket", ("operators",), "an ordinary operator"),
     *(
         _of_torch(f"nn.Module.{name}", ("exported_graphs",), "what a name leads to, methods left out", _torch_module)
         for name in ("_modules", "_parameters", "_buffers")

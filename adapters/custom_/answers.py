@@ -123,12 +123,13 @@ class Answers:
             InferenceServicer.validate_grpc_request(message)
             payload = InferRequest.from_grpc(message)
         result, _ = await self._call(request.verb, payload, dict(request.headers))
+        message_of = partial(self._form.message, request=payload, raw=bool(message.raw_input_contents))
         if (items := items_of(result)) is not None:
             if request.verb != "stream":
                 return await self._refused(items, "ModelInfer RPC", "ModelStreamInfer", "grpc")
-            return await _stream(items, partial(self._form.message, request=payload), {})
+            return await _stream(items, message_of, {})
         if request.verb == "stream":
-            return Reply(self._form.message(result, payload), {})
+            return Reply(message_of(result), {})
         if isinstance(result, InferResponse):
             result = result.to_grpc()
         elif not isinstance(result, ModelInferResponse):

@@ -72,14 +72,14 @@ class Form:
             {**head, "model_name": self.model, "model_version": version, **self._fields(item)}, option=_DUMP
         )
 
-    def message(self, item: Any, request: Any) -> bytes:
-        """One item as a serialized `ModelInferResponse`."""
+    def message(self, item: Any, request: Any, raw: bool = False) -> bytes:
+        """One item as a serialized `ModelInferResponse`; a client that sent `raw` tensors gets raw ones."""
         from kserve import InferResponse
         from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferResponse
 
         item = _plain(item)
         if not isinstance(item, InferResponse | ModelInferResponse):
-            item = InferResponse(request.id or "", self.model, self._outputs(item))
+            item = InferResponse(request.id or "", self.model, self._outputs(item), use_binary_outputs=raw)
         message = item.to_grpc() if isinstance(item, InferResponse) else item
         message.id = request.id or message.id
         message.model_name = message.model_name or self.model

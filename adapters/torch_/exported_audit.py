@@ -173,9 +173,9 @@ def _is_operator(namespace: str, name: str, overload: str | None) -> bool:
         found = getattr(getattr(torch.ops, namespace), name)
     except AttributeError:
         return True
-    if isinstance(found, torch._ops.HigherOrderOperator):
+    if operators.is_higher_order(found):
         return overload is None
-    return isinstance(found, torch._ops.OpOverloadPacket) and overload in (None, *found.overloads())
+    return operators.is_packet(found) and overload in (None, *found.overloads())
 
 
 def _check_name(records: Records, name: Any, dotted: bool) -> None:

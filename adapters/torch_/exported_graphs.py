@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from adapters.torch_.operators import HIGHER_ORDER
+from adapters.torch_.operators import HIGHER_ORDER, is_higher_order
 from adapters.torch_.records import RefusedArchive
 
 _NODES = ("placeholder", "get_attr", "call_function", "output")
@@ -41,7 +41,7 @@ def _problems(part: Any) -> Iterator[str]:
             yield f"has a node that is a {node.op}"
         if node.op == "get_attr" and not isinstance(_own(part, node.target), torch.Tensor | torch.fx.GraphModule):
             yield f"reads {node.target!r}, which is neither a tensor nor a graph of its own"
-        if isinstance(node.target, torch._ops.HigherOrderOperator) and not _calls_graphs(part, node):
+        if is_higher_order(node.target) and not _calls_graphs(part, node):
             yield f"has {node.target.name()} call something else than a graph"
 
 

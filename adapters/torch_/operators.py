@@ -16,6 +16,8 @@ exported program.
 
 from __future__ import annotations
 
+from typing import Any
+
 _ATEN = """
 Bool Complex ComplexImplicit Delete Float FloatImplicit Int IntImplicit ScalarImplicit Size __and__ __contains__
 __derive_index __getitem__ __iand__ __ilshift__ __interpolate __ior__ __irshift__ __is__ __isnot__ __ixor__
@@ -230,3 +232,17 @@ def spelt(kind: str) -> str:
     """A kind as the source of a program spells it."""
     namespace, _, name = kind.partition("::")
     return f"torch.{name}" if namespace == "aten" else f"{namespace}.{name}"
+
+
+def is_higher_order(value: Any) -> bool:
+    """Whether it is an operator that calls graphs."""
+    import torch
+
+    return isinstance(value, torch._ops.HigherOrderOperator)
+
+
+def is_packet(value: Any) -> bool:
+    """Whether it is any other operator: a name with its overloads."""
+    import torch
+
+    return isinstance(value, torch._ops.OpOverloadPacket)

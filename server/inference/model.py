@@ -13,6 +13,7 @@ from adapters.base import Adapter, Signature
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.in_flight import InFlight
 from server.inference.request import Done, InferenceRequest
+from server.workers.worker_pool import WorkerPool
 
 
 class ServedModel(Protocol):
@@ -24,6 +25,7 @@ class ServedModel(Protocol):
     signature: Signature
     ready: bool
     in_flight: InFlight
+    pool: WorkerPool | None  #: its processes, where it runs in some of its own
     born: float  #: when it came, on the monotonic clock
 
     #: `start` answers whole, never in parts

@@ -30,6 +30,7 @@ from server.inference.request import Done, InferenceRequest, IsDisconnected
 from server.inference.stream_parts import CountedParts, SinglePart
 from server.inference.tensor_model import tensor_metadata
 from server.telemetry.counters import ModelMetrics, now
+from server.workers.adapter import pool_of
 
 log = logging.getLogger("kserve")
 
@@ -57,6 +58,7 @@ class PassthroughModel(kserve.Model):
         """`most`: requests that may be with the model at the same time, where its folder says so."""
         super().__init__(name)
         self.adapter = adapter
+        self.pool = pool_of(adapter)
         self.signature = adapter.signature
         self.version = version
         self.ready = True

@@ -34,7 +34,7 @@ from server.inference.explanations import explanation_batcher, explanation_codec
 from server.inference.in_flight import InFlight, RequestObserver
 from server.inference.request import Codec, Done, InferenceRequest, Pipeline
 from server.telemetry.counters import ModelMetrics
-from server.workers.adapter import RemoteAdapter
+from server.workers.adapter import RemoteAdapter, pool_of
 
 log = logging.getLogger("kserve")
 
@@ -57,6 +57,7 @@ class TensorModel(kserve.Model):
     ) -> None:
         super().__init__(name)
         self.adapter = adapter
+        self.pool = pool_of(adapter)
         self.signature = adapter.signature
         self.version = version
         self.ready = True

@@ -8,7 +8,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from server.inference.model import ServedModel
 from server.loading.memory_budget import Budget, Claim
 from server.runtime import memory
-from server.workers.adapter import pool_of
 
 log = logging.getLogger("kserve")
 
@@ -39,7 +38,7 @@ class ModelClaims:
     def _clean(self, model: ServedModel) -> None:
         claim = self._claims.pop(model, None)
         try:
-            pool = pool_of(model.adapter)
+            pool = model.pool
             if pool is not None:
                 pool.wait_ended(_ENDING)
                 memory.give_back(model.born)

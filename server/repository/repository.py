@@ -40,7 +40,6 @@ from server.repository.retirement import Retirement
 from server.repository.state import ModelState, State
 from server.repository.store import ModelStore
 from server.telemetry.metrics import Metrics
-from server.workers.adapter import pool_of
 
 __all__ = ["ModelState", "Repository", "ServedModel", "State"]
 
@@ -120,7 +119,7 @@ class Repository(ModelRepository):
         if model is None:
             versions = self.store.models.get(name)
             return None if versions is None else self._checked(name, versions.newest)
-        pool = pool_of(model.adapter)
+        pool = model.pool
         if pool is not None:
             pool.check()
         return model
@@ -190,7 +189,7 @@ class Repository(ModelRepository):
             of = f" version {state.found.version}" if state.found.version else ""
             why = f"model {name!r}{of} is not ready: {state.now[1] or state.state.lower()}"
             raise NotLoaded(why, state.found) if state.available else NotReady(why)
-        pool = pool_of(state.model.adapter)
+        pool = state.model.pool
         if pool is not None:
             pool.check()
         return state.model

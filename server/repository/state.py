@@ -12,7 +12,6 @@ from enum import StrEnum
 from server.inference.model import ServedModel
 from server.loading.catalog import Found, older_versions
 from server.loading.load_spec import LoadSpec
-from server.workers.adapter import pool_of
 
 
 class State(StrEnum):
@@ -58,7 +57,7 @@ class ModelState:
     @property
     def now(self) -> tuple[State, str]:
         """The state and the reason as they are told: a model whose workers are all dead serves nobody."""
-        pool = pool_of(self.model.adapter) if self.model is not None else None
+        pool = self.model.pool if self.model is not None else None
         if pool is not None and pool.down:
             return State.UNAVAILABLE, pool.down
         if self.model is None and self.found.source is not None and self.found.source.status:

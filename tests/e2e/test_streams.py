@@ -6,7 +6,10 @@ The model waits for a file before the part called "gate", and says in files what
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +20,8 @@ import httpx
 import joblib
 import numpy as np
 import pytest
-import tritonclient.grpc as triton
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from sklearn.linear_model import LinearRegression
-from tritonclient.grpc import service_pb2
 
 from tests.e2e.process import Server
 from tests.patience import wait_for
@@ -63,12 +64,20 @@ def test_each_part_comes_before_the_next_is_made(server: Server, tmp_path: Path,
     wait_for((tmp_path / "closed").exists)
 
 
+def left_alone(server: Server) -> float:
+    """Requests to the model whose clients have gone, as counted."""
+    count = re.compile(r'polyserve_requests_total\{[^}]*model="streaming"[^}]*status="499"[^}]*\} (.+)')
+    return sum(float(number) for number in count.findall(server.client.get("/metrics").text))
+
+
 @pytest.mark.parametrize("again", range(3))
 def test_a_client_that_leaves_ends_the_generator(server: Server, tmp_path: Path, again: int) -> None:
     body = {"instances": [*"abc", "gate", *range(1000)], "notes": str(tmp_path)}
+    before = left_alone(server)
     with httpx.Client(base_url=server.url, timeout=PATIENCE) as client, client.stream("POST", PREDICT, json=body) as it:
         parts = events(it)
         assert [next(parts)["prediction"] for _ in "abc"] == ["a", "b", "c"]
+    wait_for(lambda: left_alone(server) > before)
     (tmp_path / "open").touch()  # the part that is being made is the last
     wait_for((tmp_path / "closed").exists)
     assert int((tmp_path / "made").read_text()) <= 4
@@ -102,7 +111,7 @@ def test_tritons_generate_extension(server: Server) -> None:
 def test_what_is_asked_in_one_part_is_refused(server: Server) -> None:
     body = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["one two"]}]}
     answer = server.client.post("/v2/models/streaming/infer", json=body)
-    assert answer.status_code == 400
+    assert answer.status_code == 501
     assert "generate_stream" in answer.json()["error"]
 
 
@@ -112,45 +121,42 @@ def test_a_model_of_tensors_generates_nothing(server: Server) -> None:
     assert "/v2/models/line/infer" in answer.json()["error"]
 
 
-def text_request(text: str, name: str = "streaming") -> pb.ModelInferRequest:
-    message = pb.ModelInferRequest(model_name=name, id="7")
-    message.inputs.add(name="text", datatype="BYTES", shape=[1]).contents.bytes_contents.append(text.encode())
-    return message
+def over_triton(server: Server, *requests: dict[str, object]) -> list[dict[str, object]]:
+    """What Triton's client gets on one stream."""
+    command = [sys.executable, "-m", "tests.e2e.triton_stream_client", server.grpc, json.dumps(requests)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_grpc_streams_parts_and_errors(server: Server) -> None:
-    """Bytes are read with Triton's own messages."""
-    with grpc.insecure_channel(server.grpc) as channel:
-        method = channel.stream_stream(
-            "/inference.GRPCInferenceService/ModelStreamInfer",
-            lambda message: message.SerializeToString(),
-            service_pb2.ModelStreamInferResponse.FromString,
-        )
-        asked = [text_request("one two"), text_request("x", "nobody"), text_request("three")]
-        answers = list(method(iter(asked), timeout=PATIENCE))
-    texts = [answer.infer_response.outputs[0].contents.bytes_contents for answer in answers if not answer.error_message]
-    errors = [answer.error_message for answer in answers if answer.error_message]
-    assert [bytes(text[0]) for text in texts] == [b"one ", b"two ", b"three "]
-    assert errors == ["model 'nobody' does not exist"]
+def text(value: str, model: str = "streaming", answers: int = 1) -> dict[str, object]:
+    return {"model": model, "name": "text", "datatype": "BYTES", "data": [value], "answers": answers}
+
+
+def test_tritons_client_gets_parts_and_errors_on_one_stream(server: Server) -> None:
+    answers = over_triton(server, text("one two", answers=2), text("x", "nobody"), text("three"))
+    texts = [value for answer in answers if "outputs" in answer for value in answer["outputs"].values()]  # type: ignore[attr-defined]
+    assert texts == [["one "], ["two "], ["three "]]
+    assert ["nobody" in str(answer["error"]) for answer in answers if "error" in answer] == [True]
 
 
 def test_tritons_client_streams_a_model_of_tensors(server: Server) -> None:
-    came: list[object] = []
-    done = threading.Event()
+    asked = [{"model": "line", "name": "input-0", "datatype": "FP64", "data": [[x]], "answers": 1} for x in (1.0, 2.0)]
+    values = [next(iter(answer["outputs"].values())) for answer in over_triton(server, *asked)]  # type: ignore[attr-defined]
+    assert np.allclose(np.array(values).ravel(), [2.0, 4.0])
 
-    def callback(result: triton.InferResult, error: object) -> None:
-        came.append(error or result.as_numpy("predict").tolist())
-        if len(came) == 2:
-            done.set()
 
-    with triton.InferenceServerClient(server.grpc) as client:
-        client.start_stream(callback)
-        for value in (1.0, 2.0):
-            tensor = triton.InferInput("input-0", [1, 1], "FP64")
-            tensor.set_data_from_numpy(np.array([[value]]))
-            client.async_stream_infer("line", [tensor])
-        assert done.wait(PATIENCE)
-    assert np.allclose(np.array(came, dtype=float).ravel(), [2.0, 4.0])
+def test_a_grpc_caller_that_leaves_ends_the_generator(server: Server) -> None:
+    before = left_alone(server)
+    with grpc.insecure_channel(server.grpc) as channel:
+        call = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
+        message = pb.ModelInferRequest(model_name="streaming")
+        words = " ".join(["word"] * 10_000).encode()
+        message.inputs.add(name="text", datatype="BYTES", shape=[1]).contents.bytes_contents.append(words)
+        answers = call(iter([message.SerializeToString()]), timeout=PATIENCE)
+        assert len([next(answers) for _ in range(3)]) == 3
+        answers.cancel()
+    wait_for(lambda: left_alone(server) > before)
 
 
 def test_many_streams_at_once_and_another_model_between(server: Server, tmp_path: Path) -> None:

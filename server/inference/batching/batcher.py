@@ -11,6 +11,7 @@ All of it lives on the event loop.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from functools import partial
 from time import thread_time
 
 from server.errors import ServingError
-from server.inference.batching.executor import Begin, Call, CallExecutor, Place, Timing
+from server.inference.batching.executor import Begin, Call, CallExecutor, Place
 from server.inference.batching.fairness import answer_in_turns
 from server.inference.batching.merging import BatchCaller, Outcome, Predict, key_of
 from server.inference.batching.policy import TRAFFIC, ExecutionPolicy, Traffic
@@ -79,10 +80,11 @@ class Batcher:
             request.key = key_of(request.decoded)
         queue, policy = self.queue, self.policy
         queue.put(request)
-        policy.arrived(len(queue) - 1, request.enqueued_at)
+        waiting, now = len(queue), request.enqueued_at
+        policy.arrived(waiting - 1, now)
         if self._look_is_due:
             return
-        if not self._answering and policy.begins_at_once(len(queue), request.enqueued_at):
+        if not self._answering and policy.begins_at_once(waiting, now):
             self._begin_calls()
             policy.began_at_once()
             queue.loop.call_soon(policy.turn_ended, queue)
@@ -132,28 +134,28 @@ class Batcher:
     def _begin_calls(self) -> None:
         """As many as may run; one that ran on this loop lets others have a turn."""
         self._look_is_due = True
-        ended = False
+        loop, ended = self.queue.loop, False
         try:
             while not ended and not self._answering:
-                call = self.policy.next(self.queue, now := self.queue.loop.time())
+                call = self.policy.next(self.queue, now := loop.time())
                 if call is None:
                     break
                 self._count(call, now)
-                self._run(call)
+                self._run(call, loop)
                 ended = call.requests[0].finished
         finally:
             self._look_is_due = False
         if self.queue:
             self._look_soon()
 
-    def _run(self, call: Call) -> None:
+    def _run(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         if call.place is Place.INLINE:
             started = thread_time()
             outcomes = self.calls.caller.run(call.decoded)
-            used = thread_time() - started
-            self._ended(call, outcomes, Timing(used, used))
+            call.seconds = call.cpu = thread_time() - started
+            self._ended(call, outcomes)
         else:
-            self.calls.start(self.queue.loop, call)
+            self.calls.start(loop, call)
 
     def _count(self, call: Call, now: float) -> None:
         try:
@@ -161,9 +163,9 @@ class Batcher:
         except Exception:  # ours; the requests are no longer in the queue, and must be answered all the same
             log.exception("a call could not be counted")
 
-    def _ended(self, call: Call, outcomes: Sequence[Outcome], timing: Timing | None) -> None:
+    def _ended(self, call: Call, outcomes: Sequence[Outcome]) -> None:
         """Answer a call's requests; the model's own next ones wait for the last of them, unless they have begun."""
-        self.policy.finished(call, timing, len(self.queue))
+        self.policy.finished(call, len(self.queue))
         if not self._look_is_due and self.policy.begins_before_answers(len(self.queue)):
             self._begin_calls()
         self._answering += 1
@@ -181,7 +183,8 @@ class Batcher:
         self._answering -= 1
         if self.queue:
             self._look_soon()
-        self._tell_when_idle()
+        if self._when_idle is not None:
+            self._tell_when_idle()
 
     @property
     def _busy(self) -> bool:

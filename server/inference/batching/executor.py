@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from time import monotonic, thread_time
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -48,17 +48,12 @@ class Call:
     rows: int
     place: Place = Place.THREAD
     parts: int = 1  #: of one that is split
+    seconds: float | None = None  #: that it took; None: it has not run
+    cpu: float = math.inf  #: seconds of processor time; infinite where several threads or another process computed
 
 
-class Timing(NamedTuple):
-    """How long a call took."""
-
-    seconds: float
-    cpu: float  #: seconds of processor time; infinite where other threads or another process computed
-
-
-#: takes the outcomes of a call, on the event loop; without a timing it has not run
-Finished: TypeAlias = Callable[[Call, Sequence[Outcome], Timing | None], None]
+#: takes the outcomes of a call, on the event loop
+Finished: TypeAlias = Callable[[Call, Sequence[Outcome]], None]
 
 
 class CallExecutor:
@@ -88,7 +83,8 @@ class CallExecutor:
             if shares is None:
                 self._in_thread(self.caller.each, loop, call)
             else:
-                self._finished(call, shares, Timing(monotonic() - started, math.inf))
+                call.seconds = monotonic() - started
+                self._finished(call, shares)
 
         return begin(*merged(call.decoded), done)
 
@@ -99,7 +95,8 @@ class CallExecutor:
         started = monotonic()
 
         def done(outcome: Outcome) -> None:
-            self._finish_soon(loop, call, [outcome], Timing(monotonic() - started, math.inf))
+            call.seconds = monotonic() - started
+            self._finish_soon(loop, call, [outcome])
 
         SplitCall(self.caller, call.requests[0].decoded, call.parts, done).start(self._executor)
 
@@ -107,7 +104,7 @@ class CallExecutor:
         try:
             start()
         except RuntimeError:  # the executor is shut down
-            self._finished(call, [NotReady("the server is stopping")] * len(call.requests), None)
+            self._finished(call, [NotReady("the server is stopping")] * len(call.requests))
 
     def _work(self, run: Run, loop: asyncio.AbstractEventLoop, call: Call) -> None:
         """In a thread."""
@@ -116,13 +113,12 @@ class CallExecutor:
             outcomes: Sequence[Outcome] = run(call.decoded)
         except BaseException as error:  # ours, but the callers still wait and the call still counts as running
             outcomes = [as_serving_error(error)] * len(call.requests)
-        self._finish_soon(loop, call, outcomes, Timing(monotonic() - started, thread_time() - used))
+        call.seconds, call.cpu = monotonic() - started, thread_time() - used
+        self._finish_soon(loop, call, outcomes)
 
-    def _finish_soon(
-        self, loop: asyncio.AbstractEventLoop, call: Call, outcomes: Sequence[Outcome], timing: Timing
-    ) -> None:
+    def _finish_soon(self, loop: asyncio.AbstractEventLoop, call: Call, outcomes: Sequence[Outcome]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            loop.call_soon_threadsafe(self._finished, call, outcomes, timing)
+            loop.call_soon_threadsafe(self._finished, call, outcomes)
 
 
 class SplitCall:

@@ -48,7 +48,7 @@ def take(queue: BoundedQueue[QueuedRequest], now: float, merges: bool, max_rows:
     """
     batch: list[QueuedRequest] = []
     rows, others = 0, []
-    while (request := queue.pop_wanted(now)) is not None:
+    while queue and (request := queue.pop_wanted(now)) is not None:
         if not batch:
             batch.append(request)
             rows = request.decoded.rows

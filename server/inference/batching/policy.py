@@ -1,6 +1,6 @@
 """When a model is called next, with which of the requests that wait, and where that call runs.
 
-    next(queue, now) -> Call | None        the Batcher runs it        finished(call, timing, waiting)
+    next(queue, now) -> Call | None        the Batcher runs it        finished(call, waiting)
 
     short, and proved so (InlinePolicy)       on the event loop: handing it over would take longer
     in a worker process, and small            begun by the event loop, which hears of its end: no thread need wait
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from server.inference.batching.adaptive import CallCost, Coalescing, ConcurrencyLimit
-from server.inference.batching.executor import Call, Place, Timing
+from server.inference.batching.executor import Call, Place
 from server.inference.batching.fairness import DecodeTurns
 from server.inference.batching.merging import rows_of, take
 from server.inference.batching.queue import BoundedQueue, Limits, QueuedRequest
@@ -179,7 +179,7 @@ class ExecutionPolicy:
 
     def may_begin(self, queue: BoundedQueue[QueuedRequest]) -> bool:
         """Something waits, one call more may run, and it is worth it."""
-        if not queue or not self._free:
+        if not queue or self._free <= 0:
             return False
         if not self.running or not self.coalesces:
             return True
@@ -195,7 +195,8 @@ class ExecutionPolicy:
             return None
         self._single = len(requests) == 1
         self.running += 1
-        call = Call(requests, [request.decoded for request in requests], rows_of(requests))
+        decoded = [request.decoded for request in requests]
+        call = Call(requests, decoded, sum([each.rows for each in decoded]))
         self._place(call)
         return call
 
@@ -211,9 +212,9 @@ class ExecutionPolicy:
 
     @property
     def _free(self) -> int:
-        """Calls that may begin now."""
+        """Calls that may begin now; 0 and less: none."""
         most = self.concurrency.now
-        free = max(0, most - self.running)
+        free = most - self.running
         if most > 1 and self._leaves_a_core():
             least = 0 if self.running else 1  # a model that is at nothing may always begin
             return min(free, max(least, self._spare_cores() - 1))
@@ -221,8 +222,7 @@ class ExecutionPolicy:
 
     def _call_rows(self, queue: BoundedQueue[QueuedRequest]) -> int:
         """Rows of the next call, at most."""
-        free = self._free
-        if free < 2 or not self.coalesces:
+        if not self.coalesces or (free := self._free) < 2:
             return self._max_rows
         return self.coalescing.share(rows_of(queue), free)
 
@@ -242,19 +242,19 @@ class ExecutionPolicy:
 
     # calls end
 
-    def finished(self, call: Call, timing: Timing | None, waiting: int) -> None:
-        """A call is over, and so many requests wait; without a timing it did not run."""
+    def finished(self, call: Call, waiting: int) -> None:
+        """A call is over, and so many requests wait."""
         self.running -= 1
-        if timing is None:
+        if call.seconds is None:  # the server is stopping
             return
         if call.place is Place.INLINE:
             self.cost.fixed = 0.0  # whatever it was while the model was cold
         else:
             # a core that may not be used says nothing about what it is worth
             saturated = waiting > 0 and not self._leaves_a_core()
-            self.concurrency.observe(call.rows, timing.seconds, monotonic(), saturated)
-            self.cost.observe(call.rows, min(timing))
-        self.inline.observe(call.rows, timing.cpu)
+            self.concurrency.observe(call.rows, call.seconds, monotonic(), saturated)
+            self.cost.observe(call.rows, min(call.seconds, call.cpu))
+        self.inline.observe(call.rows, call.cpu)
 
     def answers_a_turn(self, now: float) -> int:
         """Answers that may be written in one turn of the loop; 0: all."""

@@ -157,27 +157,26 @@ class BoundedQueue(deque[W]):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The running event loop; it is kept, as to ask for it is a system call on Python 3.11."""
-        if not self.has_loop:
-            self._loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = asyncio.get_running_loop()
             self._timer = None  # one of a loop that has ended never comes
-        return self._loop  # type: ignore[return-value]  # `has_loop` has just looked
+        return loop
 
     @property
     def has_loop(self) -> bool:
         """Somebody came, and the event loop that they came on has not ended."""
         return self._loop is not None and not self._loop.is_closed()
 
-    def check_open(self) -> None:
-        """Somebody has come, on this event loop.
+    def check_open(self) -> asyncio.AbstractEventLoop:
+        """Somebody has come; the event loop that they came on, and on which the queue will be closed.
 
         Raises:
             ServingError: what the queue was closed with.
         """
         if self.closed is not None:
             raise self.closed
-        if not self.has_loop:
-            self._loop = asyncio.get_running_loop()
-            self._timer = None  # one of a loop that has ended never comes
+        return self.loop
 
     def put(self, waiter: W) -> None:
         """Let one more wait, until its deadline or for `request_timeout`, whichever is earlier.
@@ -186,10 +185,10 @@ class BoundedQueue(deque[W]):
             QueueFull: as many wait as may, and none of their clients has hung up.
             ServingError: what the queue was closed with.
         """
-        self.check_open()
+        loop = self.check_open()
         if len(self) >= self._limits.max_queue and not self.drop_disconnected():
             raise QueueFull(f"{self._name} has {len(self)} requests waiting (limit max_queue): try again later")
-        waiter.enqueued_at = now = self.loop.time()
+        waiter.enqueued_at = now = loop.time()
         latest = now + self._limits.timeout
         if waiter.deadline > latest:
             waiter.deadline = latest
@@ -211,7 +210,13 @@ class BoundedQueue(deque[W]):
         """The first whose outcome is still wanted, taken out; those before it are let go."""
         while self:
             waiter = self.popleft()
-            if self._is_wanted(waiter, now):
+            if waiter.finished:
+                continue
+            if waiter.deadline <= now:
+                waiter.resolve(self._too_late())
+            elif waiter.is_disconnected():
+                waiter.resolve(_hung_up())
+            else:
                 return waiter
         return None
 
@@ -243,15 +248,6 @@ class BoundedQueue(deque[W]):
         self.closed = error
         self.resolve_all(error)
         then()
-
-    def _is_wanted(self, waiter: W, now: float) -> bool:
-        if waiter.finished:
-            return False
-        if waiter.deadline <= now:
-            waiter.resolve(self._too_late())
-        elif waiter.is_disconnected():
-            waiter.resolve(_hung_up())
-        return not waiter.finished
 
     def _watch_deadlines(self) -> None:
         if self._timer is not None:

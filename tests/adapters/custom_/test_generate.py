@@ -169,3 +169,9 @@ def test_an_item_is_a_message(item: Any, fields: dict[str, Any]) -> None:
 def test_what_is_no_tensor_is_json_text() -> None:
     message = ModelInferResponse.FromString(FREE.message({"found": [{"label": "ORG"}, "a"]}, SimpleNamespace(id="")))
     assert message.outputs[0].contents.bytes_contents == [b'{"label":"ORG"}', b"a"]
+
+
+def test_who_sends_raw_tensors_gets_raw_ones() -> None:
+    message = ModelInferResponse.FromString(FREE.message("word", SimpleNamespace(id="9"), raw=True))
+    assert message.raw_output_contents == [b"\x04\0\0\0word"]
+    assert not message.outputs[0].HasField("contents")

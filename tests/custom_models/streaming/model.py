@@ -15,7 +15,8 @@ class Streaming(Model):
 
     def predict(self, payload, headers=None):
         if isinstance(payload, InferRequest):
-            yield from (f"{text} " for text in payload.inputs[0].data[0].split())
+            text = payload.inputs[0].as_numpy().ravel()[0]
+            yield from (f"{word} " for word in (text.decode() if isinstance(text, bytes) else text).split())
             return
         notes = Path(payload.get("notes", "."))
         try:

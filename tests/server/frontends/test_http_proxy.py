@@ -64,11 +64,13 @@ async def two(repository: Repository, path: Path) -> AsyncIterator[Two]:
         copies.put(1, cast(TensorModel, repository.ready_model("good")))
         copies.route("good", [(None, 1)])
         async with site(repository) as main:
-            await internal_listener.listen(path / "http", main.server.config, ServerContext(repository, MAX_BODY))
+            shared = ServerContext(repository, MAX_BODY)
+            listener = await internal_listener.listen(path / "http", main.server.config, shared)
             shared = ServerContext(copies, MAX_BODY)
             protocol = partial(FrontendProtocol, path / "http", copies, shared)
             async with serving(FrontendRoutes(copies, MAX_BODY), protocol, shared) as front:
                 yield Two(main, front, copies)
+            listener.close()
 
 
 @asynccontextmanager
@@ -78,10 +80,11 @@ async def before(app: Any, path: Path) -> AsyncIterator[Site]:
         copies = CopyRepository(pool, Limits(), log_latency=False)
         shared = ServerContext(copies, MAX_BODY)
         async with serving(app, HttpToolsProtocol, shared) as main:
-            await internal_listener.listen(path / "http", main.server.config, shared)
+            listener = await internal_listener.listen(path / "http", main.server.config, shared)
             protocol = partial(FrontendProtocol, path / "http", copies, shared)
             async with serving(FrontendRoutes(copies, MAX_BODY), protocol, shared) as front:
                 yield front
+            listener.close()
 
 
 def test_every_request_is_answered_as_the_main_process_answers_it(repository: Repository, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -89,7 +89,8 @@ def test_a_connection_of_our_own_to_the_same_port_elsewhere_does_not_count(liste
 def test_the_process_keeps_its_descriptors(listener: socket.socket) -> None:
     """Whatever kind they are of: none is closed, none is left behind."""
     reading, writing = os.pipe()
-    with closing(socket.socketpair()[0]), socket.socket(socket.AF_INET, socket.SOCK_DGRAM):
+    one, other = socket.socketpair()
+    with one, other, socket.socket(socket.AF_INET, socket.SOCK_DGRAM):
         before = descriptors()
         for _ in range(20):
             assert not drain.has_connections(port_of(listener))

@@ -1,98 +1,94 @@
-"""How many calls run beside each other, where another model needs a core."""
+"""Calls that do not run on the event loop: in a thread, in another process, and where neither can be had."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
 from adapters.base import Parameters, Tensors
 from server.codec.request import DecodedRequest
-from server.inference.batching.batcher import Batcher
-from server.inference.batching.policy import Traffic
-from server.inference.batching.queue import Limits
-from server.inference.batching.threads import ThreadPool
-from server.inference.batching.tuning import TUNING
-from tests.asking import submit
+from server.errors import ModelFailed, NotReady
+from server.inference.batching.executor import Begin, Call, CallExecutor, Place
+from server.inference.batching.merging import BatchCaller, Outcome
+from server.inference.batching.queue import QueuedRequest
+
+#: outcomes of a call, the call itself, and the names of the threads that the model was called on
+Seen = tuple[Sequence[Any], Call, list[str]]
 
 
-class Held:
-    """A model whose calls wait until they are let go."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Semaphore(0)
-        self.gate = threading.Event()
-        self.rows: list[int] = []
-
-    def __call__(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        self.rows.append(len(inputs["x"]))
-        self.entered.release()
-        assert self.gate.wait(60)
-        return {"y": inputs["x"]}
-
-    def running(self, expected: int) -> bool:
-        """Whether so many calls have begun, and no more."""
-        begun = all(self.entered.acquire(timeout=60) for _ in range(expected))
-        return begun and not self.entered.acquire(timeout=0.05)
+def call_of(place: Place, *numbers: float) -> Call:
+    requests = [
+        QueuedRequest(DecodedRequest({"x": np.array([number])}, 1, {}), lambda outcome: None) for number in numbers
+    ]
+    return Call(requests, [request.decoded for request in requests], len(numbers), place)
 
 
-@contextmanager
-def asked_a_little(traffic: Traffic) -> Iterator[None]:
-    """Another model is, all the time."""
-    traffic.asked_little(0, float("inf"))
-    yield
-    traffic._little_at = float("-inf")
+def started(call: Call, begin: Begin | None = None, shut_down: bool = False) -> Seen:
+    threads: list[str] = []
+
+    def predict(inputs: Tensors, parameters: Parameters) -> Tensors:
+        threads.append(threading.current_thread().name)
+        return {"y": inputs["x"] * 2}
+
+    async def run() -> Seen:
+        ended: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
+        with ThreadPoolExecutor(2, "pool") as pool:
+            executor = CallExecutor(BatchCaller(predict), pool, begin, lambda _, outcomes: ended.set_result(outcomes))
+            if shut_down:
+                pool.shutdown()
+            executor.start(asyncio.get_running_loop(), call)
+            return await ended, call, threads
+
+    return asyncio.run(asyncio.wait_for(run(), 60))
 
 
-def _call(rows: int = 1) -> DecodedRequest:
-    return DecodedRequest({"x": np.arange(rows)}, rows, {})
+def values(outcomes: Sequence[Any]) -> list[float]:
+    return [outcome["y"].item() for outcome in outcomes]
 
 
-@pytest.mark.parametrize(("cores", "beside", "alone"), [(1, 1, 4), (2, 1, 4), (3, 2, 4), (8, 4, 4)])
-def test_a_core_is_left_to_a_model_that_is_asked_a_little(cores: int, beside: int, alone: int) -> None:
-    async def run(expected: int, traffic: Traffic) -> None:
-        model = Held()
-        batcher = Batcher(model, ThreadPool(8, "test", cores), Limits(concurrency=4), merges=False, traffic=traffic)
-        batcher.policy.concurrency.now = 4
-        answers = [asyncio.ensure_future(submit(batcher, _call())) for _ in range(6)]
-        assert await asyncio.to_thread(model.running, expected)
-        model.gate.set()
-        await asyncio.wait_for(asyncio.gather(*answers), 60)
-        assert batcher.idle
-
-    traffic = Traffic()
-    with asked_a_little(traffic):
-        asyncio.run(run(beside, traffic))
-    asyncio.run(run(alone, traffic))
+def test_a_thread_answers_all_with_one_call_and_its_time_is_taken() -> None:
+    outcomes, call, threads = started(call_of(Place.THREAD, 1.0, 2.0))
+    assert values(outcomes) == [2.0, 4.0]
+    assert len(threads) == 1
+    assert threads[0].startswith("pool")
+    assert call.seconds is not None
+    assert math.isfinite(call.cpu)
 
 
-@pytest.mark.parametrize(("cores", "allowed", "parts"), [(2, 2, 1), (3, 3, 2), (8, 3, 3)])
-def test_a_large_call_leaves_one_too(cores: int, allowed: int, parts: int) -> None:
-    async def run() -> None:
-        model, traffic = Held(), Traffic()
-        model.gate.set()
-        batcher = Batcher(model, ThreadPool(8, "test", cores), cores=lambda: allowed, traffic=traffic)
-        with asked_a_little(traffic):
-            await submit(batcher, _call(TUNING.split_rows))
-        await submit(batcher, _call(TUNING.split_rows))
-        assert len(model.rows) == parts + allowed
-
-    asyncio.run(run())
+@pytest.mark.parametrize("place", [Place.THREAD, Place.SPLIT])
+def test_a_server_that_stops_says_so_and_nothing_is_learned(place: Place) -> None:
+    outcomes, call, _ = started(call_of(place, 1.0), shut_down=True)
+    assert [str(outcome) for outcome in outcomes] == ["the server is stopping"]
+    assert type(outcomes[0]) is NotReady
+    assert call.seconds is None
 
 
-def test_a_core_that_may_not_be_used_is_not_found_useless() -> None:
-    async def run() -> None:
-        model, traffic = Held(), Traffic()
-        model.gate.set()
-        batcher = Batcher(model, ThreadPool(8, "test", 2), Limits(concurrency=2), merges=False, traffic=traffic)
-        limit = batcher.policy.concurrency
-        limit.now, limit._rate = 2, float("inf")  # on trial, and nothing would be good enough
-        with asked_a_little(traffic):
-            await asyncio.gather(*(submit(batcher, _call()) for _ in range(3 * TUNING.concurrency_window_calls)))
-        assert limit.now == 2
+def test_another_process_answers_without_a_thread() -> None:
+    def begin(inputs: Tensors, parameters: Parameters, done: Callable[[Outcome], None]) -> bool:
+        asyncio.get_running_loop().call_soon(done, {"y": inputs["x"] * 3})
+        return True
 
-    asyncio.run(run())
+    outcomes, call, threads = started(call_of(Place.REMOTE, 1.0, 2.0), begin)
+    assert (values(outcomes), threads) == ([3.0, 6.0], [])
+    assert call.cpu == math.inf
+
+
+def test_where_another_process_cannot_begin_now_a_thread_waits_for_it() -> None:
+    outcomes, _, threads = started(call_of(Place.REMOTE, 1.0), lambda *_: False)
+    assert (values(outcomes), len(threads)) == ([2.0], 1)
+
+
+def test_what_failed_in_another_process_is_tried_one_by_one_in_a_thread() -> None:
+    def begin(inputs: Tensors, parameters: Parameters, done: Callable[[Outcome], None]) -> bool:
+        asyncio.get_running_loop().call_soon(done, ModelFailed("no"))
+        return True
+
+    outcomes, _, threads = started(call_of(Place.REMOTE, 1.0, 2.0), begin)
+    assert (values(outcomes), len(threads)) == ([2.0, 4.0], 2)
