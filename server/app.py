@@ -35,8 +35,8 @@ from server.frontends.manager import FrontendManager
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
 from server.loading.catalog import Catalog, Found
-from server.loading.loader import Loaded, Loader, ModelKey
-from server.loading.memory_budget import Budget, Demand
+from server.loading.loader import Loaded, Loader
+from server.loading.memory_budget import Budget, Demand, ModelKey
 from server.loading.sources import catalog_of
 from server.repository.repository import Repository
 from server.repository.store import ModelStore

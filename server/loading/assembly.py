@@ -15,8 +15,8 @@ from typing import Self
 from server.config.settings import Settings
 from server.loading.catalog import Catalog
 from server.loading.environments import Environments
-from server.loading.loader import Loaded, Loader, ModelKey
-from server.loading.memory_budget import Budget, Demand
+from server.loading.loader import Loaded, Loader
+from server.loading.memory_budget import Budget, Demand, ModelKey
 from server.loading.signatures import Verifier
 from server.loading.sources import catalog_of
 from server.loading.trial.pool import TrialPool

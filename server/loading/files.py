@@ -27,10 +27,10 @@ from server.text import printable
 __all__ = [
     "NO_FILES",
     "Entry",
+    "EntryKind",
     "FileStamp",
     "FolderStamp",
     "FolderTooLarge",
-    "Kind",
     "is_hidden",
     "paths",
     "refuse_strange_files",
@@ -53,7 +53,7 @@ class FolderTooLarge(LoadError):
     """A folder with more files, or folders within folders, than a model has."""
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     """What the walk comes across."""
 
     FILE = "file"
@@ -68,7 +68,7 @@ class Entry(NamedTuple):
     """One file or folder."""
 
     path: str  #: relative to the folder that is walked
-    kind: Kind
+    kind: EntryKind
     status: os.stat_result  #: of what a link leads to; of the link itself where it is not followed; else zeros
 
 
@@ -141,7 +141,7 @@ class _Walk:
                 raise FolderTooLarge(f"the folder holds more than {MOST_ENTRIES} files, as no model does")
             entry = self._look_at(each, path, above)
             yield entry
-            if self._deep and entry.kind is Kind.FOLDER:
+            if self._deep and entry.kind is EntryKind.FOLDER:
                 yield from self._enter(each.path, entry, above)
 
     def _look_at(self, each: os.DirEntry[str], path: str, above: frozenset[_Node]) -> Entry:
@@ -149,12 +149,12 @@ class _Walk:
             follow = not each.is_symlink() or inside(Path(each.path), self._root)
             status = each.stat(follow_symlinks=follow)
         except OSError:
-            return Entry(path, Kind.OTHER, _ABSENT)
+            return Entry(path, EntryKind.OTHER, _ABSENT)
         if not follow:
-            return Entry(path, Kind.OUTSIDE, status)
+            return Entry(path, EntryKind.OUTSIDE, status)
         if stat.S_ISDIR(status.st_mode):
-            return Entry(path, Kind.ROUND if (status.st_dev, status.st_ino) in above else Kind.FOLDER, status)
-        return Entry(path, Kind.FILE if stat.S_ISREG(status.st_mode) else Kind.OTHER, status)
+            return Entry(path, EntryKind.ROUND if (status.st_dev, status.st_ino) in above else EntryKind.FOLDER, status)
+        return Entry(path, EntryKind.FILE if stat.S_ISREG(status.st_mode) else EntryKind.OTHER, status)
 
     def _enter(self, folder: str, entry: Entry, above: frozenset[_Node]) -> Iterator[Entry]:
         if len(above) > MOST_LEVELS:
@@ -162,7 +162,7 @@ class _Walk:
         try:
             yield from self.below(folder, f"{entry.path}/", above | {(entry.status.st_dev, entry.status.st_ino)})
         except OSError:  # it has vanished, or is not ours to look into
-            yield Entry(entry.path, Kind.CLOSED, _ABSENT)
+            yield Entry(entry.path, EntryKind.CLOSED, _ABSENT)
 
 
 # what is there
@@ -180,7 +180,7 @@ def stamp_folder(folder: Path | str, root: Path, skip: Skip, *, deep: bool = Tru
     try:
         for path, kind, status in walk(folder, root, skip, deep=deep):
             newest = max(newest, status.st_ctime)
-            if kind not in (Kind.FOLDER, Kind.ROUND):
+            if kind not in (EntryKind.FOLDER, EntryKind.ROUND):
                 files[path] = FileStamp.of(status)
     except FolderTooLarge as error:
         problem = str(error)
@@ -208,9 +208,9 @@ def paths(directory: ModelDir, *, hidden: bool) -> Iterator[str]:
         LoadError: a link leads out of the mount, or round; something is neither a file nor a folder; there is too much.
     """
     for path, kind, _ in walk(directory.path, directory.root, is_of_kubernetes if hidden else is_hidden):
-        if kind is Kind.FILE:
+        if kind is EntryKind.FILE:
             yield path
-        elif kind is not Kind.FOLDER:
+        elif kind is not EntryKind.FOLDER:
             raise LoadError(_strange(path, kind))
 
 
@@ -234,12 +234,12 @@ def is_of_kubernetes(path: str) -> bool:
     return path.startswith("..")
 
 
-def _strange(path: str, kind: Kind) -> str:
-    if kind is Kind.OUTSIDE:
+def _strange(path: str, kind: EntryKind) -> str:
+    if kind is EntryKind.OUTSIDE:
         return f"{printable(path)} leads out of the models directory and is not followed"
-    if kind is Kind.ROUND:
+    if kind is EntryKind.ROUND:
         return _too_deep(path)
-    if kind is Kind.CLOSED:
+    if kind is EntryKind.CLOSED:
         return f"the folder {printable(path)} cannot be listed"
     return f"{printable(path)} is neither a file nor a folder, and is not opened"
 

@@ -31,7 +31,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from adapters import registry
 from adapters.base import Adapter, LoadError, ModelDir, Reply, ReplyStream, Request, Trust
@@ -42,7 +42,7 @@ from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
 from server.loading.files import NO_FILES, FolderStamp
 from server.loading.in_process import InProcessLoader, Placed
-from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, NotInMemory, Room
+from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
 from server.loading.signatures import Verifier
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import TrialPool
@@ -52,9 +52,6 @@ from server.workers.messages import WorkerModel
 from server.workers.placement import WorkerPlacement
 
 log = logging.getLogger("kserve")
-
-#: a model's name and version
-ModelKey: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from adapters.base import LoadError
 from server.errors import NotFound, sendable
 from server.loading.catalog import Catalog, Found
 from server.loading.load_spec import LoadSpec
-from server.loading.loader import Loaded, Loader, ModelKey
-from server.loading.memory_budget import Demand, NotInMemory
+from server.loading.loader import Loaded, Loader
+from server.loading.memory_budget import Demand, ModelKey, NotInMemory
 from server.repository.claims import ModelClaims
 from server.repository.factory import ModelFactory
 from server.repository.on_demand import NoMemory

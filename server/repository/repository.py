@@ -27,8 +27,8 @@ from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
 from server.inference.model import ServedModel
 from server.loading.catalog import Catalog, Found
-from server.loading.loader import Loaded, Loader, ModelKey
-from server.loading.memory_budget import Demand
+from server.loading.loader import Loaded, Loader
+from server.loading.memory_budget import Demand, ModelKey
 from server.repository.claims import ModelClaims
 from server.repository.eviction import Evictor
 from server.repository.factory import ModelFactory

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from server.inference.model import ServedModel
 from server.loading.catalog import Found
 from server.loading.load_spec import LoadSpec
-from server.loading.loader import ModelKey
+from server.loading.memory_budget import ModelKey
 from server.repository.state import ModelState, ModelVersions
 from server.telemetry.metrics import MetricsByModel
 

@@ -26,7 +26,7 @@ from server.config.settings import Settings
 from server.loading import changes
 from server.loading.catalog import Catalog, Found, NoModelDir
 from server.loading.files import NO_FILES, FolderStamp
-from server.loading.loader import ModelKey
+from server.loading.memory_budget import ModelKey
 from server.loading.sources import catalog_of
 
 if TYPE_CHECKING:  # it imports KServe, which is not to be imported yet

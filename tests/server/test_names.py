@@ -22,7 +22,7 @@ COMMON_MODULES = {"__init__", "__main__", "errors", "base"}
 HOUSE_DIALECT = {"told", "tried", "strangers", "shelf", "shelves", "whole", "heads", "pace", "wishes", "lanes"}
 
 #: classes and type aliases that are declared twice
-SHARED_NAMES: set[str] = {"Done", "Message", "ModelKey", "Outcome"}
+SHARED_NAMES: set[str] = {"Done", "Message", "Outcome"}
 #: modules that are called the same
 SHARED_MODULES: set[str] = {"messages", "request"}
 #: `module: name`

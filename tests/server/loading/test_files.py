@@ -10,7 +10,7 @@ import pytest
 
 from adapters.base import LoadError, ModelDir
 from server.loading import files
-from server.loading.files import FileStamp, FolderStamp, Kind, is_hidden, paths, stamp_of, walk
+from server.loading.files import EntryKind, FileStamp, FolderStamp, is_hidden, paths, stamp_of, walk
 
 SECOND = 1_000_000_000
 
@@ -19,7 +19,7 @@ def nothing(path: str) -> bool:
     return False
 
 
-def kinds(folder: Path, root: Path | None = None) -> dict[str, Kind]:
+def kinds(folder: Path, root: Path | None = None) -> dict[str, EntryKind]:
     return {path: kind for path, kind, _ in walk(folder, root or folder, nothing)}
 
 
@@ -34,10 +34,10 @@ def mount(tmp_path: Path) -> Path:
 
 def test_everything_below_in_order(mount: Path) -> None:
     assert list(kinds(mount / "m").items()) == [
-        (".hidden", Kind.FILE),
-        ("below", Kind.FOLDER),
-        ("below/one", Kind.FILE),
-        ("model", Kind.FILE),
+        (".hidden", EntryKind.FILE),
+        ("below", EntryKind.FOLDER),
+        ("below/one", EntryKind.FILE),
+        ("model", EntryKind.FILE),
     ]
 
 
@@ -48,38 +48,38 @@ def test_links_are_followed_inside_the_mount_alone(mount: Path) -> None:
         (model / name).symlink_to(target)
     seen = kinds(model, mount)
     assert {path: kind for path, kind in seen.items() if path.split("/")[0] in links} == {
-        "in": Kind.FOLDER,
-        "in/two": Kind.FILE,
-        "file": Kind.FILE,
-        "out": Kind.OUTSIDE,
-        "self": Kind.OUTSIDE,
-        "nowhere": Kind.OTHER,
+        "in": EntryKind.FOLDER,
+        "in/two": EntryKind.FILE,
+        "file": EntryKind.FILE,
+        "out": EntryKind.OUTSIDE,
+        "self": EntryKind.OUTSIDE,
+        "nowhere": EntryKind.OTHER,
     }
-    assert kinds(model, model)["in"] is Kind.OUTSIDE  # where the model's folder is the mount
+    assert kinds(model, model)["in"] is EntryKind.OUTSIDE  # where the model's folder is the mount
 
 
 def test_links_that_lead_round_end(mount: Path) -> None:
     (mount / "m" / "below" / "up").symlink_to("..")
     (mount / "m" / "below" / "mount").symlink_to("../..")
     seen = kinds(mount / "m", mount)
-    assert seen["below/up"] is Kind.ROUND
-    assert seen["below/mount"] is Kind.FOLDER
-    assert seen["below/mount/m"] is Kind.ROUND
-    assert seen["below/mount/shared/two"] is Kind.FILE
+    assert seen["below/up"] is EntryKind.ROUND
+    assert seen["below/mount"] is EntryKind.FOLDER
+    assert seen["below/mount/m"] is EntryKind.ROUND
+    assert seen["below/mount/shared/two"] is EntryKind.FILE
 
 
 def test_what_is_neither_a_file_nor_a_folder(mount: Path) -> None:
     os.mkfifo(mount / "m" / "pipe")
     with socket.socket(socket.AF_UNIX) as end:
         end.bind(str(mount / "m" / "socket"))
-        assert {path for path, kind in kinds(mount / "m").items() if kind is Kind.OTHER} == {"pipe", "socket"}
+        assert {path for path, kind in kinds(mount / "m").items() if kind is EntryKind.OTHER} == {"pipe", "socket"}
 
 
 def test_a_folder_that_vanishes_meanwhile(mount: Path) -> None:
     entries = walk(mount / "m", mount, is_hidden)
     assert next(entries).path == "below"
     (mount / "m" / "below").rename(mount / "elsewhere")
-    assert next(entries)[:2] == ("below", Kind.CLOSED)
+    assert next(entries)[:2] == ("below", EntryKind.CLOSED)
     assert next(entries).path == "model"
 
 

@@ -60,12 +60,11 @@ def test_without_a_budget_there_is_none_and_nothing_is_measured() -> None:
 
 
 def test_other_processes_are_added_and_nothing_is_added_twice() -> None:
-    made, registry = metrics()
-    made.of("a").answered("v1", 0.0, 1.0, 2.0, 3.0)
     other = ModelMetrics()
     other.answered("v1", 0.0, 1.0, 2.0, 3.0)
     other.swaps = 2
-    made.include(lambda: [{}, {"a": other.snapshot(), "b": other.snapshot()}])
+    made, registry = metrics(other_processes=lambda: [{}, {"a": other.snapshot(), "b": other.snapshot()}])
+    made.of("a").answered("v1", 0.0, 1.0, 2.0, 3.0)
     for _ in range(2):
         for model, requests in (("a", 2), ("b", 1)):
             labels = {"model": model, "protocol": "v1", "verb": "predict"}
