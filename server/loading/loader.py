@@ -11,7 +11,7 @@
            |                    file crashes native loaders, and what the child survived is loaded for real. It loads,
            |                    tests itself on its own example, and tells its size
            -> Room.take         a claim on the memory budget: others are evicted for it, or it is not loaded now
-           -> adapter.load      into this process, with what the trial has proved of the very same files
+           -> adapter.load      into this process (in_process.py), with what the trial has proved of the very same files
       or WorkerPlacement.load   into worker processes of its own, which are its trial, too: user code, requirements of
            -> Room.take         its own, `isolation: process`; their size is known once they have loaded it
       -> recorded_examples      examples.json: requests, and the answers that the model has to give
@@ -31,7 +31,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from adapters import registry
 from adapters.base import Adapter, LoadError, ModelDir, Reply, ReplyStream, Request, Trust
@@ -41,13 +41,14 @@ from server.errors import NotSupported
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
 from server.loading.files import NO_FILES, FolderStamp
+from server.loading.in_process import InProcessLoader, Placed
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
 from server.loading.signatures import Verifier
 from server.loading.trial.evidence import TrialCache
-from server.loading.trial.pool import Trial, TrialPool
-from server.runtime import cpu, logs
+from server.loading.trial.pool import TrialPool
+from server.runtime import logs
 from server.workers.adapter import RemoteAdapter
-from server.workers.messages import Hello, WorkerModel
+from server.workers.messages import WorkerModel
 from server.workers.placement import WorkerPlacement
 
 log = logging.getLogger("kserve")
@@ -67,21 +68,8 @@ class Loaded:
     stamp: FolderStamp = NO_FILES  #: of its files then
 
 
-class _Placed(NamedTuple):
-    """A model where it runs, and what was found out about it first."""
-
-    adapter: Adapter
-    trial: Trial | Hello | None
-    model: WorkerModel | None = None
-    stamp: FolderStamp = NO_FILES
-
-
 class Loader:
-    """Loads directories from any number of threads.
-
-    `may_import` is set once this process may import frameworks: two threads that import packages with circular
-    imports at the same time can see each other's half-made modules, so first loads go one at a time, and after KServe.
-    """
+    """Loads directories from any number of threads."""
 
     def __init__(
         self,
@@ -96,9 +84,12 @@ class Loader:
         default_options: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
     ) -> None:
-        """`default_options` are options for every model whose adapter knows them, unless its folder says otherwise."""
+        """`may_import` is set once this process may import frameworks.
+
+        `default_options` are options for every model whose adapter knows them, unless its folder says otherwise.
+        """
         self.budget = budget or Budget()
-        self._trials = TrialCache(trials, self.budget)
+        self._in_process = InProcessLoader(TrialCache(trials, self.budget), self.budget, may_import)
         self._workers = workers or WorkerPlacement()
         self._auto_env = auto_env
         self._default_options = dict(default_options or {})
@@ -107,8 +98,6 @@ class Loader:
         self._loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be
         self._may_import = may_import
         self._prefer_proba = prefer_proba
-        self._first = threading.Lock()
-        self._imported: set[tuple[str, ...]] = set()
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Requests are on this event loop: what waits to be asked there comes now. To be called once."""
@@ -212,7 +201,7 @@ class Loader:
 
     def _place(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
-    ) -> _Placed:
+    ) -> Placed:
         """The model, in workers or in this process."""
         if self._auto_env and config.isolation != "none" and (refitted := compatibility.refitted(choice)):
             try:
@@ -226,7 +215,7 @@ class Loader:
         try:
             if self._workers.wants(choice, config):
                 return self._in_workers(directory, choice, options, config, room)
-            return self._in_process(directory, choice, options, config, room)
+            return self._in_process.load(directory, choice, options, room)
         except NotInMemory:
             raise
         except LoadError as error:
@@ -234,7 +223,7 @@ class Loader:
 
     def _in_workers(
         self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
-    ) -> _Placed:
+    ) -> Placed:
         known = room.take_known()
         try:
             with contextlib.nullcontext() if known else self.budget.admit_unknown():
@@ -247,44 +236,7 @@ class Loader:
         except BaseException:
             room.leave()
             raise
-        return _Placed(adapter, hello)
-
-    def _in_process(
-        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
-    ) -> _Placed:
-        trial = self._trials.trial(directory, choice.adapter.name, choice.match.file, options)
-        stamp = files.stamp_of(directory)
-        room.take(trial.memory_bytes if trial else self.budget.known(room.key) or stamp.size)
-        try:
-            adapter, directory = self._load_tried(directory, choice, options, trial)
-        except BaseException:
-            room.leave()
-            raise
-        return _Placed(adapter, trial, WorkerModel(choice.adapter.name, directory, choice.match.file, options), stamp)
-
-    def _load_tried(
-        self, directory: ModelDir, choice: Choice, options: dict[str, Any], trial: Trial | None
-    ) -> tuple[Adapter, ModelDir]:
-        """Load; what the trial has proved of these very bytes is not proved again. The directory tells it, then."""
-        if trial is None or not trial.evidence or not cpu.as_in_children():
-            return self._load(directory, choice, options), directory
-        proved = replace(directory, evidence=trial.evidence)
-        adapter = self._load(proved, choice, options)
-        if self._trials.unchanged(directory, trial):
-            return adapter, proved
-        adapter.close()
-        return self._load(directory, choice, options), directory
-
-    def _load(self, directory: ModelDir, choice: Choice, options: dict[str, Any]) -> Adapter:
-        self._may_import.wait()
-        imports = (*choice.adapter.requires, *choice.match.requires)
-        if imports not in self._imported:
-            with self._first:
-                if imports not in self._imported:  # another thread may have been the first while this one waited
-                    adapter = choice.adapter.load(directory, choice.match.file, options)
-                    self._imported.add(imports)
-                    return adapter
-        return choice.adapter.load(directory, choice.match.file, options)
+        return Placed(adapter, hello)
 
 
 async def _in_one(adapter: Adapter, request: Request) -> Reply:

@@ -10,6 +10,7 @@ a file of its own, which know those below them:
                                         `ModelFactory` (factory.py) makes them take requests
     Retirement        (retirement.py)   lets them go: unload, forget, evict, replace
     ModelClaims       (claims.py)       gives their memory back, to the system and to the budget
+    why_not_ready     (readiness.py)    whether the server may be sent requests
     ModelStore        (store.py)        holds the states, and changes them under its lock
 """
 
@@ -31,6 +32,7 @@ from server.repository.eviction import Evictor
 from server.repository.factory import ModelFactory
 from server.repository.lifecycle import Lifecycle
 from server.repository.on_demand import NotLoaded, OnDemandLoader
+from server.repository.readiness import why_not_ready
 from server.repository.replicas import NoReplicas, Replicas
 from server.repository.retirement import Retirement
 from server.repository.state import ModelState, State
@@ -71,17 +73,17 @@ class Repository:
         self.store = store or ModelStore()
         self._catalog = catalog
         self._ready_rule = ready_rule
-        self._replicas = replicas or NoReplicas()
+        self._replicas = replicas = replicas or NoReplicas()
         self._stopping = False
         claims = ModelClaims(loader.budget)
-        self._retirement = Retirement(self.store, claims, self._replicas)
+        self._retirement = Retirement(self.store, claims, replicas)
         self._lifecycle = Lifecycle(
             self.store,
             loader,
             ModelFactory(executor, limits, log_latency),
             claims,
             self._retirement,
-            self._replicas,
+            replicas,
             rescan or (lambda: catalog),
             before_load,
             unrequested,
@@ -90,7 +92,7 @@ class Repository:
             self.ready_model, self._lifecycle.bring, limits, ThreadPoolExecutor(2, "wake")
         )
         self.metrics = Metrics(
-            self._states, self._memory, loader.budget.limit, self.store.metrics, self._replicas.counts
+            self._queues, self.store.memory, loader.budget.limit, self.store.metrics, replicas.counts
         )
         #: by name: what a request is for that names no version
         self.serving = self.store.serving
@@ -228,23 +230,10 @@ class Repository:
         self._stopping = True
 
     def why_not_ready(self) -> str:
-        """Why the server is not ready; empty when it is.
-
-        `scan`: every directory was tried. `any` and `all` ask for that many ready models besides. A mount that is one
-        model is ready when that model is, whatever the rule.
-        """
+        """Why the server is not ready; empty when it is (`readiness.py`)."""
         if self._stopping:
             return "it is stopping"
-        states = {name: versions.newest for name, versions in list(self.store.models.items())}
-        if not self.scanned:
-            loading = [name for name, state in states.items() if state.state is State.LOADING]
-            return f"{len(loading)} of {len(states)} models are still loading"
-        now = {name: state.now for name, state in states.items()}
-        bad = {name: reason for name, (state, reason) in now.items() if state not in (State.READY, State.EVICTED)}
-        rule = "all" if self._catalog.single else self._ready_rule
-        if (rule == "all" and bad) or (rule == "any" and len(bad) == len(states)):
-            return "; ".join(f"{name}: {reason}" for name, reason in bad.items()) or "there is no model"
-        return ""
+        return why_not_ready(self.store, "all" if self._catalog.single else self._ready_rule, self.scanned)
 
     # how models come and go, for KServe, the routes and the watcher
 
@@ -283,29 +272,10 @@ class Repository:
         await self._retirement.unload_and_wait(name)
 
     def mounted(self) -> dict[str, list[Found]]:
-        """The versions of every model that comes from the mount, not from a store."""
-        names: dict[str, list[Found]] = {}
-        for state in self.store.states():
-            if state.found.source is None:
-                names.setdefault(state.found.name, []).append(state.found)
-        return names
+        """`ModelStore.mounted`"""
+        return self.store.mounted()
 
-    # what the metrics tell
-
-    def _states(self) -> dict[str, tuple[str, int]]:
-        """Each model's state, and how many requests wait for it."""
-        with self.store.lock:
-            models = {name: (each.newest, list(each.states.values())) for name, each in self.store.models.items()}
+    def _queues(self) -> dict[str, tuple[str, int]]:
+        """Each model's state, and how many requests wait for it, in all processes."""
         elsewhere = self._replicas.waiting
-        return {
-            name: (str(newest.now[0]), sum(state.model.waiting for state in states if state.model) + elsewhere(name))
-            for name, (newest, states) in models.items()
-        }
-
-    def _memory(self) -> dict[str, int]:
-        """What each model that is in memory takes, in bytes: all its versions."""
-        sizes: dict[str, int] = {}
-        for state in self.store.states():
-            if state.model is not None:
-                sizes[state.found.name] = sizes.get(state.found.name, 0) + state.memory
-        return sizes
+        return {name: (state, waiting + elsewhere(name)) for name, (state, waiting) in self.store.queues().items()}

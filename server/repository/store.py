@@ -12,6 +12,7 @@ import threading
 from collections.abc import Collection, Mapping
 
 from server.inference.model import ServedModel
+from server.loading.catalog import Found
 from server.loading.load_spec import LoadSpec
 from server.loading.memory_budget import ModelKey
 from server.repository.state import ModelState, ModelVersions
@@ -58,6 +59,31 @@ class ModelStore:
             versions = self.models.get(name)
             reasons = [state.now[1] for state in versions.states.values()] if versions is not None else []
         return [reason for reason in reasons if reason]
+
+    def mounted(self) -> dict[str, list[Found]]:
+        """The versions of every model that comes from the mount, not from a store of objects."""
+        names: dict[str, list[Found]] = {}
+        for state in self.states():
+            if state.found.source is None:
+                names.setdefault(state.found.name, []).append(state.found)
+        return names
+
+    def memory(self) -> dict[str, int]:
+        """What each model that is in memory takes, in bytes: all its versions."""
+        sizes: dict[str, int] = {}
+        for state in self.states():
+            if state.model is not None:
+                sizes[state.found.name] = sizes.get(state.found.name, 0) + state.memory
+        return sizes
+
+    def queues(self) -> dict[str, tuple[str, int]]:
+        """Each model's state, and how many requests wait for it in this process."""
+        with self.lock:
+            models = {name: (each.newest, list(each.states.values())) for name, each in self.models.items()}
+        return {
+            name: (str(newest.now[0]), sum(state.model.waiting for state in states if state.model))
+            for name, (newest, states) in models.items()
+        }
 
     def put(self, state: ModelState) -> None:
         """A version has come to be in this state, whatever it was in before."""

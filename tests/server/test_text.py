@@ -18,7 +18,7 @@ def test_a_text_of_strangers_is_one_bounded_line(text: str, shown: str | None) -
 
 
 def test_what_is_not_printable_leaves_a_blank() -> None:
-    assert blanked("a\tb\x1b[1m ü") == "a b [1m ü"
+    assert blanked("a\x1b[1m\tb\u202e\né") == "a [1m b  é"
 
 
 def test_mebibytes() -> None:

@@ -47,6 +47,9 @@ class Calls(grpc.GenericRpcHandler):
 class Models:
     stopping = False
 
+    def begin_stop(self) -> None:
+        self.stopping = True
+
 
 class Clients:
     """Callers, several on each of several connections, that go on until they are refused."""

@@ -12,6 +12,7 @@ import pytest
 from adapters.base import ModelDir
 from server.frontends.control_client import ControlAnswer, ControlClient, FrontendEnded
 from server.frontends.frontend_copies import FrontendCopies
+from server.loading.files import NO_FILES
 from server.loading.load_spec import LoadSpec
 from server.telemetry.metrics import CounterSnapshot
 from server.workers.messages import WorkerModel
@@ -70,8 +71,8 @@ def spec(tmp_path: Any) -> LoadSpec:
 
 
 def _spec(path: Any) -> LoadSpec:
-    job = WorkerModel("echo", ModelDir.of(path), "model.echo", {})
-    return LoadSpec("a", "", job, (), batchable=True, batching=True, max_batch_rows=None, lanes=None)
+    model = WorkerModel("echo", ModelDir.of(path), "model.echo", {})
+    return LoadSpec("a", "", model, NO_FILES, batchable=True, batching=True, max_batch_rows=None, lanes=None)
 
 
 def made(**specs: LoadSpec) -> tuple[FrontendCopies, Control, Owner]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from adapters.base import ModelDir
+from server.config.model_uri import Address
 from server.loading.files import NO_FILES
 from server.loading.load_spec import LoadSpec
+from server.loading.storage.source import Source
 from server.repository.state import ModelState, State
 from server.repository.store import ModelStore
 from server.workers.messages import WorkerModel
@@ -63,3 +66,24 @@ def test_what_other_processes_can_load_by_version_and_label() -> None:
     store.remove("m", {"3"})
     assert store.load_specs("m")[None].version == "2"
     assert store.load_specs("nobody") == {}
+
+
+def test_what_comes_from_the_mount() -> None:
+    store = ModelStore()
+    store.put(ready(version="1"))
+    store.put(ready(version="2"))
+    address = Address.read("https://example.org/models/m.onnx")
+    downloaded = replace(found("far"), source=Source("far", address, Path("nowhere")))
+    store.put(ModelState(downloaded))
+    assert {name: [each.version for each in versions] for name, versions in store.mounted().items()} == {
+        "m": ["1", "2"]
+    }
+
+
+def test_memory_and_queues_of_all_versions_of_a_model() -> None:
+    store = ModelStore()
+    store.put(replace(ready(version="1"), memory=10))
+    store.put(replace(ready(version="2"), memory=5))
+    store.put(ModelState(found("out"), State.EVICTED, memory=7))
+    assert store.memory() == {"m": 15}
+    assert store.queues() == {"m": ("READY", 0), "out": ("EVICTED", 0)}

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from server.runtime import ipc
-from server.runtime.child_process import ChildProcess, printable
+from server.runtime.child_process import ChildProcess
 from server.workers.import_names import SOURCE_ROOT
 from tests.patience import wait_for
 from tests.processes import alive
@@ -147,7 +147,3 @@ def test_one_may_end_by_itself_within_the_grace_period(make: Make, tmp_path: Pat
     child.hang_up()
     child.end(60)
     assert (tmp_path / "tidied").exists()
-
-
-def test_printable() -> None:
-    assert printable("a\x1b[1m\tb\u202e\né") == "a [1m b  é"

@@ -1,0 +1,82 @@
+"""A model into this process: tried in a child first, its memory claimed, then loaded for real."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from adapters.base import Adapter, ModelDir
+from adapters.registry import Choice
+from server.loading.files import NO_FILES, FolderStamp, stamp_of
+from server.loading.memory_budget import Budget, Room
+from server.loading.trial.evidence import TrialCache
+from server.loading.trial.pool import Trial
+from server.runtime import cpu
+from server.workers.messages import Hello, WorkerModel
+
+
+class Placed(NamedTuple):
+    """A model where it runs, and what was found out about it first."""
+
+    adapter: Adapter
+    trial: Trial | Hello | None
+    model: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
+    stamp: FolderStamp = NO_FILES  #: of its files, from before
+
+
+class InProcessLoader:
+    """Loads models that the adapters' own code may load here. Thread-safe.
+
+    `may_import` is set once this process may import frameworks: two threads that import packages with circular
+    imports at the same time can see each other's half-made modules, so first loads go one at a time, and after KServe.
+    """
+
+    def __init__(self, trials: TrialCache, budget: Budget, may_import: threading.Event) -> None:
+        self._trials = trials
+        self._budget = budget
+        self._may_import = may_import
+        self._first = threading.Lock()
+        self._imported: set[tuple[str, ...]] = set()
+
+    def load(self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], room: Room) -> Placed:
+        """Try the model, unless these very files have been tried, claim what it takes, and load it.
+
+        Raises:
+            LoadError: it cannot be loaded, with the reason.
+            NotInMemory: there is no room for it.
+        """
+        trial = self._trials.trial(directory, choice.adapter.name, choice.match.file, options)
+        stamp = stamp_of(directory)
+        room.take(trial.memory_bytes if trial else self._budget.known(room.key) or stamp.size)
+        try:
+            adapter, directory = self._load_tried(directory, choice, options, trial)
+        except BaseException:
+            room.leave()
+            raise
+        return Placed(adapter, trial, WorkerModel(choice.adapter.name, directory, choice.match.file, options), stamp)
+
+    def _load_tried(
+        self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], trial: Trial | None
+    ) -> tuple[Adapter, ModelDir]:
+        """Load; what the trial has proved of these very bytes is not proved again. The directory tells it, then."""
+        if trial is None or not trial.evidence or not cpu.as_in_children():
+            return self._load_alone_first(directory, choice, options), directory
+        proved = replace(directory, evidence=trial.evidence)
+        adapter = self._load_alone_first(proved, choice, options)
+        if self._trials.unchanged(directory, trial):
+            return adapter, proved
+        adapter.close()
+        return self._load_alone_first(directory, choice, options), directory
+
+    def _load_alone_first(self, directory: ModelDir, choice: Choice, options: Mapping[str, Any]) -> Adapter:
+        self._may_import.wait()
+        imports = (*choice.adapter.requires, *choice.match.requires)
+        if imports not in self._imported:
+            with self._first:
+                if imports not in self._imported:  # another thread may have been the first while this one waited
+                    adapter = choice.adapter.load(directory, choice.match.file, options)
+                    self._imported.add(imports)
+                    return adapter
+        return choice.adapter.load(directory, choice.match.file, options)

@@ -1,0 +1,23 @@
+"""Whether the server is ready, by what `--ready` asks for."""
+
+from __future__ import annotations
+
+from server.repository.state import State
+from server.repository.store import ModelStore
+
+
+def why_not_ready(store: ModelStore, rule: str, scanned: bool) -> str:
+    """Why the server is not ready; empty when it is. `scanned`: every directory was tried.
+
+    The rule `scan` asks for no more than that, `any` and `all` for so many ready models besides. A mount that is one
+    model is ready when that model is: its rule is `all`.
+    """
+    states = {name: versions.newest for name, versions in list(store.models.items())}
+    if not scanned:
+        loading = [name for name, state in states.items() if state.state is State.LOADING]
+        return f"{len(loading)} of {len(states)} models are still loading"
+    now = {name: state.now for name, state in states.items()}
+    bad = {name: reason for name, (state, reason) in now.items() if state not in (State.READY, State.EVICTED)}
+    if (rule == "all" and bad) or (rule == "any" and len(bad) == len(states)):
+        return "; ".join(f"{name}: {reason}" for name, reason in bad.items()) or "there is no model"
+    return ""
