@@ -33,7 +33,7 @@ class Disk:
             self.evicted -= 1
             self.memory.discard(name)
         if name not in self.memory:
-            raise NotLoaded(f"model {name!r} is not in memory", Found(name, ModelDir(Path(name))))
+            raise NotLoaded(f"model {name!r} is not in memory", Found(name, ModelDir(name, Path(name))))
         return f"the model {name}"
 
     def bring(self, found: Found) -> None:
