@@ -18,7 +18,8 @@ from adapters.base import Adapter, Reply, ReplyStream, Request
 from server import errors
 from server.errors import ServingError, as_serving_error
 from server.inference.answer import Answer, StreamedAnswer, sendable_headers, sendable_status
-from server.inference.batching.queue import BoundedQueue, Limits, Turn
+from server.inference.batching.queue import BoundedQueue, Limits
+from server.inference.batching.turn import Turn
 from server.inference.in_flight import InFlight
 from server.inference.request import AnswerHandler, InferenceRequest, IsDisconnected
 from server.inference.stream_parts import CountedParts, SinglePart

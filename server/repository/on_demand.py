@@ -15,7 +15,8 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from server.errors import NotReady, ServingError, as_serving_error
-from server.inference.batching.queue import BoundedQueue, Limits, Turn
+from server.inference.batching.queue import BoundedQueue, Limits
+from server.inference.batching.turn import Turn
 from server.loading.catalog import Found
 from server.loading.memory_budget import ModelKey
 

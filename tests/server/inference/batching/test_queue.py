@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from server.config.settings import Settings
-from server.errors import ClientGone, DeadlineExceeded, NotReady, QueueFull, ServingError
-from server.inference.batching.queue import BoundedQueue, Limits, Turn, Waiter, limits_of
+from server.errors import ClientGone, DeadlineExceeded, NotReady, QueueFull
+from server.inference.batching.queue import BoundedQueue, Limits, Waiter, limits_of
 from server.inference.batching.tuning import TUNING
 from tests.patience import becomes
 
@@ -226,60 +226,6 @@ def test_an_event_loop_that_ended_leaves_no_deadline_behind() -> None:
     assert not queue.has_loop
     run(second)
     assert outcomes.kinds == [("b", DeadlineExceeded)]
-
-
-def turns_of(**limits: Any) -> BoundedQueue[Turn]:
-    return BoundedQueue("m", Limits(**{"timeout": LONG, **limits}))
-
-
-async def join(queue: BoundedQueue[Turn]) -> tuple[Turn, asyncio.Task[None]]:
-    turn = Turn()
-    task = asyncio.create_task(turn.wait_in(queue))
-    await asyncio.sleep(0)
-    return turn, task
-
-
-@pytest.mark.parametrize("error", [None, NotReady("no")])
-def test_a_turn_comes_or_its_error_is_raised(error: ServingError | None) -> None:
-    async def test() -> None:
-        queue = turns_of()
-        turn, task = await join(queue)
-        assert not turn.granted
-        queue.popleft().resolve(error)
-        assert turn.granted is (error is None)
-        assert (await asyncio.gather(task, return_exceptions=True)) == [error]
-
-    run(test)
-
-
-def test_who_is_cancelled_leaves_the_queue() -> None:
-    async def test() -> None:
-        queue = turns_of()
-        turn, task = await join(queue)
-        task.cancel()
-        await asyncio.wait([task])
-        assert not queue
-        assert not turn.granted
-
-    run(test)
-
-
-@pytest.mark.parametrize("cancelled_first", [True, False])
-def test_a_turn_counts_as_granted_where_it_came_before_the_cancel(cancelled_first: bool) -> None:
-    """Whoever gives turns must get it back exactly where it was taken."""
-
-    async def test() -> None:
-        queue = turns_of()
-        turn, task = await join(queue)
-        if cancelled_first:
-            task.cancel()
-        queue.popleft().resolve(None)
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
-        assert turn.granted is not cancelled_first
-
-    run(test)
 
 
 def test_the_limits_are_the_settings_and_no_more_calls_than_cores() -> None:
