@@ -108,7 +108,7 @@ class Site:
                     return False
                 self.connections[pid].sock.settimeout(60)
         except TimeoutError:
-            del self.connections[pid]  # its answer is still to come
+            self.connections.pop(pid).close()  # its answer is still to come
             return False
         finally:
             os.kill(main, signal.SIGCONT)
