@@ -65,7 +65,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[B
     server.repository.first_scan(loader.begin(catalog.found, 1), loaded.set)
     assert loaded.wait(120)
     wait_for(lambda: server.repository.scanned)
-    yield Both(rest.config.app, app.kserve.model_server.app, expected)
+    yield Both(rest.config.app, app.frame.application(), expected)
     workers.kill()
 
 
