@@ -183,7 +183,7 @@ def test_a_dead_worker_shows_and_the_model_comes_back(
         assert "was killed (SIGKILL)" in entry["reason"]
         assert repository.index(ready=True) == []
         assert "it: the worker was killed" in repository.why_not_ready()
-        assert repository._states()["it"][0] == "UNAVAILABLE"
+        assert repository.metrics._states()["it"][0] == "UNAVAILABLE"
         with pytest.raises(NotReady, match="'it' is not ready: the worker was killed"):
             repository.get_model("it")
         wait_for(lambda: not pool.down)
