@@ -19,7 +19,7 @@ from adapters.base import LoadError
 from server.loading.trial.pool import Trial, TrialPool
 from server.workers.self_test import same_rows
 from tests.patience import wait_for
-from tests.processes import descendants
+from tests.processes import command, descendants
 
 HERE = Path(__file__).parents[2]
 ME = psutil.Process()
@@ -90,8 +90,9 @@ def reason(attempt: Attempt, *what: Any, **more: Any) -> str:
 
 
 def children() -> set[int]:
-    """This process's, less those that were there before these tests: other tests' servers may be on their way out."""
-    return {child.pid for child in descendants()} - OTHERS
+    """Children for trials, less those that were there before: other tests' processes may still come and go."""
+    others = {child.pid for child in descendants() if any("polyserve_" in word for word in command(child))}
+    return {child.pid for child in descendants()} - others - OTHERS
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
