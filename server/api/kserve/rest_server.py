@@ -38,7 +38,7 @@ def rest_server(
         ssl_keyfile=settings.ssl_keyfile,
     )
     rest.config.http = protocol
-    rest.config.proxy_headers = False  # `admin.is_local` looks for itself
+    rest.config.proxy_headers = False  # `access.is_local` looks for itself
     if not settings.access_log:
         logging.getLogger("uvicorn.access").handlers.clear()
     return rest
