@@ -22,6 +22,7 @@ from server.api.kserve.host import cpu_count, register
 from server.api.kserve.models import KServeRegistry
 from server.api.kserve.pages import add_pages
 from server.api.kserve.rest_server import RESTServer, listening, rest_server
+from server.api.lookup import Refresh, nothing_new
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.routes import Routes
 from server.api.shutdown import Shutdown
@@ -140,7 +141,7 @@ class PolyServer(frame.ModelServer):
         )
 
     async def _serve_grpc(self) -> service.Server:
-        handlers = service.handlers(service.InferenceService(self.repository, self.dataplane, self._access))
+        handlers = service.handlers(service.InferenceService(self.repository, self._access, self._refresh()))
         limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
         wanted = self._settings.grpc_port
         inner_socket = str(self._frontends.directory / "grpc") if self._frontends else ""
@@ -155,11 +156,13 @@ class PolyServer(frame.ModelServer):
         log.info("gRPC server listens on port %d", self._grpc_port)
         return server
 
+    def _refresh(self) -> Refresh:
+        return self._frontends.refresh if self._frontends else nothing_new
+
     def _rest(self) -> RESTServer:
         """KServe's REST server with our routes in front of its application."""
-        refresh = self._frontends.refresh if self._frontends else None
         theirs = frame.application()
-        app = Routes(theirs, self.repository, self._settings.max_body_bytes, self._access, refresh)
+        app = Routes(theirs, self.repository, self._settings.max_body_bytes, self._access, self._refresh())
         protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
         rest = rest_server(self._settings, app, self.http_port, protocol, *planes)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from server.api.grpc import service
+from server.api.grpc.reflection import reflection_handlers
 from server.api.kserve.host import configure_logging, cpu_count
 from server.api.kserve.rest_server import listening, rest_server
 from server.api.rest.fast_protocol import ServerContext
@@ -75,7 +76,7 @@ class FrontendServer:
     async def _serve_grpc(self) -> service.Server | None:
         if not self._settings.enable_grpc:
             return None
-        handlers = GrpcProxy(self._copies, self._directory)
+        handlers = [GrpcProxy(self._copies, self._directory), *reflection_handlers()]
         limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
         server, _ = await service.serve(handlers, self._grpc_port, *limits, shared=True)
         return server

@@ -38,6 +38,8 @@ class PassthroughModel:
 
     answers_whole = False
     reads_events = True
+    max_rows = 0
+    merges = False
 
     def __init__(
         self,

@@ -74,7 +74,7 @@ class Repository:
         self._catalog = catalog
         self._ready_rule = ready_rule
         self._replicas = replicas = replicas or NoReplicas()
-        self._stopping = False
+        self.stopping = False  #: it has been told to stop
         claims = ModelClaims(loader.budget)
         self._retirement = Retirement(self.store, claims, replicas)
         self._lifecycle = Lifecycle(
@@ -177,7 +177,7 @@ class Repository:
             raise NotFound(f"model {name!r} does not exist")
         state = versions.newest if version is None else versions.of(version)
         if state is None:
-            held = ", ".join([*filter(None, versions.states), *versions.labels])
+            held = ", ".join([*versions.numbers(), *versions.labels])
             raise NotFound(f"model {name!r} has no version {version!r}{held and f'; it has {held}'}")
         return state
 
@@ -208,8 +208,19 @@ class Repository:
     def versions(self, name: str) -> list[str]:
         """The versions that are ready, or will be when a request comes, oldest first."""
         versions = self.store.models.get(name)
-        states = versions.states if versions is not None else {}
-        return [version for version, state in states.items() if version and state.available]
+        states = versions.numbers() if versions is not None else {}
+        return [version for version, state in states.items() if state.available]
+
+    def states(self, name: str, version: str | None = None) -> dict[str, ModelState]:
+        """The states of a model's versions by number, oldest first, or that of one (a number or a label) alone.
+
+        Raises:
+            NotFound
+        """
+        known = self._known(name, version)
+        versions = self.store.models.get(name)
+        numbers = versions.numbers() if versions is not None else {}
+        return {number: state for number, state in numbers.items() if version is None or state is known}
 
     def index(self, ready: bool = False) -> list[dict[str, str]]:
         """The repository index: name, version, state and reason of every directory (or of the ready ones)."""
@@ -227,11 +238,11 @@ class Repository:
 
     def begin_stop(self) -> None:
         """The server has been told to stop: it is not ready any more."""
-        self._stopping = True
+        self.stopping = True
 
     def why_not_ready(self) -> str:
         """Why the server is not ready; empty when it is (`readiness.py`)."""
-        if self._stopping:
+        if self.stopping:
             return "it is stopping"
         return why_not_ready(self.store, "all" if self._catalog.single else self._ready_rule, self.scanned)
 

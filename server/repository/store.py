@@ -49,7 +49,7 @@ class ModelStore:
             if versions is None:
                 return {}
             known: dict[str | None, ModelState | None] = {None: versions.newest}
-            known.update((version, state) for version, state in versions.states.items() if version)
+            known.update(versions.numbers())
             known.update((label, versions.states.get(version)) for label, version in versions.labels.items())
         return {key: state.load_spec for key, state in known.items() if state and state.model and state.load_spec}
 

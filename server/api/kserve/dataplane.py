@@ -7,12 +7,11 @@ from typing import Any
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
-from server import __version__
 from server.api.kserve.models import KServeRegistry
+from server.api.model_metadata import model_metadata as describe_model
+from server.api.model_metadata import server_metadata
 from server.errors import NotReady
 from server.repository.repository import Repository
-
-EXTENSIONS = ["model_repository", "binary_tensor_data"]
 
 
 class PolyRepositoryExtension(ModelRepositoryExtension):
@@ -46,7 +45,7 @@ class PolyDataPlane(DataPlane):
         self._repository = repository
 
     def metadata(self) -> dict[str, Any]:
-        return {"name": "polyserve", "version": __version__, "extensions": EXTENSIONS}
+        return server_metadata()
 
     async def ready(self) -> bool:
         """KServe's route asks; unlike KServe's own this one is about the models.
@@ -80,20 +79,4 @@ class PolyDataPlane(DataPlane):
         Raises:
             NotFound, NotReady.
         """
-        return await metadata(self._repository, model_name, model_version or None)
-
-
-async def metadata(repository: Repository, name: str, version: str | None) -> dict[str, Any]:
-    """Name, versions that are ready, platform, inputs and outputs of a model.
-
-    Raises:
-        NotFound, NotReady.
-    """
-    model = await repository.ready(name, version)
-    return {
-        "name": name,
-        "versions": repository.versions(name),
-        "platform": model.adapter.platform,
-        "inputs": model.get_input_types(),
-        "outputs": model.get_output_types(),
-    }
+        return await describe_model(self._repository, model_name, model_version or None)

@@ -56,7 +56,9 @@ def parse(path: str) -> ModelPath | None:
 
 
 def parse_facts(path: str) -> ModelPath | None:
-    """What a GET of the path would like to know of a model; None: nothing."""
+    """What a GET of the path would like to know of a model; None: nothing, or it is a POST's path."""
+    if parse(path) is not None:
+        return None
     if path.startswith(V1):
         named, verb = path[len(V1) :], "status"
         if named.endswith("/metadata"):

@@ -85,7 +85,7 @@ async def serving(
     monkeypatch.setattr(service, "MAX_CONNECTION_AGE", age)
     monkeypatch.setattr(shutdown, "LONGEST_CONNECTION_AGE", PATIENCE)  # a machine that stalls cuts nobody short
     calls = Calls()
-    server, port = await service.serve(calls, free_port(), MOST, MOST)
+    server, port = await service.serve([calls], free_port(), MOST, MOST)
     yield server, port, calls
     await server.stop(None)
 

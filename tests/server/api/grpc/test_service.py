@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from unittest import mock
 
 import grpc
@@ -18,7 +18,6 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from bench.ports import free_port
 from server.api.grpc.service import InferenceService, handlers, serve
-from server.api.kserve.dataplane import PolyDataPlane
 from server.codec import grpc_messages
 from server.codec.fast.grpc_templates import TemplateCache
 from server.inference.batching.queue import Limits
@@ -51,7 +50,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repo
 
 
 def service(repository: Any) -> InferenceService:
-    return InferenceService(repository, cast(PolyDataPlane, None))
+    return InferenceService(repository)
 
 
 @asynccontextmanager
