@@ -21,13 +21,13 @@ from server.api.rest.facts import ModelFacts
 from server.api.rest.head_cache import is_cloudevent
 from server.api.rest.paths import ModelPath, asked_by, facts_asked_by, refusal
 from server.api.rest.predict import InferenceRoutes
+from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served
 from server.api.rest.torchserve import Predictions
 from server.errors import ServingError, respond
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
 
-ADMIN = "/v2/repository/models/"  #: loading and unloading: not open to everybody
 METRICS = "/metrics"
 
 
@@ -51,6 +51,7 @@ class Routes:
         self._inference = InferenceRoutes(repository)
         self._facts = ModelFacts(repository, refresh)
         self._predictions = Predictions(repository)
+        self._loading = RepositoryRoutes(repository)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -72,6 +73,7 @@ class Routes:
             ServingError: it is answered without its body.
         """
         path, method = scope["path"], scope["method"]
+        check_served(path)
         if method == "POST":
             if (asked := asked_by(scope)) is not None:
                 await self._wake(asked)
@@ -80,6 +82,7 @@ class Routes:
                 raise refused
             if path.startswith(ADMIN):
                 self._check_access(scope)
+                return self._loading.handler(path)
         elif method == "GET":
             if path == "/v2/health/live":
                 return _live
