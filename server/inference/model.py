@@ -30,6 +30,8 @@ class ServedModel(Protocol):
 
     #: rows in one call, at most; 0: no dimension of its tensors is known to be rows
     max_rows: int
+    #: it refuses its adapter's own example, which is made up
+    refuses_example: bool
     #: requests share calls
     merges: bool
     #: `start` answers whole, never in parts

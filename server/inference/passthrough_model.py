@@ -40,6 +40,7 @@ class PassthroughModel:
     reads_events = True
     max_rows = 0
     merges = False
+    refuses_example = False
 
     def __init__(
         self,
