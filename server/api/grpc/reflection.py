@@ -52,10 +52,13 @@ def _answer(request: Any) -> dict[str, Any]:
 
 def _file_of(symbol: str) -> FileDescriptorProto | None:
     """The file that holds a service, a method, a message or an enumeration; a leading dot is protobuf's own."""
-    try:
-        return FILES[POOL.FindFileContainingSymbol(symbol.removeprefix(".")).name]
-    except KeyError:
-        return None
+    name = symbol.removeprefix(".")
+    for known in (name, name.rpartition(".")[0]):  # a method is not looked up by itself: its service is
+        try:
+            return FILES[POOL.FindFileContainingSymbol(known).name]
+        except KeyError:
+            continue
+    return None
 
 
 def _file(file: FileDescriptorProto | None, asked: str) -> dict[str, Any]:

@@ -53,8 +53,8 @@ class ModelFacts:
     def handler(self, asked: ModelPath) -> Handler:
         """What answers a GET of this path."""
         if asked == _ALL_STATISTICS and "stats" not in self._repository.store.models:
-            return partial(self._told, self._statistics, ModelPath("v2", "stats", ""))
-        return partial(self._told, self._tellers[asked.protocol, asked.verb], asked)
+            return partial(self._answer, self._statistics, ModelPath("v2", "stats", ""))
+        return partial(self._answer, self._tellers[asked.protocol, asked.verb], asked)
 
     def settings_handler(self, path: str) -> Handler | None:
         """What answers a GET or a POST of the trace or log settings; None: the path is another."""
@@ -66,7 +66,7 @@ class ModelFacts:
             return partial(self._settings, trace_settings, path[len(V2) :].removesuffix(_MODEL_TRACE))
         return None
 
-    async def _told(
+    async def _answer(
         self, teller: Any, asked: ModelPath, scope: Scope, body: bytes, is_disconnected: IsDisconnected
     ) -> Answer:
         answer: Answer = await teller(asked.model, asked.version)
