@@ -142,7 +142,7 @@ class PolyServer(frame.ModelServer):
 
     async def _serve_grpc(self) -> service.Server:
         handlers = service.handlers(service.InferenceService(self.repository, self._access, self._refresh()))
-        limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
+        limits = (self._settings.grpc_max_send_message_length, self._settings.max_message_bytes)
         wanted = self._settings.grpc_port
         inner_socket = str(self._frontends.directory / "grpc") if self._frontends else ""
         try:

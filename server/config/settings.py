@@ -39,7 +39,8 @@ STORED_MODEL = types.Kind(Address.of_kserve, "URI", show=lambda address: address
 STORED_MODELS = types.Kind(named, "NAME=URI", repeats=True, quote=without_secrets)
 #: seconds after SIGTERM in which a pod may still be sent requests: endpoints are updated meanwhile
 POD_DELAY = 3.0
-LENGTH = types.integer("BYTES", -1, 2**31 - 1)
+LONGEST_MESSAGE = 2**31 - 1  #: bytes that gRPC can carry in one
+LENGTH = types.integer("BYTES", -1, LONGEST_MESSAGE)
 #: settings about loading that would be checked again
 _NOT_FOR_ALL = ("verify_key",)
 
@@ -78,10 +79,10 @@ class Settings:
         "How long a request may take; then it is answered 504.")
     max_body_bytes: int = setting(100 * 2**20, types.size(), REQUESTS,
         "Size of a REST request's body, at most; larger ones are answered 413.")
-    grpc_max_send_message_length: int = setting(8 * 2**20, LENGTH, REQUESTS,
-        "Size of a gRPC answer, at most; -1 for no limit.", kserve=True)
-    grpc_max_receive_message_length: int = setting(8 * 2**20, LENGTH, REQUESTS,
-        "Size of a gRPC request, at most; -1 for no limit.", kserve=True)
+    grpc_max_send_message_length: int = setting(-1, LENGTH, REQUESTS,
+        "Size of a gRPC answer, at most; -1 for no limit, as over REST.", kserve=True)
+    grpc_max_receive_message_length: int | None = setting(None, LENGTH, REQUESTS,
+        "Size of a gRPC request, at most; -1 for no limit.", shown="max_body_bytes", kserve=True)
 
     load: Literal["eager", "lazy"] = setting("eager", types.one_of("eager", "lazy"), LOADING,
         "When models are loaded: at the start, or (lazy) at the first request, for folders of thousands. Pinned models "
@@ -189,6 +190,12 @@ class Settings:
             SettingsError: with every mistake, naming the flag or the variable, the value and what is allowed.
         """
         return cls(**parse(cls, argv, environ))
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Bytes of a gRPC request, at most: as many as of a REST request's body, unless it is told."""
+        told = self.grpc_max_receive_message_length
+        return min(self.max_body_bytes, LONGEST_MESSAGE) if told is None else told
 
     @property
     def rest_port(self) -> int:

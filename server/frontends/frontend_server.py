@@ -77,6 +77,6 @@ class FrontendServer:
         if not self._settings.enable_grpc:
             return None
         handlers = [GrpcProxy(self._copies, self._directory), *reflection_handlers()]
-        limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
+        limits = (self._settings.grpc_max_send_message_length, self._settings.max_message_bytes)
         server, _ = await service.serve(handlers, self._grpc_port, *limits, shared=True)
         return server

@@ -114,7 +114,7 @@ class Repository:
         """
         model = self.serving.get(name)
         if model is None:
-            versions = self.store.models.get(name)
+            versions = self.store.models.get(self.store.known_as(name))
             return None if versions is None else self._checked(name, versions.newest)
         pool = model.pool
         if pool is not None:
@@ -158,7 +158,7 @@ class Repository:
 
     def reads_events(self, name: str) -> bool:
         """Whether the model decodes CloudEvents itself."""
-        model = self.serving.get(name)
+        model = self.serving.get(self.store.known_as(name))
         return model is not None and model.reads_events
 
     def get_models(self) -> dict[str, ServedModel | None]:
@@ -166,13 +166,13 @@ class Repository:
         return {name: self.serving.get(name) for name in self.store.names()}
 
     def _find(self, name: str, version: str | None) -> ModelState | None:
-        versions = self.store.models.get(name)
+        versions = self.store.models.get(self.store.known_as(name))
         if versions is None:
             return None
         return versions.newest if version is None else versions.of(version)
 
     def _known(self, name: str, version: str | None) -> ModelState:
-        versions = self.store.models.get(name)
+        versions = self.store.models.get(self.store.known_as(name))
         if versions is None:
             raise NotFound(f"model {name!r} does not exist")
         state = versions.newest if version is None else versions.of(version)
@@ -207,7 +207,7 @@ class Repository:
 
     def versions(self, name: str) -> list[str]:
         """The versions that are ready, or will be when a request comes, oldest first."""
-        versions = self.store.models.get(name)
+        versions = self.store.models.get(self.store.known_as(name))
         states = versions.numbers() if versions is not None else {}
         return [version for version, state in states.items() if state.available]
 
@@ -218,7 +218,7 @@ class Repository:
             NotFound
         """
         known = self._known(name, version)
-        versions = self.store.models.get(name)
+        versions = self.store.models.get(self.store.known_as(name))
         numbers = versions.numbers() if versions is not None else {}
         return {number: state for number, state in numbers.items() if version is None or state is known}
 
@@ -264,7 +264,7 @@ class Repository:
 
     def load_model(self, name: str) -> bool:
         """`Lifecycle.load_model`"""
-        return self._lifecycle.load_model(name)
+        return self._lifecycle.load_model(self.store.known_as(name))
 
     def load_version(self, found: Found, demand: Demand = Demand.LOAD) -> bool:
         """`Lifecycle.load_version`"""
@@ -276,11 +276,11 @@ class Repository:
 
     def unload(self, name: str) -> None:
         """`Retirement.unload`"""
-        self._retirement.unload(name)
+        self._retirement.unload(self.store.known_as(name))
 
     async def unload_and_wait(self, name: str) -> None:
         """`Retirement.unload_and_wait`"""
-        await self._retirement.unload_and_wait(name)
+        await self._retirement.unload_and_wait(self.store.known_as(name))
 
     def mounted(self) -> dict[str, list[Found]]:
         """`ModelStore.mounted`"""

@@ -98,8 +98,9 @@ class ModelVersions:
 
     def of(self, version: str) -> ModelState | None:
         """The version of that number or label."""
-        if version.isascii() and version.isdecimal():
-            version = version.lstrip("0") or "0"
+        number = version.removesuffix(".0")  # TorchServe's clients have a point in theirs
+        if number.isascii() and number.isdecimal():
+            version = number.lstrip("0") or "0"
         return self.numbers().get(self.labels.get(version, version))
 
     def numbers(self) -> dict[str, ModelState]:
