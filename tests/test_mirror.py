@@ -34,7 +34,7 @@ WITHOUT = {
     "server": "__main__ app",
     "server/api": "lookup",
     "server/api/grpc": "stream_messages",
-    "server/api/kserve": "argv dataplane pages",
+    "server/api/kserve": "argv pages",
     "server/api/rest": "asgi event_stream head_cache predict torchserve",
     "server/frontends": "frontend_main frontend_server",
     "server/inference": "answer in_flight model request stream_parts",

@@ -13,6 +13,7 @@ import grpc
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.api.access import Access, peer_address
+from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.descriptors import INFER, SERVICE, STREAM, message_type
 from server.api.grpc.health import health_handler
 from server.api.grpc.infer_calls import Inference
@@ -25,6 +26,7 @@ from server.repository.repository import Repository
 
 #: metadata that tells where a call comes from that a front process hands on
 CLIENT = "x-polyserve-client"
+_INNER = "unix:"  #: begins gRPC's name of a peer on the server's own socket
 
 Server: TypeAlias = "grpc.aio.Server"
 
@@ -84,8 +86,10 @@ class InferenceService(TritonCalls):
 
 
 def _headers(context: Any) -> dict[str, str]:
-    """The request's metadata that is text."""
-    return {str(key): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    """The request's metadata; of what is not text, the key. What a front process adds (`_address`) is none of it."""
+    pairs = [(str(key), value if isinstance(value, str) else "") for key, value in context.invocation_metadata() or ()]
+    inner = context.peer().startswith(_INNER)
+    return {key: value for key, value in pairs if not (inner and key == CLIENT)}
 
 
 def _address(context: Any) -> str:
@@ -94,7 +98,7 @@ def _address(context: Any) -> str:
     That says it once (`CLIENT`), and takes what the caller himself calls so away; else nobody knows.
     """
     peer = context.peer()
-    if peer.startswith("unix:"):
+    if peer.startswith(_INNER):
         named = [value for key, value in context.invocation_metadata() or () if key == CLIENT]
         peer = named[0] if len(named) == 1 else ""
     return peer_address(peer)
@@ -120,8 +124,7 @@ def handlers(service: InferenceService) -> list[grpc.GenericRpcHandler[Any, Any]
 async def serve(
     services: Sequence[grpc.GenericRpcHandler[Any, Any]],
     port: int,
-    max_send: int,
-    max_receive: int,
+    limits: GrpcLimits | None = None,
     socket: str = "",
     *,
     shared: bool = False,
@@ -133,13 +136,13 @@ async def serve(
     Raises:
         RuntimeError: the port is taken.
     """
+    limits = limits or GrpcLimits()
     options = [
-        ("grpc.max_send_message_length", max_send),
-        ("grpc.max_receive_message_length", max_receive),
+        *limits.options(),
         ("grpc.max_connection_age_ms", int(1000 * MAX_CONNECTION_AGE)),
         ("grpc.so_reuseport", int(shared)),  # a second server on the port is a mistake, not a partner
     ]
-    server = grpc.aio.server(options=options)
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_calls)
     server.add_generic_rpc_handlers(tuple(services))
     port = server.add_insecure_port(f"[::]:{port}")
     if socket:

@@ -18,7 +18,7 @@ import orjson
 from server.api.lookup import Refresh, nothing_new
 from server.api.model_metadata import model_metadata
 from server.api.rest.asgi import Handler, Scope
-from server.api.rest.paths import V2, ModelPath
+from server.api.rest.paths import LOGGING, MODEL_TRACE, TRACE, V2, ModelPath, is_settings
 from server.api.triton.configuration import model_config
 from server.api.triton.server_settings import log_settings, trace_settings
 from server.api.triton.statistics import model_statistics
@@ -30,8 +30,6 @@ from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
 
 _ALL_STATISTICS = ModelPath("v2", "metadata", "stats")
-_TRACE, _LOGGING = "/v2/trace/setting", "/v2/logging"
-_MODEL_TRACE = "/trace/setting"
 
 
 class ModelFacts:
@@ -58,13 +56,12 @@ class ModelFacts:
 
     def settings_handler(self, path: str) -> Handler | None:
         """What answers a GET or a POST of the trace or log settings; None: the path is another."""
-        if path == _LOGGING:
+        if not is_settings(path):
+            return None
+        if path == LOGGING:
             return partial(self._settings, log_settings, "")
-        if path == _TRACE:
-            return partial(self._settings, trace_settings, "")
-        if path.startswith(V2) and path.endswith(_MODEL_TRACE):
-            return partial(self._settings, trace_settings, path[len(V2) :].removesuffix(_MODEL_TRACE))
-        return None
+        model = "" if path == TRACE else path[len(V2) :].removesuffix(MODEL_TRACE)
+        return partial(self._settings, trace_settings, model)
 
     async def _answer(
         self, teller: Any, asked: ModelPath, scope: Scope, body: bytes, is_disconnected: IsDisconnected

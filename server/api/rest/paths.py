@@ -30,6 +30,8 @@ _V2_FACTS = ("ready", "config", "stats")
 #: verbs of TensorFlow Serving for models of `tf.Example`s
 _TF_EXAMPLES = ("classify", "regress")
 _VERSION = "model_version"
+#: Triton's settings; of a model, behind its name
+LOGGING, TRACE, MODEL_TRACE = "/v2/logging", "/v2/trace/setting", "/trace/setting"
 
 
 class ModelPath(NamedTuple):
@@ -74,6 +76,11 @@ def parse_facts(path: str) -> ModelPath | None:
         known = not rest or (len(rest) == 1 and verb in _V2_FACTS)
         return ModelPath("v2", verb, name, version) if name and known else None
     return None
+
+
+def is_settings(path: str) -> bool:
+    """Whether it is about how requests are traced or what is logged, which GET and POST ask alike."""
+    return path in (LOGGING, TRACE) or (path.startswith(V2) and path.endswith(MODEL_TRACE))
 
 
 def asked_by(scope: Mapping[str, Any]) -> ModelPath | None:

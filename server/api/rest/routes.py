@@ -15,15 +15,27 @@ import orjson
 
 from server.api.access import Access
 from server.api.lookup import Refresh, nothing_new
-from server.api.rest.asgi import App, Handler, Receive, Scope, Send, answered, send_whole
+from server.api.rest.asgi import (
+    App,
+    BodyLimits,
+    BoundedBody,
+    Handler,
+    Receive,
+    Scope,
+    Send,
+    answered,
+    send_whole,
+    unread,
+)
 from server.api.rest.event_stream import send_events
 from server.api.rest.facts import ModelFacts
 from server.api.rest.head_cache import is_cloudevent
+from server.api.rest.limits import Bodies
 from server.api.rest.paths import ModelPath, asked_by, facts_asked_by, refusal
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served
 from server.api.rest.torchserve import Predictions
-from server.errors import ServingError, respond
+from server.errors import ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
@@ -41,12 +53,13 @@ class Routes:
         max_body_bytes: int,
         access: Access | None = None,
         refresh: Refresh = nothing_new,
+        bodies: Bodies | None = None,
     ) -> None:
-        """`refresh` is awaited before what is counted is read."""
+        """`refresh` is awaited before what is counted is read; `bodies` are those of the process."""
         self._app = app
         self._refresh = refresh
         self._repository = repository
-        self._max_body = max_body_bytes
+        self._limits = BodyLimits(max_body_bytes, bodies or Bodies())
         self._access = access or Access()
         self._inference = InferenceRoutes(repository)
         self._facts = ModelFacts(repository, refresh)
@@ -54,17 +67,26 @@ class Routes:
         self._loading = RepositoryRoutes(repository)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         try:
-            handler = await self._handler(scope) if scope["type"] == "http" else None
+            handler = await self._handler(scope)
         except ServingError as error:
-            await send_whole(send, Answer(*respond(error)))
+            await send_whole(send, unread(scope, error))
             return
         if handler is not None:
-            await send_answer(receive, send, await answered(handler, scope, receive, self._max_body))
-            return
-        if scope.get("path") == METRICS:
+            await send_answer(receive, send, await answered(handler, scope, receive, self._limits))
+        else:
+            await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """To KServe's application, which would read a body of any size."""
+        if scope["path"] == METRICS:
             await self._refresh()
-        await self._app(scope, receive, send)
+        with self._limits.bodies.share() as share:
+            body = BoundedBody(scope, receive, send, self._limits.most, share.take)
+            await self._app(scope, body.receive, body.send)
 
     async def _handler(self, scope: Scope) -> Handler | None:
         """What answers the request; None: the application behind.
@@ -76,7 +98,7 @@ class Routes:
         check_served(path)
         if method == "POST":
             if (asked := asked_by(scope)) is not None:
-                await self._wake(asked)
+                await self._wake(asked.model, asked.version)
                 return self._inference.handler(asked) if self._is_ours(asked, scope) else None
             if (refused := refusal(path)) is not None:
                 raise refused
@@ -90,18 +112,23 @@ class Routes:
                 return self._ready
             if (asked := facts_asked_by(scope)) is not None:
                 return self._facts.handler(asked)
+        name, version = self._predictions.model_of(scope)
+        if name is not None:
+            await self._wake(name, version)
         if method in ("GET", "POST") and (settings := self._facts.settings_handler(path)) is not None:
             return settings
         return self._predictions.handler(scope)
 
-    async def _wake(self, asked: ModelPath) -> None:
+    async def _wake(self, name: str, version: str | None) -> None:
         """Bring back the model that the request is for, before its body is read.
 
         Raises:
-            ServingError: it cannot be.
+            ServingError: it cannot be, or there is none.
         """
-        if self._repository.is_asleep(asked.model, asked.version):
-            await self._repository.ready(asked.model, asked.version)
+        if self._repository.is_asleep(name, version):
+            await self._repository.ready(name, version)
+        else:
+            self._repository.ready_model(name, version)
 
     def _is_ours(self, asked: ModelPath, scope: Scope) -> bool:
         """KServe decodes events for models that do not read them."""

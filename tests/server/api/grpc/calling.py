@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from bench.ports import free_port
+from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.service import InferenceService, handlers, serve
 
 PATIENCE = 60
@@ -18,7 +19,7 @@ def call_with(service: InferenceService, talk: Callable[[grpc.aio.Channel], Awai
     """What the talk over a channel to the service comes to."""
 
     async def run() -> Any:
-        server, port = await serve(handlers(service), free_port(), 2**20, 2**20)
+        server, port = await serve(handlers(service), free_port(), GrpcLimits(2**20, 2**20))
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 return await asyncio.wait_for(talk(channel), PATIENCE)

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from server.api.rest.asgi import answered
+from server.api.rest.asgi import BodyLimits, answered
 from server.api.rest.facts import ModelFacts
+from server.api.rest.limits import Bodies
 from server.api.rest.paths import facts_asked_by
 from server.inference.answer import Answer
 from server.repository.repository import Repository
@@ -23,7 +24,7 @@ def run(handler: Any, body: bytes = b"") -> tuple[int, Any]:
     async def receive() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    answer = asyncio.run(answered(handler, scope, receive, 1000))
+    answer = asyncio.run(answered(handler, scope, receive, BodyLimits(1000, Bodies())))
     assert isinstance(answer, Answer)
     return answer.status, orjson.loads(answer.body)
 
