@@ -43,11 +43,12 @@ class HealthService:
         """Nobody is told when readiness changes, so it is looked at now and then."""
         told = ""
         while True:
+            last = self._repository.stopping  # before the status, which is then the one of a server that stops
             status = self._status(request.service)
             if status != told:
                 yield _Response(status=status)
                 told = status
-            if self._repository.stopping:  # a stream that stayed would hold up the stop
+            if last:  # a stream that stayed would hold up the stop
                 return
             await asyncio.sleep(INTERVAL)
 
