@@ -47,7 +47,7 @@ class Bodies:
     """The bodies that are held by now, over all connections of this process."""
 
     def __init__(self, most: int = HttpLimits.max_bodies_bytes) -> None:
-        self._most = most
+        self.most = most
         self.held = 0  #: bytes
 
     def take(self, size: int) -> None:
@@ -56,12 +56,16 @@ class Bodies:
         Raises:
             Overloaded: there is no room for them now.
         """
-        if self.held + size > self._most:
-            raise Overloaded(
-                f"the bodies of requests hold {self.held} bytes by now, and {size} more are too many: "
-                f"the limit over all connections is {self._most} (max_bodies_bytes); try again"
-            )
+        if self.held + size > self.most:
+            raise self.refusal(size)
         self.held += size
+
+    def refusal(self, size: int) -> Overloaded:
+        """What says that there is no room for `size` bytes more."""
+        return Overloaded(
+            f"the bodies of requests hold {self.held} bytes by now, and {size} more are too many: "
+            f"the limit over all connections is {self.most} (max_bodies_bytes); try again"
+        )
 
     def give_back(self, size: int) -> None:
         self.held -= size
