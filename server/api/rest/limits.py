@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from server.config.settings import Settings
 from server.errors import Overloaded
@@ -70,14 +69,9 @@ class Bodies:
     def give_back(self, size: int) -> None:
         self.held -= size
 
-    @contextmanager
-    def share(self) -> Iterator[BodyShare]:
-        """What one request holds; it is given back at the end."""
-        share = BodyShare(self)
-        try:
-            yield share
-        finally:
-            self.give_back(share.size)
+    def share(self) -> BodyShare:
+        """What one request holds; it is given back at the end of a `with`."""
+        return BodyShare(self)
 
 
 class BodyShare:
@@ -95,3 +89,9 @@ class BodyShare:
         """
         self._bodies.take(size)
         self.size += size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bodies.give_back(self.size)
