@@ -8,12 +8,13 @@ so for the longest make room, a sixteenth of all at once. Whoever waits for the 
 from __future__ import annotations
 
 import asyncio
+import math
 from enum import Enum
 from typing import Protocol
 
 from server.api.rest.limits import HttpLimits
 
-#: seconds between two looks, at most
+#: seconds between two looks, at least, but where a limit is shorter
 INTERVAL = 1.0
 _SHARE = 16  #: one of so many goes at a time, so that a look at all of them is rare
 
@@ -75,20 +76,28 @@ class Connections:
             self._all.discard(client)
             client.make_room(wait)
 
-    def _look_later(self) -> None:
-        shortest = min(getattr(self._limits, wait.value) for wait in Wait)
-        self._timer = asyncio.get_running_loop().call_later(min(INTERVAL, max(shortest / 4, 0.01)), self._look)
+    def _look_later(self, seconds: float = math.inf) -> None:
+        """Who begins to wait after a look cannot have waited too long before the shortest limit has passed."""
+        shortest = min(self._most(wait) for wait in Wait)
+        wanted = max(min(seconds, shortest), min(INTERVAL, shortest / 4))
+        self._timer = asyncio.get_running_loop().call_later(wanted, self._look)
 
     def _look(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        now, soonest = asyncio.get_running_loop().time(), math.inf
         for client in [*self._all]:
             for wait, since in _of(client, now):
-                most: float = getattr(self._limits, wait.value)
-                if now - since >= most:
-                    client.expire(wait, most)
+                left = since + self._most(wait) - now
+                if left <= 0:
+                    client.expire(wait, self._most(wait))
+                else:
+                    soonest = min(soonest, left)
         if self._all:
-            self._look_later()
+            self._look_later(soonest)
+
+    def _most(self, wait: Wait) -> float:
+        """Seconds."""
+        return float(getattr(self._limits, wait.value))
 
 
 def _of(client: Client, now: float) -> list[tuple[Wait, float]]:

@@ -21,7 +21,7 @@ from server.api.lookup import Models
 from server.api.rest.bounded_protocol import BoundedProtocol, Bounds
 from server.api.rest.connections import Wait
 from server.api.rest.head_cache import HeadCache, ParsedHead
-from server.errors import JSON_HEADER, Header, NotReady, Overloaded, ServingError, as_serving_error, respond
+from server.errors import JSON_HEADER, Header, NotReady, ServingError, as_serving_error, respond
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import InferenceRequest
 from server.repository.on_demand import NotLoaded
@@ -72,7 +72,12 @@ class FastProtocol(BoundedProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_message:
             self.parse(data)
-        elif self._head is None and not self._early and not self.flow.write_paused and not self._is_answering():
+        elif (
+            self._head is None
+            and not self._early
+            and not self.flow.write_paused
+            and (self.cycle is None or self.cycle.response_complete)
+        ):
             self.begin(data, 0)
         elif self._head is not None and not self._running:
             self._body += data
@@ -98,13 +103,13 @@ class FastProtocol(BoundedProtocol):
 
     def _wait_for_body(self, head: ParsedHead, begun: bytes) -> None:
         self._since = self.loop.time()
-        try:
-            self._bounds.bodies.take(head.length)
-        except Overloaded as error:
+        bodies = self._bounds.bodies
+        if bodies.held + head.length > bodies.most:
             self._head = None
-            self.refuse(error)
+            self.refuse(bodies.refusal(head.length))
             return
         self._held = head.length
+        bodies.held += head.length  # here, as most clients send head and body one by one: `take` is another call
         self._body += begun
         self._complete(head)
 
@@ -119,7 +124,7 @@ class FastProtocol(BoundedProtocol):
             self._start(head, body)
 
     def _let_go(self) -> None:
-        self._bounds.bodies.give_back(self._held)
+        self._bounds.bodies.held -= self._held
         self._held = 0
 
     def take_early(self) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from server.config.settings import Settings
 from server.errors import Overloaded
@@ -47,7 +46,7 @@ class Bodies:
     """The bodies that are held by now, over all connections of this process."""
 
     def __init__(self, most: int = HttpLimits.max_bodies_bytes) -> None:
-        self._most = most
+        self.most = most
         self.held = 0  #: bytes
 
     def take(self, size: int) -> None:
@@ -56,24 +55,23 @@ class Bodies:
         Raises:
             Overloaded: there is no room for them now.
         """
-        if self.held + size > self._most:
-            raise Overloaded(
-                f"the bodies of requests hold {self.held} bytes by now, and {size} more are too many: "
-                f"the limit over all connections is {self._most} (max_bodies_bytes); try again"
-            )
+        if self.held + size > self.most:
+            raise self.refusal(size)
         self.held += size
+
+    def refusal(self, size: int) -> Overloaded:
+        """What says that there is no room for `size` bytes more."""
+        return Overloaded(
+            f"the bodies of requests hold {self.held} bytes by now, and {size} more are too many: "
+            f"the limit over all connections is {self.most} (max_bodies_bytes); try again"
+        )
 
     def give_back(self, size: int) -> None:
         self.held -= size
 
-    @contextmanager
-    def share(self) -> Iterator[BodyShare]:
-        """What one request holds; it is given back at the end."""
-        share = BodyShare(self)
-        try:
-            yield share
-        finally:
-            self.give_back(share.size)
+    def share(self) -> BodyShare:
+        """What one request holds; it is given back at the end of a `with`."""
+        return BodyShare(self)
 
 
 class BodyShare:
@@ -91,3 +89,9 @@ class BodyShare:
         """
         self._bodies.take(size)
         self.size += size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bodies.give_back(self.size)

@@ -51,7 +51,8 @@ class Methods:
             await send_whole(send, answer._replace(headers=[*answer.headers, _allow(known)]))
         else:
             asked = {**scope, "method": "GET"} if method == "HEAD" else scope
-            await self._app(asked, receive, self._corrected(scope, send))
+            is_known = verbs or (path in _HEALTH and asked["method"] == "GET")  # no 405 comes of those
+            await self._app(asked, receive, send if is_known else self._corrected(scope, send))
 
     def _allowed(self, scope: Scope) -> list[str]:
         """All that the path is asked by; empty where nothing is known of it."""

@@ -76,14 +76,14 @@ def test_nobody_who_waits_for_the_server_goes() -> None:
 def test_each_wait_has_its_own_limit(wait: Wait) -> None:
     async def run() -> None:
         limits = replace(LIMITS, **{each.value: 1e6 for each in Wait})
-        limits = replace(limits, **{wait.value: 100.0})
+        limits = replace(limits, **{wait.value: 0.1})
         connections = Connections(limits)
-        late, early, busy = Client(wait, 101), Client(wait, 50), Client(None, 0)
+        late, early, busy = Client(wait, 0.2), Client(wait, -1e6), Client(None, 0)
         others = [Client(each, 1000) for each in Wait if each is not wait]
         for client in (late, early, busy, *others):
             connections.add(client)
         await becomes(lambda: late.ended)
-        assert late.ended[0] == (wait, 100.0)
+        assert late.ended[0] == (wait, 0.1)
         assert not any(client.ended for client in (early, busy, *others))
 
     asyncio.run(run())
