@@ -25,6 +25,7 @@ from adapters.base import (
 from adapters.formats import probe
 from adapters.lightgbm_ import format as model_format
 from adapters.shared import explanations
+from adapters.shared.categories import category_spec, check_kind
 from adapters.shared.messages import several
 
 #: other files that LightGBM writes, which are no models: how they begin, and what to say
@@ -123,7 +124,9 @@ class LightGBMAdapter(Adapter):
         codes = self.codes.get(name)
         if codes is None:
             return column
-        return np.asarray([codes.get(value, np.nan) for value in column.tolist()], dtype=np.float64)
+        values = column.tolist()
+        check_kind(name, values, codes)
+        return np.asarray([codes.get(value, np.nan) for value in values], dtype=np.float64)
 
     def example(self) -> Tensors:
         inputs = super().example()
@@ -162,8 +165,7 @@ def _codes(values: list[Any]) -> Codes:
 
 
 def _column(name: str, codes: Codes | None) -> TensorSpec:
-    text = codes is not None and any(isinstance(value, str) for value in codes)
-    return TensorSpec(name, "BYTES" if text else "FP64", (-1,), nullable=True)
+    return TensorSpec(name, "FP64", (-1,), nullable=True) if codes is None else category_spec(name, codes)
 
 
 def _categorical_columns(model: model_format.TextModel, names: list[str], chosen: str) -> list[str]:

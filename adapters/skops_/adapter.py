@@ -49,7 +49,7 @@ class SkopsAdapter(SklearnAdapter):
         trusted = model_dir.trusted or options.get("trust") == "full"
         with note_versions(file):
             model = _loaded(model_dir, file, trusted=trusted)
-        return cls.serving(model, file, options, model_dir.evidence)
+        return cls.serving(model, file, options, model_dir)
 
 
 def _requires(schema: SkopsSchema) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ from adapters.base import (
 )
 from adapters.formats import probe
 from adapters.shared import explanations
-from adapters.shared.messages import XGBOOST_PLACE, first_line, listed, several
+from adapters.shared.categories import category_spec, known
+from adapters.shared.messages import XGBOOST_PLACE, first_line, several
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_ import old
 
@@ -149,7 +150,7 @@ class XGBoostAdapter(Adapter):
         try:
             coded = [np.nan if value is None or value != value else codes[value] for value in column.tolist()]
         except KeyError as error:
-            raise InvalidInput(f"{name}: {error.args[0]!r} is not one of its categories; {_known(codes)}") from error
+            raise InvalidInput(f"{name}: {error.args[0]!r} is not one of its categories; {known(codes)}") from error
         return np.asarray(coded, dtype=np.float32)
 
     def example(self) -> Tensors:
@@ -219,10 +220,6 @@ def _booster(data: bytes) -> Any:
 
 
 def _column(name: str, codes: Codes | None) -> TensorSpec:
-    if codes is not None and isinstance(next(iter(codes)), str):
-        return TensorSpec(name, "BYTES", (-1,), nullable=True)
-    return TensorSpec(name, "FP32" if codes is None else "FP64", (-1,), nullable=True, finite=True)
-
-
-def _known(codes: Codes) -> str:
-    return f"known: {listed([repr(value) for value in codes], 10)}"
+    if codes is None:
+        return TensorSpec(name, "FP32", (-1,), nullable=True, finite=True)
+    return category_spec(name, codes, finite=True)

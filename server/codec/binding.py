@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
-from server.codec import json_values
+from server.codec import any_values, json_values
 from server.codec.error_text import at, nearest, quoted
 from server.codec.json_tensors import common_rows, fit
 from server.errors import InvalidInput
@@ -44,6 +44,8 @@ def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any 
             return {spec.name: fit(_stack(sent, signature, spec), spec, _field(spec.name))}
         if signature.any_name and len(tensors) == 1:
             return {spec.name: _one(tensors[0], spec)}
+    if signature.table and len(tensors) == 1 and (columns := _split(tensors[0], signature)):
+        sent = columns
     return _by_name(sent, signature)
 
 
@@ -64,6 +66,9 @@ def _one(tensor: WireTensor, spec: TensorSpec) -> Array:
         return fit(json_values.from_tensor(array), spec, _field(tensor.name))
     if spec.shape == (-1,) and not spec.any_rank and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]  # a column sent as [n, 1], as data frame codecs do
+    if spec.any_type:
+        array = any_values.texts_of(array, _field(tensor.name)) if array.dtype.kind == "O" else array
+        return fit(array, spec, _field(tensor.name))
     if array.dtype.kind == "O":
         array = _texts(array, spec, tensor.name)
     return fit(array, spec, _field(tensor.name))
@@ -97,6 +102,14 @@ def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_typ
     if signature.columns and (len(tensors) > 1 or tensors[0].name in signature.columns):
         return True
     return content_type == "pd" and all(tensor.array.ndim == 1 or tensor.array.shape[1:] == (1,) for tensor in tensors)
+
+
+def _split(tensor: WireTensor, signature: Signature) -> dict[str, WireTensor]:
+    """A table that is sent as one tensor [n, columns], as V1 sends rows: its columns; {} for any other tensor."""
+    names = [spec.name for spec in signature.inputs]
+    if tensor.name in names or tensor.array.ndim != 2 or tensor.array.shape[1] != len(names):
+        return {}
+    return {name: WireTensor(name, tensor.array[:, index]) for index, name in enumerate(names)}
 
 
 def _stack(sent: dict[str, WireTensor], signature: Signature, spec: TensorSpec) -> Array:

@@ -61,6 +61,17 @@ SIGNATURES: dict[str, Signature] = {
     "an optional input": Signature(
         (TensorSpec("x", "FP32", (-1, 2)), TensorSpec("b", "INT32", (-1,), optional=True)), OUTPUT
     ),
+    "any type": Signature(
+        (
+            TensorSpec("a", "FP64", (-1,), nullable=True, any_type=True),
+            TensorSpec("b", "BYTES", (-1,), nullable=True, any_type=True),
+        ),
+        OUTPUT,
+        table=True,
+    ),
+    "matrix of any type": Signature(
+        (TensorSpec("x", "FP64", (-1, 2), nullable=True, any_type=True),), OUTPUT, any_name=True
+    ),
     "unbatched": Signature(
         (TensorSpec("a", "FP32", (-1, 2)), TensorSpec("b", "BYTES", ()), TensorSpec("c", "INT8", (3,), optional=True)),
         OUTPUT,
