@@ -28,6 +28,7 @@ from adapters.shared import explanations
 from adapters.shared.categories import category_spec, check_kind
 from adapters.shared.messages import several
 
+_SUFFIXES = (".txt", ".bst", ".bin", ".model", ".lgb", ".lgbm")
 #: other files that LightGBM writes, which are no models: how they begin, and what to say
 _NO_MODELS = (
     (
@@ -71,15 +72,13 @@ class LightGBMAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
-        models = [
-            name
-            for name in model_dir.named(".txt", ".bst", ".bin", ".model", ".lgb")
-            if model_format.START.match(model_dir.head(name, 20))
-        ]
-        if len(models) > 1:
-            return Match(Rank.CONTENT, problem=several(models))
+        found = [name for name in model_dir.files if model_format.START.match(model_dir.head(name, 20))]
+        usual = [name for name in found if name.lower().endswith(_SUFFIXES)]
+        rank = Rank.CONTENT if usual else Rank.SUFFIX  # under any other name any other adapter's claim is better
+        if len(models := usual or found) > 1:
+            return Match(rank, problem=several(models))
         if models:
-            return Match(Rank.CONTENT, models[0])
+            return Match(rank, models[0])
         for name in model_dir.named(".json", ".txt", ".bst", ".bin", ".model"):
             head = model_dir.head(name, 100)
             for beginning, problem in _NO_MODELS:

@@ -43,7 +43,18 @@ logger = logging.getLogger(__name__)
 Direct = Callable[[Array], Any]
 
 #: the first that an estimator has is its default
-_METHODS = ("predict", "transform", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "apply")
+_METHODS = (
+    "predict",
+    "transform",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "score_samples",
+    "apply",
+    "kneighbors",
+)
+#: what the parts of an answer are, where a method gives several that mean different things
+_PARTS = {"kneighbors": ("distances", "indices")}
 
 
 @dataclass(eq=False)
@@ -106,7 +117,9 @@ class SklearnAdapter(Adapter):
         explainer = _explainer(model, inputs, found)
         signature = Signature(
             inputs.specs(),
-            specs_of(tensors_of(found.answer, labels)) if found.answered else _likely_output(model, method),
+            specs_of(tensors_of(found.answer, labels, _PARTS.get(method, ())))
+            if found.answered
+            else _likely_output(model, method),
             columns=inputs.names if isinstance(inputs, Matrix) else (),
             table=isinstance(inputs, Table),
             any_name=not isinstance(inputs, Table),
@@ -133,7 +146,7 @@ class SklearnAdapter(Adapter):
                 answer = getattr(self.model, method)(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # what fits the signature, and yet not what it learned
             raise InvalidInput(reason(error)) from error
-        return tensors_of(answer, self.labels)
+        return tensors_of(answer, self.labels, _PARTS.get(method, ()))
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         if self.explainer is None:

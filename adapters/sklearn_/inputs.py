@@ -51,18 +51,23 @@ class Inputs(ABC):
 
 @dataclass
 class Values(Inputs):
-    """One value a row: a text, a label."""
+    """One value a row: a text, a label; or an object or a list of JSON."""
 
     datatype: str
     seen: Sequence[Any] = ()
     as_list: bool = False
+    kind: type | None = None  #: of JSON values: dict or list
     copies: bool = False
     columns: list[Column] = field(default_factory=list)
 
     def specs(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec(_NAME, self.datatype, (-1,), finite=self.datatype == "FP64"),)
+        return (TensorSpec(_NAME, self.datatype, (-1,), finite=self.datatype == "FP64", json=self.kind is not None),)
 
     def rows(self, tensors: Tensors) -> Any:
+        for index, value in enumerate(tensors[_NAME] if self.kind else ()):
+            if not isinstance(value, self.kind or object):
+                wanted = "an object of features by name" if self.kind is dict else "a list"
+                raise InvalidInput(f"{_NAME}[{index}] is {type(value).__name__} {str(value)[:60]!r}: send {wanted}")
         return tensors[_NAME].tolist() if self.as_list else tensors[_NAME]
 
     def example(self, fill: Sequence[float]) -> Tensors:
@@ -243,6 +248,18 @@ def _values_of(model: Any) -> Values:
     first = list(first_to_look(model))
     if all(is_a(part, "CountVectorizer", "HashingVectorizer") for part in first):
         return Values("BYTES", ["some text", "another text"], as_list=True)
+    if all(is_a(part, "DictVectorizer") for part in first):
+        return Values("BYTES", _objects(first[0]), as_list=True, kind=dict)
+    if all(is_a(part, "FeatureHasher") for part in first):
+        examples: dict[str, list[Any]] = {
+            "dict": [{"a": 1}, {"b": 2}],
+            "pair": [[["a", 1]], [["b", 2]]],
+            "string": [["a"], ["b"]],
+        }
+        kind = first[0].input_type
+        return Values("BYTES", examples[kind], as_list=True, kind=dict if kind == "dict" else list)
+    if is_a(model, "MultiLabelBinarizer"):
+        return Values("BYTES", [[each] for each in model.classes_[:2].tolist()], as_list=True, kind=list)
     if is_a(model, "LabelEncoder", "LabelBinarizer") and model.classes_.dtype.kind in "OUbiuf":
         datatypes = {"b": "BOOL", "f": "FP64", "i": "INT64", "u": "UINT64"}
         known = "FP32" if model.classes_.dtype == np.float32 else datatypes.get(model.classes_.dtype.kind, "BYTES")
@@ -253,6 +270,12 @@ def _values_of(model: Any) -> Values:
         f"holds a {type(first[0]).__name__}, which does not say what it takes: polyserve.yaml can, by its columns, as "
         "options.inputs: 'when: BYTES, v: FP64'"
     )
+
+
+def _objects(vectorizer: Any) -> list[dict[str, Any]]:
+    """Objects of a feature that a DictVectorizer knows: a name alone is a number's."""
+    parts = [name.partition(vectorizer.separator) for name in vectorizer.feature_names_[:2] if isinstance(name, str)]
+    return [{name: value if separator else 1.0} for name, separator, value in parts] or [{}]
 
 
 def _fitted(model: Any, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ from adapters.base import Array, Tensors
 __all__ = ["label_dtype", "tensors_of"]
 
 
-def tensors_of(answer: Any, labels: np.dtype[Any] | None = None) -> Tensors:
+def tensors_of(answer: Any, labels: np.dtype[Any] | None = None, names: Sequence[str] = ()) -> Tensors:
     """An answer as `output-0`, `output-1`, ... (several where a model of several outputs gives a list of arrays).
 
-    `labels` is the type of labels that were trained on as objects; None for texts.
+    `names` are those of its parts, where they mean different things; `labels` is the type of labels that were trained
+    on as objects; None for texts.
     """
     parts = answer if isinstance(answer, list | tuple) else [answer]
+    if len(names) == len(parts):
+        return {name: _array(part, labels) for name, part in zip(names, parts, strict=True)}
     return {f"output-{index}": _array(part, labels) for index, part in enumerate(parts)}
 
 

@@ -68,11 +68,15 @@ class XGBoostAdapter(Adapter):
     def match(cls, model_dir: ModelDir) -> Match | None:
         candidates = model_dir.named(".bst", ".json", ".ubj", ".model", ".xgb")
         models = [name for name in candidates if _is_model(model_dir.head(name))]
+        rank = Rank.CONTENT
+        if not models:  # by its bytes under any other name (model.dat): any other adapter's claim is better
+            rank = Rank.SUFFIX
+            models = [name for name in model_dir.files if name not in candidates and _is_model(model_dir.head(name))]
         if len(models) > 1:
-            return Match(Rank.CONTENT, problem=several(models))
+            return Match(rank, problem=several(models))
         if models:
-            return Match(Rank.CONTENT, models[0])
-        for name in candidates:
+            return Match(rank, models[0])
+        for name in model_dir.files:
             if old.is_old(head := model_dir.head(name, old.HEAD_BYTES)):
                 return Match(Rank.CONTENT, name, old.PROBLEM.format(name), origin=old.origin_of(head))
         for name in (*candidates, *model_dir.named(".txt")):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
+from adapters.shared.arrays import array_of
 from server.codec import any_values, json_values
 from server.codec.error_text import at, nearest, quoted
 from server.codec.json_tensors import common_rows, fit
@@ -42,6 +43,8 @@ def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any 
         (spec,) = signature.inputs
         if _is_columns(tensors, signature, content_type):
             return {spec.name: fit(_stack(sent, signature, spec), spec, _field(spec.name))}
+        if spec.json and signature.any_name and (rows := _objects(tensors, content_type)) is not None:
+            return {spec.name: fit(rows, spec, _field(spec.name))}
         if signature.any_name and len(tensors) == 1:
             return {spec.name: _one(tensors[0], spec)}
     if signature.table and len(tensors) == 1 and (columns := _split(tensors[0], signature)):
@@ -93,6 +96,18 @@ def _text(value: str | bytes | None, binary: bool) -> str | bytes | None:
     if isinstance(value, bytes):
         return value if binary else value.decode()
     return value.encode() if binary and value is not None else value
+
+
+def _objects(tensors: Sequence[WireTensor], content_type: Any) -> Array | None:
+    """Objects by name, sent as one tensor a name; None where a tensor is meant as it is, or is no column."""
+    columns = [tensor.array for tensor in tensors]
+    alone = len(columns) == 1 and content_type != "pd"
+    if alone or any(each.ndim != 1 and each.shape[1:] != (1,) for each in columns):
+        return None
+    common_rows({tensor.name: tensor.array for tensor in tensors}, "columns")
+    values = [json_values.from_tensor(column.reshape(-1)).tolist() for column in columns]
+    names = [tensor.name for tensor in tensors]
+    return array_of([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)])
 
 
 def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_type: Any) -> bool:

@@ -125,8 +125,9 @@ def _tensor(name: str, rows: list[Any]) -> Tensor | None:
     if kinds == {int} and None not in values:
         return name, "INT64", list(array.shape), values
     if kinds and kinds <= {int, float}:
-        missing = [math.nan if value is None else float(value) for value in values]
-        return name, "FP64", list(array.shape), missing
+        floats = [math.nan if value is None else float(value) for value in values]
+        exact = all(value is None or number == value for number, value in zip(floats, values, strict=True))
+        return (name, "FP64", list(array.shape), floats) if exact else None
     return None
 
 
