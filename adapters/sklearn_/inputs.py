@@ -92,8 +92,11 @@ class Matrix(Inputs):
 
             self._frame, self._names = pd.DataFrame, pd.Index([column.name for column in self.columns])
         self._text = all(column.kind == "U" for column in self.columns)
-        #: columns that held another type in training than they come in
-        self._retyped = [column for column in self.columns if column.narrow]
+
+    @property
+    def _retyped(self) -> list[Column]:
+        """Columns that held another type in training than they come in."""
+        return [column for column in self.columns if column.narrow]
 
     @property
     def _any_type(self) -> bool:
