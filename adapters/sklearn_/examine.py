@@ -62,6 +62,8 @@ def examine(inputs: Inputs, ask: Ask) -> Examined:
             for column in unused:  # something on the way asks for columns that it then drops
                 column.used = column.any_type = True
             found = _first_answer(inputs, ask)
+        for column in inputs.columns:
+            column.nullable = column.any_type
         if "Buffer dtype mismatch" in found.refusal:  # native code that was trained on FP32, and casts nothing itself
             for column in inputs.columns:
                 column.dtype = column.dtype or np.dtype(np.float32)
