@@ -52,6 +52,9 @@ def _check_columns(instances: list[Any], signature: Signature, field: str) -> No
     spec = replace(matrix, shape=(-1,))
     for name in signature.columns:
         at = f"{field}.{name}"
+        for i, instance in enumerate(instances):
+            if isinstance(instance[name], list | dict):
+                raise InvalidInput(f"{at}[{i}] is {described(instance[name])}, the model takes {spec.datatype}")
         fit(from_json([instance[name] for instance in instances], spec, at), spec, at)
 
 
