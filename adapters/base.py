@@ -134,6 +134,9 @@ class TensorSpec:
     json: bool = False  #: elements are JSON values (dict, list, ...), or bytes; V2 carries them as JSON text
     base64: bool = False  #: outputs only: V1 writes elements as {"b64": ...}, whether or not they are UTF-8
     any_rank: bool = False  #: the model does not say how many dimensions there are: one or more; `shape` is (-1,)
+    #: inputs only: the model does not say what it takes. Numbers, texts and missing values come as they are sent, in
+    #: the array that holds them exactly (`datatype` is but what its example has); it refuses itself what does not fit
+    any_type: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -41,7 +41,12 @@ log = logging.getLogger(__name__)
 ENTRY_POINTS = "polyserve.adapters"
 
 #: import name -> what `pip install` calls it, where the two differ
-DISTRIBUTION = {"PIL": "pillow", "sklearn": "scikit-learn", "sentence_transformers": "sentence-transformers"}
+DISTRIBUTION = {
+    "PIL": "pillow",
+    "imblearn": "imbalanced-learn",
+    "sentence_transformers": "sentence-transformers",
+    "sklearn": "scikit-learn",
+}
 
 
 class Unsupported(LoadError):

@@ -25,8 +25,10 @@ from adapters.base import (
 from adapters.formats import probe
 from adapters.lightgbm_ import format as model_format
 from adapters.shared import explanations
+from adapters.shared.categories import category_spec, check_kind
 from adapters.shared.messages import several
 
+_SUFFIXES = (".txt", ".bst", ".bin", ".model", ".lgb", ".lgbm")
 #: other files that LightGBM writes, which are no models: how they begin, and what to say
 _NO_MODELS = (
     (
@@ -70,15 +72,13 @@ class LightGBMAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
-        models = [
-            name
-            for name in model_dir.named(".txt", ".bst", ".bin", ".model", ".lgb")
-            if model_format.START.match(model_dir.head(name, 20))
-        ]
-        if len(models) > 1:
-            return Match(Rank.CONTENT, problem=several(models))
+        found = [name for name in model_dir.files if model_format.START.match(model_dir.head(name, 20))]
+        usual = [name for name in found if name.lower().endswith(_SUFFIXES)]
+        rank = Rank.CONTENT if usual else Rank.SUFFIX  # under any other name any other adapter's claim is better
+        if len(models := usual or found) > 1:
+            return Match(rank, problem=several(models))
         if models:
-            return Match(Rank.CONTENT, models[0])
+            return Match(rank, models[0])
         for name in model_dir.named(".json", ".txt", ".bst", ".bin", ".model"):
             head = model_dir.head(name, 100)
             for beginning, problem in _NO_MODELS:
@@ -123,7 +123,9 @@ class LightGBMAdapter(Adapter):
         codes = self.codes.get(name)
         if codes is None:
             return column
-        return np.asarray([codes.get(value, np.nan) for value in column.tolist()], dtype=np.float64)
+        values = column.tolist()
+        check_kind(name, values, codes)
+        return np.asarray([codes.get(value, np.nan) for value in values], dtype=np.float64)
 
     def example(self) -> Tensors:
         inputs = super().example()
@@ -162,8 +164,7 @@ def _codes(values: list[Any]) -> Codes:
 
 
 def _column(name: str, codes: Codes | None) -> TensorSpec:
-    text = codes is not None and any(isinstance(value, str) for value in codes)
-    return TensorSpec(name, "BYTES" if text else "FP64", (-1,), nullable=True)
+    return TensorSpec(name, "FP64", (-1,), nullable=True) if codes is None else category_spec(name, codes)
 
 
 def _categorical_columns(model: model_format.TextModel, names: list[str], chosen: str) -> list[str]:

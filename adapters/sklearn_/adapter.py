@@ -29,6 +29,7 @@ from adapters.datatypes import datatype_of
 from adapters.formats import pickles
 from adapters.shared.arrays import specs_of
 from adapters.sklearn_ import files
+from adapters.sklearn_.declared import datatypes_of, recorded_rows
 from adapters.sklearn_.direct import Record, direct
 from adapters.sklearn_.examine import Examined, examine, reason
 from adapters.sklearn_.explain import Explainer, explainer_of
@@ -42,7 +43,18 @@ logger = logging.getLogger(__name__)
 Direct = Callable[[Array], Any]
 
 #: the first that an estimator has is its default
-_METHODS = ("predict", "transform", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "apply")
+_METHODS = (
+    "predict",
+    "transform",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "score_samples",
+    "apply",
+    "kneighbors",
+)
+#: what the parts of an answer are, where a method gives several that mean different things
+_PARTS = {"kneighbors": ("distances", "indices")}
 
 
 @dataclass(eq=False)
@@ -56,6 +68,7 @@ class SklearnAdapter(Adapter):
     options = (
         Parameter("method", str, meaning="the estimator's method that answers: predict, predict_proba, transform, ..."),
         Parameter("predict_proba", bool, meaning="answer with predict_proba where the estimator has it"),
+        Parameter("inputs", str, meaning="datatypes of columns of which the model says none: 'when: BYTES, v: FP64'"),
     )
 
     model: Any
@@ -75,10 +88,10 @@ class SklearnAdapter(Adapter):
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         model = _unpickled(model_dir, file, trusted=model_dir.trusted or options.get("trust") == "full")
-        return cls.serving(model, file, options, model_dir.evidence)
+        return cls.serving(model, file, options, model_dir)
 
     @classmethod
-    def serving(cls, model: Any, file: str, options: Parameters, evidence: Parameters) -> Self:
+    def serving(cls, model: Any, file: str, options: Parameters, model_dir: ModelDir) -> Self:
         """The adapter of an estimator that was loaded from `file`, by whatever means.
 
         Raises:
@@ -88,9 +101,9 @@ class SklearnAdapter(Adapter):
             settle(model)
             methods = tuple(name for name in _METHODS if hasattr(model, name))
             method = _chosen(type(model).__name__, methods, options)
-            inputs = inputs_of(model)
+            inputs = inputs_of(model, datatypes_of(options.get("inputs", "")), recorded_rows(model_dir))
             inputs.copies = writes_inputs(model)
-            return cls._described(model, inputs, methods, method, Record(evidence.get("proofs", ())))
+            return cls._described(model, inputs, methods, method, Record(model_dir.evidence.get("proofs", ())))
         except LoadError as error:
             raise LoadError(f"{file} {error}") from error
         except Exception as error:  # a state from another version can fail anywhere
@@ -104,7 +117,9 @@ class SklearnAdapter(Adapter):
         explainer = _explainer(model, inputs, found)
         signature = Signature(
             inputs.specs(),
-            specs_of(tensors_of(found.answer, labels)) if found.answered else _likely_output(model, method),
+            specs_of(tensors_of(found.answer, labels, _PARTS.get(method, ())))
+            if found.answered
+            else _likely_output(model, method),
             columns=inputs.names if isinstance(inputs, Matrix) else (),
             table=isinstance(inputs, Table),
             any_name=not isinstance(inputs, Table),
@@ -131,7 +146,7 @@ class SklearnAdapter(Adapter):
                 answer = getattr(self.model, method)(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # what fits the signature, and yet not what it learned
             raise InvalidInput(reason(error)) from error
-        return tensors_of(answer, self.labels)
+        return tensors_of(answer, self.labels, _PARTS.get(method, ()))
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         if self.explainer is None:

@@ -6,6 +6,7 @@ pipelines, column transformers and models that hold other models.
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,20 +19,42 @@ from adapters.base import LoadError
 __all__ = ["Column", "columns_of", "first_to_look", "is_a", "is_missing"]
 
 
+#: from here on, neighbouring whole numbers share a float64
+_EXACT = 2**53
+#: libraries whose estimators take numbers, but for those that say otherwise
+_NUMERIC = ("sklearn", "imblearn", "xgboost", "lightgbm", "catboost")
+#: scikit-learn's estimators that take whatever comes: they ignore it, or only ask whether it is missing
+_INDIFFERENT = ("DummyClassifier", "DummyRegressor", "MissingIndicator")
+
+
 @dataclass
 class Column:
     """One column of the data that a model was trained on."""
 
     name: str
-    datatype: str = "FP64"
+    datatype: str = ""  #: "": nothing that looks at it says what it takes
     seen: list[Any] = field(default_factory=list)  #: values that it held in training, up to two
     missing: Any = math.nan  #: what stood for a missing value in training: None or NaN
     categories: list[Any] | None = None  #: those of a pandas categorical column, in their order
-    kind: str = ""  #: numpy's kind of the categories, where an encoder looks at it
+    dtype: np.dtype[Any] | None = None  #: numpy's type of the categories, where an encoder looks at it
     used: bool = False  #: something looks at it
     group: str = ""  #: columns of one group are treated alike
     nullable: bool = False
     finite: bool = False
+    wide: bool = False  #: it held whole numbers that no float64 tells from their neighbours
+    any_type: bool = False  #: values come as they are sent
+    tried: Sequence[Any] = ()  #: two values made up for it, where nothing says what it takes
+    declared: bool = False  #: its datatype is what the model's folder says
+
+    @property
+    def kind(self) -> str:
+        """numpy's kind of the categories; "" where no encoder looks at it."""
+        return self.dtype.kind if self.dtype is not None else ""
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it held floats of fewer digits than a request's: 0.1 is another number there."""
+        return self.dtype is not None and self.dtype.kind == "f" and self.dtype.itemsize < 8
 
 
 def columns_of(model: Any, names: Sequence[str]) -> list[Column]:
@@ -42,6 +65,9 @@ def columns_of(model: Any, names: Sequence[str]) -> list[Column]:
     """
     columns = [Column(str(name)) for name in names]
     _follow(model, columns)
+    for column in columns:
+        column.any_type |= column.used and not column.datatype
+        column.datatype = column.datatype or "FP64"
     return columns
 
 
@@ -83,16 +109,24 @@ def is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))
 
 
-def _follow(model: Any, columns: list[Column]) -> None:
-    """Note what the model tells of columns that it gets as they came."""
-    if isinstance(model, str) and model == "drop":
-        return
+def _follow(model: Any, columns: list[Column]) -> list[Column] | None:
+    """Note what the model tells of columns that it gets as they came.
+
+    Returns its answer's columns, as far as they are the same ones (others are new); None where that is not known.
+    """
+    if isinstance(model, str) or model is None:  # a part of a column transformer, or of a pipeline
+        for column in columns if model != "drop" else ():
+            column.used = True
+        return [] if model == "drop" else columns
     indices = _own(model).get("_transformer_to_input_indices")  # of a column transformer
     followers = [child for child in children(model) if getattr(child, "n_features_in_", None) == len(columns)]
     if indices is not None:
-        _follow_groups(model, indices, columns)
-    elif steps := _steps(model):
-        _follow_steps(steps, columns)
+        return _follow_groups(model, indices, columns)
+    if steps := _steps(model):
+        return _follow_steps(steps, columns)
+    if "estimators_features_" in _own(model):  # bagging's, each with columns of its own
+        for child, features in zip(model.estimators_, model.estimators_features_, strict=True):
+            _follow(child, [columns[index] for index in features])
     elif followers:
         for child in followers:
             _follow(child, columns)
@@ -100,23 +134,31 @@ def _follow(model: Any, columns: list[Column]) -> None:
         for column in columns:
             column.used = True
         _note(model, columns)
+    return columns if _passes_on(model) else None
 
 
-def _follow_steps(steps: list[Any], columns: list[Column]) -> None:
-    """A pipeline's first step sees the columns, and the next one too where the first changes no more than values."""
+def _follow_steps(steps: list[Any], columns: list[Column]) -> list[Column] | None:
+    """A pipeline's first step sees the columns, and each next one those that came through it."""
     for step in steps:
-        if not hasattr(step, "fit_resample"):
-            _follow(step, columns)
-        if not _passes_on(step):
-            return
+        passed = columns if hasattr(step, "fit_resample") else _follow(step, columns)
+        if passed is None:
+            return None
+        columns = passed
+    return columns
 
 
-def _follow_groups(model: Any, indices: Mapping[str, Sequence[int]], columns: list[Column]) -> None:
+def _follow_groups(model: Any, indices: Mapping[str, Sequence[int]], columns: list[Column]) -> list[Column] | None:
+    passed: list[Column] | None = []
     for name, transformer, _ in model.transformers_:
         chosen = [columns[index] for index in indices.get(name, ())]
         for column in chosen:
             column.group += f"/{name}"
-        _follow(transformer, chosen)
+        through = _follow(transformer, chosen) if chosen else []
+        if through is None:
+            place = _own(model).get("output_indices_", {}).get(name)
+            through = None if place is None else [Column("") for _ in range(place.stop - place.start)]
+        passed = None if passed is None or through is None else [*passed, *through]
+    return passed
 
 
 def _note(model: Any, columns: list[Column]) -> None:
@@ -132,32 +174,53 @@ def _note(model: Any, columns: list[Column]) -> None:
         _note_imputer(model, columns)
     elif own.get("_preprocessor") is not None:  # histogram boosting's, for its categories
         _follow(own["_preprocessor"], columns)
-    elif is_a(model, "LGBMModel"):
-        _note_lightgbm(model, columns)
-    elif is_a(model, "XGBModel"):
-        _note_xgboost(model, columns)
-    else:
-        _note_rows(own, columns)
+    elif _takes_numbers(model):
+        for column in columns:
+            column.datatype = column.datatype or "FP64"
+        if is_a(model, "LGBMModel"):
+            _note_lightgbm(model, columns)
+        elif is_a(model, "XGBModel"):
+            _note_xgboost(model, columns)
+        else:
+            _note_rows(own, columns)
+
+
+def _takes_numbers(model: Any) -> bool:
+    """Whether it is known to: what a function, or another library's class, makes of its input nobody can say."""
+    if is_a(model, "FunctionTransformer"):
+        function, validates = model.func, model.validate
+        ours = type(function).__name__ in ("ufunc", "partial")  # a partial of check_array: the policy allows no other
+        return validates or ours or str(getattr(function, "__module__", "")).startswith("numpy")
+    return type(model).__module__.split(".")[0] in _NUMERIC and not is_a(model, *_INDIFFERENT)
 
 
 def _note_categories(column: Column, values: Any) -> None:
     """An encoder's categories: their type is the column's, and the missing value among them stands for all."""
+    if not column.name:  # made on the way: no request holds it
+        return
     known = [value for value in values.tolist() if not is_missing(value)]
     if len(known) < len(values):
         column.missing = None if any(value is None for value in values.tolist()) else math.nan
     kinds = {type(value) for value in known}
-    if not kinds <= {str, bool, int, float}:
-        strange = next(kind for kind in kinds if kind not in (str, bool, int, float)).__name__
+    column.dtype = values.dtype
+    column.group += f"/{column.name}"
+    if values.dtype.kind == "M":
+        column.datatype, column.seen = "BYTES", np.datetime_as_string(values[~np.isnat(values)][:2]).tolist()
+        return
+    if not kinds <= {str, bool, int, float} or values.dtype.kind == "m":
+        strange = next((kind for kind in kinds if kind not in (str, bool, int, float)), datetime.timedelta).__name__
         raise LoadError(f"has categories of type {strange} in the column {column.name!r}, which no request can carry")
     if str in kinds:
         column.datatype = "BYTES"
     elif kinds == {bool}:
         column.datatype = "BOOL"
     else:
-        column.datatype = "INT64" if kinds == {int} else "FP64"
+        unsigned = max(known, default=0) > np.iinfo(np.int64).max
+        column.datatype = ("UINT64" if unsigned else "INT64") if kinds == {int} else "FP64"
+        column.wide = any(type(value) is int and abs(value) >= _EXACT for value in known)
+    # an object column may hold numbers of several types, and missing ones that no number stands for
+    column.any_type = values.dtype.kind == "O" and str not in kinds
     column.seen = known[:2]
-    column.kind = values.dtype.kind
-    column.group += f"/{column.name}"
 
 
 def _note_imputer(model: Any, columns: list[Column]) -> None:
@@ -166,6 +229,8 @@ def _note_imputer(model: Any, columns: list[Column]) -> None:
         if of_objects and (isinstance(value, str) or is_missing(value)):
             column.datatype = "BYTES"
             column.missing = None if model.missing_values is None else math.nan
+        elif not of_objects:
+            column.datatype = column.datatype or "FP64"
         column.seen = [] if is_missing(value) else [value]
 
 
@@ -190,7 +255,7 @@ def _note_xgboost(model: Any, columns: list[Column]) -> None:
 
 def _note_frame_categories(column: Column, values: Sequence[Any]) -> None:
     _note_categories(column, np.array(list(values), dtype=np.object_))
-    column.categories = list(values)
+    column.categories, column.any_type, column.dtype = list(values), column.wide, None
 
 
 def _note_rows(own: Mapping[str, Any], columns: list[Column]) -> None:

@@ -9,7 +9,7 @@ import itertools
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,13 @@ Ask = Callable[[Tensors], Any]
 
 #: numbers for the example where none from training are known, tried in turn
 _FILLS = ((0.5, 1.0), (0.0, 1.0), (0.25, 0.75), (1.0, 2.0))
+#: and what is tried in columns of which nothing is known, in every combination, as long as they are so many
+_VALUES: tuple[tuple[str, tuple[Any, Any]], ...] = (
+    ("FP64", (1.0, 2.0)),
+    ("BYTES", ("2024-01-31", "2024-07-01")),
+    ("BYTES", ("a", "b")),
+)
+_MOST_COMBINATIONS = 100
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Examined:
     example: Tensors
     answer: Any = None
     answered: bool = False
+    refusal: str = ""  #: what the model said of the first example
 
 
 def examine(inputs: Inputs, ask: Ask) -> Examined:
@@ -52,25 +60,51 @@ def examine(inputs: Inputs, ask: Ask) -> Examined:
         unused = [column for column in inputs.columns if not column.used]
         if not found.answered and unused:
             for column in unused:  # something on the way asks for columns that it then drops
-                column.used, column.datatype = True, "BYTES"
+                column.used = column.any_type = True
+            found = _first_answer(inputs, ask)
+        for column in inputs.columns:
+            column.nullable = column.any_type
+        if "Buffer dtype mismatch" in found.refusal:  # native code that was trained on FP32, and casts nothing itself
+            for column in inputs.columns:
+                column.dtype = column.dtype or np.dtype(np.float32)
             found = _first_answer(inputs, ask)
         if found.answered:
             _find_limits(inputs, found.example, ask)
+        elif found.refusal:
+            logger.warning("the model takes none of the examples made up for it: %s", found.refusal)
     return Examined(inputs.with_datatypes(found.example), found.answer, found.answered)
 
 
 def _first_answer(inputs: Inputs, ask: Ask) -> Examined:
-    refusal = ""
-    for fill in _FILLS:
-        example = inputs.example(fill)
+    refusals: list[str] = []
+    first: Tensors = {}
+    for example in _made_up(inputs):
+        first = first or example
         try:
             return Examined(example, ask(example), answered=True)
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # what the parts of a model raise on values made up for them is their own business
             if type(error).__name__ == "NotFittedError":
                 raise LoadError("holds a model that was never fitted") from error
-            refusal = reason(error)
-    logger.warning("the model takes none of the examples made up for it: %s", refusal)
-    return Examined(inputs.example(_FILLS[0]))
+            refusals.append(reason(error))
+    return Examined(first, refusal=refusals[0])
+
+
+def _made_up(inputs: Inputs) -> Iterator[Tensors]:
+    """Examples, the likeliest first; columns of any type have the datatype of the one that was taken last."""
+    for fill in _FILLS:
+        yield inputs.example(fill)
+    unknown = [column for column in inputs.columns if column.any_type and not column.seen]
+    together = [[each] * len(unknown) for each in _VALUES]
+    combined = itertools.islice(itertools.product(_VALUES, repeat=len(unknown)), _MOST_COMBINATIONS)
+    for values in (*together, *combined) if unknown else ():
+        _try(unknown, values)
+        yield inputs.example(_FILLS[0])
+    _try(unknown, [("BYTES", ())] * len(unknown))
+
+
+def _try(columns: Sequence[Column], values: Sequence[tuple[str, Sequence[Any]]]) -> None:
+    for column, (datatype, two) in zip(columns, values, strict=True):
+        column.datatype, column.tried = datatype, two
 
 
 def _find_limits(inputs: Inputs, example: Tensors, ask: Ask) -> None:
@@ -79,19 +113,23 @@ def _find_limits(inputs: Inputs, example: Tensors, ask: Ask) -> None:
     for _, members in itertools.groupby(columns, key=_group):
         alike = list(members)
         nullable = finite = False
-        if alike[0].datatype != "BOOL":
-            missing = None if alike[0].datatype == "BYTES" else math.nan
+        if alike[0].any_type:
+            nullable = True
+        elif alike[0].datatype != "BOOL":
+            missing = None if alike[0].datatype == "BYTES" or alike[0].wide else math.nan
             nullable = _takes(inputs.with_value(example, alike, missing), ask)
-        if alike[0].datatype == "FP64":
+        if alike[0].datatype == "FP64" and not alike[0].any_type:
             finite = not _takes(inputs.with_value(example, alike, math.inf), ask)
         for column in alike:
             column.nullable, column.finite = nullable, finite
-            if nullable and column.datatype == "INT64":
-                column.datatype = "FP64"  # whole numbers have no NaN
+            if nullable and column.wide:  # whole numbers have no NaN, and floats have not all whole numbers
+                column.any_type = True
+            elif nullable and column.datatype == "INT64" and not column.any_type:
+                column.datatype = "FP64"
 
 
-def _group(column: Column) -> tuple[str, str]:
-    return column.group, column.datatype
+def _group(column: Column) -> tuple[Any, ...]:
+    return column.group, column.datatype, column.any_type, column.wide
 
 
 def _takes(tensors: Tensors, ask: Ask) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adapters.base import Match, ModelDir, Rank, Trust
+from adapters.formats.pickled import holds_pickle
 from adapters.formats.pickles import Contents, Unreadable, inspect
 from adapters.shared.messages import several
 from adapters.sklearn_.versions import origin_of
@@ -34,20 +35,28 @@ def find(model_dir: ModelDir) -> Match | None:
     """The claim on a directory that holds pickles.
 
     A file beside the model that holds plain data (a dict of labels, an array) is left alone; anything else beside it
-    makes two candidates.
+    makes two candidates. Pickles of other names (model.sav, model.joblib.gz) are looked for where none of these is the
+    model, and any other adapter's claim is better than theirs.
     """
-    candidates = [_judge(model_dir, name) for name in model_dir.named(*SUFFIXES)]
+    usual = model_dir.named(*SUFFIXES)
+    candidates = [_judge(model_dir, name) for name in usual]
+    rank = Rank.CONTENT
+    if all(candidate.other for candidate in candidates):
+        pickled = [name for name in model_dir.files if name not in usual and holds_pickle(model_dir, name)]
+        others = [_judge(model_dir, name) for name in pickled]
+        if not candidates or not all(candidate.other for candidate in others):
+            candidates, rank = candidates + others, Rank.SUFFIX
     if not candidates:
         return None
     models = [candidate for candidate in candidates if not candidate.other] or candidates
     if len(models) > 1:
-        return Match(Rank.CONTENT, problem=several(candidate.file for candidate in models))
+        return Match(rank, problem=several(candidate.file for candidate in models))
     model = models[0]
     if model.contents is None:
         return Match(Rank.SUFFIX, model.file, problem=model.problem)
     trust = Trust.CODE if model_dir.trusted else Trust.PICKLE  # a trusted pickle runs whatever it names
     origin = None if model.problem else origin_of(model.contents, model_dir.file(model.file))
-    return Match(Rank.CONTENT, model.file, model.problem, _requires(model.contents), trust, origin=origin)
+    return Match(rank, model.file, model.problem, _requires(model.contents), trust, origin=origin)
 
 
 def _judge(model_dir: ModelDir, name: str) -> _Candidate:

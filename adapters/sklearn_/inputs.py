@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from adapters.base import Array, LoadError, Tensors, TensorSpec
+from adapters.base import Array, InvalidInput, LoadError, Tensors, TensorSpec
 from adapters.datatypes import NUMPY_OF
 from adapters.sklearn_.columns import Column, columns_of, first_to_look, is_a, is_missing
+from adapters.sklearn_.declared import declare, teach
 
 __all__ = ["Inputs", "Matrix", "Table", "Values", "inputs_of"]
 
@@ -42,7 +43,7 @@ class Inputs(ABC):
     def with_datatypes(self, tensors: Tensors) -> Tensors:
         """The tensors in the specs' datatypes, which may have changed since."""
         return {
-            spec.name: tensors[spec.name].astype(spec.dtype, copy=False)
+            spec.name: tensors[spec.name] if spec.any_type else tensors[spec.name].astype(spec.dtype, copy=False)
             for spec in self.specs()
             if spec.name in tensors
         }
@@ -50,18 +51,23 @@ class Inputs(ABC):
 
 @dataclass
 class Values(Inputs):
-    """One value a row: a text, a label."""
+    """One value a row: a text, a label; or an object or a list of JSON."""
 
     datatype: str
     seen: Sequence[Any] = ()
     as_list: bool = False
+    kind: type | None = None  #: of JSON values: dict or list
     copies: bool = False
     columns: list[Column] = field(default_factory=list)
 
     def specs(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec(_NAME, self.datatype, (-1,), finite=self.datatype == "FP64"),)
+        return (TensorSpec(_NAME, self.datatype, (-1,), finite=self.datatype == "FP64", json=self.kind is not None),)
 
     def rows(self, tensors: Tensors) -> Any:
+        for index, value in enumerate(tensors[_NAME] if self.kind else ()):
+            if not isinstance(value, self.kind or object):
+                wanted = "an object of features by name" if self.kind is dict else "a list"
+                raise InvalidInput(f"{_NAME}[{index}] is {type(value).__name__} {str(value)[:60]!r}: send {wanted}")
         return tensors[_NAME].tolist() if self.as_list else tensors[_NAME]
 
     def example(self, fill: Sequence[float]) -> Tensors:
@@ -85,9 +91,22 @@ class Matrix(Inputs):
             import pandas as pd
 
             self._frame, self._names = pd.DataFrame, pd.Index([column.name for column in self.columns])
-        self._datatype = self.columns[0].datatype
         self._text = all(column.kind == "U" for column in self.columns)
-        self._missing = self.columns[0].missing
+
+    @property
+    def _retyped(self) -> list[Column]:
+        """Columns that held another type in training than they come in."""
+        return [column for column in self.columns if column.narrow]
+
+    @property
+    def _any_type(self) -> bool:
+        return any(column.any_type for column in self.columns)
+
+    @property
+    def _datatype(self) -> str:
+        """Of all columns; of any type, that of their example."""
+        datatypes = {column.datatype for column in self.columns}
+        return datatypes.pop() if len(datatypes) == 1 else "BYTES"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,26 +115,36 @@ class Matrix(Inputs):
     def specs(self) -> tuple[TensorSpec, ...]:
         nullable = any(column.nullable for column in self.columns)
         finite = all(column.finite for column in self.columns)
-        return (TensorSpec(_NAME, self._datatype, (-1, len(self.columns)), nullable, finite),)
+        shape = (-1, len(self.columns))
+        return (TensorSpec(_NAME, self._datatype, shape, nullable, finite, any_type=self._any_type),)
 
     @property
     def uniform(self) -> bool:
         """Numbers, of which every column takes the same: what the signature checks is all there is to check."""
-        return self._datatype == "FP64" and len({(column.nullable, column.finite) for column in self.columns}) == 1
+        alike = len({(column.nullable, column.finite) for column in self.columns}) == 1
+        return self._datatype == "FP64" and alike and not self._any_type and not self._retyped
 
     def rows(self, tensors: Tensors) -> Any:
         rows = tensors[_NAME]
-        if rows.dtype.kind == "O":
-            rows = rows.astype(np.str_) if self._text else _with_missing(rows, self._missing)
+        if rows.dtype.kind == "O" and self._text:
+            rows = rows.astype(np.str_)
+        elif rows.dtype.kind == "O" or (self._retyped and not self.named):
+            rows = as_trained(self.columns[0], rows)
         elif self.copies:
             rows = rows.copy()
-        return rows if self._names is None else self._frame(rows, columns=self._names)
+        if self._names is None:
+            return rows
+        frame = self._frame(rows, columns=self._names)
+        for column in self._retyped:
+            frame[column.name] = as_trained(column, frame[column.name].to_numpy())
+        return frame
 
     def example(self, fill: Sequence[float]) -> Tensors:
-        return {_NAME: np.stack([_two(column.seen or fill, self._datatype) for column in self.columns], axis=1)}
+        values = [_two(column.seen or column.tried or fill, column.datatype) for column in self.columns]
+        return {_NAME: np.stack(values, axis=1)}
 
     def with_value(self, tensors: Tensors, columns: Sequence[Column], value: float | None) -> Tensors:
-        rows = tensors[_NAME].copy()
+        rows = _able_to_hold(tensors[_NAME], value)
         rows[0, [self.columns.index(column) for column in columns]] = value
         return {_NAME: rows}
 
@@ -152,54 +181,69 @@ class Table(Inputs):
     def _column(self, column: Column, values: Array) -> Any:
         if column.categories is not None:
             return self._categorical(column.categories, values.tolist())
-        if values.dtype.kind == "O":
-            return _with_missing(values, column.missing)
+        if values.dtype.kind == "O" or column.kind == "O" or column.narrow:
+            return as_trained(column, values)
         return values.copy() if self.copies else values
 
     def _categorical(self, known: list[Any], values: list[Any]) -> Any:
         """A category that training lacked stays one, for the model to refuse or to take as missing."""
         if all(isinstance(value, int) for value in known):  # whole numbers, sent as floats for the missing among them
-            values = [value if is_missing(value) or value % 1 else int(value) for value in values]
+            values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
         unseen = dict.fromkeys(value for value in values if value not in known and not is_missing(value))
         return self._pandas.Categorical(values, categories=[*known, *unseen])
 
     def example(self, fill: Sequence[float]) -> Tensors:
-        return {column.name: _two(column.seen or fill, column.datatype) for column in self.columns if column.used}
+        return {
+            column.name: _two(column.seen or column.tried or fill, column.datatype)
+            for column in self.columns
+            if column.used or column.declared
+        }
 
     def with_value(self, tensors: Tensors, columns: Sequence[Column], value: float | None) -> Tensors:
         changed = dict(tensors)
         for column in columns:
-            values = changed[column.name]
-            values = values.astype(np.float64 if values.dtype.kind in "iu" else values.dtype)
+            values = _able_to_hold(changed[column.name], value)
             values[0] = value
             changed[column.name] = values
         return changed
 
 
-def inputs_of(model: Any) -> Inputs:
-    """What a fitted estimator takes.
+def inputs_of(model: Any, datatypes: Mapping[str, str] | None = None, recorded: Sequence[Any] = ()) -> Inputs:
+    """What a fitted estimator takes, with what its folder says: datatypes of columns, rows of recorded requests.
 
     Raises:
-        LoadError: it does not say, or takes what no request can carry.
+        LoadError: nobody says, or it takes what no request can carry.
     """
-    width = _fitted(model, "n_features_in_")
-    if width is None:
-        return _values_of(model)
-    names = _fitted(model, "feature_names_in_")
+    width, names = _fitted(model, "n_features_in_"), _fitted(model, "feature_names_in_")
+    if width is None and names is None:
+        if not datatypes:
+            return _values_of(model)
+        names = list(datatypes)
+    width = width or len(names)
     named = names is not None and list(names) != [f"Column_{index}" for index in range(width)]  # LightGBM's own
     columns = columns_of(model, list(names) if named else [f"input-{index}" for index in range(width)])
-    used = [column for column in columns if column.used]
-    kinds = {column.datatype for column in used}
-    whole = len(used) == len(columns)
-    if any(column.categories is not None for column in columns):
-        return Table(columns, named=True)
-    if kinds <= {"FP64", "INT64"} and (whole if named else not any(column.kind == "O" for column in columns)):
+    declare(columns, datatypes or {})
+    teach(columns, recorded)
+    if any(column.categories is not None for column in columns) or not _one_type(columns, named):
+        return Table(columns, named)
+    if any(column.datatype != "BYTES" for column in columns):
+        wide = next((column.datatype for column in columns if column.wide), "FP64")
         for column in columns:
-            column.datatype = "FP64"
-        return Matrix(columns, named)
-    if not named and kinds == {"BYTES"} and whole:
-        return Matrix(columns, named)
-    return Table(columns, named)
+            column.datatype = wide
+    return Matrix(columns, named)
+
+
+def _one_type(columns: list[Column], named: bool) -> bool:
+    """Whether the columns are of one type: of arrays, numbers of any kind are."""
+    used = [column for column in columns if column.used or column.declared]
+    datatypes = {column.datatype for column in used}
+    if len(used) < len(columns) and (named or "BYTES" in datatypes):
+        return False
+    if not named and datatypes == {"BYTES"}:
+        return True
+    if any(column.kind == "O" for column in used) or not datatypes <= {"FP64", "INT64", "UINT64"}:
+        return False
+    return not named or not (any(column.any_type for column in used) or 0 < sum(c.wide for c in used) < len(used))
 
 
 def _values_of(model: Any) -> Values:
@@ -207,12 +251,34 @@ def _values_of(model: Any) -> Values:
     first = list(first_to_look(model))
     if all(is_a(part, "CountVectorizer", "HashingVectorizer") for part in first):
         return Values("BYTES", ["some text", "another text"], as_list=True)
+    if all(is_a(part, "DictVectorizer") for part in first):
+        return Values("BYTES", _objects(first[0]), as_list=True, kind=dict)
+    if all(is_a(part, "FeatureHasher") for part in first):
+        examples: dict[str, list[Any]] = {
+            "dict": [{"a": 1}, {"b": 2}],
+            "pair": [[["a", 1]], [["b", 2]]],
+            "string": [["a"], ["b"]],
+        }
+        kind = first[0].input_type
+        return Values("BYTES", examples[kind], as_list=True, kind=dict if kind == "dict" else list)
+    if is_a(model, "MultiLabelBinarizer"):
+        return Values("BYTES", [[each] for each in model.classes_[:2].tolist()], as_list=True, kind=list)
     if is_a(model, "LabelEncoder", "LabelBinarizer") and model.classes_.dtype.kind in "OUbiuf":
-        datatypes = {"b": "BOOL", "f": "FP64", "i": "INT64", "u": "INT64"}
-        return Values(datatypes.get(model.classes_.dtype.kind, "BYTES"), model.classes_.tolist())
+        datatypes = {"b": "BOOL", "f": "FP64", "i": "INT64", "u": "UINT64"}
+        known = "FP32" if model.classes_.dtype == np.float32 else datatypes.get(model.classes_.dtype.kind, "BYTES")
+        return Values(known, model.classes_.tolist())
     if is_a(model, "IsotonicRegression"):
         return Values("FP64", model.X_thresholds_.tolist())
-    raise LoadError(f"holds a {type(first[0]).__name__}, which does not say what it takes")
+    raise LoadError(
+        f"holds a {type(first[0]).__name__}, which does not say what it takes: polyserve.yaml can, by its columns, as "
+        "options.inputs: 'when: BYTES, v: FP64'"
+    )
+
+
+def _objects(vectorizer: Any) -> list[dict[str, Any]]:
+    """Objects of a feature that a DictVectorizer knows: a name alone is a number's."""
+    parts = [name.partition(vectorizer.separator) for name in vectorizer.feature_names_[:2] if isinstance(name, str)]
+    return [{name: value if separator else 1.0} for name, separator, value in parts] or [{}]
 
 
 def _fitted(model: Any, name: str) -> Any:
@@ -224,9 +290,9 @@ def _fitted(model: Any, name: str) -> Any:
 
 
 def _spec(column: Column) -> TensorSpec:
-    if not column.used:  # what it held in training is not known
+    if not column.used and not column.declared:  # what it held in training is not known
         return TensorSpec(column.name, "BYTES", (-1,), nullable=True, optional=True, unused=True)
-    return TensorSpec(column.name, column.datatype, (-1,), column.nullable, column.finite)
+    return TensorSpec(column.name, column.datatype, (-1,), column.nullable, column.finite, any_type=column.any_type)
 
 
 def _two(values: Sequence[Any], datatype: str) -> Array:
@@ -235,7 +301,37 @@ def _two(values: Sequence[Any], datatype: str) -> Array:
     return two
 
 
-def _with_missing(values: Array, missing: Any) -> Array:
-    """Texts in which None has become what stood for a missing value in training."""
+def as_trained(column: Column, values: Array) -> Array:
+    """Values of a column (or of an array of such columns) in the type that they had in training.
+
+    Raises:
+        InvalidInput: a text is no date.
+    """
+    if column.kind == "M":
+        return _dates(column, values)
+    if column.narrow and values.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what is too large is infinite, for the model to judge
+            return values.astype(column.dtype)
+    if column.kind == "O" and values.dtype.kind != "O":
+        absent = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
+        values = values.astype(np.object_)
+        return np.where(absent, column.missing, values) if absent.any() else values
     absent = np.array([value is None for value in values.ravel()], dtype=np.bool_).reshape(values.shape)
-    return np.where(absent, missing, values) if missing is not None and absent.any() else values
+    return np.where(absent, column.missing, values) if column.missing is not None and absent.any() else values
+
+
+def _dates(column: Column, values: Array) -> Array:
+    dates = np.empty(values.shape, column.dtype)
+    for where, value in np.ndenumerate(values):
+        try:
+            dates[where] = np.datetime64("NaT" if value is None else value)
+        except ValueError as error:
+            raise InvalidInput(f"{column.name}: {value[:60]!r} is no date: send it as 2024-01-31T12:00:00") from error
+    return dates
+
+
+def _able_to_hold(values: Array, value: float | None) -> Array:
+    """A copy that may hold the value, too."""
+    if value is None:
+        return values.astype(np.object_)
+    return values.astype(np.float64 if values.dtype.kind in "iu" else values.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ from adapters.base import Array, Tensors
 __all__ = ["label_dtype", "tensors_of"]
 
 
-def tensors_of(answer: Any, labels: np.dtype[Any] | None = None) -> Tensors:
+def tensors_of(answer: Any, labels: np.dtype[Any] | None = None, names: Sequence[str] = ()) -> Tensors:
     """An answer as `output-0`, `output-1`, ... (several where a model of several outputs gives a list of arrays).
 
-    `labels` is the type of labels that were trained on as objects; None for texts.
+    `names` are those of its parts, where they mean different things; `labels` is the type of labels that were trained
+    on as objects; None for texts.
     """
     parts = answer if isinstance(answer, list | tuple) else [answer]
+    if len(names) == len(parts):
+        return {name: _array(part, labels) for name, part in zip(names, parts, strict=True)}
     return {f"output-{index}": _array(part, labels) for index, part in enumerate(parts)}
 
 
@@ -39,19 +43,24 @@ def _array(part: Any, labels: np.dtype[Any] | None) -> Array:
     if kind == "O" and labels is not None:
         return array.astype(labels)
     if kind in "OUSMm":
-        return _texts(array)
+        return _values(array)
     if kind == "f" and array.dtype.itemsize > 8:
         return array.astype(np.float64)
     return np.ascontiguousarray(array)
 
 
-def _texts(array: Array) -> Array:
-    texts = np.empty(array.shape, dtype=np.object_)
-    texts[...] = np.array([_text(value) for value in array.ravel()], dtype=np.object_).reshape(array.shape)
-    return texts
+def _values(array: Array) -> Array:
+    """Texts, and beside them in the same array numbers as they are: V1 shows them so, V2 as JSON has them."""
+    values = np.empty(array.shape, dtype=np.object_)
+    values[...] = np.array([*map(_value, array.ravel()), None], dtype=np.object_)[:-1].reshape(array.shape)
+    return values
 
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return None if value is None else str(value)
+def _value(value: Any) -> Any:
+    if isinstance(value, np.generic) and value.dtype.kind in "biufSU":
+        value = value.item()
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from adapters.base import LoadError, Match, ModelDir, Parameters, Rank, Trust
+from adapters.formats import probe
 from adapters.formats.pickles import Refused
 from adapters.formats.pickles.policy import refusal
 from adapters.shared.messages import several
@@ -25,7 +26,9 @@ class SkopsAdapter(SklearnAdapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
-        files = model_dir.named(".skops")
+        files = model_dir.named(".skops") or tuple(
+            name for name in model_dir.files if "schema.json" in probe.zip_names(model_dir, name)
+        )
         if len(files) > 1:
             return Match(Rank.CONTENT, problem=several(files))
         if not files:
@@ -49,7 +52,7 @@ class SkopsAdapter(SklearnAdapter):
         trusted = model_dir.trusted or options.get("trust") == "full"
         with note_versions(file):
             model = _loaded(model_dir, file, trusted=trusted)
-        return cls.serving(model, file, options, model_dir.evidence)
+        return cls.serving(model, file, options, model_dir)
 
 
 def _requires(schema: SkopsSchema) -> tuple[str, ...]:

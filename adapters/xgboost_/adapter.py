@@ -26,7 +26,8 @@ from adapters.base import (
 )
 from adapters.formats import probe
 from adapters.shared import explanations
-from adapters.shared.messages import XGBOOST_PLACE, first_line, listed, several
+from adapters.shared.categories import category_spec, known
+from adapters.shared.messages import XGBOOST_PLACE, first_line, several
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_ import old
 
@@ -67,11 +68,15 @@ class XGBoostAdapter(Adapter):
     def match(cls, model_dir: ModelDir) -> Match | None:
         candidates = model_dir.named(".bst", ".json", ".ubj", ".model", ".xgb")
         models = [name for name in candidates if _is_model(model_dir.head(name))]
+        rank = Rank.CONTENT
+        if not models:  # by its bytes under any other name (model.dat): any other adapter's claim is better
+            rank = Rank.SUFFIX
+            models = [name for name in model_dir.files if name not in candidates and _is_model(model_dir.head(name))]
         if len(models) > 1:
-            return Match(Rank.CONTENT, problem=several(models))
+            return Match(rank, problem=several(models))
         if models:
-            return Match(Rank.CONTENT, models[0])
-        for name in candidates:
+            return Match(rank, models[0])
+        for name in model_dir.files:
             if old.is_old(head := model_dir.head(name, old.HEAD_BYTES)):
                 return Match(Rank.CONTENT, name, old.PROBLEM.format(name), origin=old.origin_of(head))
         for name in (*candidates, *model_dir.named(".txt")):
@@ -149,7 +154,7 @@ class XGBoostAdapter(Adapter):
         try:
             coded = [np.nan if value is None or value != value else codes[value] for value in column.tolist()]
         except KeyError as error:
-            raise InvalidInput(f"{name}: {error.args[0]!r} is not one of its categories; {_known(codes)}") from error
+            raise InvalidInput(f"{name}: {error.args[0]!r} is not one of its categories; {known(codes)}") from error
         return np.asarray(coded, dtype=np.float32)
 
     def example(self) -> Tensors:
@@ -219,10 +224,6 @@ def _booster(data: bytes) -> Any:
 
 
 def _column(name: str, codes: Codes | None) -> TensorSpec:
-    if codes is not None and isinstance(next(iter(codes)), str):
-        return TensorSpec(name, "BYTES", (-1,), nullable=True)
-    return TensorSpec(name, "FP32" if codes is None else "FP64", (-1,), nullable=True, finite=True)
-
-
-def _known(codes: Codes) -> str:
-    return f"known: {listed([repr(value) for value in codes], 10)}"
+    if codes is None:
+        return TensorSpec(name, "FP32", (-1,), nullable=True, finite=True)
+    return category_spec(name, codes, finite=True)

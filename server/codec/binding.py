@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
-from server.codec import json_values
+from adapters.shared.arrays import array_of
+from server.codec import any_values, json_values
 from server.codec.error_text import at, nearest, quoted
 from server.codec.json_tensors import common_rows, fit
 from server.errors import InvalidInput
@@ -42,8 +43,12 @@ def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any 
         (spec,) = signature.inputs
         if _is_columns(tensors, signature, content_type):
             return {spec.name: fit(_stack(sent, signature, spec), spec, _field(spec.name))}
+        if spec.json and signature.any_name and (rows := _objects(tensors, content_type)) is not None:
+            return {spec.name: fit(rows, spec, _field(spec.name))}
         if signature.any_name and len(tensors) == 1:
             return {spec.name: _one(tensors[0], spec)}
+    if signature.table and len(tensors) == 1 and (columns := _split(tensors[0], signature)):
+        sent = columns
     return _by_name(sent, signature)
 
 
@@ -64,6 +69,9 @@ def _one(tensor: WireTensor, spec: TensorSpec) -> Array:
         return fit(json_values.from_tensor(array), spec, _field(tensor.name))
     if spec.shape == (-1,) and not spec.any_rank and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]  # a column sent as [n, 1], as data frame codecs do
+    if spec.any_type:
+        array = any_values.texts_of(array, _field(tensor.name)) if array.dtype.kind == "O" else array
+        return fit(array, spec, _field(tensor.name))
     if array.dtype.kind == "O":
         array = _texts(array, spec, tensor.name)
     return fit(array, spec, _field(tensor.name))
@@ -90,6 +98,18 @@ def _text(value: str | bytes | None, binary: bool) -> str | bytes | None:
     return value.encode() if binary and value is not None else value
 
 
+def _objects(tensors: Sequence[WireTensor], content_type: Any) -> Array | None:
+    """Objects by name, sent as one tensor a name; None where a tensor is meant as it is, or is no column."""
+    columns = [tensor.array for tensor in tensors]
+    alone = len(columns) == 1 and content_type != "pd"
+    if alone or any(each.ndim != 1 and each.shape[1:] != (1,) for each in columns):
+        return None
+    common_rows({tensor.name: tensor.array for tensor in tensors}, "columns")
+    values = [json_values.from_tensor(column.reshape(-1)).tolist() for column in columns]
+    names = [tensor.name for tensor in tensors]
+    return array_of([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)])
+
+
 def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_type: Any) -> bool:
     (spec,) = signature.inputs
     if spec.datatype == "BYTES" or len(spec.shape) != 2 or any(tensor.name == spec.name for tensor in tensors):
@@ -97,6 +117,14 @@ def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_typ
     if signature.columns and (len(tensors) > 1 or tensors[0].name in signature.columns):
         return True
     return content_type == "pd" and all(tensor.array.ndim == 1 or tensor.array.shape[1:] == (1,) for tensor in tensors)
+
+
+def _split(tensor: WireTensor, signature: Signature) -> dict[str, WireTensor]:
+    """A table that is sent as one tensor [n, columns], as V1 sends rows: its columns; {} for any other tensor."""
+    names = [spec.name for spec in signature.inputs]
+    if tensor.name in names or tensor.array.ndim != 2 or tensor.array.shape[1] != len(names):
+        return {}
+    return {name: WireTensor(name, tensor.array[:, index]) for index, name in enumerate(names)}
 
 
 def _stack(sent: dict[str, WireTensor], signature: Signature, spec: TensorSpec) -> Array:

@@ -6,6 +6,7 @@ or several inputs; for a table also a list in the table's order. Every refusal n
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 from adapters.base import Signature, Tensors, TensorSpec
@@ -28,10 +29,44 @@ def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tenso
         return _by_input(rows, signature, field)
     (spec,) = required or signature.inputs[:1]
     if by_name and signature.columns:
-        instances = _ordered(instances, signature.columns, field)
-    elif by_name and not spec.json:
+        rows = _ordered(instances, signature.columns, field)
+        try:
+            return {spec.name: fit(from_json(rows, spec, field), spec, field)}
+        except InvalidInput:
+            _check_columns(instances, signature, field)
+            raise
+    if by_name and not spec.json:
+        if signature.any_name and spec.name not in instances[0]:
+            raise InvalidInput(f"{field}[0] is an object, but the model knows no column names: send {_row_of(spec)}")
         instances = [row[0] for row in _ordered(instances, (spec.name,), field)]
     return {spec.name: fit(from_json(instances, spec, field), spec, field)}
+
+
+def _check_columns(instances: list[Any], signature: Signature, field: str) -> None:
+    """What is wrong with a matrix, by the name of the column that it is wrong with.
+
+    Raises:
+        InvalidInput: a column does not fit.
+    """
+    (matrix,) = signature.inputs
+    spec = replace(matrix, shape=(-1,))
+    for name in signature.columns:
+        at = f"{field}.{name}"
+        for i, instance in enumerate(instances):
+            if isinstance(instance[name], list | dict):
+                raise InvalidInput(f"{at}[{i}] is {described(instance[name])}, the model takes {spec.datatype}")
+        fit(from_json([instance[name] for instance in instances], spec, at), spec, at)
+
+
+def _row_of(spec: TensorSpec) -> str:
+    """A row of an input, in words."""
+    kind = "value" if spec.any_type else "text" if spec.datatype == "BYTES" else "number"
+    if len(spec.shape) == 1:
+        return f"a {kind} an instance"
+    width = spec.shape[1]
+    return (
+        f"a list of {width} {kind}{'s' * (width != 1)} an instance" if width > 0 else f"a list of {kind}s an instance"
+    )
 
 
 def is_named(instance: Any) -> TypeGuard[dict[str, Any]]:
@@ -48,7 +83,8 @@ def _ordered(instances: list[Any], columns: tuple[str, ...], field: str) -> list
         try:
             rows.append([instance[name] for name in columns])
         except KeyError as error:
-            raise InvalidInput(f"{field}[{i}] lacks {error.args[0]!r}{unknown_name(instance, columns)}") from error
+            unknown = unknown_name(instance, columns)
+            raise InvalidInput(f"{field}[{i}] lacks {error.args[0]!r}{' and' * bool(unknown)}{unknown}") from error
         if len(instance) != len(columns):
             raise InvalidInput(f"{field}[{i}]{unknown_name(instance, columns)}")
     return rows

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, TensorSpec
-from server.codec import json_values
+from server.codec import any_values, json_values
 from server.codec.error_text import at, described, shown
 from server.errors import InvalidInput
 
@@ -39,6 +39,8 @@ def from_json(value: Any, spec: TensorSpec, field: str) -> Array:
         return value
     if spec.json:
         return json_values.from_values(value, field)
+    if spec.any_type:
+        return any_values.from_json(value, len(spec.shape), field)
     if spec.dtype.kind == "f" and (floats := _floats(value, len(spec.shape))) is not None:
         return floats
     # Never without a dtype: one long string among numbers would make numpy reserve its length for every element.
@@ -63,6 +65,9 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
     Raises:
         InvalidInput: it does not fit.
     """
+    if spec.any_type:
+        check_shape(array.shape, spec, field)
+        return array
     if spec.category and array.dtype.kind in "iu":
         array = array.astype(np.str_).astype(np.object_)
     if (array.dtype.kind == "O") != (spec.datatype == "BYTES"):
@@ -177,6 +182,8 @@ def _lost(array: Array, cast: Array) -> Array:
     if cast.dtype.kind == "f":
         return np.isfinite(array) & ~np.isfinite(cast)
     lost: Array = cast.astype(array.dtype) != array
+    if array.dtype.kind == "f":  # the least whole number of 32 bits is an infinity in 16
+        lost |= ~np.isfinite(array)
     if cast.dtype.kind in "iu" and array.dtype.kind in "iu":  # -1 and 2**64 - 1 share their bits
         lost |= (array < 0) != (cast < 0)
     elif cast.dtype.kind in "iu":  # where the processor makes 2**63 into 2**63 - 1, both are the same float

@@ -62,7 +62,7 @@ class Loaded:
     config: ModelConfig
     batchable: bool  #: merged rows gave the same answers as single ones
     seconds: float
-    warning: str = ""
+    warning: str = ""  #: why it may serve nobody, though it was loaded: the index's reason
     refuses_example: bool = False  #: its own, which is made up
     claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
     model: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
@@ -155,12 +155,12 @@ class Loader:
         except (Exception, SystemExit) as error:  # a library that gives up ends this model, not the server
             raise LoadError(f"{type(error).__name__}: {error}") from error
         batchable = adapter.traits.batchable and adapter.signature.batched and (trial is None or trial.batchable)
-        refused = trial.example_error if trial is not None else ""
-        warning = f"it refuses its own example: {refused}" if refused else ""
+        refusal = "" if trial is None or adapter.signature.whole else trial.example_error  # such a one has no example
+        warning = f"it refuses its own example: {refusal}" if refusal else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = compatibility.warning(choice, warning)
         seconds = time.monotonic() - start
-        return Loaded(adapter, config, batchable, seconds, warning, bool(refused), room.claim, model, stamp)
+        return Loaded(adapter, config, batchable, seconds, warning, bool(refusal), room.claim, model, stamp)
 
     def _check_examples(self, found: Found, adapter: Adapter, room: Room) -> None:
         try:

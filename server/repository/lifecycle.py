@@ -240,7 +240,10 @@ class Lifecycle:
         self._claims.hold(model, loaded.claim)
         memory = loaded.claim.memory if loaded.claim else 0
         spec = LoadSpec.of(found, loaded)
-        return ModelState(found, State.READY, "", model, loaded.seconds, memory, loaded.config.pinned, load_spec=spec)
+        reason = sendable(loaded.warning)
+        return ModelState(
+            found, State.READY, reason, model, loaded.seconds, memory, loaded.config.pinned, load_spec=spec
+        )
 
     def _not_in_memory(self, begun: ModelState, error: NotInMemory) -> bool:
         """It can be served, but is not in memory now."""

@@ -62,7 +62,8 @@ class ModelState:
             return State.UNAVAILABLE, pool.down
         if self.model is None and self.found.source is not None and self.found.source.status:
             return self.state, self.found.source.status
-        return self.state, self.reason or (pool.degraded if pool is not None else "")
+        degraded = pool.degraded if pool is not None else ""
+        return self.state, "; ".join(filter(None, (self.reason, degraded)))
 
 
 #: what a model's folder without versions is called where clients have to give a number: Triton's and TensorFlow

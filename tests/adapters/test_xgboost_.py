@@ -229,7 +229,6 @@ def test_gblinear_has_no_leaves(boosters: dict[str, Any], tmp_path: Path) -> Non
         ("model.bst", b"tree\nversion=v4\nnum_class=1\n"),
         ("model.model", b"tree\r\nversion=v4\r\n"),
         ("model.model", b"CBM1\x00\x00"),
-        ("model.txt", b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner{"),
     ],
 )
 def test_other_files_are_not_claimed(name: str, content: bytes, tmp_path: Path) -> None:

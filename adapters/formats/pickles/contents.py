@@ -81,7 +81,8 @@ def load(path: Path, *, trusted: bool = False) -> Any:
     except LoadError as error:
         raise type(error)(f"{path.name} {error}") from error
     except Exception as error:  # whatever the libraries raise on a state that they do not understand
-        raise LoadError(f"{path.name} cannot be loaded: {type(error).__name__}: {error}") from error
+        why = str(error).partition("\n")[0].rstrip(":")  # scikit-learn goes on with two types of a hundred fields
+        raise LoadError(f"{path.name} cannot be loaded: {type(error).__name__}: {why}") from error
 
 
 def _damage(error: Exception) -> str:

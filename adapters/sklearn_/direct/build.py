@@ -59,10 +59,10 @@ def _found(estimator: Any, method: str, example: Any, record: Record) -> Kernel 
             known = record.knows(estimator)
             difference = record.proof(name, lambda: _difference(estimator, method, plan, function, known, example))
         except Exception as error:  # whatever a plan stumbles over is out of the ordinary
-            logger.info("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
+            logger.debug("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
             return None
     if difference:
-        logger.warning("%s takes its ordinary path: %s", name, difference)
+        logger.debug("%s takes its ordinary path: %s", name, difference)
         return None
     return function
 

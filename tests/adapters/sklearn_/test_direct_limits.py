@@ -190,6 +190,7 @@ def test_a_plan_that_differs_is_not_taken(
 
     assert direct(model, "predict_proba") is not None
     monkeypatch.setitem(build._BUILDERS, path, wrong)
+    caplog.set_level("DEBUG")
     assert direct(model, "predict_proba") is None
     assert "DecisionTreeClassifier.predict_proba takes its ordinary path" in caplog.text
 

@@ -107,6 +107,7 @@ def test_what_failed_elsewhere_fails_here_with_the_reason_in_the_log(
     assert direct(model, "predict", record=failed) is None
     assert failed.outcomes == [("Ridge.predict", False)]
     caplog.clear()
+    caplog.set_level("DEBUG")
     assert direct(model, "predict", record=Record(failed.outcomes)) is None
     assert "Ridge.predict takes its ordinary path: the direct one gives" in caplog.text
 

@@ -20,13 +20,14 @@ import xgboost
 from sklearn.base import BaseEstimator
 from sklearn.cluster import DBSCAN
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_extraction.image import PatchExtractor
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from adapters import registry
 from adapters.base import LoadError, Match, ModelDir, Rank, Trust
@@ -186,7 +187,7 @@ def test_trust_loads_the_users_own_classes(tmp_path: Path) -> None:
     [
         (DBSCAN().fit(X), "holds a DBSCAN, which has no method that answers for new rows"),
         (KFold(2), "holds a KFold, which has no method"),
-        (MultiLabelBinarizer().fit([(1, 2)]), "holds a MultiLabelBinarizer, which does not say what it takes"),
+        (PatchExtractor(), "holds a PatchExtractor, which does not say what it takes"),
         (LogisticRegression(), "holds a LogisticRegression, which does not say what it takes"),
         (make_pipeline(CountVectorizer(), MultinomialNB()), "holds a model that was never fitted"),
         (

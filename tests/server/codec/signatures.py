@@ -61,6 +61,17 @@ SIGNATURES: dict[str, Signature] = {
     "an optional input": Signature(
         (TensorSpec("x", "FP32", (-1, 2)), TensorSpec("b", "INT32", (-1,), optional=True)), OUTPUT
     ),
+    "any type": Signature(
+        (
+            TensorSpec("a", "FP64", (-1,), nullable=True, any_type=True),
+            TensorSpec("b", "BYTES", (-1,), nullable=True, any_type=True),
+        ),
+        OUTPUT,
+        table=True,
+    ),
+    "matrix of any type": Signature(
+        (TensorSpec("x", "FP64", (-1, 2), nullable=True, any_type=True),), OUTPUT, any_name=True
+    ),
     "unbatched": Signature(
         (TensorSpec("a", "FP32", (-1, 2)), TensorSpec("b", "BYTES", ()), TensorSpec("c", "INT8", (3,), optional=True)),
         OUTPUT,
@@ -144,12 +155,12 @@ def check(call: DecodedRequest, signature: Signature) -> None:
 
 
 def _check_array(array: Array, spec: TensorSpec) -> None:
-    assert array.dtype == spec.dtype
+    assert spec.any_type or array.dtype == spec.dtype
     assert array.flags.aligned
     assert array.flags.writeable
     assert array.ndim == len(spec.shape)
     assert all(want in (-1, got) for want, got in zip(spec.shape, array.shape, strict=True))
-    if spec.datatype == "BYTES":
+    if spec.datatype == "BYTES" and not spec.any_type:
         kinds = {bytes if spec.binary else str} | ({type(None)} if spec.nullable else set())
         assert set(map(type, array.ravel().tolist())) <= kinds
     if spec.finite:

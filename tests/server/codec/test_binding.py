@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.base import Array, Signature, Tensors
+from adapters.base import Array, Signature, Tensors, TensorSpec
 from server.codec.binding import WireTensor, bind
 from server.errors import InvalidInput
 from tests.server.codec.signatures import SIGNATURES, one, same
@@ -116,3 +116,23 @@ def test_a_name_sent_twice_is_refused() -> None:
     tensors = [WireTensor("a", np.ones(1)), WireTensor("b", np.ones(1)), WireTensor("b", np.ones(1))]
     with pytest.raises(InvalidInput, match="inputs: 'b' is sent twice"):
         bind(tensors, MATRIX)
+
+
+def test_a_table_may_come_as_one_tensor() -> None:
+    numbers = Signature((TensorSpec("a", "FP64", (-1,)), TensorSpec("b", "INT64", (-1,))), (), table=True)
+    got = bound(numbers, whatever=np.array([[1.5, 2.0], [3.5, 4.0]]))
+    assert {name: array.tolist() for name, array in got.items()} == {"a": [1.5, 3.5], "b": [2, 4]}
+    with pytest.raises(InvalidInput, match="input 'whatever' is unknown"):
+        bound(numbers, whatever=np.ones((2, 3)))
+
+
+OBJECTS = Signature((TensorSpec("input-0", "BYTES", (-1,), json=True),), (), any_name=True)
+
+
+def test_objects_may_come_as_a_tensor_a_key() -> None:
+    got = bound(OBJECTS, city=objects(b"a", b"b"), n=np.array([[1.5], [2.0]]))
+    assert got["input-0"].tolist() == [{"city": "a", "n": 1.5}, {"city": "b", "n": 2.0}]
+    assert bound(OBJECTS, "pd", city=objects(b"a"))["input-0"].tolist() == [{"city": "a"}]
+    assert bound(OBJECTS, rows=objects(b'{"city": "a"}'))["input-0"].tolist() == [{"city": "a"}]
+    with pytest.raises(InvalidInput, match="the columns hold different numbers of rows"):
+        bound(OBJECTS, city=objects(b"a", b"b"), n=np.ones(3))

@@ -59,7 +59,7 @@ def test_rows(signature: Signature, sent: list[Any], decoded: dict[str, Any]) ->
         (
             NAMED_MATRIX,
             [{"age": 1, "sise": 2}],
-            "instances[0] lacks 'size' has the unknown name 'sise'; did you mean 'size'?",
+            "instances[0] lacks 'size' and has the unknown name 'sise'; did you mean 'size'?",
         ),
         (NAMED_MATRIX, [{"age": 1, "size": 2, "b": 3}], "instances[0] has the unknown name 'b'; known: 'age', 'size'"),
         (TWO, [[1, 2]], "instances[0] must be an object with 'a', 'b'"),
@@ -145,3 +145,33 @@ def test_an_object_that_stands_for_bytes_holds_no_names(instance: Any, named: bo
 def test_what_the_model_does_not_use_is_not_looked_at(decode: Callable[[Any], Tensors]) -> None:
     assert plain(decode(1.5)) == {"a": [1.5]}
     assert all(array.dtype == np.float64 for array in decode(1).values())
+
+
+ANONYMOUS = Signature((number("input-0", -1, 2),), OUTPUT, any_name=True)
+
+
+@pytest.mark.parametrize(
+    ("signature", "sent", "message"),
+    [
+        (ANONYMOUS, [{"a": 1, "b": 2}], "knows no column names: send a list of 2 numbers an instance"),
+        (
+            Signature((TensorSpec("input-0", "BYTES", (-1,)),), OUTPUT, any_name=True),
+            [{"a": 1}],
+            "knows no column names: send a text an instance",
+        ),
+        (NAMED_MATRIX, [{"age": 1, "size": 2}, {"age": 1, "size": "x"}], "instances.size[1] is the string 'x'"),
+        (NAMED_MATRIX, [{"age": None, "size": 2}], "instances.age[0] is null"),
+        (
+            NAMED_MATRIX,
+            [{"age": 1, "siz": 2}],
+            "instances[0] lacks 'size' and has the unknown name 'siz'; did you mean",
+        ),
+    ],
+)
+def test_refusals_speak_as_the_client_does(signature: Signature, sent: list[Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        instances.decode_rows(sent, signature, "instances")
+
+
+def test_an_object_may_name_the_input_itself() -> None:
+    assert plain(instances.decode_rows([{"input-0": [1, 2]}], ANONYMOUS, "instances")) == {"input-0": [[1.0, 2.0]]}

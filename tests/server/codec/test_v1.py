@@ -121,9 +121,9 @@ NEVER: list[tuple[str, Any, str]] = [
     ("matrix", {"inputs": {"x": 3}}, "inputs.x has shape []"),
     ("matrix of any width", {"instances": [[], []]}, "'x' holds no values"),
     ("matrix with columns", {"instances": [{"a": 1}]}, "instances[0] lacks 'b'"),
-    ("matrix with columns", {"instances": [{"a": 1, "B": 2}]}, "lacks 'b' has the unknown name 'B'"),
+    ("matrix with columns", {"instances": [{"a": 1, "B": 2}]}, "lacks 'b' and has the unknown name 'B'"),
     ("matrix with columns", {"instances": [{"a": 1, "b": 2, "c": 3}]}, "has the unknown name 'c'; known: 'a', 'b'"),
-    ("matrix with columns", {"instances": [{"a": 1, "b": [2]}]}, "lists and single values are mixed"),
+    ("matrix with columns", {"instances": [{"a": 1, "b": [2]}]}, "instances.b[0] is a list, the model takes FP"),
     ("matrix with columns", {"inputs": {}}, '"inputs" holds no rows'),
     ("matrix with columns", {"inputs": {"a": [], "b": []}}, '"inputs" holds no rows'),
     ("matrix with columns", {"inputs": {"a": [1], "b": []}}, "'a' holds 1, 'b' holds 0"),
@@ -212,8 +212,8 @@ def test_a_wide_model_tells_an_unknown_column_quickly() -> None:
     """Only so many names are compared: a tiny request must not hold the event loop for long."""
     names = tuple(f"feature_{i}" for i in range(20_000))
     signature = Signature(one("FP64", -1, 20_000).inputs, (), columns=names)
-    with pytest.raises(InvalidInput, match="lacks 'feature_0' has the unknown name 'feature_x'; did you mean"):
+    with pytest.raises(InvalidInput, match="lacks 'feature_0' and has the unknown name 'feature_x'; did you mean"):
         decode({"instances": [{"feature_x": 1}]}, signature)
     everything = dict.fromkeys([*names[1:], "zip"], 1)
-    with pytest.raises(InvalidInput, match="lacks 'feature_0' has the unknown name 'zip'"):
+    with pytest.raises(InvalidInput, match="lacks 'feature_0' and has the unknown name 'zip'"):
         decode({"instances": [everything]}, signature)

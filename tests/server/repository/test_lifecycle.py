@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,13 @@ def test_what_nobody_asked_for_is_treated_as_such(make: Callable[..., Parts]) ->
     assert parts.lifecycle.renew("new", [found], [found])  # it is in memory: so it is wanted there
     assert parts.lifecycle.renew("new", [], [])
     assert parts.states() == {}
+
+
+def test_what_refuses_its_own_example_says_so(make: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = make()
+    parts.write("a")
+    load, why = parts.loader.load, "it refuses its own example: ValueError: no"
+    monkeypatch.setattr(parts.loader, "load", lambda found, demand: replace(load(found, demand), warning=why))
+    parts.start()
+    (state,) = parts.store.states()
+    assert state.now == (State.READY, why)
