@@ -23,7 +23,7 @@ WITHOUT = {
     "adapters/mlflow_": "mlmodel schema values",
     "adapters/onnx_": "trial types",
     "adapters/sentence_transformers_": "folder kinds",
-    "adapters/sklearn_": "damage examine files inputs origins outputs settle",
+    "adapters/sklearn_": "damage examine files inputs origins outputs",
     "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",
     "adapters/skops_": "adapter audit",
     "adapters/spacy_": "config docs loading",

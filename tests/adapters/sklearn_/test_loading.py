@@ -31,7 +31,8 @@ from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler
 from adapters import registry
 from adapters.base import LoadError, Match, ModelDir, Rank, Trust
 from adapters.sklearn_ import SklearnAdapter
-from adapters.sklearn_.settle import parts_of, settle
+from adapters.sklearn_.parts import parts_of
+from adapters.sklearn_.settle import settle
 from tests.adapters.formats.pickles.attacks import Calls
 from tests.adapters.sklearn_.kit import FRAME, TEXTS, X, Y, serve
 
