@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 from enum import Enum
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -152,20 +152,24 @@ _COMPILED = tuple((re.compile(module), re.compile(name), use) for module, name, 
 
 def dotted(module: str, name: str) -> str:
     """A name as messages show it: one short line, whatever the file made of it."""
-    label = f"{module}.{name}"
+    label = f"{module[: _LONGEST + 1]}.{name[: _LONGEST + 1]}"
     if not label.isprintable():
         label = ascii(label)
     return label if len(label) <= _LONGEST else f"{label[:_LONGEST]}..."
 
 
-@cache
 def judge(module: str, name: str) -> Use | None:
     """How a pickle may use a name; None refuses it.
 
     Dotted names are refused: they reach through classes into what nobody listed. So are the libraries' own tests.
     """
-    if "." in name or ".tests" in module:
+    if "." in name or ".tests" in module or len(module) + len(name) > _LONGEST:
         return None
+    return _judged(module, name)
+
+
+@lru_cache(maxsize=1024)  # names come from files: there may be any number of them
+def _judged(module: str, name: str) -> Use | None:
     if dotted(module, name) in ARRAY_WRAPPERS:
         return Use.CLASS
     if module == "numpy" and (use := _numpy(name)):
