@@ -17,7 +17,7 @@ NOT_MIRRORED = ROOT / "adapters" / "torchserve_" / "compat"
 WITHOUT = {
     "adapters": "base datatypes modeldir registry",
     "adapters/custom_": "program source",
-    "adapters/formats/pickles": "contents loading machine policy records stream values",
+    "adapters/formats/pickles": "contents loading machine records stream values",
     "adapters/huggingface_": "bundle embedding encoder loading sentence tasks",
     "adapters/lightgbm_": "adapter format",
     "adapters/mlflow_": "mlmodel schema values",

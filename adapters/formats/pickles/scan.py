@@ -9,13 +9,23 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from adapters.formats.pickles.machine import MAX_LINE, Machine
-from adapters.formats.pickles.policy import ARRAY_WRAPPERS, CHECK_ARRAY, GETATTR, PARTIAL, Use, dotted, judge
+from adapters.formats.pickles.policy import (
+    ARRAY_WRAPPERS,
+    CHECK_ARRAY,
+    GETATTR,
+    PARTIAL,
+    STR_METHODS,
+    Use,
+    dotted,
+    judge,
+)
 from adapters.formats.pickles.records import MAX_HELD, Found, Made, Name, count_of, layout_of, tuple_of
 from adapters.formats.pickles.stream import Unreadable, skip, take
 
 __all__ = ["Scan"]
 
 _LONG = 2**14  #: texts and bytes from here on are no names, and are passed over
+_LABEL = 120  #: characters of what a message shows
 _LINE = 2**16  #: bytes of a line that are held
 _LIST = 1000  #: items of a list that are kept: a pipeline has fewer steps
 _CHECK = 2**14  #: steps between two looks at what is held
@@ -28,6 +38,10 @@ _KEPT = frozenset(
 #: functions whose result is of the class that their first argument names
 _DTYPE = "numpy.dtype"  #: whose arguments are needed
 _MAKERS = re.compile(r"_reconstructor|__newobj__|__newobj_ex__|_\w*reconstruct|newObj|_new_\w+|__pyx_unpickle_\w+")
+
+
+def _is_str_method(names: tuple[Any, ...]) -> bool:
+    return len(names) == 1 and isinstance(names[0], str) and names[0] in STR_METHODS
 
 
 class _Opcodes(dict[int, Callable[[Any], None]]):
@@ -110,7 +124,7 @@ class Scan(Machine):
             return Made("unknown")
         first = args[0] if args else None
         if maker.name in (GETATTR, PARTIAL):
-            self._guarded(maker.name, first)
+            self._guarded(maker.name, args)
         elif maker.use in (Use.CLASS, Use.FUNCTION, Use.CONSTANT):
             self._found.acts[f"calls {maker.name}"] = None
         if maker.of_first and isinstance(first, Name):
@@ -118,11 +132,16 @@ class Scan(Machine):
         kept = args if maker.name == _DTYPE else ()
         return Made(maker.name, kept, inert=maker.use is Use.INERT)
 
-    def _guarded(self, name: str, first: Any) -> None:
-        method = isinstance(first, Made) and first.inert
+    def _guarded(self, name: str, args: tuple[Any, ...]) -> None:
+        """Let `getattr` and `partial` do what they are allowed for, and note whatever else they are to do."""
+        first = args[0] if args else None
+        of_inert = isinstance(first, Made) and first.inert
+        of_texts = isinstance(first, Name) and first.name == "builtins.str" and _is_str_method(args[1:])
         check = isinstance(first, Name) and first.name == CHECK_ARRAY
-        if method if name == GETATTR else check:
+        if (of_inert or of_texts) if name == GETATTR else check:
             self._found.held.pop(name, None)
+        elif name == GETATTR and isinstance(first, Name) and len(args) > 1 and isinstance(args[1], str):
+            self._found.unlisted[f"{name}({first.name}, {args[1]!r})"[:_LABEL]] = None
         else:
             self._found.unlisted[name] = None
 
