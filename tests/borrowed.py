@@ -265,6 +265,7 @@ BORROWED: tuple[Borrowed, ...] = (
              "the machine in Python, whose steps can be watched"),
     Borrowed("python", "pickle._Unframer", ("adapters/formats/pickles/scan.py",), "protocol 4's frames"),
     Borrowed("python", "pickle._Stop", ("adapters/formats/pickles/scan.py",), "the end of a pickle"),
+    Borrowed("pyarrow", "pyarrow.lib._restore_array", ("adapters/formats/pickles/values.py",), "pandas 3's texts"),
     Borrowed("python", "tarfile.TarInfo._proc_member", ("adapters/torchserve_/archive.py",),
              "overridden, to bound an entry's header before it is read"),
     # PyTorch: programs are looked through before they are loaded

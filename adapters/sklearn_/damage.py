@@ -9,11 +9,11 @@ import numpy as np
 from adapters.base import Array, LoadError
 from adapters.sklearn_.columns import is_a
 
-__all__ = ["check_damage"]
+__all__ = ["check_damage", "check_space"]
 
 
 def check_damage(part: Any) -> None:
-    """Check the trees that a part of a model holds: those of decisions, and those that find neighbours.
+    """Check the trees of decisions that a part of a model holds.
 
     Raises:
         LoadError: one is damaged.
@@ -26,9 +26,16 @@ def check_damage(part: Any) -> None:
         for predictors in own.get("_predictors", ()):
             for predictor in predictors:
                 _check_predictor(predictor, own["_n_features"])
-    for value in own.values():
-        if type(value).__name__ in ("KDTree", "BallTree"):
-            _check_space(*value.__getstate__()[:7])
+
+
+def check_space(value: Any) -> None:
+    """Check a tree that finds neighbours, wherever a model holds it.
+
+    Raises:
+        LoadError: it is damaged.
+    """
+    if type(value).__name__ in ("KDTree", "BallTree"):
+        _check_space(*value.__getstate__()[:7])
 
 
 def _check_tree(inner: Array, left: Array, right: Array, feature: Array, width: int) -> None:

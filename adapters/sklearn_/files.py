@@ -19,8 +19,12 @@ _ESTIMATORS = ("sklearn.", "imblearn.", "xgboost.sklearn.", "lightgbm.sklearn.")
 _BOOSTERS = {
     "xgboost.core.Booster": "XGBoost booster: write it with save_model('model.ubj')",
     "lightgbm.basic.Booster": "LightGBM booster: write it with save_model('model.txt')",
+    **{
+        f"catboost.core.CatBoost{kind}": "CatBoost model: write it with save_model('model.cbm')"
+        for kind in ("", "Classifier", "Regressor", "Ranker")
+    },
 }
-_ALSO = ("pandas", "xgboost", "lightgbm", "imblearn")  #: what a model may need beside scikit-learn
+_ALSO = ("pandas", "xgboost", "lightgbm", "catboost", "imblearn")  #: what a model may need beside scikit-learn
 
 
 @dataclass(frozen=True)

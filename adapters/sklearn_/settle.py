@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from adapters.base import LoadError
 from adapters.sklearn_.columns import is_a
-from adapters.sklearn_.damage import check_damage
+from adapters.sklearn_.damage import check_damage, check_space
+from adapters.sklearn_.parts import objects_of, parts_of
 
-__all__ = ["parts_of", "rows_depend", "settle", "shares_state", "writes_inputs"]
+__all__ = ["rows_depend", "settle", "shares_state", "writes_inputs"]
 
-_PLAIN = (str, bytes, int, float, bool, complex, type(None), type)
 #: functions that may stand in a FunctionTransformer, each row's result of which depends on that row alone
 _ROWWISE = frozenset({"abs", "absolute", "around", "array", "asarray", "clip", "fix", "nan_to_num", "real", "round"})
-
-
-def parts_of(model: Any) -> list[Any]:
-    """The model and every object with attributes that it holds, at any depth, each once."""
-    found: dict[int, Any] = {}
-    waiting = [model]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, _PLAIN) or id(part) in found:
-            continue
-        found[id(part)] = part
-        waiting.extend(_held(part))
-    return [part for part in found.values() if hasattr(part, "__dict__")]
-
-
-def _held(part: Any) -> Iterator[Any]:
-    if isinstance(part, dict):
-        yield from part.values()
-    elif isinstance(part, list | tuple | set):
-        yield from part
-    elif isinstance(part, np.ndarray):
-        if part.dtype.kind == "O":
-            yield from part.ravel()
-    elif hasattr(part, "__dict__"):
-        yield from vars(part).values()
 
 
 def settle(model: Any) -> None:
@@ -49,9 +23,12 @@ def settle(model: Any) -> None:
     Raises:
         LoadError: a part opens files that requests name, or its trees are damaged.
     """
-    for part in parts_of(model):
+    for part in objects_of(model):
+        check_space(part)
+        if not hasattr(part, "__dict__"):
+            continue
         own = vars(part)
-        if own.get("input") in ("filename", "file") and is_a(part, "CountVectorizer", "HashingVectorizer"):
+        if is_a(part, "CountVectorizer", "HashingVectorizer") and not _reads_texts(own):
             raise LoadError(
                 f"holds a {type(part).__name__}(input={own['input']!r}), which would open files that requests name"
             )
@@ -62,6 +39,11 @@ def settle(model: Any) -> None:
         if is_a(part, "XGBModel") and own.get("_Booster") is not None:
             own["_Booster"].set_param({"nthread": 1})
         check_damage(part)
+
+
+def _reads_texts(own: dict[str, Any]) -> bool:
+    """Whether a vectorizer takes what it is given for the text: no other value, and nothing that only equals it."""
+    return "input" not in own or (type(own["input"]) is str and own["input"] == "content")
 
 
 def rows_depend(model: Any) -> bool:

@@ -36,17 +36,26 @@ _BOOSTER_VERSION = re.compile(rb'"version":\[(\d+),(\d+),(\d+)\]')
 _CHUNK = 1 << 20
 _OVERLAP = 64  #: more than the expressions above match
 
+#: pandas 3 spells its classes as one imports them, and keeps texts as Arrow does
+_NEW_PANDAS = re.compile(r"pandas\.(?:[A-Z]\w*|arrays\.\w+)|pyarrow\..+")
+_OLD_PANDAS = re.compile(r"[12]\.")
+
 #: an environment in which XGBoost until 1.5 works; it imports pkg_resources
 _OLD_XGBOOST = ("scikit-learn<1.3", "numpy<1.25", "scipy<1.11", "pandas<2", "setuptools<81")
 
 
 def origin_of(contents: Contents, path: Path) -> Origin | None:
     """What made a pickle, where its libraries promise nothing for the installed versions: scikit-learn for another
-    minor version, XGBoost for pickled boosters from before 1.6. None where they do, or nothing is known.
+    minor version, XGBoost for pickled boosters from before 1.6, pandas for those of version 3. None where they do, or
+    nothing is known.
     """
     if contents.uses("xgboost") and (version := _old_booster(path)):
         lines = [f"xgboost=={version}", *_OLD_XGBOOST]
         return Origin(f"XGBoost {version}", _installed("xgboost"), "\n".join(lines))
+    pandas = _installed("pandas")
+    if _OLD_PANDAS.match(pandas) and any(map(_NEW_PANDAS.fullmatch, contents.names)):
+        made_with = [f"scikit-learn=={contents.sklearn_version}"] if contents.sklearn_version else []
+        return Origin("pandas 3", f"pandas {pandas}", "\n".join(["pandas>=3", "pyarrow", *made_with]))
     made, installed = contents.sklearn_version, _installed("scikit-learn")
     if made is None or not installed or (release := _RELEASE.fullmatch(made)) is None:
         return None

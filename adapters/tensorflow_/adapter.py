@@ -2,7 +2,7 @@
 
 A SavedModel may have several signatures; `signature_name` in a request picks one, the option `signature` says which it
 is without. V1 speaks TensorFlow Serving's REST API. Graphs can read and write files: one whose operations do needs
-trust in its author, and is told from others by its bytes.
+trust in its author, and so does one with operations that nobody knows; both are told by their bytes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from adapters.base import (
 )
 from adapters.shared.messages import listed, several
 from adapters.tensorflow_ import frozen, keras_, saved_model
+from adapters.tensorflow_.scan import GraphScan
 from adapters.tensorflow_.trial import SignatureFindings, examine
 from adapters.tensorflow_.types import Entry, error_of_run
 
@@ -61,7 +62,7 @@ class TensorflowAdapter(Adapter):
         Parameter("inputs", meaning='frozen graph: its inputs, "x:0,y:0"; its placeholders unless set'),
         Parameter("outputs", meaning='frozen graph: its outputs, "z:0"; what nothing in it reads unless set'),
     )
-    safe_form: ClassVar[str] = "without operations that touch files, the network or Python"
+    safe_form: ClassVar[str] = "without these operations"
 
     def __post_init__(self) -> None:
         mergeable = all(each.findings.mergeable for each in self.served.values() if each.signature.batched)
@@ -71,7 +72,7 @@ class TensorflowAdapter(Adapter):
     def match(cls, model_dir: ModelDir) -> Match | None:
         if saved_model.is_here(model_dir):
             found = saved_model.contents(model_dir)
-            return Match(Rank.BUNDLE, problem=found.problem, **_trust(found.offences))
+            return Match(Rank.BUNDLE, problem=found.problem, **_trust(found))
         claims = sorted(_files(model_dir), key=lambda claim: not claim.file.startswith("model."))
         sound = [claim for claim in claims if not claim.problem]
         if len(sound) > 1 and not sound[0].file.startswith("model."):
@@ -125,7 +126,7 @@ def _files(model_dir: ModelDir) -> Iterator[Match]:
         elif suffix == "pb":
             found = frozen.contents(model_dir.file(file))
             problem = f"{file} {found.problem}" if found.problem else ""
-            yield Match(Rank.SUFFIX if problem else Rank.CONTENT, file, problem=problem, **_trust(found.offences))
+            yield Match(Rank.SUFFIX if problem else Rank.CONTENT, file, problem=problem, **_trust(found))
 
 
 def _keras_file(model_dir: ModelDir, file: str, head: bytes) -> Match:
@@ -142,11 +143,13 @@ def _keras_file(model_dir: ModelDir, file: str, head: bytes) -> Match:
     return Match(Rank.CONTENT, file, problem=f"{file} {problem}" if problem else "")
 
 
-def _trust(offences: Sequence[str]) -> dict[str, Any]:
-    if not offences:
-        return {}
-    carries = f"has operations that touch files, the network or Python: {listed(offences)}"
-    return {"trust": Trust.CODE, "carries": carries}
+def _trust(found: GraphScan) -> dict[str, Any]:
+    if found.offences:
+        carries = "has operations that touch files, the network or Python, or are not known not to"
+        return {"trust": Trust.CODE, "carries": f"{carries}: {listed(found.offences)}"}
+    if found.printing:  # in a worker, whose lines the log tells from the server's own
+        return {"carries": f"writes what it is given into the log: {listed(found.printing)}"}
+    return {}
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Function:
     arguments: tuple[str, ...]
     nodes: tuple[Node, ...]
     swappable: bool  #: the optimizer may put it in the place of another that does the same (`api_implements`)
+    functions: tuple[str, ...] = ()  #: others that its attributes name, those of its signature by default
 
 
 @dataclass(slots=True)
@@ -176,6 +177,7 @@ def _read_graph(data: Buffer, start: int, end: int, graph: Graph) -> None:
 
 def _function(data: Buffer, span: Field) -> tuple[str, Function]:
     name, arguments, nodes, swappable = "", [], [], False
+    functions: list[str] = []
     for each in fields(data, span.start, span.end):
         if each.wire != BYTES:
             continue
@@ -185,11 +187,14 @@ def _function(data: Buffer, span: Field) -> tuple[str, Function]:
                     name = _text(data, part)
                 elif part.number == 2 and part.wire == BYTES:
                     arguments.append(_texts(data, part).get(1, ""))
+                elif part.number == 4 and part.wire == BYTES:  # attr: an AttrDef, its default_value field 3
+                    functions += _called(data, part, 3)
         elif each.number == 3:
             nodes.append(_node(data, each))
         elif each.number == 5:  # attr: name -> AttrValue
             swappable = swappable or _texts(data, each).get(1) == "api_implements"
-    return name, Function(tuple(arguments), tuple(nodes), swappable)
+            functions += _called(data, each)
+    return name, Function(tuple(arguments), tuple(nodes), swappable, tuple(functions))
 
 
 def _node(data: Buffer, span: Field) -> Node:
@@ -219,9 +224,9 @@ def _may_name(data: Buffer, entry: Field) -> bool:
     return data.find(b"\x52", entry.start, entry.end) >= 0 or data.find(b"\x4a", entry.start, entry.end) >= 0
 
 
-def _called(data: Buffer, entry: Field) -> Iterator[str]:
-    """The functions that an attribute names: one (AttrValue.func) or several (AttrValue.list.func)."""
-    for value in _messages(fields(data, entry.start, entry.end), 2):
+def _called(data: Buffer, entry: Field, number: int = 2) -> Iterator[str]:
+    """The functions that an attribute names, `number` being its value: one (AttrValue.func) or several (list.func)."""
+    for value in _messages(fields(data, entry.start, entry.end), number):
         for each in fields(data, value.start, value.end):
             if each.number == 10 and each.wire == BYTES:
                 yield from _names(data, each)

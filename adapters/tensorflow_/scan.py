@@ -1,4 +1,4 @@
-"""What a graph would do beside computing: operations that touch files, the network or Python.
+"""What a graph would do beside computing: the operations that are not known to do nothing else.
 
 Only what serving runs counts: what the signatures give, what initializes the model, what restores its variables. A
 saver writes files, but nobody runs it; reading the model's own checkpoint and its own vocabulary files is no offence.
@@ -7,33 +7,15 @@ saver writes files, but nobody runs it; reading the model's own checkpoint and i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.tensorflow_.graph import Graph, MetaGraph, Node
+from adapters.tensorflow_.operations import HARMLESS, PRINTING
 
-#: Whole families by the words in their names; `_HARMLESS` are the exceptions.
-_FAMILIES = re.compile(
-    r"File|Reader|PyFunc|Python|Sql|LMDB|RecordDataset|TextLine|CSVDataset|TFRecord|Snapshot|Checkpoint"
-    r"|SummaryWriter|Summary(Db|File)Writer|^Write.*Summary$|^WriteSummary|DataService|Rpc|Remote|Bigtable|Kafka|Pubsub"
-    r"|^Debug|DumpTensor|^(Save|Restore|LoadDataset|DistributedSave|DTensorRestore|CacheDataset|ImportEvent)"
-    r"|SaveDataset|LoadAndRemap|VocabRemapping|^_?(Send|Recv|HostSend|HostRecv)$|^Collective|RegisterDataset"
-    r"|FFmpeg|DecodeVideo|TPUEmbeddingHost|DistributedTPU|DatasetFromGraph|Mlir"
-    r"|^RecordInput|FixedUnigramCandidateSampler|^(En|De)codeProto|^XlaCustomCall"
-)
-_HARMLESS = frozenset(
-    {
-        "DebugGradientIdentity", "DebugGradientRefIdentity", "IdentityReader", "IdentityReaderV2",
-        "ReaderNumRecordsProduced", "ReaderNumRecordsProducedV2", "ReaderNumWorkUnitsCompleted",
-        "ReaderNumWorkUnitsCompletedV2", "ReaderReset", "ReaderResetV2", "ReaderRestoreState", "ReaderRestoreStateV2",
-        "ReaderSerializeState", "ReaderSerializeStateV2", "ShardedFilename", "ShardedFilespec", "Snapshot",
-        "CloseSummaryWriter", "CollectiveAssignGroupV2",
-    }
-)  # fmt: skip
-#: read a checkpoint: what restoring the variables is made of
-_RESTORES = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
-#: read a text file, whose path is their second input
-_TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+#: what reads one of the model's own files, and which input takes the path: a checkpoint; a text file
+_RESTORES = {"Restore": 0, "RestoreSlice": 0, "RestoreV2": 0}
+_TABLES = {"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1}
 #: arithmetic whose time depends on its inputs' shapes alone, and what holds it together
 _DENSE = frozenset(
     {
@@ -48,6 +30,8 @@ _DENSE = frozenset(
     }
 )  # fmt: skip
 _STREAMS = re.compile(rb"stdout|stderr|log\(\w+\)")
+#: ways of calling one function, by which of its arguments are paths of the model's own, that are told apart
+_MAX_WAYS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +39,38 @@ class GraphScan:
     """What the bytes of a model's files tell."""
 
     problem: str = ""
-    offences: tuple[str, ...] = ()  #: operations that touch files, the network or Python, sorted
+    offences: tuple[str, ...] = ()  #: operations that are not known to do nothing but compute, sorted
+    printing: tuple[str, ...] = ()  #: operations that write what a request brings into the log, sorted
     steady: bool = False  #: nothing but arithmetic on dense tensors: no loop, no branch, nothing to wait for
 
 
 def judge(meta: MetaGraph) -> GraphScan:
     """What a SavedModel's graph would do."""
-    served = _Walk(meta.graph, meta.assets.keys())
+    served = _Walk(meta.graph, meta.assets.keys(), _TABLES)
     served.run(meta.fetched)
-    restoring = _Walk(meta.graph, meta.assets.keys(), allowed=_RESTORES)
+    restoring = _Walk(meta.graph, {meta.filename} - {""}, _RESTORES)
     restoring.run([meta.restore] if meta.restore else [])
-    return GraphScan("", tuple(sorted(served.found | restoring.found)), served.kinds <= _DENSE)
+    return _scan(served, restoring)
 
 
 def judge_frozen(graph: Graph) -> GraphScan:
     """What a frozen graph would do, whichever of its nodes are asked for."""
-    walk = _Walk(graph, ())
+    walk = _Walk(graph, (), {})
     walk.run(graph.nodes)
-    return GraphScan("", tuple(sorted(walk.found)), walk.kinds <= _DENSE)
+    return _scan(walk)
+
+
+def _scan(served: _Walk, *others: _Walk) -> GraphScan:
+    found = served.found.union(*(walk.found for walk in others))
+    printing = PRINTING & served.kinds.union(*(walk.kinds for walk in others))
+    return GraphScan("", tuple(sorted(found)), tuple(sorted(printing)), served.kinds <= _DENSE)
 
 
 def is_offence(node: Node) -> bool:
-    """Whether an operation touches files, the network or Python."""
+    """Whether an operation is not known to do nothing but compute."""
     if node.op == "PrintV2":
         return any(name == "output_stream" and not _STREAMS.fullmatch(text) for name, text in node.texts)
-    return _FAMILIES.search(node.op) is not None and node.op not in _HARMLESS
+    return node.op not in HARMLESS and node.op not in PRINTING
 
 
 @dataclass
@@ -87,11 +78,13 @@ class _Walk:
     """Follows a graph from what is asked of it back to what that needs, through the functions that it calls."""
 
     graph: Graph
-    assets: Iterable[str]  #: tensors that take the path of one of the model's own files
-    allowed: frozenset[str] = frozenset()
+    given: Iterable[str]  #: tensors that take the path of one of the model's own files
+    readers: Mapping[str, int]  #: operations that may read those, and which input takes the path
     found: set[str] = field(default_factory=set)
     kinds: set[str] = field(default_factory=set)  #: of the operations that were met, called functions left out
-    _called: set[str] = field(default_factory=set)
+    #: functions that are called, and for each way of calling it which arguments are paths of the model's own files
+    _ways: dict[str, set[tuple[bool, ...]]] = field(default_factory=dict)
+    _called: list[tuple[str, tuple[bool, ...]]] = field(default_factory=list)
 
     def run(self, wanted: Iterable[str]) -> None:
         paths = self._paths()
@@ -103,55 +96,69 @@ class _Walk:
                 continue
             seen.add(node.name)
             waiting += map(_node_of, node.inputs)
-            known = [_node_of(name) in paths for name in node.inputs if not name.startswith("^")]
-            self._look(node, table=len(known) > 1 and known[1])
-            self._call(node, known)
-        if self._called:  # the optimizer may put one of these in another's place
+            self._look(node, [_given(name) in paths for name in node.inputs if not name.startswith("^")])
+        if self._ways:  # the optimizer may put one of these in another's place
             for name in [name for name, function in self.graph.functions.items() if function.swappable]:
-                self._enter(name, ())
+                self._call(name, ())
+        while self._called:
+            self._enter(*self._called.pop())
 
     def _paths(self) -> set[str]:
         """The nodes that give the path of one of the model's own files, directly or through a variable."""
         nodes = self.graph.nodes
-        paths = {_node_of(name) for name in self.assets}
+        paths = {_node_of(name) for name in self.given}
         through = set()
         for node in nodes.values() if paths else ():
             if node.op == "ReadVariableOp" and node.inputs:
                 before = [nodes.get(_node_of(name)) for name in node.inputs[1:] if name.startswith("^")]
                 if any(each and _assigns(each, node.inputs[0], paths) for each in before):
                     through.add(node.name)
+            elif node.op == "Identity" and any(_given(name) in paths for name in node.inputs[:1]):
+                paths.add(node.name)
         return paths | through
 
-    def _look(self, node: Node, *, table: bool) -> None:
+    def _look(self, node: Node, known: Sequence[bool]) -> None:
+        """`known` says which of its inputs are paths of the model's own files."""
+        place = self.readers.get(node.op, len(known))
         if node.op not in self.graph.functions:
             self.kinds.add(node.op)
-        if is_offence(node) and node.op not in self.allowed and not (table and node.op in _TABLES):
-            self.found.add(node.op)
-
-    def _call(self, node: Node, known: Iterable[bool]) -> None:
-        """Enter the functions that a node calls; `known` says which arguments are paths of the model's own files."""
+            if is_offence(node) and not any(known[place : place + 1]):
+                self.found.add(node.op)
         for name in (node.op, *node.functions):
-            self._enter(name, known)
+            self._call(name, known)
 
-    def _enter(self, name: str, known: Iterable[bool]) -> None:
-        function = self.graph.functions.get(name)
-        key = f"{name}({''.join(str(int(each)) for each in known)})"
-        if function is None or key in self._called:
+    def _call(self, name: str, known: Sequence[bool]) -> None:
+        if name not in self.graph.functions:
             return
-        self._called.add(key)
+        ways = self._ways.setdefault(name, set())
+        way = tuple(known) if len(ways) < _MAX_WAYS else ()
+        if way not in ways:
+            ways.add(way)
+            self._called.append((name, way))
+
+    def _enter(self, name: str, known: Sequence[bool]) -> None:
+        function = self.graph.functions[name]
         paths = {argument for argument, own in zip(function.arguments, known, strict=False) if own}
+        for other in function.functions:
+            self._call(other, ())
         for node in function.nodes:
-            inputs = [name for name in node.inputs if not name.startswith("^")]
-            self._look(node, table=len(inputs) > 1 and inputs[1] in paths)
-            self._call(node, [name in paths for name in inputs])
+            inputs = [name in paths for name in node.inputs if not name.startswith("^")]
+            self._look(node, inputs)
+            if node.op == "Identity" and any(inputs[:1]):
+                paths.add(f"{node.name}:output:0")
 
 
 def _assigns(node: Node, variable: str, paths: set[str]) -> bool:
     """Whether a node gives that variable the path of one of the model's own files."""
     if node.op != "AssignVariableOp" or len(node.inputs) < 2:
         return False
-    return node.inputs[0] == variable and _node_of(node.inputs[1]) in paths
+    return node.inputs[0] == variable and _given(node.inputs[1]) in paths
 
 
 def _node_of(tensor: str) -> str:
     return tensor.removeprefix("^").partition(":")[0]
+
+
+def _given(tensor: str) -> str:
+    """The node that gives an input its value; "" for one that is only to run before."""
+    return "" if tensor.startswith("^") else _node_of(tensor)

@@ -11,7 +11,7 @@ from typing import Any
 from adapters.base import LoadError
 from adapters.formats.pickles.loading import Loading
 from adapters.formats.pickles.policy import Refused
-from adapters.formats.pickles.records import Found, Made, Name
+from adapters.formats.pickles.records import Found, Made, Name, max_steps
 from adapters.formats.pickles.scan import Scan
 from adapters.formats.pickles.stream import Unreadable, opened
 
@@ -41,7 +41,7 @@ def inspect(path: Path) -> Contents:
     Raises:
         Unreadable: it is empty, no pickle, damaged, cut short or a bomb.
     """
-    found = Found()
+    found = Found(limit=max_steps(path.stat().st_size))
     top: Any = None
     try:
         with opened(path) as stream:

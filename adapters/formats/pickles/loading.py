@@ -203,4 +203,5 @@ def _check_container(target: Any, keys: Iterable[Any] = ()) -> None:
 def _label(value: Any) -> str:
     """A class or function by its name, an object by its class."""
     named = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
+    module = getattr(named, "__module__", "builtins")  # which methods of built-in types do not tell
+    return f"{module}.{named.__qualname__}"

@@ -15,12 +15,12 @@ from typing import Any, ClassVar, NoReturn
 from adapters.formats.pickles.policy import Refused
 from adapters.formats.pickles.stream import Unreadable
 
-__all__ = ["Machine"]
+__all__ = ["MAX_LINE", "Machine"]
 
 #: a pickler closes a frame soon after 64 KiB
 _MAX_FRAME = 16 * 2**20
 #: protocol 0 writes an array as one line of text
-_MAX_LINE = 256 * 2**20
+MAX_LINE = 256 * 2**20
 
 
 class Machine(pickle._Unpickler):
@@ -33,12 +33,19 @@ class Machine(pickle._Unpickler):
     readline: Callable[[], bytes]
     stack: list[Any]
     metastack: list[list[Any]]
+    memo: dict[int, Any]
     append: Callable[[Any], None]
     pop_mark: Callable[[], list[Any]]
     _unframer: Any
 
     def __init_subclass__(cls) -> None:
-        """The machine calls its methods through a table: let what a subclass overrides take effect."""
+        """The machine calls its methods through a table: let what a subclass overrides take effect.
+
+        Raises:
+            TypeError: a method of the subclass overrides nothing, so that nobody would ever call it.
+        """
+        if idle := [name for name in vars(cls) if not name.startswith("_") and not hasattr(super(cls, cls), name)]:
+            raise TypeError(f"{cls.__name__} overrides nothing of the pickle machine with {', '.join(idle)}")
         cls.dispatch = {code: getattr(cls, method.__name__) for code, method in cls.dispatch.items()}
 
     def __init__(self, stream: io.BufferedReader) -> None:
@@ -53,7 +60,7 @@ class Machine(pickle._Unpickler):
         return read
 
     def _line(self) -> bytes:
-        line = self.stream.readline(_MAX_LINE)
+        line = self.stream.readline(MAX_LINE)
         if not line.endswith(b"\n"):
             raise EOFError("a line ends early")
         return line

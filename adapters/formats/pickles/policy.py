@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 from enum import Enum
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +21,7 @@ __all__ = [
     "GETATTR",
     "LIBRARIES",
     "PARTIAL",
+    "STR_METHODS",
     "Refused",
     "Use",
     "dotted",
@@ -43,8 +44,8 @@ class Use(Enum):
     INERT = "stands for an object that prediction never uses, and becomes an empty placeholder"
 
 
-#: names that are allowed for one thing each, and refused with their name for any other: methods that scipy's
-#: distributions keep, and the check of its input that histogram boosting keeps
+#: names that are allowed for one thing each, and refused with their name for any other: methods of texts and those
+#: that scipy's distributions keep; the check of its input that histogram boosting keeps
 GETATTR, PARTIAL, CHECK_ARRAY = "builtins.getattr", "functools.partial", "sklearn.utils.validation.check_array"
 
 #: joblib's stand-in for an array whose bytes follow it in the file
@@ -87,6 +88,7 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     ("builtins", "Ellipsis", Use.CONSTANT),
     ("builtins", "getattr", Use.INERT),  # see GETATTR and PARTIAL
     ("functools", "partial", Use.CALL),
+    (r"dill\._dill", "_create_array", Use.CALL),  # as which dill writes every array of numpy's
     ("copyreg", "_reconstructor|__newobj__|__newobj_ex__", Use.CALL),
     ("_codecs", "encode", Use.CALL),
     ("collections", "OrderedDict|defaultdict|Counter|deque", Use.CALL),
@@ -127,6 +129,11 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     (r"pandas\.core\.arrays\.\w+", r"\w+(Array|Dtype)|Categorical", Use.CLASS),
     (r"pandas\.core\.dtypes\.dtypes", r"\w+Dtype", Use.CLASS),
     (r"pandas\.core\.(frame|series)", "DataFrame|Series", Use.CLASS),
+    # ... as pandas 3 spells them, and its texts, which are Arrow's
+    ("pandas", "StringDtype", Use.CALL),
+    ("pandas", r"\w*Index|Series|DataFrame|Categorical|\w+Dtype", Use.CLASS),
+    (r"pandas\.arrays", r"\w+Array|Categorical", Use.CLASS),
+    (r"pyarrow\.lib", "_restore_array|type_for_alias|py_buffer", Use.CALL),
     # scikit-learn and its like
     (r"(sklearn\._loss\.)?_loss", r"(__pyx_unpickle_)?Cy\w+", Use.CALL),  # see Machine.modern
     (r"sklearn\.linear_model\._sgd_fast", _CLASS, Use.CALL),
@@ -144,6 +151,7 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     (r"xgboost\.compat", "XGBoostLabelEncoder", Use.CLASS),
     (r"xgboost\.callback", "EarlyStopping|EvaluationMonitor", Use.CLASS),
     (r"lightgbm\.sklearn", r"LGBM\w+", Use.CLASS),
+    (r"catboost\.core", r"CatBoost(Classifier|Regressor|Ranker)?", Use.CLASS),
     (r"lightgbm\.basic", "Booster", Use.CLASS),
 )
 _LONGEST = 120
@@ -152,20 +160,24 @@ _COMPILED = tuple((re.compile(module), re.compile(name), use) for module, name, 
 
 def dotted(module: str, name: str) -> str:
     """A name as messages show it: one short line, whatever the file made of it."""
-    label = f"{module}.{name}"
+    label = f"{module[: _LONGEST + 1]}.{name[: _LONGEST + 1]}"
     if not label.isprintable():
         label = ascii(label)
     return label if len(label) <= _LONGEST else f"{label[:_LONGEST]}..."
 
 
-@cache
 def judge(module: str, name: str) -> Use | None:
     """How a pickle may use a name; None refuses it.
 
     Dotted names are refused: they reach through classes into what nobody listed. So are the libraries' own tests.
     """
-    if "." in name or ".tests" in module:
+    if "." in name or ".tests" in module or len(module) + len(name) > _LONGEST:
         return None
+    return _judged(module, name)
+
+
+@lru_cache(maxsize=1024)  # names come from files: there may be any number of them
+def _judged(module: str, name: str) -> Use | None:
     if dotted(module, name) in ARRAY_WRAPPERS:
         return Use.CLASS
     if module == "numpy" and (use := _numpy(name)):
@@ -185,14 +197,33 @@ def _numpy(name: str) -> Use | None:
 
 
 #: the first part of the modules above, beside Python's own: a name elsewhere is the user's
-LIBRARIES = frozenset({"numpy", "scipy", "pandas", "sklearn", "joblib", "imblearn", "xgboost", "lightgbm"})
+LIBRARIES = frozenset(
+    {"numpy", "scipy", "pandas", "pyarrow", "sklearn", "joblib", "imblearn", "xgboost", "lightgbm", "catboost"}
+)
+
+#: methods of `str` that a vectorizer may have for its tokenizer, preprocessor or analyzer: they take and give texts
+STR_METHODS = frozenset(
+    {
+        "capitalize", "casefold", "expandtabs", "lower", "lstrip", "partition", "removeprefix", "removesuffix",
+        "replace", "rpartition", "rsplit", "rstrip", "split", "splitlines", "strip", "swapcase", "title", "upper",
+    }
+)  # fmt: skip
+_TRUST = "if you trust the file, set `trust: full` in its polyserve.yaml"
 
 
 def refusal(names: Sequence[str]) -> str:
     """Why names are refused, to follow the file's name in a message; `names` are dotted, at least one."""
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     which = "which is not a class of a known library" if len(names) == 1 else "which are not classes of known libraries"
+    return f"names {shown}, {which}; it was not loaded{_way_out(names)}"
+
+
+def _way_out(names: Sequence[str]) -> str:
+    """What the model's owner can do; nobody should trust a file for naming what of Python's own no model needs."""
     roots = {name.split(".")[0] for name in names}
-    own = roots - LIBRARIES - (sys.stdlib_module_names - {"__main__"})
-    hint = "; a model with code of its own needs a model.py" if own else ""
-    return f"names {shown}, {which}; it was not loaded{hint}"
+    brought = roots - LIBRARIES - (sys.stdlib_module_names - {"__main__"})
+    if "__main__" in brought:
+        return "; a model with code of its own needs a model.py"
+    if brought:
+        return f"; {_TRUST} and bring what it names: a library in a requirements.txt, code of your own in a model.py"
+    return f"; {_TRUST}" if roots & LIBRARIES or {GETATTR, PARTIAL} & set(names) else ""

@@ -12,9 +12,14 @@ import numpy as np
 from adapters.formats.pickles.policy import Use, refusal
 from adapters.formats.pickles.stream import Unreadable
 
-__all__ = ["MAX_STEPS", "Found", "Made", "Name", "count_of", "layout_of", "tuple_of"]
+__all__ = ["MAX_HELD", "Found", "Made", "Name", "count_of", "layout_of", "max_steps", "tuple_of"]
 
 MAX_STEPS = 32_000_000  #: a vocabulary of a million words, numbered by numpy, takes 16 million
+#: ... and those of a small file that expands to many: a vocabulary takes some six for a byte of it, however compressed
+_MIN_STEPS, _STEPS_A_BYTE = 2_000_000, 16
+MAX_HELD = 8_000_000  #: objects that a scan holds at once, some hundred bytes each; that vocabulary takes 6 million
+_MAX_NAMES = 10_000  #: different ones; a model has some fifty
+_MAX_COUNT = 1 << 62  #: elements of an array
 _MAX_NESTED = 10**8  #: elements of a tuple, counted through its tuples: hashing or comparing one visits them all
 _DTYPE = re.compile(r"[<>=|]?[a-zA-Z?]\d{0,9}")
 
@@ -44,8 +49,9 @@ class _Nested(tuple[Any, ...]):
     weight: int
 
 
-def _all_steps() -> Iterator[int]:
-    return iter(range(MAX_STEPS))
+def max_steps(size: int) -> int:
+    """Those that the pickles in a file of `size` bytes may take together."""
+    return min(MAX_STEPS, _MIN_STEPS + _STEPS_A_BYTE * size)
 
 
 @dataclass
@@ -58,7 +64,21 @@ class Found:
     version: str | None = None
     on_frame: bool = False
     held: dict[str, None] = field(default_factory=dict)  #: names allowed for one use alone, which has not come yet
-    steps: Iterator[int] = field(default_factory=_all_steps)  #: those that all pickles together may still take
+    in_tuples: int = 0  #: elements of all tuples
+    limit: int = MAX_STEPS  #: the steps that all pickles together may take
+    steps: Iterator[int] = field(init=False)  #: those that are left
+
+    def __post_init__(self) -> None:
+        self.steps = iter(range(self.limit))
+
+    def name(self, label: str) -> None:
+        """
+        Raises:
+            Unreadable: it is one more than any model names.
+        """
+        self.names[label] = None
+        if len(self.names) > _MAX_NAMES:
+            raise Unreadable(f"names more than {_MAX_NAMES:,} different classes and functions, as no model does")
 
     def refused(self) -> str:
         if unlisted := {**self.unlisted, **self.held}:
@@ -97,4 +117,6 @@ def count_of(shape: Any) -> int:
     count = 1
     for size in shape:
         count *= size
+        if count > _MAX_COUNT:  # numbers without a limit take as long to multiply
+            raise Unreadable("is damaged: an array of more elements than there is memory")
     return count

@@ -8,20 +8,40 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from adapters.formats.pickles.machine import Machine
-from adapters.formats.pickles.policy import ARRAY_WRAPPERS, CHECK_ARRAY, GETATTR, PARTIAL, Use, dotted, judge
-from adapters.formats.pickles.records import MAX_STEPS, Found, Made, Name, count_of, layout_of, tuple_of
+from adapters.formats.pickles.machine import MAX_LINE, Machine
+from adapters.formats.pickles.policy import (
+    ARRAY_WRAPPERS,
+    CHECK_ARRAY,
+    GETATTR,
+    PARTIAL,
+    STR_METHODS,
+    Use,
+    dotted,
+    judge,
+)
+from adapters.formats.pickles.records import MAX_HELD, Found, Made, Name, count_of, layout_of, tuple_of
 from adapters.formats.pickles.stream import Unreadable, skip, take
 
 __all__ = ["Scan"]
 
-_LONG = 2**16  #: texts and bytes from here on are no names, and are passed over
+_LONG = 2**14  #: texts and bytes from here on are no names, and are passed over
+_LABEL = 120  #: characters of what a message shows
+_LINE = 2**16  #: bytes of a line that are held
+_LIST = 1000  #: items of a list that are kept: a pipeline has fewer steps
+_CHECK = 2**14  #: steps between two looks at what is held
+#: what stands for every text and for all bytes that are passed over; a state leaves them as they are
+_TEXT, _BYTES = Made("builtins.str"), Made("builtins.bytes")
 #: what is kept of a state, so that a large dictionary takes no memory
 _KEPT = frozenset(
     {"steps", "n_features_in_", "best_estimator_", "shape", "dtype", "numpy_array_alignment_bytes", "feature_names_in_"}
 )
 #: functions whose result is of the class that their first argument names
+_DTYPE = "numpy.dtype"  #: whose arguments are needed
 _MAKERS = re.compile(r"_reconstructor|__newobj__|__newobj_ex__|_\w*reconstruct|newObj|_new_\w+|__pyx_unpickle_\w+")
+
+
+def _is_str_method(names: tuple[Any, ...]) -> bool:
+    return len(names) == 1 and isinstance(names[0], str) and names[0] in STR_METHODS
 
 
 class _Opcodes(dict[int, Callable[[Any], None]]):
@@ -36,6 +56,7 @@ class Scan(Machine):
         super().__init__(stream)
         self._found = found
         self._nested = nested
+        self._cut = False  #: whether the line that was read last was longer than what was kept of it
 
     def load(self) -> Any:
         """Run to the end; the standard library's loop, in steps that are counted through all nested pickles."""
@@ -45,14 +66,25 @@ class Scan(Machine):
         self.append = self.stack.append
         opcodes = _Opcodes(self.dispatch)
         try:
-            for _ in self._found.steps:
+            for step in self._found.steps:
                 opcode = frames.read(1)
                 if not opcode:
                     raise EOFError
                 opcodes[opcode[0]](self)
+                if not step % _CHECK:
+                    self._check_held()
         except pickle._Stop as stop:  # type: ignore[attr-defined]
             return stop.value
-        raise Unreadable(f"takes more than {MAX_STEPS} steps to read, as no model does")
+        raise Unreadable(f"takes more than {self._found.limit:,} steps to read, as no model of its size does")
+
+    def _check_held(self) -> None:
+        """
+        Raises:
+            Unreadable: the scan would hold more than it needs for any model.
+        """
+        stacks = len(self.stack) + len(self.metastack) + sum(map(len, self.metastack))
+        if stacks + len(self.memo) + self._found.in_tuples > MAX_HELD:
+            raise Unreadable(f"holds more than {MAX_HELD:,} objects, as no model does")
 
     # names
 
@@ -60,7 +92,7 @@ class Scan(Machine):
         module, name = self.modern(module, name)
         use = judge(module, name)
         label = dotted(module, name)
-        self._found.names[label] = None
+        self._found.name(label)
         if use is None:
             self._found.unlisted[label] = None
         elif label in (GETATTR, PARTIAL):
@@ -92,18 +124,24 @@ class Scan(Machine):
             return Made("unknown")
         first = args[0] if args else None
         if maker.name in (GETATTR, PARTIAL):
-            self._guarded(maker.name, first)
+            self._guarded(maker.name, args)
         elif maker.use in (Use.CLASS, Use.FUNCTION, Use.CONSTANT):
             self._found.acts[f"calls {maker.name}"] = None
         if maker.of_first and isinstance(first, Name):
             return Made(first.name, inert=first.use is Use.INERT)
-        return Made(maker.name, args, inert=maker.use is Use.INERT)
+        kept = args if maker.name == _DTYPE else ()
+        return Made(maker.name, kept, inert=maker.use is Use.INERT)
 
-    def _guarded(self, name: str, first: Any) -> None:
-        method = isinstance(first, Made) and first.inert
+    def _guarded(self, name: str, args: tuple[Any, ...]) -> None:
+        """Let `getattr` and `partial` do what they are allowed for, and note whatever else they are to do."""
+        first = args[0] if args else None
+        of_inert = isinstance(first, Made) and first.inert
+        of_texts = isinstance(first, Name) and first.name == "builtins.str" and _is_str_method(args[1:])
         check = isinstance(first, Name) and first.name == CHECK_ARRAY
-        if method if name == GETATTR else check:
+        if (of_inert or of_texts) if name == GETATTR else check:
             self._found.held.pop(name, None)
+        elif name == GETATTR and isinstance(first, Name) and len(args) > 1 and isinstance(args[1], str):
+            self._found.unlisted[f"{name}({first.name}, {args[1]!r})"[:_LABEL]] = None
         else:
             self._found.unlisted[name] = None
 
@@ -111,14 +149,14 @@ class Scan(Machine):
         if not isinstance(cls, Name):
             self._found.acts["makes an object of what is no class"] = None
             return Made("unknown")
-        return Made(cls.name, args if isinstance(args, tuple) else (), inert=cls.use is Use.INERT)
+        return Made(cls.name, inert=cls.use is Use.INERT)
 
     def load_build(self) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
         if isinstance(target, Name):
             self._found.acts[f"changes {target.name}"] = None
-        elif isinstance(target, Made):
+        elif isinstance(target, Made) and target not in (_TEXT, _BYTES):
             target.state = state
             if target.name in ARRAY_WRAPPERS:
                 self._pass_array(state)
@@ -147,7 +185,7 @@ class Scan(Machine):
 
     def _extend(self, items: list[Any]) -> None:
         if type(self.stack[-1]) is list:
-            self.stack[-1].extend(items)
+            self.stack[-1].extend(items[: _LIST - len(self.stack[-1])])
 
     def load_setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -182,18 +220,24 @@ class Scan(Machine):
         self.pop_mark()
         self.append(Made("builtins.frozenset"))
 
-    def loadtuple_of(self) -> None:
-        items = self.pop_mark()
-        self.append(tuple_of(items))
+    def load_tuple(self) -> None:
+        self._tuple(self.pop_mark())
 
     def load_tuple1(self) -> None:
-        self.stack[-1:] = [tuple_of(self.stack[-1:])]
+        self._tuple([self.stack.pop()])
 
     def load_tuple2(self) -> None:
-        self.stack[-2:] = [tuple_of(self.stack[-2:])]
+        second = self.stack.pop()
+        self._tuple([self.stack.pop(), second])
 
     def load_tuple3(self) -> None:
-        self.stack[-3:] = [tuple_of(self.stack[-3:])]
+        second, third = self.stack[-2:]
+        del self.stack[-2:]
+        self._tuple([self.stack.pop(), second, third])
+
+    def _tuple(self, items: list[Any]) -> None:
+        self._found.in_tuples += len(items)
+        self.append(tuple_of(items))
 
     # texts and bytes: long ones are passed over
 
@@ -218,12 +262,45 @@ class Scan(Machine):
     def load_long4(self) -> None:
         self._bytes(4)
 
+    def load_string(self) -> None:
+        self._text_line(super().load_string)  # type: ignore[misc]
+
+    def load_unicode(self) -> None:
+        self._text_line(super().load_unicode)  # type: ignore[misc]
+
+    def _text_line(self, load: Callable[[], None]) -> None:
+        """A text that ends with its line, as protocol 0 writes texts, and whole arrays."""
+        self._cut, readline = False, self.readline
+        line = readline()
+        if self._cut:
+            self.append(_TEXT)
+            return
+        self.readline = lambda: line
+        try:
+            load()
+        finally:
+            self.readline = readline
+
+    def _line(self) -> bytes:
+        """A line of the file; of a longer one than any name the beginning, and the rest is passed over."""
+        line = self.stream.readline(_LINE)
+        self._cut = not line.endswith(b"\n")
+        if not self._cut:
+            return line
+        for _ in range(MAX_LINE // _LINE):
+            part = self.stream.readline(_LINE)
+            if part.endswith(b"\n"):
+                return line + b"\n"
+            if not part:
+                break
+        raise EOFError("a line ends early")
+
     def load_readonly_buffer(self) -> None:
         """Makes bytes read-only, which are not there."""
 
     def _bytes(self, width: int) -> None:
         self._pass(int.from_bytes(self.read(width), "little"))
-        self.append(Made("builtins.bytes"))
+        self.append(_BYTES)
 
     def _text(self, width: int) -> None:
         size = int.from_bytes(self.read(width), "little")
@@ -231,7 +308,7 @@ class Scan(Machine):
             self.append(str(self.read(size), "utf-8", "surrogatepass"))
         else:
             self._pass(size)
-            self.append(Made("builtins.str"))
+            self.append(_TEXT)
 
     def _pass(self, size: int) -> None:
         if size < _LONG or self.in_frame():

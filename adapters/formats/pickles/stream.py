@@ -20,7 +20,7 @@ __all__ = ["Unreadable", "opened", "skip", "take"]
 _MIN_EXPANSION = 256 * 2**20
 _MAX_RATIO = 100
 _CHUNK = 2**20
-_LZMA_MEMORY = 2**30  #: level 9 takes 65 MiB; a damaged header may ask for 4 GiB
+_LZMA_MEMORY = 2**27  #: level 9 takes 65 MiB; a header may ask for 4 GiB
 
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 _LZ4 = b"\x04\x22\x4d\x18"

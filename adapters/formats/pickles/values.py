@@ -6,6 +6,7 @@ Each does what the function of its name does for the arguments that real pickles
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.formats.pickles.policy import CHECK_ARRAY, GETATTR, PARTIAL, Refused, refusal
+from adapters.formats.pickles.policy import CHECK_ARRAY, GETATTR, PARTIAL, STR_METHODS, Refused, refusal
 
 __all__ = ["STAND_INS", "Placeholder", "check_dtype", "check_names", "native", "strange"]
 
@@ -42,8 +43,10 @@ def check_names(names: Iterable[Any]) -> None:
             raise strange(f"sets the reserved attribute {name}")
 
 
-def _method(owner: Any, name: Any) -> Placeholder:
-    """`getattr` for the methods that a distribution keeps; the distribution is a placeholder, and so are they."""
+def _method(owner: Any, name: Any) -> Any:
+    """`getattr` for methods of texts, and for those that a distribution keeps: both of them are placeholders."""
+    if owner is str and type(name) is str and name in STR_METHODS:
+        return getattr(str, name)
     if not isinstance(owner, Placeholder):
         raise Refused(refusal([GETATTR]))
     return owner
@@ -138,6 +141,28 @@ def _empty_masked(cls: Any, base: Any, shape: Any, dtype: Any) -> Any:
     return np.ma.MaskedArray.__new__(cls, _empty(base, shape, dtype), mask=_empty(np.ndarray, shape, "?"), dtype=dtype)
 
 
+def _create_array(make: Any, args: Any, state: Any, attributes: Any = None) -> Any:
+    """`dill._dill._create_array`: an array of numpy's, and at once its state."""
+    if make is not _empty or not isinstance(args, tuple) or attributes:
+        raise strange("makes an array by what makes none")
+    array = _empty(*args)
+    array.__setstate__(state)
+    return array
+
+
+def _arrow_array(data: Any) -> Any:
+    """`pyarrow.lib._restore_array`, which believes what the file says of its buffers' lengths: they are checked."""
+    array = importlib.import_module("pyarrow.lib")._restore_array(data)
+    array.validate(full=True)
+    return array
+
+
+def _arrow_buffer(data: Any) -> Any:
+    if type(data) not in (bytes, bytearray):
+        raise strange(f"makes a buffer of a {type(data).__name__}")
+    return importlib.import_module("pyarrow.lib").py_buffer(data)
+
+
 def _random(kind: Callable[[np.random.BitGenerator], Any]) -> Callable[..., Any]:
     def make(source: Any = "MT19937", _maker: Any = None) -> Any:
         return kind(source if isinstance(source, np.random.BitGenerator) else _bit_generator(source))
@@ -155,11 +180,14 @@ STAND_INS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "builtins.set": _of_list(set),
         "builtins.frozenset": _of_list(frozenset),
         "copyreg._reconstructor": _reconstructor,
+        "dill._dill._create_array": _create_array,
         "copyreg.__newobj__": _new,
         "copyreg.__newobj_ex__": _new_ex,
         "_codecs.encode": _latin1,
         "numpy._core.multiarray._reconstruct": _empty,
         "numpy.core.multiarray._reconstruct": _empty,
+        "pyarrow.lib._restore_array": _arrow_array,
+        "pyarrow.lib.py_buffer": _arrow_buffer,
         "numpy.ma.core._mareconstruct": _empty_masked,
         "numpy.ma._mareconstruct": _empty_masked,
         "numpy.random._pickle.__bit_generator_ctor": _bit_generator,

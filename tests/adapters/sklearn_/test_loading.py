@@ -19,7 +19,7 @@ import pytest
 import xgboost
 from sklearn.base import BaseEstimator
 from sklearn.cluster import DBSCAN
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.feature_extraction.image import PatchExtractor
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -32,7 +32,8 @@ from sklearn.preprocessing import StandardScaler
 from adapters import registry
 from adapters.base import LoadError, Match, ModelDir, Rank, Trust
 from adapters.sklearn_ import SklearnAdapter
-from adapters.sklearn_.settle import parts_of, settle
+from adapters.sklearn_.parts import parts_of
+from adapters.sklearn_.settle import settle
 from tests.adapters.formats.pickles.attacks import Calls
 from tests.adapters.sklearn_.kit import FRAME, TEXTS, X, Y, serve
 
@@ -172,7 +173,7 @@ def test_trust_loads_the_users_own_classes(tmp_path: Path) -> None:
     joblib.dump(Threshold().fit(X, Y), tmp_path / "model.pkl")
     directory = ModelDir.of(tmp_path)
     assert f"names {__name__}.Threshold, which is not" in _problem(tmp_path)
-    assert "needs a model.py" in _problem(tmp_path)
+    assert "set `trust: full` in its polyserve.yaml" in _problem(tmp_path)
     trusting = replace(directory, trusted=True)
     assert SklearnAdapter.match(trusting) == Match(Rank.CONTENT, "model.pkl", trust=Trust.CODE)
     for adapter in (
@@ -199,6 +200,21 @@ def test_trust_loads_the_users_own_classes(tmp_path: Path) -> None:
 def test_what_cannot_be_served(model: Any, reason: str, tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=rf"^model\.joblib .*{reason}"):
         serve(model, tmp_path)
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_catboost_within_a_model_is_served(bare: bool, tmp_path: Path) -> None:
+    catboost = pytest.importorskip("catboost").CatBoostClassifier(iterations=3, verbose=0, allow_writing_files=False)
+    other = VotingClassifier([("a", catboost), ("b", LogisticRegression())], voting="soft")
+    model = make_pipeline(StandardScaler(), catboost if bare else other).fit(X, Y)
+    adapter = serve(model, tmp_path)
+    assert adapter.predict({"input-0": X}, {})["output-0"].tolist() == model.predict(X).tolist()
+
+
+def test_a_bare_catboost_model_gets_its_way_out(tmp_path: Path) -> None:
+    model = pytest.importorskip("catboost").CatBoostRegressor(iterations=2, verbose=0, allow_writing_files=False)
+    joblib.dump(model.fit(X, Y), tmp_path / "model.joblib")
+    assert _problem(tmp_path) == "model.joblib holds a bare CatBoost model: write it with save_model('model.cbm')"
 
 
 def test_an_older_version_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

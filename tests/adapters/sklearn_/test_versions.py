@@ -4,11 +4,15 @@ import importlib.metadata
 from pathlib import Path
 
 import joblib
+import pandas as pd
 import pytest
 import sklearn.base
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from adapters.base import Match, ModelDir
 from adapters.sklearn_ import SklearnAdapter, versions
@@ -62,3 +66,30 @@ def test_what_is_no_version_is_not_installed(tmp_path: Path, monkeypatch: pytest
 def test_every_line_is_a_requirement(version: str) -> None:
     names = [canonicalize_name(Requirement(line).name) for line in versions.requirements_of(version).splitlines()]
     assert names == ["scikit-learn", "numpy", "scipy"]
+
+
+def test_what_pandas_3_wrote_names_an_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It spells its classes as one imports them: `pandas.Index`."""
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
+    columns = make_column_transformer((StandardScaler(), frame.columns))
+    joblib.dump(
+        make_pipeline(columns, LogisticRegression()).fit(frame, [0, 1, 1]),
+        path := tmp_path / "model.joblib",
+        protocol=2,
+    )
+    ours = SklearnAdapter.match(ModelDir.of(tmp_path))
+    assert ours is not None
+    assert ours.origin is None
+    path.write_bytes(path.read_bytes().replace(b"cpandas.core.indexes.base\nIndex\n", b"cpandas\nIndex\n"))
+    theirs = SklearnAdapter.match(ModelDir.of(tmp_path))
+    assert theirs is not None
+    assert theirs.problem == ""
+    assert theirs.origin is not None
+    assert theirs.origin.made_by == "pandas 3"
+    assert theirs.origin.installed == f"pandas {pd.__version__}"
+    assert theirs.origin.requirements.splitlines()[:2] == ["pandas>=3", "pyarrow"]
+    assert [str(Requirement(line)) for line in theirs.origin.requirements.splitlines()]
+    monkeypatch.setattr(versions, "_installed", lambda name: "3.1.1" if name == "pandas" else sklearn.__version__)
+    there = SklearnAdapter.match(ModelDir.of(tmp_path))
+    assert there is not None
+    assert there.origin is None

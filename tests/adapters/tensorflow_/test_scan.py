@@ -78,8 +78,21 @@ def test_an_operation_that_touches_files_needs_trust(tmp_path: Path, name: str) 
 
 
 def harmless(tf: Any, text: Any) -> Any:
-    with tf.control_dependencies([tf.print("a text", text), tf.debugging.assert_non_negative(1)]):
+    with tf.control_dependencies([tf.debugging.assert_non_negative(1)]):
         return tf.strings.upper(text)
+
+
+def telling(tf: Any, text: Any) -> Any:
+    with tf.control_dependencies([tf.print("a text", text)]):
+        return tf.strings.upper(text)
+
+
+def test_a_model_that_prints_is_served_by_a_worker(tmp_path: Path) -> None:
+    """Its lines hold what clients send: there the log tells them from the server's own."""
+    assert trust_of(of_function(tmp_path / "m", telling)) == (
+        Trust.SAFE,
+        "writes what it is given into the log: PrintV2",
+    )
 
 
 def test_an_ordinary_model_needs_none(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_nested_tuples_are_found_before_anything_hashes_them(tmp_path: Path) -> 
 
 def test_endless_steps_are_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.formats.pickles.records.MAX_STEPS", 1000)
-    with pytest.raises(Unreadable, match=r"takes more than \d+ steps"):
+    with pytest.raises(Unreadable, match="takes more than 1,000 steps"):
         inspect(written(tmp_path / "a.pkl", b"\x80\x02" + b"]" * 2000 + b"."))
 
 
