@@ -26,6 +26,7 @@ from adapters.base import (
 from adapters.formats import probe
 from adapters.shared import explanations
 from adapters.shared.messages import XGBOOST_PLACE, first_line, listed, several
+from adapters.shared.methods import by_method
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_ import old
 from adapters.xgboost_.runner import Runner, used_rounds
@@ -141,7 +142,8 @@ class XGBoostAdapter(Adapter):
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        return {"output-0": self.run(self._rows(inputs), parameters.get("method", self.method))}
+        rows = self._rows(inputs)
+        return by_method(parameters, self.method, lambda method: {"output-0": self.run(rows, method)})
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return self.run.explain(self._rows(inputs))

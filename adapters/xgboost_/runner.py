@@ -64,8 +64,7 @@ def used_rounds(booster: Any, file: str, wanted: str | None) -> int:
     """
     best, rounds = _attribute(booster, "best_iteration"), booster.num_boosted_rounds()
     kind = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
-    known = best is not None and best.isdecimal() and len(best) < _DIGITS
-    if kind == "gblinear" or not known or int(best) + 1 >= rounds:
+    if kind == "gblinear" or best is None or not best.isdecimal() or len(best) > _DIGITS or int(best) + 1 >= rounds:
         return 0
     by_class = _attribute(booster, "scikit_learn") is not None
     follows = wanted == "best" or (wanted is None and by_class)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ class WireTensor:
     array: Array
 
 
-def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any = None) -> Tensors:
+def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: str = "") -> Tensors:
     """Inputs by name that fit the signature.
 
     A single input whose name the adapter made up takes any name. The columns of a matrix may come as one tensor each
@@ -90,7 +89,7 @@ def _text(value: str | bytes | None, binary: bool) -> str | bytes | None:
     return value.encode() if binary and value is not None else value
 
 
-def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_type: Any) -> bool:
+def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_type: str) -> bool:
     (spec,) = signature.inputs
     if spec.datatype == "BYTES" or len(spec.shape) != 2 or any(tensor.name == spec.name for tensor in tensors):
         return False

@@ -34,6 +34,19 @@ def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tenso
     return {spec.name: fit(from_json(instances, spec, field), spec, field)}
 
 
+def refuse_v2(value: Any, signature: Signature) -> None:
+    """Refuse V2's tensors, which would be taken for rows with odd names.
+
+    Raises:
+        InvalidInput: they are V2's; the message says where such a body goes.
+    """
+    first = value[0] if isinstance(value, list) and value else None
+    if not isinstance(first, dict) or not {"name", "shape", "datatype"} <= first.keys():
+        return
+    if not {"name", "shape", "datatype"} <= {*signature.columns, *(spec.name for spec in signature.inputs)}:
+        raise InvalidInput("this is a body of V2: POST it to /v2/models/NAME/infer; V1 takes rows as instances")
+
+
 def is_named(instance: Any) -> TypeGuard[dict[str, Any]]:
     """Whether it holds values by name: an object, but none that stands for bytes."""
     return isinstance(instance, dict) and instance.keys() != {"b64"}

@@ -14,25 +14,25 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
-import orjson
 
 from adapters.base import Array, Signature, Tensors
 from adapters.shared.arrays import array_of
-from server.codec.decoded_request import SIGNATURE_NAME, DecodedRequest, parse_object, read_parameters, rows_of, variant
+from server.codec.decoded_request import SIGNATURE_NAME, DecodedRequest, rows_of, variant
 from server.codec.error_text import nearest
-from server.codec.instances import decode_named, decode_rows, decode_single, is_named, unknown_name
+from server.codec.instances import decode_named, decode_rows, decode_single, is_named, refuse_v2, unknown_name
+from server.codec.json_bodies import not_finite, parse_object
 from server.codec.outputs import dumps_arrays, listed, native, numbers
+from server.codec.parameters import read_parameters, refuse_others
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances" or "inputs"'
-_NOT_FINITE = re.compile(rb"NaN|Infinity")
+_KNOWN = ("instances", "inputs", "parameters", SIGNATURE_NAME)
 
 
 class RequestFormat(Enum):
@@ -57,13 +57,15 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedTfReques
     Raises:
         InvalidInput: the client's fault, naming the field.
     """
-    body = raw if isinstance(raw, dict) else _parse(raw)
+    body = raw if isinstance(raw, dict) else parse_object(raw, _EXPECTED, not_finite(signature))
     parameters = _parameters(body, signature)
     chosen = variant(signature, parameters)
     columnar = "inputs" in body
     if columnar == ("instances" in body):
         sent = "both" if columnar else f"neither; {nearest(next(iter(body), ''), ['instances', 'inputs'])}"
         raise InvalidInput(f'send "instances" (rows) or "inputs" (whole tensors); the body has {sent}')
+    refuse_others("the body", body, _KNOWN)
+    refuse_v2(body["inputs" if columnar else "instances"], chosen)
     if columnar:
         layout, count, inputs = RequestFormat.COLUMNAR, 0, _columns(body["inputs"], chosen)
     else:
@@ -98,22 +100,6 @@ def _body(values: dict[str, Any], outputs: Tensors, call: DecodedRequest | None)
         return {"predictions": only}
     columns = [value.tolist() if isinstance(value, np.ndarray) else value for value in values.values()]
     return {"predictions": [dict(zip(values, row, strict=True)) for row in zip(*columns, strict=True)]}
-
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        return parse_object(raw, _EXPECTED)
-    except InvalidInput:
-        if not _NOT_FINITE.search(raw):
-            raise
-        try:
-            body = json.loads(raw)
-            orjson.dumps(body)  # Python's parser takes texts that are not Unicode, and numbers of any length
-        except (ValueError, TypeError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
-            raise
-        return body
 
 
 def _parameters(body: dict[str, Any], signature: Signature) -> dict[str, Any]:

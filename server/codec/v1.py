@@ -13,13 +13,16 @@ from typing import Any
 
 from adapters.base import Signature, Tensors
 from server.codec import tf_serving
-from server.codec.decoded_request import DecodedRequest, parse_object, read_parameters, rows_of
+from server.codec.decoded_request import DecodedRequest, rows_of
 from server.codec.error_text import nearest
-from server.codec.instances import decode_columns, decode_rows, decode_single
+from server.codec.instances import decode_columns, decode_rows, decode_single, refuse_v2
+from server.codec.json_bodies import not_finite, parse_object
 from server.codec.outputs import dumps, dumps_arrays, listed, numbers
+from server.codec.parameters import read_parameters, refuse_others
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances"'
+_KNOWN = ("instances", "inputs", "parameters")
 
 
 def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedRequest:
@@ -30,12 +33,16 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedRequest:
     """
     if signature.tf_serving:
         return tf_serving.decode(raw, signature)
-    body = raw if isinstance(raw, dict) else parse_object(raw, _EXPECTED)
+    body = raw if isinstance(raw, dict) else parse_object(raw, _EXPECTED, not_finite(signature))
     field = "instances" if "instances" in body else "inputs"
     if field not in body:
         hint = nearest(next(iter(body), ""), ["instances", "inputs"]) if body else 'send {"instances": [...]}'
         raise InvalidInput(f'the body has no "instances": {hint}')
+    if "inputs" in body and "instances" in body:
+        raise InvalidInput('send "instances" or "inputs"; the body has both')
+    refuse_others("the body", body, _KNOWN)
     value = body[field]
+    refuse_v2(value, signature)
     if field == "inputs" and isinstance(value, dict):
         inputs = decode_columns(value, signature)
     elif not isinstance(value, list):

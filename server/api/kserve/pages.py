@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 
 import adapters.base
 from server.api.kserve import openapi
-from server.codec.decoded_request import parse_object
 from server.codec.error_text import described
+from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
 from server.repository.repository import Repository
 
