@@ -27,7 +27,7 @@ WITHOUT = {
     "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",
     "adapters/skops_": "adapter audit",
     "adapters/spacy_": "config docs loading",
-    "adapters/tensorflow_": "graph saved_model session trial types",
+    "adapters/tensorflow_": "graph session trial types",
     "adapters/torch_": "declared files guess operators records trial values",
     "adapters/torchserve_": "adapter handler manifest messages temporary",
     "adapters/xgboost_": "adapter format old",

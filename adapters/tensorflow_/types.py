@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -49,6 +49,10 @@ class TensorflowPort:
     def shape(self) -> tuple[int, ...]:
         return (-1,) if self.dims is None else self.dims
 
+    def freed(self) -> TensorflowPort:
+        """The same of any number of rows."""
+        return replace(self, dims=(-1, *self.shape[1:]))
+
     def input_spec(self) -> TensorSpec:
         return TensorSpec(
             self.name, self.datatype, self.shape, any_rank=self.dims is None, binary=self.datatype == "BYTES"
@@ -68,6 +72,16 @@ class Entry:
     inputs: tuple[TensorflowPort, ...]
     outputs: tuple[TensorflowPort, ...]
     run: Run
+    #: makes a run that takes whatever shapes the graph bears; `run` insists on those of its placeholders
+    unchecked: Callable[[], Run] | None = None
+
+    def of_any_rows(self) -> Entry | None:
+        """The same where it was saved with the shape of one row, for any number of them; None where it was not."""
+        ports = (*self.inputs, *self.outputs)
+        if self.unchecked is None or not self.inputs or any((port.dims or ())[:1] != (1,) for port in ports):
+            return None
+        freed = (tuple(map(TensorflowPort.freed, each)) for each in (self.inputs, self.outputs))
+        return Entry(self.name, *freed, self.unchecked())
 
 
 def tensorflow() -> Any:

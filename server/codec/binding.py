@@ -61,8 +61,6 @@ def _one(tensor: WireTensor, spec: TensorSpec) -> Array:
     array = tensor.array
     if spec.json:
         return fit(json_values.from_tensor(array), spec, _field(tensor.name))
-    if spec.shape == (-1,) and not spec.any_rank and array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]  # a column sent as [n, 1], as data frame codecs do
     if array.dtype.kind == "O":
         array = _texts(array, spec, tensor.name)
     return fit(array, spec, _field(tensor.name))

@@ -27,6 +27,7 @@ from server.codec.decoded_request import SIGNATURE_NAME, DecodedRequest, rows_of
 from server.codec.error_text import nearest
 from server.codec.instances import decode_named, decode_rows, decode_single, is_named, refuse_v2, unknown_name
 from server.codec.json_bodies import not_finite, parse_object
+from server.codec.json_tensors import depth
 from server.codec.outputs import dumps_arrays, listed, native, numbers
 from server.codec.parameters import read_parameters, refuse_others
 from server.errors import InvalidInput
@@ -49,6 +50,7 @@ class DecodedTfRequest(DecodedRequest):
 
     format: RequestFormat
     instances: int  #: how many were sent
+    left_out: int  #: dimensions that the client left out of the inputs, as it may where they are one value a row
 
 
 def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedTfRequest:
@@ -72,13 +74,16 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedTfReques
         layout, inputs = _instances(body["instances"], chosen)
         count = len(body["instances"])
     rows = rows_of(inputs, chosen)
-    return DecodedTfRequest(inputs, rows, parameters, layout, count, batched=chosen.batched)
+    left_out = _left_out(body["inputs" if columnar else "instances"], layout, chosen)
+    return DecodedTfRequest(inputs, rows, parameters, layout, count, left_out, batched=chosen.batched)
 
 
 def encode(outputs: Tensors, signature: Signature, call: DecodedRequest | None) -> bytes:
     """The response body; `signature` is the model's own, `call` the request (rows of it where there is none)."""
     chosen = variant(signature, call.parameters if call else {})
     always = {spec.name for spec in chosen.outputs if spec.base64}
+    if isinstance(call, DecodedTfRequest) and call.left_out:
+        outputs = {name: _without(array, call.left_out) for name, array in outputs.items()}
     values = {name: _values(array, name in always) for name, array in outputs.items()}
     answer = _body(values, outputs, call)
     if all(np.isfinite(array).all() for array in outputs.values() if array.dtype.kind == "f"):
@@ -115,6 +120,8 @@ def _columns(value: Any, signature: Signature) -> Tensors:
         if len(names) != 1:
             raise InvalidInput(f"inputs must be an object with {', '.join(map(repr, names))}")
         value = {names[0]: value}
+    single = [spec.name for spec in signature.inputs if spec.shape in ((-1,), (-1, 1)) and not spec.any_rank]
+    value = {name: [item] if name in single and not isinstance(item, list) else item for name, item in value.items()}
     if not value.keys() <= set(names):
         raise InvalidInput(f"inputs{unknown_name(value, names)}")
     return decode_named(value, signature, "inputs")
@@ -136,6 +143,25 @@ def _instances(instances: Any, signature: Signature) -> tuple[RequestFormat, Ten
         if len(instances) > 1 and all(spec.shape for spec in signature.inputs):
             raise
     return RequestFormat.SINGLE, decode_single(instances, signature, "instances")
+
+
+def _left_out(value: Any, layout: RequestFormat, signature: Signature) -> int:
+    """How many dimensions all inputs lack (-1: have too many), where each is one value a row: [n, 1], or [n]."""
+    shapes = {spec.shape for spec in signature.inputs if not spec.any_rank}
+    if layout is RequestFormat.SINGLE or len(shapes) != 1 or not shapes < {(-1,), (-1, 1)}:
+        return 0
+    (shape,) = shapes
+    rows = layout is RequestFormat.ROW
+    first = value[0] if rows else value
+    sent = {rows + depth(each) for each in (first.values() if is_named(first) else [first])}
+    return len(shape) - sent.pop() if len(sent) == 1 else 0
+
+
+def _without(array: Array, dimensions: int) -> Array:
+    """The array without so many last dimensions, which hold one value; -1: with one more."""
+    if dimensions < 0:
+        return array.reshape(-1, 1) if array.ndim == 1 else array
+    return array.reshape(array.shape[:-dimensions]) if array.shape[-dimensions:] == (1,) * dimensions else array
 
 
 def _check_rows(outputs: Tensors, rows: int) -> None:

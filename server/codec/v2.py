@@ -20,7 +20,7 @@ from server.codec.binding import WireTensor, bind
 from server.codec.decoded_request import DecodedRequest, rows_of, variant
 from server.codec.error_text import described, quoted, shown
 from server.codec.json_bodies import not_finite, parse_object
-from server.codec.json_tensors import MAX_RANK, fit, from_json
+from server.codec.json_tensors import depth, fit, from_json
 from server.codec.outputs import dumps_arrays, numbers, texts
 from server.codec.parameters import OF_V2_REQUESTS, flag, read_parameters, refuse_others, with_outputs
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
@@ -162,24 +162,13 @@ def _json_tensor(entry: dict[str, Any], shape: list[int], field: str, wanted: Te
     datatype, data = entry["datatype"], entry.get("data")
     if not isinstance(data, list | np.ndarray):
         raise InvalidInput(f'{field}: "data" must be a list' if data is not None else f'{field} has no "data"')
-    nested = (-1,) * _depth(data)
+    nested = (-1,) * depth(data)
     nullable = wanted is not None and wanted.nullable
     spec = TensorSpec("", datatype, nested, nullable=nullable, binary=wanted is not None and wanted.binary)
     array = fit(from_json(data, spec, f"{field} data"), spec, f"{field} data")
     if array.ndim > 1 and [size for size in array.shape if size != 1] != [size for size in shape if size != 1]:
         raise InvalidInput(f"{field}: data is nested as {shown(array.shape)}, but shape says {shown(shape)}")
     return reshape(array, shape, field)
-
-
-def _depth(value: Any) -> int:
-    """How deep lists are nested along the first elements."""
-    if isinstance(value, np.ndarray):
-        return value.ndim
-    depth = 0
-    while isinstance(value, list) and depth <= MAX_RANK:
-        depth += 1
-        value = value[0] if value else None
-    return depth
 
 
 def _json_data(name: str, array: Array, datatype: str) -> Any:

@@ -155,7 +155,7 @@ NEVER: list[tuple[str, Any, str]] = [
     ("unbatched", {"instances": [{"a": [[1, 2]], "b": "t", "c": [1, 2]}]}, "instances[0].c has shape [2]"),
     ("unbatched", {"instances": [{"a": [[1, 2]], "b": "t", "d": 1}]}, "unknown name 'd'"),
     ("unbatched scalar", {"instances": [[1]]}, "has shape [1], the model takes []"),
-    ("BYTES vector", {"instances": [["a"]]}, "instances[0] is a list, the model takes a string"),
+    ("BYTES vector", {"instances": [["a", "b"]]}, "instances[0] is a list, the model takes a string"),
     ("BYTES vector", {"instances": [None]}, "instances[0] is null"),
     ("BYTES vector", {"instances": [{"x": "a", "b64": "YQ=="}]}, "unknown name 'b64'"),
     ("BOOL vector", {"instances": [2]}, "instances[0] is 2, which is not a valid BOOL"),
