@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from adapters.base import Array, InvalidInput, LoadError, TensorSpec
+from adapters.datatypes import NUMPY_OF
 from adapters.shared.arrays import array_of
 from adapters.shared.messages import brief, fault
 
@@ -46,9 +47,16 @@ class OnnxPort:
     def shape(self) -> tuple[int, ...]:
         return tuple(size if isinstance(size, int) else -1 for size in self.dims)
 
-    def spec(self, batched: bool, optional: bool = False) -> TensorSpec:
-        shape = (-1, *self.shape[1:]) if batched else self.shape
-        return TensorSpec(self.name, self.datatype, shape, optional=optional, json=self.kind != "tensor")
+    def input_spec(self, batched: bool, optional: bool = False) -> TensorSpec:
+        """NaN is a number to a graph, and stands for a missing value: imputers and trees look for it."""
+        nullable = NUMPY_OF[self.datatype].kind == "f"
+        return TensorSpec(self.name, self.datatype, self._shape(batched), nullable=nullable, optional=optional)
+
+    def output_spec(self, batched: bool) -> TensorSpec:
+        return TensorSpec(self.name, self.datatype, self._shape(batched), json=self.kind != "tensor")
+
+    def _shape(self, batched: bool) -> tuple[int, ...]:
+        return (-1, *self.shape[1:]) if batched else self.shape
 
 
 def port(node: Any, direction: str) -> OnnxPort:

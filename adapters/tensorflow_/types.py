@@ -55,7 +55,12 @@ class TensorflowPort:
 
     def input_spec(self) -> TensorSpec:
         return TensorSpec(
-            self.name, self.datatype, self.shape, any_rank=self.dims is None, binary=self.datatype == "BYTES"
+            self.name,
+            self.datatype,
+            self.shape,
+            nullable=self.datatype in ("FP16", "FP32", "FP64"),  # as NaN, which is a number to a graph
+            binary=self.datatype == "BYTES",
+            any_rank=self.dims is None,
         )
 
     def output_spec(self) -> TensorSpec:

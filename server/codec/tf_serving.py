@@ -23,9 +23,10 @@ import numpy as np
 
 from adapters.base import Array, Signature, Tensors
 from adapters.shared.arrays import array_of
+from server.codec.data_frames import is_named
 from server.codec.decoded_request import SIGNATURE_NAME, DecodedRequest, rows_of, variant
 from server.codec.error_text import nearest
-from server.codec.instances import decode_named, decode_rows, decode_single, is_named, refuse_v2, unknown_name
+from server.codec.instances import decode_named, decode_rows, decode_single, refuse_v2, unknown_name
 from server.codec.json_bodies import not_finite, parse_object
 from server.codec.json_tensors import depth
 from server.codec.outputs import dumps_arrays, listed, native, numbers

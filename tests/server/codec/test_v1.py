@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.base import Signature, Tensors
+from adapters.base import Signature, Tensors, TensorSpec
 from server.codec import v1
 from server.codec.decoded_request import DecodedRequest
 from server.errors import InvalidInput
 from tests.server.codec import requests
-from tests.server.codec.signatures import SIGNATURES, check, decoded, fitting, json_values, keys, one, same, signatures
+from tests.server.codec.signatures import (
+    OUTPUT,
+    SIGNATURES,
+    check,
+    decoded,
+    fitting,
+    json_values,
+    keys,
+    one,
+    same,
+    signatures,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -121,9 +133,9 @@ NEVER: list[tuple[str, Any, str]] = [
     ("matrix", {"inputs": {"x": 3}}, "inputs.x has shape []"),
     ("matrix of any width", {"instances": [[], []]}, "'x' holds no values"),
     ("matrix with columns", {"instances": [{"a": 1}]}, "instances[0] lacks 'b'"),
-    ("matrix with columns", {"instances": [{"a": 1, "B": 2}]}, "lacks 'b' has the unknown name 'B'"),
+    ("matrix with columns", {"instances": [{"a": 1, "B": 2}]}, "lacks 'b' and has the unknown name 'B'"),
     ("matrix with columns", {"instances": [{"a": 1, "b": 2, "c": 3}]}, "has the unknown name 'c'; known: 'a', 'b'"),
-    ("matrix with columns", {"instances": [{"a": 1, "b": [2]}]}, "lists and single values are mixed"),
+    ("matrix with columns", {"instances": [{"a": 1, "b": 2}, {"a": 1, "b": [2]}]}, "lists and single values are mixed"),
     ("matrix with columns", {"inputs": {}}, '"inputs" holds no rows'),
     ("matrix with columns", {"inputs": {"a": [], "b": []}}, '"inputs" holds no rows'),
     ("matrix with columns", {"inputs": {"a": [1], "b": []}}, "'a' holds 1, 'b' holds 0"),
@@ -212,8 +224,55 @@ def test_a_wide_model_tells_an_unknown_column_quickly() -> None:
     """Only so many names are compared: a tiny request must not hold the event loop for long."""
     names = tuple(f"feature_{i}" for i in range(20_000))
     signature = Signature(one("FP64", -1, 20_000).inputs, (), columns=names)
-    with pytest.raises(InvalidInput, match="lacks 'feature_0' has the unknown name 'feature_x'; did you mean"):
+    with pytest.raises(InvalidInput, match="lacks 'feature_0' and has the unknown name 'feature_x'; did you mean"):
         decode({"instances": [{"feature_x": 1}]}, signature)
     everything = dict.fromkeys([*names[1:], "zip"], 1)
-    with pytest.raises(InvalidInput, match="lacks 'feature_0' has the unknown name 'zip'"):
+    with pytest.raises(InvalidInput, match="lacks 'feature_0' and has the unknown name 'zip'"):
         decode({"instances": [everything]}, signature)
+
+
+FIXED = Signature((TensorSpec("x", "FP64", (3, 2)),), (TensorSpec("y", "FP64", (3,)),), batched=False)
+PAIR = replace(FIXED, inputs=(TensorSpec("x", "FP64", (3, 2)), TensorSpec("n", "INT64", (3,))))
+
+
+def asked(body: Any, signature: Signature, *names: str) -> Any:
+    """What a model gives that adds up each row."""
+    call = v1.decode(orjson.dumps(body), signature)
+    sums = call.inputs["x"].sum(axis=1)
+    return orjson.loads(v1.encode(dict.fromkeys(names, sums), signature, call))["predictions"]
+
+
+def test_a_fixed_number_of_rows_is_as_many_instances() -> None:
+    rows = [[1, 2], [3, 4], [5, 6]]
+    assert asked({"instances": rows}, FIXED, "y") == [3.0, 7.0, 11.0]
+    assert asked({"instances": [{"x": row} for row in rows]}, FIXED, "y", "z")[1] == {"y": 7.0, "z": 7.0}
+    assert asked({"instances": [{"x": row, "n": 1} for row in rows]}, PAIR, "y") == [3.0, 7.0, 11.0]
+    assert asked({"instances": [rows]}, FIXED, "y") == [[3.0, 7.0, 11.0]]
+    for wrong in (2, 4):
+        with pytest.raises(InvalidInput, match=f"holds {wrong} instances, but this model takes 3 rows at a time"):
+            asked({"instances": rows[:1] * wrong}, FIXED, "y")
+
+
+def test_an_output_without_as_many_rows_goes_whole() -> None:
+    call = v1.decode(b'{"instances": [[1, 2], [3, 4], [5, 6]]}', FIXED)
+    assert orjson.loads(v1.encode({"y": np.array([9.0])}, FIXED, call)) == {"predictions": [[9.0]]}
+
+
+def test_a_body_of_v2_is_told_where_it_goes() -> None:
+    tensor = {"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}
+    for signature in (SIGNATURES["matrix"], SIGNATURES["table"], replace(SIGNATURES["matrix"], tf_serving=True)):
+        with pytest.raises(InvalidInput, match="this is a body of V2: POST it to /v2/models/NAME/infer"):
+            v1.decode(orjson.dumps({"id": "7", "inputs": [tensor]}), signature)
+    odd = Signature(
+        tuple(TensorSpec(name, "FP64", (-1,)) for name in ("name", "shape", "datatype")), OUTPUT, table=True
+    )
+    assert v1.decode(b'{"instances": [{"name": 1, "shape": 2, "datatype": 3}]}', odd).rows == 1
+
+
+@pytest.mark.parametrize(
+    "body", [{"method": "predict"}, {"parameter": {}}, {"inputs": [[1, 2]]}, {"signature_name": "a"}]
+)
+def test_what_nobody_reads_in_a_body_is_refused(body: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"'{next(iter(body))}' is unknown|the body has both"):
+        v1.decode(orjson.dumps({"instances": [[1, 2]], **body}), SIGNATURES["matrix"])
+    assert v1.decode(b'{"instances": [[1, 2]], "request_id": "7"}', SIGNATURES["matrix"]).rows == 1
