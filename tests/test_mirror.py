@@ -21,7 +21,7 @@ WITHOUT = {
     "adapters/huggingface_": "bundle embedding encoder loading sentence tasks",
     "adapters/lightgbm_": "adapter format",
     "adapters/mlflow_": "mlmodel schema values",
-    "adapters/onnx_": "trial types",
+    "adapters/onnx_": "trial",
     "adapters/sentence_transformers_": "folder kinds",
     "adapters/sklearn_": "damage examine files inputs origins outputs settle",
     "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from adapters.base import Array, LoadError, TensorSpec
-from adapters.shared.messages import brief, fault
+from adapters.shared.messages import brief, fault, without_trace
 
 #: name of a tf.DType -> V2 datatype
 DATATYPES = {
@@ -85,8 +85,8 @@ class Entry:
         ports = (*self.inputs, *self.outputs)
         if self.unchecked is None or not self.inputs or any((port.dims or ())[:1] != (1,) for port in ports):
             return None
-        freed = (tuple(map(TensorflowPort.freed, each)) for each in (self.inputs, self.outputs))
-        return Entry(self.name, *freed, self.unchecked())
+        inputs, outputs = (tuple(port.freed() for port in each) for each in (self.inputs, self.outputs))
+        return Entry(self.name, inputs, outputs, self.unchecked())
 
 
 def tensorflow() -> Any:
@@ -106,7 +106,7 @@ def port(name: str, dtype: Any, shape: Any, where: str) -> TensorflowPort:
     """
     if dtype.name not in DATATYPES:
         raise LoadError(
-            f"{where} has the type {dtype.name}, which the V2 protocol cannot carry: "
+            f"{where} has the type {dtype.name}, which is not served: "
             "export the model with a cast to a float, a whole number type, bool or string"
         )
     dims = None if shape.rank is None else tuple(-1 if size is None else size for size in shape.as_list())
@@ -132,6 +132,7 @@ def message_of(error: Exception) -> str:
     text = str(getattr(error, "message", "") or error)
     if lacking := re.search(r"Op type not registered '([^']+)'", text):
         return f"the graph needs the operation {lacking[1]!r}, which another package brings (tensorflow-text, for one)"
-    for tail in ("\n\nOriginal stack trace", "\nOriginal stack trace", "\n\t [[", "\n\nErrors may have", " [Op:"):
+    text = without_trace(text)
+    for tail in ("\n\t [[", "\n\nErrors may have", " [Op:"):
         text = text.partition(tail)[0]
     return brief(text.removeprefix("Graph execution error:"), type(error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +32,8 @@ from adapters.xgboost_ import format as model_format
 from adapters.xgboost_ import old
 from adapters.xgboost_.runner import Runner, used_rounds
 
+logger = logging.getLogger(__name__)
+
 #: the JSON model; `save_config`'s JSON begins with `generic_param` and is no model
 _JSON = re.compile(rb'\{\s*(?:"version"\s*:\s*\[[\d,\s]*\]\s*,\s*)?"learner"\s*:\s*\{\s*"(?!generic_param)')
 #: other files that XGBoost writes or wrote: how they begin, and what to say
@@ -39,6 +42,11 @@ _NO_MODELS = (
         re.compile(rb'\[\s*\{\s*"nodeid"|booster\[0\]:'),
         "{} is a dump for reading, which XGBoost cannot load: write the model with save_model('model.ubj')",
     ),
+)
+
+_NO_NAMES = (
+    "%s has categorical columns, but not the names of their categories: requests send their codes, in the order that "
+    "pandas had them; XGBoost 3.1 and later saves the names"
 )
 
 #: a categorical column's values -> the codes that the trees know
@@ -81,7 +89,7 @@ class XGBoostAdapter(Adapter):
             return Match(Rank.CONTENT, problem=several(models))
         if models:
             return Match(Rank.CONTENT, models[0])
-        for name in candidates:
+        for name in (*candidates, *model_dir.named(".bin")):
             if old.is_old(head := model_dir.head(name, old.HEAD_BYTES)):
                 return Match(Rank.CONTENT, name, old.PROBLEM.format(name), origin=old.origin_of(head))
         for name in (*candidates, *model_dir.named(".txt")):
@@ -101,6 +109,8 @@ class XGBoostAdapter(Adapter):
             if "c" in (booster.feature_types or ()):
                 document = document or model_format.read(bytes(booster.save_raw("ubj")))
             categories = model_format.categories(document) if document else {}
+            if "c" in (booster.feature_types or ()) and not categories:
+                logger.warning(_NO_NAMES, file)
         except ValueError as error:  # XGBoostError is one
             raise LoadError(
                 f"{file} is damaged, or no model that this XGBoost loads: {first_line(error, XGBOOST_PLACE)}"

@@ -49,7 +49,7 @@ def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: str 
 def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:
     specs = {spec.name: spec for spec in signature.inputs}
     for name in sent:
-        if name not in specs:
+        if name not in specs and not signature.ignores_unknown:
             raise InvalidInput(f"input {quoted(name)} is unknown; {nearest(name, specs)}")
     missing = [name for name, spec in specs.items() if name not in sent and not spec.optional]
     if missing:

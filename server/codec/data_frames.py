@@ -33,27 +33,44 @@ def takes_columns(signature: Signature) -> bool:
     return all(spec.shape in single and not spec.any_rank and not spec.json for spec in signature.inputs)
 
 
-def holds_rows(instance: Any) -> bool:
-    """Whether an instance is a data frame: records, or an object some of whose columns are lists or objects."""
-    if isinstance(instance, list):
-        return bool(instance) and is_named(instance[0])
+def are_frames(instances: list[Any], signature: Signature) -> bool:
+    """Whether the first instance is a data frame, and the model takes columns: records, or columns that hold rows."""
+    first = instances[0]
+    if isinstance(first, list):
+        return bool(first) and is_named(first[0]) and takes_columns(signature)
+    return _is_nested(first) and takes_columns(signature) and _is_nested(_looked_at(first, signature))
+
+
+def _is_nested(instance: Any) -> bool:
     return isinstance(instance, dict) and not _NESTED.isdisjoint(map(type, instance.values())) and is_named(instance)
 
 
-def rows_of_frames(instances: list[Any], field: str) -> list[dict[str, Any]]:
+def _looked_at(frame: dict[str, Any], signature: Signature) -> dict[str, Any]:
+    """The columns that matter: the others may hold anything."""
+    unused = {spec.name for spec in signature.inputs if spec.unused}
+    known = (
+        {*signature.columns, *(spec.name for spec in signature.inputs)} if signature.ignores_unknown else frame.keys()
+    )
+    return {name: column for name, column in frame.items() if name in known and name not in unused}
+
+
+def rows_of_frames(instances: list[Any], signature: Signature, field: str) -> list[dict[str, Any]]:
     """Every row of every data frame, as an object by column name.
 
     Raises:
-        InvalidInput: one is no data frame, or its columns are of different lengths or have different indexes.
+        InvalidInput: one is no data frame, or its columns are of different lengths or have different indexes; none
+            holds a row.
     """
     rows: list[dict[str, Any]] = []
     for i, instance in enumerate(instances):
         if isinstance(instance, list) and all(map(is_named, instance)):
             rows += instance
         elif is_named(instance):
-            rows += _rows(instance, f"{field}[{i}]")
+            rows += _rows(_looked_at(instance, signature), f"{field}[{i}]")
         else:
             raise InvalidInput(f"{field}[{i}] must be an object of columns, like the first instance")
+    if not rows:
+        raise InvalidInput(f"{field}[0] holds no rows: send at least one")
     return rows
 
 

@@ -41,7 +41,8 @@ CONTENTS = {
     "BYTES": "bytes_contents",
 }
 
-_OF_INPUTS = ("content_type", "headers")
+#: `binary_data_size` is what KServe's client says beside raw contents, which tell it themselves
+_OF_INPUTS = ("binary_data_size", "content_type", "headers")
 
 
 def decode(request: Any, signature: Signature) -> DecodedV2Request:
@@ -65,6 +66,7 @@ def decode(request: Any, signature: Signature) -> DecodedV2Request:
     bound = bind(tensors, chosen, kind)
     binary = flag(sent, "binary_data_output", bool(raws), "parameters")
     requested = _requested(request.outputs, binary)
+    binary = all(output.binary for output in requested.values()) if requested else binary
     parameters = with_outputs(parameters, requested, signature)
     rows = rows_of(bound, chosen)
     return DecodedV2Request(bound, rows, parameters, request.id, requested, binary, batched=chosen.batched)
@@ -112,8 +114,8 @@ def _requested(outputs: Any, binary: bool) -> dict[str, RequestedOutput]:
         if entry.name in requested:
             raise InvalidInput(f"outputs: {quoted(entry.name)} is asked for twice")
         requested[entry.name] = read_output(_values_of(entry.parameters), binary, f"outputs[{i}]")
-        if requested[entry.name].binary is not binary:
-            raise InvalidInput(f"outputs[{i}].parameters.binary_data: outputs go raw or typed over gRPC, all alike")
+    if len({output.binary for output in requested.values()}) > 1:
+        raise InvalidInput("outputs: binary_data differs, but over gRPC outputs go raw or typed, all alike")
     return requested
 
 

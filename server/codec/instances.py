@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.base import Signature, Tensors, TensorSpec
-from server.codec.data_frames import holds_rows, is_named, rows_of_frames, takes_columns
+from server.codec.data_frames import are_frames, is_named, rows_of_frames, takes_columns
 from server.codec.error_text import described, nearest, quoted
 from server.codec.json_tensors import common_rows, fit, from_json
 from server.errors import InvalidInput
@@ -22,10 +22,8 @@ def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tenso
         InvalidInput: an instance is of another kind than the first, lacks a name, has an unknown one or does not fit.
     """
     required = [spec for spec in signature.inputs if not spec.optional]
-    if holds_rows(instances[0]) and takes_columns(signature):
-        instances = rows_of_frames(instances, field)
-        if not instances:
-            raise InvalidInput(f"{field}[0] holds no rows: send at least one")
+    if are_frames(instances, signature):
+        instances = rows_of_frames(instances, signature, field)
     by_name = is_named(instances[0])
     if signature.table or (by_name and len(signature.inputs) > 1) or len(required) > 1:
         names = [spec.name for spec in signature.inputs]
@@ -105,7 +103,7 @@ def _by_input(rows: list[Any], signature: Signature, field: str) -> Tensors:
     for i, row in enumerate(rows):
         if not is_named(row):
             raise InvalidInput(f"{field}[{i}] must be an object like the first instance")
-        if not row.keys() <= known:
+        if not row.keys() <= known and not signature.ignores_unknown:
             raise InvalidInput(f"{field}[{i}]{unknown_name(row, names)}")
     return {
         spec.name: fit(from_json(values, spec, f"{field}.{spec.name}"), spec, f"{field}.{spec.name}")
@@ -142,7 +140,7 @@ def decode_columns(value: dict[str, Any], signature: Signature) -> Tensors:
         rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
         return decode_rows(rows, signature, "inputs")
     names = tuple(spec.name for spec in signature.inputs)
-    if not value.keys() <= set(names):
+    if not value.keys() <= set(names) and not signature.ignores_unknown:
         raise InvalidInput(f"inputs{unknown_name(value, names)}")
     return decode_named(value, signature, "inputs")
 

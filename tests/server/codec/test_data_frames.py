@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,12 @@ def test_what_is_no_frame_is_refused_by_its_place(instances: Any, says: str) -> 
 
 
 def test_rows_of_several_frames() -> None:
-    assert rows_of_frames([[{"a": 1}], {"a": 2}, {"a": [3, 4]}], "x") == [{"a": 1}, {"a": 2}, {"a": 3}, {"a": 4}]
+    assert rows_of_frames([[{"a": 1}], {"a": 2}, {"a": [3, 4]}], MATRIX, "x") == [
+        {"a": 1},
+        {"a": 2},
+        {"a": 3},
+        {"a": 4},
+    ]
 
 
 def test_lists_in_an_instance_of_a_model_without_columns_are_its_values() -> None:
@@ -93,3 +99,13 @@ def test_lists_in_an_instance_of_a_model_without_columns_are_its_values() -> Non
     assert decode({"instances": [{"v": [1, 2], "w": [3, 4]}]}, vectors) == {"v": [[1, 2]], "w": [[3, 4]]}
     anything = Signature((TensorSpec("v", "BYTES", (-1,), json=True),), OUTPUT, any_name=True)
     assert decode({"instances": [{"a": [1, 2]}]}, anything) == {"v": [{"a": [1, 2]}]}
+
+
+def test_columns_that_nobody_looks_at_may_hold_anything() -> None:
+    unused = Signature(
+        (*TABLE.inputs[:1], TensorSpec("n", "BYTES", (-1,), optional=True, unused=True)), OUTPUT, table=True
+    )
+    lenient = replace(TABLE, inputs=TABLE.inputs[:1], ignores_unknown=True)
+    for signature in (unused, lenient):
+        for frame, wanted in (({"a": 1, "n": [1, [2]]}, [1.0]), ({"a": [1, 2], "n": {"x": 3}}, [1.0, 2.0])):
+            assert decode({"instances": [frame]}, signature) == {"a": wanted}

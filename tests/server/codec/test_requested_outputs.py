@@ -118,8 +118,13 @@ def test_shared_memory_of_an_input_over_grpc() -> None:
 
 
 def test_outputs_over_grpc_go_all_alike() -> None:
-    with pytest.raises(InvalidInput, match="outputs go raw or typed over gRPC, all alike"):
-        over_grpc("y", binary_data=True)
+    message = pb.ModelInferRequest()
+    message.inputs.add(name="x", shape=[1, 2], datatype="FP64").contents.fp64_contents.extend([1, 2])
+    message.outputs.add(name="y").parameters["binary_data"].bool_param = True
+    assert grpc_messages.decode(message, SIGNATURES["matrix"]).binary
+    message.outputs.add(name="z").parameters["binary_data"].bool_param = False
+    with pytest.raises(InvalidInput, match="over gRPC outputs go raw or typed, all alike"):
+        grpc_messages.decode(message, SIGNATURES["matrix"])
 
 
 def test_binary_data_is_true_or_false() -> None:
