@@ -50,10 +50,12 @@ FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="PolyServe" \
       org.opencontainers.image.description="Serves a directory of models, whatever made them: KServe V1, V2 (REST and gRPC)" \
       org.opencontainers.image.licenses="Apache-2.0"
-# LightGBM uses the system's OpenMP; the other frameworks bring their own. Debian keeps one version per release.
+# LightGBM uses the system's OpenMP; the other frameworks bring their own. ONNX graphs of texts name the locale en_US.UTF-8.
+# Debian keeps one version per release.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgomp1 \
+    && apt-get install --yes --no-install-recommends libgomp1 locales \
+    && localedef --inputfile=en_US --charmap=UTF-8 en_US.UTF-8 \
     && rm -rf /var/cache/apt/* /var/lib/apt/lists/* \
     && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin polyserve \
     && install --directory --owner 1000 --group 0 --mode 0775 /var/cache/polyserve

@@ -64,6 +64,11 @@ check: lint ## Run ruff, mypy and the fast tests
 test: lint ## Run ruff, mypy and every test but those of the image, the end-to-end ones included
 	$(BIN)/python -m pytest $(PARALLEL) -m "not image" --cov
 
+.PHONY: conformance
+conformance: $(STAMP) ## Run what peers publish: tritonclient's options, TensorFlow Serving's examples, onnx's backend tests
+	$(BIN)/python -m pytest $(PARALLEL) tests/conformance tests/adapters/tensorflow_/test_saved_model.py \
+		tests/server/codec/test_data_frames.py tests/server/codec/test_content_types.py
+
 .PHONY: test-image
 test-image: $(STAMP) ## Build the image and run its tests
 	$(BIN)/python -m pytest -m image tests/test_image.py

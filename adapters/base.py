@@ -157,7 +157,8 @@ class Parameter:
 class Signature:
     """What a model takes and gives; derived from the model, shown in the metadata, checked on every request.
 
-    `keyed`, `any_name`, `table` and `tf_serving` say how its values look over HTTP; no prediction depends on them.
+    `keyed`, `any_name`, `table`, `ignores_unknown` and `tf_serving` say how its values look over HTTP; no prediction
+    depends on them.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -166,6 +167,8 @@ class Signature:
     columns: tuple[str, ...] = ()
     #: The inputs are the columns (each of shape [-1]) of one table: V1 rows may be lists in this order.
     table: bool = False
+    #: Inputs that the model does not know are left out; else they are refused.
+    ignores_unknown: bool = False
     #: V1 answers an object keyed by output name even when there is one output.
     keyed: bool = False
     #: The single input's name was made up by the adapter (the model has none): V2 takes any name for it.

@@ -28,6 +28,7 @@ from adapters.base import (
 )
 from adapters.shared.arrays import specs_of
 from adapters.shared.messages import first_line, several
+from adapters.shared.methods import by_method
 
 _MAGIC = b"CBM1"
 #: a JSON model's first key, and what follows it; pool and training logs begin otherwise
@@ -95,10 +96,8 @@ class CatBoostAdapter(Adapter):
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        method = parameters.get("method", self.method)
-        if method not in self.methods:
-            raise InvalidInput(f"parameters.method: the model has no {method!r}; it has {', '.join(self.methods)}")
-        return {_OUTPUT: _array(self._ask(self._rows(inputs), method))}
+        rows = self._rows(inputs)
+        return by_method(parameters, self.method, lambda method: {_OUTPUT: _array(self._ask(rows, method))})
 
     def _rows(self, inputs: Tensors) -> Any:
         if not self.signature.table:
@@ -108,6 +107,8 @@ class CatBoostAdapter(Adapter):
         return pd.DataFrame({spec.name: inputs[spec.name] for spec in self.signature.inputs}, copy=False)
 
     def _ask(self, rows: Any, method: str) -> Any:
+        if method not in self.methods:
+            raise InvalidInput(f"parameters.method: the model has no {method!r}; it has {', '.join(self.methods)}")
         if method == "margin":
             return self.model.predict(rows, prediction_type="RawFormulaVal", thread_count=1)
         call = self.model.calc_leaf_indexes if method == "leaf" else getattr(self.model, method)

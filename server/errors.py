@@ -19,6 +19,7 @@ import orjson
 
 import adapters.base
 from adapters.modeldir import legible
+from adapters.shared.messages import shortened, without_paths, without_trace
 
 Header = tuple[bytes, bytes]
 
@@ -151,9 +152,10 @@ def as_serving_error(error: BaseException) -> ServingError:
     """The error that the client is told, for any exception."""
     if isinstance(error, ServingError):
         return error
+    told = without_paths(without_trace(str(error)))
     if isinstance(error, adapters.base.InvalidInput):
-        return InvalidInput(str(error))
-    return ModelFailed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        return InvalidInput(told)
+    return ModelFailed(f"{type(error).__name__}: {told}" if told else type(error).__name__)
 
 
 def message(error: ServingError) -> str:
@@ -163,8 +165,7 @@ def message(error: ServingError) -> str:
 
 def sendable(text: str) -> str:
     """The text bounded, and without what UTF-8 or a terminal cannot carry (in names of files, for one)."""
-    short = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-    return "\n".join(map(legible, short.split("\n")))
+    return "\n".join(map(legible, shortened(text, LONGEST).split("\n")))
 
 
 def respond(error: ServingError) -> tuple[int, list[Header], bytes]:

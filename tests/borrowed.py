@@ -286,6 +286,8 @@ BORROWED: tuple[Borrowed, ...] = (
     ),
     Borrowed("keras", "keras.src.models.functional.Functional._inputs_struct", ("adapters/tensorflow_/keras_.py",),
              "how a model's inputs are nested", _functional_model, slow=True),
+    Borrowed("tensorflow-cpu", "tensorflow.compat.v1.Session._make_callable_from_options",
+             ("adapters/tensorflow_/session.py",), "runs of other shapes than declared", slow=True),
     # boosters
     Borrowed("catboost", "catboost.CatBoost._is_ranking_objective", ("adapters/catboost_.py",),
              "which of its classes a model was made by"),

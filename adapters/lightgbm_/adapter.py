@@ -27,6 +27,7 @@ from adapters.lightgbm_ import format as model_format
 from adapters.shared import explanations
 from adapters.shared.categories import category_spec, check_kind
 from adapters.shared.messages import several
+from adapters.shared.methods import by_method
 
 _SUFFIXES = (".txt", ".bst", ".bin", ".model", ".lgb", ".lgbm")
 #: other files that LightGBM writes, which are no models: how they begin, and what to say
@@ -108,7 +109,8 @@ class LightGBMAdapter(Adapter):
         return cls(signature, booster, method, codes)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        return {"output-0": _predict(self.booster, self._rows(inputs), parameters.get("method", self.method))}
+        rows = self._rows(inputs)
+        return by_method(parameters, self.method, lambda name: {"output-0": _predict(self.booster, rows, name)})
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return _explain(self.booster, self._rows(inputs))

@@ -64,6 +64,7 @@ def schema_of(mlmodel: MLmodel) -> Schema:
         inputs,
         outputs,
         table=not tensors and (named or len(inputs) > 1),
+        ignores_unknown=named and not tensors,  # as MLflow's own enforcement of a signature does
         keyed=keyed,
         any_name=len(inputs) == 1 and not named,
         batched=all(spec.shape[:1] == (-1,) for spec in inputs),

@@ -53,10 +53,15 @@ def _anything(values: list[Any]) -> Any:
 def _dates(name: str, values: Array) -> Any:
     import pandas as pd
 
+    series = pd.Series(values)
     try:
-        return pd.to_datetime(pd.Series(values))
+        return pd.to_datetime(series, format="ISO8601")  # with a time and without, in one column
+    except (ValueError, TypeError, OverflowError):
+        pass
+    try:
+        return pd.to_datetime(series)
     except (ValueError, TypeError, OverflowError) as error:
-        raise InvalidInput(f"{name} holds what is no date: {error}") from error
+        raise InvalidInput(f"{name} holds what is no date: send ISO 8601, as in 2024-03-01T12:30:00") from error
 
 
 def tensors_of(answer: Any, specs: Sequence[TensorSpec]) -> Tensors:

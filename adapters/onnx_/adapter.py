@@ -192,7 +192,10 @@ def _signature(ports: _Ports, findings: Findings) -> Signature:
     rows = {each.dims[:1] for each in ports.inputs}
     optional = [each for each in ports.initializers if not batched or each.dims[:1] in rows]
     return Signature(
-        inputs=(*(each.spec(batched) for each in ports.inputs), *(each.spec(batched, True) for each in optional)),
-        outputs=tuple(each.spec(batched) for each in outputs),
+        inputs=(
+            *(each.input_spec(batched) for each in ports.inputs),
+            *(each.input_spec(batched, optional=True) for each in optional),
+        ),
+        outputs=tuple(each.output_spec(batched) for each in outputs),
         batched=batched,
     )

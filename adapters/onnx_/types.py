@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from adapters.base import Array, InvalidInput, LoadError, TensorSpec
+from adapters.datatypes import NUMPY_OF
 from adapters.shared.arrays import array_of
 from adapters.shared.messages import brief, fault
 
@@ -46,9 +47,16 @@ class OnnxPort:
     def shape(self) -> tuple[int, ...]:
         return tuple(size if isinstance(size, int) else -1 for size in self.dims)
 
-    def spec(self, batched: bool, optional: bool = False) -> TensorSpec:
-        shape = (-1, *self.shape[1:]) if batched else self.shape
-        return TensorSpec(self.name, self.datatype, shape, optional=optional, json=self.kind != "tensor")
+    def input_spec(self, batched: bool, optional: bool = False) -> TensorSpec:
+        """NaN is a number to a graph, and stands for a missing value: imputers and trees look for it."""
+        nullable = NUMPY_OF[self.datatype].kind == "f"
+        return TensorSpec(self.name, self.datatype, self._shape(batched), nullable=nullable, optional=optional)
+
+    def output_spec(self, batched: bool) -> TensorSpec:
+        return TensorSpec(self.name, self.datatype, self._shape(batched), json=self.kind != "tensor")
+
+    def _shape(self, batched: bool) -> tuple[int, ...]:
+        return (-1, *self.shape[1:]) if batched else self.shape
 
 
 def port(node: Any, direction: str) -> OnnxPort:
@@ -64,9 +72,11 @@ def port(node: Any, direction: str) -> OnnxPort:
         return OnnxPort(node.name, "map", "BYTES", (1,))
     if direction == "output" and (node.type.startswith("seq(map(") or node.type[4:-1] in DATATYPES):
         return OnnxPort(node.name, "sequence", "BYTES", (None,))
+    way_out = "a cast to float, float16, double, string, bool or a whole number type"
+    if not node.type.startswith("tensor("):
+        way_out = "a tensor in its place"
     raise LoadError(
-        f"{direction} {node.name!r} has the type {node.type}, which the V2 protocol cannot carry: "
-        "export the model with a cast to float, float16, double, string, bool or a whole number type"
+        f"{direction} {node.name!r} has the type {node.type}, which is not served: export the model with {way_out}"
     )
 
 
@@ -115,9 +125,18 @@ def error_of_run(error: Exception, free: bool) -> Exception:
     return fault(message, client)
 
 
+#: of texts that are compared in a language of their own (StringNormalizer, which skl2onnx writes for TfidfVectorizer)
+_LOCALE = re.compile(r"construct locale with name:\s*([A-Za-z_]+(?:\.[\w-]+)?)")
+
+
 def message_of(error: Exception) -> str:
     """ONNX Runtime's message without its codes, source files and C++ signatures, in one line."""
     text = " ".join(str(error).split())
+    if locale := _LOCALE.search(text):
+        return (
+            f"it needs the locale {locale[1]}, which this system lacks: install it (Debian: apt-get install locales, "
+            f"then localedef -i {locale[1].partition('.')[0]} -f UTF-8 {locale[1]})"
+        )
     node = re.search(r"while running (\w+) node", text)
     text = re.split(r"Status Message: |\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:", text)[-1]
     text = re.split(r" was false\. ", text, maxsplit=1)[-1]

@@ -10,14 +10,43 @@ from adapters.base import InvalidInput
 #: characters of a framework's message that are shown
 _MOST = 300
 
+#: what TensorFlow puts before the cause: where in the source of the model a node was made
+_NODES = re.compile(
+    r"Detected at node[^\n]*\n(?:[ \t]+[^\n]*\n|File [^\n]*\n|<stack traces unavailable>\n?|Node: [^\n]*\n)*"
+)
+#: where the stack trace of a native library begins: of dmlc (XGBoost), torch, TensorFlow, glibc, absl, gdb
+_TRACES = re.compile(
+    r"\s*(?:Stack trace:|Exception raised from |C\+\+ CapturedTraceback|\nCalled From\b|Original stack trace"
+    r"|\[bt\] \(\d+\)|=+ ?Backtrace|\n\s*#0 |\n\s*@ +0x[0-9a-f]|\nCurrent thread 0x)"
+)
+#: an absolute path of a file, and its name; addresses of the web and dates are none
+_PATH = re.compile(r"(?<![\w:/.>])/(?:[\w.@+~-]+/)+([\w.@+~-]*)")
+
 #: how XGBoost's messages begin: the time, and the place in its source
 XGBOOST_PLACE = re.compile(r"\[[\d:]+\] \S+:\d+: ")
 
 
 def brief(text: str, otherwise: str = "") -> str:
-    """The text on one line of at most 300 characters; `otherwise` where it is empty."""
-    text = " ".join(text.split()) or otherwise
-    return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."
+    """The text on one line of at most 300 characters, without a stack trace; `otherwise` where it is empty."""
+    return shortened(" ".join(without_trace(text).split()) or otherwise, _MOST)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text in at most so many characters. The middle goes: an error's beginning says where, its end says why."""
+    if len(text) <= most:
+        return text
+    beginning = most // 2
+    return f"{text[:beginning]} ... {text[len(text) - (most - beginning - 5) :]}"
+
+
+def without_trace(text: str) -> str:
+    """A framework's message without the stack traces of its native libraries."""
+    return _TRACES.split(_NODES.sub("", text), maxsplit=1)[0].strip()
+
+
+def without_paths(text: str) -> str:
+    """The text with files by their names alone: where they lie on this machine is nothing to tell a client."""
+    return _PATH.sub(r"\1", text)
 
 
 def first_line(error: BaseException, beginning: re.Pattern[str] | None = None) -> str:

@@ -28,6 +28,7 @@ from adapters.base import (
 from adapters.datatypes import datatype_of
 from adapters.formats import pickles
 from adapters.shared.arrays import specs_of
+from adapters.shared.methods import by_method
 from adapters.sklearn_ import files
 from adapters.sklearn_.declared import datatypes_of, recorded_rows
 from adapters.sklearn_.direct import Record, direct
@@ -136,7 +137,9 @@ class SklearnAdapter(Adapter):
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        method = parameters.get("method", self.method)
+        return by_method(parameters, self.method, lambda method: self._answer(inputs, method))
+
+    def _answer(self, inputs: Tensors, method: str) -> Tensors:
         if method not in self.methods:
             raise InvalidInput(f"parameters.method: the model has no {method!r}; it has {', '.join(self.methods)}")
         try:

@@ -84,7 +84,7 @@ class TensorflowAdapter(Adapter):
         loaded = _loaded(model_dir, file, options)
         try:
             default = _default([entry.name for entry in loaded.entries], options.get("signature"))
-            served = {entry.name: _examined(entry) for entry in loaded.entries}
+            served = {entry.name: _examined(entry, entry.name == default) for entry in loaded.entries}
         except BaseException:
             loaded.shut()
             raise
@@ -200,10 +200,18 @@ def _default(names: Sequence[str], wanted: str | None) -> str:
     return names[0]
 
 
-def _examined(entry: Entry) -> _Served:
+def _examined(entry: Entry, is_default: bool) -> _Served:
     findings = examine(entry)
+    if not findings.batched and (freed := entry.of_any_rows()) is not None:
+        of_rows = examine(freed)
+        if of_rows.ran and of_rows.mergeable:  # each row as it is alone: TensorFlow Serving, too, takes any number
+            entry, findings = freed, of_rows
     if not findings.ran:
-        log.warning("signature %s took none of the inputs tried: its shapes are as declared", entry.name)
+        log.log(
+            logging.WARNING if is_default else logging.INFO,
+            "signature %s took none of the inputs tried: its shapes are as declared",
+            entry.name,
+        )
     signature = Signature(
         inputs=tuple(port.input_spec() for port in entry.inputs),
         outputs=tuple(port.output_spec() for port in findings.outputs),

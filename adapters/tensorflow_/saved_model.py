@@ -125,8 +125,8 @@ def _entries(session: Any, signatures: Mapping[str, Any]) -> list[Entry]:
     for name in sorted(set(signatures) - set(_INTERNAL)):
         signature = signatures[name]
         try:
-            inputs = list(_ports(signature.inputs, f"signature {name!r}: input"))
-            outputs = list(_ports(signature.outputs, f"signature {name!r}: output"))
+            inputs = list(_ports(session.graph, signature.inputs, f"signature {name!r}: input"))
+            outputs = list(_ports(session.graph, signature.outputs, f"signature {name!r}: output"))
         except LoadError as error:
             refused.append(str(error))
             continue
@@ -143,11 +143,27 @@ def _entries(session: Any, signatures: Mapping[str, Any]) -> list[Entry]:
     return found
 
 
-def _ports(infos: Mapping[str, Any], where: str) -> Iterator[Tensor]:
+def _ports(graph: Any, infos: Mapping[str, Any], where: str) -> Iterator[Tensor]:
     tf = tensorflow()
     for name in sorted(infos):
         info = infos[name]
         if info.WhichOneof("encoding") != "name":
             raise LoadError(f"{where} {name!r} is no plain tensor but a sparse or composite one: export dense tensors")
-        described = port(name, tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape), f"{where} {name!r}")
-        yield Tensor(described, info.name)
+        shape = _shape(tf, graph, info)
+        # a variable of TensorFlow 1 is a reference; what runs gives is its value
+        yield Tensor(port(name, tf.as_dtype(info.dtype).base_dtype, shape, f"{where} {name!r}"), info.name)
+
+
+def _shape(tf: Any, graph: Any, info: Any) -> Any:
+    """The graph's own shape of a tensor, which is what runs; a signature may declare another, or none."""
+    try:
+        known = graph.get_tensor_by_name(info.name).shape
+    except (KeyError, ValueError) as error:
+        raise LoadError(f"{FILE} is damaged: its signature names {info.name!r}, which its graph lacks") from error
+    declared = tf.TensorShape(info.tensor_shape if info.HasField("tensor_shape") else None)
+    return declared if known.rank is None or _agree(known, declared) else known
+
+
+def _agree(known: Any, declared: Any) -> bool:
+    """Whether the signature says what the graph says, or more."""
+    return declared.rank is not None and known.is_compatible_with(declared)

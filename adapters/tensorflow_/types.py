@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from adapters.base import Array, LoadError, TensorSpec
-from adapters.shared.messages import brief, fault
+from adapters.shared.messages import brief, fault, without_trace
 
 #: name of a tf.DType -> V2 datatype
 DATATYPES = {
@@ -49,9 +49,18 @@ class TensorflowPort:
     def shape(self) -> tuple[int, ...]:
         return (-1,) if self.dims is None else self.dims
 
+    def freed(self) -> TensorflowPort:
+        """The same of any number of rows."""
+        return replace(self, dims=(-1, *self.shape[1:]))
+
     def input_spec(self) -> TensorSpec:
         return TensorSpec(
-            self.name, self.datatype, self.shape, any_rank=self.dims is None, binary=self.datatype == "BYTES"
+            self.name,
+            self.datatype,
+            self.shape,
+            nullable=self.datatype in ("FP16", "FP32", "FP64"),  # as NaN, which is a number to a graph
+            binary=self.datatype == "BYTES",
+            any_rank=self.dims is None,
         )
 
     def output_spec(self) -> TensorSpec:
@@ -68,6 +77,16 @@ class Entry:
     inputs: tuple[TensorflowPort, ...]
     outputs: tuple[TensorflowPort, ...]
     run: Run
+    #: makes a run that takes whatever shapes the graph bears; `run` insists on those of its placeholders
+    unchecked: Callable[[], Run] | None = None
+
+    def of_any_rows(self) -> Entry | None:
+        """The same where it was saved with the shape of one row, for any number of them; None where it was not."""
+        ports = (*self.inputs, *self.outputs)
+        if self.unchecked is None or not self.inputs or any((port.dims or ())[:1] != (1,) for port in ports):
+            return None
+        inputs, outputs = (tuple(port.freed() for port in each) for each in (self.inputs, self.outputs))
+        return Entry(self.name, inputs, outputs, self.unchecked())
 
 
 def tensorflow() -> Any:
@@ -87,7 +106,7 @@ def port(name: str, dtype: Any, shape: Any, where: str) -> TensorflowPort:
     """
     if dtype.name not in DATATYPES:
         raise LoadError(
-            f"{where} has the type {dtype.name}, which the V2 protocol cannot carry: "
+            f"{where} has the type {dtype.name}, which is not served: "
             "export the model with a cast to a float, a whole number type, bool or string"
         )
     dims = None if shape.rank is None else tuple(-1 if size is None else size for size in shape.as_list())
@@ -113,6 +132,7 @@ def message_of(error: Exception) -> str:
     text = str(getattr(error, "message", "") or error)
     if lacking := re.search(r"Op type not registered '([^']+)'", text):
         return f"the graph needs the operation {lacking[1]!r}, which another package brings (tensorflow-text, for one)"
-    for tail in ("\n\nOriginal stack trace", "\nOriginal stack trace", "\n\t [[", "\n\nErrors may have", " [Op:"):
+    text = without_trace(text)
+    for tail in ("\n\t [[", "\n\nErrors may have", " [Op:"):
         text = text.partition(tail)[0]
     return brief(text.removeprefix("Graph execution error:"), type(error).__name__)

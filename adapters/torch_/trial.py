@@ -100,7 +100,8 @@ class _Trial:
         inputs = []
         for index, slot in enumerate(self._slots):
             dims = tuple(-1 if (index, axis) in free else size for axis, size in enumerate(slot.sizes))
-            inputs.append(TensorSpec(slot.name, slot.datatype, (-1, *dims[1:]) if batched else dims))
+            nullable = NUMPY_OF[slot.datatype].kind == "f"  # as NaN, which is a number to a program
+            inputs.append(TensorSpec(slot.name, slot.datatype, (-1, *dims[1:]) if batched else dims, nullable=nullable))
         outputs = tuple(_output(name, value, other.get(name), batched) for name, value in values.items())
         example = self._inputs(count)
         if rows is Rows.ONE_BY_ONE:

@@ -39,7 +39,7 @@ def datatype_of(dtype: Any) -> str:
     if name == "bfloat16":
         return "FP32"
     if name not in _DATATYPES:
-        raise LoadError(f"a tensor is of type {name}, which the V2 protocol cannot carry: cast it in the model")
+        raise LoadError(f"a tensor is of type {name}, which is not served: cast it in the model")
     return _DATATYPES[name]
 
 
@@ -101,7 +101,7 @@ def _array(tensor: Any) -> Array:
     if tensor.dtype is torch.bfloat16:
         tensor = tensor.to(torch.float32)
     if tensor.is_complex():
-        raise LoadError("the model gives complex numbers, which the V2 protocol cannot carry: torch.view_as_real")
+        raise LoadError("the model gives complex numbers, which is not served: torch.view_as_real")
     array: Array = tensor.detach().cpu().resolve_conj().resolve_neg().numpy()
     return array
 
@@ -128,5 +128,4 @@ def message_of(error: BaseException) -> str:
     if "TorchScript interpreter" in text:  # the cause stands in the last paragraph, behind two traces
         causes = re.findall(r"^(?:[\w.]*(?:Error|Exception)): (.*(?:\n(?!\s|Traceback).*)*)", text, re.MULTILINE)
         text = causes[-1] if causes else text.splitlines()[-1]
-    text = re.split(r"\nException raised from|\nC\+\+ CapturedTraceback|\nCalled From", text)[0]
     return brief(text, type(error).__name__)

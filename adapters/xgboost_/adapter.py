@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,8 +28,12 @@ from adapters.formats import probe
 from adapters.shared import explanations
 from adapters.shared.categories import category_spec, known
 from adapters.shared.messages import XGBOOST_PLACE, first_line, several
+from adapters.shared.methods import by_method
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_ import old
+from adapters.xgboost_.runner import Runner, used_rounds
+
+logger = logging.getLogger(__name__)
 
 #: the JSON model; `save_config`'s JSON begins with `generic_param` and is no model
 _JSON = re.compile(rb'\{\s*(?:"version"\s*:\s*\[[\d,\s]*\]\s*,\s*)?"learner"\s*:\s*\{\s*"(?!generic_param)')
@@ -41,6 +45,11 @@ _NO_MODELS = (
     ),
 )
 
+_NO_NAMES = (
+    "%s has categorical columns, but not the names of their categories: requests send their codes, in the order that "
+    "pandas had them; XGBoost 3.1 and later saves the names"
+)
+
 #: a categorical column's values -> the codes that the trees know
 Codes = dict[Any, int]
 
@@ -50,17 +59,26 @@ def _method(*choices: str) -> Parameter:
     return Parameter("method", str, choices, meaning)
 
 
+_TREES = Parameter(
+    "trees",
+    str,
+    ("best", "all"),
+    "after early stopping: best (up to best_iteration) or all; by default as the class that saved the file: best for "
+    "XGBClassifier and its like, all for Booster",
+)
+
+
 @dataclass(eq=False)
 class XGBoostAdapter(Adapter):
-    """One booster. Predictions are those of `Booster.predict`: all trees, whatever early stopping found."""
+    """One booster. Predictions are those of `Booster.predict`, with the trees that its own class would use."""
 
     name = "xgboost"
     platform = "xgboost"
     traits = Traits(steady=True, parallel=True)
     requires = ("xgboost",)
-    options = (_method("predict", "margin", "leaf"),)
+    options = (_method("predict", "margin", "leaf"), _TREES)
 
-    run: _Runner
+    run: Runner
     method: str
     codes: dict[str, Codes]
 
@@ -96,13 +114,15 @@ class XGBoostAdapter(Adapter):
             if "c" in (booster.feature_types or ()):
                 document = document or model_format.read(bytes(booster.save_raw("ubj")))
             categories = model_format.categories(document) if document else {}
+            if "c" in (booster.feature_types or ()) and not categories:
+                logger.warning(_NO_NAMES, file)
         except ValueError as error:  # XGBoostError is one
             raise LoadError(
                 f"{file} is damaged, or no model that this XGBoost loads: {first_line(error, XGBOOST_PLACE)}"
             ) from error
         if features == 0:
             raise LoadError(f"{file} holds a booster that was never trained")
-        run = _Runner(booster)
+        run = Runner(booster, used_rounds(booster, file, options.get("trees")))
         method = options.get("method", "predict")
         if method not in run.methods:
             raise LoadError(f"a {run.kind} booster has no method {method!r}: use {' or '.join(run.methods)}")
@@ -110,7 +130,7 @@ class XGBoostAdapter(Adapter):
 
     @classmethod
     def _described(
-        cls, run: _Runner, method: str, names: list[str] | None, features: int, categories: dict[int, list[Any]]
+        cls, run: Runner, method: str, names: list[str] | None, features: int, categories: dict[int, list[Any]]
     ) -> XGBoostAdapter:
         """The adapter with the signature; the outputs' shape is what the booster really gives for two rows."""
         answer = run(np.zeros((2, features), np.float32), method)
@@ -137,7 +157,8 @@ class XGBoostAdapter(Adapter):
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        return {"output-0": self.run(self._rows(inputs), parameters.get("method", self.method))}
+        rows = self._rows(inputs)
+        return by_method(parameters, self.method, lambda method: {"output-0": self.run(rows, method)})
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return self.run.explain(self._rows(inputs))
@@ -162,44 +183,6 @@ class XGBoostAdapter(Adapter):
         for name, codes in self.codes.items():
             inputs[name] = np.asarray([next(iter(codes))] * 2, dtype=inputs[name].dtype)
         return inputs
-
-
-class _Runner:
-    """Calls the booster in the quickest way that gives the same bits as `Booster.predict` on a DMatrix.
-
-    Rows are [n, features] of FP32.
-    """
-
-    def __init__(self, booster: Any) -> None:
-        self._booster = booster
-        self.kind: str = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
-        # dart's in-place predictions differ in their last bits, and gblinear has none
-        self._in_place = self.kind == "gbtree"
-        #: XGBoost's documentation promises lock-free prediction for trees, not for gblinear; dart's history is mixed
-        self.thread_safe = self._in_place
-        self._explainer = booster if self.thread_safe else booster.copy()  # explains beside predictions
-        self.methods = ("predict", "margin") if self.kind == "gblinear" else ("predict", "margin", "leaf")
-
-    def __call__(self, rows: Array, method: str) -> Array:
-        answer: Array
-        if self._in_place and method != "leaf":
-            kind = "margin" if method == "margin" else "value"
-            answer = self._booster.inplace_predict(rows, predict_type=kind, validate_features=False)
-        else:
-            import xgboost
-
-            matrix = xgboost.DMatrix(rows, nthread=1)
-            flags = {"output_margin": method == "margin", "pred_leaf": method == "leaf"}
-            answer = self._booster.predict(matrix, validate_features=False, **flags)
-        return answer
-
-    def explain(self, rows: Array) -> Tensors:
-        """XGBoost's exact SHAP contributions to the margin."""
-        import xgboost
-
-        matrix = xgboost.DMatrix(rows, nthread=1)
-        flat = self._explainer.predict(matrix, pred_contribs=True, validate_features=False)
-        return explanations.by_column(flat, flat.shape[1] if flat.ndim == 3 else 1)
 
 
 def _is_model(head: bytes) -> bool:

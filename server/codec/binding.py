@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ class WireTensor:
     array: Array
 
 
-def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any = None) -> Tensors:
+def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: str = "") -> Tensors:
     """Inputs by name that fit the signature.
 
     A single input whose name the adapter made up takes any name. The columns of a matrix may come as one tensor each
@@ -55,7 +54,7 @@ def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any 
 def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:
     specs = {spec.name: spec for spec in signature.inputs}
     for name in sent:
-        if name not in specs:
+        if name not in specs and not signature.ignores_unknown:
             raise InvalidInput(f"input {quoted(name)} is unknown; {nearest(name, specs)}")
     missing = [name for name, spec in specs.items() if name not in sent and not spec.optional]
     if missing:
@@ -67,8 +66,6 @@ def _one(tensor: WireTensor, spec: TensorSpec) -> Array:
     array = tensor.array
     if spec.json:
         return fit(json_values.from_tensor(array), spec, _field(tensor.name))
-    if spec.shape == (-1,) and not spec.any_rank and array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]  # a column sent as [n, 1], as data frame codecs do
     if spec.any_type:
         array = any_values.texts_of(array, _field(tensor.name)) if array.dtype.kind == "O" else array
         return fit(array, spec, _field(tensor.name))
@@ -98,7 +95,7 @@ def _text(value: str | bytes | None, binary: bool) -> str | bytes | None:
     return value.encode() if binary and value is not None else value
 
 
-def _objects(tensors: Sequence[WireTensor], content_type: Any) -> Array | None:
+def _objects(tensors: Sequence[WireTensor], content_type: str) -> Array | None:
     """Objects by name, sent as one tensor a name; None where a tensor is meant as it is, or is no column."""
     columns = [tensor.array for tensor in tensors]
     alone = len(columns) == 1 and content_type != "pd"
@@ -110,7 +107,7 @@ def _objects(tensors: Sequence[WireTensor], content_type: Any) -> Array | None:
     return array_of([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)])
 
 
-def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_type: Any) -> bool:
+def _is_columns(tensors: Sequence[WireTensor], signature: Signature, content_type: str) -> bool:
     (spec,) = signature.inputs
     if spec.datatype == "BYTES" or len(spec.shape) != 2 or any(tensor.name == spec.name for tensor in tensors):
         return False

@@ -14,12 +14,15 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from adapters.base import Array, Signature, Tensors
 from adapters.datatypes import datatype_of
+from server.codec import content_types
 from server.codec.binding import WireTensor, bind
-from server.codec.decoded_request import read_parameters, rows_of, variant, with_outputs
+from server.codec.decoded_request import rows_of, variant
 from server.codec.error_text import quoted
 from server.codec.outputs import texts
+from server.codec.parameters import OF_V2_REQUESTS, flag, read_parameters, refuse_others, with_outputs
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
-from server.codec.v2 import DecodedV2Request, select
+from server.codec.requested_outputs import RequestedOutput, read_output, select
+from server.codec.v2 import DecodedV2Request
 from server.errors import InvalidInput
 
 #: V2 datatype -> the field of `InferTensorContents` that carries it; FP16 travels raw only
@@ -38,6 +41,9 @@ CONTENTS = {
     "BYTES": "bytes_contents",
 }
 
+#: `binary_data_size` is what KServe's client says beside raw contents, which tell it themselves
+_OF_INPUTS = ("binary_data_size", "content_type", "headers")
+
 
 def decode(request: Any, signature: Signature) -> DecodedV2Request:
     """A `ModelInferRequest` to inputs that fit the signature.
@@ -46,25 +52,29 @@ def decode(request: Any, signature: Signature) -> DecodedV2Request:
         InvalidInput: the client's fault, naming the field.
     """
     raws = request.raw_input_contents
+    kinds = [_content_type(entry, _field(i, entry)) for i, entry in enumerate(request.inputs)]
     if raws and len(raws) != len(request.inputs):
         raise InvalidInput(f"{len(request.inputs)} inputs, but {len(raws)} raw_input_contents: send one for each")
+    sent = _parameters(request, signature)
+    parameters = read_parameters(sent, signature, OF_V2_REQUESTS)
+    kind = content_types.of_request(sent.get("content_type"))
     tensors = [
-        _raw(entry, raws[i], _field(i, entry)) if raws else _typed(entry, _field(i, entry))
+        _tensor(entry, raws[i] if raws else None, _field(i, entry), kinds[i] or kind)
         for i, entry in enumerate(request.inputs)
     ]
-    sent = _parameters(request, signature)
-    parameters = read_parameters(sent, signature)
     chosen = variant(signature, parameters)
-    bound = bind(tensors, chosen, sent.get("content_type"))
-    requested = {output.name: bool(raws) for output in request.outputs}
+    bound = bind(tensors, chosen, kind)
+    binary = flag(sent, "binary_data_output", bool(raws), "parameters")
+    requested = _requested(request.outputs, binary)
+    binary = all(output.binary for output in requested.values()) if requested else binary
     parameters = with_outputs(parameters, requested, signature)
     rows = rows_of(bound, chosen)
-    return DecodedV2Request(bound, rows, parameters, request.id, requested, bool(raws), batched=chosen.batched)
+    return DecodedV2Request(bound, rows, parameters, request.id, requested, binary, batched=chosen.batched)
 
 
 def encode(outputs: Tensors, call: DecodedV2Request, model: str, version: str = "") -> Any:
     """The `ModelInferResponse`: raw when the request was raw or an output is FP16, which has no typed field."""
-    chosen = select(outputs, call.outputs)
+    chosen = select(outputs, call.outputs, call.batched)
     response = pb.ModelInferResponse(model_name=model, model_version=version, id=call.id)
     raw = call.binary or any(datatype_of(array.dtype) == "FP16" for array in chosen.values())
     for name, array in chosen.items():
@@ -85,7 +95,7 @@ def value_of(parameter: Any) -> Any:
 
 
 def _parameters(request: Any, signature: Signature) -> dict[str, Any]:
-    values = {name: value_of(parameter) for name, parameter in request.parameters.items()}
+    values = _values_of(request.parameters)
     for parameter in signature.parameters:
         if values.get(parameter.name, "") is None:  # Triton's double_param, which this protocol lacks
             raise InvalidInput(
@@ -98,13 +108,41 @@ def _field(i: int, entry: Any) -> str:
     return f"inputs[{i}] ({quoted(entry.name)})"
 
 
-def _raw(entry: Any, data: bytes, field: str) -> WireTensor:
+def _requested(outputs: Any, binary: bool) -> dict[str, RequestedOutput]:
+    requested: dict[str, RequestedOutput] = {}
+    for i, entry in enumerate(outputs):
+        if entry.name in requested:
+            raise InvalidInput(f"outputs: {quoted(entry.name)} is asked for twice")
+        requested[entry.name] = read_output(_values_of(entry.parameters), binary, f"outputs[{i}]")
+    if len({output.binary for output in requested.values()}) > 1:
+        raise InvalidInput("outputs: binary_data differs, but over gRPC outputs go raw or typed, all alike")
+    return requested
+
+
+def _content_type(entry: Any, field: str) -> str:
+    """An input's only parameter."""
+    parameters = _values_of(entry.parameters)
+    refuse_others(f"{field}.parameters", parameters, _OF_INPUTS)
+    return content_types.content_type(parameters.get("content_type"), field)
+
+
+def _tensor(entry: Any, raw: bytes | None, field: str, kind: str) -> WireTensor:
+    """An input from its raw data, or (None) from its contents."""
+    array = _typed(entry, field) if raw is None else _raw(entry, raw, field)
+    return WireTensor(entry.name, content_types.decoded(array, kind, field))
+
+
+def _values_of(parameters: Any) -> dict[str, Any]:
+    return {name: value_of(parameter) for name, parameter in parameters.items()}
+
+
+def _raw(entry: Any, data: bytes, field: str) -> Array:
     if entry.HasField("contents"):
         raise InvalidInput(f"{field} is sent twice: as contents and as raw_input_contents")
-    return WireTensor(entry.name, from_bytes(data, entry.datatype, list(entry.shape), field))
+    return from_bytes(data, entry.datatype, list(entry.shape), field)
 
 
-def _typed(entry: Any, field: str) -> WireTensor:
+def _typed(entry: Any, field: str) -> Array:
     dtype = dtype_of(entry.datatype, field)
     if entry.datatype not in CONTENTS:
         raise InvalidInput(f"{field}: {entry.datatype} has no typed contents, send raw_input_contents")
@@ -117,4 +155,4 @@ def _typed(entry: Any, field: str) -> WireTensor:
         array[:] = values
     except OverflowError as error:
         raise InvalidInput(f"{field}: a value is not a valid {entry.datatype}") from error
-    return WireTensor(entry.name, reshape(array, list(entry.shape), field))
+    return reshape(array, list(entry.shape), field)

@@ -7,9 +7,10 @@ or several inputs; for a table also a list in the table's order. Every refusal n
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any
 
 from adapters.base import Signature, Tensors, TensorSpec
+from server.codec.data_frames import are_frames, is_named, rows_of_frames, takes_columns
 from server.codec.error_text import described, nearest, quoted
 from server.codec.json_tensors import common_rows, fit, from_json
 from server.errors import InvalidInput
@@ -22,10 +23,12 @@ def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tenso
         InvalidInput: an instance is of another kind than the first, lacks a name, has an unknown one or does not fit.
     """
     required = [spec for spec in signature.inputs if not spec.optional]
+    if are_frames(instances, signature):
+        instances = rows_of_frames(instances, signature, field)
     by_name = is_named(instances[0])
     if signature.table or (by_name and len(signature.inputs) > 1) or len(required) > 1:
         names = [spec.name for spec in signature.inputs]
-        rows = instances if by_name else _as_named(instances, names, field, signature.table)
+        rows = instances if by_name else _as_named(instances, names, field, signature)
         return _by_input(rows, signature, field)
     (spec,) = required or signature.inputs[:1]
     if by_name and signature.columns:
@@ -69,9 +72,17 @@ def _row_of(spec: TensorSpec) -> str:
     )
 
 
-def is_named(instance: Any) -> TypeGuard[dict[str, Any]]:
-    """Whether it holds values by name: an object, but none that stands for bytes."""
-    return isinstance(instance, dict) and instance.keys() != {"b64"}
+def refuse_v2(value: Any, signature: Signature) -> None:
+    """Refuse V2's tensors, which would be taken for rows with odd names.
+
+    Raises:
+        InvalidInput: they are V2's; the message says where such a body goes.
+    """
+    first = value[0] if isinstance(value, list) and value else None
+    if not isinstance(first, dict) or not {"name", "shape", "datatype"} <= first.keys():
+        return
+    if not {"name", "shape", "datatype"} <= {*signature.columns, *(spec.name for spec in signature.inputs)}:
+        raise InvalidInput("this is a body of V2: POST it to /v2/models/NAME/infer; V1 takes rows as instances")
 
 
 def _ordered(instances: list[Any], columns: tuple[str, ...], field: str) -> list[list[Any]]:
@@ -83,8 +94,8 @@ def _ordered(instances: list[Any], columns: tuple[str, ...], field: str) -> list
         try:
             rows.append([instance[name] for name in columns])
         except KeyError as error:
-            unknown = unknown_name(instance, columns)
-            raise InvalidInput(f"{field}[{i}] lacks {error.args[0]!r}{' and' * bool(unknown)}{unknown}") from error
+            also = f" and{unknown}" if (unknown := unknown_name(instance, columns)) else ""
+            raise InvalidInput(f"{field}[{i}] lacks {error.args[0]!r}{also}") from error
         if len(instance) != len(columns):
             raise InvalidInput(f"{field}[{i}]{unknown_name(instance, columns)}")
     return rows
@@ -97,9 +108,9 @@ def unknown_name(instance: dict[str, Any], known: tuple[str, ...]) -> str:
     return "" if unknown is None else f" has the unknown name {quoted(unknown)}; {nearest(unknown, known)}"
 
 
-def _as_named(instances: list[Any], names: list[str], field: str, table: bool) -> list[dict[str, Any]]:
-    """Lists in the table's order to objects by name."""
-    if not table:
+def _as_named(instances: list[Any], names: list[str], field: str, signature: Signature) -> list[dict[str, Any]]:
+    """Lists in the columns' order to objects by name."""
+    if not signature.table and (not takes_columns(signature) or any(spec.optional for spec in signature.inputs)):
         raise InvalidInput(f"{field}[0] must be an object with {', '.join(map(repr, names))}")
     rows = []
     for i, instance in enumerate(instances):
@@ -117,7 +128,7 @@ def _by_input(rows: list[Any], signature: Signature, field: str) -> Tensors:
     for i, row in enumerate(rows):
         if not is_named(row):
             raise InvalidInput(f"{field}[{i}] must be an object like the first instance")
-        if not row.keys() <= known:
+        if not row.keys() <= known and not signature.ignores_unknown:
             raise InvalidInput(f"{field}[{i}]{unknown_name(row, names)}")
     return {
         spec.name: fit(from_json(values, spec, f"{field}.{spec.name}"), spec, f"{field}.{spec.name}")
@@ -143,6 +154,8 @@ def decode_columns(value: dict[str, Any], signature: Signature) -> Tensors:
     Raises:
         InvalidInput: a column is unknown, missing, no list or of another length; it does not fit.
     """
+    if any(map(is_named, value.values())) and takes_columns(signature):
+        return decode_rows([value], signature, "inputs")
     if signature.columns and len(signature.inputs) == 1 and signature.inputs[0].name not in value:
         for name, column in value.items():
             if not isinstance(column, list):
@@ -152,21 +165,23 @@ def decode_columns(value: dict[str, Any], signature: Signature) -> Tensors:
         rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
         return decode_rows(rows, signature, "inputs")
     names = tuple(spec.name for spec in signature.inputs)
-    if not value.keys() <= set(names):
+    if not value.keys() <= set(names) and not signature.ignores_unknown:
         raise InvalidInput(f"inputs{unknown_name(value, names)}")
     return decode_named(value, signature, "inputs")
 
 
 def decode_single(instances: list[Any], signature: Signature, field: str) -> Tensors:
-    """A model without a batch dimension takes one instance: the whole tensors.
+    """A model without a batch dimension takes one instance, the whole tensors; or the rows of a fixed first dimension.
 
     Raises:
-        InvalidInput: there are several instances; a name is unknown or missing; a tensor does not fit.
+        InvalidInput: the number of instances is another; a name is unknown or missing; a tensor does not fit.
     """
+    if are_rows(instances, signature):
+        return decode_rows(instances, signature, field)
     if len(instances) != 1:
-        raise InvalidInput(
-            f'"{field}" holds {len(instances)} instances, but this model has no batch dimension: send one'
-        )
+        rows = _fixed_rows(signature)
+        takes = f"takes {rows} rows at a time: send {rows}" if rows > 1 else "has no batch dimension: send one"
+        raise InvalidInput(f'"{field}" holds {len(instances)} instances, but this model {takes}')
     (instance,) = instances
     names = tuple(spec.name for spec in signature.inputs)
     if not is_named(instance):
@@ -174,6 +189,17 @@ def decode_single(instances: list[Any], signature: Signature, field: str) -> Ten
     if not instance.keys() <= set(names):
         raise InvalidInput(f"{field}[0]{unknown_name(instance, names)}")
     return decode_named(instance, signature, f"{field}[0]")
+
+
+def are_rows(instances: list[Any], signature: Signature) -> bool:
+    """Whether they are as many as the rows that a model without a batch dimension takes."""
+    return len(instances) == _fixed_rows(signature) > 1
+
+
+def _fixed_rows(signature: Signature) -> int:
+    """The size of the first dimension of every input that must be sent; 0 where there is no such size."""
+    sizes = {spec.shape[0] if spec.shape else 0 for spec in signature.inputs if not spec.optional}
+    return sizes.pop() if len(sizes) == 1 else 0
 
 
 def decode_named(value: dict[str, Any], signature: Signature, field: str) -> Tensors:

@@ -73,6 +73,7 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
     if (array.dtype.kind == "O") != (spec.datatype == "BYTES"):
         sent = "BYTES" if array.dtype.kind == "O" else f"numbers ({array.dtype})"
         raise InvalidInput(f"{field} takes {spec.datatype}, but {sent} was sent")
+    array = _as_rows(array, spec)
     check_shape(array.shape, spec, field)
     if spec.datatype == "BYTES":
         return array
@@ -80,6 +81,17 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
         array = _cast(array, spec, field)
     if spec.finite:
         _check_finite(array, spec, field)
+    return array
+
+
+def _as_rows(array: Array, spec: TensorSpec) -> Array:
+    """Rows of one column may come as a list of values, and values as rows of one column."""
+    if spec.any_rank:
+        return array
+    if array.ndim == 1 and len(spec.shape) == 2 and spec.shape[1] == 1:
+        return array.reshape(-1, 1)
+    if array.ndim == 2 and array.shape[1] == 1 and len(spec.shape) == 1:
+        return array.reshape(-1)
     return array
 
 
@@ -110,6 +122,17 @@ def common_rows(tensors: Mapping[str, Sized], what: str) -> int:
             held = f"{first!r} holds {rows}, {name!r} holds {len(tensors[name])}"
             raise InvalidInput(f"the {what} hold different numbers of rows: {held}")
     return rows
+
+
+def depth(value: Any) -> int:
+    """How deep lists are nested along the first elements."""
+    if isinstance(value, np.ndarray):
+        return value.ndim
+    found = 0
+    while isinstance(value, list) and found <= MAX_RANK:
+        found += 1
+        value = value[0] if value else None
+    return found
 
 
 def _rank(spec: TensorSpec) -> int:
@@ -202,7 +225,7 @@ def _check_finite(array: Array, spec: TensorSpec, field: str) -> None:
 
 
 def _strings(value: Any, array: Array, kinds: set[type], spec: TensorSpec, field: str) -> Array:
-    if list in kinds or array.ndim > _rank(spec):
+    if list in kinds or _as_rows(array, spec).ndim > _rank(spec):
         raise InvalidInput(_culprit(value, spec, field))
     if kinds == {str} and not spec.binary:
         return array

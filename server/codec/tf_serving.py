@@ -14,25 +14,27 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
-import orjson
 
 from adapters.base import Array, Signature, Tensors
 from adapters.shared.arrays import array_of
-from server.codec.decoded_request import SIGNATURE_NAME, DecodedRequest, parse_object, read_parameters, rows_of, variant
+from server.codec.data_frames import is_named
+from server.codec.decoded_request import SIGNATURE_NAME, DecodedRequest, rows_of, variant
 from server.codec.error_text import nearest
-from server.codec.instances import decode_named, decode_rows, decode_single, is_named, unknown_name
+from server.codec.instances import decode_named, decode_rows, decode_single, refuse_v2, unknown_name
+from server.codec.json_bodies import not_finite, parse_object
+from server.codec.json_tensors import depth
 from server.codec.outputs import dumps_arrays, listed, native, numbers
+from server.codec.parameters import read_parameters, refuse_others
 from server.errors import InvalidInput
 
 _EXPECTED = '"instances" or "inputs"'
-_NOT_FINITE = re.compile(rb"NaN|Infinity")
+_KNOWN = ("instances", "inputs", "parameters", SIGNATURE_NAME)
 
 
 class RequestFormat(Enum):
@@ -49,6 +51,7 @@ class DecodedTfRequest(DecodedRequest):
 
     format: RequestFormat
     instances: int  #: how many were sent
+    left_out: int  #: dimensions that the client left out of the inputs, as it may where they are one value a row
 
 
 def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedTfRequest:
@@ -57,26 +60,31 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedTfReques
     Raises:
         InvalidInput: the client's fault, naming the field.
     """
-    body = raw if isinstance(raw, dict) else _parse(raw)
+    body = raw if isinstance(raw, dict) else parse_object(raw, _EXPECTED, not_finite(signature))
     parameters = _parameters(body, signature)
     chosen = variant(signature, parameters)
     columnar = "inputs" in body
     if columnar == ("instances" in body):
         sent = "both" if columnar else f"neither; {nearest(next(iter(body), ''), ['instances', 'inputs'])}"
         raise InvalidInput(f'send "instances" (rows) or "inputs" (whole tensors); the body has {sent}')
+    refuse_others("the body", body, _KNOWN)
+    refuse_v2(body["inputs" if columnar else "instances"], chosen)
     if columnar:
         layout, count, inputs = RequestFormat.COLUMNAR, 0, _columns(body["inputs"], chosen)
     else:
         layout, inputs = _instances(body["instances"], chosen)
         count = len(body["instances"])
     rows = rows_of(inputs, chosen)
-    return DecodedTfRequest(inputs, rows, parameters, layout, count, batched=chosen.batched)
+    left_out = _left_out(body["inputs" if columnar else "instances"], layout, chosen)
+    return DecodedTfRequest(inputs, rows, parameters, layout, count, left_out, batched=chosen.batched)
 
 
 def encode(outputs: Tensors, signature: Signature, call: DecodedRequest | None) -> bytes:
     """The response body; `signature` is the model's own, `call` the request (rows of it where there is none)."""
     chosen = variant(signature, call.parameters if call else {})
     always = {spec.name for spec in chosen.outputs if spec.base64}
+    if isinstance(call, DecodedTfRequest) and call.left_out:
+        outputs = {name: _without(array, call.left_out) for name, array in outputs.items()}
     values = {name: _values(array, name in always) for name, array in outputs.items()}
     answer = _body(values, outputs, call)
     if all(np.isfinite(array).all() for array in outputs.values() if array.dtype.kind == "f"):
@@ -100,22 +108,6 @@ def _body(values: dict[str, Any], outputs: Tensors, call: DecodedRequest | None)
     return {"predictions": [dict(zip(values, row, strict=True)) for row in zip(*columns, strict=True)]}
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        return parse_object(raw, _EXPECTED)
-    except InvalidInput:
-        if not _NOT_FINITE.search(raw):
-            raise
-        try:
-            body = json.loads(raw)
-            orjson.dumps(body)  # Python's parser takes texts that are not Unicode, and numbers of any length
-        except (ValueError, TypeError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
-            raise
-        return body
-
-
 def _parameters(body: dict[str, Any], signature: Signature) -> dict[str, Any]:
     parameters = read_parameters(body.get("parameters"), signature)
     if body.get(SIGNATURE_NAME) is not None:
@@ -129,6 +121,8 @@ def _columns(value: Any, signature: Signature) -> Tensors:
         if len(names) != 1:
             raise InvalidInput(f"inputs must be an object with {', '.join(map(repr, names))}")
         value = {names[0]: value}
+    single = [spec.name for spec in signature.inputs if spec.shape in ((-1,), (-1, 1)) and not spec.any_rank]
+    value = {name: [item] if name in single and not isinstance(item, list) else item for name, item in value.items()}
     if not value.keys() <= set(names):
         raise InvalidInput(f"inputs{unknown_name(value, names)}")
     return decode_named(value, signature, "inputs")
@@ -150,6 +144,25 @@ def _instances(instances: Any, signature: Signature) -> tuple[RequestFormat, Ten
         if len(instances) > 1 and all(spec.shape for spec in signature.inputs):
             raise
     return RequestFormat.SINGLE, decode_single(instances, signature, "instances")
+
+
+def _left_out(value: Any, layout: RequestFormat, signature: Signature) -> int:
+    """How many dimensions all inputs lack (-1: have too many), where each is one value a row: [n, 1], or [n]."""
+    shapes = {spec.shape for spec in signature.inputs if not spec.any_rank}
+    if layout is RequestFormat.SINGLE or len(shapes) != 1 or not shapes < {(-1,), (-1, 1)}:
+        return 0
+    (shape,) = shapes
+    rows = layout is RequestFormat.ROW
+    first = value[0] if rows else value
+    sent = {rows + depth(each) for each in (first.values() if is_named(first) else [first])}
+    return len(shape) - sent.pop() if len(sent) == 1 else 0
+
+
+def _without(array: Array, dimensions: int) -> Array:
+    """The array without so many last dimensions, which hold one value; -1: with one more."""
+    if dimensions < 0:
+        return array.reshape(-1, 1) if array.ndim == 1 else array
+    return array.reshape(array.shape[:-dimensions]) if array.shape[-dimensions:] == (1,) * dimensions else array
 
 
 def _check_rows(outputs: Tensors, rows: int) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
+from adapters.base import ModelDir
 from adapters.xgboost_ import old
+from adapters.xgboost_.adapter import XGBoostAdapter
 
 
 def header(
@@ -53,3 +56,12 @@ def test_what_made_it(head: bytes, made_by: str) -> None:
     origin = old.origin_of(head)
     assert origin.made_by == made_by
     assert origin.requirements == "xgboost<3.1"
+
+
+def test_the_old_format_is_told_under_every_ending(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"binf" + header((2, 1)))
+    claim = XGBoostAdapter.match(ModelDir.of(tmp_path))
+    assert claim is not None
+    assert "save it again with save_model('model.ubj')" in claim.problem
+    assert claim.origin is not None
+    assert claim.origin.requirements == "xgboost<3.1"

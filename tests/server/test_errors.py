@@ -52,6 +52,9 @@ FOREIGN: list[tuple[BaseException, type[ServingError], str]] = [
     (SystemExit(3), ModelFailed, "SystemExit: 3"),
     (StopIteration(), ModelFailed, "StopIteration"),
     (AssertionError("a\nb"), ModelFailed, "AssertionError: a\nb"),
+    (ValueError("no\nStack trace:\n  [bt] (0) /lib/x.so"), ModelFailed, "ValueError: no"),
+    (adapters.base.InvalidInput("no\nException raised from x at /a/b.cpp"), InvalidInput, "no"),
+    (FileNotFoundError("no file '/srv/models/x/vocab.txt'"), ModelFailed, "FileNotFoundError: no file 'vocab.txt'"),
 ]
 
 
@@ -75,4 +78,5 @@ def test_a_message_may_hold_what_utf_8_cannot() -> None:
 
 
 def test_a_message_is_bounded() -> None:
-    assert len(message(ModelFailed("x" * 1_000_000))) == errors.LONGEST + 1
+    assert len(message(ModelFailed("x" * 1_000_000))) == errors.LONGEST
+    assert message(ModelFailed("x" * 5000 + " for this reason")).endswith(" for this reason")

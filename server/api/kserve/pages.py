@@ -18,8 +18,8 @@ from starlette.exceptions import HTTPException
 import adapters.base
 from server.api.openapi.document import TITLE, document
 from server.api.openapi.request_examples import ModelExamples, examples_of
-from server.codec.decoded_request import parse_object
 from server.codec.error_text import described
+from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
 from server.inference.model import ServedModel
 from server.repository.repository import Repository

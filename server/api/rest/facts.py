@@ -23,7 +23,7 @@ from server.api.triton.configuration import model_config
 from server.api.triton.server_settings import log_settings, trace_settings
 from server.api.triton.statistics import model_statistics
 from server.api.version_status import version_metadata, version_status
-from server.codec.decoded_request import parse_object
+from server.codec.json_bodies import parse_object
 from server.errors import NotReady, message
 from server.inference.answer import JSON_HEADERS, Answer
 from server.inference.request import IsDisconnected

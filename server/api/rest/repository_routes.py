@@ -15,8 +15,8 @@ import orjson
 
 from server.api.rest.asgi import Handler, Scope
 from server.api.triton.loading_options import check_options
-from server.codec.decoded_request import parse_object
 from server.codec.error_text import described
+from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput, NotSupported
 from server.inference.answer import JSON_HEADERS, Answer
 from server.inference.request import IsDisconnected

@@ -17,9 +17,10 @@ import orjson
 
 from adapters.base import Array, Signature, TensorSpec
 from server.codec import v1, v2
-from server.codec.decoded_request import DecodedRequest, read_parameters, rows_of
+from server.codec.decoded_request import DecodedRequest, rows_of
 from server.codec.fast import json_arrays
 from server.codec.json_tensors import fit
+from server.codec.parameters import read_parameters
 
 _V1_KEYS = {"instances"}
 _V2_KEYS = {"name", "shape", "datatype", "data"}

@@ -92,6 +92,21 @@ def test_columns_come_as_the_signature_says(tmp_path: Path) -> None:
             ask(adapter, [{**row, name: value}])
 
 
+class Months(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return model_input["when"].dt.month.astype("float64")
+
+
+def test_dates_with_a_time_and_without_and_columns_that_the_model_lacks(tmp_path: Path) -> None:
+    adapter = saved(tmp_path, Months(), schema({"name": "when", "type": "datetime"}))
+    rows = [{"when": "2024-04-01T00:00:00", "more": 1}, {"more": "x", "when": "2024-06-01"}]
+    assert ask(adapter, rows) == [4.0, 6.0]
+    with pytest.raises(InvalidInput, match="when holds what is no date: send ISO 8601, as in 2024"):
+        ask(adapter, [{"when": "soon"}])
+    with pytest.raises(InvalidInput, match="lacks 'when'"):
+        ask(adapter, [{"whem": "2024-04-01"}])
+
+
 def test_a_column_without_a_name(tmp_path: Path) -> None:
     from mlflow.types import ColSpec, DataType, Schema
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import orjson
 import pandas as pd
 import pytest
 from onnx import TensorProto, helper
@@ -15,6 +16,7 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
@@ -22,6 +24,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from adapters.base import InvalidInput, LoadError, Tensors
 from adapters.onnx_.adapter import OnnxAdapter
 from adapters.onnx_.trial import SIZES
+from server.codec import v1, v2
 from tests.adapters.onnx_.models import (
     FLOAT,
     INT64,
@@ -641,3 +644,75 @@ def test_the_search_for_a_size_ends_in_time(tmp_path: Path, monkeypatch: pytest.
     adapter = serve(tmp_path, convolution())
     assert adapter.signature.batched
     assert len(tried) <= 3  # one for each number of rows
+
+
+# --- what a request may leave open -----------------------------------------------------------------------------------
+
+
+def over_v1(adapter: OnnxAdapter, instances: Any) -> Any:
+    call = v1.decode(orjson.dumps({"instances": instances}), adapter.signature)
+    return orjson.loads(v1.encode(adapter.predict(call.inputs, call.parameters), adapter.signature, call))[
+        "predictions"
+    ]
+
+
+def over_v2(adapter: OnnxAdapter, shape: list[int], data: list[Any], datatype: str = "FP32") -> Any:
+    tensor = {"name": "X", "shape": shape, "datatype": datatype, "data": data}
+    call = v2.decode(orjson.dumps({"inputs": [tensor]}), None, adapter.signature)
+    answer = orjson.loads(v2.encode(adapter.predict(call.inputs, call.parameters), call, "m")[0])
+    return [output["data"] for output in answer["outputs"]]
+
+
+def test_a_missing_value_is_null(tmp_path: Path) -> None:
+    rows = np.array([[0.0, 1.0], [np.nan, 0.5], [2.0, np.nan], [3.0, 1.0]], np.float32)
+    fitted = make_pipeline(SimpleImputer(), LogisticRegression()).fit(rows, [0, 1, 1, 0])
+    model = to_onnx(fitted, initial_types=[("X", FloatTensorType([None, 2]))], options={"zipmap": False})
+    adapter = serve(tmp_path, model)
+    wanted = direct(model, {"X": rows})
+    nulls = [[None if value != value else value for value in row] for row in rows.tolist()]
+    given = over_v1(adapter, nulls)
+    assert [row["probabilities"] for row in given] == wanted["probabilities"].astype(float).tolist()
+    labels, probabilities = over_v2(adapter, [4, 2], [value for row in nulls for value in row])
+    assert labels == wanted["label"].tolist()
+    assert probabilities == wanted["probabilities"].astype(float).ravel().tolist()
+
+
+def test_one_tensor_a_column_takes_values_rows_and_frames(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"age": [20.0, 30, 40] * 10, "sex": ["m", "f", "m"] * 10})
+    encode = ColumnTransformer([("sex", OneHotEncoder(), ["sex"])], remainder="passthrough")
+    fitted = make_pipeline(encode, LogisticRegression()).fit(frame, [0, 1, 1] * 10)
+    types = [("age", FloatTensorType([None, 1])), ("sex", StringTensorType([None, 1]))]
+    model = to_onnx(fitted, initial_types=types, options={"zipmap": False})
+    adapter = serve(tmp_path, model)
+    inputs = {"age": np.array([[20], [30]], np.float32), "sex": np.array([["m"], ["f"]], np.object_)}
+    wanted = direct(model, inputs)["label"].tolist()
+    for instances in (
+        [{"age": [20], "sex": ["m"]}, {"age": [30], "sex": ["f"]}],
+        [{"age": 20, "sex": "m"}, {"age": 30, "sex": "f"}],
+        [{"age": {"0": 20, "1": 30}, "sex": {"0": "m", "1": "f"}}],
+        [[20, "m"], [30, "f"]],
+    ):
+        assert [row["label"] for row in over_v1(adapter, instances)] == wanted
+
+
+def test_a_column_over_v2_is_a_vector_too(tmp_path: Path) -> None:
+    adapter = serve(tmp_path, identity(FLOAT, ["N", 1]))
+    tensor = {"name": "x", "shape": [3], "datatype": "FP32", "data": [1, 2, 3]}
+    call = v2.decode(orjson.dumps({"inputs": [tensor]}), None, adapter.signature)
+    assert call.inputs["x"].tolist() == [[1.0], [2.0], [3.0]]
+
+
+def test_a_fixed_batch_is_as_many_instances(tmp_path: Path) -> None:
+    adapter = serve(tmp_path, identity(FLOAT, [4, 2]))
+    rows = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]
+    assert not adapter.signature.batched
+    assert over_v1(adapter, rows) == rows
+    assert over_v1(adapter, [rows]) == [rows]
+    with pytest.raises(InvalidInput, match="holds 3 instances, but this model takes 4 rows at a time: send 4"):
+        over_v1(adapter, rows[:3])
+
+
+def test_an_attention_mask_of_infinities_is_taken(tmp_path: Path) -> None:
+    adapter = serve(tmp_path, identity(FLOAT, ["N", 2]))
+    call = v1.decode(b'{"instances": [[0, -Infinity]]}', adapter.signature)
+    assert call.inputs["x"].tolist() == [[0.0, -np.inf]]

@@ -7,7 +7,17 @@ import re
 import pytest
 
 from adapters.base import InvalidInput
-from adapters.shared.messages import XGBOOST_PLACE, brief, fault, first_line, listed, several
+from adapters.shared.messages import (
+    XGBOOST_PLACE,
+    brief,
+    fault,
+    first_line,
+    listed,
+    several,
+    shortened,
+    without_paths,
+    without_trace,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +26,9 @@ from adapters.shared.messages import XGBOOST_PLACE, brief, fault, first_line, li
         ("as it is", "as it is"),
         ("  two\n\tlines \n", "two lines"),
         ("x" * 300, "x" * 300),
-        ("x" * 301, "x" * 297 + "..."),
+        ("x" * 301, "x" * 150 + " ... " + "x" * 145),
+        ("a" * 400 + " because of this", "a" * 150 + " ... " + "a" * 129 + " because of this"),
+        ("no\nStack trace:\n  [bt] (0) /lib/libxgboost.so(+0x1)", "no"),
         ("", "ValueError"),
         (" \n", "ValueError"),
     ],
@@ -65,3 +77,38 @@ def test_several_models_are_named() -> None:
 )
 def test_a_list_has_an_end(names: list[str], text: str) -> None:
     assert listed(names, 2) == text
+
+
+TRACES = [
+    "[12:00:01] /workspace/src/x.cc:33: Check failed: a == b\nStack trace:\n  [bt] (0) /lib/libxgboost.so(+0x1) [0x7f]",
+    "expected 3 channels\nException raised from check at /pytorch/aten/x.cpp:42 (most recent call first):\nframe",
+    "expected 3 channels\nC++ CapturedTraceback:\n#4 c10::Error::Error() from ??:0",
+    "bad value\n\nOriginal stack trace for 'a':\n  File x",
+    "bad value\n======= Backtrace: =========\n/lib/x86_64-linux-gnu/libc.so.6(+0x7)",
+    "bad value\n    @     0x7f0000000000  (unknown)",
+    "bad value\n#0 0x00007f in raise ()",
+]
+
+
+@pytest.mark.parametrize("text", TRACES)
+def test_stack_traces_of_native_libraries_are_cut(text: str) -> None:
+    assert without_trace(text) == text.split("\n")[0]
+
+
+def test_what_tensorflow_puts_before_the_cause_is_cut() -> None:
+    cause = "Matrix size-incompatible: In[0]: [1,3], In[1]: [4,2]"
+    begin = "Graph execution error:\n\nDetected at node 'dense/MatMul' defined at (most recent call last):\n"
+    trace = "    File \"/srv/train.py\", line 3, in <module>\n      model.fit()\nNode: 'dense/MatMul'\n"
+    for between in (trace, "<stack traces unavailable>\n"):
+        assert without_trace(f"{begin}{between}{cause}") == f"Graph execution error:\n\n{cause}"
+
+
+def test_files_are_named_without_their_folders() -> None:
+    assert without_paths("no '/models/x/1/vocab.txt' and /lib/a.so(+0x1)") == "no 'vocab.txt' and a.so(+0x1)"
+    for same in ("see https://example.org/a/b", "application/json", "01/02/2024", "a/b", "1 / 2", "x:/a/b"):
+        assert without_paths(same) == same
+
+
+def test_long_texts_lose_their_middle() -> None:
+    assert shortened("abc", 3) == "abc"
+    assert shortened("a" * 50 + "b" * 50, 30) == "a" * 15 + " ... " + "b" * 10

@@ -122,7 +122,7 @@ def test_parameters_of_every_kind() -> None:
         "threshold": pb.InferParameter(int64_param=2),
         "top_k": pb.InferParameter(int64_param=3),
         "offsets": pb.InferParameter(bool_param=False),
-        "nothing": pb.InferParameter(),
+        "trace_id": pb.InferParameter(),
     }
     call = grpc_messages.decode(request(tensor([1, 2], [1, 2]), parameters=parameters, id="7"), MATRIX)
     assert call.parameters == {"method": "predict", "threshold": 2.0, "top_k": 3, "offsets": False}

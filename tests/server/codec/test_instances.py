@@ -115,7 +115,7 @@ def test_a_model_without_a_batch_dimension_takes_one_instance() -> None:
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        ([[1, 2], [3, 4]], '"instances" holds 2 instances, but this model has no batch dimension: send one'),
+        ([[1, 2], [3, 4], [5, 6]], '"instances" holds 3 instances, but this model takes 2 rows at a time: send 2'),
         ([{"a": [1, 2], "c": 1}], "instances[0] has the unknown name 'c'"),
         ([{"b": [1]}], "instances[0] lacks 'a'"),
         ([{"a": [1, 2, 3]}], "instances[0].a has shape [3], the model takes [2]"),

@@ -180,7 +180,7 @@ NOT_TEXTS = [
     ([1.5], "x[0] is 1.5, the model takes a string"),
     ([True], "x[0] is true, the model takes a string"),
     (["a", None], "x[1] is null, and the model takes no missing values"),
-    ([["a"]], "x[0] is a list, the model takes a string"),
+    ([["a", "b"]], "x[0] is a list, the model takes a string"),
     (["a", ["b"]], "x[1] is a list, the model takes a string"),
     ([{"text": "a"}], "x[0] is an object, the model takes a string"),
     ([{"b64": "!"}], "x[0]: b64 does not decode"),
@@ -268,3 +268,31 @@ def test_common_rows_names_those_that_differ() -> None:
     assert common_rows({"a": [1, 2], "b": [3, 4]}, "inputs") == 2
     with pytest.raises(InvalidInput, match="the inputs hold different numbers of rows: 'a' holds 1, 'c' holds 2"):
         common_rows({"a": [1], "b": [1], "c": [1, 2]}, "inputs")
+
+
+@pytest.mark.parametrize(
+    ("shape", "value", "want"),
+    [
+        ((-1, 1), [1, 2], [[1.0], [2.0]]),
+        ((-1, 1), [[1], [2]], [[1.0], [2.0]]),
+        ((-1,), [[1], [2]], [1.0, 2.0]),
+        ((-1,), [1, 2], [1.0, 2.0]),
+    ],
+)
+def test_a_column_comes_as_values_or_as_rows_of_one(shape: Any, value: Any, want: Any) -> None:
+    spec = TensorSpec("x", "FP64", shape)
+    assert fit(from_json(value, spec, "x"), spec, "x").tolist() == want
+    texts = TensorSpec("x", "BYTES", shape)
+    as_texts = fit(from_json(_texts(value), texts, "x"), texts, "x")
+    assert as_texts.tolist() == _texts(want)
+
+
+def _texts(value: Any) -> Any:
+    return [_texts(each) for each in value] if isinstance(value, list) else f"text {int(value)}"
+
+
+@pytest.mark.parametrize(("shape", "value"), [((-1, 2), [1, 2]), ((-1, 1, 1), [1, 2]), ((), [1]), ((-1,), [[1, 2]])])
+def test_other_dimensions_are_not_made_up(shape: Any, value: Any) -> None:
+    spec = TensorSpec("x", "FP64", shape)
+    with pytest.raises(InvalidInput):
+        fit(from_json(value, spec, "x"), spec, "x")

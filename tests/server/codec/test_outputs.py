@@ -16,6 +16,7 @@ from adapters.base import Array, Signature, TensorSpec
 from adapters.datatypes import NUMPY_OF, datatype_of
 from server.codec import v1, v2
 from server.codec.outputs import texts
+from server.codec.requested_outputs import RequestedOutput
 from server.codec.v2 import DecodedV2Request
 from server.errors import InvalidInput
 from tests.server.codec.signatures import NUMBERS
@@ -143,7 +144,9 @@ def test_bytes_that_are_no_text() -> None:
     assert predictions(array) == [{"b64": "/wA="}]
     with pytest.raises(InvalidInput, match="output 'y' is not UTF-8 text: ask for it with \"binary_data\": true"):
         data(array)
-    body, length = v2.encode({"y": array}, DecodedV2Request({}, 1, {}, "", {"y": True}, binary=False), "m")
+    body, length = v2.encode(
+        {"y": array}, DecodedV2Request({}, 1, {}, "", {"y": RequestedOutput(True)}, binary=False), "m"
+    )
     assert body[length:] == b"\x02\0\0\0\xff\x00"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.base import Signature, Tensors
+from adapters.base import Signature, Tensors, TensorSpec
 from server.codec import v1
 from server.codec.decoded_request import DecodedRequest
 from server.errors import InvalidInput
 from tests.server.codec import requests
-from tests.server.codec.signatures import SIGNATURES, check, decoded, fitting, json_values, keys, one, same, signatures
+from tests.server.codec.signatures import (
+    OUTPUT,
+    SIGNATURES,
+    check,
+    decoded,
+    fitting,
+    json_values,
+    keys,
+    one,
+    same,
+    signatures,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -123,7 +135,11 @@ NEVER: list[tuple[str, Any, str]] = [
     ("matrix with columns", {"instances": [{"a": 1}]}, "instances[0] lacks 'b'"),
     ("matrix with columns", {"instances": [{"a": 1, "B": 2}]}, "lacks 'b' and has the unknown name 'B'"),
     ("matrix with columns", {"instances": [{"a": 1, "b": 2, "c": 3}]}, "has the unknown name 'c'; known: 'a', 'b'"),
-    ("matrix with columns", {"instances": [{"a": 1, "b": [2]}]}, "instances.b[0] is a list, the model takes FP"),
+    (
+        "matrix with columns",
+        {"instances": [{"a": 1, "b": 2}, {"a": 1, "b": [2]}]},
+        "instances.b[1] is a list, the model takes FP",
+    ),
     ("matrix with columns", {"inputs": {}}, '"inputs" holds no rows'),
     ("matrix with columns", {"inputs": {"a": [], "b": []}}, '"inputs" holds no rows'),
     ("matrix with columns", {"inputs": {"a": [1], "b": []}}, "'a' holds 1, 'b' holds 0"),
@@ -155,7 +171,7 @@ NEVER: list[tuple[str, Any, str]] = [
     ("unbatched", {"instances": [{"a": [[1, 2]], "b": "t", "c": [1, 2]}]}, "instances[0].c has shape [2]"),
     ("unbatched", {"instances": [{"a": [[1, 2]], "b": "t", "d": 1}]}, "unknown name 'd'"),
     ("unbatched scalar", {"instances": [[1]]}, "has shape [1], the model takes []"),
-    ("BYTES vector", {"instances": [["a"]]}, "instances[0] is a list, the model takes a string"),
+    ("BYTES vector", {"instances": [["a", "b"]]}, "instances[0] is a list, the model takes a string"),
     ("BYTES vector", {"instances": [None]}, "instances[0] is null"),
     ("BYTES vector", {"instances": [{"x": "a", "b64": "YQ=="}]}, "unknown name 'b64'"),
     ("BOOL vector", {"instances": [2]}, "instances[0] is 2, which is not a valid BOOL"),
@@ -217,3 +233,50 @@ def test_a_wide_model_tells_an_unknown_column_quickly() -> None:
     everything = dict.fromkeys([*names[1:], "zip"], 1)
     with pytest.raises(InvalidInput, match="lacks 'feature_0' and has the unknown name 'zip'"):
         decode({"instances": [everything]}, signature)
+
+
+FIXED = Signature((TensorSpec("x", "FP64", (3, 2)),), (TensorSpec("y", "FP64", (3,)),), batched=False)
+PAIR = replace(FIXED, inputs=(TensorSpec("x", "FP64", (3, 2)), TensorSpec("n", "INT64", (3,))))
+
+
+def asked(body: Any, signature: Signature, *names: str) -> Any:
+    """What a model gives that adds up each row."""
+    call = v1.decode(orjson.dumps(body), signature)
+    sums = call.inputs["x"].sum(axis=1)
+    return orjson.loads(v1.encode(dict.fromkeys(names, sums), signature, call))["predictions"]
+
+
+def test_a_fixed_number_of_rows_is_as_many_instances() -> None:
+    rows = [[1, 2], [3, 4], [5, 6]]
+    assert asked({"instances": rows}, FIXED, "y") == [3.0, 7.0, 11.0]
+    assert asked({"instances": [{"x": row} for row in rows]}, FIXED, "y", "z")[1] == {"y": 7.0, "z": 7.0}
+    assert asked({"instances": [{"x": row, "n": 1} for row in rows]}, PAIR, "y") == [3.0, 7.0, 11.0]
+    assert asked({"instances": [rows]}, FIXED, "y") == [[3.0, 7.0, 11.0]]
+    for wrong in (2, 4):
+        with pytest.raises(InvalidInput, match=f"holds {wrong} instances, but this model takes 3 rows at a time"):
+            asked({"instances": rows[:1] * wrong}, FIXED, "y")
+
+
+def test_an_output_without_as_many_rows_goes_whole() -> None:
+    call = v1.decode(b'{"instances": [[1, 2], [3, 4], [5, 6]]}', FIXED)
+    assert orjson.loads(v1.encode({"y": np.array([9.0])}, FIXED, call)) == {"predictions": [[9.0]]}
+
+
+def test_a_body_of_v2_is_told_where_it_goes() -> None:
+    tensor = {"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}
+    for signature in (SIGNATURES["matrix"], SIGNATURES["table"], replace(SIGNATURES["matrix"], tf_serving=True)):
+        with pytest.raises(InvalidInput, match="this is a body of V2: POST it to /v2/models/NAME/infer"):
+            v1.decode(orjson.dumps({"id": "7", "inputs": [tensor]}), signature)
+    odd = Signature(
+        tuple(TensorSpec(name, "FP64", (-1,)) for name in ("name", "shape", "datatype")), OUTPUT, table=True
+    )
+    assert v1.decode(b'{"instances": [{"name": 1, "shape": 2, "datatype": 3}]}', odd).rows == 1
+
+
+@pytest.mark.parametrize(
+    "body", [{"method": "predict"}, {"parameter": {}}, {"inputs": [[1, 2]]}, {"signature_name": "a"}]
+)
+def test_what_nobody_reads_in_a_body_is_refused(body: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"'{next(iter(body))}' is unknown|the body has both"):
+        v1.decode(orjson.dumps({"instances": [[1, 2]], **body}), SIGNATURES["matrix"])
+    assert v1.decode(b'{"instances": [[1, 2]], "request_id": "7"}', SIGNATURES["matrix"]).rows == 1

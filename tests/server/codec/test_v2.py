@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.base import Signature, Tensors
 from server.codec import v2
+from server.codec.requested_outputs import RequestedOutput
 from server.codec.v2 import DecodedV2Request
 from server.errors import InvalidInput
 from tests.server.codec import requests
@@ -48,6 +49,11 @@ def test_texts_come_flat_or_nested() -> None:
     assert call.inputs["x"].tolist() == [b"\xff"]
 
 
+def test_a_tensor_alone_is_refused_by_its_name() -> None:
+    with pytest.raises(InvalidInput, match="Inference-Header-Content-Length is 0: a tensor alone"):
+        decode(b"\0" * 16, length="0")
+
+
 def test_null_in_the_columns_of_a_table() -> None:
     inputs = [
         tensor([None], [1], "FP64", "age"),
@@ -59,7 +65,27 @@ def test_null_in_the_columns_of_a_table() -> None:
     assert call.inputs["city"].tolist() == [None]
 
 
+ASKED = {"inputs": [tensor()]}
+
 MISTAKES: list[tuple[Any, str]] = [
+    ({"instances": [[1, 2]]}, "this is a body of V1: POST it to /v1/models/NAME:predict"),
+    ({**ASKED, "output": []}, "the body: 'output' is unknown, did you mean 'outputs'?"),
+    ({**ASKED, "method": "predict"}, "the body: 'method' is unknown"),
+    ({**ASKED, "model_version": "2"}, "the body: 'model_version' is not served: the address names the version"),
+    ({**ASKED, "parameters": {"binary_data_output": "yes"}}, "parameters.binary_data_output must be true or false"),
+    ({**ASKED, "parameters": {"content_type": "base64"}}, "content_type the string 'base64' is one of tensors"),
+    ({**ASKED, "parameters": {"sequence_id": 3}}, "parameters: 'sequence_id' is not served"),
+    ({"inputs": [tensor(content_type="np")]}, "inputs[0] ('x'): 'content_type' is unknown"),
+    (
+        {"inputs": [tensor(data=None, parameters={"shared_memory_region": "r", "shared_memory_byte_size": 16})]},
+        "inputs[0] ('x').parameters: 'shared_memory_region' is not served: shared memory is neither read nor written",
+    ),
+    (
+        {**ASKED, "outputs": [{"name": "y", "parameters": {"shared_memory_region": "r"}}]},
+        "outputs[0].parameters: 'shared_memory_region' is not served",
+    ),
+    ({**ASKED, "outputs": [{"name": "y"}, {"name": "y"}]}, "outputs: 'y' is asked for twice"),
+    ({**ASKED, "outputs": [{"name": "y", "classification": 3}]}, "outputs[0]: 'classification' is unknown"),
     ({}, 'the body has no "inputs"'),
     ({"inputs": None}, '"inputs" must be a list'),
     ({"inputs": {}}, '"inputs" must be a list'),
@@ -193,13 +219,15 @@ def test_a_body_nested_deeply_is_refused(kind: str, depth: int) -> None:
         v2.decode(b'{"inputs":%s}' % nested, None, SIGNATURES[kind])
 
 
-@pytest.mark.parametrize("field", ["id", "outputs"])
+@pytest.mark.parametrize("field", ["id", "outputs", "parameters"])
 def test_other_fields_nested_deeply_are_refused(field: str) -> None:
     good = orjson.dumps({"inputs": [tensor()]})
     nested = b"[" * 1000 + b"]" * 1000
     with pytest.raises(InvalidInput):
         decode(b'{"%s":%s,%s' % (field.encode(), nested, good[1:]))
-    assert decode(b'{"parameters":{"content_type":%s},%s' % (nested, good[1:])).rows == 1
+    with pytest.raises(InvalidInput, match="parameters: content_type a list is unknown"):
+        decode(b'{"parameters":{"content_type":%s},%s' % (nested, good[1:]))
+    assert decode(b'{"parameters":{"headers":%s},%s' % (nested, good[1:])).rows == 1
 
 
 # answers
@@ -212,7 +240,7 @@ OUTPUTS: Tensors = {
 
 
 def call(binary: bool = False, **outputs: bool) -> DecodedV2Request:
-    return DecodedV2Request({}, 2, {}, "", outputs, binary)
+    return DecodedV2Request({}, 2, {}, "", {name: RequestedOutput(raw) for name, raw in outputs.items()}, binary)
 
 
 def test_an_answer_in_json() -> None:
@@ -261,7 +289,6 @@ def test_an_unknown_output_is_refused() -> None:
 REQUESTED: list[tuple[dict[str, Any], dict[str, bool], bool]] = [
     ({}, {}, False),
     ({"parameters": {"binary_data_output": True}}, {}, True),
-    ({"parameters": {"binary_data_output": "yes"}}, {}, False),
     ({"outputs": [{"name": "y"}]}, {"y": False}, False),
     ({"outputs": [{"name": "y"}], "parameters": {"binary_data_output": True}}, {"y": True}, True),
     ({"outputs": [{"name": "y", "parameters": {"binary_data": True}}, {"name": "z"}]}, {"y": True, "z": False}, False),
@@ -271,5 +298,5 @@ REQUESTED: list[tuple[dict[str, Any], dict[str, bool], bool]] = [
 @pytest.mark.parametrize(("more", "outputs", "binary"), REQUESTED)
 def test_requested_outputs(more: dict[str, Any], outputs: dict[str, bool], binary: bool) -> None:
     asked = decode({"inputs": [tensor()], **more})
-    assert asked.outputs == outputs
+    assert asked.outputs == {name: RequestedOutput(raw) for name, raw in outputs.items()}
     assert asked.binary is binary

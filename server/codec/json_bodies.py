@@ -1,0 +1,120 @@
+"""Bodies that are JSON objects: read by orjson, and where that fails, what to say of them.
+
+JSON has no NaN and no infinities, which Python's `json.dumps` writes and TensorFlow Serving takes. They are taken where
+the model takes such numbers and null cannot stand for them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from adapters.base import Signature
+from server.codec.error_text import quoted
+from server.errors import InvalidInput
+
+_INFINITIES = frozenset({"Infinity", "-Infinity"})
+_NOT_FINITE = re.compile(rb"NaN|Infinity")
+_FORM = re.compile(rb"[\w.%+-]+=")
+_AS_JSON = "with Content-Type: application/json"
+_SHOWN = 20  #: bytes of what a body begins with
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """Stands for a number that JSON does not have, until it is known whether it is taken."""
+
+    name: str
+
+
+def not_finite(signature: Signature) -> Collection[str]:
+    """The numbers beyond JSON that a body for such a model may hold: "NaN", "Infinity", "-Infinity"."""
+    if signature.tf_serving:
+        return _INFINITIES | {"NaN"}
+    floats = (spec for spec in signature.inputs if spec.dtype.kind == "f")
+    return _INFINITIES if any(not spec.finite for spec in floats) else ()
+
+
+def parse_object(raw: bytes, expected: str, taken: Collection[str] = ()) -> dict[str, Any]:
+    """The JSON object in a body.
+
+    `expected` names the keys that it should hold, for messages; `taken` are the numbers that it may hold though JSON
+    has none of them.
+
+    Raises:
+        InvalidInput: it is none; the message says what it is instead, or where the first fault is.
+    """
+    if not raw.strip():
+        raise InvalidInput(f"the body is empty: send a JSON object with {expected}")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        if (body := _python_json(raw, taken)) is None:
+            raise InvalidInput(_not_json(raw, expected, error)) from error
+    if not isinstance(body, dict):
+        raise InvalidInput(f"the body must be a JSON object with {expected}")
+    return body
+
+
+def _python_json(raw: bytes, taken: Collection[str]) -> Any:
+    """A body that is JSON but for numbers beyond it; None for any other.
+
+    Raises:
+        InvalidInput: it holds such a number, which is not taken.
+    """
+    if not _NOT_FINITE.search(raw):
+        return None
+
+    def constant(name: str) -> Any:
+        return float(name) if name in taken else _Bare(name)
+
+    try:
+        body = json.loads(raw, parse_constant=constant, parse_float=_finite)
+        found = _first_bare(body)
+        if found is None:
+            orjson.dumps(body)  # Python's parser takes texts that are not Unicode, and numbers of any length
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if found is not None:
+        where, name = found
+        way_out = "send null for a missing value" if name == "NaN" else "the model takes finite numbers"
+        raise InvalidInput(f"{where or 'the body'} is {name}, which is not JSON: {way_out}")
+    return body
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _first_bare(body: Any) -> tuple[str, str] | None:
+    """Where the first of them is, and its name."""
+    waiting = [("", body)]
+    while waiting:
+        where, value = waiting.pop()
+        if isinstance(value, _Bare):
+            return where, value.name
+        if isinstance(value, dict):
+            waiting += [(f"{where}.{key}" if where else key, item) for key, item in reversed(value.items())]
+        elif isinstance(value, list) and any(isinstance(item, list | dict | _Bare) for item in value):
+            waiting += [(f"{where}[{i}]", item) for i, item in reversed(list(enumerate(value)))]
+    return None
+
+
+def _not_json(raw: bytes, expected: str, error: orjson.JSONDecodeError) -> str:
+    head = raw[:1000].lstrip()
+    if head.startswith(b"--") and b"content-disposition" in head.lower():
+        return f"the body is not JSON but a multipart form: send a JSON object with {expected}, {_AS_JSON}"
+    if _FORM.match(head):
+        return f"the body is not JSON but a form: send a JSON object with {expected}, {_AS_JSON}"
+    if head[:1] not in (b"{", b"["):
+        begins = quoted(head[:_SHOWN].decode("utf-8", "replace"))
+        return f"the body is not JSON, it begins with {begins}: send a JSON object with {expected}, {_AS_JSON}"
+    return f"the body is not JSON: {error}"

@@ -1,0 +1,75 @@
+"""Bodies that are JSON objects, and what is said of those that are none."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from server.codec import v1, v2
+from server.codec.json_bodies import not_finite, parse_object
+from server.errors import InvalidInput
+from tests.server.codec.signatures import SIGNATURES, one
+
+BODIES = [
+    (b"", "the body is empty"),
+    (b" \n", "the body is empty"),
+    (b"[1]", "must be a JSON object"),
+    (b"null", "must be a JSON object"),
+    (b"{", "not JSON"),
+    (b'{"a": NaN}', "a is NaN, which is not JSON: send null for a missing value"),
+    (b'{"a": [[1, "NaN", 2], [3, NaN, -Infinity]]}', r"a\[1\]\[1\] is NaN, which is not JSON"),
+    (b'{"a": {"b": [1, -Infinity]}}', r"a\.b\[1\] is -Infinity, which is not JSON: the model takes finite numbers"),
+    (b"NaN", "the body is NaN, which is not JSON"),
+    (b'{"a": NaN, "b": 1e999}', "not JSON"),
+    (b'{"a": NaN', "not JSON"),
+    (b'{"a": "NaN", }', "not JSON"),
+    (b'{"a": "NaN \\ud800"}', "not JSON"),
+    (b"[" * 100_000 + b"NaN" + b"]" * 100_000, "not JSON"),
+    (
+        b"5.1,3.5,1.4,0.2",
+        "not JSON, it begins with '5.1,3.5,1.4,0.2': send a JSON object with \"instances\", with Content-Type",
+    ),
+    (b"age=3&city=Rome", "not JSON but a form: send a JSON object"),
+    (
+        b'--b1\r\nContent-Disposition: form-data; name="data"\r\n\r\n1\r\n--b1--',
+        "not JSON but a multipart form: send a JSON object",
+    ),
+    (b"\x89PNG\r\n\x1a\n", "not JSON, it begins with"),
+    (b'{"a": 1e999}', "not JSON"),
+    (b'{"a": "\\ud800"}', "not JSON"),
+    (b"\xff\xfe{}", "not JSON"),
+    (b"\xef\xbb\xbf{}", "not JSON"),
+    (b"{" * 100_000, "not JSON"),
+    (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not JSON"),
+    (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "not JSON"),
+]
+
+
+@pytest.mark.parametrize(("raw", "says"), BODIES, ids=lambda item: repr(item)[:30])
+def test_bodies_that_are_no_json_object(raw: bytes, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        parse_object(raw, '"instances"')
+
+
+def test_numbers_beyond_json_are_taken_where_the_model_takes_them() -> None:
+    body = parse_object(b'{"a": [NaN, -Infinity, Infinity, 1.5]}', "", ("NaN", "Infinity", "-Infinity"))
+    assert str(body["a"]) == "[nan, -inf, inf, 1.5]"
+    mask = one("FP32", -1, 2)
+    assert v1.decode(b'{"instances": [[0, -Infinity]]}', mask).inputs["x"].tolist() == [[0.0, -math.inf]]
+    raw = b'{"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [0, -Infinity]}]}'
+    assert v2.decode(raw, None, mask).inputs["x"].tolist() == [[0.0, -math.inf]]
+
+
+def test_null_stands_for_a_missing_value_and_nan_for_none() -> None:
+    takes = one("FP32", -1, 2, nullable=True)
+    with pytest.raises(InvalidInput, match=r"instances\[0\]\[1\] is NaN, which is not JSON: send null"):
+        v1.decode(b'{"instances": [[0, NaN]]}', takes)
+    assert math.isnan(v1.decode(b'{"instances": [[0, null]]}', takes).inputs["x"][0, 1])
+
+
+def test_which_numbers_beyond_json_a_model_takes() -> None:
+    assert not_finite(SIGNATURES["matrix"]) == ()
+    assert not_finite(one("INT64", -1)) == ()
+    assert not_finite(one("BYTES", -1)) == ()
+    assert set(not_finite(one("FP16", -1))) == {"Infinity", "-Infinity"}
