@@ -165,7 +165,8 @@ class Signature:
     table: bool = False
     #: V1 answers an object keyed by output name even when there is one output.
     keyed: bool = False
-    #: The single input's name was made up by the adapter (the model has none): V2 takes any name for it.
+    #: The name of the single input, or of the only one that is not optional, was made up by the adapter (the model has
+    #: none): V2 takes any name for it, and in V1 a value by itself is it, also where rows may be lists (`table`).
     any_name: bool = False
     #: Every tensor's first dimension is the batch. False: one request is one call with the whole tensors.
     batched: bool = True

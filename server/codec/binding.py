@@ -44,7 +44,16 @@ def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: Any 
             return {spec.name: fit(_stack(sent, signature, spec), spec, _field(spec.name))}
         if signature.any_name and len(tensors) == 1:
             return {spec.name: _one(tensors[0], spec)}
+    elif signature.any_name and (needed := _meant(tensors, signature)) is not None:
+        return {needed.name: _one(tensors[0], needed)}
     return _by_name(sent, signature)
+
+
+def _meant(tensors: Sequence[WireTensor], signature: Signature) -> TensorSpec | None:
+    """The only input that must be sent, where one tensor was sent and its name is no input's."""
+    needed = [spec for spec in signature.inputs if not spec.optional]
+    named = len(tensors) == 1 and any(tensors[0].name == spec.name for spec in signature.inputs)
+    return None if named or len(tensors) != 1 or len(needed) != 1 else needed[0]
 
 
 def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:

@@ -46,7 +46,8 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedRequest:
         inputs = decode_rows(value, signature, field)
     else:
         inputs = decode_single(value, signature, field)
-    return DecodedRequest(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
+    parameters = read_parameters(body.get("parameters"), signature, only_known=True)
+    return DecodedRequest(inputs, rows_of(inputs, signature), parameters)
 
 
 def encode(outputs: Tensors, signature: Signature, call: DecodedRequest | None = None) -> bytes:
