@@ -11,6 +11,7 @@ from typing import Any
 from adapters.base import LoadError, ModelDir
 from adapters.spacy_ import config
 from adapters.spacy_.docs import PipelineFindings
+from adapters.spacy_.writes import assigned
 
 META, CONFIG = "meta.json", "config.cfg"
 
@@ -25,7 +26,7 @@ def load(data: ModelDir, meta: Mapping[str, Any]) -> tuple[Any, PipelineFindings
     try:
         nlp = _load(data.path)
         _check_complete(nlp, meta)
-        return nlp, PipelineFindings(_assigned(nlp), _vector_width(nlp))
+        return nlp, PipelineFindings(assigned(nlp), _vector_width(nlp))
     except LoadError:
         raise
     except Exception as error:
@@ -50,17 +51,6 @@ def _load(path: Path) -> Any:
         return spacy.load(path)
     finally:
         gc.enable()  # srsly turns it off while it reads msgpack, and leaves it off when the file is damaged
-
-
-def _assigned(nlp: Any) -> frozenset[str]:
-    """The attributes that the active components declare to set, and those that attribute rules set."""
-    metas = {name: nlp.get_pipe_meta(name) for name in nlp.pipe_names}
-    assigned = {attribute for meta in metas.values() for attribute in meta.assigns}
-    for name, meta in metas.items():
-        if meta.factory == "attribute_ruler":
-            rules = nlp.get_pipe(name).patterns
-            assigned |= {f"token.{key.lower()}" for rule in rules for key in rule["attrs"]}
-    return frozenset(assigned)
 
 
 def _vector_width(nlp: Any) -> int:

@@ -33,6 +33,8 @@ BETWEEN = {
     ("sentence_transformers_.adapter", "huggingface_"),
     ("sentence_transformers_.adapter", "huggingface_.bundle"),
     ("sentence_transformers_.adapter", "huggingface_.loading"),
+    ("sentence_transformers_.adapter", "huggingface_.sentence"),
+    ("sentence_transformers_.folder", "huggingface_.architecture"),
     ("sentence_transformers_.folder", "huggingface_.bundle"),
     ("sentence_transformers_.folder", "huggingface_.sentence"),
     ("sklearn_.columns", "xgboost_.format"),
