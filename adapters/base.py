@@ -111,6 +111,8 @@ class Match:
     requirements: str = ""
     #: set where the installed versions may fail at the file; beside a `problem`, its `requirements` are the way out
     origin: Origin | None = None
+    #: what the files call their own version, which clients of their framework ask for
+    version: str = ""
     #: another adapter's name and the subfolder ("" for this one) that holds the model itself: the rest describes it
     delegate: tuple[str, str] | None = None
 
