@@ -18,6 +18,7 @@ import orjson
 
 import adapters.base
 from adapters.modeldir import legible
+from adapters.shared.messages import without_stack
 
 Header = tuple[bytes, bytes]
 
@@ -116,7 +117,8 @@ def as_serving_error(error: BaseException) -> ServingError:
         return error
     if isinstance(error, adapters.base.InvalidInput):
         return InvalidInput(str(error))
-    return ModelFailed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    text = without_stack(str(error))
+    return ModelFailed(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def message(error: ServingError) -> str:

@@ -14,10 +14,26 @@ _MOST = 300
 XGBOOST_PLACE = re.compile(r"\[[\d:]+\] \S+:\d+: ")
 
 
+#: how the stacks begin that native libraries write into their messages: XGBoost and LightGBM, torch, glibc
+_STACK = re.compile(
+    r"\s*^\s*(Stack trace:|Exception raised from .+ \(most recent call first\):|C\+\+ CapturedTraceback:"
+    r"|======= Backtrace: =+)",
+    re.MULTILINE,
+)
+#: the part of a text that is too long that is shown of its beginning; errors name their cause at the end
+_BEGINNING = 100
+
+
 def brief(text: str, otherwise: str = "") -> str:
-    """The text on one line of at most 300 characters; `otherwise` where it is empty."""
+    """The text on one line of at most 300 characters, without its middle where it is longer; `otherwise` if empty."""
     text = " ".join(text.split()) or otherwise
-    return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."
+    return text if len(text) <= _MOST else f"{text[:_BEGINNING]}...{text[_BEGINNING + 3 - _MOST :]}"
+
+
+def without_stack(text: str) -> str:
+    """The message of a native library, up to its stack trace."""
+    match = _STACK.search(text)
+    return text[: match.start()] if match else text
 
 
 def first_line(error: BaseException, beginning: re.Pattern[str] | None = None) -> str:

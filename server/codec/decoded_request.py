@@ -18,16 +18,7 @@ from server.errors import InvalidInput
 SIGNATURE_NAME = "signature_name"
 
 _KINDS = {str: "a string", bool: "true or false", int: "a whole number", float: "a finite number"}
-_LIKENESS = 0.6  #: of a parameter's name to a known one, from which on it is a typing mistake
-_PART = 5  #: letters of a name that is part of a known one, or the other way round, from which on it is one, too
-_LONGEST = 60  #: letters of a name that somebody means for a model
-#: request-level parameters of V2 that are the protocol's, its servers' and their clients', whatever they resemble
-_PROTOCOL = frozenset(
-    {
-        "binary_data_output", "classification", "content_type", "headers", "priority", "sequence_end", "sequence_id",
-        "sequence_start", "timeout", "traceparent", "tracestate", "triton_enable_empty_final_response",
-    }
-)  # fmt: skip
+_LIKENESS = 0.75  #: of a parameter's name to a known one, from which on it is a typing mistake
 
 
 @dataclass(slots=True, eq=False)  # not frozen: that would make the making of one three times as dear
@@ -77,12 +68,11 @@ def parse_object(raw: bytes, expected: str) -> dict[str, Any]:
     return body
 
 
-def read_parameters(value: Any, signature: Signature, *, only_known: bool = False) -> dict[str, Any]:
+def read_parameters(value: Any, signature: Signature) -> dict[str, Any]:
     """The parameters of a request that the model knows, checked.
 
-    In V1 they are the model's alone (`only_known`), and an unknown one is an error. V2's clients add their own (ids,
-    traces); there one that resembles a known name is an error, since a typing mistake would otherwise change the
-    answer without a word.
+    Names that the model does not know are left to the protocol (clients add their own); one that resembles a known
+    name is an error, since a typing mistake would otherwise change the answer without a word.
     """
     if value is None:
         return {}
@@ -90,20 +80,9 @@ def read_parameters(value: Any, signature: Signature, *, only_known: bool = Fals
         raise InvalidInput('"parameters" must be an object')
     known = {parameter.name: parameter for parameter in signature.parameters}
     for name in value:
-        if name not in known:
-            _check_unknown(name, list(known), only_known)
+        if name not in known and (near := resembling(name, known, _LIKENESS)) is not None:
+            raise InvalidInput(f"parameters: {quoted(name)} is unknown, did you mean {near!r}?")
     return {name: _check(value[name], known[name]) for name in value if name in known and value[name] is not None}
-
-
-def _check_unknown(name: str, known: list[str], only_known: bool) -> None:
-    if only_known:
-        hint = nearest(name, known) if known else "this model takes no parameters"
-        raise InvalidInput(f"parameters: {quoted(name)} is unknown; {hint}")
-    if name in _PROTOCOL or len(name) > _LONGEST:
-        return
-    parts = (each for each in known if min(len(name), len(each)) >= _PART and (name in each or each in name))
-    if (near := resembling(name, known, _LIKENESS) or next(parts, None)) is not None:
-        raise InvalidInput(f"parameters: {quoted(name)} is unknown, did you mean {near!r}?")
 
 
 def with_outputs(parameters: dict[str, Any], requested: Collection[str], signature: Signature) -> dict[str, Any]:

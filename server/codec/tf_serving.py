@@ -117,7 +117,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
 
 
 def _parameters(body: dict[str, Any], signature: Signature) -> dict[str, Any]:
-    parameters = read_parameters(body.get("parameters"), signature, only_known=True)
+    parameters = read_parameters(body.get("parameters"), signature)
     if body.get(SIGNATURE_NAME) is not None:
         parameters |= read_parameters({SIGNATURE_NAME: body[SIGNATURE_NAME]}, signature)
     return parameters

@@ -46,8 +46,7 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedRequest:
         inputs = decode_rows(value, signature, field)
     else:
         inputs = decode_single(value, signature, field)
-    parameters = read_parameters(body.get("parameters"), signature, only_known=True)
-    return DecodedRequest(inputs, rows_of(inputs, signature), parameters)
+    return DecodedRequest(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
 
 
 def encode(outputs: Tensors, signature: Signature, call: DecodedRequest | None = None) -> bytes:

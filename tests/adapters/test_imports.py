@@ -38,6 +38,8 @@ BETWEEN = {
     ("sentence_transformers_.folder", "huggingface_.bundle"),
     ("sentence_transformers_.folder", "huggingface_.sentence"),
     ("sklearn_.columns", "xgboost_.format"),
+    ("spacy_.adapter", "torchserve_.temporary"),
+    ("spacy_.package", "torchserve_.archive"),
     ("skops_.adapter", "sklearn_"),
     ("skops_.adapter", "sklearn_.adapter"),
 }

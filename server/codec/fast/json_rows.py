@@ -43,8 +43,7 @@ def v1_decoder(signature: Signature) -> V1Decoder:
         if len(raw) < json_arrays.MIN_BODY or (body := json_arrays.v1_body(raw, kind)) is None:
             return by_rows(raw)
         inputs = {name: fit(body["instances"], numeric, "instances")}
-        parameters = read_parameters(body.get("parameters"), signature, only_known=True)
-        return DecodedRequest(inputs, rows_of(inputs, signature), parameters)
+        return DecodedRequest(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
 
     return decode
 

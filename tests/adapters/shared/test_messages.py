@@ -7,7 +7,7 @@ import re
 import pytest
 
 from adapters.base import InvalidInput
-from adapters.shared.messages import XGBOOST_PLACE, brief, fault, first_line, listed, several
+from adapters.shared.messages import XGBOOST_PLACE, brief, fault, first_line, listed, several, without_stack
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,33 @@ from adapters.shared.messages import XGBOOST_PLACE, brief, fault, first_line, li
         ("as it is", "as it is"),
         ("  two\n\tlines \n", "two lines"),
         ("x" * 300, "x" * 300),
-        ("x" * 301, "x" * 297 + "..."),
+        ("a" * 200 + "b" * 200, "a" * 100 + "..." + "b" * 197),
         ("", "ValueError"),
         (" \n", "ValueError"),
     ],
 )
 def test_brief(text: str, line: str) -> None:
     assert brief(text, "ValueError") == line
+
+
+def test_brief_keeps_the_end_which_names_the_cause() -> None:
+    text = f"Error when deserializing class 'DepthwiseConv2D' using config={'x' * 900}.\nUnrecognized arguments: groups"
+    assert brief(text).startswith("Error when deserializing class 'DepthwiseConv2D'")
+    assert brief(text).endswith("Unrecognized arguments: groups")
+    assert len(brief(text)) == 300
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        "\nStack trace:\n  [bt] (0) lib/libxgboost.so(+0x1) [0x7f]\n",
+        "\nException raised from f at x.cpp:3 (most recent call first):\nframe #0: c10::Error\n",
+        "\n======= Backtrace: =========\n/lib/libc.so.6",
+    ],
+)
+def test_a_native_stack_is_no_part_of_a_message(stack: str) -> None:
+    assert without_stack(f"Check failed: 2 features\nsecond line{stack}") == "Check failed: 2 features\nsecond line"
+    assert without_stack("a Stack trace: in a sentence") == "a Stack trace: in a sentence"
 
 
 def test_brief_of_nothing() -> None:

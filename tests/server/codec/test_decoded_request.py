@@ -57,27 +57,6 @@ def test_known_parameters_are_kept_and_others_left_to_the_protocol(sent: Any, wa
     assert [type(value) for value in got.values()] == [type(value) for value in want.values()]
 
 
-@pytest.mark.parametrize("name", ["trace_id", "request_id", "sequence_id", "timeout", "method" * 100, "x"])
-def test_v2_leaves_names_that_may_be_others_and_v1_does_not(name: str) -> None:
-    assert read_parameters({name: 1}, SIGNATURE) == {}
-    with pytest.raises(InvalidInput, match=r"^parameters: .+ is unknown; (did you mean 'method'|known: 'method', )"):
-        read_parameters({name: 1}, SIGNATURE, only_known=True)
-
-
-def test_a_part_of_a_known_name_is_a_mistake_in_v2_too() -> None:
-    signature = Signature(
-        (), (), parameters=(Parameter("return_probabilities", bool), Parameter("return_raw_logits", bool))
-    )
-    for name in ("probabilities", "raw_logits", "return_probabilities_too"):
-        with pytest.raises(InvalidInput, match="did you mean 'return_"):
-            read_parameters({name: True}, signature)
-
-
-def test_a_model_without_parameters_says_so() -> None:
-    with pytest.raises(InvalidInput, match="'top_k' is unknown; this model takes no parameters"):
-        read_parameters({"top_k": 1}, Signature((), ()), only_known=True)
-
-
 BAD: list[tuple[Any, str]] = [
     (3, '"parameters" must be an object'),
     ([], '"parameters" must be an object'),
