@@ -26,13 +26,15 @@ _GENERATING = ("HeadModel", "HeadsModel", "EncoderDecoderModel", "MTModel")
 #: settings that only models of something else than texts have -> what these take
 _MODALITIES = {
     "vision_config": "images",
-    "image_size": "images",
-    "patch_size": "images",
     "audio_config": "sound",
     "conv_dim": "sound",
     "num_mel_bins": "sound",
     "feat_extract_norm": "sound",
 }
+
+
+#: settings of models of images; some models of bytes (Perceiver) have them, too, beside a vocabulary
+_OF_IMAGES = ("image_size", "patch_size")
 
 
 def task_of(config: Mapping[str, Any], modules: Sentence | None) -> type[Task]:
@@ -60,9 +62,16 @@ def unserved(config: Mapping[str, Any], modules: Sentence | None) -> str:
     generates = name.endswith(_GENERATING) or (config.get("is_encoder_decoder") is True and name.endswith("Model"))
     if (generates and not name.endswith("EncoderModel")) or not name.endswith(tuple(_TASK_OF)):
         return f"{name} has a task that is not served; served are {served}; {way_out}"
-    if taken := next((what for setting, what in _MODALITIES.items() if config.get(setting) is not None), ""):
+    if taken := _takes(config):
         return f"{name} takes {taken}, and only texts are served: {served}"
     return ""
+
+
+def _takes(config: Mapping[str, Any]) -> str:
+    """What else than texts a model takes, or ""."""
+    if any(config.get(setting) is not None for setting in _OF_IMAGES) and "vocab_size" not in config:
+        return "images"
+    return next((what for setting, what in _MODALITIES.items() if config.get(setting) is not None), "")
 
 
 def architecture(config: Mapping[str, Any]) -> str:

@@ -56,6 +56,12 @@ def test_a_folder_without_a_tokenizer_says_the_true_cause(name: str, tmp_path: P
     assert "no tokenizer" not in claim.problem
 
 
+def test_a_model_of_bytes_that_knows_of_images_is_served() -> None:
+    """Perceiver's configuration names the sizes of all that some Perceiver takes."""
+    config = {"architectures": ["PerceiverForMaskedLM"], "image_size": 56, "vocab_size": 262}
+    assert unserved(config, None) == ""
+
+
 def test_the_reason_is_the_same_with_a_tokenizer() -> None:
     config, reason = UNSERVED["clip"]
     assert reason in unserved(config, None)
