@@ -21,7 +21,7 @@ _STACK = re.compile(
     re.MULTILINE,
 )
 #: the part of a text that is too long that is shown of its beginning; errors name their cause at the end
-_BEGINNING = 100
+_BEGINNING = 130
 
 
 def brief(text: str, otherwise: str = "") -> str:

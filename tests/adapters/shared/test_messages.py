@@ -16,7 +16,7 @@ from adapters.shared.messages import XGBOOST_PLACE, brief, fault, first_line, li
         ("as it is", "as it is"),
         ("  two\n\tlines \n", "two lines"),
         ("x" * 300, "x" * 300),
-        ("a" * 200 + "b" * 200, "a" * 100 + "..." + "b" * 197),
+        ("a" * 200 + "b" * 200, "a" * 130 + "..." + "b" * 167),
         ("", "ValueError"),
         (" \n", "ValueError"),
     ],
