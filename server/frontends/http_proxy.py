@@ -10,9 +10,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from server.api.rest.asgi import Receive, Scope, Send, answered
+from server.api.rest.asgi import BodyLimits, Receive, Scope, Send, answered, header
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.head_cache import ParsedHead, is_cloudevent
+from server.api.rest.limits import Bodies
 from server.api.rest.paths import parse
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.routes import send_answer
@@ -61,21 +62,21 @@ class FrontendProtocol(FastProtocol):
 class FrontendRoutes:
     """The general way, as an ASGI application."""
 
-    def __init__(self, copies: CopyRepository, max_body: int) -> None:
+    def __init__(self, copies: CopyRepository, max_body: int, bodies: Bodies | None = None) -> None:
         self._copies = copies
         self._models = InferenceRoutes(copies)
-        self._max_body = max_body
+        self._limits = BodyLimits(max_body, bodies or Bodies())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_here(scope):
-            await send_answer(receive, send, await answered(self._here, scope, receive, self._max_body))
+            await send_answer(receive, send, await answered(self._here, scope, receive, self._limits))
         else:
             await forward(scope, receive, send)
 
     def _is_here(self, scope: Scope) -> bool:
         asked = parse(scope["path"]) if scope["method"] == "POST" else None
         here = asked is not None and self._copies.answers_whole(asked.model, asked.version)
-        return here and not is_cloudevent(scope["headers"])
+        return here and not is_cloudevent(scope["headers"]) and header(scope, b"origin") is None
 
     async def _here(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer | StreamedAnswer:
         asked = parse(scope["path"]) if self._is_here(scope) else None

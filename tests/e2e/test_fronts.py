@@ -300,9 +300,15 @@ def test_they_end_with_the_main_process(start: Callable[..., Site], mount: Path,
 def test_who_may_load_is_asked_wherever_a_request_arrives(start: Callable[..., Site]) -> None:
     site = start()
     for pid in site.pids:
-        for header in ({"x_forwarded_for": "10.0.0.1"}, {"origin": "http://elsewhere"}):
-            assert site.ask(pid, "POST", "/v2/repository/models/a/load", **header)[0] == 403
-        assert site.ask(pid, "POST", "/v2/repository/models/a/load", x_polyserve_client="10.0.0.1 1")[0] == 200
+        for header in (
+            {"x_forwarded_for": "10.0.0.1"},
+            {"origin": "http://elsewhere"},
+            {"cf_connecting_ip": "10.0.0.1"},
+            {"x_polyserve_client": "127.0.0.1 1"},
+            {"host": "elsewhere.example"},
+        ):
+            assert site.ask(pid, "POST", "/v2/repository/models/a/load", **header)[0] == 403, header
+        assert site.ask(pid, "POST", "/v2/repository/models/a/load")[0] == 200
 
 
 def test_grpc(mount: Path, start: Callable[..., Site]) -> None:

@@ -17,6 +17,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from server.api.access import Access, peer_address
+from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.stream_messages import streamed, streamed_error
 from server.api.kserve.dataplane import PolyDataPlane
 from server.api.kserve.host import ModelNotFound
@@ -37,6 +38,7 @@ STREAM = "ModelStreamInfer"
 
 #: metadata that tells where a call comes from that a front process hands on
 CLIENT = "x-polyserve-client"
+_INNER = "unix:"  #: begins gRPC's name of a peer on the server's own socket
 
 Server: TypeAlias = "grpc.aio.Server"
 
@@ -179,8 +181,10 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
 
 
 def _headers(context: Any) -> dict[str, str]:
-    """The request's metadata that is text."""
-    return {str(key): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    """The request's metadata; of what is not text, the key. What a front process adds (`_address`) is none of it."""
+    pairs = [(str(key), value if isinstance(value, str) else "") for key, value in context.invocation_metadata() or ()]
+    inner = context.peer().startswith(_INNER)
+    return {key: value for key, value in pairs if not (inner and key == CLIENT)}
 
 
 def _address(context: Any) -> str:
@@ -189,7 +193,7 @@ def _address(context: Any) -> str:
     That says it once (`CLIENT`), and takes what the caller himself calls so away; else nobody knows.
     """
     peer = context.peer()
-    if peer.startswith("unix:"):
+    if peer.startswith(_INNER):
         named = [value for key, value in context.invocation_metadata() or () if key == CLIENT]
         peer = named[0] if len(named) == 1 else ""
     return peer_address(peer)
@@ -219,8 +223,7 @@ def handlers(service: InferenceService) -> grpc.GenericRpcHandler[Any, Any]:
 async def serve(
     service: grpc.GenericRpcHandler[Any, Any],
     port: int,
-    max_send: int,
-    max_receive: int,
+    limits: GrpcLimits | None = None,
     socket: str = "",
     *,
     shared: bool = False,
@@ -232,13 +235,13 @@ async def serve(
     Raises:
         RuntimeError: the port is taken.
     """
+    limits = limits or GrpcLimits()
     options = [
-        ("grpc.max_send_message_length", max_send),
-        ("grpc.max_receive_message_length", max_receive),
+        *limits.options(),
         ("grpc.max_connection_age_ms", int(1000 * MAX_CONNECTION_AGE)),
         ("grpc.so_reuseport", int(shared)),  # a second server on the port is a mistake, not a partner
     ]
-    server = grpc.aio.server(options=options)
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_calls)
     server.add_generic_rpc_handlers((service,))
     port = server.add_insecure_port(f"[::]:{port}")
     if socket:

@@ -18,13 +18,25 @@ import orjson
 
 from server.api.access import Access
 from server.api.kserve.dataplane import metadata
-from server.api.rest.asgi import App, Handler, Receive, Scope, Send, answered, send_whole
+from server.api.rest.asgi import (
+    App,
+    BodyLimits,
+    BoundedBody,
+    Handler,
+    Receive,
+    Scope,
+    Send,
+    answered,
+    send_whole,
+    unread,
+)
 from server.api.rest.event_stream import send_events
 from server.api.rest.head_cache import is_cloudevent
+from server.api.rest.limits import Bodies
 from server.api.rest.paths import V2, ModelPath, parse
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.torchserve import Predictions
-from server.errors import ServingError, respond
+from server.errors import ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
@@ -43,35 +55,48 @@ class Routes:
         max_body_bytes: int,
         access: Access | None = None,
         refresh: Callable[[], Awaitable[None]] | None = None,
+        bodies: Bodies | None = None,
     ) -> None:
-        """`refresh` is awaited before the metrics are read."""
+        """`refresh` is awaited before the metrics are read; `bodies` are those of the process."""
         self._app = app
         self._refresh = refresh
         self._repository = repository
-        self._max_body = max_body_bytes
+        self._limits = BodyLimits(max_body_bytes, bodies or Bodies())
         self._access = access or Access()
         self._inference = InferenceRoutes(repository)
         self._predictions = Predictions(repository)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := await self._wake(scope)):
-            await send_whole(send, refusal)
-        elif scope["type"] == "http" and (handler := self._handler(scope)):
-            await send_answer(receive, send, await answered(handler, scope, receive, self._max_body))
-        else:
-            if self._refresh is not None and scope.get("path") == METRICS:
-                await self._refresh()
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+        elif refusal := await self._wake(scope):
+            await send_whole(send, refusal)
+        elif handler := self._handler(scope):
+            await send_answer(receive, send, await answered(handler, scope, receive, self._limits))
+        else:
+            await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """To KServe's application, which would read a body of any size."""
+        if self._refresh is not None and scope["path"] == METRICS:
+            await self._refresh()
+        with self._limits.bodies.share() as share:
+            body = BoundedBody(scope, receive, send, self._limits.most, share.take)
+            await self._app(scope, body.receive, body.send)
 
     async def _wake(self, scope: Scope) -> Answer | None:
-        """Bring back the model that the request is for, before its body is read."""
+        """Bring back the model that the request is for, before its body is read; who asks for none gets an answer."""
         asked = parse(scope["path"]) if scope["method"] == "POST" else None
-        if asked is None or not self._repository.is_asleep(asked.model, asked.version):
+        name, version = (asked.model, asked.version) if asked else self._predictions.model_of(scope)
+        if name is None:
             return None
         try:
-            await self._repository.ready(asked.model, asked.version)
+            if self._repository.is_asleep(name, version):
+                await self._repository.ready(name, version)
+            else:
+                self._repository.ready_model(name, version)
         except ServingError as error:
-            return Answer(*respond(error))
+            return unread(scope, error)
         return None
 
     def _handler(self, scope: Scope) -> Handler | None:

@@ -15,6 +15,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from bench.ports import free_port
 from server.api.access import LOOPBACK, Access
+from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.service import CLIENT, InferenceService, handlers, serve
 from server.api.kserve.dataplane import PolyDataPlane
 from server.errors import Forbidden
@@ -48,10 +49,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 async def doors(seen: Seen, path: Path) -> AsyncIterator[Mapping[str, str]]:
     """Where the main process, a front process, and the main process's own socket take calls."""
     service = handlers(InferenceService(cast(Repository, None), cast(PolyDataPlane, None), seen))
-    main, port = await serve(service, free_port(), MOST, MOST, str(path / "grpc"))
+    main, port = await serve(service, free_port(), GrpcLimits(MOST, MOST), str(path / "grpc"))
     with ThreadPoolExecutor(1) as pool:
         front_service = GrpcProxy(CopyRepository(pool, Limits(), log_latency=False), path)
-        front, front_port = await serve(front_service, free_port(), MOST, MOST)
+        front, front_port = await serve(front_service, free_port(), GrpcLimits(MOST, MOST))
         yield {"main": f"127.0.0.1:{port}", "front": f"127.0.0.1:{front_port}", "socket": f"unix:{path / 'grpc'}"}
         await front.stop(None)
         await front_service._channel.close()

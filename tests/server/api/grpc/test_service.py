@@ -17,6 +17,7 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from bench.ports import free_port
+from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.service import InferenceService, handlers, serve
 from server.api.kserve.dataplane import PolyDataPlane
 from server.codec import grpc_messages
@@ -74,7 +75,7 @@ async def calling(server: grpc.aio.Server, port: int) -> AsyncIterator[Ask]:
 @asynccontextmanager
 async def short_way(repository: Any) -> AsyncIterator[Ask]:
     port = free_port()
-    async with calling((await serve(handlers(service(repository)), port, MOST, MOST))[0], port) as ask:
+    async with calling((await serve(handlers(service(repository)), port, GrpcLimits(MOST, MOST)))[0], port) as ask:
         yield ask
 
 
@@ -83,7 +84,7 @@ async def long_way(repository: Any) -> AsyncIterator[Ask]:
     """The same service, by which no head is ever known: protobuf reads every message."""
     port, forgetful = free_port(), service(repository)
     forgetful._inference._templates = Forgetful()
-    async with calling((await serve(handlers(forgetful), port, MOST, MOST))[0], port) as ask:
+    async with calling((await serve(handlers(forgetful), port, GrpcLimits(MOST, MOST)))[0], port) as ask:
         yield ask
 
 
