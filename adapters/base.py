@@ -111,6 +111,8 @@ class Match:
     requirements: str = ""
     #: set where the installed versions may fail at the file; beside a `problem`, its `requirements` are the way out
     origin: Origin | None = None
+    #: what the files call their own version, which clients of their framework ask for
+    version: str = ""
     #: another adapter's name and the subfolder ("" for this one) that holds the model itself: the rest describes it
     delegate: tuple[str, str] | None = None
 
@@ -171,7 +173,8 @@ class Signature:
     ignores_unknown: bool = False
     #: V1 answers an object keyed by output name even when there is one output.
     keyed: bool = False
-    #: The single input's name was made up by the adapter (the model has none): V2 takes any name for it.
+    #: The name of the single input, or of the only one that is not optional, was made up by the adapter (the model has
+    #: none): V2 takes any name for it, and in V1 a value by itself is it, also where rows may be lists (`table`).
     any_name: bool = False
     #: Every tensor's first dimension is the batch. False: one request is one call with the whole tensors.
     batched: bool = True

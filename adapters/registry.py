@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from adapters.base import Adapter, LoadError, Match, ModelDir, Origin
-from adapters.formats import probe, requirements
+from adapters.formats import nested, probe, requirements
 from adapters.shared.messages import listed, several
 
 #: adapter name -> "module:class". Importing these modules imports no framework.
@@ -107,11 +107,27 @@ def choose(model_dir: ModelDir, only: str | None = None, *, refit: bool = False)
 
     A requirements.txt beside the model becomes the match's, unless the adapter reads it otherwise. With requirements,
     what is installed here does not matter, nor does a `problem` of the installed versions (`Match.origin`); `refit`
-    says that the caller will make the origin's environment, too.
+    says that the caller will make the origin's environment, too. Where nobody claims the directory, the only folder
+    below that somebody claims is taken (`Choice.directory`).
 
     Raises:
         LoadError: nobody can serve it, with the reason that the operator should read.
     """
+    try:
+        return _chosen(model_dir, only, refit)
+    except Unsupported as error:
+        below = _below(model_dir, only, refit)
+        if below is None:
+            raise
+        path, choice = below
+        if isinstance(choice, Unsupported):
+            raise choice from error
+        if isinstance(choice, LoadError):
+            raise _said_of(path, choice) from error
+        return choice
+
+
+def _chosen(model_dir: ModelDir, only: str | None, refit: bool) -> Choice:
     candidates = [get(only)] if only else list(adapters().values())
     claims = [Choice(adapter, match) for adapter in candidates if (match := adapter.match(model_dir)) is not None]
     if not claims:
@@ -126,6 +142,36 @@ def choose(model_dir: ModelDir, only: str | None = None, *, refit: bool = False)
     if not environment:
         _require((*choice.adapter.requires, *match.requires))
     return choice
+
+
+def _below(model_dir: ModelDir, only: str | None, refit: bool) -> tuple[str, Choice | LoadError] | None:
+    """The folder one level down that somebody claims, and the choice there, or why there is none."""
+    found: dict[str, Choice | LoadError] = {}
+    for path in nested.candidates(model_dir):
+        inner = model_dir.folder(path)
+        try:
+            choice = _chosen(inner, only, refit)
+            found[path] = choice if choice.directory else replace(choice, directory=inner)
+        except Unsupported:
+            continue
+        except LoadError as error:
+            found[path] = error
+    sound = [path for path, choice in found.items() if isinstance(choice, Choice)]
+    if len(sound) == 1 or len(found) == 1:
+        (path,) = sound or found
+        return path, found[path]
+    if not found:
+        return None
+    named = listed([f"{path}/" for path in sound or found])
+    return "", Unsupported(
+        f"it holds no model itself, but {len(sound or found)} one level down: {named}; keep one, "
+        "move them up as models of their own, or name this folder in --model_dir to serve each"
+    )
+
+
+def _said_of(path: str, error: LoadError) -> LoadError:
+    text = f"{path}/: {error}"
+    return Outdated(text, error.origin) if isinstance(error, Outdated) else LoadError(text)
 
 
 def _with_requirements(choice: Choice, model_dir: ModelDir) -> Choice:

@@ -30,7 +30,9 @@ from adapters.base import (
 )
 from adapters.custom_ import building, program, source
 from adapters.custom_.answers import Answers
+from adapters.custom_.application import Application, event_loop
 from adapters.custom_.generate import Form
+from adapters.custom_.predictor import hosts_of
 from adapters.custom_.source import SourceFolder, UnreadableSource, parse
 from adapters.datatypes import NUMPY_OF
 
@@ -63,12 +65,14 @@ class CustomAdapter(Adapter):
     own_process: ClassVar[bool] = True
     traits = Traits(batchable=False)
 
-    def __init__(self, model: Any, server: Any, name: str, version: str) -> None:
+    def __init__(self, model: Any, server: Any, name: str, version: str, application: Application) -> None:
         inputs, outputs = _specs(model.get_input_types), _specs(model.get_output_types)
         streams = _yields(model.predict)
         super().__init__(Signature(inputs, outputs, whole=True, overlaps=streams or _waits(model), streams=streams))
         self._model = model
-        self._answers = Answers(server.dataplane, Form(name, version, inputs, outputs))
+        self._application = application
+        self._layers = application.layers(name)
+        self._answers = Answers(server.dataplane, Form(name, version, inputs, outputs), hosts_of(model))
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -88,7 +92,7 @@ class CustomAdapter(Adapter):
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
-        building.event_loop()  # user code may ask for it before there is one that runs
+        event_loop()  # user code may ask for it before there is one that runs
         path = model_dir.path.absolute()
         name = model_dir.name or path.name
         module = parse((path / FILE).read_bytes())
@@ -96,16 +100,23 @@ class CustomAdapter(Adapter):
         program.settle_in(path, name, _arguments((path / FILE).read_text(errors="replace"), name, path, options))
         ran = program.run(path / FILE, as_script=module.main_block is not None and module.calls_server)
         model = building.build(ran, module.used(classes), name, path, options)
+        application = ran.application or Application()
+        for told in application.dropped():
+            print(told)
+        application.start()
         version = path.name if path.name != name and path.name.isdecimal() else _ONLY_VERSION
-        return cls(model, _registered(ran.server, model), name, version)
+        return cls(model, _registered(ran.server, model), name, version, application)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         raise NotImplementedError("a custom model answers whole requests")
 
     async def answer(self, request: Request) -> Reply | ReplyStream:
-        return await self._answers.to(request)
+        if self._layers is None:
+            return await self._answers.to(request)
+        return await self._layers.around(request, self._answers.to)
 
     def close(self) -> None:
+        self._application.close()
         self._model.stop()
         if getattr(self._model, "engine", False):
             self._model.stop_engine()

@@ -22,6 +22,7 @@ import orjson
 
 from adapters.base import InvalidInput, Reply, ReplyStream, Request, StreamFailed
 from adapters.custom_.generate import Form
+from adapters.custom_.predictor import absence
 from adapters.custom_.streams import END, EncodedParts, Items, items_of, only_item
 
 LENGTH = "inference-header-content-length"
@@ -36,8 +37,10 @@ _STATUS = {"ModelNotFound": 404, "UnsupportedProtocol": 501, "ModelNotReady": 50
 class Answers:
     """One model's answers. `dataplane` is a `kserve` DataPlane that has the model registered under its name."""
 
-    def __init__(self, dataplane: Any, form: Form) -> None:
+    def __init__(self, dataplane: Any, form: Form, hosts: tuple[str, ...] = ()) -> None:
+        """`hosts` are the servers that KServe's own hooks call for the model (`predictor.hosts_of`)."""
         self._dataplane = dataplane
+        self._hosts = hosts
         self._form = form
         self._name = form.model
 
@@ -58,6 +61,9 @@ class Answers:
         except InvalidInput:
             raise
         except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if away := absence(error, self._hosts):
+                status, text = away
+                return _error(status, {"error": text}, text, request.protocol)
             return refusal(error, request.protocol)
 
     async def _check_ready(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from adapters.base import LoadError
 from adapters.custom_ import mount
+from adapters.custom_.application import event_loop
 from adapters.custom_.program import Program, failure
 
 _NAMES = ("name", "model_name")
@@ -57,16 +58,6 @@ def settled(value: Any) -> Any:
         return event_loop().run_until_complete(wait())
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(contextvars.copy_context().run, asyncio.run, wait()).result()
-
-
-def event_loop() -> asyncio.AbstractEventLoop:
-    """This thread's event loop, made when there is none."""
-    policy = asyncio.get_event_loop_policy()
-    try:
-        return policy.get_event_loop()
-    except RuntimeError:
-        policy.set_event_loop(loop := policy.new_event_loop())
-        return loop
 
 
 def _started(program: Program, wanted: str, name: str) -> Any:

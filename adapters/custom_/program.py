@@ -18,6 +18,7 @@ from typing import Any
 
 from adapters.base import LoadError
 from adapters.custom_ import mount
+from adapters.custom_.application import Application
 
 MODULE = "model"  #: what the user's file is called as a module
 
@@ -33,6 +34,7 @@ class Program:
     module: ModuleType
     server: Any = None  #: the `ModelServer` that the file started, if it did
     models: list[Any] = field(default_factory=list)  #: the models that it started there
+    application: Application | None = None  #: KServe's, to which it may have added
 
 
 def settle_in(folder: Path, name: str, arguments: Sequence[str]) -> None:
@@ -55,6 +57,7 @@ def run(path: Path, as_script: bool) -> Program:
     module = _module(path, as_script)
     program = Program(module)
     _catch_starts(program)
+    program.application = Application()
     try:
         exec(mount.compiled(text, str(path), path.parent), vars(module))
     except Started:

@@ -23,35 +23,23 @@ from adapters.base import (
     TensorSpec,
     Trust,
 )
-from adapters.huggingface_.bundle import Damaged, check, needs_sentencepiece, no_weights, read_config, weights_of
+from adapters.huggingface_.architecture import TASKS, architecture, task_of, unserved
+from adapters.huggingface_.bundle import (
+    Damaged,
+    check,
+    has_tokenizer,
+    needs_sentencepiece,
+    no_weights,
+    read_config,
+    weights_of,
+)
 from adapters.huggingface_.embedding import TextEmbedding
 from adapters.huggingface_.loading import DTYPES, load_encoder
 from adapters.huggingface_.sentence import POOLINGS, Sentence, is_foreign, read_sentence
-from adapters.huggingface_.tasks import (
-    OUTPUT,
-    TRUNCATION,
-    FillMask,
-    SequenceClassification,
-    Task,
-    TokenClassification,
-    column,
-)
+from adapters.huggingface_.tasks import OUTPUT, PAIR, TRUNCATION, Task, column
 from adapters.modeldir import ModelDir
 
 INPUT = "text"
-
-TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (SequenceClassification, TokenClassification, FillMask, TextEmbedding)
-}
-#: how an architecture's name ends -> its task
-_TASK_OF: dict[str, type[Task]] = {
-    "ForSequenceClassification": SequenceClassification,
-    "ForTokenClassification": TokenClassification,
-    "ForMaskedLM": FillMask,
-    "Model": TextEmbedding,
-}
-#: architectures that end in "Model" as well, but generate text
-_GENERATING = ("HeadModel", "HeadsModel", "EncoderDecoderModel", "MTModel")
 
 #: what a request may ask for, by name, of all tasks together
 _FORMS = {parameter.name: parameter for task in TASKS.values() for parameter in task.parameters}
@@ -79,7 +67,6 @@ class HuggingFaceAdapter(Adapter):
         Parameter("device", meaning="cpu, cuda, cuda:1, ...; a GPU where there is one unless set"),
         Parameter("max_length", int, meaning="tokens of a text that count; the model's own limit unless set"),
         Parameter("pooling", choices=POOLINGS, meaning="text_embedding: how token vectors become one; mean unless set"),
-        Parameter("normalize", bool, meaning="text_embedding: vectors of length 1"),
         TRUNCATION,
         *_FORMS.values(),
     )
@@ -88,13 +75,15 @@ class HuggingFaceAdapter(Adapter):
     def match(cls, model_dir: ModelDir) -> Match | None:
         try:
             config = read_config(model_dir)
-            if config is None or is_foreign(model_dir):
+            if config is None or is_foreign(model_dir, config):
                 return None
             if not weights_of(model_dir):
                 # Perhaps an export whose weights are another adapter's: let any sound claim win.
                 return Match(Rank.SUFFIX, problem=no_weights(model_dir))
+            modules = read_sentence(model_dir)
+            if not has_tokenizer(model_dir) and (reason := unserved(config, modules)):
+                return Match(Rank.BUNDLE, problem=reason)  # which a tokenizer would not change
             check(model_dir, config)
-            read_sentence(model_dir)  # says what is damaged in it
         except Damaged as error:
             return Match(Rank.BUNDLE, problem=str(error))
         requires = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
@@ -105,13 +94,13 @@ class HuggingFaceAdapter(Adapter):
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         config = read_config(model_dir) or {}
         modules = read_sentence(model_dir)
-        kind = TASKS[options["task"]] if "task" in options else _task_of(config, modules)
+        kind = TASKS[options["task"]] if "task" in options else task_of(config, modules)
         _check_options(kind, options)
         sentence = _pooled(modules or Sentence(), options) if kind is TextEmbedding else Sentence()
         encoder = load_encoder(
             model_dir.path,
             # The base class of an encoder-decoder would want the decoder's input too.
-            "AutoModelForTextEncoding" if _architecture(config).endswith("EncoderModel") else kind.auto_class,
+            "AutoModelForTextEncoding" if architecture(config).endswith("EncoderModel") else kind.auto_class,
             kind.output,
             safetensors=".safetensors" in weights_of(model_dir),
             unused=kind.unused,
@@ -127,8 +116,9 @@ class HuggingFaceAdapter(Adapter):
         except Exception as error:
             raise LoadError(f"the model loads but does not answer: {type(error).__name__}: {error}") from error
         signature = Signature(
-            inputs=(TensorSpec(INPUT, "BYTES", (-1,)),),
+            inputs=_inputs(kind),
             outputs=(output,),
+            table=kind.pairs,
             any_name=True,
             parameters=(*kind.parameters, TRUNCATION),
         )
@@ -140,7 +130,8 @@ class HuggingFaceAdapter(Adapter):
         settings = self._settings(parameters)
         encoder = self.task.encoder
         texts = [self.task.prepare(text, settings) for text in inputs[INPUT].tolist()]
-        rows = encoder.rows(texts, settings.get(TRUNCATION.name, True), self.task.spans)
+        pairs = inputs[PAIR].tolist() if PAIR in inputs else [None] * len(texts)
+        rows = encoder.rows(texts, settings.get(TRUNCATION.name, True), self.task.spans, pairs)
         for i, row in enumerate(rows):
             self.task.check(row, f"{INPUT}[{i}]")
         answers: list[Any] = [None] * len(rows)
@@ -160,32 +151,15 @@ class HuggingFaceAdapter(Adapter):
         return {**self.defaults, **parameters}
 
 
-def _task_of(config: dict[str, Any], modules: Sentence | None) -> type[Task]:
-    if modules is not None:
-        return TextEmbedding
-    architecture = _architecture(config)
-    way_out = f"the option task may name one of {', '.join(TASKS)}"
-    if not architecture:
-        raise LoadError(f"config.json names no architectures, so the task is unknown: {way_out}")
-    generates = architecture.endswith(_GENERATING) or (
-        config.get("is_encoder_decoder") is True and architecture.endswith("Model")
-    )
-    found = next((task for ending, task in _TASK_OF.items() if architecture.endswith(ending)), None)
-    if found is None or (generates and not architecture.endswith("EncoderModel")):
-        served = ", ".join(f"{task.name} (...{ending})" for ending, task in _TASK_OF.items())
-        raise LoadError(f"{architecture} has a task that is not served; served are {served}; {way_out}")
-    return found
-
-
-def _architecture(config: dict[str, Any]) -> str:
-    named = config.get("architectures")
-    return str(named[0]) if isinstance(named, list) and named else ""
+def _inputs(kind: type[Task]) -> tuple[TensorSpec, ...]:
+    pair = TensorSpec(PAIR, "BYTES", (-1,), optional=True, nullable=True)
+    return (TensorSpec(INPUT, "BYTES", (-1,)), *([pair] if kind.pairs else []))
 
 
 def _check_options(kind: type[Task], options: Parameters) -> None:
     taken = {parameter.name for parameter in kind.parameters}
     for name in options:
-        if (name in _FORMS and name not in taken) or (name in ("pooling", "normalize") and kind is not TextEmbedding):
+        if (name in _FORMS and name not in taken) or (name == "pooling" and kind is not TextEmbedding):
             raise LoadError(f"the option {name} means nothing to the task {kind.name}")
 
 

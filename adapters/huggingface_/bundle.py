@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from adapters.formats import companions
 from adapters.modeldir import ModelDir
 from adapters.shared.messages import listed
 
@@ -34,6 +35,7 @@ _FOREIGN_WEIGHTS = {
 #: keys of a config.json that transformers wrote, beside `model_type`
 _CONFIG_KEYS = {"architectures", "transformers_version", "hidden_size", "vocab_size", "auto_map"}
 
+_TEXTS_ONLY = "of transformers' formats only models of texts are served: export it to ONNX or TorchScript"
 _JSON_LIMIT = 1 << 28  # bytes: the indexes of the largest models take a few million
 _HEADER_LIMIT = 100_000_000  # bytes, the limit of the safetensors format itself
 _LFS = b"version https://git-lfs"
@@ -65,7 +67,7 @@ def read_config(model_dir: ModelDir) -> dict[str, Any] | None:
     """
     if not model_dir.has("config.json"):
         return None
-    complete = bool(weights_of(model_dir)) and _has_tokenizer(model_dir)
+    complete = bool(weights_of(model_dir)) and has_tokenizer(model_dir)
     try:
         config = read_json(model_dir, "config.json")
     except Damaged:
@@ -74,13 +76,16 @@ def read_config(model_dir: ModelDir) -> dict[str, Any] | None:
         return None
     if isinstance(config, dict) and isinstance(config.get("model_type"), str):
         return config if complete or config.keys() & _CONFIG_KEYS else None
+    if isinstance(config, dict) and "pretrained_cfg" in config and weights_of(model_dir):
+        name = str(config.get("architecture"))[:60]
+        raise Damaged(f"config.json is a timm model's ({name}), which takes images; {_TEXTS_ONLY}")
     if complete:
         raise Damaged("config.json does not say the model_type, so transformers cannot know the architecture")
     return None
 
 
 def check(model_dir: ModelDir, config: dict[str, Any]) -> None:
-    """Look for all that would stop a folder with weights from being served.
+    """Look for all that would stop a folder with weights from being served, or that would give another model's answers.
 
     Raises:
         Damaged: with the first reason found.
@@ -88,6 +93,8 @@ def check(model_dir: ModelDir, config: dict[str, Any]) -> None:
     if model_dir.outside:
         raise Damaged(f"{', '.join(model_dir.outside)} leads out of the models directory and is not followed")
     _check_code(model_dir, config)
+    if problem := companions.unread(model_dir):
+        raise Damaged(problem)
     for name in _weight_files(model_dir):
         check_weights(model_dir, name)
     _check_tokenizer(model_dir)
@@ -194,7 +201,7 @@ def _check_safetensors(model_dir: ModelDir, name: str) -> None:
 
 
 def _check_tokenizer(model_dir: ModelDir) -> None:
-    if not _has_tokenizer(model_dir):
+    if not has_tokenizer(model_dir):
         raise Damaged("no tokenizer: tokenizer.json (or the vocabulary's own file, as vocab.txt) is missing")
     for name in (*VOCABULARIES, *SENTENCEPIECE):
         if model_dir.has(name):
@@ -203,7 +210,8 @@ def _check_tokenizer(model_dir: ModelDir) -> None:
         raise Damaged("vocab.json has no merges.txt beside it, which its tokenizer needs")
 
 
-def _has_tokenizer(model_dir: ModelDir) -> bool:
+def has_tokenizer(model_dir: ModelDir) -> bool:
+    """Whether some tokenizer finds its vocabulary here."""
     if any(model_dir.has(name) for name in (*VOCABULARIES, *SENTENCEPIECE)):
         return True
     if not model_dir.has("tokenizer_config.json"):

@@ -16,20 +16,25 @@ _POOL = {
     "lasttoken": lambda states: states[:, -1],
 }
 
-PROMPTS = (
+PARAMETERS = (
     Parameter("prompt_name", str, meaning="the prompt, of those that come with the model, to write before each text"),
     Parameter("prompt", str, meaning="a text to write before each text, instead of a prompt by name"),
+    Parameter("normalize", bool, meaning="vectors of length 1, whatever the model's modules make"),
+    Parameter("truncate_dim", int, meaning="the first so many numbers of each vector (Matryoshka models)"),
 )
 
 
 class TextEmbedding(Task):
-    """One vector a text: its tokens' hidden states, pooled and (where the model asks for it) of length 1."""
+    """One vector a text: its tokens' hidden states, pooled and (where the model asks for it) of length 1.
+
+    As in sentence-transformers, a vector is cut after the model's own normalisation and before the asked-for one.
+    """
 
     name = "text_embedding"
     auto_class = "AutoModel"
     output = "last_hidden_state"
     unused = "pooler."
-    parameters = PROMPTS
+    parameters = PARAMETERS
 
     def prepare(self, text: str, settings: Settings) -> str:
         text = self._prompt(settings) + text
@@ -38,13 +43,21 @@ class TextEmbedding(Task):
     def spec(self, settings: Settings) -> TensorSpec:
         (row,) = self.encoder.rows([self.prepare("example", settings)])
         ((_, output),) = self.encoder.outputs([row])  # no name in the configuration is right for every model
-        return TensorSpec(OUTPUT, "FP32", (-1, output.shape[-1]))
+        return TensorSpec(OUTPUT, "FP32", (-1, self.answer(row, output, settings).shape[-1]))
 
     def answer(self, row: Row, output: Any, settings: Settings) -> Any:
         from torch.nn import functional
 
-        pooled = _POOL[self.sentence.pooling](output)
-        return (functional.normalize(pooled, p=2, dim=1) if self.sentence.normalize else pooled)[0].numpy()
+        vector = _POOL[self.sentence.pooling](output)
+        if self.sentence.normalize:
+            vector = functional.normalize(vector, p=2, dim=1)
+        if (size := settings.get("truncate_dim", self.sentence.truncate_dim)) is not None:
+            if not 0 < size <= vector.shape[-1]:
+                raise InvalidInput(f"truncate_dim is {size}: the model's vectors have {vector.shape[-1]} numbers")
+            vector = vector[:, :size]
+        if settings.get("normalize"):
+            vector = functional.normalize(vector, p=2, dim=1)
+        return vector[0].numpy()
 
     def _prompt(self, settings: Settings) -> str:
         prompt, name = settings.get("prompt"), settings.get("prompt_name")

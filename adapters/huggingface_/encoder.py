@@ -31,6 +31,7 @@ class Row:
     words: list[str] = field(default_factory=list)  #: the tokens as the vocabulary spells them
     spans: list[tuple[int, int]] = field(default_factory=list)  #: where each begins and ends in the text, if known
     special: list[int] = field(default_factory=list)  #: 1 for a token that the tokenizer added
+    pair: bool = False  #: it holds two texts
 
     @property
     def ids(self) -> list[int]:
@@ -52,15 +53,36 @@ class Encoder:
     #: a tokenizer keeps the truncation of the latest call in itself, so calls take turns
     _tokenizing: threading.Lock = field(default_factory=threading.Lock)
 
-    def rows(self, texts: list[str], truncation: bool = True, spans: bool = False) -> list[Row]:
+    def rows(
+        self, texts: list[str], truncation: bool = True, spans: bool = False, pairs: Sequence[str | None] = ()
+    ) -> list[Row]:
         """Texts to tokens, at most `max_length` each; with `spans`, every field of a row is filled.
+
+        `pairs` holds the second text of each row, or None where there is none.
 
         Raises:
             InvalidInput: a text has no tokens, or too many while `truncation` is off.
         """
+        paired = [i for i, pair in enumerate(pairs) if pair is not None]
+        if not paired:
+            rows = self._tokens(texts, None, truncation, spans)
+        else:  # a tokenizer takes texts or pairs, never both in one call
+            seconds = [pairs[i] for i in paired]
+            found = dict(zip(paired, self._tokens([texts[i] for i in paired], seconds, truncation), strict=True))
+            if alone := [i for i in range(len(texts)) if i not in found]:
+                found |= zip(alone, self._tokens([texts[i] for i in alone], None, truncation), strict=True)
+            rows = [found[i] for i in range(len(texts))]
+        for i, row in enumerate(rows):
+            self._check(row, f"text[{i}]")
+        return rows
+
+    def _tokens(
+        self, texts: list[str], pairs: list[str | None] | None, truncation: bool, spans: bool = False
+    ) -> list[Row]:
         with self._tokenizing:
             encoded = self.tokenizer(
                 texts,
+                pairs,
                 truncation=truncation,
                 max_length=self.max_length if truncation else None,
                 return_special_tokens_mask=spans,
@@ -73,12 +95,8 @@ class Encoder:
         if spans:
             offsets = encoded.get("offset_mapping", [[]] * len(texts))
             extras = zip(features, words, offsets, encoded["special_tokens_mask"], strict=True)
-            rows = [Row(*extra) for extra in extras]
-        else:
-            rows = [Row(values) for values in features]
-        for i, row in enumerate(rows):
-            self._check(row, f"text[{i}]")
-        return rows
+            return [Row(*extra) for extra in extras]
+        return [Row(values, pair=pairs is not None) for values in features]
 
     def outputs(self, rows: Sequence[Row]) -> Iterator[tuple[int, Any]]:
         """(index of a row, the model's output for it), one group of equally long rows after another.

@@ -19,6 +19,7 @@ from adapters.huggingface_.sentence import Sentence
 from adapters.shared.arrays import array_of
 
 OUTPUT = "output-0"
+PAIR = "text_pair"  #: the input with the second text of each row, for tasks that take pairs
 
 TRUNCATION = Parameter("truncation", bool, meaning="cut texts that are too long (the default) or refuse them")
 _PROBABILITIES = Parameter("return_probabilities", bool, meaning="the probability of every class, to 4 decimals")
@@ -40,6 +41,7 @@ class Task(ABC):
     auto_class: ClassVar[str]  #: transformers' class that puts the task's head on the model
     output: ClassVar[str] = "logits"  #: the output of that class that counts
     unused: ClassVar[str] = ""  #: weights that this output does not depend on begin with this
+    pairs: ClassVar[bool] = False  #: a row may be two texts
     spans: ClassVar[bool] = False  #: answers may tell where in the text they are
     parameters: ClassVar[tuple[Parameter, ...]] = ()
 
@@ -63,10 +65,15 @@ class Task(ABC):
 
 
 class SequenceClassification(Task):
-    """The class of a text. A model with a single output gives that score itself, since its class is always 0."""
+    """The class of a text, or of two texts together (does one follow from the other?).
+
+    A model with a single output has no classes to choose from. It gives that score itself for a text; for a pair the
+    score between 0 and 1 that rerankers give, in sentence-transformers and in transformers' pipeline alike.
+    """
 
     name = "sequence_classification"
     auto_class = "AutoModelForSequenceClassification"
+    pairs = True
     parameters = (_TOP_K, _LABELS, _LOGITS, _PROBABILITIES)
 
     def spec(self, settings: Settings) -> TensorSpec:
@@ -83,7 +90,9 @@ class SequenceClassification(Task):
             return _by_index(output[0].tolist())
         if settings.get("return_probabilities"):
             return _by_index(_rounded(self._scores(output)))
-        return int(output.argmax()) if output.shape[-1] > 1 else np.float32(output[0, 0])
+        if output.shape[-1] > 1:
+            return int(output.argmax())
+        return np.float32(self._scores(output)[0] if row.pair else output[0, 0])
 
     def _scores(self, output: Any) -> list[float]:
         """As transformers' pipelines: labels that do not exclude each other have a probability each."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors, Traits
+from adapters.formats import companions
 from adapters.formats.protobuf import Malformed
 from adapters.onnx_.graph import Categories, branches, categories, unranked_inputs
 from adapters.onnx_.proto import complaint, external_locations
@@ -69,7 +70,7 @@ class OnnxAdapter(Adapter):
         file = MAIN if MAIN in found else found[0]
         if problem := complaint(model_dir.file(file)):
             return Match(Rank.SUFFIX, file, problem=f"{file} {problem}")
-        return Match(Rank.CONTENT, file)
+        return Match(Rank.CONTENT, file, problem=companions.unread(model_dir))
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
@@ -85,6 +86,8 @@ class OnnxAdapter(Adapter):
         except (Malformed, UnicodeDecodeError) as error:
             raise LoadError(f"{file} is damaged: {error}") from error
         findings = _examine(session, ports, known, file)
+        if any(each.name == "input_ids" for each in ports.inputs) and model_dir.has("tokenizer.json"):
+            logger.warning("%s takes token ids: the tokenizer.json beside it is not used, clients tokenize", file)
         adapter = cls(_signature(ports, findings), session, findings)
         adapter.traits = replace(adapter.traits, steady=steady)
         return adapter

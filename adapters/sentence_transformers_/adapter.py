@@ -20,8 +20,9 @@ from adapters.base import (
     Trust,
 )
 from adapters.huggingface_ import HuggingFaceAdapter
-from adapters.huggingface_.bundle import Damaged
+from adapters.huggingface_.bundle import Damaged, read_config
 from adapters.huggingface_.loading import DTYPES
+from adapters.huggingface_.sentence import is_cross_encoder
 from adapters.sentence_transformers_.folder import ModelFolder, read_folder
 from adapters.sentence_transformers_.kinds import KINDS, OUTPUT, Kind
 from adapters.shared.messages import first_line
@@ -52,14 +53,17 @@ class SentenceTransformersAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
-        if not model_dir.has("modules.json") or HuggingFaceAdapter.match(model_dir) is not None:
+        """The library's own folders; less surely, for those who name this adapter, whatever else it loads."""
+        others = HuggingFaceAdapter.match(model_dir)
+        if others is None and not model_dir.has("modules.json") and not _is_marked(model_dir):
             return None
+        rank = Rank.BUNDLE if others is None else Rank.SUFFIX
         try:
             folder = read_folder(model_dir)
         except Damaged as error:
-            return Match(Rank.BUNDLE, problem=str(error))
+            return Match(rank, problem=str(error)) if others is None else None
         trust = Trust.PICKLE if folder.pickled else Trust.SAFE
-        return Match(Rank.BUNDLE, requires=("sentencepiece",) if folder.sentencepiece else (), trust=trust)
+        return Match(rank, requires=("sentencepiece",) if folder.sentencepiece else (), trust=trust)
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
@@ -117,6 +121,14 @@ def _loaded(model_dir: ModelDir, folder: ModelFolder, options: Parameters) -> An
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise LoadError(f"sentence-transformers cannot load it: {reason}") from error
     return model
+
+
+def _is_marked(model_dir: ModelDir) -> bool:
+    try:
+        config = read_config(model_dir)
+        return config is not None and is_cross_encoder(model_dir, config)
+    except Damaged:
+        return False
 
 
 def _checked(length: int, limit: int | None) -> int:

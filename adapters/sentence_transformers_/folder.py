@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.formats import companions
+from adapters.huggingface_.architecture import architecture, unserved
 from adapters.huggingface_.bundle import (
     Damaged,
     check,
@@ -21,7 +23,7 @@ from adapters.huggingface_.bundle import (
     read_json,
     weights_of,
 )
-from adapters.huggingface_.sentence import read_about, read_modules
+from adapters.huggingface_.sentence import is_cross_encoder, read_about, read_modules
 from adapters.modeldir import ModelDir
 
 __all__ = ["ModelFolder", "read_folder"]
@@ -42,7 +44,7 @@ _HARMLESS = {
 }  # fmt: skip
 _ATTENTION = (None, "eager", "sdpa", "flash_attention_2")
 _ACTIVATION = re.compile(r"torch\.nn\.modules\.(activation|linear)\.\w+")
-_ACTIVATED = ("activation_fn", "activation_function")
+_ACTIVATED = ("activation_fn", "activation_function", "sbert_ce_default_activation_function")
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ def read_folder(model_dir: ModelDir) -> ModelFolder:
     Raises:
         Damaged: it cannot be served; the message is the reason.
     """
+    if problem := companions.unread(model_dir):
+        raise Damaged(problem)
     about = read_about(model_dir)
     _check_activation(about, "config_sentence_transformers.json")
-    modules = read_modules(model_dir)
+    modules = read_modules(model_dir) if model_dir.has("modules.json") else [("Transformer", "")]
     kinds = [kind for kind, _ in modules]
     if unknown := [kind for kind in kinds if kind not in _MODULES]:
         raise Damaged(f"modules.json lists {', '.join(unknown)}, which is not served; served are {', '.join(_MODULES)}")
@@ -79,7 +83,17 @@ def read_folder(model_dir: ModelDir) -> ModelFolder:
         else:
             weights.append(_check_module(kind, folder))
     pickled = any(".bin" in name for name in weights)
-    return ModelFolder(_kind(about, kinds), ".safetensors" in weights[0], pickled, sentencepiece)
+    kind = _kind(about, kinds) if model_dir.has("modules.json") else _kind_of_plain(model_dir)
+    return ModelFolder(kind, ".safetensors" in weights[0], pickled, sentencepiece)
+
+
+def _kind_of_plain(model_dir: ModelDir) -> str:
+    """What the library makes of a folder of transformers alone: by its own marks, else by the model's head."""
+    config = read_config(model_dir) or {}
+    scores = is_cross_encoder(model_dir, config) or architecture(config).endswith("ForSequenceClassification")
+    if not scores and (reason := unserved(config, None)):
+        raise Damaged(reason)
+    return "CrossEncoder" if scores else "SentenceTransformer"
 
 
 def _kind(about: Mapping[str, Any], modules: list[str]) -> str:
@@ -102,7 +116,7 @@ def _inner(model_dir: ModelDir, path: str) -> ModelDir:
 
 def _check_transformer(folder: ModelDir) -> str:
     """The weights that will be loaded."""
-    if folder.has("adapter_config.json"):
+    if folder.has("adapter_config.json") and not weights_of(folder):
         raise Damaged("adapter_config.json makes it a PEFT adapter without its base model: merge it into the model")
     config = read_config(folder)
     if config is None:

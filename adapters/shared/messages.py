@@ -16,8 +16,9 @@ _NODES = re.compile(
 )
 #: where the stack trace of a native library begins: of dmlc (XGBoost), torch, TensorFlow, glibc, absl, gdb
 _TRACES = re.compile(
-    r"\s*(?:Stack trace:|Exception raised from |C\+\+ CapturedTraceback|\nCalled From\b|Original stack trace"
-    r"|\[bt\] \(\d+\)|=+ ?Backtrace|\n\s*#0 |\n\s*@ +0x[0-9a-f]|\nCurrent thread 0x)"
+    r"\s*^\s*(?:Stack trace:|Exception raised from |C\+\+ CapturedTraceback|Called From\b|Original stack trace"
+    r"|\[bt\] \(\d+\)|=+ ?Backtrace|#0 |@ +0x[0-9a-f]|Current thread 0x)",
+    re.MULTILINE,
 )
 #: an absolute path of a file, and its name; addresses of the web and dates are none
 _PATH = re.compile(r"(?<![\w:/.>])/(?:[\w.@+~-]+/)+([\w.@+~-]*)")

@@ -28,13 +28,13 @@ from adapters.base import (
     Tensors,
     TensorSpec,
     Traits,
+    Trust,
 )
-from adapters.spacy_ import loading
+from adapters.spacy_ import loading, package
 from adapters.spacy_.docs import PipelineFindings, column
-from adapters.spacy_.loading import CONFIG, META
+from adapters.spacy_.package import CONFIG, META, PipelinePlace
+from adapters.torchserve_.temporary import TemporaryFolder
 
-#: what lies around the data folder of a packaged pipeline
-_PAPERS = {META, "__init__.py", "LICENSE", "LICENSES_SOURCES", "README.md", "polyserve.yaml"}
 _LIMIT = 16 * 2**20  #: bytes of meta.json and config.cfg
 #: texts that go through the network at once; more of them only take more memory
 _BATCH = 64
@@ -61,6 +61,7 @@ class SpacyAdapter(Adapter):
     wanted: tuple[str, ...]  #: the outputs that are answered by default
     offsets: bool
     most_words: int  #: strings that the vocabulary may hold: it would never forget one
+    unpacked: TemporaryFolder | None = None  #: where a wheel's files lie
 
     name = "spacy"
     platform = "spacy"
@@ -70,25 +71,43 @@ class SpacyAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
-        folder, data = _data_folder(model_dir)
+        place = package.find(model_dir)
+        data = model_dir.folder(place.data)
         config = _has_config(data)
+        if not config and META not in data.files:
+            return _packed(model_dir)
         if META not in data.files:
             problem = f"{CONFIG} is a spaCy pipeline's, but {META} is missing: copy the whole folder of nlp.to_disk"
             return Match(Rank.CONTENT, CONFIG, problem=problem) if config else None
         meta = _read_meta(data)
         if isinstance(meta, dict) and {"lang", "pipeline"} <= meta.keys():
             problem = "" if config else _without_config(meta)
-            return Match(Rank.BUNDLE if config else Rank.CONTENT, folder, problem=problem)
+            return _claim(Rank.BUNDLE if config else Rank.CONTENT, place.data, place, problem)
         problem = meta if isinstance(meta, str) else f"{META} does not describe a pipeline: lang or pipeline is missing"
-        return Match(Rank.BUNDLE, folder, problem=problem) if config else None
+        return Match(Rank.BUNDLE, place.data, problem=problem) if config else None
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
-        data = ModelDir.of(model_dir.path / file, model_dir.root)
+        unpacked = TemporaryFolder() if model_dir.has(file) else None
+        try:
+            if unpacked:
+                package.opened(model_dir.file(file)).unpack(unpacked.folder)
+                model_dir = ModelDir.of(unpacked.folder)
+            return cls._loaded(model_dir, options, unpacked)
+        except BaseException:
+            if unpacked:
+                unpacked.close()
+            raise
+
+    @classmethod
+    def _loaded(cls, model_dir: ModelDir, options: Parameters, unpacked: TemporaryFolder | None) -> Self:
+        place = package.find(model_dir)
+        data = model_dir.folder(place.data)
         meta = _read_meta(data)
         if isinstance(meta, str):
             raise LoadError(meta)
-        nlp, findings = loading.load(data, meta)
+        code = package.imported(model_dir.path, place.package or "") if place.code else None
+        nlp, findings = loading.load(data, meta, code)
         signature = Signature(
             inputs=(TensorSpec("text", "BYTES", (-1,)),),
             outputs=tuple(findings.outputs.values()),
@@ -102,7 +121,7 @@ class SpacyAdapter(Adapter):
             raise LoadError(f"options.{error}") from error
         nlp.max_length = _max_length(options.get("max_length", nlp.max_length))
         offsets = bool(options.get("offsets", False))
-        return cls(signature, nlp, findings, wanted, offsets, len(nlp.vocab.strings) + _WORDS)
+        return cls(signature, nlp, findings, wanted, offsets, len(nlp.vocab.strings) + _WORDS, unpacked)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         texts = [self._checked(row, text) for row, text in enumerate(inputs["text"].tolist())]
@@ -117,6 +136,10 @@ class SpacyAdapter(Adapter):
     def example(self) -> Tensors:
         texts = ["Apple is looking at buying U.K. startup for $1 billion", "It rains."]
         return {"text": np.array(texts, np.object_)}
+
+    def close(self) -> None:
+        if self.unpacked:
+            self.unpacked.close()
 
     def _run(self, texts: list[str]) -> Iterator[Any]:
         """The texts' docs, in order. Those without tokens go alone: among others textcat scores them differently."""
@@ -149,13 +172,18 @@ class SpacyAdapter(Adapter):
                 cache.clear()
 
 
-def _data_folder(model_dir: ModelDir) -> tuple[str, ModelDir]:
-    """Where config.cfg and meta.json lie: here ("") or, in a packaged pipeline, in the only subfolder."""
-    if CONFIG not in model_dir.files and len(model_dir.dirs) == 1 and set(model_dir.files) <= _PAPERS:
-        inner = ModelDir.of(model_dir.path / model_dir.dirs[0], model_dir.root)
-        if not model_dir.dirs[0].isdigit() and inner.has(CONFIG, META):
-            return model_dir.dirs[0], inner
-    return "", model_dir
+def _packed(model_dir: ModelDir) -> Match | None:
+    """The claim on a wheel."""
+    try:
+        found = package.in_archive(model_dir)
+    except LoadError as error:
+        return Match(Rank.SUFFIX, problem=str(error)) if model_dir.named(".whl") else None
+    return _claim(Rank.CONTENT, found[0], found[1]) if found else None
+
+
+def _claim(rank: Rank, file: str, place: PipelinePlace, problem: str = "") -> Match:
+    trust = Trust.CODE if place.code else Trust.SAFE
+    return Match(rank, file, problem=problem, trust=trust, carries=place.carries)
 
 
 def _has_config(data: ModelDir) -> bool:

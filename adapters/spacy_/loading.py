@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
+from adapters.shared.messages import brief
 from adapters.spacy_ import config
 from adapters.spacy_.docs import PipelineFindings
+from adapters.spacy_.package import CONFIG
+from adapters.spacy_.writes import assigned
 
-META, CONFIG = "meta.json", "config.cfg"
 
-
-def load(data: ModelDir, meta: Mapping[str, Any]) -> tuple[Any, PipelineFindings]:
+def load(data: ModelDir, meta: Mapping[str, Any], package: Any = None) -> tuple[Any, PipelineFindings]:
     """The pipeline (spaCy's `Language`) in a folder, and what it finds. `meta` is the content of its meta.json.
+
+    `package` is the imported package around it, where that brings code: its own `load` loads it.
 
     Raises:
         LoadError: it is damaged, incomplete or would reach beyond its folder.
     """
     _check_links(data)
     try:
-        nlp = _load(data.path)
+        nlp = _load(data.path, getattr(package, "load", None))
         _check_complete(nlp, meta)
-        return nlp, PipelineFindings(_assigned(nlp), _vector_width(nlp))
+        return nlp, PipelineFindings(assigned(nlp), _vector_width(nlp))
     except LoadError:
         raise
     except Exception as error:
@@ -39,7 +42,7 @@ def _check_links(data: ModelDir) -> None:
             raise LoadError(f"{path.relative_to(data.path)} leads out of the models directory and is not followed")
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, load: Callable[[], Any] | None) -> Any:
     import spacy
     from spacy.util import load_config
 
@@ -47,20 +50,9 @@ def _load(path: Path) -> Any:
         torch.set_num_threads(1)
     config.check(load_config(path / CONFIG, interpolate=True))
     try:
-        return spacy.load(path)
+        return load() if load else spacy.load(path)
     finally:
         gc.enable()  # srsly turns it off while it reads msgpack, and leaves it off when the file is damaged
-
-
-def _assigned(nlp: Any) -> frozenset[str]:
-    """The attributes that the active components declare to set, and those that attribute rules set."""
-    metas = {name: nlp.get_pipe_meta(name) for name in nlp.pipe_names}
-    assigned = {attribute for meta in metas.values() for attribute in meta.assigns}
-    for name, meta in metas.items():
-        if meta.factory == "attribute_ruler":
-            rules = nlp.get_pipe(name).patterns
-            assigned |= {f"token.{key.lower()}" for rule in rules for key in rule["attrs"]}
-    return frozenset(assigned)
 
 
 def _vector_width(nlp: Any) -> int:
@@ -90,8 +82,8 @@ def _reason(error: Exception, path: Path, meta: Mapping[str, Any]) -> str:
     import spacy
     from spacy.util import is_compatible_version
 
-    text = " ".join(str(error).replace(f"{path}/", "").split()) or type(error).__name__
+    text = brief(str(error).replace(f"{path}/", ""), type(error).__name__)
     made_for = meta.get("spacy_version")
     old = isinstance(made_for, str) and is_compatible_version(spacy.__version__, made_for) is False
     hint = f"; it was made for spaCy {made_for}, and this is {spacy.__version__}" if old else ""
-    return f"spaCy cannot load the pipeline, of which a part may be missing or damaged: {text[:300]}{hint}"
+    return f"spaCy cannot load the pipeline, of which a part may be missing or damaged: {text}{hint}"

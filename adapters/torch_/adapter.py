@@ -7,7 +7,7 @@ not suffice, `polyserve.yaml` declares them (`declared`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -23,7 +23,7 @@ from adapters.base import (
 )
 from adapters.shared.arrays import joined, one_by_one
 from adapters.shared.trial_runs import Rows, Run
-from adapters.torch_ import declared, exported, files, script
+from adapters.torch_ import declared, exported, files, script, triton
 from adapters.torch_.declared import DeclaredInput
 from adapters.torch_.files import TorchFormat
 from adapters.torch_.trial import ProgramFindings, Slot, examine
@@ -62,11 +62,13 @@ class TorchAdapter(Adapter):
         import torch
 
         torch.set_num_threads(1)
+        beside = triton.read(model_dir)
         wanted = declared.inputs(options["inputs"]) if options.get("inputs") else ()
+        names = declared.outputs(options["outputs"]) if options.get("outputs") else beside.outputs
         load = _exported if files.kind_of(model_dir, file) is TorchFormat.EXPORTED else _script
-        run, candidates, ports = load(model_dir, file, wanted)
-        if options.get("outputs"):
-            run = _renamed(run, declared.outputs(options["outputs"]))
+        run, candidates, ports = load(model_dir, file, wanted, () if wanted else beside.inputs)
+        if names:
+            run = _renamed(run, names)
         findings = examine(run, candidates)
         if not isinstance(findings, ProgramFindings):
             raise LoadError(_unfound(file, ports, bool(wanted), findings))
@@ -90,15 +92,35 @@ class TorchAdapter(Adapter):
 _Loaded = tuple[Run, Iterable[Sequence[Slot]], Sequence[DeclaredInput]]
 
 
-def _script(model_dir: ModelDir, file: str, wanted: Sequence[DeclaredInput]) -> _Loaded:
+def _script(
+    model_dir: ModelDir, file: str, wanted: Sequence[DeclaredInput], beside: Sequence[DeclaredInput]
+) -> _Loaded:
+    """`beside` is what Triton's settings declare, by Triton's names: the program has its own."""
     module = script.load(model_dir, file)
+    own = (
+        [] if wanted else triton.by_argument(beside, [port.name for port in script.ports(module, ())] if beside else [])
+    )
+    wanted = wanted or own
     ports = script.ports(module, wanted)
-    return script.runner(module), script.slots(module, model_dir.file(file), ports, bool(wanted)), ports
+    run, slots = script.runner(module), script.slots(module, model_dir.file(file), ports, bool(wanted))
+    if not own:
+        return run, slots, ports
+    names = {mine.name: theirs.name for mine, theirs in zip(own, beside, strict=True)}
+    renamed = (tuple(replace(slot, name=names[slot.name]) for slot in tried) for tried in slots)
+    return _asked_by(run, names), renamed, beside
 
 
-def _exported(model_dir: ModelDir, file: str, wanted: Sequence[DeclaredInput]) -> _Loaded:
+def _asked_by(run: Run, names: Mapping[str, str]) -> Run:
+    """`names`: the program's argument -> what requests call it."""
+    return lambda inputs: run({own: inputs[name] for own, name in names.items()})
+
+
+def _exported(
+    model_dir: ModelDir, file: str, wanted: Sequence[DeclaredInput], beside: Sequence[DeclaredInput]
+) -> _Loaded:
     program, module = exported.load(model_dir, file)
     known = exported.inputs(program)
+    wanted = wanted or (beside if len(beside) == len(known) else ())
     ports = wanted or [DeclaredInput(each.name) for each in known]
     if len(ports) != len(known):
         raise LoadError(f"options.inputs names {len(ports)} inputs, the program takes {len(known)}")

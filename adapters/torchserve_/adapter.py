@@ -164,7 +164,8 @@ def _claim(model_dir: ModelDir, file: str, rank: Rank) -> Match:
     own = description.is_own(names)
     torch = ("torch",) if description.serialized.endswith((".pt", ".pth", ".bin")) else ()
     requires = torch if own else manifest.DEFAULTS[description.handler]
-    return Match(rank, file, requires=requires, trust=Trust.CODE, requirements=requirements)
+    version = description.version
+    return Match(rank, file, requires=requires, trust=Trust.CODE, requirements=requirements, version=version)
 
 
 def _handler(archive: Archive, folder: Path, name: str, options: Parameters) -> Handler:

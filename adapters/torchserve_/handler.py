@@ -20,6 +20,8 @@ from adapters.torchserve_.messages import Part
 #: holds the package `ts`
 _COMPAT = Path(__file__).resolve().parent / "compat"
 
+_REQUIREMENTS = "the archive's requirements file (torch-model-archiver --requirements-file)"
+
 Entry = Callable[[Any, Any], Any]
 
 
@@ -166,6 +168,11 @@ def _cause(error: BaseException, folder: Path, manifest: Manifest) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == folder]
     where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else f"handler {manifest.handler}"
     hint = ""
-    if isinstance(error, ModuleNotFoundError):
-        hint = "; list what it needs in the archive's requirements file (torch-model-archiver --requirements-file)"
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "ts":
+        hint = (
+            "; what is imported of TorchServe's own package is not all here: list torchserve "
+            f"in {_REQUIREMENTS}, which brings the whole package"
+        )
+    elif isinstance(error, ModuleNotFoundError):
+        hint = f"; list what it needs in {_REQUIREMENTS}"
     return f"{where}: {type(error).__name__}: {error}{hint}"

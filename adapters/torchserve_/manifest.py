@@ -24,6 +24,7 @@ _ABSENT = {
     "vllm_handler": "vLLM",
     "trt_llm_handler": "TensorRT-LLM",
 }
+_LONGEST = 100  #: characters of a version
 _FILES = ("serializedFile", "modelFile", "requirementsFile", "configFile")
 
 
@@ -43,6 +44,12 @@ class Manifest:
     def files(self) -> tuple[str, ...]:
         """The files that the archive must hold."""
         return tuple(name for name in (self.serialized, self.model_file, self.requirements, self.config) if name)
+
+    @property
+    def version(self) -> str:
+        """What its maker calls the version, for the route of TorchServe's clients; "" where it is no short text."""
+        version = self.document["model"].get("modelVersion")
+        return version if isinstance(version, str) and version.isprintable() and len(version) <= _LONGEST else ""
 
     def problem(self, names: frozenset[str]) -> str:
         """Why an archive of these files cannot be served, or ""."""

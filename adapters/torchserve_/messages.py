@@ -29,6 +29,26 @@ class Part:
     headers: Mapping[str, Any] = field(default_factory=dict)
 
 
+class _Instance(dict[str, Any]):
+    """A V1 or V2 instance as a request. The metadata calls the input `data`, TorchServe a bare body `body`: handlers
+    read either, and find the value under both names."""
+
+    _OTHER = {"data": "body", "body": "data"}  # noqa: RUF012
+
+    def __missing__(self, name: str) -> Any:
+        other = self._OTHER.get(name)
+        if other is None or other not in self:
+            raise KeyError(name)
+        return self[other]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dict's, which would not ask `__missing__`."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
 def request_of(element: Any, http: bool, bare: bool) -> Part:
     """One element of the input as a request; `bare` (a service envelope) hands instances to the handler as they are.
 
@@ -36,8 +56,10 @@ def request_of(element: Any, http: bool, bare: bool) -> Part:
         InvalidInput: with `http`, it is no request.
     """
     if not http:
-        own = bare or (isinstance(element, dict) and ("data" in element or "body" in element))
-        return Part(_buffers(element) if own else {"body": _buffers(element)})
+        if bare:
+            return Part(_buffers(element))
+        own = isinstance(element, dict) and ("data" in element or "body" in element)
+        return Part(_Instance(_buffers(element) if own else {"body": _buffers(element)}))
     if not isinstance(element, dict) or not element.keys() <= {"headers", "parts"}:
         raise InvalidInput('with "envelope": "http" an instance must be an object with "headers" and "parts"')
     parts, headers = element.get("parts", {}), element.get("headers", {})

@@ -46,9 +46,18 @@ def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: str 
             return {spec.name: fit(rows, spec, _field(spec.name))}
         if signature.any_name and len(tensors) == 1:
             return {spec.name: _one(tensors[0], spec)}
+    elif signature.any_name and (needed := _meant(tensors, signature)) is not None:
+        return {needed.name: _one(tensors[0], needed)}
     if signature.table and len(tensors) == 1 and (columns := _split(tensors[0], signature)):
         sent = columns
     return _by_name(sent, signature)
+
+
+def _meant(tensors: Sequence[WireTensor], signature: Signature) -> TensorSpec | None:
+    """The only input that must be sent, where one tensor was sent and its name is no input's."""
+    needed = [spec for spec in signature.inputs if not spec.optional]
+    named = len(tensors) == 1 and any(tensors[0].name == spec.name for spec in signature.inputs)
+    return None if named or len(tensors) != 1 or len(needed) != 1 else needed[0]
 
 
 def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:

@@ -26,7 +26,9 @@ def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tenso
     if are_frames(instances, signature):
         instances = rows_of_frames(instances, signature, field)
     by_name = is_named(instances[0])
-    if signature.table or (by_name and len(signature.inputs) > 1) or len(required) > 1:
+    # A table of one needed input, whose name nobody knows: a bare value is that.
+    bare = signature.any_name and len(required) == 1 and not by_name and not isinstance(instances[0], list)
+    if (signature.table and not bare) or (by_name and len(signature.inputs) > 1) or len(required) > 1:
         names = [spec.name for spec in signature.inputs]
         rows = instances if by_name else _as_named(instances, names, field, signature)
         return _by_input(rows, signature, field)

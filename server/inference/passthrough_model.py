@@ -9,7 +9,6 @@ for how long; how many are with the model at the same time depends on whether it
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,14 +19,13 @@ from server.errors import ServingError, as_serving_error
 from server.inference.answer import Answer, StreamedAnswer, sendable_headers, sendable_status
 from server.inference.batching.queue import BoundedQueue, Limits
 from server.inference.batching.turn import Turn
+from server.inference.failure_log import log_failure
 from server.inference.in_flight import InFlight
 from server.inference.request import AnswerHandler, InferenceRequest, IsDisconnected
 from server.inference.stream_parts import CountedParts, SinglePart
 from server.inference.tensor_model import tensor_metadata
 from server.telemetry.counters import ModelMetrics, now
 from server.workers.adapter import pool_of
-
-log = logging.getLogger("kserve")
 
 #: requests with a model that takes them one by one: the next is at hand when one is answered
 _AHEAD = 2
@@ -107,7 +105,7 @@ class PassthroughModel:
             known = as_serving_error(error)
             self._ended(request, known.status)
             if known.status == 500:
-                log.exception("model %s failed", self.name)
+                log_failure(self.name, error)
             if known is error:
                 raise
             raise known from error

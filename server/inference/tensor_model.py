@@ -8,7 +8,6 @@ Predictions and explanations have a queue each.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -26,12 +25,11 @@ from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits, into
 from server.inference.batching.threads import Executor, spare
 from server.inference.explanations import explanation_batcher, explanation_codec
+from server.inference.failure_log import log_failure
 from server.inference.in_flight import InFlight, RequestObserver
 from server.inference.request import AnswerHandler, Codec, InferenceRequest, Pipeline
 from server.telemetry.counters import ModelMetrics
 from server.workers.adapter import RemoteAdapter, pool_of
-
-log = logging.getLogger("kserve")
 
 
 class TensorModel:
@@ -206,7 +204,7 @@ class TensorModel:
             batcher.close(error, partial(is_idle, batcher))
 
     def _log_failure(self, error: BaseException) -> None:
-        log.error("model %s failed: %s: %s", self.name, type(error).__name__, error, exc_info=error)
+        log_failure(self.name, error)
 
 
 def tensor_metadata(spec: TensorSpec) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from adapters import registry
 from adapters.base import LoadError, Match, ModelDir
+from adapters.formats import nested
 from adapters.modeldir import inside, legible
 from server.config import version_policy
 from server.config.model_config import ModelConfig
@@ -183,6 +184,8 @@ def _is_single(top: ModelDir, folders: list[Found]) -> bool:
 
     A bundle (spaCy, transformers) owns its subfolders; a single file beside folders of models is a stray one.
     """
+    if nested.is_hub_cache(top):
+        return True
     claim = _claim(top)
     if claim is None:
         return bool(top.files or top.outside) and not folders

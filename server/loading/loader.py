@@ -138,6 +138,7 @@ class Loader:
             full = config.trust == "full" and self._allowed is Trust.CODE
             directory = replace(found.directory, trusted=full, name=found.name)
             choice = self._choose(directory, config)
+            config = _with_own_version(config, found, choice)
             directory = choice.directory or directory
             options = self._options(config, choice.adapter)
             if full:
@@ -240,6 +241,15 @@ class Loader:
             room.leave()
             raise
         return Placed(adapter, hello)
+
+
+def _with_own_version(config: ModelConfig, found: Found, choice: Choice) -> ModelConfig:
+    """The version that the files give themselves is a label of a folder that has no number of its own."""
+    version = choice.match.version
+    if found.version or not version:
+        return config
+    names = [version, version.removesuffix(".0")]  # clients that count in whole numbers say 1 for 1.0
+    return replace(config, labels={**dict.fromkeys(names, found.version), **config.labels})
 
 
 async def _in_one(adapter: Adapter, request: Request) -> Reply:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Adapter, InvalidInput, Parts, Reply, ReplyStream, Request, StreamFailed
+from adapters.shared.messages import without_trace
 from server.runtime import ipc
 from server.workers.streams import SendWindow
 
@@ -109,7 +110,7 @@ def _head(reply: Reply | ReplyStream) -> Mapping[str, Any]:
 
 def failure_fields(error: BaseException) -> dict[str, Any]:
     """What the parent is told of an exception; only the log gets to see the stack."""
-    text = message_of(error)
+    text = without_trace(message_of(error))
     if isinstance(error, InvalidInput):
         return {"error": text, "kind": "input"}
     if isinstance(error, StreamFailed):

@@ -33,9 +33,13 @@ BETWEEN = {
     ("sentence_transformers_.adapter", "huggingface_"),
     ("sentence_transformers_.adapter", "huggingface_.bundle"),
     ("sentence_transformers_.adapter", "huggingface_.loading"),
+    ("sentence_transformers_.adapter", "huggingface_.sentence"),
+    ("sentence_transformers_.folder", "huggingface_.architecture"),
     ("sentence_transformers_.folder", "huggingface_.bundle"),
     ("sentence_transformers_.folder", "huggingface_.sentence"),
     ("sklearn_.columns", "xgboost_.format"),
+    ("spacy_.adapter", "torchserve_.temporary"),
+    ("spacy_.package", "torchserve_.archive"),
     ("skops_.adapter", "sklearn_"),
     ("skops_.adapter", "sklearn_.adapter"),
 }

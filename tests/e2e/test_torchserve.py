@@ -81,6 +81,15 @@ def test_bodies_of_any_type_reach_the_handler_as_torchserve_gives_them(server: S
     assert curl.json() == {"body": ["dict", {"a": 1}]}
 
 
+def test_the_version_of_the_archive_is_one_that_clients_may_name(server: Server) -> None:
+    for version in ("1.0", "1"):
+        assert post(server, f"/predictions/scale/{version}", json=[1, 2]).json() == 9
+        answer = post(server, f"/v1/models/scale/versions/{version}:predict", json={"instances": [[1, 2]]})
+        assert answer.json() == {"predictions": [9]}
+    assert post(server, "/predictions/scale/1.1", json=[1, 2]).status_code == 404
+    assert post(server, "/predictions/script/1", json=[0.25, 0.5, -1, 2]).status_code == 404
+
+
 def test_answers_keep_their_types_status_and_headers(server: Server) -> None:
     def asked(kind: str) -> httpx.Response:
         return post(server, "/predictions/echo", content=b"", headers={"X-Kind": kind})
@@ -127,7 +136,8 @@ def test_other_models_take_one_instance(server: Server) -> None:
 def test_what_is_not_there_is_404(server: Server) -> None:
     assert post(server, "/predictions/nobody", json=1).status_code == 404
     assert post(server, "/predictions/", json=1).status_code == 404
-    assert post(server, "/predictions/echo/2.0", json=1).status_code == 404
+    missing = post(server, "/predictions/echo/2.0", json=1)
+    assert (missing.status_code, missing.json()["error"]) == (404, "model 'echo' has no version '2.0'; it has 1.0, 1")
     assert server.client.get("/predictions/echo").status_code in (404, 405)
 
 

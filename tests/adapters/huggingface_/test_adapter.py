@@ -320,7 +320,10 @@ def test_threads_with_different_truncation_do_not_meet(load: Load) -> None:
 
 def test_the_signature_names_what_requests_may_ask_for(load: Load) -> None:
     signature = load("bert").signature
-    assert [(spec.name, spec.datatype, spec.shape) for spec in signature.inputs] == [("text", "BYTES", (-1,))]
+    assert [(spec.name, spec.datatype, spec.optional) for spec in signature.inputs] == [
+        ("text", "BYTES", False),
+        ("text_pair", "BYTES", True),
+    ]
     assert signature.any_name
     assert {entry.name for entry in signature.parameters} == {
         "return_probabilities", "return_raw_logits", "labels", "top_k", "truncation",

@@ -138,6 +138,12 @@ PROBLEMS: dict[str, tuple[Edit, str]] = {
     "lfs tokenizer": (write("tokenizer.json", "version https://git-lfs.github.com/spec/v1\n"), "json is a Git LFS"),
     "pickle empty": (both(drop("model.safetensors"), write("pytorch_model.bin", b"")), "pytorch_model.bin is empty"),
     "hub kernel": (edit("config.json", attn_implementation="someone/kernel"), "'someone/kernel', which is code from"),
+    "lora": (both(edit("adapter_config.json", peft_type="LORA"), write("adapter_model.safetensors", "x")), "LoRA"),
+    "lora weights": (write("adapter_model.safetensors", "x"), "merge it into the model (merge_and_unload)"),
+    "setfit": (write("model_head.pkl", "x"), "a SetFit model's (a classifier on top of the embeddings)"),
+    "no modules": (lambda f: (f / "1_Pooling").mkdir(), "modules.json is missing, which says what 1_Pooling/ is for"),
+    "prompts": (edit("config_sentence_transformers.json", model_type="SentenceTransformer"), "modules.json"),
+    "no modules, settings": (write("sentence_bert_config.json", "{}"), "says what sentence_bert_config.json is for"),
     "named weights": (edit("config.json", transformers_weights="../x.safetensors"), "transformers_weights"),
 }  # fmt: skip
 

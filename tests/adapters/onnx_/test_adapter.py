@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from adapters.base import InvalidInput, LoadError, Tensors
+from adapters.base import InvalidInput, LoadError, ModelDir, Tensors
 from adapters.onnx_.adapter import OnnxAdapter
 from adapters.onnx_.trial import SIZES
 from server.codec import v1, v2
@@ -38,6 +38,7 @@ from tests.adapters.onnx_.models import (
     same,
     serve,
     value,
+    write,
 )
 
 Shapes = dict[str, tuple[str, tuple[int, ...]]]
@@ -716,3 +717,29 @@ def test_an_attention_mask_of_infinities_is_taken(tmp_path: Path) -> None:
     adapter = serve(tmp_path, identity(FLOAT, ["N", 2]))
     call = v1.decode(b'{"instances": [[0, -Infinity]]}', adapter.signature)
     assert call.inputs["x"].tolist() == [[0.0, -np.inf]]
+
+
+def test_an_adapter_beside_the_graph_is_named(tmp_path: Path) -> None:
+    directory = write(tmp_path, linear())
+    (tmp_path / "fine_tuned.onnx_adapter").write_bytes(b"TORT")
+    claim = OnnxAdapter.match(ModelDir.of(tmp_path))
+    assert claim is not None
+    assert "fine_tuned.onnx_adapter is a LoRA adapter of ONNX Runtime" in claim.problem
+    assert directory.has("model.onnx")
+
+
+def test_a_tokenizer_that_is_not_used_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = graph(
+        [node("Identity", ["input_ids"], ["y"])],
+        [value("input_ids", INT64, ["n", "m"])],
+        [value("y", INT64, ["n", "m"])],
+    )
+    serve(tmp_path / "plain", model)
+    assert not caplog.records
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "tokenizer.json").write_text("{}")
+    serve(tmp_path / "export", model)
+    (record,) = caplog.records
+    assert (
+        record.getMessage() == "model.onnx takes token ids: the tokenizer.json beside it is not used, clients tokenize"
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapters import registry
 from adapters.base import LoadError, Match, ModelDir, Rank, Trust
 from adapters.huggingface_ import HuggingFaceAdapter
 from adapters.sentence_transformers_ import SentenceTransformersAdapter
@@ -95,6 +96,8 @@ PROBLEMS: dict[str, tuple[Edit, str]] = {
     "another method": (edit(SETTINGS, modality_config={"text": {"method": "save_pretrained"}}), "another method"),
     "odd settings": (edit(SETTINGS, model_args=[1]), "model_args does not hold an object"),
     "auto_map": (edit("config.json", auto_map={"AutoModel": "own.Own"}), "names code of its own (auto_map)"),
+    "adapter beside its base": (edit("adapter_config.json", peft_type="LORA"), "merge it into the model"),
+    "setfit": (lambda f: (f / "model_head.pkl").write_bytes(b"x"), "a SetFit model's"),
     "adapter": (edit("adapter_config.json", base_model_name_or_path="someone/base"), "merge it into the model"),
 }  # fmt: skip
 
@@ -120,9 +123,16 @@ def test_code_of_its_own_is_refused_by_whoever_claims_it(folder: Path, tmp_path:
 
 def test_plain_folders_belong_to_the_other_adapter(folder: Path, tmp_path: Path) -> None:
     modules(*[f"sentence_transformers.models.{name}" for name in ("Transformer", "Pooling", "Normalize")])(folder)
-    assert match(folder) is None
+    claim = match(folder)
+    assert claim is not None
+    assert claim.rank is Rank.SUFFIX  # for those who name this adapter in polyserve.yaml
+    assert registry.choose(ModelDir.of(folder)).adapter is HuggingFaceAdapter
+    assert registry.choose(ModelDir.of(folder), "sentence_transformers").adapter is SentenceTransformersAdapter
     assert HuggingFaceAdapter.match(ModelDir.of(folder)) is not None
-    assert match(save(tmp_path / "plain", "BertModel", train_wordpiece())) is None
+    assert (
+        registry.choose(ModelDir.of(save(tmp_path / "plain", "BertModel", train_wordpiece()))).adapter.name
+        == "huggingface"
+    )
 
 
 def test_pickled_weights_are_a_matter_of_trust_and_read_as_weights_alone(folder: Path) -> None:

@@ -37,6 +37,26 @@ def test_brief(text: str, line: str) -> None:
     assert brief(text, "ValueError") == line
 
 
+def test_brief_keeps_the_end_which_names_the_cause() -> None:
+    text = f"Error when deserializing class 'DepthwiseConv2D' using config={'x' * 900}.\nUnrecognized arguments: groups"
+    assert brief(text).startswith("Error when deserializing class 'DepthwiseConv2D'")
+    assert brief(text).endswith("Unrecognized arguments: groups")
+    assert len(brief(text)) == 300
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        "\nStack trace:\n  [bt] (0) lib/libxgboost.so(+0x1) [0x7f]\n",
+        "\nException raised from f at x.cpp:3 (most recent call first):\nframe #0: c10::Error\n",
+        "\n======= Backtrace: =========\n/lib/libc.so.6",
+    ],
+)
+def test_a_native_stack_is_no_part_of_a_message(stack: str) -> None:
+    assert without_trace(f"Check failed: 2 features\nsecond line{stack}") == "Check failed: 2 features\nsecond line"
+    assert without_trace("a Stack trace: in a sentence") == "a Stack trace: in a sentence"
+
+
 def test_brief_of_nothing() -> None:
     assert brief("") == ""
 

@@ -16,6 +16,7 @@ import pytest
 
 from adapters import registry
 from adapters.base import Adapter, InvalidInput, LoadError, ModelDir
+from adapters.torchserve_.messages import request_of
 from server.codec import v1, v2
 from server.config.model_config import ModelConfig
 from server.errors import ModelFailed
@@ -135,6 +136,26 @@ def test_v2_carries_json_text_and_bytes(echoing: Adapter) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["data", "body"])
+def test_a_handler_finds_the_value_under_both_names(name: str, load: Load, tmp_path: Path) -> None:
+    source = "def handle(data, context):\n    return [[r['NAME'], r.get('NAME'), r.get('x', 5)] for r in data or ()]\n"
+    (tmp_path / "h.py").write_text(source.replace("NAME", name))
+    adapter = load(archive(tmp_path, "h", "h.py", tmp_path / "models"))
+    assert ask(adapter, [1, 2], {"data": 3}, {"body": 4}) == [[[1, 2], [1, 2], 5], [3, 3, 5], [4, 4, 5]]
+    tensor = {"name": "data", "shape": [2], "datatype": "BYTES", "data": ["a", "b"]}
+    call = v2.decode(orjson.dumps({"inputs": [tensor]}), None, adapter.signature)
+    assert adapter.predict(call.inputs, {})["predictions"].tolist() == [["a", "a", 5], ["b", "b", 5]]
+
+
+def test_a_name_that_nobody_sent_is_a_key_error() -> None:
+    row = request_of({"data": 1}, http=False, bare=False).data
+    assert row.get("x") is None
+    with pytest.raises(KeyError):
+        row["x"]
+    assert dict(row) == {"data": 1}
+    assert type(request_of({"parts": {"data": 1}}, http=True, bare=False).data) is dict
+
+
 def test_a_service_envelope_hands_instances_over_as_they_are(load: Load, tmp_path: Path) -> None:
     (tmp_path / "h.py").write_text(
         "def handle(data, context):\n    return [type(row).__name__ for row in data or ()]\n"
@@ -159,13 +180,15 @@ def test_what_a_handler_answers_wrongly_is_its_own_failure(echoing: Adapter) -> 
     ("source", "reason"),
     [
         ("import nowhere_to_be_found\n", r"h\.py, line 1: ModuleNotFoundError.*requirements"),
+        ("from ts.handler_utils.micro_batching import MicroBatching\n", r"h\.py, line 1: .*: list torchserve in"),
+        ("from ts.context import Nothing\n", r"h\.py, line 1: ImportError: .*: list torchserve in"),
         ("def handle(data, context):\n    raise KeyError('weights')\n", r"h\.py, line 2: KeyError: 'weights'"),
         ("x = 1\n", "neither a function handle"),
         ("class A:\n    handle = initialize = print\nclass B:\n    handle = initialize = print\n", r"several.*A, B"),
         ("import sys\nsys.exit(3)\n", r"h\.py, line 2: SystemExit"),
         ("def handle(:\n", "SyntaxError"),
     ],
-    ids=["import", "initialize", "nothing", "two classes", "exit", "syntax"],
+    ids=["import", "of torchserve", "name of torchserve", "initialize", "nothing", "two classes", "exit", "syntax"],
 )
 def test_a_handler_that_cannot_be_loaded_says_why(load: Load, tmp_path: Path, source: str, reason: str) -> None:
     forged(tmp_path / "m.mar", {"h.py": source.encode()})
