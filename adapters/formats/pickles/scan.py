@@ -182,7 +182,7 @@ class Scan(Machine):
         self.pop_mark()
         self.append(Made("builtins.frozenset"))
 
-    def loadtuple_of(self) -> None:
+    def load_tuple(self) -> None:
         items = self.pop_mark()
         self.append(tuple_of(items))
 
