@@ -47,7 +47,7 @@ def received(connection: ipc.Connection) -> ipc.Message:
 def test_a_model_is_announced_with_what_it_is(pair: Pair, tmp_path: Path, echo: type[EchoAdapter]) -> None:
     assert load(pair, tmp_path, "echo") is echo.made[0]
     assert received(pair[1]).fields == {"stage": "example"}
-    hello = Hello.of(received(pair[1]))
+    hello = Hello.of(*received(pair[1]))
     assert (hello.platform, hello.batchable, hello.example_error) == ("test_echo", True, "")
     assert hello.signature == echo.made[0].signature
     assert hello.example["x"].shape == (2, 2)
