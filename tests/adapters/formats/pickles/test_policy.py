@@ -22,7 +22,7 @@ from adapters.formats.pickles.policy import ARRAY_WRAPPERS, Use, dotted, judge, 
         ("builtins.list", Use.CLASS),
         ("functools.partial", Use.CALL),
         ("xgboost.sklearn.XGBClassifier", Use.CLASS),
-        *((name, Use.CLASS) for name in ARRAY_WRAPPERS),
+        *((name, Use.CLASS) for name in sorted(ARRAY_WRAPPERS)),
     ],
 )
 def test_what_is_allowed(name: str, use: Use) -> None:
