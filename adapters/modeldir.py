@@ -21,13 +21,19 @@ def inside(path: Path, root: Path) -> bool:
 
 #: Unicode categories that no name of a file may hold: control characters, line ends, halves of characters
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
+#: characters that turn the order of what follows round, so that it reads as another name
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def legible(name: str) -> str:
     """The name as JSON and one line of a log can carry it; what they cannot is spelt out."""
     if name.isprintable():
         return name
-    return "".join(ascii(each)[1:-1] if unicodedata.category(each) in _UNFIT else each for each in name)
+    return "".join(ascii(each)[1:-1] if _is_unfit(each) else each for each in name)
+
+
+def _is_unfit(character: str) -> bool:
+    return unicodedata.category(character) in _UNFIT or character in _TURNING
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,19 @@ from functools import partial
 from server import __version__
 from server.api.access import Access
 from server.api.grpc import service
+from server.api.grpc.channel_limits import GrpcLimits
 from server.api.kserve import frame
 from server.api.kserve.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.api.kserve.host import cpu_count, register
 from server.api.kserve.models import KServeRegistry
 from server.api.kserve.pages import add_pages
 from server.api.kserve.rest_server import RESTServer, listening, rest_server
+from server.api.lookup import Refresh, nothing_new
+from server.api.rest.bounded_protocol import Bounds
+from server.api.rest.cors import Cors
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
+from server.api.rest.limits import HttpLimits
+from server.api.rest.methods import Methods
 from server.api.rest.routes import Routes
 from server.api.shutdown import Shutdown
 from server.config.settings import Settings
@@ -36,6 +42,7 @@ from server.loading.memory_budget import Budget, Demand, ModelKey
 from server.loading.sources import catalog_of
 from server.repository.repository import Repository
 from server.repository.store import ModelStore
+from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
 from server.runtime.signals import Signals
 from server.runtime.sockets import PortTaken, check_free, shared_listener
@@ -77,7 +84,9 @@ class PolyServer(frame.ModelServer):
         self.dataplane = PolyDataPlane(self.repository)
         self.model_repository_extension = PolyRepositoryExtension(self.repository)
         self._access = Access.of(os.environ)
-        self._shared = ServerContext(self.repository, settings.max_body_bytes)
+        self._shares = Shares.of(settings.max_connections, settings.workers if self._frontends else 1)
+        self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
+        self._shared = ServerContext(self.repository, settings.max_body_bytes, bounds=self._bounds)
         self._loader = loader
         self._grpc_port = 0
 
@@ -100,6 +109,7 @@ class PolyServer(frame.ModelServer):
         self._loader.attach_loop(asyncio.get_running_loop())
         rest = self._rest()
         listener = self._listener()
+        log.info("%s", self._access.rule)
         first_scan()
         if self.enable_grpc:
             self._grpc_server = await self._serve_grpc()
@@ -129,7 +139,9 @@ class PolyServer(frame.ModelServer):
         if self._frontends is None or listener is None:
             return
         await listening(rest)
-        shared = ServerContext(self.repository, self._settings.max_body_bytes)
+        shared = ServerContext(
+            self.repository, self._settings.max_body_bytes, bounds=internal_listener.bounds(self._bounds)
+        )
         self._inner = await internal_listener.listen(self._frontends.directory / "http", rest.config, shared)
         self._frontends.start(
             {
@@ -140,26 +152,30 @@ class PolyServer(frame.ModelServer):
         )
 
     async def _serve_grpc(self) -> service.Server:
-        handlers = service.handlers(service.InferenceService(self.repository, self.dataplane, self._access))
-        limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
+        handlers = service.handlers(service.InferenceService(self.repository, self._access, self._refresh()))
+        limits = GrpcLimits.of(self._settings, self._shares.grpc)
         wanted = self._settings.grpc_port
         inner_socket = str(self._frontends.directory / "grpc") if self._frontends else ""
         try:
             if self._frontends:
                 check_free(wanted)
             server, self._grpc_port = await service.serve(
-                handlers, wanted, *limits, inner_socket, shared=bool(self._frontends)
+                handlers, wanted, limits, inner_socket, shared=bool(self._frontends)
             )
         except (RuntimeError, PortTaken) as error:
             raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}") from error
         log.info("gRPC server listens on port %d", self._grpc_port)
         return server
 
+    def _refresh(self) -> Refresh:
+        return self._frontends.refresh if self._frontends else nothing_new
+
     def _rest(self) -> RESTServer:
         """KServe's REST server with our routes in front of its application."""
-        refresh = self._frontends.refresh if self._frontends else None
         theirs = frame.application()
-        app = Routes(theirs, self.repository, self._settings.max_body_bytes, self._access, refresh)
+        limits = (self._settings.max_body_bytes, self._access, self._refresh(), self._bounds.bodies)
+        routes = Routes(theirs, self.repository, *limits)
+        app = Methods(routes, theirs.router.routes, Cors(self._settings.allowed_origins))
         protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
         rest = rest_server(self._settings, app, self.http_port, protocol, *planes)

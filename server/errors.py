@@ -5,6 +5,7 @@
         InvalidInput 400     QueueFull 429   |    ModelFailed 500
         TooLarge     413     NotReady  503  DeadlineExceeded 504
         NotFound     404
+    before: MethodNotAllowed 405, HeadTooLarge 431, TooSlow 408, UnknownCoding 415, Overloaded 503
 
 Each error is one HTTP status, one gRPC status and one sentence for the person who reads it. `adapters.InvalidInput`
 (a model refusing its input) counts as `InvalidInput` here. Bodies are KServe's: `{"error": "…"}`.
@@ -63,11 +64,39 @@ class NotFound(ServingError):
     grpc = "NOT_FOUND"
 
 
+class MethodNotAllowed(ServingError):
+    """The path is not asked in this way."""
+
+    status = 405
+    grpc = "UNIMPLEMENTED"
+
+
 class TooLarge(ServingError):
     """The body is over the limit."""
 
     status = 413
     grpc = "RESOURCE_EXHAUSTED"
+
+
+class HeadTooLarge(ServingError):
+    """The first line and the headers are over the limit."""
+
+    status = 431
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class UnknownCoding(ServingError):
+    """The body is compressed in a way that is not known here."""
+
+    status = 415
+    grpc = "INVALID_ARGUMENT"
+
+
+class TooSlow(ServingError):
+    """The client has not sent its request within the time there is for that."""
+
+    status = 408
+    grpc = "DEADLINE_EXCEEDED"
 
 
 class QueueFull(ServingError):
@@ -103,6 +132,14 @@ class NotReady(ServingError):
     grpc = "UNAVAILABLE"
 
 
+class Overloaded(ServingError):
+    """The server has no room for the request, whatever it is for."""
+
+    status = 503
+    grpc = "RESOURCE_EXHAUSTED"
+    retry_after = 1
+
+
 class DeadlineExceeded(ServingError):
     """The request waited longer than its deadline."""
 
@@ -135,6 +172,8 @@ def respond(error: ServingError) -> tuple[int, list[Header], bytes]:
     headers = [JSON_HEADER]
     if error.retry_after:
         headers.append((b"retry-after", b"%d" % error.retry_after))
+    if isinstance(error, UnknownCoding):
+        headers.append((b"accept-encoding", b"gzip, deflate"))
     if isinstance(error, Unauthorized):
         headers.append((b"www-authenticate", b"Bearer"))
     return error.status, headers, orjson.dumps({"error": message(error)})

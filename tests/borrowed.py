@@ -159,7 +159,7 @@ def _xgboost_classifier() -> Any:
 _PROTOCOL = "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol"
 _FAST = ("server/api/rest/fast_protocol.py",)
 _TRANSPORT = ("server/api/rest/transport.py",)
-_BOTH = (*_FAST, *_TRANSPORT)
+_BOUNDED = ("server/api/rest/bounded_protocol.py",)
 _SHUTDOWN = ("server/api/shutdown.py",)
 _DIRECT = "adapters/sklearn_/direct"
 
@@ -196,30 +196,35 @@ def _of_torch(name: str, files: tuple[str, ...], why: str, instance: Callable[[]
 
 BORROWED: tuple[Borrowed, ...] = (
     # uvicorn: small requests are answered from the socket, beside its own parser and under its own time-outs
-    Borrowed("uvicorn", "uvicorn.protocols.http.httptools_impl.STATUS_LINE", _FAST, "the first line of an answer"),
-    _of_protocol("cycle", _FAST, "is a request of uvicorn's own in flight?"),
-    _of_protocol("flow", _BOTH, "is the client slow to read?"),
-    _of_protocol("parser", _FAST, "does the client want another protocol?"),
-    _of_protocol("headers", _FAST, "those that announce a body are taken out of such a request"),
-    _of_protocol("pipeline", _TRANSPORT, "who waits behind the request in flight"),
-    _of_protocol("loop", _BOTH, "the event loop"),
+    Borrowed("uvicorn", "uvicorn.protocols.http.httptools_impl.STATUS_LINE", (*_FAST, *_BOUNDED),
+             "the first line of an answer"),
+    Borrowed("uvicorn", "uvicorn.protocols.http.flow_control.FlowControl", _BOUNDED, "held back while others wait"),
+    _of_protocol("cycle", (*_FAST, *_BOUNDED), "is a request of uvicorn's own in flight?"),
+    _of_protocol("flow", (*_FAST, *_BOUNDED, *_TRANSPORT), "is the client slow to read?"),
+    _of_protocol("parser", _BOUNDED, "is fed request by request, and made anew where another protocol is offered"),
+    _of_protocol("url", _BOUNDED, "of the head that is then read again"),
+    _of_protocol("headers", _BOUNDED, "are counted, say how long a body is, and are read again"),
+    _of_protocol("pipeline", (*_BOUNDED, *_TRANSPORT), "who waits behind the request in flight"),
+    _of_protocol("loop", (*_FAST, *_BOUNDED, *_TRANSPORT), "the event loop"),
     _of_protocol("access_log", _FAST, "whether every request is uvicorn's to log"),
     Borrowed("uvicorn", "uvicorn.server.ServerState.total_requests", _FAST, "counts answers", _uvicorn_state),
-    Borrowed("uvicorn", "uvicorn.server.ServerState.default_headers", _FAST, "Server and Date", _uvicorn_state),
-    _of_protocol("timeout_keep_alive", _FAST, "seconds that an idle connection stays"),
-    _of_protocol("timeout_keep_alive_task", _FAST, "the timer of that"),
-    _of_protocol("timeout_keep_alive_handler", _FAST, "what it calls, overridden"),
-    _of_protocol("_unset_keepalive_if_required", _FAST, "stops that timer"),
-    _of_protocol("_should_upgrade", _FAST, "overridden: never"),
+    Borrowed("uvicorn", "uvicorn.server.ServerState.default_headers", (*_FAST, *_BOUNDED), "Server and Date",
+             _uvicorn_state),
+    _of_protocol("_unset_keepalive_if_required", _BOUNDED, "stops uvicorn's timer: ours looks after all"),
+    _of_protocol("_should_upgrade", _BOUNDED, "overridden: never"),
     _of_protocol("_start_asgi_task", _TRANSPORT, "overridden, to know the request that is being answered"),
-    _of_protocol("on_message_begin", _FAST, "overridden: the parser is within a request"),
-    _of_protocol("on_headers_complete", _FAST, "overridden: the last answer on a connection says so"),
-    _of_protocol("on_message_complete", _BOTH, "overridden: the parser is through with a request"),
+    _of_protocol("on_message_begin", _BOUNDED, "overridden: the parser is within a request"),
+    _of_protocol("on_header", _BOUNDED, "overridden: headers are counted, and trailers are none"),
+    _of_protocol("on_headers_complete", (*_FAST, *_BOUNDED), "overridden: the last answer on a connection says so"),
+    _of_protocol("on_body", _BOUNDED, "overridden: how much of an answered request is still read"),
+    _of_protocol("on_message_complete", (*_BOUNDED, *_TRANSPORT), "overridden: the parser is through with a request"),
+    _of_protocol("on_response_complete", _BOUNDED, "overridden: what has been held is read"),
     _of_protocol("shutdown", _FAST, "overridden: what is in flight is answered first"),
-    _of_cycle("response_complete", _BOTH, "has a request been answered?"),
-    _of_cycle("keep_alive", _FAST, "an answer is the last on its connection"),
-    _of_cycle("disconnected", _TRANSPORT, "the client has hung up"),
-    _of_cycle("message_event", _TRANSPORT, "wakes who waits for that"),
+    _of_cycle("response_complete", (*_BOUNDED, *_TRANSPORT), "has a request been answered?"),
+    _of_cycle("response_started", _BOUNDED, "or has that begun?"),
+    _of_cycle("keep_alive", (*_FAST, *_BOUNDED), "an answer is the last on its connection"),
+    _of_cycle("disconnected", (*_BOUNDED, *_TRANSPORT), "the client has hung up"),
+    _of_cycle("message_event", (*_BOUNDED, *_TRANSPORT), "wakes who waits for that"),
     Borrowed("uvicorn", "uvicorn.server.Server.started", ("server/api/kserve/rest_server.py",), "it takes connections",
              _uvicorn_server),
     Borrowed("uvicorn", "uvicorn.server.Server.should_exit", _SHUTDOWN, "tells it to stop", _uvicorn_server),

@@ -19,6 +19,8 @@ from examples import EXAMPLES, bert_sentiment, making
 from examples.news import sentences
 from examples.spacy_ner import SEED, SENTENCES
 from server.codec import v1
+from tests.e2e.openapi_walker import send_examples
+from tests.e2e.process import Server
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +74,14 @@ def ask(models: Path) -> Ask:
 def found(prediction: dict[str, Any]) -> list[tuple[str, str]]:
     assert prediction.keys() == {"entities"}
     return [(entity["text"], entity["label"]) for entity in prediction["entities"]]
+
+
+def test_every_example_of_the_servers_description_is_answered(models: Path, tmp_path: Path) -> None:
+    server = Server(models, tmp_path / "server.log").wait_ready()
+    try:
+        assert send_examples(server.client) >= 8 * len(EXAMPLES), "V1, V2, with and without versions, and TorchServe's"
+    finally:
+        assert server.stop() == 0, server.log
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

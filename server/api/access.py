@@ -1,4 +1,10 @@
-"""Who may load and unload models: who is on this machine, and who gives the token that `ADMIN_TOKEN` holds.
+"""Who may load and unload models: who gives the token that `ADMIN_TOKEN` holds; without one, who is on this machine.
+
+That a connection comes from a loopback address does not say so: proxies and sidecars on the machine, and pages in a
+browser on it, connect from there for others. So a call without a token must look like a call of this machine's own: it
+names this machine as the one that it asks (`Host`: a page that had its name rebound to a loopback address names
+itself), and it has no header but those that clients themselves send. What proxies add to say for whom they ask is
+whatever they like; a list of it would never be whole.
 
 The token comes from the environment alone: a command line can be read by every user of the machine.
 """
@@ -6,17 +12,28 @@ The token comes from the environment alone: a command line can be read by every 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Mapping
+import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from server.errors import Forbidden, Unauthorized
+from server.text import printable
 
 VARIABLE = "ADMIN_TOKEN"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
-#: headers of a request that somebody else sent through this machine: a proxy, or a web page open in its browser
-FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"})
-ORIGIN = "origin"
+HOST = "host"
+#: what clients send of their own; anything else may be a proxy's, or a browser's
+OWN = frozenset(
+    (
+        *("accept", "accept-charset", "accept-encoding", "accept-language", "authorization", "cache-control"),
+        *("connection", "content-encoding", "content-length", "content-type", "expect", HOST, "keep-alive", "pragma"),
+        *("te", "transfer-encoding", "user-agent"),
+        *("upgrade", "http2-settings"),  # the JDK's client and curl offer HTTP/2
+        *("inference-header-content-length", "triton-request-id"),
+    )
+)
+_GRPC = "grpc-"  #: begins the metadata of gRPC itself
 _BEARER = "bearer "
 
 
@@ -31,6 +48,16 @@ class Access:
         """As the environment says. White space around the token, as the end of a file leaves it, is not part of it."""
         return cls(environ.get(VARIABLE, "").strip())
 
+    @property
+    def rule(self) -> str:
+        """What holds, for the log."""
+        if self.token:
+            return f"loading and unloading models over the network needs {VARIABLE}, from this machine as well"
+        return (
+            "loading and unloading models is open to this machine (loopback) only, without a token; "
+            f"where a proxy on it may pass on calls of others, set {VARIABLE}"
+        )
+
     def check(self, address: str, headers: Mapping[str, str]) -> None:
         """Let the caller through; `address` is where the connection comes from, `headers` have lower-case names.
 
@@ -39,18 +66,17 @@ class Access:
             Forbidden: no token would do, as the server has none.
         """
         given = headers.get("authorization")
-        if self.token and given is not None:
+        if self.token:
+            if given is None:
+                raise Unauthorized(
+                    f"loading and unloading models needs `Authorization: Bearer <token>` with the server's {VARIABLE}"
+                )
             if not self._fits(given):
                 raise Unauthorized(f"this is not the server's {VARIABLE}: send `Authorization: Bearer <token>`")
-        elif not is_local(address, headers):
-            if self.token:
-                raise Unauthorized(
-                    f"loading and unloading models from elsewhere than this machine (loopback) needs "
-                    f"`Authorization: Bearer <token>` with the server's {VARIABLE}"
-                )
+        elif why := why_not_local(address, headers):
             raise Forbidden(
                 "loading and unloading models is open to this machine (loopback) only: "
-                f"start the server with {VARIABLE} to allow it from elsewhere"
+                f"start the server with {VARIABLE} to allow it from elsewhere ({why})"
             )
 
     def _fits(self, given: str) -> bool:
@@ -59,9 +85,32 @@ class Access:
         return scheme.lower() == _BEARER and same
 
 
-def is_local(address: str, headers: Collection[str]) -> bool:
-    """From this machine, and not through a proxy (a sidecar, an ingress) or a page in a browser on it."""
-    return address in LOOPBACK and ORIGIN not in headers and not FORWARDED.intersection(headers)
+def why_not_local(address: str, headers: Mapping[str, str]) -> str:
+    """What says that a call may not be this machine's own: "" where nothing does."""
+    if address not in LOOPBACK:
+        return f"the call comes from {address}" if address else "nobody knows where the call comes from"
+    if (host := headers.get(HOST)) is not None and not _is_loopback(host):
+        return f"its Host, {printable(host)}, is no name of this machine's own; localhost is"
+    strange = [name for name in headers if name not in OWN and not name.startswith(_GRPC)]
+    if strange:
+        return f"it has the header {printable(strange[0])}, as somebody else's call that was passed on may have"
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a `Host`, with or without a port, is this machine's name for itself, or such an address."""
+    name = host.strip().lower()
+    if name.startswith("["):
+        name = name[1:].partition("]")[0]
+    elif name.count(":") == 1:
+        name = name.partition(":")[0]
+    name = name.removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def peer_address(peer: str) -> str:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
 
 from server.inference.model import ServedModel
+
+#: to be awaited before what is counted is read: asks the other processes
+Refresh: TypeAlias = Callable[[], Awaitable[None]]
+
+
+async def nothing_new() -> None:
+    """There is no other process."""
 
 
 class Models(Protocol):

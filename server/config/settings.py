@@ -39,7 +39,10 @@ STORED_MODEL = types.Kind(Address.of_kserve, "URI", show=lambda address: address
 STORED_MODELS = types.Kind(named, "NAME=URI", repeats=True, quote=without_secrets)
 #: seconds after SIGTERM in which a pod may still be sent requests: endpoints are updated meanwhile
 POD_DELAY = 3.0
-LENGTH = types.integer("BYTES", -1, 2**31 - 1)
+LONGEST_MESSAGE = 2**31 - 1  #: bytes that gRPC can carry in one
+LENGTH = types.integer("BYTES", -1, LONGEST_MESSAGE)
+#: bytes of bodies that a process holds at once, unless it is told
+BODIES = 512 * 2**20
 #: settings about loading that would be checked again
 _NOT_FOR_ALL = ("verify_key",)
 
@@ -78,10 +81,20 @@ class Settings:
         "How long a request may take; then it is answered 504.")
     max_body_bytes: int = setting(100 * 2**20, types.size(), REQUESTS,
         "Size of a REST request's body, at most; larger ones are answered 413.")
-    grpc_max_send_message_length: int = setting(8 * 2**20, LENGTH, REQUESTS,
-        "Size of a gRPC answer, at most; -1 for no limit.", kserve=True)
-    grpc_max_receive_message_length: int = setting(8 * 2**20, LENGTH, REQUESTS,
-        "Size of a gRPC request, at most; -1 for no limit.", kserve=True)
+    max_bodies_bytes: int | None = setting(None, types.size(), REQUESTS,
+        "Bytes of REST requests' bodies that a process holds at once, over all connections, inflated where they came "
+        "compressed; one that does not fit is answered 503.", shown="512MiB, or max_body_bytes")
+    max_head_bytes: int = setting(64 * 2**10, types.size(), REQUESTS,
+        "Size of a REST request's head, its first line and headers, at most, and of its trailers; larger ones are "
+        "answered 431.")
+    max_headers: int = setting(256, COUNT, REQUESTS,
+        "Headers of a REST request, at most; more are answered 431.")
+    grpc_max_calls: int = setting(4096, COUNT, REQUESTS,
+        "gRPC calls that a process takes at once; further ones are answered RESOURCE_EXHAUSTED.")
+    grpc_max_send_message_length: int = setting(-1, LENGTH, REQUESTS,
+        "Size of a gRPC answer, at most; -1 for no limit, as over REST.", kserve=True)
+    grpc_max_receive_message_length: int | None = setting(None, LENGTH, REQUESTS,
+        "Size of a gRPC request, at most; -1 for no limit.", shown="max_body_bytes", kserve=True)
 
     load: Literal["eager", "lazy"] = setting("eager", types.one_of("eager", "lazy"), LOADING,
         "When models are loaded: at the start, or (lazy) at the first request, for folders of thousands. Pinned models "
@@ -141,6 +154,21 @@ class Settings:
     timeout_keep_alive: int = setting(65, types.integer("SECONDS", 0, 86400), SERVER,
         "How long an idle connection is kept; longer than the proxy's, or the proxy answers 503 now and then.",
         flag="--timeout-keep-alive", kserve=True)
+    max_connections: int = setting(10_000, COUNT, SERVER,
+        "Connections over HTTP, and as many over gRPC, that are held at once by all processes; at most a half and a "
+        "quarter of the file descriptors that the system allows. When all are taken, those make room that wait for "
+        "their clients for the longest; who waits for the server stays, and a newcomer is then answered 503.")
+    first_byte_timeout: float = setting(30.0, types.seconds(), SERVER,
+        "How long a new connection is kept without a byte of a request.")
+    head_timeout: float = setting(20.0, types.seconds(), SERVER,
+        "How long the head of a REST request may take from its first byte on; then it is answered 408.")
+    body_timeout: float = setting(120.0, types.seconds(), SERVER,
+        "How long the body of a REST request may take after its head; then it is answered 408.")
+    send_timeout: float = setting(60.0, types.seconds(), SERVER,
+        "How long the client of a REST request may read nothing of its answer; then the connection is closed.")
+    allowed_origins: tuple[str, ...] = setting((), types.origins(), SERVER,
+        "Origins (https://example.com, or * for all) whose pages may ask the REST server from a browser. May be given "
+        "several times; in the variable, white space stands between them.", shown="none")
     shutdown_delay: float | None = setting(None, types.seconds(zero=True), SERVER,
         "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers know.",
         shown="3s in a Kubernetes pod, else 0s")
@@ -191,9 +219,20 @@ class Settings:
         return cls(**parse(cls, argv, environ))
 
     @property
+    def max_message_bytes(self) -> int:
+        """Bytes of a gRPC request, at most: as many as of a REST request's body, unless it is told."""
+        told = self.grpc_max_receive_message_length
+        return min(self.max_body_bytes, LONGEST_MESSAGE) if told is None else told
+
+    @property
     def rest_port(self) -> int:
         """The port that the REST server listens on: KServe moves its default port under TLS."""
         return 8443 if self.ssl_certfile and self.ssl_keyfile and self.http_port == 8080 else self.http_port
+
+    @property
+    def bodies_bytes(self) -> int:
+        """Bytes of bodies that a process holds at once."""
+        return self.max_bodies_bytes or max(BODIES, self.max_body_bytes)
 
     def stop_delay(self, environ: Mapping[str, str]) -> float:
         """Seconds from SIGTERM until no new connection is taken."""
@@ -232,6 +271,11 @@ class Settings:
             yield "--ssl_certfile needs --ssl_keyfile beside it"
         if self.ssl_keyfile and not self.ssl_certfile:
             yield "--ssl_keyfile needs --ssl_certfile beside it"
+        if self.max_bodies_bytes and self.max_bodies_bytes < self.max_body_bytes:
+            yield (
+                f"--max_bodies_bytes={self.max_bodies_bytes} is less than --max_body_bytes={self.max_body_bytes}: "
+                "a body as large as that would never fit"
+            )
         if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
             yield "--access_log_format needs a package that is not installed: pip install asgi-logger"
 

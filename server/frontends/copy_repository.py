@@ -13,8 +13,7 @@ from server.inference.model import ServedModel
 from server.loading.load_spec import LoadSpec
 from server.repository.factory import ModelFactory
 from server.runtime import memory
-from server.telemetry.counters import ModelMetrics
-from server.telemetry.metrics import CounterSnapshot
+from server.telemetry.metrics import CounterSnapshot, MetricsByModel
 
 
 class CopyRepository:
@@ -25,7 +24,7 @@ class CopyRepository:
         self._factory = ModelFactory(executor, limits, log_latency)
         self._copies: dict[int, ServedModel] = {}
         self._routes: dict[str, dict[str | None, ServedModel]] = {}
-        self._counts: dict[str, ModelMetrics] = {}
+        self._counts = MetricsByModel()
 
     def begin_stop(self) -> None:
         """The server has been told to stop: its main process says so to whoever asks, here nothing changes."""
@@ -37,7 +36,7 @@ class CopyRepository:
             LoadError: it cannot be loaded, or is not what the main process has.
         """
         loaded = spec.load()
-        counts = self._counts.setdefault(spec.name, ModelMetrics())
+        counts = self._counts.of(spec.name, spec.found.version)
         return self._factory.make(spec.found, loaded, counts)
 
     def put(self, number: int, model: ServedModel) -> None:
@@ -84,8 +83,8 @@ class CopyRepository:
         return self.ready_model(name, version)
 
     def counts(self) -> CounterSnapshot:
-        """What was counted, by model."""
-        return {name: counts.snapshot() for name, counts in list(self._counts.items()) if counts.has_requests}
+        """What was counted."""
+        return self._counts.snapshot(asked=True)
 
     def waiting(self) -> dict[str, int]:
         """Requests in the queues, by model."""

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from server.api.grpc import service
+from server.api.grpc.channel_limits import GrpcLimits
+from server.api.grpc.reflection import reflection_handlers
 from server.api.kserve.host import configure_logging, cpu_count
 from server.api.kserve.rest_server import listening, rest_server
+from server.api.rest.bounded_protocol import Bounds
 from server.api.rest.fast_protocol import ServerContext
+from server.api.rest.limits import HttpLimits
 from server.api.shutdown import Shutdown
 from server.config.settings import Settings
 from server.frontends.control_server import ControlServer
@@ -23,6 +27,7 @@ from server.frontends.http_proxy import FrontendProtocol, FrontendRoutes
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
 from server.runtime import memory
+from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
 from server.runtime.sockets import shared_listener
 
@@ -44,7 +49,9 @@ class FrontendServer:
         self._control = control
         cores = cpu_count()
         self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), settings.enable_latency_logging)
-        self._shared = ServerContext(self._copies, settings.max_body_bytes)
+        self._shares = Shares.of(settings.max_connections, settings.workers)
+        self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
+        self._shared = ServerContext(self._copies, settings.max_body_bytes, bounds=self._bounds)
 
     def run(self) -> None:
         """Serve until the main process says stop."""
@@ -53,7 +60,7 @@ class FrontendServer:
     async def _main(self) -> None:
         self._control.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=self._control)
-        routes = FrontendRoutes(self._copies, self._settings.max_body_bytes)
+        routes = FrontendRoutes(self._copies, self._settings.max_body_bytes, self._bounds.bodies)
         protocol = partial(FrontendProtocol, self._directory / "http", self._copies, self._shared)
         rest = rest_server(self._settings, routes, self._http_port, protocol)
         uvicorn = rest._server
@@ -75,7 +82,7 @@ class FrontendServer:
     async def _serve_grpc(self) -> service.Server | None:
         if not self._settings.enable_grpc:
             return None
-        handlers = GrpcProxy(self._copies, self._directory)
-        limits = (self._settings.grpc_max_send_message_length, self._settings.grpc_max_receive_message_length)
-        server, _ = await service.serve(handlers, self._grpc_port, *limits, shared=True)
+        handlers = [GrpcProxy(self._copies, self._directory), *reflection_handlers()]
+        limits = GrpcLimits.of(self._settings, self._shares.grpc)
+        server, _ = await service.serve(handlers, self._grpc_port, limits, shared=True)
         return server

@@ -8,12 +8,15 @@ from typing import Any
 
 import grpc
 
-from server.api.grpc.service import CLIENT, SERVICE, STREAM, Inference
+from server.api.grpc.descriptors import HEALTH, INFER, SERVICE, STREAM
+from server.api.grpc.infer_calls import Inference
+from server.api.grpc.service import CLIENT
 from server.errors import InvalidInput
 from server.frontends.copy_repository import CopyRepository
 
-_INFER = f"/{SERVICE.full_name}/ModelInfer"
+_INFER = f"/{SERVICE.full_name}/{INFER}"
 _STREAM = f"/{SERVICE.full_name}/{STREAM}"
+_WATCH = f"/{HEALTH.full_name}/Watch"
 _REPOSITORY = f"/{SERVICE.full_name}/Repository"
 #: metadata that a channel sets itself
 _OURS = ("grpc-", ":")
@@ -23,7 +26,7 @@ _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_l
 
 
 class GrpcProxy(grpc.GenericRpcHandler):
-    """Every method of `inference.GRPCInferenceService`."""
+    """Every method of `inference.GRPCInferenceService`, and of gRPC's health service."""
 
     def __init__(self, copies: CopyRepository, directory: Path) -> None:
         """Call it on the event loop."""
@@ -32,8 +35,10 @@ class GrpcProxy(grpc.GenericRpcHandler):
         self._channel = grpc.aio.insecure_channel(f"unix:{directory / 'grpc'}", options=_UNLIMITED)
         self._methods = {name: self._channel.unary_unary(name) for name in _names()}
         self._stream = self._channel.stream_stream(_STREAM)
+        self._watch = self._channel.unary_stream(_WATCH)
         self._handlers = {name: self._handler(name) for name in _names()}
         self._handlers[_STREAM] = grpc.stream_stream_rpc_method_handler(self._hand_on_stream)
+        self._handlers[_WATCH] = grpc.unary_stream_rpc_method_handler(self._hand_on_watch)
 
     def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler[Any, Any] | None:
         return self._handlers.get(handler_call_details.method)
@@ -60,13 +65,13 @@ class GrpcProxy(grpc.GenericRpcHandler):
         """
         metadata = await _metadata(context)
         call = self._stream(requests, metadata=metadata, timeout=_timeout(context.time_remaining()))
-        try:
-            async for part in call:
-                yield part
-        except grpc.aio.AioRpcError as error:
-            await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
-        finally:
-            call.cancel()
+        async for part in _parts(call, context):
+            yield part
+
+    async def _hand_on_watch(self, raw: bytes, context: Any) -> AsyncIterator[bytes]:
+        metadata = await _metadata(context)
+        async for part in _parts(self._watch(raw, metadata=metadata, timeout=None), context):
+            yield part
 
     async def _hand_on(self, method: str, raw: bytes, context: Any) -> bytes:
         metadata = await _metadata(context)
@@ -79,6 +84,17 @@ class GrpcProxy(grpc.GenericRpcHandler):
             await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
             raise  # `abort` has raised
         return answer
+
+
+async def _parts(call: Any, context: Any) -> AsyncIterator[bytes]:
+    """What a call answers, part by part, and how it ends."""
+    try:
+        async for part in call:
+            yield part
+    except grpc.aio.AioRpcError as error:
+        await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
+    finally:
+        call.cancel()
 
 
 async def _metadata(context: Any) -> list[tuple[str, str | bytes]]:
@@ -96,7 +112,9 @@ def _timeout(remaining: float | None) -> float | None:
 
 
 def _names() -> Iterable[str]:
-    return [f"/{SERVICE.full_name}/{method.name}" for method in SERVICE.methods]
+    """The methods that take one message and give one."""
+    methods = [method for service in (SERVICE, HEALTH) for method in service.methods if not method.server_streaming]
+    return [f"/{method.containing_service.full_name}/{method.name}" for method in methods]
 
 
 def _passed_on(metadata: Iterable[tuple[str, str | bytes]]) -> Iterable[tuple[str, str | bytes]]:

@@ -10,12 +10,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from server.api.rest.asgi import Receive, Scope, Send, answered
+from server.api.rest.asgi import BodyLimits, Receive, Scope, Send, answered, header
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.head_cache import ParsedHead, is_cloudevent
-from server.api.rest.paths import parse
+from server.api.rest.limits import Bodies
+from server.api.rest.paths import ModelPath, asked_by
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.routes import send_answer
+from server.errors import InvalidInput
 from server.frontends.copy_repository import CopyRepository
 from server.frontends.forwarding import UPSTREAMS, answer, forward, target_of
 from server.frontends.upstream_pool import UpstreamPool
@@ -61,25 +63,33 @@ class FrontendProtocol(FastProtocol):
 class FrontendRoutes:
     """The general way, as an ASGI application."""
 
-    def __init__(self, copies: CopyRepository, max_body: int) -> None:
+    def __init__(self, copies: CopyRepository, max_body: int, bodies: Bodies | None = None) -> None:
         self._copies = copies
         self._models = InferenceRoutes(copies)
-        self._max_body = max_body
+        self._limits = BodyLimits(max_body, bodies or Bodies())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_here(scope):
-            await send_answer(receive, send, await answered(self._here, scope, receive, self._max_body))
+            await send_answer(receive, send, await answered(self._here, scope, receive, self._limits))
         else:
             await forward(scope, receive, send)
 
     def _is_here(self, scope: Scope) -> bool:
-        asked = parse(scope["path"]) if scope["method"] == "POST" else None
+        asked = _asked(scope) if scope["method"] == "POST" else None
         here = asked is not None and self._copies.answers_whole(asked.model, asked.version)
-        return here and not is_cloudevent(scope["headers"])
+        return here and not is_cloudevent(scope["headers"]) and header(scope, b"origin") is None
 
     async def _here(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer | StreamedAnswer:
-        asked = parse(scope["path"]) if self._is_here(scope) else None
+        asked = _asked(scope) if self._is_here(scope) else None
         if asked is None:  # the copy was withdrawn while the body was coming
             upstreams = scope["state"][UPSTREAMS]
             return await answer(upstreams, scope["method"], target_of(scope), scope["headers"], body)
         return await self._models.handler(asked)(scope, body, is_disconnected)
+
+
+def _asked(scope: Scope) -> ModelPath | None:
+    """What a POST asks of a model; one that contradicts itself is the main process's to refuse."""
+    try:
+        return asked_by(scope)
+    except InvalidInput:
+        return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from server.api.rest.bounded_protocol import Bounds
+from server.api.rest.connections import Wait
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.transport import LingeringTransport
 from server.frontends.proxy_protocol import LONGEST, addresses
@@ -22,20 +26,29 @@ log = logging.getLogger("kserve")
 _FOR_EVER = 10**7
 
 
+class InternalTransport(LingeringTransport):
+    """Front processes close their connections: an answer may come before its request has been sent to its end."""
+
+    linger = 30.0
+
+
 class InternalProtocol(FastProtocol):
     """A connection that a front process makes for one client: `preamble`'s line, then that client's requests.
 
-    Front processes log their requests themselves. They close their connections: an answer may come before its request
-    has been sent to its end.
+    Front processes log their requests themselves, and keep to the time that clients have.
     """
 
-    transport_class = LingeringTransport
+    transport_class = InternalTransport
 
     def __init__(self, shared: ServerContext, **uvicorns: Any) -> None:
         super().__init__(shared, **uvicorns)
-        self.access_log = self._general = False
+        self.access_log = self._logs = False
         self._known = False  #: the preamble has been read
-        self._begun = b""  #: what has come of it
+        self._preamble = b""  #: what has come of it
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        self.transport.still_sending = lambda: True
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -43,13 +56,13 @@ class InternalProtocol(FastProtocol):
         if self._known:
             super().data_received(data)
         else:
-            self._begun += data
+            self._preamble += data
             self._read_preamble()
 
     def _read_preamble(self) -> None:
         """Take the client's address from it once it is whole; the connection is closed where there is none."""
-        line, end, _ = self._begun[:LONGEST].partition(b"\r\n")
-        if not end and len(self._begun) < LONGEST:
+        line, end, _ = self._preamble[:LONGEST].partition(b"\r\n")
+        if not end and len(self._preamble) < LONGEST:
             return
         try:
             found = addresses(line + end)
@@ -58,10 +71,17 @@ class InternalProtocol(FastProtocol):
             self.transport.close()
             return
         self.client, self.server = found or (None, None)
-        rest = self._begun[len(line + end) :]
-        self._known, self._begun = True, b""
+        rest = self._preamble[len(line + end) :]
+        self._known, self._preamble = True, b""
         if rest:
             super().data_received(rest)
+
+
+def bounds(others: Bounds) -> Bounds:
+    """Of these connections: front processes keep to what clients may take, and all bodies are held together."""
+    endless: dict[str, Any] = {wait.value: float(_FOR_EVER) for wait in Wait}
+    limits = replace(others.limits, max_connections=sys.maxsize, **endless)
+    return Bounds(limits, others.bodies)
 
 
 async def listen(path: Path, config: uvicorn.Config, shared: ServerContext) -> asyncio.Server:

@@ -18,8 +18,7 @@ from typing import Any
 from server.frontends.frontend import Frontend
 from server.frontends.frontend_copies import FrontendCopies
 from server.loading.load_spec import LoadSpec
-from server.telemetry.counters import ModelMetrics
-from server.telemetry.metrics import CounterSnapshot
+from server.telemetry.metrics import CounterSnapshot, MetricsByModel
 
 log = logging.getLogger("kserve")
 
@@ -59,7 +58,7 @@ class FrontendManager:
         self._withdrawn: Counter[str] = Counter()
         self._incoming: set[int] = set()
         self._frontends: list[Frontend] = []
-        self._ended_counts: dict[str, ModelMetrics] = {}  #: of processes that have ended
+        self._ended_counts = MetricsByModel()  #: of processes that have ended
 
     def start(self, start: Mapping[str, Any]) -> None:
         """Start the processes; each is sent `start` first. Returns at once."""
@@ -144,14 +143,12 @@ class FrontendManager:
 
     def keep_counts(self, counts: CounterSnapshot) -> None:
         """The counts of a process that has ended."""
-        for name, snapshot in counts.items():
-            self._ended_counts.setdefault(name, ModelMetrics()).merge(snapshot)
+        self._ended_counts.merge(counts)
 
     def counts(self) -> Sequence[CounterSnapshot]:
         """Of all processes, as far as they are known."""
         with self.lock:
-            ended = {name: counts.snapshot() for name, counts in self._ended_counts.items()}
-            return [ended, *(frontend.counts for frontend in self._frontends)]
+            return [self._ended_counts.snapshot(), *(frontend.counts for frontend in self._frontends)]
 
     async def refresh(self) -> None:
         """Ask every process for its counts."""

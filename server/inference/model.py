@@ -28,6 +28,12 @@ class ServedModel(Protocol):
     pool: WorkerPool | None  #: its processes, where it runs in some of its own
     born: float  #: when it came, on the monotonic clock
 
+    #: rows in one call, at most; 0: no dimension of its tensors is known to be rows
+    max_rows: int
+    #: it refuses its adapter's own example, which is made up
+    refuses_example: bool
+    #: requests share calls
+    merges: bool
     #: `start` answers whole, never in parts
     answers_whole: bool
     #: CloudEvents are its own to read; for other models KServe's data plane reads them

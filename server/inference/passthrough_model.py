@@ -38,6 +38,9 @@ class PassthroughModel:
 
     answers_whole = False
     reads_events = True
+    max_rows = 0
+    merges = False
+    refuses_example = False
 
     def __init__(
         self,

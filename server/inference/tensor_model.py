@@ -59,6 +59,9 @@ class TensorModel:
         self.version = version
         self.ready = True
         self.log_latency = log_latency
+        self.max_rows = limits.max_rows if self.signature.batched else 0
+        self.merges = merges
+        self.refuses_example = False
         self.in_flight = InFlight()
         self.born = time.monotonic()
         splits = adapter.traits.parallel and adapter.traits.thread_safe

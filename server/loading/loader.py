@@ -63,6 +63,7 @@ class Loaded:
     batchable: bool  #: merged rows gave the same answers as single ones
     seconds: float
     warning: str = ""
+    refuses_example: bool = False  #: its own, which is made up
     claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
     model: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
     stamp: FolderStamp = NO_FILES  #: of its files then
@@ -154,10 +155,12 @@ class Loader:
         except (Exception, SystemExit) as error:  # a library that gives up ends this model, not the server
             raise LoadError(f"{type(error).__name__}: {error}") from error
         batchable = adapter.traits.batchable and adapter.signature.batched and (trial is None or trial.batchable)
-        warning = f"it refuses its own example: {trial.example_error}" if trial and trial.example_error else ""
+        refused = trial.example_error if trial is not None else ""
+        warning = f"it refuses its own example: {refused}" if refused else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = compatibility.warning(choice, warning)
-        return Loaded(adapter, config, batchable, time.monotonic() - start, warning, room.claim, model, stamp)
+        seconds = time.monotonic() - start
+        return Loaded(adapter, config, batchable, seconds, warning, bool(refused), room.claim, model, stamp)
 
     def _check_examples(self, found: Found, adapter: Adapter, room: Room) -> None:
         try:

@@ -43,7 +43,9 @@ class ModelFactory:
         merges = loaded.batchable and loaded.config.batching
         limits = _limits(loaded, self.limits)
         how = (self.executor, limits, metrics, merges)
-        return TensorModel(found.name, loaded.adapter, *how, found.version, self.log_latency)
+        model = TensorModel(found.name, loaded.adapter, *how, found.version, self.log_latency)
+        model.refuses_example = loaded.refuses_example
+        return model
 
 
 def _limits(loaded: Loaded, limits: Limits) -> Limits:

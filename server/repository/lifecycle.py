@@ -236,7 +236,7 @@ class Lifecycle:
         return True
 
     def _served(self, found: Found, loaded: Loaded) -> ModelState:
-        model = self._factory.make(found, loaded, self._store.metrics.of(found.name))
+        model = self._factory.make(found, loaded, self._store.metrics.of(found.name, found.version))
         self._claims.hold(model, loaded.claim)
         memory = loaded.claim.memory if loaded.claim else 0
         spec = LoadSpec.of(found, loaded)

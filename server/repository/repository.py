@@ -74,7 +74,7 @@ class Repository:
         self._catalog = catalog
         self._ready_rule = ready_rule
         self._replicas = replicas = replicas or NoReplicas()
-        self._stopping = False
+        self.stopping = False  #: it has been told to stop
         claims = ModelClaims(loader.budget)
         self._retirement = Retirement(self.store, claims, replicas)
         self._lifecycle = Lifecycle(
@@ -114,7 +114,7 @@ class Repository:
         """
         model = self.serving.get(name)
         if model is None:
-            versions = self.store.models.get(name)
+            versions = self.store.models.get(self.store.known_as(name))
             return None if versions is None else self._checked(name, versions.newest)
         pool = model.pool
         if pool is not None:
@@ -158,7 +158,7 @@ class Repository:
 
     def reads_events(self, name: str) -> bool:
         """Whether the model decodes CloudEvents itself."""
-        model = self.serving.get(name)
+        model = self.serving.get(self.store.known_as(name))
         return model is not None and model.reads_events
 
     def get_models(self) -> dict[str, ServedModel | None]:
@@ -166,18 +166,18 @@ class Repository:
         return {name: self.serving.get(name) for name in self.store.names()}
 
     def _find(self, name: str, version: str | None) -> ModelState | None:
-        versions = self.store.models.get(name)
+        versions = self.store.models.get(self.store.known_as(name))
         if versions is None:
             return None
         return versions.newest if version is None else versions.of(version)
 
     def _known(self, name: str, version: str | None) -> ModelState:
-        versions = self.store.models.get(name)
+        versions = self.store.models.get(self.store.known_as(name))
         if versions is None:
             raise NotFound(f"model {name!r} does not exist")
         state = versions.newest if version is None else versions.of(version)
         if state is None:
-            held = ", ".join([*filter(None, versions.states), *versions.labels])
+            held = ", ".join([*versions.numbers(), *versions.labels])
             raise NotFound(f"model {name!r} has no version {version!r}{held and f'; it has {held}'}")
         return state
 
@@ -207,9 +207,20 @@ class Repository:
 
     def versions(self, name: str) -> list[str]:
         """The versions that are ready, or will be when a request comes, oldest first."""
-        versions = self.store.models.get(name)
-        states = versions.states if versions is not None else {}
-        return [version for version, state in states.items() if version and state.available]
+        versions = self.store.models.get(self.store.known_as(name))
+        states = versions.numbers() if versions is not None else {}
+        return [version for version, state in states.items() if state.available]
+
+    def states(self, name: str, version: str | None = None) -> dict[str, ModelState]:
+        """The states of a model's versions by number, oldest first, or that of one (a number or a label) alone.
+
+        Raises:
+            NotFound
+        """
+        known = self._known(name, version)
+        versions = self.store.models.get(self.store.known_as(name))
+        numbers = versions.numbers() if versions is not None else {}
+        return {number: state for number, state in numbers.items() if version is None or state is known}
 
     def index(self, ready: bool = False) -> list[dict[str, str]]:
         """The repository index: name, version, state and reason of every directory (or of the ready ones)."""
@@ -227,11 +238,11 @@ class Repository:
 
     def begin_stop(self) -> None:
         """The server has been told to stop: it is not ready any more."""
-        self._stopping = True
+        self.stopping = True
 
     def why_not_ready(self) -> str:
         """Why the server is not ready; empty when it is (`readiness.py`)."""
-        if self._stopping:
+        if self.stopping:
             return "it is stopping"
         return why_not_ready(self.store, "all" if self._catalog.single else self._ready_rule, self.scanned)
 
@@ -253,7 +264,7 @@ class Repository:
 
     def load_model(self, name: str) -> bool:
         """`Lifecycle.load_model`"""
-        return self._lifecycle.load_model(name)
+        return self._lifecycle.load_model(self.store.known_as(name))
 
     def load_version(self, found: Found, demand: Demand = Demand.LOAD) -> bool:
         """`Lifecycle.load_version`"""
@@ -265,11 +276,11 @@ class Repository:
 
     def unload(self, name: str) -> None:
         """`Retirement.unload`"""
-        self._retirement.unload(name)
+        self._retirement.unload(self.store.known_as(name))
 
     async def unload_and_wait(self, name: str) -> None:
         """`Retirement.unload_and_wait`"""
-        await self._retirement.unload_and_wait(name)
+        await self._retirement.unload_and_wait(self.store.known_as(name))
 
     def mounted(self) -> dict[str, list[Found]]:
         """`ModelStore.mounted`"""

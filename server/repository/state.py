@@ -65,6 +65,11 @@ class ModelState:
         return self.state, self.reason or (pool.degraded if pool is not None else "")
 
 
+#: what a model's folder without versions is called where clients have to give a number: Triton's and TensorFlow
+#: Serving's own for the first, which their clients pin
+FIRST = "1"
+
+
 class ModelVersions:
     """The versions of one model, and which of them answers whom. Changed under the store's lock only."""
 
@@ -93,9 +98,20 @@ class ModelVersions:
 
     def of(self, version: str) -> ModelState | None:
         """The version of that number or label."""
-        if version.isascii() and version.isdecimal():
-            version = version.lstrip("0") or "0"
-        return self.states.get(self.labels.get(version, version)) if version else None
+        number = version.removesuffix(".0")  # TorchServe's clients have a point in theirs
+        if number.isascii() and number.isdecimal():
+            version = number.lstrip("0") or "0"
+        return self.numbers().get(self.labels.get(version, version))
+
+    def numbers(self) -> dict[str, ModelState]:
+        """The versions by the number that asks for them, oldest first.
+
+        A folder without versions is version 1 as long as no other is there: clients of Triton and TensorFlow Serving
+        pin that number, and there is nothing else that they could mean by it.
+        """
+        if list(self.states) == [""]:
+            return {FIRST: self.states[""]}
+        return {version: state for version, state in self.states.items() if version}
 
     @property
     def need_fallback(self) -> bool:

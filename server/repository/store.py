@@ -9,6 +9,7 @@ event loop take no lock, and never see half of a change.
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Collection, Mapping
 
 from server.inference.model import ServedModel
@@ -38,6 +39,17 @@ class ModelStore:
         with self.lock:
             return [state for versions in self.models.values() for state in versions.states.values()]
 
+    def known_as(self, name: str) -> str:
+        """The name of a model that is there for this one, which may be spelled otherwise in Unicode.
+
+        An é is one character or two: a folder's name comes as its file system keeps it, a request's as its client's
+        keyboard wrote it, and nobody sees which. Without such a model the name itself.
+        """
+        if name in self.models or name.isascii():
+            return name
+        same = unicodedata.normalize("NFC", name)
+        return next((each for each in self.names() if unicodedata.normalize("NFC", each) == same), name)
+
     def names(self) -> list[str]:
         """The models' names."""
         return list(self.models)
@@ -49,7 +61,7 @@ class ModelStore:
             if versions is None:
                 return {}
             known: dict[str | None, ModelState | None] = {None: versions.newest}
-            known.update((version, state) for version, state in versions.states.items() if version)
+            known.update(versions.numbers())
             known.update((label, versions.states.get(version)) for label, version in versions.labels.items())
         return {key: state.load_spec for key, state in known.items() if state and state.model and state.load_spec}
 

@@ -105,6 +105,8 @@ class Requests:
         self._requests: Counter[tuple[str, int]] = Counter()
         self._latency: dict[str, Histogram] = {}
         self._steps = steps
+        self._last = 0.0
+        self.failed_seconds = 0.0  #: that requests took which ended in an error
         self._marks: dict[str, _Marks] = {}  #: by protocol
 
     @property
@@ -112,6 +114,12 @@ class Requests:
         """How many there were, by protocol and HTTP status."""
         self.settle()
         return self._requests
+
+    @property
+    def last(self) -> float:
+        """When the last one ended, on the clock of `now()`, which is one for all processes; 0.0: there was none."""
+        self.settle()
+        return self._last
 
     @property
     def latency(self) -> dict[str, Histogram]:
@@ -133,6 +141,8 @@ class Requests:
         """A request that ended in an error."""
         self._requests[protocol, status] += 1
         self._latency_of(protocol).observe(seconds)
+        self.failed_seconds += seconds
+        self._last = now()
 
     def settle(self) -> None:
         """Count the requests of which there are only marks yet."""
@@ -141,6 +151,7 @@ class Requests:
                 continue
             marks = kept.take()
             self._requests[protocol, 200] += len(marks)
+            self._last = max(self._last, float(marks[:, -1].max()))
             self._latency_of(protocol).observe_all(marks[:, -1] - marks[:, 0])
             for step, seconds in zip(self._steps, np.diff(marks).T, strict=True):
                 step.observe_all(seconds)
@@ -148,7 +159,8 @@ class Requests:
     def snapshot(self) -> dict[str, Any]:
         """The counts as plain values, but those of the steps."""
         requests = [[protocol, status, count] for (protocol, status), count in list(self.requests.items())]
-        return {"requests": requests, "latency": {name: each.snapshot() for name, each in list(self.latency.items())}}
+        latency = {name: each.snapshot() for name, each in list(self.latency.items())}
+        return {"requests": requests, "latency": latency, "failed_seconds": self.failed_seconds, "last": self.last}
 
     def merge(self, snapshot: Mapping[str, Any]) -> None:
         """Add what was counted elsewhere."""
@@ -156,6 +168,8 @@ class Requests:
             self._requests[protocol, status] += count
         for protocol, latency in snapshot["latency"].items():
             self._latency_of(protocol).merge(latency)
+        self.failed_seconds += snapshot["failed_seconds"]
+        self._last = max(self._last, snapshot["last"])
 
     def _latency_of(self, protocol: str) -> Histogram:
         return self._latency.setdefault(protocol, Histogram(SECONDS))

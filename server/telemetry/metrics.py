@@ -27,8 +27,8 @@ from server.telemetry.counters import Histogram, ModelMetrics
 
 __all__ = ["CounterSnapshot", "Metrics", "MetricsByModel"]
 
-#: counts by model, as plain values
-CounterSnapshot: TypeAlias = Mapping[str, Mapping[str, Any]]
+#: counts by model and version, as plain values
+CounterSnapshot: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 #: by what `ModelMetrics` calls them: name, meaning and label
 _HISTOGRAMS = {
@@ -42,16 +42,47 @@ _HISTOGRAMS = {
 
 
 class MetricsByModel:
-    """The counts of each model of this process. They stay when a model goes."""
+    """The counts of each model by version. They stay when a model goes."""
 
     def __init__(self) -> None:
-        self._models: dict[str, ModelMetrics] = {}
+        self._models: dict[str, dict[str, ModelMetrics]] = {}
 
-    def of(self, model: str) -> ModelMetrics:
-        return self._models.setdefault(model, ModelMetrics())
+    def of(self, model: str, version: str = "") -> ModelMetrics:
+        """What to count in; what is nobody's in particular counts for the version ""."""
+        return self._models.setdefault(model, {}).setdefault(version, ModelMetrics())
+
+    def versions(self, model: str) -> dict[str, ModelMetrics]:
+        """What is counted of one model, by version."""
+        return dict(self._models.get(model, {}))
 
     def all(self) -> dict[str, ModelMetrics]:
-        return dict(self._models)
+        """What is counted of each model: all its versions together."""
+        return {model: _sum(list(versions.values())) for model, versions in list(self._models.items())}
+
+    def merge(self, snapshot: CounterSnapshot) -> None:
+        """Add what another process has counted."""
+        for model, versions in snapshot.items():
+            for version, counts in versions.items():
+                self.of(model, version).merge(counts)
+
+    def snapshot(self, asked: bool = False) -> CounterSnapshot:
+        """As plain values, for another process. `asked`: of those versions only that had requests."""
+        models: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for model, versions in list(self._models.items()):
+            for version, counts in list(versions.items()):
+                if counts.has_requests or not asked:
+                    models.setdefault(model, {})[version] = counts.snapshot()
+        return models
+
+
+def _sum(each: Sequence[ModelMetrics]) -> ModelMetrics:
+    """The counts of all of them; one alone is itself."""
+    if len(each) == 1:
+        return each[0]
+    total = ModelMetrics()
+    for metrics in each:
+        total.merge(metrics.snapshot())
+    return total
 
 
 def _no_snapshots() -> Sequence[CounterSnapshot]:
@@ -86,11 +117,15 @@ class Metrics(Collector):
         self._other_processes = other_processes
 
     def of(self, model: str) -> ModelMetrics:
-        """What is counted of one model."""
-        return self._counts.of(model)
+        """What is counted of one model in this process, all its versions together."""
+        return _sum(list(self._counts.versions(model).values()) or [self._counts.of(model)])
+
+    def versions(self, model: str) -> dict[str, ModelMetrics]:
+        """What is counted of one model by version, in all processes."""
+        return self._summed().versions(model)
 
     def collect(self) -> Iterator[Metric]:
-        models = list(self._summed().items())
+        models = list(self._summed().all().items())
         counted = [(model, metrics.histograms) for model, metrics in models]
         for histogram, (name, text, label) in _HISTOGRAMS.items():
             family = HistogramMetricFamily(name, text, labels=[label])
@@ -101,15 +136,14 @@ class Metrics(Collector):
         yield from self._queues(models)
         yield from self._sizes(models)
 
-    def _summed(self) -> dict[str, ModelMetrics]:
+    def _summed(self) -> MetricsByModel:
         """The counts of all processes together."""
-        own, others = self._counts.all(), self._other_processes()
+        others = self._other_processes()
         if not any(others):
-            return own
-        summed: dict[str, ModelMetrics] = {}
-        for snapshot in ({name: counts.snapshot() for name, counts in own.items()}, *others):
-            for name, counts in snapshot.items():
-                summed.setdefault(name, ModelMetrics()).merge(counts)
+            return self._counts
+        summed = MetricsByModel()
+        for snapshot in (self._counts.snapshot(), *others):
+            summed.merge(snapshot)
         return summed
 
     def _requests(self, models: list[tuple[str, ModelMetrics]]) -> Iterator[Metric]:

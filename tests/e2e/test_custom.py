@@ -214,7 +214,7 @@ def test_a_transformer_calls_its_predictor(site: Site) -> None:
 def test_declared_tensors_are_in_the_metadata(site: Site) -> None:
     assert site.ours.client.get("/v2/models/declared").json() == {
         "name": "declared",
-        "versions": [],
+        "versions": ["1"],
         "platform": "kserve",
         "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
         "outputs": [{"name": "words", "datatype": "INT64", "shape": [-1, 1]}],

@@ -173,6 +173,12 @@ def test_all_answer_the_same(mount: Path, start: Callable[..., Site]) -> None:
         ("POST", "/predictions/a", [1.0, 1.0]),
         ("GET", "/v1/models", None),
         ("GET", "/v2/models/a", None),
+        ("GET", "/v2/models/a/config", None),
+        ("GET", "/v1/models/a/versions/1", None),
+        ("POST", "/v2/models/a/infer?model_version=1", TENSOR),
+        ("POST", "/v2/models/a/infer?model_version=2", TENSOR),
+        ("POST", "/v2/models/a/versions/1/infer?model_version=2", TENSOR),
+        ("POST", "/v1/models/a:classify", ONES),
         ("GET", "/v2/health/ready", None),
         ("POST", "/v2/repository/index", {}),
         ("GET", "/openapi.json", None),
@@ -246,9 +252,19 @@ def test_metrics_are_the_sum_of_all_and_never_fall(mount: Path, start: Callable[
     assert {name: after[name] - before[name] for name in after} == {
         "requests": right + wrong, "rows": right, "seconds": right + wrong, "predict": right,
     }  # fmt: skip
+    for _, body in site.everywhere("GET", "/v2/models/a/stats"):
+        assert _statistics(body) == (after["predict"], wrong, after["rows"])
     os.kill(site.pids[1], signal.SIGKILL)
     until(lambda: "of the server: the process was killed" in site.server.log, site.server)
     assert _counts(site) == after
+    assert _statistics(site.server.client.get("/v2/models/a/stats").json()) == (after["predict"], wrong, after["rows"])
+
+
+def _statistics(body: Any) -> tuple[int, int, int]:
+    """Requests that were answered, requests that were not, and rows."""
+    (entry,) = body["model_stats"]
+    stats = entry["inference_stats"]
+    return stats["success"]["count"], stats["fail"]["count"], entry["inference_count"]
 
 
 def _counts(site: Site) -> dict[str, float]:
@@ -299,9 +315,15 @@ def test_they_end_with_the_main_process(start: Callable[..., Site], mount: Path,
 def test_who_may_load_is_asked_wherever_a_request_arrives(start: Callable[..., Site]) -> None:
     site = start()
     for pid in site.pids:
-        for header in ({"x_forwarded_for": "10.0.0.1"}, {"origin": "http://elsewhere"}):
-            assert site.ask(pid, "POST", "/v2/repository/models/a/load", **header)[0] == 403
-        assert site.ask(pid, "POST", "/v2/repository/models/a/load", x_polyserve_client="10.0.0.1 1")[0] == 200
+        for header in (
+            {"x_forwarded_for": "10.0.0.1"},
+            {"origin": "http://elsewhere"},
+            {"cf_connecting_ip": "10.0.0.1"},
+            {"x_polyserve_client": "127.0.0.1 1"},
+            {"host": "elsewhere.example"},
+        ):
+            assert site.ask(pid, "POST", "/v2/repository/models/a/load", **header)[0] == 403, header
+        assert site.ask(pid, "POST", "/v2/repository/models/a/load")[0] == 200
 
 
 def test_grpc(mount: Path, start: Callable[..., Site]) -> None:

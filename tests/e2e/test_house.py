@@ -195,7 +195,7 @@ def test_lists_metadata_and_swagger(house: House) -> None:
     assert "//" not in page.text.replace("http://127.0.0.1", "").replace("<!-- ", "").split("<script>")[0]
     assert client.get("/docs/static/swagger-ui-bundle.js").status_code == 200
     predict = client.get("/openapi.json").json()["paths"]["/v1/models/{model_name}:predict"]["post"]
-    assert "instances" in predict["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert set(predict["parameters"][0]["schema"]["enum"]) == everything
     assert "request_predict_seconds" in client.get("/metrics").text
 
 

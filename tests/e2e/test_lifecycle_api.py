@@ -68,6 +68,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("log") / "server.log"
     server = Server(root, log, "--watch=false", ADMIN_TOKEN=TOKEN).wait_ready()
+    server.client.headers["authorization"] = f"Bearer {TOKEN}"
     yield server
     assert server.stop() == 0, server.log
 
@@ -200,10 +201,11 @@ def test_loading_again_under_load_fails_nobody(server: Server) -> None:
 
 
 def test_grpc_loads_and_unloads_as_kserve_says_it(server: Server, stub: Any) -> None:
-    answer = stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="plain"))
+    mine = [("authorization", f"Bearer {TOKEN}")]
+    answer = stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="plain"), metadata=mine)
     assert (answer.model_name, answer.isUnloaded) == ("plain", True)
     assert server.index()["plain"]["state"] == "UNAVAILABLE"
-    answer = stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="plain"))
+    answer = stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="plain"), metadata=mine)
     assert (answer.model_name, answer.isLoaded) == ("plain", True)
     assert first(server, "/v1/models/plain:predict") == 2
     for name in ("nobody", ""):
@@ -212,7 +214,7 @@ def test_grpc_loads_and_unloads_as_kserve_says_it(server: Server, stub: Any) -> 
             (stub.RepositoryModelUnload, pb.RepositoryModelUnloadRequest),
         ):
             with pytest.raises(grpc.RpcError) as error:
-                call(kind(model_name=name))
+                call(kind(model_name=name), metadata=mine)
             assert error.value.code() is grpc.StatusCode.NOT_FOUND
 
 
@@ -237,6 +239,16 @@ def test_from_elsewhere_the_token_is_needed(server: Server) -> None:
     assert missing.headers["www-authenticate"] == "Bearer"
     assert httpx.post(url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30).status_code == 200
     assert TOKEN not in server.log
+
+
+def test_where_there_is_a_token_this_machine_needs_it_too(server: Server, stub: Any) -> None:
+    """Code of a model, in a worker process, is on this machine."""
+    assert "needs ADMIN_TOKEN, from this machine as well" in server.log
+    assert httpx.post(f"{server.url}/v2/repository/models/plain/unload").status_code == 401
+    with pytest.raises(grpc.RpcError) as error:
+        stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="plain"))
+    assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert server.index()["plain"]["state"] == "READY"
 
 
 def test_what_a_proxy_passes_on_needs_the_token(server: Server, stub: Any) -> None:

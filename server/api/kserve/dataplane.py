@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
+from kserve.constants.constants import PredictorProtocol
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
-from server import __version__
 from server.api.kserve.models import KServeRegistry
-from server.errors import NotReady
+from server.api.model_metadata import model_metadata as describe_model
+from server.api.model_metadata import server_metadata
+from server.errors import InvalidInput, NotReady, ServingError
 from server.repository.repository import Repository
 
-EXTENSIONS = ["model_repository", "binary_tensor_data"]
+#: what a model's name keeps of itself in a URI
+_URI = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
 class PolyRepositoryExtension(ModelRepositoryExtension):
@@ -46,7 +50,7 @@ class PolyDataPlane(DataPlane):
         self._repository = repository
 
     def metadata(self) -> dict[str, Any]:
-        return {"name": "polyserve", "version": __version__, "extensions": EXTENSIONS}
+        return server_metadata()
 
     async def ready(self) -> bool:
         """KServe's route asks; unlike KServe's own this one is about the models.
@@ -64,6 +68,32 @@ class PolyDataPlane(DataPlane):
         self._repository.ready_model(model_name)
         return bool(await super().model_ready(model_name, disable_predictor_health_check))
 
+    def decode(
+        self,
+        body: Any,
+        headers: Any,
+        protocol_version: str = PredictorProtocol.REST_V1.value,
+        model_name: str | None = None,
+    ) -> Any:
+        """The payload of an event, and its attributes.
+
+        Raises:
+            InvalidInput: KServe cannot read it; its own words for that come with a trace in the log.
+        """
+        try:
+            return super().decode(body, headers, protocol_version, model_name)
+        except ServingError:
+            raise
+        except Exception as error:
+            why = str(error).partition("\n")[0]
+            if body in (None, b"", ""):
+                why = "it has no data"
+            raise InvalidInput(f"the body, or the event that it is, cannot be read: {why}") from error
+
+    def encode(self, model_name: str, response: Any, headers: Any, req_attributes: Any) -> Any:
+        """An answer to an event is one, whose source is a URI (CloudEvents 1.0): it names the model as such."""
+        return super().encode(quote(model_name, safe=_URI), response, headers, req_attributes)
+
     async def get_model(self, name: str) -> Any:
         """The model that an event is for.
 
@@ -80,20 +110,4 @@ class PolyDataPlane(DataPlane):
         Raises:
             NotFound, NotReady.
         """
-        return await metadata(self._repository, model_name, model_version or None)
-
-
-async def metadata(repository: Repository, name: str, version: str | None) -> dict[str, Any]:
-    """Name, versions that are ready, platform, inputs and outputs of a model.
-
-    Raises:
-        NotFound, NotReady.
-    """
-    model = await repository.ready(name, version)
-    return {
-        "name": name,
-        "versions": repository.versions(name),
-        "platform": model.adapter.platform,
-        "inputs": model.get_input_types(),
-        "outputs": model.get_output_types(),
-    }
+        return await describe_model(self._repository, model_name, model_version or None)

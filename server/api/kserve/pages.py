@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.resources
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import fastapi_offline
 from fastapi import FastAPI, Request
@@ -14,10 +16,12 @@ from kserve.errors import ModelNotFound
 from starlette.exceptions import HTTPException
 
 import adapters.base
-from server.api.kserve import openapi
+from server.api.openapi.document import TITLE, document
+from server.api.openapi.request_examples import ModelExamples, examples_of
 from server.codec.decoded_request import parse_object
 from server.codec.error_text import described
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
+from server.inference.model import ServedModel
 from server.repository.repository import Repository
 
 STATIC = "/docs/static"
@@ -25,11 +29,10 @@ STATIC = "/docs/static"
 
 def add_pages(app: FastAPI, repository: Repository, version: str, swagger: bool) -> None:
     """Add PolyServe's routes and error bodies. KServe's own must be there already: the later handler wins."""
-    app.title, app.version = "PolyServe", version
-    app.description = "Models of any framework over KServe's V1 and V2 protocols."
+    app.title, app.version = TITLE, version
     _add_errors(app)
     _add_index(app, repository)
-    openapi.describe(app)
+    _describe(app, repository, version)
     if swagger:
         _add_swagger(app)
 
@@ -58,8 +61,27 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, plain)
 
 
+def _describe(app: FastAPI, repository: Repository, version: str) -> None:
+    """Say what there is to ask of the models that there are, whenever somebody would like to know."""
+    known: WeakKeyDictionary[ServedModel, ModelExamples] = WeakKeyDictionary()
+
+    def examples(name: str) -> ModelExamples:
+        model = repository.serving.get(name)
+        if model is None:
+            return ModelExamples(name)
+        if model not in known:
+            state = repository.states(name, model.version or None)
+            known[model] = examples_of(next(iter(state.values())).found, model)
+        return known[model]
+
+    def described() -> dict[str, Any]:
+        return document([examples(name) for name in repository.store.names()], version)
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way
+
+
 def _add_index(app: FastAPI, repository: Repository) -> None:
-    @app.post("/v2/repository/index", tags=["V2"], response_model=None, openapi_extra=_INDEX_BODY)
+    @app.post("/v2/repository/index", response_model=None)
     async def index(request: Request) -> Response:
         """Every model directory with its state and reason; `{"ready": true}` lists only those that are ready."""
         raw = await request.body()  # read here, so that curl's own content type will do
@@ -68,18 +90,6 @@ def _add_index(app: FastAPI, repository: Repository) -> None:
         if not isinstance(ready, bool):
             raise InvalidInput(f'"ready" must be true or false, not {described(ready)}')
         return JSONResponse(repository.index(ready))
-
-
-_INDEX_BODY = {
-    "requestBody": {
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}},
-                "example": {"ready": False},
-            }
-        }
-    }
-}
 
 
 def _add_swagger(app: FastAPI) -> None:
@@ -91,7 +101,7 @@ def _add_swagger(app: FastAPI) -> None:
         root = request.scope.get("root_path", "")
         return get_swagger_ui_html(
             openapi_url=f"{root}/openapi.json",
-            title="PolyServe",
+            title=TITLE,
             swagger_js_url=f"{root}{STATIC}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{STATIC}/swagger-ui.css",
             swagger_favicon_url=f"{root}{STATIC}/favicon.png",

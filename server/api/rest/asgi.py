@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from server.errors import InvalidInput, ServingError, TooLarge, as_serving_error, respond
+from server.api.rest.content_coding import ACCEPTED, ENCODING, coding_of, compressed, inflated
+from server.api.rest.limits import MOST_DROPPED, Bodies
+from server.errors import InvalidInput, Overloaded, ServingError, TooLarge, as_serving_error, respond
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import IsDisconnected, never_disconnected
 
@@ -19,21 +21,48 @@ Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler: TypeAlias = Callable[[Scope, bytes, IsDisconnected], Awaitable[Answer | StreamedAnswer]]
 
+#: headers that are about a body as it came
+_OF_WHAT_CAME = {ENCODING, b"content-length", b"transfer-encoding", b"expect"}
 _DIGITS = 18  #: of a length; more are too large whatever follows
 
 
-async def answered(handler: Handler, scope: Scope, receive: Receive, max_body: int) -> Answer | StreamedAnswer:
+class BodyLimits(NamedTuple):
+    """Of one body, and of all together."""
+
+    most: int  #: bytes
+    bodies: Bodies
+
+
+async def answered(handler: Handler, scope: Scope, receive: Receive, limits: BodyLimits) -> Answer | StreamedAnswer:
     """Read the body, run the handler; every failure becomes an answer."""
-    try:
-        return await handler(scope, await _body(scope, receive, max_body), _disconnection(receive))
-    except TooLarge as error:
-        status, headers, body = respond(error)
-        return Answer(status, [*headers, (b"connection", b"close")], body)  # the rest of the body is not read
-    except ServingError as error:
-        return Answer(*respond(error))
-    except Exception as error:
-        log.exception("%s %s failed", scope["method"], scope["path"])
-        return Answer(*respond(as_serving_error(error)))
+    with limits.bodies.share() as share:
+        try:
+            body = await read_body(scope, receive, limits.most, share.take)
+        except ServingError as error:
+            return unread(scope, error)
+        try:
+            answer = await handler(scope, body, _disconnection(receive))
+        except ServingError as error:
+            answer = Answer(*respond(error))
+        except Exception as error:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            answer = Answer(*respond(as_serving_error(error)))
+    return await compressed(answer, header(scope, ACCEPTED)) if isinstance(answer, Answer) else answer
+
+
+def unread(scope: Scope, error: ServingError) -> Answer:
+    """The answer to a request whose body has not been read.
+
+    What there is of it is read and dropped, but for one that is long, or that the client may never send.
+    """
+    status, headers, body = respond(error)
+    length = header(scope, b"content-length")
+    many = length is not None and not (length.isdecimal() and int(length[:_DIGITS]) <= MOST_DROPPED)
+    comes = length is not None or header(scope, b"transfer-encoding") is not None
+    large = comes and isinstance(error, TooLarge | Overloaded)
+    if many or large or header(scope, b"expect") is not None:
+        headers = [*headers, (b"connection", b"close")]
+    return Answer(status, headers, body)
 
 
 async def send_whole(send: Send, answer: Answer) -> None:
@@ -52,22 +81,77 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, most: int, take: Callable[[int], None]) -> bytes:
+    """The whole body, inflated where it is compressed; then the headers say what there is now.
+
+    Raises:
+        TooLarge, UnknownCoding, InvalidInput
+        Overloaded: `take`, which is told of all bytes that are held, has no room for it.
+    """
+    coding = coding_of(header(scope, ENCODING))
     length = header(scope, b"content-length")
     if length is not None and length.isdecimal() and int(length[:_DIGITS]) > most:
         raise _too_large(int(length[:_DIGITS]), most)
+    body = await _read(receive, most, take)
+    if coding:
+        others = [each for each in scope["headers"] if each[0] not in _OF_WHAT_CAME]
+        scope["headers"] = others
+        body = await inflated(body, coding, most, take)
+        scope["headers"] = [*others, (b"content-length", b"%d" % len(body))]
+    return body
+
+
+async def _read(receive: Receive, most: int, take: Callable[[int], None]) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise InvalidInput("the client hung up before the body was whole")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
+        chunk = message.get("body", b"")
+        size += len(chunk)
         if size > most:
             raise _too_large(size, most)
+        take(len(chunk))
+        chunks.append(chunk)
         if not message.get("more_body"):
             return bytes(chunks[0]) if len(chunks) == 1 else b"".join(chunks)
+
+
+class BoundedBody:
+    """A body for an application that would read one of any size, as it came; it is read when that asks for it.
+
+    Where it is refused, so is the request, whatever the application makes of that.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, most: int, take: Callable[[int], None]) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._limits = (most, take)
+        self._read = False
+        self._refused: ServingError | None = None
+
+    async def receive(self) -> AsgiMessage:
+        """ASGI's, for the application.
+
+        Raises:
+            ServingError: as `read_body` has it.
+        """
+        if self._read:
+            return await self._receive()
+        self._read = True
+        try:
+            body = await read_body(self._scope, self._receive, *self._limits)
+        except ServingError as error:
+            self._refused = error
+            raise
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: AsgiMessage) -> None:
+        """ASGI's, for the application."""
+        if self._refused is None:
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            await send_whole(self._send, unread(self._scope, self._refused))
 
 
 def _too_large(size: int, most: int) -> TooLarge:

@@ -18,20 +18,15 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from server.api.lookup import Models
+from server.api.rest.bounded_protocol import BoundedProtocol, Bounds
+from server.api.rest.connections import Wait
 from server.api.rest.head_cache import HeadCache, ParsedHead
-from server.api.rest.transport import OneWriteProtocol
 from server.errors import JSON_HEADER, Header, NotReady, ServingError, as_serving_error, respond
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import InferenceRequest
 from server.repository.on_demand import NotLoaded
 
 log = logging.getLogger("kserve")
-
-#: bytes that may wait behind a request in flight before the socket is no longer read
-MOST_EARLY = 64 * 1024
-
-#: headers that announce a body
-_FRAMING = {b"content-length", b"transfer-encoding"}
 
 
 @dataclass
@@ -41,9 +36,12 @@ class ServerContext:
     models: Models
     max_body: int
     closing: bool = False  #: every answer is the last on its connection
-    heads: HeadCache = field(default_factory=HeadCache)
+    bounds: Bounds = field(default_factory=Bounds)
     _defaults: list[Header] = field(default_factory=list)
     _ok: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.heads = HeadCache(self.bounds.limits.max_head_bytes, self.bounds.limits.max_headers)
 
     def head(self, status: int, headers: list[Header], defaults: list[Header], length: int) -> bytes:
         """An answer's head, but for its last line end; `defaults` is uvicorn's list, a new one every second."""
@@ -54,93 +52,94 @@ class ServerContext:
         return b"%b%bcontent-length: %d\r\n" % (STATUS_LINE[status], _lines([*defaults, *headers]), length)
 
 
-class FastProtocol(OneWriteProtocol):
-    """uvicorn's HTTP protocol with a short way in front."""
+class FastProtocol(BoundedProtocol):
+    """The general protocol with a short way in front."""
 
     def __init__(self, context: ServerContext, **uvicorns: Any) -> None:
-        super().__init__(**uvicorns)
+        super().__init__(context.bounds, **uvicorns)
         self._context = context
-        self._general = self.access_log  #: uvicorn's parser is within a request (or sees, and logs, every one)
+        self._logs = self.access_log  #: uvicorn sees, and logs, every request
         self._head: ParsedHead | None = None  #: of the request in flight, or of the one whose body is still coming
         self._running = False  #: the request in flight has reached the model
         self._body = bytearray()
-        self._early = bytearray()  #: what came behind a request in flight
+        self._held = 0  #: bytes of the body that is still coming, as `Bodies` counts them
         self._stopping = False
         self._disconnected = False
         self._background: asyncio.Future[None] | None = None  #: kept from being collected
-        self._idle_since = 0.0
 
     # what comes in
 
     def data_received(self, data: bytes) -> None:
-        if self._general or not (self.cycle is None or self.cycle.response_complete):
-            super().data_received(data)
-        elif self._head is None and not self._early and not self.flow.write_paused:
-            self._begin(data)
+        if self._in_message:
+            self.parse(data)
+        elif (
+            self._head is None
+            and not self._early
+            and not self.flow.write_paused
+            and (self.cycle is None or self.cycle.response_complete)
+        ):
+            self.begin(data, 0)
         elif self._head is not None and not self._running:
             self._body += data
             self._complete(self._head)
         else:
-            self._early += data
-            if len(self._early) > MOST_EARLY:
-                self.transport.pause_reading()
+            self.hold(data)
 
-    def _begin(self, data: bytes) -> None:
+    def begin(self, data: bytes, at: int) -> None:
         """The first bytes after a whole request."""
-        end = data.find(b"\r\n\r\n") + 4
-        head = self._context.heads.parse(data[:end]) if end > 3 else None
+        end = data.find(b"\r\n\r\n", at) + 4
+        head = self._context.heads.parse(data[at:end]) if end > 3 and not self._logs else None
         if head is None or head.length > self._context.max_body or not self._is_served(head):
-            super().data_received(data)
+            self.parse(data, at)
             return
         self._head = head
         if len(data) - end == head.length:
             self._start(head, data[end:])
         else:
-            self._body += data[end:]
-            self._complete(head)
+            self._wait_for_body(head, data[end:])
 
     def _is_served(self, head: ParsedHead) -> bool:
         return self._context.models.answers_whole(head.model, head.version)
 
+    def _wait_for_body(self, head: ParsedHead, begun: bytes) -> None:
+        self._since = self.loop.time()
+        bodies = self._bounds.bodies
+        if bodies.held + head.length > bodies.most:
+            self._head = None
+            self.refuse(bodies.refusal(head.length))
+            return
+        self._held = head.length
+        bodies.held += head.length  # here, as most clients send head and body one by one: `take` is another call
+        self._body += begun
+        self._complete(head)
+
     def _complete(self, head: ParsedHead) -> None:
         """Start once the body is whole; what follows it waits."""
         if len(self._body) >= head.length:
-            body, self._early = bytes(self._body[: head.length]), self._body[head.length :]
+            self._let_go()
+            body, early = bytes(self._body[: head.length]), bytes(self._body[head.length :])
             self._body = bytearray()
+            if early:
+                self.hold(early)
             self._start(head, body)
 
-    def _take_early(self) -> None:
-        early, self._early = bytes(self._early), bytearray()
-        if early and not self._disconnected:
-            self.transport.resume_reading()
-            self.data_received(early)
+    def _let_go(self) -> None:
+        self._bounds.bodies.held -= self._held
+        self._held = 0
 
-    def on_message_begin(self) -> None:
-        self._general = True
-        super().on_message_begin()
+    def take_early(self) -> None:
+        if self._head is None and not self.flow.write_paused:
+            super().take_early()
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         if self.cycle is not None and self._context.closing:
             self.cycle.keep_alive = False
-        if self.cycle is not None and self.parser.should_upgrade():
-            self._leave_body()
 
-    def _leave_body(self) -> None:
-        """The parser takes what follows for bytes of the protocol that the client would like to have, and drops it.
-
-        So the request has no body, and no other is read behind it.
-        """
-        self.headers[:] = [header for header in self.headers if header[0] not in _FRAMING]
-        self.cycle.keep_alive = False
-
-    def _should_upgrade(self) -> bool:
-        """Never: no route speaks WebSocket, and uvicorn cannot be stopped within half of its handshake."""
-        return False
-
-    def on_message_complete(self) -> None:
-        self._general = self.access_log
-        super().on_message_complete()
+    def _waits(self) -> tuple[Wait, float] | None:
+        if self._head is None:
+            return super()._waits()
+        return None if self._running else (Wait.BODY, self._since)
 
     # the model, and what goes out
 
@@ -199,41 +198,26 @@ class FastProtocol(OneWriteProtocol):
             self.transport.close()
             return
         self.transport.write_now(b"%b\r\n%b" % (head, body))
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._arm(self.timeout_keep_alive)
-        if self._early and not self.flow.write_paused:
-            self.loop.call_soon(self._take_early)
+        self._begun, self._since = True, self.loop.time()
+        if self._early:
+            self.loop.call_soon(self.take_early)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._head is None:
-            self._take_early()
+        self.take_early()
 
     # the connection
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disconnected = True
+        self._let_go()
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()
 
     def shutdown(self) -> None:
         """Called by the server when it stops: what is in flight is answered first."""
         self._stopping = True
         if self._head is None:
             super().shutdown()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """One timer a connection, not one a request: when it fires, it looks how long nothing has come."""
-        self.timeout_keep_alive_task = None
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if self._head is not None or left > 0:
-            self._arm(max(left, 1.0))
-        else:
-            super().timeout_keep_alive_handler()
-
-    def _arm(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
 
 def _lines(headers: list[Header]) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httptools
 
+from server.api.rest.content_coding import asks_for
 from server.api.rest.paths import parse
 from server.codec.v2 import HEADER_LENGTH
 
@@ -21,8 +22,8 @@ MAX_HEADS, MAX_HEAD = 1024, 2048
 #: bytes of a body
 MAX_BODY = 64 * 1024
 
-#: headers that make a request another's: those of CloudEvents, and all that changes how the body comes
-_OTHERS = {b"expect", b"transfer-encoding", b"upgrade", b"content-encoding"}
+#: headers that make a request another's: of CloudEvents, of pages in browsers, and all that changes how a body comes
+_OTHERS = {b"expect", b"transfer-encoding", b"upgrade", b"content-encoding", b"origin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,9 @@ class ParsedHead:
 class HeadCache:
     """Heads by their bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_head_bytes: int = 64 * 1024, max_headers: int = 256) -> None:
+        """Heads beyond these limits are no plain requests: who reads those refuses them."""
+        self._max_bytes, self._max_headers = max_head_bytes, max_headers
         self._known: dict[bytes, ParsedHead | None] = {}
 
     def parse(self, head: bytes) -> ParsedHead | None:
@@ -49,7 +52,7 @@ class HeadCache:
         try:
             return self._known[head]
         except KeyError:
-            parsed = _understand(head)
+            parsed = _understand(head, self._max_headers) if len(head) <= self._max_bytes else None
         if len(head) <= MAX_HEAD:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
@@ -75,17 +78,21 @@ class _Collector:
         self.complete = True
 
 
-def _understand(head: bytes) -> ParsedHead | None:
+def _understand(head: bytes, max_headers: int) -> ParsedHead | None:
     found = _Collector()
     parser: Any = httptools.HttpRequestParser(found)
     try:
         parser.feed_data(head)
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
+    if len(found.headers) > max_headers:
+        return None
     plain = found.complete and parser.get_method() == b"POST" and parser.get_http_version() == "1.1"
     if not plain or not parser.should_keep_alive() or parser.should_upgrade():
         return None
     names = [name for name, _ in found.headers]
+    if any(name == b"accept-encoding" and asks_for(value) for name, value in found.headers):
+        return None
     if _OTHERS & set(names) or names.count(b"content-length") != 1 or is_cloudevent(found.headers):
         return None
     length = dict(found.headers)[b"content-length"]

@@ -1,35 +1,45 @@
 """The general way of a request over REST: routes straight on ASGI, ahead of KServe's FastAPI application.
 
     POST /v1/models/..., /v2/models/...                      predictions, explanations, streams (`predict`)
-    GET  /v2/models/{model}/versions/{version}[/ready]       of one version; it may be a label wherever it is named
+    GET  /v1/models/{model}..., /v2/models/{model}...        what is told of models (`facts`)
     GET  /v2/health/live, /v2/health/ready
     TorchServe's routes: `torchserve`
 
-Everything else (lists, metadata, metrics, Swagger, CloudEvents) falls through to KServe's application. FastAPI's
-routing, its request and response models and KServe's timing middleware are most of a small request's cost.
+Everything else (lists, the server's metadata, metrics, Swagger, CloudEvents) falls through to KServe's application.
+FastAPI's routing, its request and response models and KServe's timing middleware are most of a small request's cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial
-
 import orjson
 
 from server.api.access import Access
-from server.api.kserve.dataplane import metadata
-from server.api.rest.asgi import App, Handler, Receive, Scope, Send, answered, send_whole
+from server.api.lookup import Refresh, nothing_new
+from server.api.rest.asgi import (
+    App,
+    BodyLimits,
+    BoundedBody,
+    Handler,
+    Receive,
+    Scope,
+    Send,
+    answered,
+    send_whole,
+    unread,
+)
 from server.api.rest.event_stream import send_events
+from server.api.rest.facts import ModelFacts
 from server.api.rest.head_cache import is_cloudevent
-from server.api.rest.paths import V2, ModelPath, parse
+from server.api.rest.limits import Bodies
+from server.api.rest.paths import ModelPath, asked_by, facts_asked_by, refusal
 from server.api.rest.predict import InferenceRoutes
+from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served
 from server.api.rest.torchserve import Predictions
-from server.errors import ServingError, respond
+from server.errors import ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
 
-ADMIN = "/v2/repository/models/"  #: loading and unloading: not open to everybody
 METRICS = "/metrics"
 
 
@@ -42,53 +52,83 @@ class Routes:
         repository: Repository,
         max_body_bytes: int,
         access: Access | None = None,
-        refresh: Callable[[], Awaitable[None]] | None = None,
+        refresh: Refresh = nothing_new,
+        bodies: Bodies | None = None,
     ) -> None:
-        """`refresh` is awaited before the metrics are read."""
+        """`refresh` is awaited before what is counted is read; `bodies` are those of the process."""
         self._app = app
         self._refresh = refresh
         self._repository = repository
-        self._max_body = max_body_bytes
+        self._limits = BodyLimits(max_body_bytes, bodies or Bodies())
         self._access = access or Access()
         self._inference = InferenceRoutes(repository)
+        self._facts = ModelFacts(repository, refresh)
         self._predictions = Predictions(repository)
+        self._loading = RepositoryRoutes(repository)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := await self._wake(scope)):
-            await send_whole(send, refusal)
-        elif scope["type"] == "http" and (handler := self._handler(scope)):
-            await send_answer(receive, send, await answered(handler, scope, receive, self._max_body))
-        else:
-            if self._refresh is not None and scope.get("path") == METRICS:
-                await self._refresh()
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
-
-    async def _wake(self, scope: Scope) -> Answer | None:
-        """Bring back the model that the request is for, before its body is read."""
-        asked = parse(scope["path"]) if scope["method"] == "POST" else None
-        if asked is None or not self._repository.is_asleep(asked.model, asked.version):
-            return None
+            return
         try:
-            await self._repository.ready(asked.model, asked.version)
+            handler = await self._handler(scope)
         except ServingError as error:
-            return Answer(*respond(error))
-        return None
+            await send_whole(send, unread(scope, error))
+            return
+        if handler is not None:
+            await send_answer(receive, send, await answered(handler, scope, receive, self._limits))
+        else:
+            await self._pass_on(scope, receive, send)
 
-    def _handler(self, scope: Scope) -> Handler | None:
-        path: str = scope["path"]
-        if scope["method"] == "POST":
-            if (asked := parse(path)) is not None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """To KServe's application, which would read a body of any size."""
+        if scope["path"] == METRICS:
+            await self._refresh()
+        with self._limits.bodies.share() as share:
+            body = BoundedBody(scope, receive, send, self._limits.most, share.take)
+            await self._app(scope, body.receive, body.send)
+
+    async def _handler(self, scope: Scope) -> Handler | None:
+        """What answers the request; None: the application behind.
+
+        Raises:
+            ServingError: it is answered without its body.
+        """
+        path, method = scope["path"], scope["method"]
+        check_served(path)
+        if method == "POST":
+            if (asked := asked_by(scope)) is not None:
+                await self._wake(asked.model, asked.version)
                 return self._inference.handler(asked) if self._is_ours(asked, scope) else None
-            if path.startswith(ADMIN) and (refused := self._refused(scope)):
-                return refused
-        elif scope["method"] == "GET":
+            if (refused := refusal(path)) is not None:
+                raise refused
+            if path.startswith(ADMIN):
+                self._check_access(scope)
+                return self._loading.handler(path)
+        elif method == "GET":
             if path == "/v2/health/live":
                 return _live
             if path == "/v2/health/ready":
                 return self._ready
-            if path.startswith(V2) and "/versions/" in path:
-                return self._version
+            if (asked := facts_asked_by(scope)) is not None:
+                return self._facts.handler(asked)
+        name, version = self._predictions.model_of(scope)
+        if name is not None:
+            await self._wake(name, version)
+        if method in ("GET", "POST") and (settings := self._facts.settings_handler(path)) is not None:
+            return settings
         return self._predictions.handler(scope)
+
+    async def _wake(self, name: str, version: str | None) -> None:
+        """Bring back the model that the request is for, before its body is read.
+
+        Raises:
+            ServingError: it cannot be, or there is none.
+        """
+        if self._repository.is_asleep(name, version):
+            await self._repository.ready(name, version)
+        else:
+            self._repository.ready_model(name, version)
 
     def _is_ours(self, asked: ModelPath, scope: Scope) -> bool:
         """KServe decodes events for models that do not read them."""
@@ -101,32 +141,17 @@ class Routes:
             return Answer(503, JSON_HEADERS, orjson.dumps({"ready": False, "error": f"the server is not ready: {why}"}))
         return Answer(200, JSON_HEADERS, b'{"ready":true}')
 
-    def _refused(self, scope: Scope) -> Handler | None:
-        """What tells a stranger that loading and unloading are not for him."""
+    def _check_access(self, scope: Scope) -> None:
+        """
+        Raises:
+            Unauthorized, Forbidden: loading and unloading are not for who asks.
+        """
         headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
-        try:
-            self._access.check((scope.get("client") or ("",))[0], headers)
-        except ServingError as error:
-            return partial(_refuse, error)
-        return None
-
-    async def _version(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
-        """The metadata of one version, or whether it is ready; KServe's own route answers that it cannot."""
-        name, _, version = scope["path"][len(V2) :].partition("/versions/")
-        if not version.endswith("/ready"):
-            return Answer(200, JSON_HEADERS, orjson.dumps(await metadata(self._repository, name, version)))
-        version = version.removesuffix("/ready")
-        if not self._repository.is_asleep(name, version):
-            self._repository.ready_model(name, version)
-        return Answer(200, JSON_HEADERS, orjson.dumps({"name": name, "ready": True}))
+        self._access.check((scope.get("client") or ("",))[0], headers)
 
 
 async def _live(scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
     return Answer(200, JSON_HEADERS, b'{"live":true}')
-
-
-async def _refuse(error: ServingError, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
-    raise error
 
 
 async def send_answer(receive: Receive, send: Send, answer: Answer | StreamedAnswer) -> None:

@@ -55,6 +55,13 @@ class Predictions:
             return self._predict
         return None
 
+    def model_of(self, scope: Scope) -> tuple[str | None, str | None]:
+        """The model and the version that a request is for; None where it is no prediction."""
+        if not scope["path"].startswith((PREDICTIONS, EXPLANATIONS)) or scope["method"] not in ("POST", "PUT"):
+            return None, None
+        name, named, version = scope["path"].split("/", 2)[2].partition("/")
+        return name or None, version if named else None
+
     async def _ping(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
         if why := self._repository.why_not_ready():
             told = {"status": "Unhealthy", "error": f"the server is not ready: {why}"}

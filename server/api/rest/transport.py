@@ -10,12 +10,13 @@ the request that is being answered, also when others wait behind it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: seconds that a `LingeringTransport` waits for the other side to close
-LINGER = 30.0
+LINGER = 2.0
 
 
 class OneWriteTransport:
@@ -57,23 +58,32 @@ class OneWriteTransport:
 
 
 class LingeringTransport(OneWriteTransport):
-    """Closes its own half at once, and the other's when that does, or after a while.
+    """Where the client still sends, closes its own half at once, and the other's when that does, or after a while.
 
     Who still sends when both halves are closed is told that the connection is broken, and may not read what came
     before.
     """
 
+    linger = LINGER
+
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(transport, loop)
+        self.still_sending: Callable[[], bool] = lambda: False
         self._closed = False
 
     def close(self) -> None:
-        if not self.is_closing():
+        if not self.still_sending() or not self._transport.can_write_eof():  # TLS cannot
+            super().close()
+        elif not self.is_closing():
             self._closed = True
             self.flush()
             self._transport.write_eof()
             self._transport.resume_reading()
-            self._loop.call_later(LINGER, self._transport.abort)
+            self._loop.call_later(self.linger, self._transport.abort)
+
+    def close_now(self) -> None:
+        """Close both halves when what was written is sent."""
+        super().close()
 
     def is_closing(self) -> bool:
         return self._closed or self._transport.is_closing()

@@ -48,6 +48,7 @@ class RequestTemplate:
     rows: int
     columns: int
     start: int  #: where the values begin
+    length: int  #: bytes of the whole message: one that begins alike and is longer or shorter is another
 
     def matrix(self, raw: bytes) -> Array:
         """The values of such a request, in memory of their own."""
@@ -64,7 +65,8 @@ class TemplateCache:
     def find(self, raw: bytes) -> RequestTemplate | None:
         """The template of a serialized request, where its head is known."""
         start = self._starts.get(len(raw))
-        return None if start is None else self._templates.get(raw[:start])
+        template = None if start is None else self._templates.get(raw[:start])
+        return template if template is not None and template.length == len(raw) else None
 
     def learn(self, raw: bytes, request: Any) -> None:
         """Know the head of this request again, if it is one of the usual; `raw` is what it was read from."""
@@ -93,7 +95,7 @@ def _template_of(raw: bytes, request: Any) -> RequestTemplate | None:
     if bare.SerializeToString() != raw:
         return None
     version = request.model_version or None
-    return RequestTemplate(request.model_name, version, tensor.name, dtype, shape[0], shape[1], start)
+    return RequestTemplate(request.model_name, version, tensor.name, dtype, shape[0], shape[1], start, len(raw))
 
 
 #: a serialized request and its template to what it asks; the message is read where it is not as usual after all

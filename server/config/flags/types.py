@@ -18,6 +18,7 @@ S = TypeVar("S", bound=str)
 _TRUE = ("true", "1", "yes", "y", "on", "t")
 _FALSE = ("false", "0", "no", "n", "off", "f")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE | re.ASCII)
+_ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*://[^\s/?#@]+|null)", re.ASCII)
 _DAY = 86400
 
 
@@ -130,6 +131,19 @@ def path_segment(shape: str) -> Kind[str]:
         return value
 
     return Kind(read, shape)
+
+
+def origins() -> Kind[tuple[str, ...]]:
+    """Origins of web pages, as browsers name them, or * for all."""
+
+    def read(value: str) -> tuple[str, ...]:
+        found = tuple(value.split())
+        for origin in found:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} must be an origin, such as https://example.com (no path), or *")
+        return found
+
+    return Kind(read, "ORIGIN", show=" ".join, repeats=True)
 
 
 def directory() -> Kind[Path]:

@@ -21,13 +21,55 @@ WRONG = [
     "Bearer \udc80",
     "Bearer é",
 ]
-PROXIED = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "origin"]
+#: by all of these somebody says that he asks for another, or that he is a browser; and one that nobody knows yet
+PROXIED = [
+    *("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "origin"),
+    *(
+        "x-client-ip",
+        "cf-connecting-ip",
+        "x-envoy-external-address",
+        "true-client-ip",
+        "fastly-client-ip",
+        "x-request-id",
+    ),
+    *("x-original-forwarded-for", "x-cluster-client-ip", "referer", "sec-fetch-site", "cookie", "proxy-of-tomorrow"),
+]
+#: as curl, httpx, KServe's agent, the JDK's client and gRPC ask
+OWN = [
+    {"host": "localhost:8080", "user-agent": "curl/8", "accept": "*/*"},
+    {"host": "127.0.0.1:8080", "accept-encoding": "gzip, deflate", "connection": "keep-alive", "content-length": "0"},
+    {"host": "[::1]:8080", "content-type": "application/json", "user-agent": "Go-http-client/1.1"},
+    {"host": "localhost", "connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAEAAEAAAAI"},
+    {"user-agent": "grpc-python/1", "grpc-accept-encoding": "identity, gzip"},
+    {"host": "127.0.0.2:1"}, {"host": "Localhost."}, {"host": "a.localhost:80"}, {},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
-@pytest.mark.parametrize("access", [Access(), GUARDED], ids=["open", "guarded"])
-def test_this_machine_needs_no_token(access: Access, address: str) -> None:
-    access.check(address, {})
+@pytest.mark.parametrize("headers", OWN)
+def test_this_machine_needs_no_token_where_there_is_none(address: str, headers: dict[str, str]) -> None:
+    Access().check(address, headers)
+
+
+def test_where_there_is_a_token_this_machine_needs_it_too() -> None:
+    with pytest.raises(Unauthorized, match="needs `Authorization: Bearer <token>`"):
+        GUARDED.check(HERE, {})
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8080", "10.0.0.5:8080", "localhost.evil.example", "127.0.0.1.evil.example", "",
+     "[::2]", "0.0.0.0", "localhost, evil.example", "127.0.0.1:80:80", "localhost@evil.example", "my-service"],
+)  # fmt: skip
+def test_a_name_that_was_rebound_is_not_this_machine(host: str) -> None:
+    with pytest.raises(Forbidden, match="Host"):
+        Access().check(HERE, {"host": host})
+
+
+def test_the_rule_is_told() -> None:
+    assert "this machine (loopback) only" in Access().rule
+    assert "needs ADMIN_TOKEN, from this machine as well" in GUARDED.rule
+    assert "s3cret" not in GUARDED.rule
 
 
 @pytest.mark.parametrize("address", [ELSEWHERE, "10.0.0.1", "127.0.0.1.evil", "", "127.0.0.6"])
@@ -52,7 +94,7 @@ def test_a_wrong_token_is_refused_wherever_it_comes_from(address: str, given: st
 
 @pytest.mark.parametrize("header", PROXIED)
 def test_what_was_passed_on_is_not_from_this_machine(header: str) -> None:
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden, match=header):
         Access().check(HERE, {header: "x"})
     with pytest.raises(Unauthorized, match="needs `Authorization: Bearer <token>`"):
         GUARDED.check(HERE, {header: "x"})

@@ -16,6 +16,7 @@ import uvicorn
 from bench.ports import free_port
 from server.api import shutdown
 from server.api.grpc import service
+from server.api.grpc.channel_limits import GrpcLimits
 from server.api.rest.fast_protocol import ServerContext
 from server.api.shutdown import Shutdown
 from server.runtime.signals import Signals
@@ -85,7 +86,7 @@ async def serving(
     monkeypatch.setattr(service, "MAX_CONNECTION_AGE", age)
     monkeypatch.setattr(shutdown, "LONGEST_CONNECTION_AGE", PATIENCE)  # a machine that stalls cuts nobody short
     calls = Calls()
-    server, port = await service.serve(calls, free_port(), MOST, MOST)
+    server, port = await service.serve([calls], free_port(), GrpcLimits(MOST, MOST))
     yield server, port, calls
     await server.stop(None)
 

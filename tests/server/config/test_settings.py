@@ -16,7 +16,13 @@ from server.config.settings import Settings, SettingsError, command_line, unknow
 
 FLAGS = {flag.name: flag for flag in flags_of(Settings)}
 #: KServe's flags whose default differs here, on purpose
-OTHER_DEFAULT = {"enable_docs_url": True, "enable_latency_logging": False, "model_name": None}
+OTHER_DEFAULT = {
+    "enable_docs_url": True,
+    "enable_latency_logging": False,
+    "model_name": None,
+    "grpc_max_send_message_length": -1,
+    "grpc_max_receive_message_length": None,
+}
 #: settings that need another one, or a package, beside them
 NOT_ALONE = {"ssl_certfile", "ssl_keyfile", "access_log_format", "verify_key"}
 
@@ -63,6 +69,14 @@ def test_defaults_are_those_of_kserve_but_for_the_listed_ones(kserve_parser: arg
     assert ours == {**theirs, **OTHER_DEFAULT}
 
 
+def test_both_protocols_have_one_limit() -> None:
+    assert Settings().max_message_bytes == Settings().max_body_bytes
+    assert Settings(max_body_bytes=7).max_message_bytes == 7
+    assert Settings(max_body_bytes=2**33).max_message_bytes == 2**31 - 1, "gRPC carries no more"
+    for told in (-1, 5):
+        assert Settings(grpc_max_receive_message_length=told).max_message_bytes == told
+
+
 def samples_of(action: argparse.Action) -> list[str]:
     if action.choices:
         return [*action.choices, "neither"]
@@ -101,6 +115,7 @@ def test_kserve_reads_its_argv_back_unchanged(
     argv += [
         "--predictor_host=a b",
         "--enable_predictor_health_check",
+        "--grpc_max_receive_message_length=9",
         f"--ssl_certfile={cert}",
         f"--ssl_keyfile={key}",
     ]
@@ -128,7 +143,8 @@ def test_flag_beats_environment_beats_default() -> None:
 def test_every_setting_has_flag_and_variable(name: str, tmp_path: Path) -> None:
     flag = FLAGS[name]
     shown = {"model_dir": str(tmp_path), "model_name": "m", "max_asyncio_workers": "3", "log_config_file": __file__}
-    shown |= {"shutdown_delay": "0"}
+    shown |= {"shutdown_delay": "0", "max_bodies_bytes": "1GiB", "allowed_origins": "https://example.com *"}
+    shown |= {"grpc_max_receive_message_length": "9"}
     shown |= {"models": "a=s3://bucket/a b=gs://bucket/b", "storage_uri": "s3://bucket/a", "memory_budget": "60%"}
     text = shown.get(flag.name) or (flag.default_text if flag.default is not None else "value")
     by_flag = Settings.parse([f"{flag.flag}={text}"], {})

@@ -86,6 +86,6 @@ def test_counts_are_those_of_the_name_whatever_copy_it_was(copies: CopyRepositor
             assert copies.waiting() == {}
             await predict(copies, "a")
         assert list(copies.counts()) == ["a"]
-        assert copies.counts()["a"]["requests"] == [["v1", 200, 2]]
+        assert copies.counts()["a"][""]["requests"] == [["v1", 200, 2]]
 
     asyncio.run(run())

@@ -15,8 +15,8 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from bench.ports import free_port
 from server.api.access import LOOPBACK, Access
+from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.service import CLIENT, InferenceService, handlers, serve
-from server.api.kserve.dataplane import PolyDataPlane
 from server.errors import Forbidden
 from server.frontends.copy_repository import CopyRepository
 from server.frontends.grpc_proxy import GrpcProxy, _timeout
@@ -47,11 +47,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 @asynccontextmanager
 async def doors(seen: Seen, path: Path) -> AsyncIterator[Mapping[str, str]]:
     """Where the main process, a front process, and the main process's own socket take calls."""
-    service = handlers(InferenceService(cast(Repository, None), cast(PolyDataPlane, None), seen))
-    main, port = await serve(service, free_port(), MOST, MOST, str(path / "grpc"))
+    service = handlers(InferenceService(cast(Repository, None), seen))
+    main, port = await serve(service, free_port(), GrpcLimits(MOST, MOST), str(path / "grpc"))
     with ThreadPoolExecutor(1) as pool:
         front_service = GrpcProxy(CopyRepository(pool, Limits(), log_latency=False), path)
-        front, front_port = await serve(front_service, free_port(), MOST, MOST)
+        front, front_port = await serve([front_service], free_port(), GrpcLimits(MOST, MOST))
         yield {"main": f"127.0.0.1:{port}", "front": f"127.0.0.1:{front_port}", "socket": f"unix:{path / 'grpc'}"}
         await front.stop(None)
         await front_service._channel.close()

@@ -161,8 +161,8 @@ def test_a_body_that_the_main_process_refuses_is_not_read_to_its_end(repository:
             return answer
 
     answer = asyncio.run(ask())
-    assert answer.status.startswith("HTTP/1.1 413")
-    assert "max_body_bytes" in orjson.loads(answer.body)["error"]
+    assert answer.status.startswith("HTTP/1.1 503")
+    assert "is not ready" in orjson.loads(answer.body)["error"]  # known before there is a body
 
 
 def test_the_main_process_hears_of_a_client_that_hangs_up(tmp_path: Path) -> None:

@@ -108,20 +108,15 @@ def test_the_same_client_is_answered(repository: Repository, tmp_path: Path, for
 
 
 @pytest.mark.parametrize("body", [f"Content-Length: {OWED}", "Transfer-Encoding: chunked"])
-@pytest.mark.parametrize("upgrade", ["POST", "CONNECT", "websocket"])
-def test_a_body_behind_an_upgrade_is_no_request(
-    repository: Repository, tmp_path: Path, upgrade: str, body: str
-) -> None:
+def test_what_follows_a_tunnel_is_no_request(repository: Repository, tmp_path: Path, body: str) -> None:
     """The parser leaves it to the other protocol: the connection ends with the answer, to the main process, too."""
-    method = "POST" if upgrade == "websocket" else upgrade
-    asked = f"Connection: Upgrade\r\n{WEBSOCKET if upgrade == 'websocket' else 'Upgrade: h2c'}"
 
     async def ask() -> None:
         async with two(repository, tmp_path) as here:
             answers = []
             for port in (here.front.port, here.main.port):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(f"{method} /elsewhere HTTP/1.1\r\nHost: x\r\n{asked}\r\n{body}\r\n\r\n".encode())
+                writer.write(f"CONNECT /elsewhere HTTP/1.1\r\nHost: x\r\n{body}\r\n\r\n".encode())
                 answers.append(await read(reader))
                 assert answers[-1].headers["connection"] == "close"
                 with contextlib.suppress(ConnectionError):
@@ -129,6 +124,29 @@ def test_a_body_behind_an_upgrade_is_no_request(
                     assert await reader.read() == b""
                 writer.close()
             assert answers[0] == answers[1]
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("form", ["length", "chunked"])
+@pytest.mark.parametrize("offer", ["Upgrade: h2c", WEBSOCKET])
+def test_a_body_behind_an_offer_is_that_requests(repository: Repository, tmp_path: Path, offer: str, form: str) -> None:
+    """The offer is ignored: requests within the body are none, and what follows it is the next request."""
+    body = b"GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n" * 100
+    length = f"Content-Length: {len(body)}" if form == "length" else "Transfer-Encoding: chunked"
+    rest = body if form == "length" else b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+    async def ask() -> None:
+        async with two(repository, tmp_path) as here:
+            expected = await alone(here)
+            for port in (here.front.port, here.main.port):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                head = f"POST /elsewhere HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{offer}\r\n{length}\r\n\r\n"
+                writer.write(head.encode())
+                assert (await read(reader)).status.startswith("HTTP/1.1 404")
+                writer.write(rest + b"".join(SOUND))
+                assert [await read(reader) for _ in SOUND] == expected
+                writer.close()
 
     asyncio.run(ask())
 

@@ -147,7 +147,9 @@ def test_a_reason_can_be_sent_whatever_it_holds(mount: Any) -> None:
 def test_a_failure_of_our_own_is_a_reason_too(mount: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first scan ends, whatever goes wrong with one model after it was loaded."""
     house = mount(a="echo", b="echo")
-    monkeypatch.setattr(house.repository.store.metrics, "of", lambda name: ModelMetrics() if name == "b" else 1 / 0)
+    monkeypatch.setattr(
+        house.repository.store.metrics, "of", lambda name, version: ModelMetrics() if name == "b" else 1 / 0
+    )
     repository = house.load_all()
     assert house.states() == {"a": ("UNAVAILABLE", "division by zero"), "b": ("READY", "")}
     assert repository.scanned

@@ -49,3 +49,15 @@ def test_an_older_version_is_needed_where_the_newest_failed_and_none_serves_or_c
     assert not versions_of(failed, ready(version="1")).need_fallback
     assert not versions_of(failed, ModelState(found(version="1"), loading=True)).need_fallback
     assert versions_of(failed).next_older() is None  # its folder has no versions
+
+
+@pytest.mark.parametrize(
+    ("asked", "there"), [("1", True), ("01", True), ("1.0", True), ("2", False), ("1.1", False), ("", False)]
+)
+def test_a_folder_without_versions_is_version_1_while_it_is_alone(asked: str, there: bool) -> None:
+    versions = versions_of(ready(version=""))
+    assert (versions.of(asked) is not None) is there
+    assert list(versions.numbers()) == ["1"]
+    versions.put(ready(version="2"))
+    assert list(versions.numbers()) == ["2"]
+    assert versions.of("1") is None

@@ -87,3 +87,16 @@ def test_memory_and_queues_of_all_versions_of_a_model() -> None:
     store.put(ModelState(found("out"), State.EVICTED, memory=7))
     assert store.memory() == {"m": 15}
     assert store.queues() == {"m": ("READY", 0), "out": ("EVICTED", 0)}
+
+
+def test_a_name_is_found_however_unicode_spells_it() -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    for held, asked in ((composed, decomposed), (decomposed, composed)):
+        store = ModelStore()
+        store.put(ready(held))
+        assert store.known_as(asked) == held
+        assert store.known_as(held) == held
+    store.put(ready(composed))
+    assert store.known_as(composed) == composed, "its own comes first"
+    assert store.known_as("caf\u00ea") == "caf\u00ea"
+    assert store.known_as("nobody") == "nobody"

@@ -62,7 +62,7 @@ def test_without_a_budget_there_is_none_and_nothing_is_measured() -> None:
 
 def test_other_processes_are_added_and_nothing_is_added_twice() -> None:
     other = ModelMetrics()
-    made, registry = metrics(other_processes=lambda: [{}, {"a": other.snapshot(), "b": other.snapshot()}])
+    made, registry = metrics(other_processes=lambda: [{}, {"a": {"": other.snapshot()}, "b": {"2": other.snapshot()}}])
     made.of("a").answered("v1", 0.0, 1.0, 2.0, 3.0)
     other.answered("v1", 0.0, 1.0, 2.0, 3.0)
     other.swaps = 2

@@ -1,80 +1,54 @@
-"""What KServe's own routes are told: readiness as it is, models that sleep, errors by name."""
+"""Events that KServe cannot read are the client's mistake, and answers to events name any model."""
 
 from __future__ import annotations
 
-import asyncio
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from server import __version__
-from server.api.kserve.dataplane import EXTENSIONS, PolyDataPlane, metadata
-from server.errors import NotFound, NotReady
+from server.api.kserve.dataplane import PolyDataPlane
+from server.errors import InvalidInput
+from server.repository.repository import Repository
 
-
-class Models:
-    """A repository of `awake`, and `asleep`, which a request brings back."""
-
-    def __init__(self) -> None:
-        self.why = ""
-        self.brought: list[tuple[str, str | None]] = []
-
-    def why_not_ready(self) -> str:
-        return self.why
-
-    def is_asleep(self, name: str) -> bool:
-        return name == "asleep"
-
-    def ready_model(self, name: str, version: str | None = None) -> Any:
-        if name != "awake":
-            raise NotFound(f"there is no model {name!r}")
-        return self
-
-    async def ready(self, name: str, version: str | None = None) -> Any:
-        self.brought.append((name, version))
-        if name == "nobody":
-            raise NotFound(f"there is no model {name!r}")
-        kinds = [{"name": "x", "datatype": "FP64", "shape": [-1]}]
-        adapter = SimpleNamespace(platform="test_echo")
-        return SimpleNamespace(adapter=adapter, get_input_types=lambda: kinds, get_output_types=lambda: [])
-
-    def versions(self, name: str) -> list[str]:
-        return ["1", "2"]
+EVENT = {"ce-id": "1", "ce-source": "a", "ce-type": "t", "ce-specversion": "1.0", "content-type": "application/json"}
 
 
 @pytest.fixture
-def models() -> Any:
-    return Models()
+def plane() -> PolyDataPlane:
+    return PolyDataPlane(cast(Repository, None))
 
 
-def test_the_server_names_itself_and_its_extensions(models: Any) -> None:
-    assert PolyDataPlane(models).metadata() == {"name": "polyserve", "version": __version__, "extensions": EXTENSIONS}
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"", EVENT),
+        (None, EVENT),
+        (b"{}", {**EVENT, "ce-specversion": "9"}),
+        (b"{", {"content-type": "application/cloudevents+json"}),
+        (b"", {"content-type": "application/cloudevents+json"}),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_the_clients_mistake(plane: PolyDataPlane, body: Any, headers: Any) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read") as caught:
+        plane.decode(body, headers)
+    assert "NoneType" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_readiness_says_what_is_missing(models: Any) -> None:
-    plane = PolyDataPlane(models)
-    assert asyncio.run(plane.ready()) is True
-    models.why = "model iris is loading"
-    with pytest.raises(NotReady, match="model iris is loading"):
-        asyncio.run(plane.ready())
+def test_an_event_without_data_says_so(plane: PolyDataPlane) -> None:
+    with pytest.raises(InvalidInput, match="it has no data"):
+        plane.decode(b"", EVENT)
 
 
-def test_a_probe_does_not_wake_a_model(models: Any) -> None:
-    assert asyncio.run(PolyDataPlane(models).model_ready("asleep")) is True
-    assert not models.brought
+def test_a_sound_event_is_read(plane: PolyDataPlane) -> None:
+    assert plane.decode(b'{"instances": [1]}', EVENT)[0] == {"instances": [1]}
 
 
-def test_a_probe_of_a_model_that_is_not_there(models: Any) -> None:
-    with pytest.raises(NotFound, match="nobody"):
-        asyncio.run(PolyDataPlane(models).model_ready("nobody"))
-
-
-@pytest.mark.parametrize(("version", "asked"), [("", None), ("2", "2")])
-def test_metadata_is_the_models_own(models: Any, version: str, asked: str | None) -> None:
-    told = asyncio.run(PolyDataPlane(models).model_metadata("awake", version))
-    assert models.brought == [("awake", asked)]
-    assert (told["name"], told["versions"], told["platform"]) == ("awake", ["1", "2"], "test_echo")
-    assert told["inputs"] == [{"name": "x", "datatype": "FP64", "shape": [-1]}]
-    with pytest.raises(NotFound):
-        asyncio.run(metadata(models, "nobody", None))
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("iris", "iris"), ("模型", "%E6%A8%A1%E5%9E%8B"), ("é", "%C3%A9"), ("two words", "two words"), ("50%", "50%25")],
+)
+def test_the_source_of_an_answer_names_any_model(plane: PolyDataPlane, name: str, source: str) -> None:
+    headers = plane.encode(name, {"predictions": [1]}, EVENT, {})[1]
+    assert headers["ce-source"] == f"io.kserve.inference.{source}"
+    assert headers["ce-source"].encode("latin-1")

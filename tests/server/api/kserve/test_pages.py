@@ -34,7 +34,9 @@ def application(swagger: bool = True) -> FastAPI:
 
     register_v1_endpoints(app, None, None)
     rows = [{"name": "iris", "state": "READY"}, {"name": "rose", "state": "LOADING"}]
-    repository: Any = SimpleNamespace(index=lambda ready: rows[:1] if ready else rows)
+    repository: Any = SimpleNamespace(
+        index=lambda ready: rows[:1] if ready else rows, store=SimpleNamespace(names=list)
+    )
     add_pages(app, repository, "1.2.3", swagger)
     return app
 

@@ -19,8 +19,10 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from server.api.rest.bounded_protocol import Bounds
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.head_cache import MAX_HEADS, HeadCache
+from server.api.rest.limits import HttpLimits
 from server.api.rest.routes import Routes
 from server.codec.decoded_request import DecodedRequest
 from server.inference.batching.merging import BatchCaller
@@ -103,9 +105,10 @@ async def read(reader: asyncio.StreamReader) -> Answer:
 
 
 @asynccontextmanager
-async def site(repository: Repository, **options: Any) -> AsyncIterator[Site]:
-    shared = ServerContext(repository, MAX_BODY)
-    app = Routes(behind, repository, MAX_BODY)
+async def site(repository: Repository, limits: HttpLimits | None = None, **options: Any) -> AsyncIterator[Site]:
+    bounds = Bounds(limits)
+    shared = ServerContext(repository, MAX_BODY, bounds=bounds)
+    app = Routes(behind, repository, MAX_BODY, bodies=bounds.bodies)
     async with serving(app, partial(FastProtocol, shared), shared, **options) as here:
         yield here
 
@@ -199,7 +202,7 @@ def test_an_access_log_sees_every_request(repository: Repository) -> None:
         async with site(repository, access_log=True) as here:
             await here.ask(post(V1, ONE), post(V1, ONE), answers=2)
 
-    with mock.patch.object(FastProtocol, "_begin", side_effect=AssertionError):
+    with mock.patch.object(HeadCache, "parse", side_effect=AssertionError):
         asyncio.run(ask())
 
 
@@ -286,7 +289,7 @@ def test_what_is_in_flight_is_answered_when_the_server_stops(repository: Reposit
 @pytest.mark.slow
 def test_idle_connections_are_closed_busy_ones_kept(repository: Repository) -> None:
     async def ask() -> None:
-        async with site(repository, timeout_keep_alive=2) as here:
+        async with site(repository, HttpLimits(timeout_keep_alive=2)) as here:
             reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
             for _ in range(6):
                 writer.write(post(V1, ONE))

@@ -11,7 +11,8 @@ import httpx
 import pytest
 import uvicorn
 
-from server.api.rest.asgi import Receive, Scope, Send, answered
+from server.api.rest.asgi import BodyLimits, Receive, Scope, Send, answered
+from server.api.rest.limits import Bodies
 from server.api.rest.routes import send_answer
 from server.api.rest.transport import OneWriteProtocol, OneWriteTransport
 from server.inference.answer import Answer
@@ -132,7 +133,7 @@ def test_a_client_that_hangs_up_is_heard_whatever_it_sent(size: int) -> None:
             return 200, [], b""
 
         async def wait(scope: Scope, receive: Receive, send: Send) -> None:
-            await send_answer(receive, send, await answered(handler, scope, receive, size))
+            await send_answer(receive, send, await answered(handler, scope, receive, BodyLimits(size, Bodies())))
 
         async with serving(wait) as port, asyncio.timeout(10):
             _, writer = await asyncio.open_connection("127.0.0.1", port)

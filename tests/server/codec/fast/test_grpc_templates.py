@@ -128,3 +128,26 @@ def test_answers(forms: list[list[tuple[str, str, tuple[int, ...]]]]) -> None:
         outputs = {name: np.full(shape, str(number % 2)).astype(dtype) for name, dtype, shape in form}
         expected = grpc_messages.encode(outputs, call, "m", "3").SerializeToString()
         assert answers.encode(outputs, call) == expected
+
+
+@pytest.mark.parametrize("known", [1, 2])
+def test_a_message_that_begins_alike_and_has_another_length_is_not_known(known: int) -> None:
+    """Whatever lengths others have sent: of one row, with as many bytes behind it as two rows have, and the reverse."""
+    cache = TemplateCache()
+    messages = {rows: _rows(rows) for rows in (1, 2)}
+    for message in messages.values():
+        cache.learn(message.SerializeToString(), message)
+    one, two = (messages[rows].SerializeToString() for rows in (1, 2))
+    missing = len(two) - len(one)
+    unknown_field = bytes([15 << 3 | 2, missing - 2]) + bytes(missing - 2)
+    assert cache.find(one) is not None
+    assert cache.find(two) is not None
+    forged = {1: one + unknown_field, 2: two[: len(one)]}[known]
+    assert cache.find(forged) is None
+
+
+def _rows(count: int) -> Any:
+    message = pb.ModelInferRequest(model_name="m")
+    message.inputs.add(name="x", datatype="FP64", shape=[count, 3])
+    message.raw_input_contents.append(np.zeros((count, 3)).tobytes())
+    return message

@@ -1,0 +1,80 @@
+"""`ModelInfer` and `ModelStreamInfer`: thin shells around the models of a repository, or copies of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+
+from server.api.grpc.statuses import known_error, with_status
+from server.api.grpc.stream_messages import streamed, streamed_error
+from server.api.lookup import Models
+from server.codec.fast.grpc_templates import RequestTemplate, TemplateCache
+from server.errors import InvalidInput, message
+from server.inference.answer import Answer, StreamedAnswer
+from server.inference.model import ServedModel
+from server.inference.request import InferenceRequest
+
+
+class Inference:
+    """`ModelInfer` and `ModelStreamInfer` of serialized requests: one whose head is known need not be read."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._templates = TemplateCache()
+
+    def asked(self, raw: bytes) -> tuple[str, str | None]:
+        """The model and the version that a request names.
+
+        Raises:
+            InvalidInput: it is no request.
+        """
+        known = self._templates.find(raw) or self._read(raw)
+        return (known.model, known.version) if isinstance(known, RequestTemplate) else _named(known)
+
+    @with_status
+    async def infer(self, raw: bytes, context: Any) -> bytes:
+        """A request to its answer."""
+        model, request = await self._begin("predict", raw, context)
+        answer = await model.handle(request)
+        assert isinstance(answer, Answer)  # as adapters promise of this verb
+        return answer.body
+
+    async def stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        """Each request to its answers, one or many, in order; an error is an answer, too, and ends nobody else's."""
+        async for raw in requests:
+            answer: Answer | StreamedAnswer | None = None
+            try:
+                model, request = await self._begin("stream", raw, context)
+                answer = await model.handle(request)
+                if isinstance(answer, Answer):
+                    yield streamed(answer.body)
+                else:
+                    async for part in answer.parts:
+                        yield streamed(part)
+            except Exception as error:
+                yield streamed_error(message(known_error(error, "ModelStreamInfer")))
+            finally:
+                if isinstance(answer, StreamedAnswer):
+                    await answer.close()
+
+    async def _begin(self, verb: str, raw: bytes, context: Any) -> tuple[ServedModel, InferenceRequest]:
+        known = self._templates.find(raw) or self._read(raw)
+        name, version = (known.model, known.version) if isinstance(known, RequestTemplate) else _named(known)
+        model = await self._models.ready(name, version)
+        metadata = context.invocation_metadata() or ()
+        return model, InferenceRequest("grpc", verb, name, version, metadata, raw, template=known)
+
+    def _read(self, raw: bytes) -> Any:
+        try:
+            request = pb.ModelInferRequest.FromString(raw)
+        except DecodeError as error:
+            raise InvalidInput(f"the message is no ModelInferRequest: {error}") from error
+        self._templates.learn(raw, request)
+        return request
+
+
+def _named(request: Any) -> tuple[str, str | None]:
+    return request.model_name, request.model_version or None

@@ -1,0 +1,121 @@
+"""Compressed bodies: gzip and deflate, inflated no further than a body may be, and answers for those who ask for one.
+
+Sources: RFC 9110, 8.4 (Content-Encoding), RFC 1950 to 1952; Triton's HTTP client, which sends one coding, and asks for
+one by an `Accept-Encoding` that names nothing else. A list, as browsers and most clients send it with every request, is
+an offer: it is answered as it is, as compressing costs more than it saves next door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable
+
+from server.errors import InvalidInput, TooLarge, UnknownCoding
+from server.inference.answer import Answer
+from server.text import printable
+
+ENCODING = b"content-encoding"
+ACCEPTED = b"accept-encoding"
+GZIP, DEFLATE = "gzip", "deflate"
+#: names that mean no coding, and other names of those that are known
+_NAMES = {"": "", "identity": "", "x-gzip": GZIP, GZIP: GZIP, DEFLATE: DEFLATE}
+
+_GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 31, 15, -15
+_STEP = 256 * 1024  #: bytes that are inflated at once
+#: bytes of a body that are inflated, or compressed, on the event loop: a fraction of a millisecond
+_SMALL = 4096
+_LEVEL = 1  #: of compression: twice as fast as the default, and nearly as small
+
+#: holds so many bytes more
+Take = Callable[[int], None]
+
+
+def coding_of(value: str | None) -> str:
+    """The coding that a `Content-Encoding` names: "gzip", "deflate", or "" for none.
+
+    Raises:
+        UnknownCoding: it names another, or several.
+    """
+    found = _NAMES.get((value or "").strip().lower())
+    if found is None:
+        raise UnknownCoding(
+            f"Content-Encoding: {printable(value or '')} is not known: send the body as it is (identity), "
+            f"or as {GZIP} or {DEFLATE}, one of them"
+        )
+    return found
+
+
+async def inflated(body: bytes, coding: str, most: int, take: Take) -> bytes:
+    """The body as it was before it was compressed.
+
+    Raises:
+        InvalidInput: it is not compressed in that way, or damaged.
+        TooLarge: it would be more than `most` bytes.
+        Overloaded: `take` has no room for it.
+    """
+    if not body:
+        return body
+    if len(body) <= _SMALL and most <= _SMALL:
+        return _inflate(body, coding, most, take)
+    loop = asyncio.get_running_loop()
+
+    def taken(size: int) -> None:  # what is counted is counted on the event loop
+        asyncio.run_coroutine_threadsafe(_call(take, size), loop).result()
+
+    return await asyncio.to_thread(_inflate, body, coding, most, taken)
+
+
+async def _call(take: Take, size: int) -> None:
+    take(size)
+
+
+def _inflate(body: bytes, coding: str, most: int, take: Take) -> bytes:
+    bits = _GZIP_BITS if coding == GZIP else _ZLIB_BITS if _is_zlib(body) else _RAW_BITS
+    found = bytearray()
+    rest = body
+    try:
+        while rest:
+            member = zlib.decompressobj(bits)
+            while not member.eof:
+                part = member.decompress(rest, min(_STEP, most - len(found) + 1))
+                rest = member.unconsumed_tail
+                if len(found) + len(part) > most:
+                    raise TooLarge(f"the body holds more than {most} bytes when it is inflated (max_body_bytes)")
+                take(len(part))
+                found += part
+                if not part and not rest and not member.eof:
+                    raise InvalidInput(f"the body ends before its {coding} does (Content-Encoding: {coding})")
+            rest = member.unused_data
+            if rest and coding == DEFLATE:
+                raise InvalidInput("something follows the compressed body (Content-Encoding: deflate)")
+    except zlib.error as error:
+        raise InvalidInput(f"the body is no {coding}, or damaged (Content-Encoding: {coding}): {error}") from error
+    return bytes(found)
+
+
+def _is_zlib(body: bytes) -> bool:
+    """Whether the bytes begin as RFC 1950 says; some clients leave its wrapping out."""
+    return len(body) > 1 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
+
+
+def asks_for(accepted: bytes) -> bool:
+    """Whether an `Accept-Encoding` asks for a compressed answer: it names one coding, and nothing else."""
+    return accepted.strip().lower() in (b"gzip", b"deflate")
+
+
+async def compressed(answer: Answer, accepted: str | None) -> Answer:
+    """The answer as the client asks for it."""
+    coding = (accepted or "").strip().lower()
+    if coding not in (GZIP, DEFLATE) or not answer.body or any(name == ENCODING for name, _ in answer.headers):
+        return answer
+    if len(answer.body) <= _SMALL:
+        body = _compress(answer.body, coding)
+    else:
+        body = await asyncio.to_thread(_compress, answer.body, coding)
+    return answer._replace(headers=[*answer.headers, (ENCODING, coding.encode())], body=body)
+
+
+def _compress(body: bytes, coding: str) -> bytes:
+    packer = zlib.compressobj(_LEVEL, wbits=_GZIP_BITS if coding == GZIP else _ZLIB_BITS)
+    return packer.compress(body) + packer.flush()

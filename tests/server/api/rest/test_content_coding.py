@@ -1,0 +1,113 @@
+"""Compressed bodies are inflated, no further than they may be, and answers are compressed for who asks for that."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+
+import pytest
+
+from server.api.rest import content_coding
+from server.api.rest.content_coding import asks_for, coding_of, compressed, inflated
+from server.api.rest.limits import Bodies
+from server.errors import InvalidInput, Overloaded, TooLarge, UnknownCoding, respond
+from server.inference.answer import Answer
+
+MOST = 1_000_000
+
+
+def inflate(body: bytes, coding: str, most: int = MOST, room: int = 2 * MOST) -> bytes:
+    bodies = Bodies(room)
+
+    async def run() -> bytes:
+        with bodies.share() as share:
+            return await inflated(body, coding, most, share.take)
+
+    try:
+        return asyncio.run(run())
+    finally:
+        assert bodies.held == 0
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"abc" * 1000, bytes(MOST)])
+def test_what_was_compressed_comes_back(data: bytes) -> None:
+    assert inflate(gzip.compress(data), "gzip") == data
+    assert inflate(gzip.compress(data) + gzip.compress(data[:5]), "gzip", MOST + 5) == data + data[:5]
+    assert inflate(zlib.compress(data), "deflate") == data
+    assert inflate(raw_deflate(data), "deflate") == data
+
+
+@pytest.mark.parametrize(
+    ("body", "coding"),
+    [
+        (b"{}", "gzip"),
+        (b"{}", "deflate"),
+        (gzip.compress(b"x" * 1000)[:-9], "gzip"),
+        (zlib.compress(b"x" * 1000)[:-1], "deflate"),
+        (gzip.compress(b"x") + b"trailing", "gzip"),
+        (zlib.compress(b"x") + b"trailing", "deflate"),
+        (gzip.compress(b"x"), "deflate"),
+    ],
+)
+def test_what_is_damaged_is_refused(body: bytes, coding: str) -> None:
+    with pytest.raises(InvalidInput, match="Content-Encoding"):
+        inflate(body, coding)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, raw_deflate])
+def test_a_bomb_is_refused_when_it_has_reached_the_limit(compress, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    body = compress(bytes(50 * MOST))
+    taken: list[int] = []
+
+    async def run() -> bytes:
+        return await inflated(body, "gzip" if compress is gzip.compress else "deflate", MOST, taken.append)
+
+    with pytest.raises(TooLarge, match=r"more than 1000000 bytes when it is inflated \(max_body_bytes\)"):
+        asyncio.run(run())
+    assert sum(taken) <= MOST
+
+
+def test_what_is_inflated_counts_among_all_bodies() -> None:
+    with pytest.raises(Overloaded, match="max_bodies_bytes"):
+        inflate(gzip.compress(bytes(MOST)), "gzip", room=MOST // 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "coding"),
+    [(None, ""), ("identity", ""), (" GZIP ", "gzip"), ("x-gzip", "gzip"), ("deflate", "deflate"), ("", "")],
+)
+def test_which_codings_are_known(value: str | None, coding: str) -> None:
+    assert coding_of(value) == coding
+
+
+@pytest.mark.parametrize("value", ["br", "zstd", "gzip, gzip", "gzip, br", "compress", "gzip;q=1", "x" * 1000])
+def test_others_are_refused_by_their_names(value: str) -> None:
+    with pytest.raises(UnknownCoding, match="is not known: send the body as it is") as caught:
+        coding_of(value)
+    assert value[:20] in str(caught.value)
+    status, headers, _ = respond(caught.value)
+    assert status == 415
+    assert (b"accept-encoding", b"gzip, deflate") in headers
+
+
+@pytest.mark.parametrize("size", [1, content_coding._SMALL + 1])
+def test_an_answer_is_compressed_for_who_asks_for_one_coding(size: int) -> None:
+    answer = Answer(200, [(b"x", b"y")], b"a" * size)
+    for coding, read in (("gzip", gzip.decompress), ("deflate", zlib.decompress)):
+        assert asks_for(coding.encode())
+        packed = asyncio.run(compressed(answer, f" {coding} "))
+        assert read(packed.body) == answer.body
+        assert packed.headers == [(b"x", b"y"), (b"content-encoding", coding.encode())]
+
+
+@pytest.mark.parametrize("accepted", [None, "", "gzip, deflate", "gzip, deflate, br, zstd", "br", "*", "identity"])
+def test_an_offer_of_many_is_answered_as_it_is(accepted: str | None) -> None:
+    answer = Answer(200, [], b"a" * 10_000)
+    assert not asks_for((accepted or "").encode())
+    assert asyncio.run(compressed(answer, accepted)) is answer
