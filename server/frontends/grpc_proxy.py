@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 
-from server.api.grpc.descriptors import HEALTH, INFER, SERVICE, STREAM
 from server.api.grpc.infer_calls import Inference
+from server.api.grpc.protos import HEALTH, INFER, SERVICE, STREAM
 from server.api.grpc.service import CLIENT
 from server.errors import InvalidInput
 from server.frontends.copy_repository import CopyRepository

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from adapters.base import Tensors
-from tests.adapters import test_lightgbm_ as lightgbm_
-from tests.adapters import test_xgboost_ as xgboost_
+from tests.adapters.lightgbm_ import test_adapter as lightgbm_
+from tests.adapters.xgboost_ import test_adapter as xgboost_
 
 xgboost = pytest.importorskip("xgboost")
 

@@ -63,7 +63,12 @@ class Served:
         return InferRequest("m", inputs, parameters=parameters)
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+def cost(case: Case) -> Any:
+    """TensorFlow's cases take longer than all others together."""
+    return pytest.param(case, marks=pytest.mark.slow if case.adapter == "tensorflow" else (), id=case.name)
+
+
+@pytest.fixture(scope="module", params=map(cost, CASES))
 def served(request: pytest.FixtureRequest, shared: Shared) -> Iterator[Served]:
     served = Served(request.param, *shared.case(request.param))
     yield served
@@ -199,11 +204,15 @@ def test_an_unknown_tensor_is_named(served: Served) -> None:
         v2.decode(orjson.dumps({"inputs": tensors}), None, served.adapter.signature)
 
 
-def test_matching_imports_no_framework(served: Served) -> None:
+@pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_matching_imports_no_framework(shared: Shared, slow: bool) -> None:
+    """In one process for all of them, which stays without from the first to the last."""
+    cases = [case for case in CASES if (case.adapter == "tensorflow") == slow]
     code = (
         "import sys; from adapters import registry; from adapters.base import ModelDir\n"
-        f"assert registry.choose(ModelDir.of({str(served.folder)!r})).adapter.name == {served.case.adapter!r}\n"
-        f"print([name for name in {FRAMEWORKS!r} if name in sys.modules])"
+        f"for folder, adapter in {[(str(shared.case(case)[0]), case.adapter) for case in cases]!r}:\n"
+        "    assert registry.choose(ModelDir.of(folder)).adapter.name == adapter\n"
+        f"    print(adapter, [name for name in {FRAMEWORKS!r} if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "[]"
+    assert answer.stdout.splitlines() == [f"{case.adapter} []" for case in cases]

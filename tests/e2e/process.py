@@ -71,6 +71,16 @@ class Server:
         finally:
             self.process.kill()
 
+    def wait(self) -> int:
+        """The exit code of one that ends by itself."""
+        self.client.close()
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        """End it now, if it has not ended."""
+        self.process.kill()
+        self.wait()
+
     def _wait(self, path: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:

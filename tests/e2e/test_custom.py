@@ -137,6 +137,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(ours.wait_scanned(), theirs, root, iris)
     finally:
         theirs.process.kill()
+        theirs.process.wait()
         code = ours.stop()
     assert code == 0, ours.log
 

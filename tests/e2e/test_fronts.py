@@ -308,8 +308,7 @@ def test_a_process_that_dies_is_started_again_and_has_what_the_others_have(
 def test_they_end_with_the_main_process(start: Callable[..., Site], mount: Path, tmp_path: Path) -> None:
     site = Site(mount, tmp_path / "killed.log")
     fronts = [psutil.Process(pid) for pid in site.pids[1:]]
-    site.server.process.kill()
-    site.server.process.wait()
+    site.server.kill()
     assert not psutil.wait_procs(fronts, timeout=30)[1]
 
 
@@ -381,7 +380,7 @@ def test_a_port_that_is_taken_is_told(mount: Path, tmp_path: Path, start: Callab
     ]:
         ports = [flag.format(free_port()) for flag in flags]
         second = Server(mount, tmp_path / "second.log", *FLAGS, *ports)
-        assert second.process.wait(60) == 1
+        assert second.wait() == 1
         assert f"polyserve: {port} is taken" in second.log
     assert httpx.get(f"{first.url}/v2/health/ready").status_code == 200
 

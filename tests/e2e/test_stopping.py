@@ -52,8 +52,7 @@ def start(models: Path, tmp_path: Path) -> Iterator[list[Server]]:
     servers: list[Server] = []
     yield servers
     for server in servers:
-        server.process.kill()
-        server.process.wait()
+        server.kill()
 
 
 def _started(servers: list[Server], models: Path, log: Path, *flags: str) -> Server:

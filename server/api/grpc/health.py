@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 
-from server.api.grpc.descriptors import HEALTH, SERVICE, message_class
+from server.api.grpc.protos import HEALTH, SERVICE, message_class
 from server.repository.repository import Repository
 
 #: seconds between two looks at whether the server is ready, for those who watch

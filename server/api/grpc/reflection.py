@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
-from server.api.grpc.descriptors import FILES, HEALTH, POOL, REFLECTIONS, SERVICE, message_class
+from server.api.grpc.protos import FILES, HEALTH, POOL, REFLECTIONS, SERVICE, message_class
 
 _NOT_FOUND, _INVALID = grpc.StatusCode.NOT_FOUND.value[0], grpc.StatusCode.INVALID_ARGUMENT.value[0]
 

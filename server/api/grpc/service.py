@@ -1,7 +1,7 @@
 """Open Inference Protocol over gRPC, and what Triton adds to it: thin shells around the repository.
 
 KServe's own servicer copies every tensor through Python lists, logs every call, and answers INTERNAL to a successful
-load; its messages are used as they are, and `descriptors` has those that it lacks.
+load; its messages are used as they are, and `protos` has those that it lacks.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.api.access import Access, peer_address
 from server.api.grpc.channel_limits import GrpcLimits
-from server.api.grpc.descriptors import INFER, SERVICE, STREAM, message_type
 from server.api.grpc.health import health_handler
 from server.api.grpc.infer_calls import Inference
+from server.api.grpc.protos import INFER, SERVICE, STREAM, message_type
 from server.api.grpc.reflection import reflection_handlers
 from server.api.grpc.statuses import with_status
 from server.api.grpc.triton_calls import TritonCalls, asked_model

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
-from server.api.grpc.descriptors import POOL, SHARED_MEMORY, message_type
+from server.api.grpc.protos import POOL, SHARED_MEMORY, message_type
 from server.api.grpc.statuses import with_status
 from server.api.lookup import Refresh, nothing_new
 from server.api.triton.configuration import model_config

@@ -64,6 +64,7 @@ def test_parts_come_as_they_are_made_and_others_meanwhile(serve: Callable[[str],
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_who_leaves_ends_the_generator(serve: Callable[[str], WorkerPool], tmp_path: Path) -> None:
     pool = serve("streaming")
 
@@ -72,6 +73,7 @@ def test_who_leaves_ends_the_generator(serve: Callable[[str], WorkerPool], tmp_p
         async with aclosing(reply.parts) as parts:
             for _ in range(3):
                 await anext(parts)
+            await becomes((tmp_path / "at-gate").exists)
         assert not (tmp_path / "closed").exists()  # it is in its next step, which nothing can end
         (tmp_path / "open").touch()
         await becomes((tmp_path / "closed").exists)
@@ -81,6 +83,7 @@ def test_who_leaves_ends_the_generator(serve: Callable[[str], WorkerPool], tmp_p
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_an_asynchronous_one_with_hooks_around_it(serve: Callable[[str], WorkerPool]) -> None:
     reply = asyncio.run(_ask_all(serve("streaming_async"), {"instances": [1, 2]}))
     assert reply == [{"prediction": 2}, {"prediction": 4}]
@@ -90,6 +93,7 @@ async def _ask_all(pool: WorkerPool, body: dict[str, Any], *how: str) -> list[An
     return await everything(await ask(pool, body, *how))
 
 
+@pytest.mark.slow
 def test_generate_stream(serve: Callable[[str], WorkerPool]) -> None:
     found = asyncio.run(_ask_all(serve("streaming"), {"text_input": "a b"}, "generate_stream", "v2"))
     head = {"model_name": "streaming", "model_version": "1"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from adapters.sentence_transformers_ import SentenceTransformersAdapter
 from server.codec import v1
 from tests.adapters.sentence_transformers_.models import PAIRS, TEXTS, cross, dense, pooled, sparse, static
 
-pytest.importorskip("sentence_transformers")
+pytestmark = pytest.mark.skipif(find_spec("sentence_transformers") is None, reason="not installed")
 
 
 def load(folder: Path, **options: Any) -> SentenceTransformersAdapter:

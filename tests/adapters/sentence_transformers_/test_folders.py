@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from adapters.sentence_transformers_ import SentenceTransformersAdapter
 from tests.adapters.huggingface_.models import save, train_wordpiece
 from tests.adapters.sentence_transformers_.models import dense, static
 
-pytest.importorskip("sentence_transformers")
+pytestmark = pytest.mark.skipif(find_spec("sentence_transformers") is None, reason="not installed")
 
 Edit = Callable[[Path], Any]
 

@@ -14,6 +14,8 @@ from adapters.tensorflow_ import TensorflowAdapter
 from adapters.tensorflow_.types import DATATYPES
 from tests.adapters.tensorflow_ import models
 
+pytestmark = pytest.mark.slow  # TensorFlow alone takes seconds to import
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

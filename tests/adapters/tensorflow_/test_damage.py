@@ -12,6 +12,8 @@ from adapters.base import LoadError, ModelDir
 from server.loading.trial.pool import Trial, TrialPool
 from tests.adapters.tensorflow_ import models
 
+pytestmark = pytest.mark.slow  # TensorFlow alone takes seconds to import
+
 
 @pytest.fixture(scope="module")
 def trials() -> Iterator[TrialPool]:

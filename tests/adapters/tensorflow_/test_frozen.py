@@ -12,6 +12,8 @@ from adapters import registry
 from adapters.base import LoadError, ModelDir
 from tests.adapters.tensorflow_ import models
 
+pytestmark = pytest.mark.slow  # TensorFlow alone takes seconds to import
+
 
 def two_inputs(tf: Any) -> None:
     left = tf.compat.v1.placeholder(tf.float32, [None, 2], "left")

@@ -15,6 +15,8 @@ from adapters import registry
 from adapters.base import LoadError, ModelDir
 from tests.adapters.tensorflow_ import models
 
+pytestmark = pytest.mark.slow  # TensorFlow alone takes seconds to import
+
 
 def small() -> Any:
     import keras

@@ -14,6 +14,8 @@ from adapters.tensorflow_.graph import Function, Node, meta_graphs
 from adapters.tensorflow_.scan import is_offence
 from tests.adapters.tensorflow_ import models
 
+pytestmark = pytest.mark.slow  # TensorFlow alone takes seconds to import
+
 
 def trust_of(folder: Path) -> tuple[Trust, str]:
     match = registry.choose(ModelDir.of(folder)).match

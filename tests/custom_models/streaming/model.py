@@ -22,6 +22,7 @@ class Streaming(Model):
         try:
             for number, instance in enumerate(payload["instances"]):
                 if instance == "gate":
+                    (notes / "at-gate").touch()
                     until((notes / "open").exists)
                 if instance == "fail":
                     raise ValueError("an unlucky item")

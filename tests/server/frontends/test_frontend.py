@@ -81,6 +81,7 @@ def test_it_listens_and_says_so_when_nobody_is_behind_it(kept: Kept) -> None:
     assert "main process" in answer.json()["error"]
 
 
+@pytest.mark.slow
 def test_its_counts_are_asked_for_one_at_a_time(kept: Kept) -> None:
     first = kept.frontend.count()
     assert first is not None
@@ -88,6 +89,7 @@ def test_its_counts_are_asked_for_one_at_a_time(kept: Kept) -> None:
     assert (kept.frontend.counts, kept.frontend.waiting) == ({}, {})
 
 
+@pytest.mark.slow
 def test_one_that_ends_is_started_again(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
     before = kept.pid
     kept.frontend.kill()
@@ -95,6 +97,7 @@ def test_one_that_ends_is_started_again(kept: Kept, caplog: pytest.LogCaptureFix
     assert "it is started again" in caplog.text
 
 
+@pytest.mark.slow
 def test_one_that_is_stopped_ends_by_itself(tmp_path: Any) -> None:
     kept = Kept(tmp_path)
     wait_for(kept.listens)

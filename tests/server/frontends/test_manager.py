@@ -83,6 +83,7 @@ def test_one_that_hangs_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     wait_for(lambda: answers(site[0]))
 
 
+@pytest.mark.slow
 def test_a_copy_is_closed_when_another_has_taken_over(site: Site, spec: Callable[[], LoadSpec]) -> None:
     frontends, wanted = site
     (copies,) = frontends._copies()

@@ -69,6 +69,7 @@ def test_a_signed_folder_verifies(model: Path, keys: tuple[Path, Path]) -> None:
     verify(model, keys[1])
 
 
+@pytest.mark.slow
 def test_so_does_one_that_the_command_line_signed(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     folder = tmp_path / "mount" / "a"
     folder.mkdir(parents=True)

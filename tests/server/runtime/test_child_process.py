@@ -108,6 +108,7 @@ def test_output_that_was_forgotten_explains_nothing(make: Make) -> None:
         (signal.SIGRTMIN + 1, "", f"the helper crashed (signal {signal.SIGRTMIN + 1})"),
     ],
 )
+@pytest.mark.slow
 def test_a_death_by_a_signal_is_told_in_words(make: Make, number: int, doing: str, cause: str) -> None:
     child = make(f"os.kill(os.getpid(), {int(number)})")
     assert child.cause_of_death(doing) == cause
@@ -117,6 +118,7 @@ def test_a_death_by_a_signal_is_told_in_words(make: Make, number: int, doing: st
 @pytest.mark.parametrize(
     ("doing", "cause"), [("", "the helper hung up"), ("loading", "loading broke the connection to the helper")]
 )
+@pytest.mark.slow
 def test_one_that_hangs_up_and_lives_on_is_ended(make: Make, doing: str, cause: str) -> None:
     child = make("end.close(); time.sleep(600)")
     assert child.wait(60)

@@ -140,6 +140,7 @@ def test_a_hang_stops_nobody_else(make: Make, run: Callable[..., Any]) -> None:
 # --- in the batcher ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_batches_end_as_they_do_in_process(make: Make, run: Callable[..., Any]) -> None:
     pool = make()
     adapter = RemoteAdapter("odd", pool.start(), pool)

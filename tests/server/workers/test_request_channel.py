@@ -96,6 +96,7 @@ def test_failures_are_their_callers_own(serve: Callable[..., WorkerPool]) -> Non
     assert pool.restarts == 0
 
 
+@pytest.mark.slow
 def test_who_stops_waiting_is_dropped(serve: Callable[..., WorkerPool]) -> None:
     pool = serve()
 
@@ -190,6 +191,7 @@ def test_several_workers_share(serve: Callable[..., WorkerPool]) -> None:
     asyncio.run(talk())
 
 
+@pytest.mark.slow
 def test_closing_with_requests_under_way(serve: Callable[..., WorkerPool]) -> None:
     pool = serve()
 

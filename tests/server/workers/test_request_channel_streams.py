@@ -87,6 +87,7 @@ def test_a_part_arrives_before_the_next_is_made(serve: Serve, notes: Path) -> No
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_long_streams_and_long_parts_come_whole(serve: Serve) -> None:
     pool = serve()
 
@@ -121,6 +122,7 @@ def test_who_leaves_ends_the_work(serve: Serve, notes: Path) -> None:
     assert pool.restarts == 0
 
 
+@pytest.mark.slow
 def test_a_cancelled_reader_ends_the_work(serve: Serve, notes: Path) -> None:
     pool = serve()
 
@@ -142,6 +144,7 @@ def test_a_cancelled_reader_ends_the_work(serve: Serve, notes: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_code_that_swallows_the_cancel_is_ended_at_its_next_part(serve: Serve, notes: Path) -> None:
     pool = serve()
 
@@ -173,6 +176,7 @@ def test_a_slow_reader_holds_up_the_work(serve: Serve, notes: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_slow_reader_of_long_parts_holds_one(serve: Serve, notes: Path) -> None:
     pool = serve()
 
@@ -187,6 +191,7 @@ def test_a_slow_reader_of_long_parts_holds_one(serve: Serve, notes: Path) -> Non
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_many_at_once_and_a_request_between_their_parts(serve: Serve, tmp_path: Path) -> None:
     pool = serve()
 
@@ -204,6 +209,7 @@ def test_many_at_once_and_a_request_between_their_parts(serve: Serve, tmp_path: 
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_stream_counts_until_its_end(serve: Serve, tmp_path: Path) -> None:
     """So the next goes to the other worker."""
     pool = serve(count=2)
@@ -246,6 +252,7 @@ def test_errors_before_and_after_the_first_part(serve: Serve) -> None:
     assert pool.restarts == 0
 
 
+@pytest.mark.slow
 def test_a_death_ends_its_streams(serve: Serve) -> None:
     pool = serve()
 
@@ -267,6 +274,7 @@ def test_a_death_ends_its_streams(serve: Serve) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_late_part_ends_its_stream_and_a_slow_reader_does_not(serve: Serve, notes: Path) -> None:
     """The time that counts is the reader's, waiting; others' answers show that the worker is well."""
     pool = serve(call_timeout=3.0)
@@ -290,6 +298,7 @@ def test_a_late_part_ends_its_stream_and_a_slow_reader_does_not(serve: Serve, no
     assert pool.restarts == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_in_a_stream_is_killed(serve: Serve) -> None:
     pool = serve(call_timeout=3.0)
 
@@ -324,6 +333,7 @@ def forged(fields: dict[str, Any], **tensors: Any) -> str:
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_nonsense_from_the_worker_is_its_end(serve: Serve, fields: dict[str, Any]) -> None:
     """Request 0 is a stream that has begun, request 1 waits for its answer; there are no others."""
     pool = serve()

@@ -101,6 +101,7 @@ def test_a_refused_load_is_the_reason(make: Make) -> None:
     wait_for(lambda: not workers(), "all of them to be gone")
 
 
+@pytest.mark.slow
 def test_one_of_several_that_does_not_load_ends_all(make: Make) -> None:
     with pytest.raises(LoadError, match=r"^not today$"):
         make(load="once", count=2).start()
@@ -132,6 +133,7 @@ def test_secrets_stay_here(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     assert b"polyserve_worker=odd-one" in Path(f"/proc/{told['pid']}/cmdline").read_bytes()
 
 
+@pytest.mark.slow
 def test_our_names_are_the_models(make: Make, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "adapters.py").write_text("WHO = 'the model'")
@@ -159,6 +161,7 @@ def test_output_is_logged_under_the_models_name(make: Make, caplog: pytest.LogCa
     assert sum("| line" in line for line in caplog.messages) < 3000
 
 
+@pytest.mark.slow
 def test_standard_input_is_empty(make: Make) -> None:
     pool = make()
     pool.start()
@@ -193,6 +196,7 @@ def test_a_death_fails_its_call_at_once_and_the_worker_comes_back(make: Make, do
     wait_for(lambda: len(workers()) == 1, "the end of what it had started")
 
 
+@pytest.mark.slow
 def test_what_it_printed_as_it_loaded_has_nothing_to_do_with_its_death(make: Make) -> None:
     pool = make(load="speak")
     pool.start()
@@ -307,6 +311,7 @@ def test_calls_from_many_threads_get_their_own_answers(make: Make) -> None:
         assert all(threads.map(one, range(200)))
 
 
+@pytest.mark.slow
 def test_closing_is_quick_and_ends_what_is_idle(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_CLOSING", 100.0)  # after that they are killed
     leave, may_leave = WorkerPool._leave, threading.Event()
@@ -346,6 +351,7 @@ def test_the_end_is_that_of_the_processes(make: Make, monkeypatch: pytest.Monkey
     assert gone(halted)
 
 
+@pytest.mark.slow
 def test_who_was_told_of_a_death_is_not_sent_to_the_dead(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     leave, may_leave = WorkerPool._leave, threading.Event()
 
@@ -379,6 +385,7 @@ def test_a_closed_pool_refuses_calls_while_its_workers_still_live(make: Make) ->
         asyncio.run(pool.answer(Request("predict", "v1", b"", {})))
 
 
+@pytest.mark.slow
 def test_closing_while_it_loads(make: Make) -> None:
     pool = make(load="hang")
     with ThreadPoolExecutor(1) as thread:
@@ -389,6 +396,7 @@ def test_closing_while_it_loads(make: Make) -> None:
             starting.result(60)
 
 
+@pytest.mark.slow
 def test_closing_while_its_process_starts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a process already, and the pool has not heard of it."""
     pool = make(load="hang")
@@ -436,6 +444,7 @@ time.sleep(1000)
     assert not alive
 
 
+@pytest.mark.slow
 def test_the_watch_is_told(make: Make) -> None:
     pool = make()
     told: list[int] = []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.api.grpc import health
-from server.api.grpc.descriptors import HEALTH, message_class
+from server.api.grpc.protos import HEALTH, message_class
 from server.api.grpc.service import InferenceService
 from server.repository.repository import Repository
 from tests.server.api.grpc.calling import call, call_with

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from server.api.grpc.descriptors import REFLECTIONS, message_class
+from server.api.grpc.protos import REFLECTIONS, message_class
 from server.api.grpc.service import InferenceService
 from server.repository.repository import Repository
 from tests.server.api.grpc.calling import call_with

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from server.api.grpc.descriptors import message_type
+from server.api.grpc.protos import message_type
 from server.api.grpc.service import InferenceService
 from server.repository.repository import Repository
 from tests.server.api.grpc.calling import call

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.api.grpc.descriptors import SHARED_MEMORY, message_type
+from server.api.grpc.protos import SHARED_MEMORY, message_type
 from server.api.grpc.service import InferenceService
 from server.api.grpc.triton_calls import asked_model
 from server.errors import InvalidInput, NotSupported

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_timing_is_taken_out_and_nothing_else() -> None:
     """In a process of its own: `kserve.model_server` parses the command line that imports it."""
     code = (

@@ -109,6 +109,7 @@ def test_it_has_what_was_asked_and_shares_the_rest(environments: Environments, l
     assert "model old: uv:  + six==1.16.0" in log.text
 
 
+@pytest.mark.slow
 def test_an_open_requirement_is_not_downloaded_where_the_server_has_it(environments: Environments) -> None:
     """torch from PyPI would bring gigabytes of CUDA."""
     torch = pytest.importorskip("torch")
@@ -118,6 +119,7 @@ def test_an_open_requirement_is_not_downloaded_where_the_server_has_it(environme
     assert record["installed"] == {}
 
 
+@pytest.mark.slow
 def test_our_packages_are_hidden_from_the_model_and_there_for_the_worker(environments: Environments) -> None:
     python = environments.python("old", OLD)
     find = "import importlib.util as u; print(u.find_spec('server'), u.find_spec('adapters'))"
@@ -127,6 +129,7 @@ def test_our_packages_are_hidden_from_the_model_and_there_for_the_worker(environ
     assert run(python, boot) == "sklearn"
 
 
+@pytest.mark.slow
 def test_it_is_built_once_for_the_same_requirements(environments: Environments, log: pytest.LogCaptureFixture) -> None:
     first = environments.python("one", f"{OLD}\nidna==3.7")
     log.clear()
@@ -253,6 +256,7 @@ def test_hash_checking_mode(tmp_path: Path, wheelhouse: Path) -> None:
         environments.python("half", f"{OLD} --hash=sha256:{digest}\nnumpy")
 
 
+@pytest.mark.slow
 def test_wheels_in_the_models_own_folder(environments: Environments, tmp_path: Path) -> None:
     requirements = f"./{make_wheel(tmp_path, '1.0')}"
     python = environments.python("own", requirements, tmp_path)
@@ -263,6 +267,7 @@ def test_wheels_in_the_models_own_folder(environments: Environments, tmp_path: P
     assert run(python, "import own_module; print(own_module.version)") == "2.0"
 
 
+@pytest.mark.slow
 def test_installers_do_not_see_the_servers_secrets(
     tmp_path: Path, wheelhouse: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +286,7 @@ def test_installers_do_not_see_the_servers_secrets(
     assert "secret" not in seen.values()
 
 
+@pytest.mark.slow
 def test_passwords_of_indexes_stay_out_of_log_and_reason(log: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     told = "https://user:hunter2@example.com/simple"
     with (tmp_path / "lock").open("w") as lock:

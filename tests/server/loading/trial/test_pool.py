@@ -179,6 +179,7 @@ def test_a_child_lives_on_between_trials(shared: TrialPool, attempt: Attempt) ->
     assert len(before) == 1
 
 
+@pytest.mark.slow
 def test_a_child_that_knows_the_adapter_is_preferred(pair: TrialPool, attempt: Attempt, tmp_path: Path) -> None:
     pair.warm()
     assert len(children()) == 2
@@ -220,11 +221,13 @@ def test_a_death_is_a_reason_and_the_child_is_replaced(
     assert attempt(shared).batchable
 
 
+@pytest.mark.slow
 def test_a_crash_on_the_example_is_a_failure(shared: TrialPool, attempt: Attempt) -> None:
     message = reason(attempt, shared, "", "crash")
     assert message.startswith("predicting its own example crashed the trial process (SIGSEGV)")
 
 
+@pytest.mark.slow
 def test_a_flood_of_output_blocks_nothing(shared: TrialPool, attempt: Attempt) -> None:
     assert attempt(shared, "flood", "flood").batchable
     message = reason(attempt, shared, "flood", "crash")
@@ -232,6 +235,7 @@ def test_a_flood_of_output_blocks_nothing(shared: TrialPool, attempt: Attempt) -
     assert message.endswith("x / [Fatal] the file makes no sense")
 
 
+@pytest.mark.slow
 def test_a_model_is_not_blamed_for_the_damage_of_an_earlier_one(pool: TrialPool, attempt: Attempt) -> None:
     attempt(pool, "damage")
     before = children()
@@ -256,6 +260,7 @@ def test_a_timeout_on_the_example(pool: TrialPool, attempt: Attempt) -> None:
     assert reason(attempt, pool, "", "sleep") == "predicting its own example took longer than 2 s (--load_timeout)"
 
 
+@pytest.mark.slow
 def test_an_idle_child_that_was_killed_is_replaced(pool: TrialPool, attempt: Attempt) -> None:
     attempt(pool)
     (pid,) = children()
@@ -264,6 +269,7 @@ def test_an_idle_child_that_was_killed_is_replaced(pool: TrialPool, attempt: Att
     assert pid not in children()
 
 
+@pytest.mark.slow
 def test_a_first_child_killed_in_its_trial(pool: TrialPool, attempt: Attempt, tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as thread:
         outcome = thread.submit(reason, attempt, pool, "sleep")
@@ -318,6 +324,7 @@ def test_many_threads_share_two_children_and_nothing_is_left(pair: TrialPool, at
     assert ME.num_fds() == descriptors
 
 
+@pytest.mark.slow
 def test_close_stops_trials_and_the_pool_starts_again(pool: TrialPool, attempt: Attempt) -> None:
     with ThreadPoolExecutor(2) as threads:
         running = [threads.submit(reason, attempt, pool, "sleep") for _ in range(2)]
@@ -329,6 +336,7 @@ def test_close_stops_trials_and_the_pool_starts_again(pool: TrialPool, attempt: 
     assert attempt(pool).batchable
 
 
+@pytest.mark.slow
 def test_a_child_outlives_the_thread_that_started_it(pool: TrialPool, attempt: Attempt) -> None:
     thread = threading.Thread(target=attempt, args=(pool,))
     thread.start()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from server.api.grpc.descriptors import FILES, POOL, SERVICE, SHARED_MEMORY, message_type
+from server.api.grpc.protos import FILES, POOL, SERVICE, SHARED_MEMORY, message_type
 
 #: messages that stand within others in Triton's files, or that several of its messages are one of here
 ELSEWHERE = {

@@ -130,7 +130,7 @@ class Own(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def test_an_unknown_class_is_refused_by_name_unless_it_is_trusted(tmp_path: Path) -> None:
     sio.dump(Own().fit(X, Y), tmp_path / "model.skops")
-    with pytest.raises(LoadError, match=r"model\.skops names .*test_skops_\.Own, which is not a class of a known"):
+    with pytest.raises(LoadError, match=r"model\.skops names .*test_adapter\.Own, which is not a class of a known"):
         load(tmp_path)
     claim = SkopsAdapter.match(ModelDir(tmp_path, tmp_path, trusted=True))
     assert claim is not None

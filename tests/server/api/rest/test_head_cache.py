@@ -1,0 +1,88 @@
+"""Which heads are understood without uvicorn, and that strangers cannot fill the memory with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.api.rest.head_cache import MAX_BODY, MAX_HEAD, MAX_HEADS, HeadCache, is_cloudevent
+
+V1 = "/v1/models/iris:predict"
+
+
+def head(path: str = V1, *more: str, length: object = 7, method: str = "POST", version: str = "1.1") -> bytes:
+    lines = [f"{method} {path} HTTP/{version}", "Host: x", f"Content-Length: {length}", *more]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_a_plain_request_is_understood() -> None:
+    parsed = HeadCache().parse(head("/v2/models/iris/versions/3/infer", "Inference-Header-Content-Length: 5", "X-A: b"))
+    assert parsed is not None
+    assert (parsed.protocol, parsed.model, parsed.version) == ("v2", "iris", "3")
+    assert (parsed.length, parsed.json_length) == (7, "5")
+    assert (b"x-a", b"b") in parsed.headers
+    assert parsed.path == b"/v2/models/iris/versions/3/infer"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        head(method="GET"),
+        head(method="PUT"),
+        head(version="1.0"),
+        head(V1, "Connection: close"),
+        head(V1, "Expect: 100-continue"),
+        head(V1, "Transfer-Encoding: chunked"),
+        head(V1, "Content-Encoding: gzip"),
+        head(V1, "Connection: Upgrade", "Upgrade: h2c"),
+        head(V1, "ce-id: 1"),
+        head(V1, "Content-Type: application/cloudevents+json"),
+        head(V1, "Content-Length: 7"),
+        head(length=0),
+        head(length=MAX_BODY + 1),
+        head(length="+7"),
+        head(length=""),
+        head("/v1/models/iris:explain"),
+        head("/v2/models/iris/generate"),
+        head("/v1/models/i%72is:predict"),
+        head(f"{V1}?a=b"),
+        head("/nowhere"),
+        b"POST " + V1.encode(),
+        b"\x16\x03\x01\x02\x00\r\n\r\n",
+    ],
+)
+def test_anything_else_is_left_to_the_general_way(other: bytes) -> None:
+    assert HeadCache().parse(other) is None
+
+
+def test_the_longest_body_is_still_plain() -> None:
+    parsed = HeadCache().parse(head(length=MAX_BODY))
+    assert parsed is not None
+    assert parsed.length == MAX_BODY
+
+
+def test_a_head_that_comes_again_is_not_parsed_again() -> None:
+    cache = HeadCache()
+    assert cache.parse(head()) is cache.parse(bytes(head()))
+
+
+def test_clients_that_never_repeat_a_head_do_not_fill_the_memory() -> None:
+    cache = HeadCache()
+    for number in range(MAX_HEADS + 10):
+        assert cache.parse(head(V1, f"X-Request-Id: {number}")) is not None
+    assert len(cache._known) <= MAX_HEADS
+    assert cache.parse(long := head(V1, "X-Long: " + "x" * MAX_HEAD)) is not None
+    assert long not in cache._known
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_one"),
+    [
+        ([], False),
+        ([(b"content-type", b"application/json")], False),
+        ([(b"ce-specversion", b"1.0")], True),
+        ([(b"content-type", b"Application/CloudEvents-batch+json")], True),
+        ([(b"accept", b"application/cloudevents+json"), (b"x-ce-id", b"1")], False),
+    ],
+)
+def test_what_is_a_cloudevent(headers: list[tuple[bytes, bytes]], is_one: bool) -> None:
+    assert is_cloudevent(headers) == is_one
