@@ -56,6 +56,12 @@ lint: $(STAMP) ## Run ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+.PHONY: audit
+audit: $(STAMP) ## Look for known vulnerabilities in the tested versions of constraints.txt (asks the package index)
+	@"$(PYTHON)" -m venv --clear build/audit
+	@build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
+
 .PHONY: check
 check: lint ## Run ruff, mypy and the fast tests
 	$(BIN)/python -m pytest $(PARALLEL) -m "not e2e and not slow and not image"

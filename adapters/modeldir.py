@@ -76,6 +76,11 @@ class ModelDir:
         return tuple(name for name in files if name == legible(name))
 
     @cached_property
+    def _names(self) -> frozenset[str]:
+        """Of the files: each of many is asked for by its name."""
+        return frozenset(self.files)
+
+    @cached_property
     def dirs(self) -> tuple[str, ...]:
         """Names of the subdirectories, sorted."""
         return tuple(name for name, path in self._entries.items() if self._inside(path) and path.is_dir())
@@ -93,7 +98,7 @@ class ModelDir:
 
     def has(self, *names: str) -> bool:
         """Whether all these files lie directly inside."""
-        return set(names) <= set(self.files)
+        return self._names.issuperset(names)
 
     def named(self, *suffixes: str) -> tuple[str, ...]:
         """The files whose names end with one of the suffixes (lower-case), sorted."""
@@ -105,7 +110,7 @@ class ModelDir:
         Raises:
             FileNotFoundError: there is no such file, or it lies outside the mount.
         """
-        if name not in self.files:
+        if name not in self._names:
             raise FileNotFoundError(f"{name} is not a file of {self.path.name}")
         return self.path / name
 

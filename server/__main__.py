@@ -76,7 +76,7 @@ def serve(settings: Settings, signals: Signals) -> None:
     except NoModelDir as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
-    watcher = Watcher.of(settings, assembly.catalog)
+    watcher = Watcher.of(settings, assembly.catalog, assembly.rescan)
     with logs.kept():
         loading = assembly.begin()
         with arguments(settings):
@@ -86,6 +86,7 @@ def serve(settings: Settings, signals: Signals) -> None:
             settings,
             assembly.catalog,
             assembly.loader,
+            assembly.rescan,
             before_load=watcher.note,
             unrequested=assembly.unrequested,
         )

@@ -39,7 +39,6 @@ from server.inference.batching.threads import predictors
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
-from server.loading.sources import catalog_of
 from server.repository.repository import Repository
 from server.repository.store import ModelStore
 from server.runtime.descriptors import Shares
@@ -58,10 +57,11 @@ class PolyServer(frame.ModelServer):
         settings: Settings,
         catalog: Catalog,
         loader: Loader,
+        rescan: Callable[[], Catalog] | None = None,
         before_load: Callable[[Found], None] = lambda found: None,
         unrequested: Demand = Demand.TRY,
     ) -> None:
-        """`before_load`, `unrequested`: as `Repository` has them."""
+        """`rescan`, `before_load`, `unrequested`: as `Repository` has them."""
         cores = cpu_count()
         store = ModelStore()
         self._settings = settings
@@ -72,7 +72,7 @@ class PolyServer(frame.ModelServer):
             predictors(cores),
             limits_of(settings, cores),
             settings.ready,
-            partial(catalog_of, settings),
+            rescan,
             store=store,
             replicas=self._frontends,
             before_load=before_load,

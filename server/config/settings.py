@@ -66,6 +66,8 @@ class Settings:
         env="STORAGE_URI")
     storage_dir: Path | None = setting(None, types.directory(), MODELS,
         "Where models from stores are kept; several servers may share it.", shown="~/.cache/polyserve/models")
+    private_redirects: bool = setting(False, types.switch(), MODELS,
+        "Let web servers of --model send downloads on to addresses that are not public.")
     predict_proba: bool = setting(False, types.switch(), MODELS,
         "scikit-learn classifiers answer probabilities instead of classes, as in KServe's scikit-learn server.",
         env="PREDICT_PROBA")
@@ -81,6 +83,9 @@ class Settings:
         "How long a request may take; then it is answered 504.")
     max_body_bytes: int = setting(100 * 2**20, types.size(), REQUESTS,
         "Size of a REST request's body, at most; larger ones are answered 413.")
+    max_answer_bytes: int = setting(256 * 2**20, types.size(), REQUESTS,
+        "Size of an answer of a model that runs in a process of its own, at most; four such are held at the same time, "
+        "of all models together.")
     max_bodies_bytes: int | None = setting(None, types.size(), REQUESTS,
         "Bytes of REST requests' bodies that a process holds at once, over all connections, inflated where they came "
         "compressed; one that does not fit is answered 503.", shown="512MiB, or max_body_bytes")
@@ -96,6 +101,10 @@ class Settings:
     grpc_max_receive_message_length: int | None = setting(None, LENGTH, REQUESTS,
         "Size of a gRPC request, at most; -1 for no limit.", shown="max_body_bytes", kserve=True)
 
+    max_models: int = setting(10_000, COUNT, LOADING,
+        "Folders of the models directory that are served, at most; those that were there first keep their places.")
+    max_model_files: int = setting(10_000, COUNT, LOADING,
+        "Files and folders that one model may have; a folder with more is refused, and nobody looks through it.")
     load: Literal["eager", "lazy"] = setting("eager", types.one_of("eager", "lazy"), LOADING,
         "When models are loaded: at the start, or (lazy) at the first request, for folders of thousands. Pinned models "
         "are loaded at the start.")

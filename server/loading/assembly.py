@@ -15,10 +15,11 @@ from typing import Self
 from server.config.settings import Settings
 from server.loading.catalog import Catalog
 from server.loading.environments import Environments
+from server.loading.files import allow_entries
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
 from server.loading.signatures import Verifier
-from server.loading.sources import catalog_of
+from server.loading.sources import Rescan, catalog_of
 from server.loading.trial.pool import TrialPool
 from server.loading.trust import allowed_by
 from server.workers.placement import WorkerPlacement
@@ -29,6 +30,7 @@ class Assembly:
     """The parts, and what begins and ends them together."""
 
     catalog: Catalog
+    rescan: Rescan
     loader: Loader
     trials: TrialPool | None
     environments: Environments
@@ -44,12 +46,17 @@ class Assembly:
         Raises:
             NoModelDir: the mount cannot be read, or two models have one name.
         """
+        allow_entries(settings.max_model_files)
         catalog = catalog_of(settings)
         may_import = threading.Event()
         trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
         environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
         workers = WorkerPlacement(
-            settings.isolation, settings.load_timeout, settings.request_timeout, environments.python
+            settings.isolation,
+            settings.load_timeout,
+            settings.request_timeout,
+            environments.python,
+            settings.max_answer_bytes,
         )
         loader = Loader(
             trials,
@@ -64,7 +71,15 @@ class Assembly:
         )
         unrequested = Demand.LOOK if settings.load == "lazy" else Demand.TRY
         return cls(
-            catalog, loader, trials, environments, workers, settings.load_threads, unrequested, may_import=may_import
+            catalog,
+            Rescan(settings, catalog),
+            loader,
+            trials,
+            environments,
+            workers,
+            settings.load_threads,
+            unrequested,
+            may_import=may_import,
         )
 
     def begin(self) -> dict[ModelKey, Future[Loaded]]:

@@ -6,21 +6,31 @@ Imports neither KServe nor a framework, so that the first scan runs while they a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters import registry
-from adapters.base import LoadError, Match, ModelDir
-from adapters.formats import nested
+from adapters.base import LoadError, ModelDir
 from adapters.modeldir import inside, legible
 from server.config import version_policy
 from server.config.model_config import ModelConfig
-from server.loading.signatures import SIGNATURE
+from server.loading.files import is_crowded, too_many
+from server.loading.layout import Layout, Mounted, decide, holds_model, holds_versions
 from server.loading.storage.source import Source
 
 #: the name of a single model when `--model_name` gives none (KServe's default)
 DEFAULT_NAME = "model"
+
+#: folders of a mount that are looked at, unless the server is told otherwise
+MOST_MODELS = 10_000
+
+#: the file that makes a folder a model of the user's own code, whatever else it holds
+CODE = "model.py"
+
+_BESIDE_VERSIONS = (
+    "the models directory is one model with versions (folders named by numbers): put them into a folder of their own, "
+    "or restart the server, for which each folder is a model then"
+)
 
 #: folders that file systems and tools leave behind
 _NOT_MODELS = {"lost+found", "__pycache__"}
@@ -58,24 +68,77 @@ class Catalog:
     found: tuple[Found, ...]
     single: bool
     notes: tuple[str, ...] = ()  #: what the operator should know about the layout
+    mounted: Mounted | None = None  #: what the mount is; None: there is nothing in it, or it was not looked at
 
 
-def scan(root: Path, model_name: str | None = None, signed: bool = False) -> Catalog:
+def scan(
+    root: Path,
+    model_name: str | None = None,
+    signed: bool = False,
+    most: int = MOST_MODELS,
+    before: Mounted | None = None,
+) -> Catalog:
     """Look at the mount. Names are the folders' names; a single model's is `model_name`.
 
-    `signed`: signatures are asked for, so that no file is looked into here; a signed mount is one model.
+    `signed`: signatures are asked for, so that no file is looked into here; a signed mount is one model. `most` folders
+    are looked at, those of the last look (`before`) first.
 
     Raises:
         NoModelDir: it is absent, no directory, or unreadable.
     """
     top = ModelDir.of(_checked(root))
-    if holds_versions(top, signed):
-        return Catalog(versions_of(top, model_name or DEFAULT_NAME), single=True)
-    folders = _folders(top)
-    if _is_signed_single(top, folders) if signed else _is_single(top, folders):
-        return Catalog((Found(model_name or DEFAULT_NAME, top),), single=True)
-    found = tuple(each for folder in folders for each in _expanded(folder, signed))
-    return Catalog(found, single=False, notes=tuple(_notes(top, folders, model_name)))
+    names, left_out = folder_names(top.path, most, before.folders if before else ())
+    folders = [_folder(top, name) for name in names]
+    whole = [found.directory for found in folders if not found.problem]
+    layout = decide(top, whole, signed=signed, before=before)
+    mounted = Mounted(layout, frozenset(names))
+    if layout is Layout.ONE:
+        found = Found(model_name or DEFAULT_NAME, top, too_many() if is_crowded(top) else "")
+        return Catalog((found,), single=True, notes=_notes_on_one(top, whole, signed), mounted=mounted)
+    notes = _notes(top, folders, model_name if layout is Layout.MANY else None, left_out, most)
+    if layout is Layout.VERSIONS:
+        versions = versions_of(top, model_name or DEFAULT_NAME)
+        strangers = _beside_versions(top, folders, signed)
+        mounted = Mounted(layout, frozenset(version_policy.numbered(top).values()))
+        return Catalog((*versions, *strangers), single=not strangers, notes=notes if strangers else (), mounted=mounted)
+    expanded = tuple(each for folder in folders for each in _expanded(folder, signed))
+    return Catalog(expanded, single=False, notes=notes, mounted=mounted if folders else None)
+
+
+def folder_names(root: Path, most: int, known: Collection[str] = ()) -> tuple[list[str], int]:
+    """The names of the folders inside, links to folders included, sorted; and how many there are beyond `most`.
+
+    Where there are too many, those that are `known` come first: whoever adds folders takes nobody's place.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    with os.scandir(root) as listed:
+        names = [entry.name for entry in listed if _may_be_model(entry)]
+    if len(names) > most:
+        names = sorted(names, key=lambda name: (name not in known, name))
+    return sorted(names[:most]), max(0, len(names) - most)
+
+
+def _may_be_model(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith(".") or entry.name in _NOT_MODELS:
+        return False
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _folder(top: ModelDir, name: str) -> Found:
+    path = top.path / name
+    return Found(legible(name), ModelDir.of(path, top.path), _problem(path, top.path))
+
+
+def _beside_versions(top: ModelDir, folders: list[Found], signed: bool) -> tuple[Found, ...]:
+    """Models that came beside a model's versions, which they do not put an end to."""
+    numbered = set(version_policy.numbered(top).values())
+    named = [each for each in folders if each.directory.path.name not in numbered and not each.problem]
+    return tuple(replace(each, problem=_BESIDE_VERSIONS) for each in named if holds_model(each.directory, signed))
 
 
 def _expanded(folder: Found, signed: bool) -> tuple[Found, ...]:
@@ -112,13 +175,6 @@ def look_again(found: Found) -> Found:
     return replace(found, directory=ModelDir.of(path, root), problem=_problem(path, root))
 
 
-def _folders(top: ModelDir) -> list[Found]:
-    """Every folder, links to folders included. Links that lead nowhere, or to files outside, are `top.outside`."""
-    linked = [name for name in top.outside if os.path.isdir(top.path / name)]  # noqa: PTH112  Path.is_dir may raise
-    paths = [top.path / name for name in sorted([*top.dirs, *linked]) if name not in _NOT_MODELS]
-    return [Found(legible(path.name), ModelDir.of(path, top.path), _problem(path, top.path)) for path in paths]
-
-
 def _problem(path: Path, root: Path) -> str:
     if path != root and legible(path.name) != path.name:
         return "the folder's name is not UTF-8, or holds control characters: rename it"
@@ -128,7 +184,7 @@ def _problem(path: Path, root: Path) -> str:
         _look_into(path)
     except OSError as error:
         return f"the directory cannot be read: {error.strerror}"
-    return ""
+    return too_many() if is_crowded(ModelDir.of(path, root)) else ""
 
 
 def _look_into(path: Path) -> None:
@@ -136,13 +192,6 @@ def _look_into(path: Path) -> None:
     for entry in path.iterdir():
         entry.lstat()
         break
-
-
-def holds_versions(directory: ModelDir, signed: bool = False) -> bool:
-    """Whether it is a model's folder with versions: folders named by whole numbers, and no model beside them."""
-    if not version_policy.numbered(directory):
-        return False
-    return directory.has(SIGNATURE) is False if signed else _claim(directory) is None
 
 
 def versions_of(directory: ModelDir, name: str) -> tuple[Found, ...]:
@@ -175,48 +224,29 @@ def _versions(home: ModelDir, name: str, folders: Mapping[str, str]) -> tuple[Fo
     )
 
 
-def _is_signed_single(top: ModelDir, folders: list[Found]) -> bool:
-    return top.has(SIGNATURE) or (bool(top.files or top.outside) and not folders)
-
-
-def _is_single(top: ModelDir, folders: list[Found]) -> bool:
-    """A claim on the mount itself makes it one model, unless its folders are models of their own.
-
-    A bundle (spaCy, transformers) owns its subfolders; a single file beside folders of models is a stray one.
-    """
-    if nested.is_hub_cache(top):
-        return True
-    claim = _claim(top)
-    if claim is None:
-        return bool(top.files or top.outside) and not folders
-    return claim.is_bundle or not any(_claim(found.directory) for found in folders if not found.problem)
-
-
-@dataclass(frozen=True)
-class _Claim:
-    is_bundle: bool
-
-
-def _claim(directory: ModelDir) -> _Claim | None:
-    matches: list[Match] = []
-    for adapter in registry.adapters().values():
-        try:
-            match = adapter.match(directory)
-        except Exception:  # loading asks again, and gives the directory its reason
-            continue
-        if match is not None:
-            matches.append(match)
-    return _Claim(any(not match.file for match in matches)) if matches else None
-
-
-def _notes(top: ModelDir, folders: list[Found], model_name: str | None) -> list[str]:
+def _notes(top: ModelDir, folders: list[Found], model_name: str | None, left_out: int, most: int) -> tuple[str, ...]:
     notes = []
     if not folders:
         notes.append(f"{top.path} is empty: put each model into a folder of its own, or one model's files inside it")
-    served = {found.directory.path.name for found in folders}
-    strays = [name for name in (*top.files, *top.outside) if name not in served]
-    if strays and folders:
-        notes.append(f"files beside the models' folders are not served: {', '.join(strays[:5])}")
+    if left_out:
+        notes.append(f"{top.path} holds more than {most} folders (--max_models): {left_out} of them are not served")
+    if folders and is_crowded(top):
+        notes.append(f"{top.path} holds many files beside the models' folders, which are not served")
+    elif folders:
+        served = {found.directory.path.name for found in folders}
+        strays = [name for name in (*top.files, *top.outside) if name not in served]
+        notes += [f"files beside the models' folders are not served: {', '.join(strays[:5])}"] if strays else []
     if model_name and folders:
         notes.append(f"--model_name={model_name} is not used: {top.path} holds a folder for each model")
-    return notes
+    return tuple(notes)
+
+
+def _notes_on_one(top: ModelDir, folders: list[ModelDir], signed: bool) -> tuple[str, ...]:
+    """Models in the folders of one that fills the mount are its own, or came by mistake."""
+    if is_crowded(top) or signed or top.has(CODE) is False:
+        return ()
+    named = [each.path.name for each in folders if holds_model(each)]
+    if not named:
+        return ()
+    listed = ", ".join(named[:5])
+    return (f"{top.path} is one model, for {CODE} lies in it; its folders are no models of their own: {listed}",)

@@ -16,6 +16,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, Self, TypeAlias
@@ -31,15 +32,18 @@ __all__ = [
     "FileStamp",
     "FolderStamp",
     "FolderTooLarge",
+    "allow_entries",
+    "is_crowded",
     "is_hidden",
     "paths",
     "refuse_strange_files",
     "stamp_folder",
     "stamp_of",
+    "too_many",
     "walk",
 ]
 
-MOST_ENTRIES = 200_000  #: files and folders of one model; the largest real ones have some thousand
+MOST_ENTRIES = 10_000  #: files and folders of one model, unless the server is told; most real ones have below a hundred
 MOST_LEVELS = 64  #: folders within folders
 
 #: whether the walk passes over what has this path (relative to the folder), and over all that lies below it
@@ -50,7 +54,33 @@ _ABSENT = os.stat_result((0,) * 10)
 
 
 class FolderTooLarge(LoadError):
-    """A folder with more files, or folders within folders, than a model has."""
+    """A folder with more files, or folders within folders, than a model may have."""
+
+
+def allow_entries(most: int) -> None:
+    """From now on a model may have so many files and folders (`--max_model_files`). Call it first."""
+    global MOST_ENTRIES
+    MOST_ENTRIES = most
+
+
+def is_crowded(directory: ModelDir) -> bool:
+    """Whether more lies directly inside than any model may have, so that nobody should list it.
+
+    A folder that cannot be listed is not.
+    """
+    try:
+        with os.scandir(directory.path) as listed:
+            return next(islice(listed, MOST_ENTRIES, None), None) is not None
+    except OSError:
+        return False
+
+
+def too_many() -> str:
+    """Why a folder is not looked at any further."""
+    return (
+        f"the folder holds more than {MOST_ENTRIES} files and folders: take out what does not belong to the model, "
+        "or start the server with a larger --max_model_files"
+    )
 
 
 class EntryKind(Enum):
@@ -93,7 +123,7 @@ class FolderStamp:
     """The files below a folder at one moment; two of the same folder are equal while nothing in it changes."""
 
     files: Mapping[str, FileStamp]  #: by path, links and whatever else is no folder included
-    problem: str = ""  #: why these are not all of its files: nothing can be said of the others
+    problem: str = ""  #: why its files are not known
     #: seconds since the epoch, by the file system's clock: when something in it was written or renamed last
     newest: float = field(default=0.0, compare=False)
 
@@ -115,7 +145,7 @@ def walk(folder: Path | str, root: Path, skip: Skip, *, deep: bool = True) -> It
 
     Raises:
         OSError: the folder cannot be listed.
-        FolderTooLarge: beyond `MOST_ENTRIES` and `MOST_LEVELS`; everything up to there was given.
+        FolderTooLarge: beyond `allow_entries` and `MOST_LEVELS`; what was given up to there is not all.
     """
     status = os.stat(folder)  # noqa: PTH116  (a thousand paths take longer to make than to look at)
     return _Walk(root, skip, deep).below(str(folder), "", frozenset({(status.st_dev, status.st_ino)}))
@@ -131,14 +161,14 @@ class _Walk:
     def below(self, folder: str, prefix: str, above: frozenset[_Node]) -> Iterator[Entry]:
         """`above`: the folder, and those on the way to it."""
         with os.scandir(folder) as listed:
-            entries = sorted(listed, key=attrgetter("name"))
+            entries = sorted(islice(listed, MOST_ENTRIES + 1), key=attrgetter("name"))
         for each in entries:
             path = prefix + each.name
             if self._skip(path):
                 continue
             self._count += 1
             if self._count > MOST_ENTRIES:
-                raise FolderTooLarge(f"the folder holds more than {MOST_ENTRIES} files, as no model does")
+                raise FolderTooLarge(too_many())
             entry = self._look_at(each, path, above)
             yield entry
             if self._deep and entry.kind is EntryKind.FOLDER:
@@ -182,8 +212,8 @@ def stamp_folder(folder: Path | str, root: Path, skip: Skip, *, deep: bool = Tru
             newest = max(newest, status.st_ctime)
             if kind not in (EntryKind.FOLDER, EntryKind.ROUND):
                 files[path] = FileStamp.of(status)
-    except FolderTooLarge as error:
-        problem = str(error)
+    except FolderTooLarge as error:  # nobody serves it, so that its files are not worth their memory
+        files, problem = {}, str(error)
     return FolderStamp(files, problem, newest)
 
 

@@ -2,6 +2,7 @@
 
     Found                       a name, a version and a directory (catalog.py), or an address in a store (storage/)
       -> catalog.look_again     downloaded, if it comes from a store; the files as they are now
+      -> Seal.of                what they are: from here to the end they have to stay the same (seal.py)
       -> Verifier.verify        the signature, where `--verify_key` asks for one, before anything else is read
       -> ModelConfig.read       polyserve.yaml
       -> registry.choose        which adapter, by the content; `--auto_env`: which versions of its libraries
@@ -31,6 +32,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from adapters import registry
@@ -43,15 +45,19 @@ from server.loading.catalog import Found, look_again
 from server.loading.files import NO_FILES, FolderStamp
 from server.loading.in_process import InProcessLoader, Placed
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
+from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import TrialPool
 from server.runtime import logs
 from server.workers.adapter import RemoteAdapter
+from server.workers.launch import Guard, nothing_to_guard
 from server.workers.messages import WorkerModel
 from server.workers.placement import WorkerPlacement
 
 log = logging.getLogger("kserve")
+
+_TRIES = 3  #: loads of a folder whose files change meanwhile
 
 
 @dataclass(frozen=True)
@@ -117,12 +123,20 @@ class Loader:
         return futures
 
     def load(self, found: Found, demand: Demand = Demand.LOAD) -> Loaded:
-        """Load one directory.
+        """Load one directory; again, if its files change meanwhile.
 
         Raises:
             LoadError: it cannot be served, with the reason.
             NotInMemory: it could, but is not in memory now: nobody asked for it yet, or there is no room.
         """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._load(found, demand)
+            except FilesChanged as error:
+                log.info("model %s: %s: it is loaded again", found.name, error)
+        return self._load(found, demand)
+
+    def _load(self, found: Found, demand: Demand) -> Loaded:
         start = time.monotonic()
         if demand is Demand.LOOK and found.source is not None:  # a request is worth a download, a look is not
             raise NotInMemory(NOT_YET)
@@ -130,6 +144,7 @@ class Loader:
         if found.problem:
             raise LoadError(found.problem)
         config: ModelConfig | None = None
+        seal = Seal.of(found.directory)
         try:
             if self._verifier:
                 self._may_import.wait()
@@ -146,8 +161,9 @@ class Loader:
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
             with logs.about(found.name):
-                adapter, trial, model, stamp = self._place(directory, choice, options, config, room)
-            self._check_examples(found, adapter, room)
+                guard = self._guard(seal, choice)
+                adapter, trial, model, stamp = self._place(directory, choice, options, config, room, guard)
+            self._check_loaded(found, adapter, room, guard)
         except NotInMemory as error:
             error.config = config or error.config
             raise
@@ -163,8 +179,16 @@ class Loader:
         seconds = time.monotonic() - start
         return Loaded(adapter, config, batchable, seconds, warning, bool(refusal), room.claim, model, stamp)
 
-    def _check_examples(self, found: Found, adapter: Adapter, room: Room) -> None:
+    def _guard(self, seal: Seal, choice: Choice) -> Guard:
+        """Makes sure that the files are those that were checked. Code may write beside them, and unless it is signed
+        nothing of it was checked."""
+        if trust.needed(choice) is not Trust.CODE:
+            return seal.check
+        return partial(seal.check, additions=True) if self._verifier else nothing_to_guard
+
+    def _check_loaded(self, found: Found, adapter: Adapter, room: Room, guard: Guard) -> None:
         try:
+            guard()
             recorded_examples.check(found.directory.path, found.home, found.directory.root, adapter, self._ask)
         except BaseException:
             adapter.close()
@@ -204,13 +228,19 @@ class Loader:
         return {name: value for name, value in self._default_options.items() if name in known} | options
 
     def _place(
-        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
+        self,
+        directory: ModelDir,
+        choice: Choice,
+        options: dict[str, Any],
+        config: ModelConfig,
+        room: Room,
+        guard: Guard,
     ) -> Placed:
         """The model, in workers or in this process."""
         if self._auto_env and config.isolation != "none" and (refitted := compatibility.refitted(choice)):
             try:
-                return self._in_workers(directory, refitted, options, config, room)
-            except NotInMemory:
+                return self._in_workers(directory, refitted, options, config, room, guard)
+            except (NotInMemory, FilesChanged):
                 raise
             except LoadError as error:
                 if choice.match.problem:  # there is no other way
@@ -218,20 +248,27 @@ class Loader:
                 log.warning("model %s: %s; the installed versions are tried instead", directory.name, error)
         try:
             if self._workers.wants(choice, config):
-                return self._in_workers(directory, choice, options, config, room)
+                return self._in_workers(directory, choice, options, config, room, guard)
             return self._in_process.load(directory, choice, options, room)
-        except NotInMemory:
+        except (NotInMemory, FilesChanged):
             raise
         except LoadError as error:
+            guard()  # half of a file is no verdict on the whole
             raise LoadError(compatibility.reason(choice, error)) from error
 
     def _in_workers(
-        self, directory: ModelDir, choice: Choice, options: dict[str, Any], config: ModelConfig, room: Room
+        self,
+        directory: ModelDir,
+        choice: Choice,
+        options: dict[str, Any],
+        config: ModelConfig,
+        room: Room,
+        guard: Guard,
     ) -> Placed:
         known = room.take_known()
         try:
             with contextlib.nullcontext() if known else self.budget.admit_unknown():
-                adapter, hello = self._workers.load(directory, choice, options, config)
+                adapter, hello = self._workers.load(directory, choice, options, config, guard)
                 try:
                     room.take(hello.memory_bytes * adapter.pool.count)
                 except BaseException:

@@ -17,17 +17,15 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from adapters.modeldir import inside
 from server.config.settings import Settings
 from server.loading import changes
-from server.loading.catalog import Catalog, Found, NoModelDir
+from server.loading.catalog import MOST_MODELS, Catalog, Found, NoModelDir, folder_names
 from server.loading.files import NO_FILES, FolderStamp
 from server.loading.memory_budget import ModelKey
-from server.loading.sources import catalog_of
 
 if TYPE_CHECKING:  # it imports KServe, which is not to be imported yet
     from server.repository.repository import Repository
@@ -39,6 +37,8 @@ _SHARE = 0.02
 #: folders that are looked at in one go; requests come first in between
 _AT_ONCE = 32
 _BREATH = 0.002  #: seconds
+#: one look in so many goes into a folder that holds too much
+_SELDOM = 8
 #: a folder that changed while its model was loaded may have been written to by that model: it has to settle longer
 _MOST_PATIENCE = 7  #: doublings
 
@@ -64,19 +64,30 @@ class Watcher:
     """Keeps a repository in step with its mount. Make it before the first models are loaded, start it after."""
 
     @classmethod
-    def of(cls, settings: Settings, catalog: Catalog) -> Self:
+    def of(cls, settings: Settings, catalog: Catalog, rescan: Callable[[], Catalog]) -> Self:
         """The watcher that the settings ask for, which may be none at all: it never looks then."""
-        rescan = partial(catalog_of, settings)
         found = catalog.found if settings.watch else ()
-        watcher = cls(settings.model_dir, found, rescan, settings.watch_interval, settings.watch_settle)
+        watcher = cls(
+            settings.model_dir, found, rescan, settings.watch_interval, settings.watch_settle, settings.max_models
+        )
         if not settings.watch or not settings.model_dir.exists():  # all models come from stores
             watcher.stop()
         return watcher
 
     def __init__(
-        self, root: Path, found: Iterable[Found], rescan: Callable[[], Catalog], interval: float, settle: float
+        self,
+        root: Path,
+        found: Iterable[Found],
+        rescan: Callable[[], Catalog],
+        interval: float,
+        settle: float,
+        most: int = MOST_MODELS,
     ) -> None:
-        """`found` is about to be loaded. `interval`, `settle`: seconds between looks, and without a change."""
+        """`found` is about to be loaded. `interval`, `settle`: seconds between looks, and without a change.
+
+        `most` folders are looked at.
+        """
+        self._most = most
         self._root = root
         self._rescan = rescan
         self._interval = interval
@@ -86,6 +97,7 @@ class Watcher:
         self._complaint = ""
         self._last: float | None = None  #: when something was loaded last, if nobody was told since that nothing is
         self._cost = 0.0  #: seconds of processor time that one look takes
+        self._looks = 0
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._same_clock = changes.is_local(root)
@@ -151,12 +163,12 @@ class Watcher:
     def _take_fingerprints(self) -> None:
         """Of every folder directly inside the mount, and of the files beside them."""
         start = time.thread_time()
+        self._looks += 1
         root = self._root.resolve()  # it may be a link, too
         prints: dict[str, FolderStamp | None] = {_LOOSE: changes.of_files(root, root)}
-        with os.scandir(root) as entries:
-            folders = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-        for count, folder in enumerate(folders, start=1):
-            prints[folder.name] = _fingerprint(folder, root)
+        names, _ = folder_names(root, self._most, self._folders)
+        for count, name in enumerate(names, start=1):
+            prints[name] = self._fingerprint(root, name)
             if not count % _AT_ONCE:
                 time.sleep(_BREATH)
         self._cost = time.thread_time() - start
@@ -164,6 +176,19 @@ class Watcher:
         with self._lock:
             for name in {*prints, *self._folders}:
                 self._update(name, prints.get(name), now)
+
+    def _fingerprint(self, root: Path, name: str) -> FolderStamp:
+        """A folder that is too large is walked through now and then only."""
+        known = self._folders.get(name)
+        if known is not None and known.now is not None and known.now.problem and (self._looks + len(name)) % _SELDOM:
+            return known.now
+        folder = f"{root}/{name}"
+        try:
+            if not os.path.islink(folder) or inside(Path(folder), root):  # noqa: PTH114  (thousands of paths take longer)
+                return changes.of_folder(folder, root)
+        except OSError:  # it cannot be listed: the index says why
+            pass
+        return NO_FILES
 
     def _update(self, name: str, new: FolderStamp | None, now: float) -> None:
         folder = self._folders.get(name)
@@ -261,12 +286,3 @@ class Watcher:
                 "lie elsewhere, or have a name that begins with a dot",
                 name,
             )
-
-
-def _fingerprint(folder: os.DirEntry[str], root: Path) -> FolderStamp:
-    try:
-        if not folder.is_symlink() or inside(Path(folder.path), root):
-            return changes.of_folder(folder.path, root)
-    except OSError:  # it cannot be listed: the index says why
-        pass
-    return NO_FILES

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from server.runtime import ipc
+from server.runtime.receiving import ReceiveLimits
 from server.text import blanked
 
 log = logging.getLogger("kserve")
@@ -34,8 +35,11 @@ class ChildProcess:
         command: Callable[[int], Sequence[str]],
         environ: Mapping[str, str],
         on_output: Callable[[bytes], None] = lambda _: None,
+        limits: ReceiveLimits = ipc.WIDEST,
     ) -> None:
         """`command` takes the descriptor of the child's end; `noun` is what the process is called in reasons.
+
+        `limits` are of the messages that it may send.
 
         Raises:
             OSError: it cannot be started.
@@ -46,7 +50,7 @@ class ChildProcess:
         self._killed = False
         self._watching = False
         ours, theirs = socket.socketpair()
-        self.connection = ipc.Connection(ours)
+        self.connection = ipc.Connection(ours, limits)
         with theirs:
             try:
                 self._process = _start(command(theirs.fileno()), environ, theirs.fileno())

@@ -21,9 +21,10 @@ import msgpack
 import numpy as np
 
 from adapters.base import Array, Tensors
+from server.runtime.receiving import ReceiveLimits
 
-#: a head is fields and shapes; a body is tensors
-MAX_HEAD, MAX_BODY = 16 * 2**20, 2**30
+#: of a message, whoever sends it: a head is fields and shapes; a body is tensors
+WIDEST = ReceiveLimits()
 #: parts below this are joined: one system call costs more than copying them
 _SMALL = 64 * 1024
 _CHUNK = 64 * 1024
@@ -47,8 +48,8 @@ class Message(NamedTuple):
     tensors: Tensors
 
 
-def pack(fields: Mapping[str, Any], tensors: Tensors | None = None) -> list[Part]:
-    """The message as it travels: parts to be sent one after the other.
+def pack(fields: Mapping[str, Any], tensors: Tensors | None = None, limits: ReceiveLimits = WIDEST) -> list[Part]:
+    """The message as it travels: parts to be sent one after the other. `limits` are those of who receives it.
 
     Raises:
         IpcError: a value cannot travel, or the message is too long.
@@ -63,15 +64,17 @@ def pack(fields: Mapping[str, Any], tensors: Tensors | None = None) -> list[Part
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise IpcError(f"the values cannot be passed between processes: {error}") from error
     body = sum(_aligned(len(buffer)) for buffer in buffers)
-    _check_sizes(len(head), body)
+    _check_sizes(len(head), body, limits)
     return _joined(head, body, buffers)
 
 
 class Connection:
     """One end of a socket pair. It waits for the other side, however long; one thread at a time."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, limits: ReceiveLimits = WIDEST) -> None:
+        """`limits` are of what is received."""
         self.socket = end
+        self._limits = limits
         self.wait_at_most(FOREVER)
         self._rest = bytearray()  #: what came behind the last message
 
@@ -99,7 +102,7 @@ class Connection:
             self._rest += os.read(self.socket.fileno(), _CHUNK)
             if len(self._rest) < _PREFIX.size:
                 return False
-            head, body = sizes(self._rest)
+            head, body = sizes(self._rest, self._limits)
         except (OSError, IpcError):  # `receive` will tell
             return False
         return len(self._rest) >= _PREFIX.size + _padding(_PREFIX.size + head, body) + head + body
@@ -119,20 +122,20 @@ class Connection:
                     raise IpcError("a message was cut off")
                 return None
             data += part
-        head, body = sizes(data)
+        head, body = sizes(data, self._limits)
         size = _PREFIX.size + _padding(_PREFIX.size + head, body) + head + body
         if len(data) == size:
             self._rest = bytearray()
-            return unpack(memoryview(data), head)
+            return unpack(memoryview(data), head, self._limits)
         if len(data) > size:
             self._rest = data[size:]
-            return unpack(memoryview(data)[:size], head)
+            return unpack(memoryview(data)[:size], head, self._limits)
         self._rest = bytearray()
-        return unpack(self._receive_rest(data, size), head)
+        return unpack(self._receive_rest(data, size), head, self._limits)
 
     def _receive_rest(self, begun: bytearray, size: int) -> memoryview:
-        """A message of which a part has come. (`np.empty`: a bytearray would be filled with zeros first.)"""
-        message = np.empty(size, np.uint8).data
+        """A message of which a part has come. (A bytearray would be filled with zeros first.)"""
+        message = self._limits.buffer(size).data
         received = len(begun)
         message[:received] = begun
         while received < size:
@@ -143,7 +146,7 @@ class Connection:
         return message
 
 
-async def read(reader: asyncio.StreamReader) -> Message | None:
+async def read(reader: asyncio.StreamReader, limits: ReceiveLimits = WIDEST) -> Message | None:
     """The next message of a stream, or None when the other side has hung up.
 
     Raises:
@@ -156,22 +159,28 @@ async def read(reader: asyncio.StreamReader) -> Message | None:
         if error.partial:
             raise IpcError("a message was cut off") from error
         return None
-    head, body = sizes(prefix)
-    try:
-        rest = await reader.readexactly(_padding(_PREFIX.size + head, body) + head + body)
-    except asyncio.IncompleteReadError as error:
-        raise IpcError("a message was cut off") from error
-    return unpack(memoryview(prefix + rest), head)
+    head, body = sizes(prefix, limits)
+    size = _PREFIX.size + _padding(_PREFIX.size + head, body) + head + body
+    buffer = await asyncio.to_thread(limits.buffer, size) if limits.waits(size) else limits.buffer(size)
+    message, received = buffer.data, _PREFIX.size
+    message[:received] = prefix
+    while received < size:  # `readexactly` would gather all of it in the reader first, and copy it twice
+        part = await reader.read(min(size - received, _CHUNK))
+        if not part:
+            raise IpcError("a message was cut off")
+        message[received : received + len(part)] = part
+        received += len(part)
+    return unpack(message, head, limits)
 
 
-def sizes(data: Part) -> tuple[int, int]:
+def sizes(data: Part, limits: ReceiveLimits = WIDEST) -> tuple[int, int]:
     """The lengths of the head and the body that a message begins with."""
     head, body = _PREFIX.unpack_from(data)
-    _check_sizes(head, body)
+    _check_sizes(head, body, limits)
     return head, body
 
 
-def unpack(message: memoryview, head: int) -> Message:
+def unpack(message: memoryview, head: int, limits: ReceiveLimits = WIDEST) -> Message:
     """A whole message, whose head is so many bytes long. The arrays are views of it.
 
     Raises:
@@ -184,7 +193,7 @@ def unpack(message: memoryview, head: int) -> Message:
         at += _padding(at, len(message) - at)
         tensors = {}
         for name, dtype, shape, size in layout:
-            tensors[str(name)] = _array_of(message[at : at + size], dtype, shape)
+            tensors[str(name)] = _array_of(message[at : at + size], dtype, shape, limits)
             at += _aligned(size)
     except IpcError:
         raise
@@ -193,10 +202,11 @@ def unpack(message: memoryview, head: int) -> Message:
     return Message(fields, tensors)
 
 
-def _check_sizes(head: int, body: int) -> None:
-    for what, size, limit in (("fields", head, MAX_HEAD), ("tensors", body, MAX_BODY)):
+def _check_sizes(head: int, body: int, limits: ReceiveLimits) -> None:
+    for what, size, limit in (("fields", head, limits.head), ("tensors", body, limits.body)):
         if size > limit:
-            raise IpcError(f"{what} of {size} bytes are too much to pass between processes: the limit is {limit}")
+            hint = " (--max_answer_bytes)" if what == "tensors" and limits.body != WIDEST.body else ""
+            raise IpcError(f"{what} of {size} bytes are too much to pass between processes: the limit is {limit}{hint}")
 
 
 def _aligned(size: int) -> int:
@@ -233,12 +243,14 @@ def _bytes_of(array: Array) -> Part:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def _array_of(buffer: memoryview, dtype: str, shape: Sequence[int]) -> Array:
+def _array_of(buffer: memoryview, dtype: str, shape: Sequence[int], limits: ReceiveLimits = WIDEST) -> Array:
     kind = np.dtype(dtype)
     count = math.prod(shape)
     if any(type(size) is not int or size < 0 for size in shape):
         raise IpcError(f"the shape {shape} is none")
     if kind.kind == "O":
+        if not limits.fits(buffer, count):
+            raise IpcError(f"objects of {len(buffer)} bytes take more than {limits.unfolded} once they are unpacked")
         values = _unpack(buffer)
         if type(values) is not list or len(values) != count:
             raise IpcError("an array of objects is not as long as its shape says")

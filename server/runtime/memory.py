@@ -6,6 +6,7 @@ import ctypes
 import gc
 import logging
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable
@@ -40,6 +41,7 @@ def shut() -> None:
     A worker's own environment is without secrets; the server's would lie open in `/proc`. (Root can still look: the
     server should not run as root.)
     """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # for all children, too
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "prctl") or libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
         log.warning("the environment cannot be hidden from workers: %s", os.strerror(ctypes.get_errno()))

@@ -6,13 +6,15 @@ The environment of a worker: the server's, without secrets, which are none of a 
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from server.runtime.cpu import ONE_THREAD
+from server.runtime.receiving import ReceiveBudget, ReceiveLimits
+from server.runtime.secret_names import is_secret
 from server.workers.import_names import SOURCE_ROOT
 from server.workers.messages import WorkerModel
 
@@ -23,6 +25,31 @@ _BOOT = (
     "sys.path[:0] = [first] if first else []; sys.path += [entry for entry in path if entry not in sys.path]; "
     "from server.workers.worker_main import main; main(int(descriptor))"
 )
+
+
+#: raises LoadError where a model may not be loaded (again) from the files that are there now
+Guard: TypeAlias = Callable[[], None]
+
+
+def nothing_to_guard() -> None:
+    """The guard of a model whose files nobody has checked."""
+
+
+#: bytes of one answer of a worker, unless the server is told otherwise
+MAX_ANSWER = 256 * 2**20
+#: bytes of an answer's fields and shapes: tens of thousands of columns
+_MAX_HEAD = 4 * 2**20
+_ANSWERS = 4  #: answers of the longest kind that the server holds at the same time, of all workers
+
+
+def answer_limits(most: int = MAX_ANSWER, budget: ReceiveBudget | None = None) -> ReceiveLimits:
+    """What a worker may send: answers of `most` bytes, that take no more once they are unpacked than texts would."""
+    return ReceiveLimits(_MAX_HEAD, most, budget, unfolded=2 * most)
+
+
+def answer_budget(most: int) -> ReceiveBudget:
+    """What all workers together may have the server hold."""
+    return ReceiveBudget(_ANSWERS * most)
 
 
 @dataclass(frozen=True)
@@ -36,6 +63,8 @@ class WorkerSpec:
     memory_limit: int | None = None  #: bytes of resident memory
     load_timeout: float = 300.0  #: seconds
     call_timeout: float = 60.0  #: seconds; a call that takes longer ends the worker
+    limits: ReceiveLimits = field(default_factory=answer_limits)  #: of what it may send
+    guard: Guard = nothing_to_guard  #: raises LoadError once the files are not those that were checked
 
     def command(self, descriptor: int) -> Sequence[str]:
         """The command line; `descriptor` is the worker's end of the connection. The title is for process lists."""
@@ -62,29 +91,10 @@ def our_packages(python: Path) -> Path:
     return python.parent.parent / "polyserve"
 
 
-_SECRET_NAME = re.compile(
-    r"ADMIN_TOKEN|STORAGE_CONFIG|SSH_AUTH_SOCK"
-    r"|(?:AWS|AZURE|GOOGLE|GCP|GCS|GCLOUD|CLOUDSDK|S3|HF)_.*"
-    r"|.*(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY).*"
-    r"|.*_(?:KEY|KEYS|KEY_ID|PWD|AUTH)",
-    re.IGNORECASE,
-)
-#: harmless, though their names look otherwise: where Hugging Face finds its files
-_HARMLESS = frozenset({*ONE_THREAD, "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT"})
-#: an address with a password in it: https://user:password@host
-_SECRET_VALUE = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@]*:[^\s/@]+@", re.IGNORECASE)
-
-
 def scrubbed(environ: Mapping[str, str], pass_on: Collection[str] = ()) -> dict[str, str]:
     """The variables that a worker gets: all but secrets, those too when they are named in `pass_on`.
 
     A secret is what is named like one, and what holds an address with a password.
     """
-    kept = {name: value for name, value in environ.items() if name in pass_on or not _is_secret(name, value)}
+    kept = {name: value for name, value in environ.items() if name in pass_on or not is_secret(name, value)}
     return {**kept, **ONE_THREAD}
-
-
-def _is_secret(name: str, value: str) -> bool:
-    if name in _HARMLESS:
-        return False
-    return _SECRET_NAME.fullmatch(name) is not None or _SECRET_VALUE.search(value) is not None

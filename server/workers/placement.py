@@ -7,14 +7,16 @@ import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from adapters.base import LoadError, ModelDir, Trust
 from adapters.registry import Choice
 from server.config.model_config import FILE, ModelConfig
+from server.runtime.receiving import ReceiveBudget
 from server.workers.adapter import RemoteAdapter
-from server.workers.launch import WorkerSpec
+from server.workers.launch import MAX_ANSWER, Guard, WorkerSpec, answer_budget, answer_limits, nothing_to_guard
 from server.workers.messages import Hello, WorkerModel
 from server.workers.worker_pool import WorkerPool
 
@@ -48,8 +50,13 @@ class WorkerPlacement:
     load_timeout: float = 300.0  #: seconds
     call_timeout: float = 60.0  #: seconds, for models that do not say otherwise
     python_for: PythonFor = this_python
+    max_answer: int = MAX_ANSWER  #: bytes of one answer
     _pools: weakref.WeakSet[WorkerPool] = field(default_factory=weakref.WeakSet)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def _budget(self) -> ReceiveBudget:
+        return answer_budget(self.max_answer)
 
     def wants(self, choice: Choice, config: ModelConfig) -> bool:
         """Whether this model runs in workers.
@@ -65,9 +72,16 @@ class WorkerPlacement:
         return bool(forced) or config.isolation == "process" or self.isolation == "process"
 
     def load(
-        self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], config: ModelConfig
+        self,
+        directory: ModelDir,
+        choice: Choice,
+        options: Mapping[str, Any],
+        config: ModelConfig,
+        guard: Guard = nothing_to_guard,
     ) -> tuple[RemoteAdapter, Hello]:
         """Start the workers of a model; blocks until they have loaded it. They are its trial, too.
+
+        `guard` is asked whenever a worker has loaded the model: also one that comes after another has died.
 
         Raises:
             LoadError: it cannot be served, with the reason.
@@ -80,6 +94,8 @@ class WorkerPlacement:
             config.memory_limit,
             self.load_timeout,
             config.call_timeout or self.call_timeout,
+            answer_limits(self.max_answer, self._budget),
+            guard,
         )
         pool = WorkerPool(spec, config.workers or 1)
         with self._lock:

@@ -19,6 +19,7 @@ import numpy as np
 from adapters.base import Reply, ReplyStream, Request
 from server.errors import DeadlineExceeded, ModelFailed, ServingError
 from server.runtime import ipc
+from server.runtime.receiving import ReceiveLimits
 from server.workers.channels import failure
 from server.workers.streams import IncomingStream, StreamParts
 
@@ -35,8 +36,14 @@ class RequestChannel:
         on_malformed: Callable[[ipc.IpcError], None],
         died: Callable[[], ServingError],
         call_timeout: float,
+        limits: ReceiveLimits = ipc.WIDEST,
     ) -> None:
-        """`call_timeout`: seconds for an answer, and for each part of a stream while the reader waits for it."""
+        """`call_timeout`: seconds for an answer, and for each part of a stream while the reader waits for it.
+
+        `limits`: of a message, and, in bytes, of the parts of all streams that no reader has taken yet.
+        """
+        self._limits = limits
+        self._held = 0  #: bytes of parts that no reader has taken
         self._on_malformed = on_malformed
         self._died = died
         self._call_timeout = call_timeout
@@ -98,6 +105,11 @@ class RequestChannel:
         if number in self._unanswered:
             self.set_awaited(number, awaited=True)
             self._tell({"cancel": number})
+
+    def hold(self, size: int) -> None:
+        if size > 0 and self._held + size > self._limits.body:
+            raise ModelFailed(f"streams that are read too slowly hold more than {self._limits.body} bytes")
+        self._held += size
 
     def set_awaited(self, number: int, *, awaited: bool) -> None:
         if not awaited:
@@ -164,8 +176,9 @@ class RequestChannel:
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hand answers to those who wait, until the worker hangs up or sends what is no message."""
         try:
-            while (message := await ipc.read(reader)) is not None:
+            while (message := await ipc.read(reader, self._limits)) is not None:
                 self._receive(message)
+                del message  # it may be long, and the next one may be long in coming
         except OSError:  # it died with bytes unread
             pass
         except ipc.IpcError as error:

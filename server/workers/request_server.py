@@ -18,18 +18,19 @@ import numpy as np
 from adapters.base import Adapter, InvalidInput, Parts, Reply, ReplyStream, Request, StreamFailed
 from adapters.shared.messages import without_trace
 from server.runtime import ipc
+from server.runtime.receiving import ReceiveLimits
 from server.workers.streams import SendWindow
 
 _MAX_MESSAGE = 4000  #: characters of an error's text
 _MAX_STACK = 16_000
 
 
-async def answer_all(model: Adapter, end: socket.socket) -> None:
-    """Answer what the parent asks until it hangs up."""
+async def answer_all(model: Adapter, end: socket.socket, limits: ReceiveLimits = ipc.WIDEST) -> None:
+    """Answer what the parent asks until it hangs up; `limits` are those of its messages that it takes."""
     end.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=end)
     try:
-        await RequestServer(model, writer).serve(reader)
+        await RequestServer(model, writer, limits).serve(reader)
     finally:
         writer.close()
 
@@ -37,8 +38,9 @@ async def answer_all(model: Adapter, end: socket.socket) -> None:
 class RequestServer:
     """Answers the requests of one connection."""
 
-    def __init__(self, model: Adapter, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, model: Adapter, writer: asyncio.StreamWriter, limits: ReceiveLimits = ipc.WIDEST) -> None:
         self._model = model
+        self._limits = limits
         self._writer = writer
         self._running: dict[int, asyncio.Task[None]] = {}
         self._windows: dict[int, SendWindow] = {}  #: of those that answer in parts
@@ -75,7 +77,7 @@ class RequestServer:
                     await self._send_parts(number, parts)
                 last = ipc.pack(head)
             else:
-                last = ipc.pack({**head, **_head(reply)}, {"body": np.frombuffer(reply.body, np.uint8)})
+                last = ipc.pack({**head, **_head(reply)}, {"body": np.frombuffer(reply.body, np.uint8)}, self._limits)
         except BaseException as error:  # CancelledError too: the parent waits until it has ended
             last = ipc.pack({**head, **failure_fields(error)})
         self._write(last)
@@ -90,7 +92,8 @@ class RequestServer:
                 if task.cancelling():  # which the model's code has swallowed
                     raise asyncio.CancelledError
                 window.spend(len(part))
-                await self._send(ipc.pack({"id": number, "part": True}, {"body": np.frombuffer(part, np.uint8)}))
+                body = {"body": np.frombuffer(part, np.uint8)}
+                await self._send(ipc.pack({"id": number, "part": True}, body, self._limits))
                 await window.wait_open()
         finally:
             del self._windows[number]

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from server.errors import DeadlineExceeded, ServingError
+from server.errors import DeadlineExceeded, ModelFailed, ServingError
 from server.runtime import ipc
 
 #: parts that a worker may send ahead of the reader: a few, since what they hide is the way of a grant, a fraction of a
@@ -77,6 +77,13 @@ class StreamControl(Protocol):
 
     def cancel(self, number: int) -> None: ...
 
+    def hold(self, size: int) -> None:
+        """So many bytes more (or less) wait for readers of this worker's streams.
+
+        Raises:
+            ModelFailed: they are too many; these are not counted.
+        """
+
     def set_awaited(self, number: int, *, awaited: bool) -> None:
         """Whether somebody waits for what the worker sends next."""
 
@@ -104,13 +111,20 @@ class IncomingStream:
         if not self._window.is_open:
             raise ipc.IpcError("a part beyond its credit")
         self._window.spend(len(part))
-        if not self._closed:
+        if self._closed:
+            return
+        try:
+            self._control.hold(len(part))
+        except ModelFailed as error:  # the reader gets it instead of what it has not taken
+            self.close()
+            self._error = error
+        else:
             self._parts.append(part)
             self._wake()
 
     def end(self, error: Exception | None) -> None:
         """Nothing comes after what has come; `error` is raised then."""
-        self._ended, self._error = True, error
+        self._ended, self._error = True, self._error or error
         self._wake()
 
     async def next(self) -> bytes:
@@ -124,6 +138,7 @@ class IncomingStream:
             await self._arrival()
         if self._parts:
             part = self._parts.popleft()
+            self._control.hold(-len(part))
             self._take(len(part))
             return part
         error, self._error = self._error, None
@@ -133,6 +148,7 @@ class IncomingStream:
         """The reader leaves: the rest is not wanted."""
         if not self._closed:
             self._closed = True
+            self._control.hold(-sum(map(len, self._parts)))
             self._parts.clear()
             self._error = None
             if not self._ended:

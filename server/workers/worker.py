@@ -52,7 +52,7 @@ class Worker:
         self.reason = ""  #: why it died
         self._output = OutputLog(spec.name)
         try:
-            self._child = ChildProcess("worker", spec.command, spec.environ(), self._output.take)
+            self._child = ChildProcess("worker", spec.command, spec.environ(), self._output.take, spec.limits)
         except OSError as error:
             raise LoadError(f"no process for the model could be started: {error}") from error
         self._tensors = TensorChannel(self._child.connection, self._malformed, self._died)
@@ -76,7 +76,7 @@ class Worker:
         """
         stage, deadline = "load", time.monotonic() + self._spec.load_timeout
         try:
-            self._child.connection.send(ipc.pack(self._spec.job.to_fields()))
+            self._child.connection.send(ipc.pack({**self._spec.job.to_fields(), "most": self._spec.limits.body}))
             while "stage" in (message := self._receive(deadline)).fields:
                 stage = str(message.fields["stage"])
         except TimeoutError as error:
@@ -91,7 +91,11 @@ class Worker:
         self._child.watch_only()
         if hello.signature.whole:
             self._requests = RequestChannel(
-                self._child.connection.socket, self._malformed, self._died, self._spec.call_timeout
+                self._child.connection.socket,
+                self._malformed,
+                self._died,
+                self._spec.call_timeout,
+                self._spec.limits,
             )
         return hello
 

@@ -27,6 +27,7 @@ from adapters import registry
 from adapters.base import Adapter, LoadError
 from server.runtime import ipc
 from server.runtime.lifeline import resident_bytes, tie_to_parent
+from server.runtime.receiving import ReceiveLimits
 from server.workers.import_names import release_names
 from server.workers.messages import Hello, WorkerModel
 from server.workers.request_server import answer_all, failure_fields, message_of
@@ -41,12 +42,13 @@ def main(descriptor: int) -> NoReturn:
     connection = ipc.Connection(socket.socket(fileno=descriptor))
     job = connection.receive()
     model = _load(connection, WorkerModel.of(job.fields)) if job else None
-    if model is not None:
+    if job is not None and model is not None:
+        limits = ReceiveLimits(body=job.fields["most"])
         if model.signature.whole:
             loop = asyncio.get_event_loop_policy().get_event_loop()  # where an asynchronous load began its tasks
-            loop.run_until_complete(answer_all(model, connection.socket))
+            loop.run_until_complete(answer_all(model, connection.socket, limits))
         else:
-            _predict_all(model, connection)
+            _predict_all(model, connection, limits)
         model.close()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -81,12 +83,12 @@ def _hello(model: Adapter, seconds: float, test: SelfTest) -> list[ipc.Part]:
     return ipc.pack(hello.to_fields(), example)
 
 
-def _predict_all(model: Adapter, connection: ipc.Connection) -> None:
+def _predict_all(model: Adapter, connection: ipc.Connection, limits: ReceiveLimits) -> None:
     verbs = {"predict": model.predict, "explain": model.explain}
     while (call := connection.receive()) is not None:
         try:
             outputs = verbs[call.fields["verb"]](call.tensors, call.fields["parameters"])
-            answer = ipc.pack({}, outputs)
+            answer = ipc.pack({}, outputs, limits)
         except BaseException as error:  # SystemExit too: it ends a call, not the worker
             answer = ipc.pack(failure_fields(error))
         connection.send(answer)

@@ -194,9 +194,11 @@ class WorkerPool:
         """One worker's life: why it ended, and how many seconds it served, if it came so far."""
         reason, worker, joined = "", None, None
         try:
+            self._spec.guard()
             worker = Worker(self._spec)
             self._enter(worker)
             hello = worker.hello()
+            self._spec.guard()  # they were read meanwhile
             self._join(worker, hello, first=first)
             joined = time.monotonic()
             worker.watch()

@@ -18,7 +18,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.repository.repository import Repository
 from tests.fuzz.parsers import models
-from tests.server.api.grpc.test_service import Ask, long_way, short_way
+from tests.server.api.grpc.test_infer_calls import Ask, long_way, short_way
 
 #: what a client may be told, whatever it sends
 CLIENTS_FAULT = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "UNAVAILABLE"}

@@ -13,9 +13,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from adapters.base import LoadError
 from server.config.model_uri import Address
+from server.loading.storage.environ import download_environ
 from server.loading.storage.errors import scrubbed
 from server.text import size
 
@@ -32,6 +34,7 @@ class Source:
     name: str
     address: Address
     root: Path  #: the cache's directory
+    private_redirects: bool = False  #: whether a store may send the download on to addresses that are not public
     status: str = ""  #: what the index shows while it downloads
     _logged: float = field(default=0.0, repr=False)
 
@@ -59,7 +62,13 @@ class Source:
             path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  ("" is the current one)
             child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "server.loading.storage.download_main"],
-                env={**os.environ, "PYTHONPATH": path, "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+                env=download_environ(
+                    self.address.kind,
+                    urlsplit(self.address.uri).hostname or "",
+                    os.environ,
+                    path,
+                    private_redirects=self.private_redirects,
+                ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

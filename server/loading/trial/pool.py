@@ -24,7 +24,7 @@ from typing import Any
 from adapters.base import LoadError
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
-from server.runtime.cpu import ONE_THREAD
+from server.workers.launch import scrubbed
 from server.workers.self_test import DOING
 
 __all__ = ["Trial", "TrialPool"]
@@ -165,7 +165,7 @@ class TrialProcess:
         # This one's modules, wherever they were found.
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  ("" is the current one)
         try:
-            self._child = ChildProcess("trial process", _command, {**os.environ, **ONE_THREAD, "PYTHONPATH": path})
+            self._child = ChildProcess("trial process", _command, {**scrubbed(os.environ), "PYTHONPATH": path})
         except OSError as error:
             raise LoadError(f"no process for trying the model could be started: {error}") from error
 

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import server.loading.catalog
+from adapters.base import Match, ModelDir, Rank
 from adapters.registry import choose
+from server.loading import files
 from server.loading.catalog import Catalog, NoModelDir, scan
+from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
 
@@ -114,6 +118,115 @@ def test_a_stray_file_beside_folders_of_models_is_told(mount: Path, stray: str) 
         f"files beside the models' folders are not served: {stray}",
         f"--model_name=iris is not used: {mount} holds a folder for each model",
     )
+
+
+@pytest.mark.parametrize("beside", ["a/model.echo", "a/stumble.txt", "a/1/model.echo"])
+def test_a_folder_named_by_a_number_is_a_model_beside_others(mount: Path, beside: str) -> None:
+    catalog = scan(fill(mount, "1/model.echo", "02/model.echo", beside), signed=False)
+    assert not catalog.single
+    assert names(catalog) == ["02", "1", "a"]
+    assert [found.version for found in catalog.found] == ["", "", "1" if "/1/" in beside else ""]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "README.md",
+        "model.echo",
+        "stumble.txt",
+        "lost+found/x",
+        ".git/config",
+        "__pycache__/x.pyc",
+        "notes/README.md",
+        "empty/",
+        "..2024/1/model.echo",
+    ],
+)
+def test_one_models_versions_fill_the_mount(mount: Path, beside: str) -> None:
+    fill(mount, "1/model.echo", "2/model.echo", beside)
+    (mount / "polyserve.yaml").write_text("versions: all")
+    catalog = scan(mount, "iris")
+    assert catalog.single
+    assert [found.key for found in catalog.found] == [("iris", "1"), ("iris", "2")]
+    assert not catalog.notes
+
+
+def test_two_stray_files_do_not_make_a_mount_one_model(mount: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two candidate files are a claim without a file, but no bundle that owns the folders."""
+    match = EchoAdapter.match
+    several = Match(Rank.CONTENT, problem="two candidate models: keep one")
+    either = lambda cls, directory: several if len(directory.named(".echo")) > 1 else match(directory)  # noqa: E731
+    monkeypatch.setattr(EchoAdapter, "match", classmethod(either))
+    assert scan(fill(mount, "one.echo", "two.echo")).single
+    assert names(scan(fill(mount, "a/model.echo", "b/model.echo"))) == ["a", "b"]
+
+
+def test_what_comes_beside_a_mounts_models_takes_none_away(mount: Path) -> None:
+    before = scan(fill(mount, "a/model.echo", "b/model.echo")).mounted
+    catalog = scan(fill(mount, "1/model.echo", "bundle.txt"), before=before)
+    assert names(catalog) == ["1", "a", "b"]
+    shutil.rmtree(mount / "a")
+    shutil.rmtree(mount / "b")
+    assert scan(mount, before=before).single  # nothing is left of what it was
+
+
+def test_what_comes_beside_a_models_versions_takes_none_away(mount: Path) -> None:
+    before = scan(fill(mount, "1/model.echo")).mounted
+    catalog = scan(fill(mount, "a/model.echo", "notes/README.md"), before=before)
+    assert [(found.key, bool(found.problem)) for found in catalog.found] == [(("model", "1"), False), (("a", ""), True)]
+    assert "the models directory is one model with versions" in catalog.found[1].problem
+    shutil.rmtree(mount / "1")
+    assert names(scan(mount, before=before)) == ["a", "notes"]
+
+
+def test_what_comes_beside_a_models_files_does_not_take_it_away(mount: Path) -> None:
+    before = scan(fill(mount, "model.echo")).mounted
+    fill(mount, "a/model.echo", "1/model.echo")
+    assert [found.key for found in scan(mount, before=before).found] == [("model", "")]
+    assert names(scan(mount)) == ["1", "a"]  # a server that starts now sees folders of models, and a stray file
+    (mount / "model.echo").unlink()
+    assert names(scan(mount, before=before)) == ["1", "a"]
+
+
+def test_code_in_the_mount_owns_its_folders_which_is_told(mount: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.loading.catalog, "CODE", "bundle.txt")
+    catalog = scan(fill(mount, "bundle.txt", "weights/model.echo", "notes/x"))
+    assert names(catalog) == ["model"]
+    assert catalog.notes == (
+        f"{mount} is one model, for bundle.txt lies in it; its folders are no models of their own: weights",
+    )
+
+
+def test_folders_beyond_the_bound_take_nobodys_place(mount: Path) -> None:
+    first = scan(fill(mount, "x/model.echo", "y/model.echo"), most=3)
+    assert not first.notes
+    catalog = scan(fill(mount, "a/", "b/", "c/"), most=3, before=first.mounted)
+    assert names(catalog) == ["a", "x", "y"]
+    assert catalog.notes == (f"{mount} holds more than 3 folders (--max_models): 2 of them are not served",)
+
+
+def test_a_folder_with_too_many_files_is_refused_unread(mount: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(mount, "a/model.echo", *(f"b/{number}.echo" for number in range(9)))
+    monkeypatch.setattr(files, "MOST_ENTRIES", 8)
+    listed: list[Path] = []
+    entries = ModelDir._entries
+    names_of = lambda directory: (listed.append(directory.path), entries.func(directory))[1]  # noqa: E731
+    monkeypatch.setattr(ModelDir, "_entries", property(names_of))
+    good, bad = scan(fill(mount, "1/model.echo")).found[1:]
+    assert (good.problem, bad.name) == ("", "b")
+    assert bad.problem.startswith("the folder holds more than 8 files and folders: ")
+    assert mount in listed
+    assert mount / "b" not in listed
+
+
+def test_a_mount_with_too_many_files_serves_its_folders(mount: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MOST_ENTRIES", 8)
+    fill(mount, *(f"{number}.echo" for number in range(9)))
+    (one,) = scan(mount).found
+    assert one.problem.startswith("the folder holds more than 8 files and folders: ")
+    catalog = scan(fill(mount, "a/model.echo"))
+    assert names(catalog) == ["a"]
+    assert catalog.notes == (f"{mount} holds many files beside the models' folders, which are not served",)
 
 
 def test_folders_that_are_no_models_are_left_out(mount: Path) -> None:

@@ -104,8 +104,9 @@ def test_the_newest_time_is_that_of_what_came_last(folder: Path) -> None:
     assert newest >= max((folder / name).lstat().st_ctime for name in ("one", "below", "below/two", "file"))
 
 
-def test_a_folder_with_too_many_files_is_seen_in_part(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_with_too_many_files_is_seen_as_that(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MOST_ENTRIES", 1)
     stamp = changes.of_folder(folder, folder)
-    assert stamp.problem == "the folder holds more than 1 files, as no model does"
+    assert stamp.problem.startswith("the folder holds more than 1 files and folders")
+    assert stamp.files == {}
     assert not stamp.is_still(stamp)

@@ -185,15 +185,16 @@ def test_nothing_is_told_of_a_trial_with_other_threads(
 @pytest.mark.usefixtures("echo")
 def test_what_was_proved_of_other_bytes_is_forgotten(tmp_path: Path, evidence: list[Any]) -> None:
     class Slow(Trials):
-        """The file changes while it is tried."""
+        """The file changes while it is tried for the first time."""
 
         def try_load(self, *job: Any) -> Trial:
-            (tmp_path / "a" / "model.echo").write_text("echo anew")
+            if not self.asked:
+                (tmp_path / "a" / "model.echo").write_text("echo anew")
             return super().try_load(*job)
 
     adapter: Any = loader(Slow(Trial(0.1, 0, batchable=True, evidence={"proofs": [1]}))).load(found(tmp_path / "a"))
-    assert evidence == [{"proofs": [1]}, {}]
-    assert [(made.line, made.closed) for made in EchoAdapter.made] == [("echo anew", 1), ("echo anew", 0)]
+    assert evidence == [{"proofs": [1]}, {}, {"proofs": [1]}]
+    assert [made.closed for made in EchoAdapter.made] == [1, 1, 0]
     assert adapter.adapter is EchoAdapter.made[-1]
 
 
@@ -271,3 +272,55 @@ def test_what_runs_before_kserve_does_not_import_it() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+class SwappingTrials(Trials):
+    """While a child tries the model, somebody puts another one in its place, so many times."""
+
+    def __init__(self, model: Path, times: int, verdict: Trial | LoadError) -> None:
+        super().__init__(verdict)
+        self.model = model
+        self.left = times
+
+    def try_load(self, *job: Any) -> Trial:
+        if self.left:
+            self.left -= 1
+            other = self.model.with_name("other")
+            other.write_text(f"echo {self.left}")
+            other.replace(self.model)
+        return super().try_load(*job)
+
+
+@pytest.mark.parametrize("verdict", [Trial(0.1, 0, batchable=True), LoadError("half a file")], ids=["good", "bad"])
+def test_what_was_swapped_after_its_trial_is_tried_again(
+    tmp_path: Path, echo: type[EchoAdapter], verdict: Trial | LoadError
+) -> None:
+    folder = found(tmp_path / "a")
+    trials = SwappingTrials(tmp_path / "a" / "model.echo", 2, verdict)
+    if isinstance(verdict, LoadError):
+        with pytest.raises(LoadError, match=r"^half a file$"):
+            loader(trials).load(folder)
+    else:
+        loaded = loader(trials).load(folder)
+        assert isinstance(loaded.adapter, EchoAdapter)
+        assert loaded.adapter.line == "echo 0"
+        assert [adapter.closed for adapter in echo.made] == [True, True, False]
+    assert len(trials.asked) == 3
+
+
+@pytest.mark.usefixtures("echo")
+def test_what_never_stays_is_refused_and_holds_nothing(tmp_path: Path) -> None:
+    subject = loader(SwappingTrials(tmp_path / "a" / "model.echo", 9, Trial(0.1, 1000, batchable=True)))
+    with pytest.raises(LoadError, match=r"^model\.echo was changed after it was checked$"):
+        subject.load(found(tmp_path / "a"))
+    assert subject.budget.used == 0
+
+
+@pytest.mark.usefixtures("echo")
+def test_what_is_swapped_after_its_signature_was_verified_is_not_loaded(tmp_path: Path) -> None:
+    class Signed(Verifier):
+        def verify(self, directory: ModelDir) -> None:
+            (directory.path / "model.echo").write_text(f"echo {time.monotonic_ns()}")
+
+    with pytest.raises(LoadError, match=r"^model\.echo was changed after it was checked$"):
+        loader(verifier=Signed(tmp_path / "key")).load(found(tmp_path / "a"))

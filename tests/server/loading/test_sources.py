@@ -8,7 +8,7 @@ import pytest
 
 from server.config.settings import Settings
 from server.loading.catalog import NameTaken, NoModelDir
-from server.loading.sources import catalog_of
+from server.loading.sources import Rescan, catalog_of
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -21,7 +21,7 @@ def settings(root: Path, *argv: str, **environ: str) -> Settings:
 def mount(root: Path, *names: str) -> Path:
     root.mkdir()
     for name in names:
-        (root / name).mkdir()
+        (root / name).mkdir(parents=True)
         (root / name / "m.echo").write_text("echo")
     return root
 
@@ -93,3 +93,34 @@ def test_an_empty_mount_is_no_news_beside_a_store(tmp_path: Path) -> None:
     root = mount(tmp_path / "models")
     assert "is empty" in catalog_of(settings(root)).notes[0]
     assert catalog_of(settings(root, "--model=c=s3://b/c")).notes == ()
+
+
+def test_a_newcomer_with_a_stored_models_name_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """At the start it is a mistake; later it is somebody's who can add a folder."""
+    known = settings(mount(tmp_path / "models", "a"), "--model=iris=s3://bucket/iris")
+    rescan = Rescan(known, catalog_of(known))
+    (tmp_path / "models" / "iris").mkdir()
+    (tmp_path / "models" / "b").mkdir()
+    for _ in range(3):
+        found = rescan().found
+    assert [(each.name, each.source is not None) for each in found] == [("a", False), ("b", False), ("iris", True)]
+    assert caplog.messages == [f"{tmp_path / 'models' / 'iris'} is not served: s3://bucket/iris has its name"]
+
+
+def test_versions_and_stores_beside_each_other(tmp_path: Path) -> None:
+    root = mount(tmp_path / "models", "v/1", "v/2")
+    (root / "v" / "polyserve.yaml").write_text("versions: all")
+    assert names(root, "--model=c=s3://bucket/c") == ["v", "v", "c"]
+
+
+def test_a_mount_stays_what_it_was(tmp_path: Path) -> None:
+    known = settings(mount(tmp_path / "models", "1"))
+    rescan = Rescan(known, catalog_of(known))
+    (tmp_path / "models" / "b").mkdir()
+    (tmp_path / "models" / "b" / "m.echo").write_text("echo")
+    for _ in range(2):
+        assert [(each.key, bool(each.problem)) for each in rescan().found] == [
+            (("model", "1"), False),
+            (("b", ""), True),
+        ]
+    assert [each.name for each in catalog_of(known).found] == ["1", "b"]

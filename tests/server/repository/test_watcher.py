@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.inference.batching.queue import Limits
-from server.loading import changes
+from server.loading import changes, files
 from server.loading.catalog import Found, scan
 from server.loading.loader import Loader
 from server.repository.repository import Repository, State
@@ -230,3 +230,22 @@ def test_one_that_writes_into_its_folder_has_to_settle_longer(mount: Mount) -> N
     time.sleep(3)
     assert len(EchoAdapter.begun) < 8
     until(lambda: len(EchoAdapter.begun) > 2)
+
+
+def test_a_folder_with_too_much_in_it_is_looked_through_seldom(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its walk costs as much as hundreds of others' do, at every look; who mends it waits for some looks."""
+    mount.write("a", "echo")
+    mount.write("b", "echo")
+    for number in range(9):
+        (mount.root / "b" / f"{number}.txt").touch()
+    monkeypatch.setattr(files, "MOST_ENTRIES", 8)
+    walked: list[Path] = []
+    of_folder = changes.of_folder
+    monkeypatch.setattr(changes, "of_folder", lambda path, root: (walked.append(Path(path)), of_folder(path, root))[1])
+    mount.start()
+    assert mount.ready() == ["a"]
+    until(lambda: walked.count(mount.root / "a") > 40)
+    assert 0 < walked.count(mount.root / "b") < 20
+    for number in range(9):
+        (mount.root / "b" / f"{number}.txt").unlink()
+    until(lambda: sorted(mount.ready()) == ["a", "b"])

@@ -7,6 +7,7 @@ import datetime
 import random
 import socket
 import threading
+import tracemalloc
 from typing import Any
 
 import msgpack
@@ -18,6 +19,7 @@ from hypothesis.extra import numpy as hnp
 
 from adapters.base import Array, Tensors
 from server.runtime import ipc
+from server.runtime.receiving import ReceiveBudget, ReceiveLimits
 
 
 def joined(fields: dict[str, Any], tensors: Tensors | None = None) -> bytes:
@@ -147,25 +149,122 @@ def test_what_cannot_travel(array: Array) -> None:
         ipc.pack({}, {"x": array})
 
 
-def test_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ipc, "MAX_HEAD", 1000)
-    monkeypatch.setattr(ipc, "MAX_BODY", 1000)
-    with pytest.raises(ipc.IpcError, match=r"tensors of 2048 bytes are too much.*limit is 1000"):
-        ipc.pack({}, {"x": np.zeros(256)})
+def test_too_long() -> None:
+    narrow = ReceiveLimits(head=1000, body=1000)
+    with pytest.raises(ipc.IpcError, match=r"tensors of 2048 bytes are too much.*limit is 1000 \(--max_answer_bytes\)"):
+        ipc.pack({}, {"x": np.zeros(256)}, narrow)
     with pytest.raises(ipc.IpcError, match=r"fields of .* bytes are too much"):
-        ipc.pack({"x": "y" * 2000})
+        ipc.pack({"x": "y" * 2000}, limits=narrow)
+    with pytest.raises(ipc.IpcError, match=r"limit is 1073741824$"):
+        ipc.pack({}, {"x": np.broadcast_to(np.zeros(1, np.uint8), 2**30 + 1)})
 
 
 # --- what a hostile worker may send -----------------------------------------------------------------------------------
 
 
-def received(data: bytes) -> ipc.Message | None:
+def received(data: bytes, limits: ReceiveLimits = ipc.WIDEST) -> ipc.Message | None:
     one, other = socket.socketpair()
     with one, other:
         other.settimeout(5)
         one.sendall(data)
         one.shutdown(socket.SHUT_WR)
-        return ipc.Connection(other).receive()
+        return ipc.Connection(other, limits).receive()
+
+
+async def streamed(data: bytes, limits: ReceiveLimits = ipc.WIDEST) -> ipc.Message | None:
+    reader = asyncio.StreamReader()
+    reader.feed_data(data)
+    reader.feed_eof()
+    return await ipc.read(reader, limits)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ((1001).to_bytes(4, "little") + bytes(8), "fields of 1001 bytes"),
+        (bytes(4) + (10_001).to_bytes(8, "little"), "tensors of 10001 bytes"),
+    ],
+)
+def test_a_claim_beyond_the_limits_is_refused_at_once(data: bytes, problem: str) -> None:
+    limits = ReceiveLimits(head=1000, body=10_000)
+    with pytest.raises(ipc.IpcError, match=problem):
+        received(data, limits)
+    with pytest.raises(ipc.IpcError, match=problem):
+        asyncio.run(streamed(data, limits))
+
+
+def test_objects_that_unfold_to_too_much_are_not_unfolded() -> None:
+    values = msgpack.packb([[[]] * 1000])
+    data = framed({"": [["x", "|O", [1], len(values)]]}, values + bytes(-len(values) % 64))
+    assert received(data) is not None
+    limits = ReceiveLimits(unfolded=20_000)
+    with pytest.raises(ipc.IpcError, match=r"objects of .* bytes take more than 20000 once they are unpacked"):
+        received(data, limits)
+    with pytest.raises(ipc.IpcError, match="objects of"):
+        asyncio.run(streamed(data, limits))
+
+
+@pytest.mark.parametrize("sent", [0, 1_000_000, 32_000_000])
+def test_a_long_message_takes_its_own_memory_once(sent: int) -> None:
+    """Of a claim that is not kept, too. numpy tells of all that it allocates, though it is not touched."""
+    claimed = 32_000_000
+
+    async def talk() -> int:
+        one, other = socket.socketpair()
+        one.setblocking(False)
+        other.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=other)
+        head = msgpack.packb({"": [["x", "|u1", [claimed], claimed]]})
+        prefix = len(head).to_bytes(4, "little") + claimed.to_bytes(8, "little") + head
+        prefix += bytes(-len(prefix) % 64)
+
+        async def send() -> None:
+            await asyncio.get_running_loop().sock_sendall(one, prefix)
+            part = bytes(100_000)
+            for _ in range(sent // len(part)):
+                await asyncio.get_running_loop().sock_sendall(one, part)
+            one.close()
+
+        tracemalloc.start()
+        try:
+            sending = asyncio.create_task(send())
+            if sent == claimed:
+                message = await ipc.read(reader)
+                assert message is not None
+                assert message.tensors["x"].nbytes == claimed
+            else:
+                with pytest.raises(ipc.IpcError, match="cut off"):
+                    await ipc.read(reader)
+            await sending
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            writer.close()
+
+    assert asyncio.run(talk()) < claimed * 1.1
+
+
+def test_messages_of_all_workers_wait_for_room() -> None:
+    budget = ReceiveBudget(3 * 2**20)
+    limits = ReceiveLimits(budget=budget)
+    data = joined({"n": 1}, {"x": np.zeros(2 * 2**20, np.uint8)})
+
+    async def talk() -> None:
+        first = await streamed(data, limits)
+        second = asyncio.create_task(streamed(data, limits))
+        assert (await streamed(joined({"n": 2}), limits)) is not None  # small ones pass
+        assert not second.done()
+        assert budget.used == limits_used(first)
+        del first
+        assert await second is not None
+
+    asyncio.run(talk())
+    assert budget.used == 0
+
+
+def limits_used(message: ipc.Message | None) -> int:
+    assert message is not None
+    return len(b"".join(ipc.pack(message.fields, message.tensors)))
 
 
 def framed(head: Any, body: bytes = b"") -> bytes:

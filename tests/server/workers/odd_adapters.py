@@ -102,6 +102,8 @@ ACTIONS: Mapping[str, Callable[[], Any]] = {
     "eat": eat,
     "hang-up": hang_up,
     "babble": lambda: os.write(_our_socket(), b"\xff" * 100),
+    "claim": lambda: os.write(_our_socket(), struct.pack("<IQ", 16, 2**30)),
+    "claim-fields": lambda: os.write(_our_socket(), struct.pack("<IQ", 2**23, 0)),
     "fork-and-die": fork_and_die,
     "read-stdin": lambda: sys.stdin.readline(),
 }

@@ -12,6 +12,7 @@ import pytest
 from adapters.base import InvalidInput, Reply, Request
 from server.errors import DeadlineExceeded, ModelFailed, NotReady
 from server.workers.channels import ModelTrace
+from server.workers.launch import answer_limits
 from server.workers.worker import WorkerDied
 from server.workers.worker_pool import WorkerPool
 from tests.patience import becomes, wait_for
@@ -178,6 +179,32 @@ def test_nonsense_from_the_worker_is_its_end(serve: Callable[..., WorkerPool]) -
         await back(pool)
 
     asyncio.run(talk())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("claim", ["claim", "claim-fields"])
+def test_a_claim_of_too_much_is_a_workers_end(serve: Callable[..., WorkerPool], claim: str) -> None:
+    pool = serve()
+
+    async def talk() -> None:
+        with pytest.raises(WorkerDied, match=r"are too much to pass between processes"):
+            await ask(pool, f"do {claim}")
+        await back(pool)
+
+    asyncio.run(talk())
+
+
+def test_an_answer_that_is_too_long_is_told_and_ends_nobody(serve: Callable[..., WorkerPool]) -> None:
+    pool = serve(limits=answer_limits(1_000_000))
+
+    async def talk() -> None:
+        assert len((await ask(pool, b"a" * 900_000)).body) == 900_000
+        with pytest.raises(ModelFailed, match=r"tensors of .* bytes are too much.* 1000000 \(--max_answer_bytes\)"):
+            await ask(pool, b"a" * 1_100_000)
+        assert (await ask(pool, "x")).body == b"X"
+
+    asyncio.run(talk())
+    assert pool.restarts == 0
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from adapters.base import InvalidInput, Parts, Reply, ReplyStream, Request
 from server.errors import DeadlineExceeded, ModelFailed
 from server.runtime import ipc
 from server.workers.channels import ModelTrace
+from server.workers.launch import answer_limits
 from server.workers.streams import WINDOW_BYTES, WINDOW_PARTS
 from server.workers.worker import WorkerDied
 from server.workers.worker_pool import WorkerPool
@@ -189,6 +190,29 @@ def test_a_slow_reader_of_long_parts_holds_one(serve: Serve, notes: Path) -> Non
             await becomes(lambda: made(notes) == 2)
 
     asyncio.run(main())
+
+
+def test_slow_readers_together_hold_no_more_than_one_answer_may(serve: Serve, tmp_path: Path) -> None:
+    pool = serve(limits=answer_limits(250_000))
+
+    async def main() -> None:
+        async with stream(pool, "x200000 x1", name="one") as one, stream(pool, "x200000 x1", name="two") as two:
+            await becomes(lambda: all(made(tmp_path / "parts" / name) for name in ("one", "two")))
+            await ask(pool, "one more")  # what was sent before has come
+            ends = [await _end_of(parts) for parts in (one, two)]
+        assert sorted(ends, key=str) == [200_001, "streams that are read too slowly hold more than 250000 bytes"]
+        await idle(pool)
+        assert pool.restarts == 0
+
+    asyncio.run(main())
+
+
+async def _end_of(parts: Parts) -> int | str:
+    """The length of all parts, or what they ended with."""
+    try:
+        return sum([len(part) async for part in parts])
+    except ModelFailed as error:
+        return str(error)
 
 
 @pytest.mark.slow

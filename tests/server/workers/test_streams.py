@@ -17,7 +17,9 @@ from tests.patience import becomes
 class Control:
     """Remembers what a stream tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 2**30) -> None:
+        self.most = most
+        self.held = 0
         self.grants: list[tuple[int, int]] = []
         self.cancelled = 0
         self.awaited = False
@@ -29,6 +31,11 @@ class Control:
     def cancel(self, number: int) -> None:
         self.cancelled += 1
         self.awaited = True
+
+    def hold(self, size: int) -> None:
+        if size > 0 and self.held + size > self.most:
+            raise ModelFailed("read too slowly")
+        self.held += size
 
     def set_awaited(self, number: int, *, awaited: bool) -> None:
         self.awaited = awaited
@@ -52,6 +59,30 @@ def test_a_window_is_one_of_bytes_too() -> None:
     stream.put(b"a" * WINDOW_BYTES)  # the last may be over it, however long it is
     with pytest.raises(IpcError, match="beyond its credit"):
         stream.put(b"")
+
+
+def test_what_waits_for_readers_is_bounded() -> None:
+    async def main() -> None:
+        control = Control(most=5)
+        one, two, three = (IncomingStream(7, control) for _ in range(3))
+        one.put(b"abc")
+        one.end(None)  # what it holds still counts
+        two.put(b"de")
+        assert control.held == 5
+        two.put(b"f")
+        two.put(b"g")
+        two.end(None)
+        assert (control.held, control.cancelled) == (3, 1)
+        with pytest.raises(ModelFailed, match="too slowly"):
+            await two.next()
+        with pytest.raises(StopAsyncIteration):
+            await two.next()
+        assert await one.next() == b"abc"
+        three.put(b"12345")
+        three.close()
+        assert control.held == 0
+
+    run(main())
 
 
 def test_what_is_taken_is_granted_anew_in_halves() -> None:

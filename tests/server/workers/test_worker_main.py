@@ -12,6 +12,7 @@ import pytest
 
 from adapters.base import ModelDir
 from server.runtime import ipc
+from server.runtime.receiving import ReceiveLimits
 from server.workers import worker_main
 from server.workers.messages import Hello, WorkerModel
 from tests.server.stand_ins import EchoAdapter, stand_ins
@@ -68,7 +69,8 @@ def test_why_there_is_none_is_told(pair: Pair, tmp_path: Path, line: str, reason
 
 def test_calls_are_answered_one_by_one_until_the_parent_hangs_up(pair: Pair) -> None:
     worker, parent = pair
-    answering = threading.Thread(target=worker_main._predict_all, args=(EchoAdapter("echo", {}), worker))
+    arguments = (EchoAdapter("echo", {}), worker, ReceiveLimits())
+    answering = threading.Thread(target=worker_main._predict_all, args=arguments)
     answering.start()
     for rows, factor in (([[1.0, 2.0]], 2), ([[-1.0, 0.0]], 2), ([[3.0, 4.0]], 5)):
         parent.send(ipc.pack({"verb": "predict", "parameters": {"factor": factor}}, {"x": np.array(rows)}))

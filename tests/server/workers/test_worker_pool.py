@@ -262,6 +262,23 @@ def test_files_that_do_not_load_again_are_tried_again(
 
 
 @pytest.mark.slow
+def test_files_that_nobody_has_checked_are_not_loaded_again(make: Make) -> None:
+    problems = ["the files were changed after they were checked"]
+
+    def guard() -> None:
+        if len(problems) > 1:
+            raise LoadError(problems[0])
+
+    pool = make(guard=guard)
+    pool.start()
+    problems.append("now")
+    pool._serving[0].kill(WorkerDied("for the test"))
+    wait_for(lambda: problems[0] in pool.down, "the refusal")
+    assert not workers()
+    problems.pop()
+    wait_for(lambda: not pool.down, "a new worker")
+
+
 def test_other_files_are_not_served_under_the_old_signature(make: Make, tmp_path: Path) -> None:
     pool = make()
     pool.start()

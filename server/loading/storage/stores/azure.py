@@ -25,7 +25,9 @@ class AzureBlobs(Files):
         super().__init__(address)
         _, account_url, container, self._path = Storage._parse_azure_uri(_with_path(address.uri))
         credential = Storage._get_azure_storage_token() or Storage._get_azure_storage_access_key()
-        self._client = ContainerClient(account_url, container, credential=credential, retry_total=0)
+        self._client = ContainerClient(
+            account_url, container, credential=credential, retry_total=0, permit_redirects=False
+        )
 
     def look(self) -> Listing:
         blobs = self._client.list_blobs(name_starts_with=self._path or None)

@@ -17,6 +17,7 @@ from server.loading.storage.checksums import from_base64
 from server.loading.storage.errors import StorageError
 from server.loading.storage.listing import Listing, RemoteFile
 from server.loading.storage.stores.base import Files
+from server.loading.storage.stores.redirects import OwnHostSession
 
 _CHUNK = 1 << 16  #: what is lost of a stream that breaks off
 #: seconds: to connect, and between two pieces
@@ -33,7 +34,7 @@ class Web(Files):
         self._name = unquote(parts.path.rpartition("/")[2])
         if not self._name:
             raise StorageError("the address ends with a slash: name the file")
-        self._session = requests.Session()
+        self._session = OwnHostSession(address.uri)
         self._session.headers["Accept-Encoding"] = "identity"
         self._session.headers.update(_headers_for(parts.hostname or ""))
 

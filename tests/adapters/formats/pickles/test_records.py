@@ -60,7 +60,12 @@ def test_a_shape(shape: Any, count: int) -> None:
     assert count_of(shape) == count
 
 
-@pytest.mark.parametrize("shape", [None, 3, [3], (-1,), (2.0,), ("3",), (2**40, 2**40)])
+def test_a_shape_of_more_than_any_memory_holds() -> None:
+    with pytest.raises(Unreadable, match="more elements than there is memory"):
+        count_of((2**40, 2**40))
+
+
+@pytest.mark.parametrize("shape", [None, 3, [3], (-1,), (2.0,), ("3",)])
 def test_a_shape_that_is_none(shape: Any) -> None:
     with pytest.raises(Unreadable, match="an array without a shape"):
         count_of(shape)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +33,7 @@ class Page:
     ranges: bool = True
     length: bool = True
     statuses: list[int] = field(default_factory=list)  #: of the next answers, while there are some
+    redirect: str = ""
     cut: list[int] = field(default_factory=list)  #: the next bodies end after so many bytes
 
 
@@ -58,6 +60,12 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, headers))
         page = self.server.pages.get(urlsplit(self.path).path)
         status = 404 if page is None else page.statuses.pop(0) if page.statuses else 200
+        if page is not None and page.redirect:
+            self.send_response(302)
+            self.send_header("Location", page.redirect)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if page is None or status >= 300:
             self.send_error(status)
             return
@@ -82,6 +90,13 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site() -> Iterator[Site]:
+    with serving() as site:
+        yield site
+
+
+@contextmanager
+def serving() -> Iterator[Site]:
+    """A site that answers."""
     with Site() as site:
         thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
