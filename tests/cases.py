@@ -321,7 +321,6 @@ def mlflow_python(folder: Path) -> Expected:
     bad: list[Any] = [
         [{**sound, "count": 1.5}],
         [{**sound, "city": 3}],
-        [{**sound, "zip": 1}],
         [{"price": 1.0}],
         [[1.0]],
     ]

@@ -177,7 +177,7 @@ class Repository:
             raise NotFound(f"model {name!r} does not exist")
         state = versions.newest if version is None else versions.of(version)
         if state is None:
-            held = ", ".join([*versions.numbers(), *versions.labels])
+            held = ", ".join(dict.fromkeys([*versions.numbers(), *versions.labels]))
             raise NotFound(f"model {name!r} has no version {version!r}{held and f'; it has {held}'}")
         return state
 

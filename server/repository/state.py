@@ -76,7 +76,7 @@ class ModelVersions:
 
     def __init__(self) -> None:
         self.states: dict[str, ModelState] = {}  #: by version, oldest first; the version of a model without any is ""
-        self.labels: dict[str, str] = {}  #: label -> version
+        self.labels: dict[str, str] = {}  #: label -> version, "" for a folder without any
 
     def put(self, state: ModelState) -> None:
         """A version has come to be in this state."""
@@ -102,7 +102,9 @@ class ModelVersions:
         number = version.removesuffix(".0")  # TorchServe's clients have a point in theirs
         if number.isascii() and number.isdecimal():
             version = number.lstrip("0") or "0"
-        return self.numbers().get(self.labels.get(version, version))
+        if version in self.labels:
+            version = self.labels[version] or FIRST
+        return self.numbers().get(version)
 
     def numbers(self) -> dict[str, ModelState]:
         """The versions by the number that asks for them, oldest first.

@@ -62,7 +62,7 @@ class ModelStore:
                 return {}
             known: dict[str | None, ModelState | None] = {None: versions.newest}
             known.update(versions.numbers())
-            known.update((label, versions.states.get(version)) for label, version in versions.labels.items())
+            known.update((label, versions.of(label)) for label in versions.labels)
         return {key: state.load_spec for key, state in known.items() if state and state.model and state.load_spec}
 
     def reasons(self, name: str) -> list[str]:

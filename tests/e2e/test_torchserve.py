@@ -87,7 +87,7 @@ def test_the_version_of_the_archive_is_one_that_clients_may_name(server: Server)
         answer = post(server, f"/v1/models/scale/versions/{version}:predict", json={"instances": [[1, 2]]})
         assert answer.json() == {"predictions": [9]}
     assert post(server, "/predictions/scale/1.1", json=[1, 2]).status_code == 404
-    assert post(server, "/predictions/script/1", json=[0.25, 0.5, -1, 2]).status_code == 404
+    assert post(server, "/predictions/script/2", json=[0.25, 0.5, -1, 2]).status_code == 404
 
 
 def test_answers_keep_their_types_status_and_headers(server: Server) -> None:
@@ -137,7 +137,7 @@ def test_what_is_not_there_is_404(server: Server) -> None:
     assert post(server, "/predictions/nobody", json=1).status_code == 404
     assert post(server, "/predictions/", json=1).status_code == 404
     missing = post(server, "/predictions/echo/2.0", json=1)
-    assert (missing.status_code, missing.json()["error"]) == (404, "model 'echo' has no version '2.0'; it has 1.0, 1")
+    assert (missing.status_code, missing.json()["error"]) == (404, "model 'echo' has no version '2.0'; it has 1, 1.0")
     assert server.client.get("/predictions/echo").status_code in (404, 405)
 
 

@@ -61,3 +61,10 @@ def test_a_folder_without_versions_is_version_1_while_it_is_alone(asked: str, th
     versions.put(ready(version="2"))
     assert list(versions.numbers()) == ["2"]
     assert versions.of("1") is None
+
+
+@pytest.mark.parametrize(("asked", "there"), [("2.5", True), ("3.0", True), ("3", True), ("1", True), ("2", False)])
+def test_what_the_files_call_their_version_is_a_label_of_a_folder_without_any(asked: str, there: bool) -> None:
+    versions = versions_of(ready(version=""))
+    versions.labels = {"2.5": "", "3.0": "", "3": ""}
+    assert (versions.of(asked) is not None) is there
