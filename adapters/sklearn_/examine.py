@@ -37,6 +37,9 @@ _VALUES: tuple[tuple[str, tuple[Any, Any]], ...] = (
 )
 _MOST_COMBINATIONS = 100
 
+#: what is said of FP64 by who was trained on FP32 and casts nothing itself: native code, and NMF's
+_OF_FP32 = ("Buffer dtype mismatch", "should have the same dtype as X")
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -52,7 +55,7 @@ def examine(inputs: Inputs, ask: Ask) -> Examined:
     """Find an example that the model answers, and set in each column what it takes.
 
     Raises:
-        LoadError: the model is not fitted.
+        LoadError: the model is not fitted, or a part of it lacks what the installed version looks for.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -64,7 +67,7 @@ def examine(inputs: Inputs, ask: Ask) -> Examined:
             found = _first_answer(inputs, ask)
         for column in inputs.columns:
             column.nullable = column.any_type
-        if "Buffer dtype mismatch" in found.refusal:  # native code that was trained on FP32, and casts nothing itself
+        if any(words in found.refusal for words in _OF_FP32):
             for column in inputs.columns:
                 column.dtype = column.dtype or np.dtype(np.float32)
             found = _first_answer(inputs, ask)
@@ -85,6 +88,8 @@ def _first_answer(inputs: Inputs, ask: Ask) -> Examined:
         except Exception as error:  # what the parts of a model raise on values made up for them is their own business
             if type(error).__name__ == "NotFittedError":
                 raise LoadError("holds a model that was never fitted") from error
+            if isinstance(error, AttributeError) and hasattr(error.obj, "get_params"):  # no value can give it one
+                raise LoadError(f"does not work: {type(error).__name__}: {reason(error)}") from error
             refusals.append(reason(error))
     return Examined(first, refusal=refusals[0])
 

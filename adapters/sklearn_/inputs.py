@@ -58,10 +58,12 @@ class Values(Inputs):
     as_list: bool = False
     kind: type | None = None  #: of JSON values: dict or list
     copies: bool = False
+    nullable: bool = False
     columns: list[Column] = field(default_factory=list)
 
     def specs(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec(_NAME, self.datatype, (-1,), finite=self.datatype == "FP64", json=self.kind is not None),)
+        finite, json = self.datatype == "FP64", self.kind is not None
+        return (TensorSpec(_NAME, self.datatype, (-1,), self.nullable, finite, json=json),)
 
     def rows(self, tensors: Tensors) -> Any:
         for index, value in enumerate(tensors[_NAME] if self.kind else ()):
@@ -263,16 +265,27 @@ def _values_of(model: Any) -> Values:
         return Values("BYTES", examples[kind], as_list=True, kind=dict if kind == "dict" else list)
     if is_a(model, "MultiLabelBinarizer"):
         return Values("BYTES", [[each] for each in model.classes_[:2].tolist()], as_list=True, kind=list)
+    if is_a(model, "LabelBinarizer") and model.y_type_.startswith("multilabel"):
+        raise LoadError("holds a LabelBinarizer that was fitted on an indicator matrix, which it gives back as it is")
     if is_a(model, "LabelEncoder", "LabelBinarizer") and model.classes_.dtype.kind in "OUbiuf":
-        datatypes = {"b": "BOOL", "f": "FP64", "i": "INT64", "u": "UINT64"}
-        known = "FP32" if model.classes_.dtype == np.float32 else datatypes.get(model.classes_.dtype.kind, "BYTES")
-        return Values(known, model.classes_.tolist())
+        return _labels(model.classes_)
     if is_a(model, "IsotonicRegression"):
         return Values("FP64", model.X_thresholds_.tolist())
     raise LoadError(
         f"holds a {type(first[0]).__name__}, which does not say what it takes: polyserve.yaml can, by its columns, as "
         "options.inputs: 'when: BYTES, v: FP64'"
     )
+
+
+def _labels(classes: Array) -> Values:
+    """What a model of labels takes: what they are, also where pandas held them as objects."""
+    values = [value for value in classes.tolist() if not is_missing(value)]
+    plain = (
+        np.asarray(values) if classes.dtype == np.object_ and len({type(value) for value in values}) == 1 else classes
+    )
+    datatypes = {"b": "BOOL", "f": "FP64", "i": "INT64", "u": "UINT64"}
+    known = "FP32" if plain.dtype == np.float32 else datatypes.get(plain.dtype.kind, "BYTES")
+    return Values(known, values, nullable=known == "BYTES" and len(values) < len(classes))
 
 
 def _objects(vectorizer: Any) -> list[dict[str, Any]]:

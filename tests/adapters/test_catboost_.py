@@ -142,7 +142,7 @@ def test_a_category_may_be_a_whole_number_or_its_text(categories: tuple[Path, An
     assert adapter.predict(inputs, {})["output-0"].tolist() == wanted
 
 
-@pytest.mark.parametrize("category", [1.5, 2.0, None, True, ["a"], {"a": 1}])
+@pytest.mark.parametrize("category", [1.5, 2.0, None, True, ["a", "b"], {"a": 1}])
 def test_other_values_are_no_categories(category: Any, categories: tuple[Path, Any, list[list[Any]]]) -> None:
     adapter = load(categories[0])
     with pytest.raises(InvalidInput, match=r"\.2.* is "):

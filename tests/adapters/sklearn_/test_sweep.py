@@ -86,11 +86,15 @@ def estimators() -> dict[str, Any]:
         for name, kind in all_estimators():
             for arguments in ((), (LogisticRegression(),), ([("a", LogisticRegression())],)):
                 try:
-                    found[name] = kind(*arguments)
+                    found[name] = _repeatable(kind(*arguments))
                     break
                 except TypeError:
                     continue
     return found
+
+
+def _repeatable(model: Any) -> Any:
+    return model.set_params(random_state=0) if "random_state" in model.get_params(deep=False) else model
 
 
 def fitted(model: Any, frame: Any) -> Any:
@@ -144,13 +148,14 @@ def outcome(model: Any, table: Any, folder: Path) -> str:
     got = adapter.predict(decoded.inputs, {})
     parts = right if isinstance(right, list | tuple) else [right]
     assert len(got) == len(parts)
+    single = (some.to_numpy() if isinstance(some, pd.DataFrame) else some).dtype == np.float32
     for array, part in zip(got.values(), parts, strict=True):
-        _assert_close(array, part)
+        _assert_close(array, part, 1e-5 if single else 1e-9)
     if adapter.signature.table:  # over V2: a tensor a column, in its own datatype
         tensors = [WireTensor(name, array) for name, array in decoded.inputs.items()]
         again = adapter.predict(bind(tensors, adapter.signature), {})
         for one, other in zip(got.values(), again.values(), strict=True):
-            _assert_close(one, other)
+            _assert_close(one, other, 0)
     return "same"
 
 
@@ -163,14 +168,15 @@ def _sent(adapter: SklearnAdapter, some: Any) -> list[Any]:
     return rows
 
 
-def _assert_close(array: Any, part: Any) -> None:
+def _assert_close(array: Any, part: Any, near: float) -> None:
+    """`near` is larger where the estimator itself computes in single precision."""
     dense = part.toarray() if hasattr(part, "toarray") else part.to_numpy() if hasattr(part, "to_numpy") else part
     dense = np.asarray(dense)
     if dense.dtype.kind == "M":  # what only passes by is the text that was sent
         dense = part.astype(object).to_numpy() if hasattr(part, "to_numpy") else np.datetime_as_string(dense)
     assert array.shape == dense.shape
     if dense.dtype.kind in "biuf" and array.dtype.kind in "biuf":
-        np.testing.assert_allclose(array.astype(float), dense.astype(float), rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(array.astype(float), dense.astype(float), rtol=1e-6, atol=near)
     else:
         assert [_plain(each) for each in array.ravel().tolist()] == [_plain(each) for each in dense.ravel().tolist()]
 
@@ -197,6 +203,15 @@ def swept(name: str, model: Any, kinds: list[str], folder: Path) -> dict[str, st
     return found
 
 
+#: what a table cannot show, or the estimator's file does not hold: estimator -> kinds of tables, and why
+APART = {
+    "AdditiveChi2Sampler": (
+        ["int64", "Int64", "objects", "bool", "numbers as category"],
+        "it rounds what it makes of whole numbers, and keeps nothing that tells of them",
+    ),
+    "MissingIndicator": (["missing texts"], "None is a value to it, NaN is none; JSON has one null for both"),
+    "MultiLabelBinarizer": (list(FRAMES), "it takes lists of labels, and reads the names of a frame's columns"),
+}
 #: of a kind of table that a model learned from, refusals that are right
 ALLOWED = (
     "unavailable: ",  # with a reason
@@ -233,4 +248,5 @@ def test_encoders_over_every_kind_of_table(before: str, kind: str, tmp_path: Pat
 def test_every_estimator(name: str, tmp_path: Path) -> None:
     if name not in estimators():
         pytest.skip("it cannot be made without arguments")
-    check(swept(name, estimators()[name], list(FRAMES), tmp_path))
+    apart, _ = APART.get(name, ([], ""))
+    check(swept(name, estimators()[name], [kind for kind in FRAMES if kind not in apart], tmp_path))
