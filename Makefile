@@ -80,11 +80,13 @@ test-image: $(STAMP) ## Build the image and run its tests
 	$(BIN)/python -m pytest -m image tests/test_image.py
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Attack servers by requests, bodies and messages, for some minutes (SEED=2 for others than last time)
+fuzz: $(STAMP) ## Attack servers by requests, bodies, messages and folders, for some minutes (SEED=2 for others than last time)
 	$(BIN)/python -m tests.fuzz.parsers --seed $(or $(SEED),1) --cases 20000
 	$(BIN)/python -m tests.fuzz.bodies --seed $(or $(SEED),1) --cases 20000
 	$(BIN)/python -m tests.fuzz.messages --seed $(or $(SEED),1) --cases 20000
 	$(BIN)/python -m tests.fuzz.fronts --seed $(or $(SEED),1) --cases 20000
+	$(BIN)/python -m tests.fuzz.folders --seed $(or $(SEED),1) --cases 5000
+	$(BIN)/python -m tests.fuzz.frames --seed $(or $(SEED),1) --cases 50000
 
 .PHONY: bench
 bench: $(STAMP) ## Measure PolyServe, KServe and MLServer side by side, into bench/RESULTS.md

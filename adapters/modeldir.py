@@ -19,6 +19,7 @@ def inside(path: Path, root: Path) -> bool:
         return False
 
 
+_CHUNK = 2**20
 #: Unicode categories that no name of a file may hold: control characters, line ends, halves of characters
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
 #: characters that turn the order of what follows round, so that it reads as another name
@@ -130,7 +131,11 @@ class ModelDir:
     def head(self, name: str, size: int = 4096) -> bytes:
         """The leading bytes of a file."""
         with open(self.file(name), "rb", opener=_open_at_once) as stream:
-            return stream.read(size)
+            parts = []
+            while size and (part := stream.read(min(size, _CHUNK))):  # at once, memory for `size` would be taken
+                parts.append(part)
+                size -= len(part)
+            return b"".join(parts)
 
 
 def _open_at_once(path: str, flags: int) -> int:

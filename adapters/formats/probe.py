@@ -188,7 +188,7 @@ def _central_directory(path: Path) -> bytes:
         if offset >= size:
             return b""
         stream.seek(offset)
-        return stream.read(min(length, ZIP_DIRECTORY_LIMIT))
+        return stream.read(min(length, size - offset, ZIP_DIRECTORY_LIMIT))
 
 
 def _central_names(directory: bytes) -> Iterator[str]:
