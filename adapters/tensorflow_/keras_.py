@@ -17,6 +17,7 @@ from typing import Any
 
 from adapters.base import Array, LoadError, ModelDir
 from adapters.formats import probe
+from adapters.tensorflow_.keras_objects import FUNCTIONS, LAYERS, OPERATIONS, PACKAGES, PARTS, TRAINING, VALUES
 from adapters.tensorflow_.types import Entry, TensorflowPort, message_of, port, tensorflow
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ _MAX_RATIO, _SMALL = 50, 256 << 20
 _EXPORT = "export it where it was made, with model.export(folder), and serve that folder"
 #: layers that take a file's name for their words
 _LOOKUPS = ("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup")
+
+
+_KNOWN = LAYERS | OPERATIONS | PARTS | TRAINING | VALUES
 
 
 def is_archive(model_dir: ModelDir, file: str) -> bool:
@@ -58,42 +62,62 @@ def archive_problem(path: Path) -> str:
 def _config_problem(text: str | bytes) -> str:
     try:
         config = json.loads(text)
+        if isinstance(config, dict):  # losses and metrics of the whole model, which serving does not make
+            config = {key: value for key, value in config.items() if key != "compile_config"}
         return next(_foreign(config), "")
     except (ValueError, RecursionError) as error:
         return f"is damaged: its configuration is no JSON that can be read: {error}"
 
 
 def _foreign(value: Any) -> Iterator[str]:
-    """What in a configuration is not Keras' own, in words that follow the file's name."""
+    """What in a configuration is not known to do nothing but compute, in words that follow the file's name."""
     if isinstance(value, list):
         for item in value:
             yield from _foreign(item)
     if not isinstance(value, dict):
         return
-    name = value.get("class_name")
-    if isinstance(name, str):
-        if name in ("Lambda", "__lambda__"):
-            yield f"holds a Lambda layer, whose Python code is not run: {_EXPORT}"
-        elif not _is_keras(value):
-            what = "function" if name == "function" else "class"
-            named = value.get("registered_name") or name if what == "class" else value.get("config")
-            yield f"is built of the custom {what} {named!r}, whose code is not in the file: {_EXPORT}"
-        elif name in _LOOKUPS and isinstance(value.get("config"), dict):
-            vocabulary = value["config"].get("vocabulary")
-            if isinstance(vocabulary, str):
-                yield f"reads its vocabulary from the file {vocabulary!r}, which is not in the archive: {_EXPORT}"
-    for key, item in value.items():
-        if key != "compile_config":  # losses and metrics, which serving does not build
-            yield from _foreign(item)
+    if "class_name" in value:
+        yield from _refusals(value)
+    for item in value.values():
+        yield from _foreign(item)
+
+
+def _refusals(value: Mapping[str, Any]) -> Iterator[str]:
+    """Those of one serialized object."""
+    name = value["class_name"]
+    if name in ("Lambda", "__lambda__"):
+        yield f"holds a Lambda layer, whose Python code is not run: {_EXPORT}"
+    elif not _is_keras(value):
+        what = "function" if name == "function" else "class"
+        named = value.get("registered_name") or name if what == "class" else value.get("config")
+        yield f"is built of the custom {what} {named!r}, whose code is not in the file: {_EXPORT}"
+    elif not _is_known(value):
+        yield f"is built of Keras' {name!r}, which is not known to do nothing but compute: {_EXPORT}"
+    elif name in _LOOKUPS and isinstance(value.get("config"), dict):
+        vocabulary = value["config"].get("vocabulary")
+        if isinstance(vocabulary, str):
+            yield f"reads its vocabulary from the file {vocabulary!r}, which is not in the archive: {_EXPORT}"
 
 
 def _is_keras(value: Mapping[str, Any]) -> bool:
     """Whether a serialized object says that it is one of Keras' own (older files say nothing)."""
-    module, registered = value.get("module"), value.get("registered_name")
+    name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
+    if name == "function":
+        return module in (None, "builtins") and value.get("config") in FUNCTIONS | PARTS
     if module is None:
         return registered is None or ">" not in str(registered)
-    plain = module == "builtins" and str(value["class_name"]).startswith("__")
-    return plain or module == "keras" or str(module).startswith(("keras.", "keras_hub.", "keras_nlp.", "keras_cv."))
+    return (module == "builtins" and name in VALUES) or str(module).split(".")[0] == "keras"
+
+
+def _is_known(value: Mapping[str, Any]) -> bool:
+    """Whether an object of Keras' own is listed, and stands where Keras has such objects."""
+    name, module = value["class_name"], value.get("module")
+    if name == "function":
+        return True
+    if not isinstance(name, str) or name not in _KNOWN:
+        return False
+    path = [part for part in str(module or "keras").split(".") if part not in ("keras", "src")]
+    return module == "builtins" or not path or path[0] in PACKAGES
 
 
 def load(path: Path) -> list[Entry]:
