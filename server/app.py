@@ -110,6 +110,11 @@ class PolyServer(frame.ModelServer):
         rest = self._rest()
         listener = self._listener()
         log.info("%s", self._access.rule)
+        if os.geteuid() == 0 and self._settings.trust == "code":
+            log.warning(
+                "the server runs as root: model code in its processes can read its secrets and end it; "
+                "run it as another user, or with --trust=pickle (SECURITY.md)"
+            )
         first_scan()
         if self.enable_grpc:
             self._grpc_server = await self._serve_grpc()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import threading
@@ -244,6 +245,7 @@ def test_from_elsewhere_the_token_is_needed(server: Server) -> None:
 def test_where_there_is_a_token_this_machine_needs_it_too(server: Server, stub: Any) -> None:
     """Code of a model, in a worker process, is on this machine."""
     assert "needs ADMIN_TOKEN, from this machine as well" in server.log
+    assert ("the server runs as root: model code" in server.log) is (os.geteuid() == 0)
     assert httpx.post(f"{server.url}/v2/repository/models/plain/unload").status_code == 401
     with pytest.raises(grpc.RpcError) as error:
         stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="plain"))
