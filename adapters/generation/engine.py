@@ -92,6 +92,10 @@ class EngineFull(Exception):
     """There is no room in the queue; the client may come again."""
 
 
+class EngineClosed(Exception):
+    """The engine was closed before, or while this was made."""
+
+
 class Engine(Protocol):
     """A loaded model that generates."""
 
@@ -100,10 +104,11 @@ class Engine(Protocol):
 
         Raises:
             EngineFull: too many wait.
-            ValueError: its cache would never fit.
+            EngineClosed: it has been closed.
+            ValueError: its cache would never fit; or this model has no logprobs of prompts (an encoder reads them).
         """
 
     def usage(self) -> EngineUsage: ...
 
     def close(self) -> None:
-        """Fail what runs and waits, and end the engine's thread."""
+        """Fail what runs and waits with `EngineClosed`, and end the engine's thread; takes as long as a step may."""
