@@ -1,7 +1,7 @@
 """The contract of an engine: token ids in, token ids out, many requests at once.
 
-An engine knows nothing of texts, templates, stop strings, protocols or tools: that is written once, above it. It runs in
-the worker that holds the model; its methods are called on that worker's event loop.
+An engine knows nothing of texts, templates, stop strings, protocols or tools: that is written once, above it. It runs
+in the worker that holds the model; its methods are called on that worker's event loop.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """One sequence to be made. Whoever submits it has checked it: ids are in the vocabulary, and all fits the context."""
+    """One sequence to be made. Who submits it has checked it: ids are in the vocabulary, and all fits the context."""
 
     prompt: Sequence[int]  #: at least one id
     max_tokens: int  #: 0: nothing but the prompt's logprobs

@@ -98,7 +98,7 @@ class EngineThread(ABC):
         """Stop all at once; who was running."""
 
     def _admit(self) -> None:
-        """Under the condition. The first one waits for its room, and all others for it: none is passed over for ever."""
+        """Under the condition. The first one waits for its room, and all others for it: none is passed over."""
         while self._waiting and self._running < self.slots:
             request = self._waiting[0]
             if self._reserved + request.reserved > self.cache_limit:

@@ -1,4 +1,4 @@
-"""Caches of finished sequences, for the next prompt that begins as they did: the next turn of a chat, a system prompt."""
+"""Caches of finished sequences, for prompts that begin as they did: the next turn of a chat, a system prompt."""
 
 from __future__ import annotations
 

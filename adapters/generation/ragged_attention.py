@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -122,11 +122,24 @@ class PromptPart:
         return found[0].transpose(0, 1)
 
 
+class RaggedPart(Protocol):
+    """Neighbouring tokens of a packed row, `start` to `stop`, that attention sees together."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def stop(self) -> int: ...
+
+    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Any:
+        """[heads, tokens, size] each; gives [tokens, heads, size]. Keys and values are kept."""
+
+
 @dataclass(eq=False, slots=True)
 class PackedRow:
     """One forward: whose tokens are where. `layers` collects which layers have asked for attention."""
 
-    parts: Sequence[DecodingRows | PromptPart]
+    parts: Sequence[RaggedPart]
     layers: list[int] = field(default_factory=list)
 
 

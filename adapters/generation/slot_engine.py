@@ -80,8 +80,11 @@ class SlotEngine(EngineThread):
             self._free(sequence)
         return [sequence.request for sequence in running]
 
-    @torch.inference_mode()
     def _step(self) -> bool:
+        with torch.inference_mode():
+            return self._step_of_all()
+
+    def _step_of_all(self) -> bool:
         for sequence in [each for each in (*self._decoding, *self._reading) if each.request.cancelled]:
             self._finish(sequence)
         turns = [*self._decoding_turns(), *self._reading_turns()]

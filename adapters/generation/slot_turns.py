@@ -9,7 +9,7 @@ from typing import Any
 from adapters.generation.engine import Generation
 from adapters.generation.engine_thread import Request
 from adapters.generation.kv_blocks import CacheBlock
-from adapters.generation.ragged_attention import DecodingRows, PackedRow, PromptPart, forward
+from adapters.generation.ragged_attention import DecodingRows, PackedRow, PromptPart, RaggedPart, forward
 from adapters.generation.sampler import RowSampler
 
 
@@ -58,7 +58,7 @@ def compute(model: Any, turns: Sequence[Turn]) -> list[Any]:
 
     Changes nothing but rows of the cache that are not filled yet, so that it may be tried again.
     """
-    parts: list[DecodingRows | PromptPart] = []
+    parts: list[RaggedPart] = []
     ids: list[int] = []
     positions: list[int] = []
     wanted: list[int] = []
