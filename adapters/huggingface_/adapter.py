@@ -23,7 +23,7 @@ from adapters.base import (
     TensorSpec,
     Trust,
 )
-from adapters.huggingface_.architecture import TASKS, architecture, task_of, unserved
+from adapters.huggingface_.architecture import TASKS, architecture, generates, task_of, unserved
 from adapters.huggingface_.bundle import (
     Damaged,
     check,
@@ -88,7 +88,9 @@ class HuggingFaceAdapter(Adapter):
             return Match(Rank.BUNDLE, problem=str(error))
         requires = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
         trust = Trust.SAFE if ".safetensors" in weights_of(model_dir) else Trust.PICKLE
-        return Match(Rank.BUNDLE, requires=requires, trust=trust)
+        # A decoder is for `generation`, which claims it more surely; named in polyserve.yaml, this one embeds with it.
+        rank = Rank.CONTENT if modules is None and generates(config) else Rank.BUNDLE
+        return Match(rank, requires=requires, trust=trust)
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:

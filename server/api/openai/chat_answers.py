@@ -1,0 +1,70 @@
+"""Answers of `chat/completions`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.api.openai.text_answers import MadeText
+
+
+@dataclass(frozen=True)
+class ChatShape:
+    """One chat, answered `count` times."""
+
+    identity: str
+    created: int  #: seconds since 1970
+    model: str
+    count: int
+    logprobs: bool
+
+    def whole(self, made: list[MadeText]) -> dict[str, Any]:
+        """The document of a whole answer."""
+        return self._document("chat.completion", [self._choice(index, each) for index, each in enumerate(made)])
+
+    def opening(self) -> Iterator[dict[str, Any]]:
+        """Who speaks, once a choice."""
+        for index in range(self.count):
+            yield self._chunk(index, {"role": "assistant", "content": ""})
+
+    def chunks(self, index: int, delta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The text, and by itself why it ended."""
+        if delta["text"] or delta["tokens"]:
+            yield self._chunk(index, {"content": delta["text"]}, self._told(delta["tokens"]))
+        if delta["finish"]:
+            yield self._chunk(index, {}, finish=delta["finish"])
+
+    def closing(self) -> dict[str, Any]:
+        """The chunk that has the usage."""
+        return self._document("chat.completion.chunk", [])
+
+    def _choice(self, index: int, made: MadeText) -> dict[str, Any]:
+        message = {"role": "assistant", "content": made.text, "refusal": None}
+        told = self._told(made.tokens)
+        return {"index": index, "message": message, "logprobs": told, "finish_reason": made.finish}
+
+    def _chunk(
+        self, index: int, delta: Mapping[str, Any], told: Mapping[str, Any] | None = None, finish: str | None = None
+    ) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "logprobs": told, "finish_reason": finish}
+        return self._document("chat.completion.chunk", [choice])
+
+    def _told(self, tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+        if not self.logprobs:
+            return None
+        return {"content": [_token(token) for token in tokens], "refusal": None}
+
+    def _document(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": self.identity,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+        }
+
+
+def _token(token: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name: token[name] for name in ("token", "logprob", "bytes")}
+    return {**named, "top_logprobs": token["top"]}
