@@ -155,7 +155,8 @@ class SlotEngine(EngineThread):
         first, ids = sequence.length, sequence.ids
         if not first:
             self._tell(sequence.request, event_of(None, ids[0], None, in_prompt=True))
-        for event in prompt_events(logits, ids[first + 1 : first + count + 1], sequence.generation.logprobs):
+        tokens = ids[first + 1 : first + count + 1]  # behind the last token of the prompt comes none of it
+        for event in prompt_events(logits[: len(tokens)], tokens, sequence.generation.logprobs):
             self._tell(sequence.request, event)
 
     def _draw(self, sequences: Sequence[SlotSequence], rows: Sequence[Any]) -> None:
