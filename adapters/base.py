@@ -193,7 +193,8 @@ class Signature:
     #: ... and answers in parts (`ReplyStream`), as far as that is known before it is asked: its `predict` is a
     #: generator. False: it may do so all the same.
     streams: bool = False
-    #: ... and takes jobs of the protocol "generation": it is a language model.
+    #: ... and what it reads are jobs (protocol "generation"): it is a language model. `inputs` (one text), `outputs`
+    #: and `parameters` are how the other protocols ask it.
     generates: bool = False
 
 
@@ -212,8 +213,8 @@ class Request:
     | grpc     | predict         | a ModelInferRequest         | a ModelInferResponse; never a stream          |
     | grpc     | stream          | the same, of a stream       | a ModelInferResponse                          |
 
-    One that `generates` is also asked in the protocol "generation", which no client speaks: verb "chat" or "complete",
-    the body a job (`adapters.generation.job`), answered by a stream of its parts (`adapters.generation.answer_parts`).
+    One that `generates` is asked in the protocol "generation" alone, which no client speaks: the body is a job
+    (`adapters.generation.job`), answered by a stream of its parts (`adapters.generation.answer_parts`).
 
     Messages of gRPC are serialized. A client that asked for a stream takes a `Reply` for a stream of one part; one that
     did not is never given a stream, with the exception of V1, which has but one verb for both.

@@ -1,13 +1,15 @@
 """Decoder language models of transformers: a folder with `config.json` (`...ForCausalLM`), weights and a tokenizer.
 
-They take whole requests, for a text is made token by token and may come in parts. They run in a worker: a request
-takes long, and the engine computes all the time.
+They are asked by jobs (`job`), and answer in parts as tokens are made. They run in a worker: a request takes long, and
+the engine computes all the time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+
+import orjson
 
 from adapters.base import (
     Adapter,
@@ -26,16 +28,32 @@ from adapters.base import (
     Traits,
     Trust,
 )
-from adapters.generation.answers import Answers
 from adapters.generation.generator import Generator
+from adapters.generation.job import Job
 from adapters.generation.loading import load_generator
-from adapters.generation.refusal import refusal
+from adapters.generation.refusal import JSON_HEADERS, Refused, refusal
 from adapters.huggingface_.architecture import generates, takes
 from adapters.huggingface_.bundle import Damaged, check, needs_sentencepiece, read_config, weights_of
 from adapters.huggingface_.loading import DTYPES
 from adapters.huggingface_.sentence import is_foreign, read_sentence
 
+#: Triton's names
 TEXT_INPUT, TEXT_OUTPUT = "text_input", "text_output"
+#: what a prediction may be asked with; `job` has the ranges
+_PARAMETERS = (
+    Parameter("max_tokens", int, meaning="tokens of the answer, at most; 16 unless asked"),
+    Parameter("temperature", float, meaning="0, the likeliest tokens, unless asked"),
+    Parameter("top_p", float),
+    Parameter("top_k", int),
+    Parameter("min_p", float),
+    Parameter("repetition_penalty", float),
+    Parameter("presence_penalty", float),
+    Parameter("frequency_penalty", float),
+    Parameter("seed", int),
+    Parameter("stop", str, meaning="a text that ends the answer, and is left out"),
+    Parameter("ignore_eos", bool, meaning="go on behind the model's end of sequence"),
+    Parameter("echo", bool, meaning="the prompt comes first"),
+)
 
 
 @dataclass(eq=False)
@@ -43,7 +61,6 @@ class GenerationAdapter(Adapter):
     """A model that goes on writing."""
 
     generator: Generator
-    answers: Answers
 
     name = "generation"
     platform = "huggingface"
@@ -89,17 +106,27 @@ class GenerationAdapter(Adapter):
             overlaps=True,
             streams=True,
             generates=True,
+            any_name=True,
+            parameters=_PARAMETERS,
         )
-        return cls(signature, generator, Answers(generator, model_dir.name))
+        return cls(signature, generator)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         raise NotImplementedError("a language model answers whole requests")
 
     async def answer(self, request: Request) -> Reply | ReplyStream:
         try:
-            return await self.answers.to(request)
+            parts = await self.generator.begin(Job.of(_object(request.body)))
         except InvalidInput as error:
-            return refusal(error, request.protocol)
+            return refusal(error)
+        return ReplyStream(parts, JSON_HEADERS)
 
     def close(self) -> None:
         self.generator.close()
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    found = orjson.loads(body)
+    if not isinstance(found, dict):
+        raise Refused("a job must be a JSON object")
+    return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from adapters.base import InvalidInput, Reply
@@ -12,7 +10,7 @@ JSON_HEADERS = {"content-type": "application/json"}
 TOO_LONG = "context_length_exceeded"
 
 #: an HTTP status -> what OpenAI calls such errors
-_TYPES = {429: "rate_limit_error", 500: "server_error", 501: "not_supported_error", 503: "server_error"}
+_TYPES = {429: "rate_limit_error", 503: "server_error"}
 
 
 class Refused(InvalidInput):
@@ -26,17 +24,10 @@ class Refused(InvalidInput):
         self.status = status
 
 
-def refusal(error: InvalidInput, protocol: str) -> Reply:
-    """The reply in the protocol: OpenAI's error object, KServe's, or the message of a status."""
-    status = error.status if isinstance(error, Refused) else 400
-    if protocol == "grpc":
-        return Reply(str(error).encode(), {}, status)
-    shown: Any = _openai(error, status) if protocol == "generation" else str(error)
-    headers = JSON_HEADERS | {"retry-after": "1"} if status == 429 else JSON_HEADERS
-    return Reply(orjson.dumps({"error": shown}), headers, status)
-
-
-def _openai(error: InvalidInput, status: int) -> dict[str, str | None]:
-    param, code = (error.param, error.code) if isinstance(error, Refused) else (None, None)
-    kind = _TYPES.get(status, "invalid_request_error")
-    return {"message": str(error), "type": kind, "param": param, "code": code}
+def refusal(error: InvalidInput) -> Reply:
+    """The reply that refuses a job: OpenAI's error object."""
+    refused = error if isinstance(error, Refused) else Refused(str(error))
+    kind = _TYPES.get(refused.status, "invalid_request_error")
+    told = {"message": str(refused), "type": kind, "param": refused.param, "code": refused.code}
+    headers = JSON_HEADERS | {"retry-after": "1"} if refused.status == 429 else JSON_HEADERS
+    return Reply(orjson.dumps({"error": told}), headers, refused.status)

@@ -14,12 +14,12 @@ from server.api.openai.chat_answers import ChatShape
 from server.api.openai.completion_answers import CompletionShape
 from server.api.openai.endpoints import CHAT, COMPLETION, MODEL, MODELS, OpenAIPath, OpenAIPaths
 from server.api.openai.error_object import ModelUnknown, error_answer, in_openai_shape
-from server.api.openai.generated_parts import GeneratedParts
 from server.api.openai.request_fields import ChatRequest, CompletionRequest, TextRequest, packed, read_request
 from server.api.openai.text_answers import ChunkStream, Shape, whole_answer
 from server.api.rest.asgi import Handler, Scope
 from server.errors import NotFound, ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
+from server.inference.generated_parts import GeneratedParts
 from server.inference.model import ServedModel
 from server.inference.request import InferenceRequest, IsDisconnected
 from server.repository.repository import Repository

@@ -10,10 +10,10 @@ from typing import Any, Protocol, Self
 import orjson
 
 from server.api.openai.error_object import error_document
-from server.api.openai.generated_parts import GeneratedParts
 from server.api.rest.event_stream import KEEP_ALIVE
 from server.errors import ServingError, as_serving_error
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
+from server.inference.generated_parts import GeneratedParts
 
 log = logging.getLogger("kserve")
 
