@@ -49,7 +49,7 @@ class Methods:
         method, path = scope["method"], scope["path"]
         if method == "OPTIONS" and (allowed := self._allowed(scope)):
             await send_whole(send, self._cors.preflight(scope, allowed) or Answer(200, [_allow(allowed)], b""))
-        elif (verbs := self._verbs(path)) and method not in verbs:
+        elif (verbs := self._verbs(path)) and method not in _with_implied(verbs):
             known = _with_implied(verbs)
             error = MethodNotAllowed(f"{path} is asked by {' or '.join(verbs)}, not by {method}")
             answer = unread(scope, error)
