@@ -59,6 +59,7 @@ class SlotEngine(EngineThread):
 
     def close(self) -> None:
         super().close()
+        self._prefixes.clear()
         self._borrowed.close()
 
     def _need(self, generation: Generation) -> int:
