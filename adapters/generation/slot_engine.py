@@ -156,7 +156,8 @@ class SlotEngine(EngineThread):
         first, ids = sequence.length, sequence.ids
         if not first:
             self._tell(sequence.request, event_of(None, ids[0], None, in_prompt=True))
-        for event in prompt_events(logits, ids[first + 1 : first + count + 1], sequence.generation.logprobs):
+        following = ids[first + 1 : first + count + 1]
+        for event in prompt_events(logits[: len(following)], following, sequence.generation.logprobs):
             self._tell(sequence.request, event)
 
     def _draw(self, sequences: Sequence[SlotSequence], rows: Sequence[Any]) -> None:

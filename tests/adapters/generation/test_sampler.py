@@ -1,4 +1,4 @@
-"""Each row's own draw: cuts and penalties as transformers has them, chances of one generator, rows that know no other."""
+"""Each row's own draw: cuts and penalties as transformers has them, one generator, rows that know no other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from transformers import (
 from adapters.generation.engine import Generation, Sampling
 from adapters.generation.sampler import RowSampler, draw
 
-SIZE = 1000
+SIZE = 300
 
 
 def sampler(vocabulary: int = SIZE, prompt: Sequence[int] = (1, 2, 3), mask: Any = None, **sampling: Any) -> RowSampler:
@@ -61,16 +61,16 @@ def test_what_is_cut_and_how_likely_the_rest_is_are_as_in_transformers(kind: str
     row = logits()
     expected = warpers(torch.tensor([[0]]), row.clone()).softmax(-1)[0]
     own = sampler(**settings)
-    grid = iter([(step + 0.5) / 4000 for step in range(4000)])
+    grid = iter([(step + 0.5) / 1000 for step in range(1000)])
     own.chance = lambda: next(grid)  # type: ignore[method-assign]
-    found = torch.bincount(torch.tensor([draw(row, [own])[0] for _ in range(4000)]), minlength=SIZE) / 4000
-    assert (found - expected).abs().max() < 1 / 2000
+    found = torch.bincount(torch.tensor([draw(row, [own])[0] for _ in range(1000)]), minlength=SIZE) / 1000
+    assert (found - expected).abs().max() < 1 / 500
     assert not found[expected == 0].any()
 
 
 def test_draws_follow_the_probabilities() -> None:
     row = torch.tensor([1.0, 0.0, 2.0, -1.0])
-    assert torch.allclose(frequencies(row, 4000, temperature=1.0), row.softmax(-1), atol=0.04)
+    assert torch.allclose(frequencies(row, 1000, temperature=1.0), row.softmax(-1), atol=0.06)
 
 
 @pytest.mark.parametrize("made", [[], [7, 7, 8]])
