@@ -99,7 +99,7 @@ class EngineThread(ABC):
 
     def _admit(self) -> None:
         """Under the condition. The first one waits for its room, and all others for it: none is passed over."""
-        while self._waiting and self._running < self.slots:
+        while self._waiting and self._running < self.slots and not self._closed:
             request = self._waiting[0]
             if self._reserved + request.reserved > self.cache_limit:
                 break

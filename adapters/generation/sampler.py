@@ -1,7 +1,7 @@
 """The next token of each row of logits. What a row draws depends on nothing but that row and its own generator.
 
-Draws go along the cumulated probabilities in the order of the vocabulary: logits that differ in their last bits, as
-they do with other neighbours in a batch, then move a boundary by as little, where an order by likelihood could swap tokens.
+Draws go along the cumulated probabilities in the order of the vocabulary. Logits that differ in their last bits, as
+they do with other neighbours in a batch, then move a boundary by as little; an order by likelihood could swap tokens.
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ class SlotEngine(EngineThread):
 
     def close(self) -> None:
         super().close()
+        self._prefixes.clear()
         self._borrowed.close()
 
     def _need(self, generation: Generation) -> int:
@@ -155,8 +156,8 @@ class SlotEngine(EngineThread):
         first, ids = sequence.length, sequence.ids
         if not first:
             self._tell(sequence.request, event_of(None, ids[0], None, in_prompt=True))
-        tokens = ids[first + 1 : first + count + 1]  # behind the last token of the prompt comes none of it
-        for event in prompt_events(logits[: len(tokens)], tokens, sequence.generation.logprobs):
+        following = ids[first + 1 : first + count + 1]
+        for event in prompt_events(logits[: len(following)], following, sequence.generation.logprobs):
             self._tell(sequence.request, event)
 
     def _draw(self, sequences: Sequence[SlotSequence], rows: Sequence[Any]) -> None:
