@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from adapters.base import LoadError, Parameters
+from adapters.base import Parameters
 from adapters.generation.engine import Engine
 
 #: sequences of full length that the caches hold, unless the operator says otherwise ...
@@ -17,23 +17,21 @@ _MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def engine_for(model: Any, context: int, options: Parameters) -> Engine:
-    """The engine of a loaded model; nobody else may use that from now on.
-
-    Raises:
-        LoadError: there is none for such a model.
-    """
+    """The engine of a loaded model; nobody else may use that from now on."""
     from adapters.generation.ragged_attention import NotHeld
+    from adapters.generation.sequential_engine import SequentialEngine
     from adapters.generation.slot_engine import SlotEngine
     from adapters.generation.slot_support import cache_shape
 
+    waiting = {"max_waiting": options["max_queue"]} if "max_queue" in options else {}
     try:
         shape = cache_shape(model)
     except NotHeld as error:
-        raise LoadError(f"{type(model).__name__} is no model that is served: {error}") from error
+        print(f"{type(model).__name__} answers one request at a time: {error}")
+        return SequentialEngine(model, **waiting)
     limit = options.get("cache_bytes") or cache_limit(shape.bytes_per_token * context)
-    settings = {"prefill_chunk": "prefill_chunk", "max_waiting": "max_queue"}
-    given = {name: options[option] for name, option in settings.items() if option in options}
-    return SlotEngine(model, cache_limit=limit, **given)
+    chunk = {"prefill_chunk": options["prefill_chunk"]} if "prefill_chunk" in options else {}
+    return SlotEngine(model, cache_limit=limit, **chunk, **waiting)
 
 
 def cache_limit(of_context: int, memory: int | None = None) -> int:
