@@ -21,8 +21,8 @@ import orjson
 from adapters.generation.engine import TokenStream
 from adapters.generation.sequence_text import SequenceText, TextDelta
 
-#: seconds until a part says that there is nothing new: less than what proxies and `call_timeout` wait for
-_PATIENCE = 5.0
+#: seconds until a part says that there is nothing new: less than any `call_timeout`
+_PATIENCE = 0.5
 
 
 class AnswerParts:

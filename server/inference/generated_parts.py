@@ -15,6 +15,8 @@ from adapters.base import Parts
 from server.errors import ClientGone, ModelFailed
 from server.inference.request import IsDisconnected
 
+#: parts that say that there is nothing new, each half a second after the last, until the client is told
+_PATIENCE = 10
 #: seconds between two looks at whether the client is there: ASGI tells it to nobody who does not read
 _TICK = 0.1
 
@@ -43,10 +45,9 @@ class GeneratedParts:
         Raises:
             ServingError
         """
-        first = await self._next()
-        self._ahead = [first]
         with contextlib.suppress(StopAsyncIteration):
-            self._ahead.append(await self._next())
+            while len(self._ahead) <= _PATIENCE and not any("deltas" in part for part in self._ahead):
+                self._ahead.append(await self._next())
 
     async def aclose(self) -> None:
         await self._parts.aclose()
