@@ -1,4 +1,4 @@
-"""A language model that says what a test has written down: its parts, as `adapters.generation.answer_parts` has them."""
+"""A language model that says what a test has written down: its parts, as `adapters.generation.answer_parts` tells."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def parts_of(*texts: str) -> list[dict[str, Any]]:
 
 
 class ListedParts:
-    """`Parts` of a list; an exception in it is raised, and `waiting` are waited for before the part of that number."""
+    """`Parts` of a list; an exception in it is raised. A part with a gate, by its number, waits for that."""
 
     def __init__(
         self, parts: Sequence[dict[str, Any] | Exception], gates: dict[int, asyncio.Event] | None = None
     ) -> None:
         self._parts = list(parts)
-        self._gates = gates or {}
+        self.gates = gates or {}
         self._taken = 0
         self.closed = False
 
@@ -63,7 +63,7 @@ class ListedParts:
         return self
 
     async def __anext__(self) -> bytes:
-        if (gate := self._gates.get(self._taken)) is not None:
+        if (gate := self.gates.get(self._taken)) is not None:
             await gate.wait()
         if self._taken == len(self._parts):
             raise StopAsyncIteration

@@ -21,7 +21,7 @@ CHAT, COMPLETIONS = "/openai/v1/chat/completions", "/v1/completions"
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
 
-class Shelf:
+class FewModels:
     """A repository of one language model, one of tensors, one that is not ready, and one that was never loaded."""
 
     def __init__(self, adapter: ScriptedLanguageModel) -> None:
@@ -55,7 +55,7 @@ def ask(
     """Status and document of a whole answer; the parts of a stream."""
 
     async def run() -> Any:
-        routes = OpenAIRoutes(Shelf(adapter), OpenAIPaths("/openai"))  # type: ignore[arg-type]
+        routes = OpenAIRoutes(FewModels(adapter), OpenAIPaths("/openai"))  # type: ignore[arg-type]
         scope = {"type": "http", "method": method, "path": path, "headers": []}
         handler = routes.handler(scope)
         if handler is None:
@@ -132,7 +132,7 @@ def test_other_paths() -> None:
 
 def test_a_client_that_is_gone_ends_the_work() -> None:
     adapter = ScriptedLanguageModel(*parts_of("hi"))
-    adapter.parts._gates = {1: asyncio.Event()}
+    adapter.parts.gates = {1: asyncio.Event()}
     status, _ = ask(adapter, CHAT, HELLO, gone=lambda: True)
     assert status == ClientGone.status
     assert adapter.parts.closed
