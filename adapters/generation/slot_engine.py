@@ -110,7 +110,8 @@ class SlotEngine(EngineThread):
                 break
             if sequence.block is None:
                 self._begin(sequence)
-            count = min(left, len(sequence.ids) - sequence.length)
+            most = self._chunk if sequence.tells_prompt else left  # the logits of each token take room
+            count = min(left, most, len(sequence.ids) - sequence.length)
             left -= count
             yield Turn(sequence, count, decodes=False)
 
