@@ -31,7 +31,7 @@ from adapters.base import (
 from adapters.generation.generator import Generator
 from adapters.generation.job import Job
 from adapters.generation.loading import load_generator
-from adapters.generation.refusal import JSON_HEADERS, Refused, refusal
+from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
 from adapters.huggingface_.architecture import generates, takes
 from adapters.huggingface_.bundle import Damaged, check, needs_sentencepiece, read_config, weights_of
 from adapters.huggingface_.loading import DTYPES
@@ -72,6 +72,7 @@ class GenerationAdapter(Adapter):
         Parameter("device", meaning="cpu, cuda, cuda:1, ...; a GPU where there is one unless set"),
         Parameter("threads", int, meaning="processor threads of one step; all cores unless set"),
         Parameter("max_context", int, meaning="tokens of prompt and answer; the model's own limit unless set"),
+        Parameter("slots", int, meaning="sequences that are made at once; 32 unless set"),
         Parameter("prefill_chunk", int, meaning="tokens of a prompt that one step reads"),
         Parameter("cache_bytes", int, meaning="memory of the keys and values of all sequences"),
         Parameter("max_queue", int, meaning="sequences that may wait; further ones are answered 429"),
@@ -128,5 +129,5 @@ class GenerationAdapter(Adapter):
 def _object(body: bytes) -> dict[str, Any]:
     found = orjson.loads(body)
     if not isinstance(found, dict):
-        raise Refused("a job must be a JSON object")
+        raise RefusedJob("a job must be a JSON object")
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.base import LoadError
 from adapters.generation.job import Chat
-from adapters.generation.refusal import Refused
+from adapters.generation.refusal import RefusedJob
 from adapters.shared.messages import brief
 
 NO_TEMPLATE = (
@@ -38,7 +38,7 @@ class ChatTemplate:
             return
         try:
             self.render(_TRIAL)
-        except Refused as error:  # a model may want other chats than this one
+        except RefusedJob as error:  # a model may want other chats than this one
             if isinstance(error.__cause__, TemplateSyntaxError):
                 raise LoadError(f"the chat template is no Jinja template: {brief(str(error.__cause__))}") from error
 
@@ -46,14 +46,14 @@ class ChatTemplate:
         """The prompt as text, its special tokens within.
 
         Raises:
-            Refused: there is no template, or it does not take this conversation.
+            RefusedJob: there is no template, or it does not take this conversation.
         """
         from jinja2 import TemplateError
 
         if not self._tokenizer.chat_template:
-            raise Refused(NO_TEMPLATE, "messages", "no_chat_template")
+            raise RefusedJob(NO_TEMPLATE, "messages", "no_chat_template")
         if not isinstance(chat.messages, list) or not chat.messages:
-            raise Refused("messages must be a list of at least one message", "messages")
+            raise RefusedJob("messages must be a list of at least one message", "messages")
         values = self._values(chat.template_values or {})
         messages = [_with_text(message, f"messages[{i}]") for i, message in enumerate(chat.messages)]
         try:
@@ -61,24 +61,24 @@ class ChatTemplate:
                 messages, tools=chat.tools or None, add_generation_prompt=True, tokenize=False, **values
             )
         except TemplateError as error:
-            raise Refused(brief(str(error), "the chat template refuses these messages"), "messages") from error
+            raise RefusedJob(brief(str(error), "the chat template refuses these messages"), "messages") from error
         except Exception as error:  # whatever an expression of the template trips over
             told = brief(f"{type(error).__name__}: {error}")
-            raise Refused(f"the chat template does not take these messages: {told}", "messages") from error
+            raise RefusedJob(f"the chat template does not take these messages: {told}", "messages") from error
         return text
 
     def _values(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         if not isinstance(values, dict):
-            raise Refused("chat_template_kwargs must be an object", "chat_template_kwargs")
+            raise RefusedJob("chat_template_kwargs must be an object", "chat_template_kwargs")
         if taken := sorted(values.keys() & self._reserved):
-            raise Refused(f"chat_template_kwargs may not set {taken[0]}", "chat_template_kwargs")
+            raise RefusedJob(f"chat_template_kwargs may not set {taken[0]}", "chat_template_kwargs")
         return values
 
 
 def _with_text(message: Any, field: str) -> dict[str, Any]:
     """The message with its content as one text: templates of models of texts know nothing else."""
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise Refused(f'{field} must be an object with a "role" and a "content"', "messages")
+        raise RefusedJob(f'{field} must be an object with a "role" and a "content"', "messages")
     content = message.get("content")
     if isinstance(content, list):
         return {
@@ -86,7 +86,7 @@ def _with_text(message: Any, field: str) -> dict[str, Any]:
             "content": "\n".join(_text_of(part, f"{field}.content[{i}]") for i, part in enumerate(content)),
         }
     if content is not None and not isinstance(content, str):
-        raise Refused(f"{field}.content must be a text, or a list of parts of type text", "messages")
+        raise RefusedJob(f"{field}.content must be a text, or a list of parts of type text", "messages")
     return message
 
 
@@ -95,5 +95,5 @@ def _text_of(part: Any, field: str) -> str:
     if kind == "refusal" and isinstance(part.get("refusal"), str):
         return str(part["refusal"])
     if kind != "text" or not isinstance(part.get("text"), str):
-        raise Refused(f'{field}: the model takes parts of type "text" only, with their "text"', "messages")
+        raise RefusedJob(f'{field}: the model takes parts of type "text" only, with their "text"', "messages")
     return str(part["text"])

@@ -12,7 +12,7 @@ from adapters.generation.token_stream import Outbox, QueuedTokenStream
 
 
 @dataclass(eq=False, slots=True)
-class Request:
+class Submission:
     """One generation from its submission to its end. The engine's thread alone has it, but for `cancelled`."""
 
     generation: Generation
@@ -30,8 +30,8 @@ class EngineThread(ABC):
     def __init__(self, *, slots: int, cache_limit: int, max_waiting: int) -> None:
         self.slots, self.cache_limit, self.max_waiting = slots, cache_limit, max_waiting
         self._changed = threading.Condition()
-        self._waiting: deque[Request] = deque()  # these, and all that is counted, under the condition
-        self._admitted: list[Request] = []
+        self._waiting: deque[Submission] = deque()  # these, and all that is counted, under the condition
+        self._admitted: list[Submission] = []
         self._running = 0
         self._reserved = 0
         self._closed = False
@@ -46,7 +46,7 @@ class EngineThread(ABC):
                 f"the cache of {len(generation.prompt)} + {generation.max_tokens} tokens takes {need} bytes, "
                 f"and all caches together may take {self.cache_limit}"
             )
-        request = Request(generation, need)
+        request = Submission(generation, need)
         request.stream = QueuedTokenStream(lambda: self._cancel(request))
         with self._changed:
             if self._closed:
@@ -86,7 +86,7 @@ class EngineThread(ABC):
     def _cache_bytes(self) -> int: ...
 
     @abstractmethod
-    def _start(self, request: Request) -> None:
+    def _start(self, request: Submission) -> None:
         """It has been admitted."""
 
     @abstractmethod
@@ -94,7 +94,7 @@ class EngineThread(ABC):
         """Go on with what runs, and drop who was cancelled; whether anything is left to do."""
 
     @abstractmethod
-    def _abandon(self) -> list[Request]:
+    def _abandon(self) -> list[Submission]:
         """Stop all at once; who was running."""
 
     def _admit(self) -> None:
@@ -109,7 +109,7 @@ class EngineThread(ABC):
             self._admitted.append(request)
             self._changed.notify()
 
-    def _cancel(self, request: Request) -> None:
+    def _cancel(self, request: Submission) -> None:
         with self._changed:
             request.cancelled = True
             if request in self._waiting:
@@ -117,12 +117,12 @@ class EngineThread(ABC):
                 self._admit()
             self._changed.notify()
 
-    def _tell(self, request: Request, event: TokenEvent) -> None:
+    def _tell(self, request: Submission, event: TokenEvent) -> None:
         self._outbox.put(request.stream, event)
         if not event.in_prompt:
             self._generated_tokens += 1
 
-    def _end(self, request: Request, error: Exception | None = None) -> None:
+    def _end(self, request: Submission, error: Exception | None = None) -> None:
         """Its last word, unless it was cancelled; its room is for others."""
         self._outbox.put(request.stream, error)
         with self._changed:
@@ -151,7 +151,7 @@ class EngineThread(ABC):
             self._outbox.send()
         self._fail_all()
 
-    def _guarded_start(self, request: Request) -> None:
+    def _guarded_start(self, request: Submission) -> None:
         try:
             self._start(request)
         except Exception as error:

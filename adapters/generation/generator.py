@@ -11,7 +11,7 @@ from adapters.generation.answer_parts import AnswerParts
 from adapters.generation.engine import Engine, EngineFull, Generation, TokenStream
 from adapters.generation.job import Chat, Job
 from adapters.generation.prompts import Prompts
-from adapters.generation.refusal import TOO_LONG, Refused
+from adapters.generation.refusal import TOO_LONG, RefusedJob
 from adapters.generation.sequence_text import SequenceText
 
 
@@ -28,7 +28,7 @@ class Generator:
         """Queue all sequences of a job. Whoever gets the parts closes them.
 
         Raises:
-            Refused: it cannot be carried out, or there is no room for it now.
+            RefusedJob: it cannot be carried out, or there is no room for it now.
         """
         loop = asyncio.get_running_loop()
         generations = await loop.run_in_executor(self._tokenizing, self._prompts.generations, job)
@@ -42,9 +42,11 @@ class Generator:
             for tokens, _ in sequences:
                 await tokens.aclose()
             if isinstance(error, EngineFull):
-                raise Refused(f"the model has no room for more requests: {error}", None, "queue_full", 429) from error
+                raise RefusedJob(
+                    f"the model has no room for more requests: {error}", None, "queue_full", 429
+                ) from error
             if isinstance(error, ValueError):
-                raise Refused(str(error), None, TOO_LONG) from error
+                raise RefusedJob(str(error), None, TOO_LONG) from error
             raise
         size = sum(len(generation.prompt) for generation in generations)
         return AnswerParts(sequences, size, stream=job.stream)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 from adapters.generation.engine import Sampling
-from adapters.generation.refusal import Refused
+from adapters.generation.refusal import RefusedJob
 
 #: a chat, a text, or ids
 Prompt: TypeAlias = "Chat | str | tuple[int, ...]"
@@ -72,7 +72,7 @@ class Job:
         """`temperature` counts where the fields have none.
 
         Raises:
-            Refused: naming the field and what is allowed.
+            RefusedJob: naming the field and what is allowed.
         """
         given = {name: value for name, value in fields.items() if value is not None}
         numbers = {name: _number(given[name], name) for name in _NUMBERS if name in given}
@@ -81,7 +81,7 @@ class Job:
         prompts = _prompts(given)
         n = whole.pop("n", 1)
         if len(prompts) * n > _MOST_SEQUENCES:
-            raise Refused(
+            raise RefusedJob(
                 f"{len(prompts)} prompts with n of {n} are more than {_MOST_SEQUENCES} sequences: send less at a time",
                 "n",
             )
@@ -111,9 +111,9 @@ def _prompts(given: Mapping[str, Any]) -> tuple[Prompt, ...]:
     if isinstance(prompt, str):
         return (prompt,)
     if not isinstance(prompt, list):
-        raise Refused("prompt must be a text, a list of texts, token ids, or a list of lists of token ids", "prompt")
+        raise RefusedJob("prompt must be a text, a list of texts, token ids, or a list of lists of token ids", "prompt")
     if not prompt:
-        raise Refused("prompt is an empty list: send at least one text, or one token id", "prompt")
+        raise RefusedJob("prompt is an empty list: send at least one text, or one token id", "prompt")
     if type(prompt[0]) is int:
         return (_ids(prompt, "prompt"),)
     return tuple(each if isinstance(each, str) else _ids(each, f"prompt[{i}]") for i, each in enumerate(prompt))
@@ -121,48 +121,48 @@ def _prompts(given: Mapping[str, Any]) -> tuple[Prompt, ...]:
 
 def _ids(value: Any, name: str) -> tuple[int, ...]:
     if not isinstance(value, list) or any(type(each) is not int for each in value):
-        raise Refused(f"{name} must be a list of token ids, which are whole numbers", name.partition("[")[0])
+        raise RefusedJob(f"{name} must be a list of token ids, which are whole numbers", name.partition("[")[0])
     return tuple(value)
 
 
 def _number(value: Any, name: str) -> float:
     low, high = _NUMBERS[name]
     if type(value) not in (int, float) or not math.isfinite(value) or not low <= value <= high:
-        raise Refused(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}", name)
+        raise RefusedJob(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}", name)
     return float(value)
 
 
 def _whole(value: Any, name: str) -> int:
     low, high = _WHOLE[name]
     if type(value) is not int or not low <= value <= high:
-        raise Refused(f"{name} must be a whole number from {low} to {high}, not {_shown(value)}", name)
+        raise RefusedJob(f"{name} must be a whole number from {low} to {high}, not {_shown(value)}", name)
     return value
 
 
 def _flag(value: Any, name: str) -> bool:
     if type(value) is not bool:
-        raise Refused(f"{name} must be true or false, not {_shown(value)}", name)
+        raise RefusedJob(f"{name} must be true or false, not {_shown(value)}", name)
     return value
 
 
 def _stops(value: Any) -> tuple[str, ...]:
     stops = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
     if stops is None or not all(isinstance(stop, str) for stop in stops):
-        raise Refused("stop must be a text, or a list of texts", "stop")
+        raise RefusedJob("stop must be a text, or a list of texts", "stop")
     if len(stops) > _MOST_STOPS or any(len(stop) > _LONGEST_STOP for stop in stops):
-        raise Refused(f"stop takes {_MOST_STOPS} texts of {_LONGEST_STOP} characters, and not more", "stop")
+        raise RefusedJob(f"stop takes {_MOST_STOPS} texts of {_LONGEST_STOP} characters, and not more", "stop")
     return tuple(stop for stop in stops if stop)
 
 
 def _biases(value: Any) -> dict[int, float]:
     if not isinstance(value, dict):
-        raise Refused("logit_bias must be an object of token ids and numbers", "logit_bias")
+        raise RefusedJob("logit_bias must be an object of token ids and numbers", "logit_bias")
     biases: dict[int, float] = {}
     for key, bias in value.items():
         if not (isinstance(key, str) and key.isascii() and key.isdecimal() and len(key) < 10):
-            raise Refused(f"logit_bias: {_shown(key)} is no token id", "logit_bias")
+            raise RefusedJob(f"logit_bias: {_shown(key)} is no token id", "logit_bias")
         if type(bias) not in (int, float) or not abs(bias) <= _LARGEST_BIAS:
-            raise Refused(f"logit_bias: the bias of {key} must be a number from -100 to 100", "logit_bias")
+            raise RefusedJob(f"logit_bias: the bias of {key} must be a number from -100 to 100", "logit_bias")
         biases[int(key)] = float(bias)
     return biases
 

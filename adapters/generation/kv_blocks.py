@@ -109,11 +109,17 @@ class CachePool:
         return capacity_of(tokens) * self.shape.bytes_per_token
 
     def allocate(self, rows: int, capacity: int) -> CacheBlock:
-        """A block of its own, or a smaller one where the limit does not allow so many rows."""
+        """A block of its own, or a smaller one where the limit does not allow so many rows.
+
+        Where not even one fits, others' blocks lose the rows that nobody has. Then all together are no larger than
+        what their occupants may grow to, which is what whoever admits them has to keep below the limit.
+        """
         per_row = capacity * self.shape.bytes_per_token
         self.make_room(rows * per_row)
         if self.allocated + rows * per_row > self.limit:
             rows = 1
+            if self.allocated + per_row > self.limit:
+                self._trim()
         block = CacheBlock(self.shape, rows, capacity)
         self.allocated += block.size
         return block
@@ -174,6 +180,20 @@ class CachePool:
         kept.fill(0, block, occupant.row, length)
         self.leave(occupant)
         return kept
+
+    def _trim(self) -> None:
+        """Make the last block of each class as small as its occupants allow."""
+        for blocks in self._classes.values():
+            if not blocks or len(blocks[-1].occupants) == blocks[-1].rows:
+                continue
+            old = blocks.pop()
+            new = CacheBlock(self.shape, len(old.occupants), old.capacity)
+            for row, each in enumerate(old.occupants):
+                new.fill(row, old, row, each.length)
+                each.block = new
+            new.occupants.extend(old.occupants)
+            blocks.append(new)
+            self.allocated += new.size - old.size
 
     def _settle(self, occupant: Occupant, block: CacheBlock) -> None:
         row = len(block.occupants)

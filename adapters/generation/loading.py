@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir, Parameters
+from adapters.generation.cache_memory import bytes_of_context, cache_limit
 from adapters.generation.chat_template import ChatTemplate
+from adapters.generation.engine import Engine
 from adapters.generation.engines import engine_for
 from adapters.generation.generator import Generator
 from adapters.generation.prompts import Prompts
@@ -23,8 +25,9 @@ from adapters.huggingface_.loading import (
 )
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
-#: options that are numbers of something
-_COUNTS = ("threads", "prefill_chunk", "cache_bytes", "max_queue")
+#: option -> the engine's word for it
+_OF_ENGINE = {"slots": "slots", "prefill_chunk": "prefill_chunk", "max_queue": "max_waiting"}
+_COUNTS = ("threads", "cache_bytes", *_OF_ENGINE)
 _LONGEST_TEMPLATE = 1 << 20  #: bytes
 
 
@@ -59,7 +62,14 @@ def load_generator(model_dir: ModelDir, options: Parameters) -> Generator:
         context,
         _end_ids(model, tokenizer),
     )
-    return Generator(engine_for(model, context, options), prompts)
+    return Generator(_engine(model, context, options), prompts)
+
+
+def _engine(model: Any, context: int, options: Parameters) -> Engine:
+    of_context = bytes_of_context(model.config.get_text_config(), model.dtype.itemsize, context)
+    limit = options.get("cache_bytes") or cache_limit(of_context)
+    given = {name: options[option] for option, name in _OF_ENGINE.items() if option in options}
+    return engine_for(model, cache_limit=limit, **given)
 
 
 def _checked(options: Parameters) -> None:

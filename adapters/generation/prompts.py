@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.engine import Generation
 from adapters.generation.job import Chat, Job, Prompt
-from adapters.generation.refusal import TOO_LONG, Refused
+from adapters.generation.refusal import TOO_LONG, RefusedJob
 from adapters.generation.vocabulary import Vocabulary
 
 _COMPLETION_TOKENS = 16  #: of a completion that does not say how many, as OpenAI has it
@@ -26,12 +26,12 @@ class Prompts:
         """One generation a prompt. Takes as long as tokenizing does.
 
         Raises:
-            Refused: a prompt cannot be made, or does not fit.
+            RefusedJob: a prompt cannot be made, or does not fit.
         """
         self._check_ids(job.stop_ids, "stop_token_ids")
         self._check_ids(tuple(job.sampling.logit_bias), "logit_bias")
         if job.max_tokens == 0 and not job.echo:
-            raise Refused(
+            raise RefusedJob(
                 "max_tokens is 0, so there is nothing to answer: ask for one at least, or for echo", "max_tokens"
             )
         return [self._generation(job, prompt) for prompt in job.prompts]
@@ -39,7 +39,7 @@ class Prompts:
     def _generation(self, job: Job, prompt: Prompt) -> Generation:
         ids = self._ids(prompt)
         if not ids:
-            raise Refused("the prompt is empty: it must hold at least one token", "prompt")
+            raise RefusedJob("the prompt is empty: it must hold at least one token", "prompt")
         return Generation(
             prompt=ids,
             max_tokens=self._budget(job, len(ids), isinstance(prompt, Chat)),
@@ -60,7 +60,7 @@ class Prompts:
     def _check_ids(self, ids: tuple[int, ...], field: str) -> None:
         strange = next((number for number in ids if not 0 <= number < self.vocabulary.size), None)
         if strange is not None:
-            raise Refused(f"{field}: {strange} is no token: the model knows 0 to {self.vocabulary.size - 1}", field)
+            raise RefusedJob(f"{field}: {strange} is no token: the model knows 0 to {self.vocabulary.size - 1}", field)
 
     def _budget(self, job: Job, size: int, chat: bool) -> int:
         """Tokens that may be made."""
@@ -68,7 +68,7 @@ class Prompts:
         asked = job.max_tokens if job.max_tokens is not None else 1
         if asked > left:
             field = "messages" if chat else "prompt"
-            raise Refused(
+            raise RefusedJob(
                 f"This model's maximum context length is {self.context} tokens. However, you requested {size + asked} "
                 f"tokens ({size} in the {field}, {asked} in the completion). Please reduce the length of the {field} "
                 "or completion.",

@@ -13,7 +13,7 @@ TOO_LONG = "context_length_exceeded"
 _TYPES = {429: "rate_limit_error", 503: "server_error"}
 
 
-class Refused(InvalidInput):
+class RefusedJob(InvalidInput):
     """A request that is not carried out. The message names the field, the limit and the way out."""
 
     def __init__(self, message: str, param: str | None = None, code: str | None = None, status: int = 400) -> None:
@@ -26,7 +26,7 @@ class Refused(InvalidInput):
 
 def refusal(error: InvalidInput) -> Reply:
     """The reply that refuses a job: OpenAI's error object."""
-    refused = error if isinstance(error, Refused) else Refused(str(error))
+    refused = error if isinstance(error, RefusedJob) else RefusedJob(str(error))
     kind = _TYPES.get(refused.status, "invalid_request_error")
     told = {"message": str(refused), "type": kind, "param": refused.param, "code": refused.code}
     headers = JSON_HEADERS | {"retry-after": "1"} if refused.status == 429 else JSON_HEADERS

@@ -15,7 +15,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from adapters.generation.engine import EngineClosed, Generation, TokenEvent, TokenStream
-from adapters.generation.engine_thread import EngineThread, Request
+from adapters.generation.engine_thread import EngineThread, Submission
 from adapters.generation.next_tokens import next_events
 from adapters.generation.sampler import RowSampler
 from adapters.generation.token_logprobs import event_of, prompt_events
@@ -37,7 +37,7 @@ class SequentialEngine(EngineThread):
         self._encodes = bool(model.config.is_encoder_decoder)
         self._own_settings = model.generation_config
         model.generation_config = _neutral(model.generation_config)  # `generate` takes from it what it is not told
-        self._next: deque[Request] = deque()
+        self._next: deque[Submission] = deque()
         self._thread.start()
 
     def submit(self, generation: Generation) -> TokenStream:
@@ -55,11 +55,11 @@ class SequentialEngine(EngineThread):
     def _cache_bytes(self) -> int:
         return 0
 
-    def _start(self, request: Request) -> None:
+    def _start(self, request: Submission) -> None:
         self._next.append(request)
         self._prompt_tokens += len(request.generation.prompt)
 
-    def _abandon(self) -> list[Request]:
+    def _abandon(self) -> list[Submission]:
         left = list(self._next)
         self._next.clear()
         return left
@@ -80,7 +80,7 @@ class SequentialEngine(EngineThread):
             self._end(request, error)
         return bool(self._next)
 
-    def _generate(self, request: Request) -> bool:
+    def _generate(self, request: Submission) -> bool:
         """Whether it came to its end; if not, it was given up."""
         generation = request.generation
         ids = torch.tensor([list(generation.prompt)], device=self._model.device)
@@ -101,7 +101,7 @@ class SequentialEngine(EngineThread):
     def _counted(self, generation: Generation) -> Sequence[int]:
         return () if self._encodes else generation.prompt
 
-    def _tell_prompt(self, request: Request, ids: torch.Tensor) -> None:
+    def _tell_prompt(self, request: Submission, ids: torch.Tensor) -> None:
         logits = self._model(ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, :-1].float()
         prompt = list(request.generation.prompt)
         self._tell(request, event_of(None, prompt[0], None, in_prompt=True))
@@ -109,10 +109,10 @@ class SequentialEngine(EngineThread):
             self._tell(request, event)
         self._outbox.send()
 
-    def _is_over(self, request: Request) -> bool:
+    def _is_over(self, request: Submission) -> bool:
         return request.cancelled or self._closed
 
-    def _made(self, request: Request, event: TokenEvent) -> None:
+    def _made(self, request: Submission, event: TokenEvent) -> None:
         self._tell(request, event)
         self._outbox.send()
 
@@ -120,7 +120,7 @@ class SequentialEngine(EngineThread):
 class _Steps(LogitsProcessor):
     """Stands where `generate` would change logits: it draws the token, tells it, and leaves it as the only choice."""
 
-    def __init__(self, engine: SequentialEngine, request: Request, sampler: RowSampler) -> None:
+    def __init__(self, engine: SequentialEngine, request: Submission, sampler: RowSampler) -> None:
         self.engine, self.request, self.sampler = engine, request, sampler
         self.generation = request.generation
         self.made: list[int] = []

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from adapters.generation.engine import Generation, TokenEvent
-from adapters.generation.engine_thread import EngineThread, Request
+from adapters.generation.engine_thread import EngineThread, Submission
 from adapters.generation.kv_blocks import CachePool
 from adapters.generation.next_tokens import next_events
 from adapters.generation.prefix_cache import SHORTEST, ComputedPrefix, PrefixCache
@@ -68,14 +68,14 @@ class SlotEngine(EngineThread):
     def _cache_bytes(self) -> int:
         return self._pool.allocated
 
-    def _start(self, request: Request) -> None:
+    def _start(self, request: Submission) -> None:
         if not request.generation.max_tokens and not request.generation.prompt_logprobs:
             self._end(request)
             return
         self._reading.append(SlotSequence(request, self._vocabulary, self._model.device))
         self._prompt_tokens += len(request.generation.prompt)
 
-    def _abandon(self) -> list[Request]:
+    def _abandon(self) -> list[Submission]:
         running = [*self._decoding, *self._reading]
         for sequence in running:
             self._free(sequence)
@@ -110,7 +110,8 @@ class SlotEngine(EngineThread):
                 break
             if sequence.block is None:
                 self._begin(sequence)
-            count = min(left, len(sequence.ids) - sequence.length)
+            most = self._chunk if sequence.tells_prompt else left  # the logits of each token take room
+            count = min(left, most, len(sequence.ids) - sequence.length)
             left -= count
             yield Turn(sequence, count, decodes=False)
 

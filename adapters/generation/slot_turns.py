@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.generation.engine import Generation
-from adapters.generation.engine_thread import Request
+from adapters.generation.engine_thread import Submission
 from adapters.generation.kv_blocks import CacheBlock
 from adapters.generation.ragged_attention import DecodingRows, PackedRow, PromptPart, RaggedPart, forward
 from adapters.generation.sampler import RowSampler
@@ -16,7 +16,7 @@ from adapters.generation.sampler import RowSampler
 class SlotSequence:
     """One that runs. Of `ids`, prompt and answer, the first `length` stand in its row of the cache."""
 
-    def __init__(self, request: Request, vocabulary: int, device: Any) -> None:
+    def __init__(self, request: Submission, vocabulary: int, device: Any) -> None:
         self.request = request
         generation = request.generation
         self.ids = list(generation.prompt)

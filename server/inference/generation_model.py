@@ -43,7 +43,7 @@ class GenerationModel(PassthroughModel):
         if request.protocol == _JOBS:
             return answer
         if isinstance(answer, Answer):
-            raise nearest_error(answer.status)(_told(answer.body))
+            raise nearest_error(answer.status)(_sentence(answer.body))
         parts = GeneratedParts(answer.parts, request.is_disconnected)
         call: DecodedRequest = request.decoded
         if request.verb in _STREAMS:
@@ -134,7 +134,7 @@ async def _texts(parts: GeneratedParts, count: int) -> list[str]:
     return texts
 
 
-def _told(body: bytes) -> str:
+def _sentence(body: bytes) -> str:
     """The sentence in an error of OpenAI's shape."""
     try:
         error: Any = orjson.loads(body)["error"]

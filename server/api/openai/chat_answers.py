@@ -19,7 +19,7 @@ class ChatShape:
     count: int
     logprobs: bool
 
-    def whole(self, made: list[MadeText]) -> dict[str, Any]:
+    def complete(self, made: list[MadeText]) -> dict[str, Any]:
         """The document of a whole answer."""
         return self._document("chat.completion", [self._choice(index, each) for index, each in enumerate(made)])
 
@@ -31,7 +31,7 @@ class ChatShape:
     def chunks(self, index: int, delta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The text, and by itself why it ended."""
         if delta["text"] or delta["tokens"]:
-            yield self._chunk(index, {"content": delta["text"]}, self._told(delta["tokens"]))
+            yield self._chunk(index, {"content": delta["text"]}, self._logprobs(delta["tokens"]))
         if delta["finish"]:
             yield self._chunk(index, {}, finish=delta["finish"])
 
@@ -41,7 +41,7 @@ class ChatShape:
 
     def _choice(self, index: int, made: MadeText) -> dict[str, Any]:
         message = {"role": "assistant", "content": made.text, "refusal": None}
-        told = self._told(made.tokens)
+        told = self._logprobs(made.tokens)
         return {"index": index, "message": message, "logprobs": told, "finish_reason": made.finish}
 
     def _chunk(
@@ -50,7 +50,7 @@ class ChatShape:
         choice = {"index": index, "delta": delta, "logprobs": told, "finish_reason": finish}
         return self._document("chat.completion.chunk", [choice])
 
-    def _told(self, tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    def _logprobs(self, tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         if not self.logprobs:
             return None
         return {"content": [_token(token) for token in tokens], "refusal": None}

@@ -19,7 +19,7 @@ class CompletionShape:
     count: int
     alternatives: int | None  #: to each token; None: no logprobs are told
 
-    def whole(self, made: list[MadeText]) -> dict[str, Any]:
+    def complete(self, made: list[MadeText]) -> dict[str, Any]:
         """The document of a whole answer."""
         return self._document([self._choice(i, each.text, each.tokens, each.finish) for i, each in enumerate(made)])
 
@@ -39,10 +39,10 @@ class CompletionShape:
         return self._document([])
 
     def _choice(self, index: int, text: str, tokens: Sequence[Mapping[str, Any]], finish: str | None) -> dict[str, Any]:
-        told = None if self.alternatives is None or (finish and not tokens and not text) else self._told(tokens)
+        told = None if self.alternatives is None or (finish and not tokens and not text) else self._logprobs(tokens)
         return {"index": index, "text": text, "logprobs": told, "finish_reason": finish}
 
-    def _told(self, tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def _logprobs(self, tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {
             "tokens": [token["token"] for token in tokens],
             "token_logprobs": [token["logprob"] for token in tokens],

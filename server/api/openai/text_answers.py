@@ -36,7 +36,7 @@ class Shape(Protocol):
     def count(self) -> int:
         """How many choices there are."""
 
-    def whole(self, made: list[MadeText]) -> dict[str, Any]: ...
+    def complete(self, made: list[MadeText]) -> dict[str, Any]: ...
 
     def opening(self) -> Iterator[dict[str, Any]]:
         """Chunks that come before any text."""
@@ -66,7 +66,7 @@ async def whole_answer(parts: GeneratedParts, shape: Shape) -> Answer:
                 choice.finish = delta["finish"]
     finally:
         await parts.aclose()
-    return Answer(200, JSON_HEADERS, orjson.dumps(shape.whole(made) | {"usage": _usage(usage)}))
+    return Answer(200, JSON_HEADERS, orjson.dumps(shape.complete(made) | {"usage": _usage(usage)}))
 
 
 class ChunkStream:

@@ -10,7 +10,7 @@ import pytest
 from adapters.base import LoadError
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.job import Chat
-from adapters.generation.refusal import Refused
+from adapters.generation.refusal import RefusedJob
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -47,14 +47,14 @@ def test_parts_of_text_become_one(tokenizer: Any) -> None:
     ],
 )
 def test_what_is_refused(tokenizer: Any, messages: list[Any], told: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedJob) as caught:
         ChatTemplate(tokenizer).render(Chat(messages))
     assert told in str(caught.value)
     assert caught.value.param == "messages"
 
 
 def test_without_a_template_the_way_out_is_named(tokenizer: Any) -> None:
-    with pytest.raises(Refused, match=r"chat_template\.jinja") as caught:
+    with pytest.raises(RefusedJob, match=r"chat_template\.jinja") as caught:
         ChatTemplate(with_template(tokenizer, None)).render(Chat(HELLO))
     assert caught.value.code == "no_chat_template"
 
@@ -66,13 +66,13 @@ def test_a_template_that_is_none_is_the_model_s_fault(tokenizer: Any) -> None:
 
 def test_a_template_that_trips_over_a_message_is_told(tokenizer: Any) -> None:
     template = ChatTemplate(with_template(tokenizer, "{{ messages[0]['name'] + 1 }}"))
-    with pytest.raises(Refused, match="does not take these messages"):
+    with pytest.raises(RefusedJob, match="does not take these messages"):
         template.render(Chat([{"role": "user", "content": "", "name": "x"}]))
 
 
 def test_a_template_runs_in_a_sandbox(tokenizer: Any) -> None:
     template = ChatTemplate(with_template(tokenizer, "{{ ''.__class__.__mro__[1].__subclasses__() }}"))
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedJob):
         template.render(Chat(HELLO))
 
 
@@ -80,5 +80,5 @@ def test_more_values_for_the_template(tokenizer: Any) -> None:
     template = ChatTemplate(with_template(tokenizer, "{{ 'thinking' if enable_thinking else 'not' }}"))
     assert template.render(Chat(HELLO, template_values={"enable_thinking": True})) == "thinking"
     for values in ({"tokenize": True}, {"chat_template": "x"}, {"conversation": []}):
-        with pytest.raises(Refused, match="may not set"):
+        with pytest.raises(RefusedJob, match="may not set"):
             template.render(Chat(HELLO, template_values=values))

@@ -13,7 +13,7 @@ from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.generator import Generator
 from adapters.generation.job import Job
 from adapters.generation.prompts import Prompts
-from adapters.generation.refusal import Refused
+from adapters.generation.refusal import RefusedJob
 from adapters.generation.vocabulary import Vocabulary
 from tests.adapters.generation.scripted_engine import ScriptedEngine, events_of
 
@@ -58,7 +58,7 @@ def test_a_text_goes_on_behind_its_prompt_and_a_chat_begins_anew(vocabulary: Voc
 
 def test_no_room_is_told_and_nothing_stays_behind(vocabulary: Vocabulary) -> None:
     engine = ScriptedEngine([events_of([50])], room=2)
-    with pytest.raises(Refused, match="2 wait already") as caught:
+    with pytest.raises(RefusedJob, match="2 wait already") as caught:
         run(parts_of(generator(vocabulary, engine), prompt="one", n=3))
     assert (caught.value.status, caught.value.code) == (429, "queue_full")
     assert all(each.closed for each in engine.streams)
@@ -69,6 +69,6 @@ def test_what_would_never_fit_the_cache_is_refused(vocabulary: Vocabulary) -> No
         def submit(self, generation: Any) -> Any:
             raise ValueError("its cache takes 9 bytes, and all may take 8")
 
-    with pytest.raises(Refused, match="9 bytes") as caught:
+    with pytest.raises(RefusedJob, match="9 bytes") as caught:
         run(parts_of(generator(vocabulary, Small([])), prompt="one"))
     assert caught.value.code == "context_length_exceeded"

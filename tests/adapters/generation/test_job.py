@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.generation.job import FIELDS, Chat, Job
-from adapters.generation.refusal import Refused
+from adapters.generation.refusal import RefusedJob
 
 
 def test_defaults_are_openai_s() -> None:
@@ -91,11 +91,11 @@ def test_stops() -> None:
 )
 def test_what_is_refused_names_its_field(field: str, value: Any) -> None:
     assert field in FIELDS
-    with pytest.raises(Refused, match=field) as caught:
+    with pytest.raises(RefusedJob, match=field) as caught:
         Job.of({"prompt": "one", field: value})
     assert caught.value.param == field
 
 
 def test_too_many_sequences_are_refused() -> None:
-    with pytest.raises(Refused, match="1024"):
+    with pytest.raises(RefusedJob, match="1024"):
         Job.of({"prompt": ["one"] * 100, "n": 11})

@@ -156,3 +156,16 @@ def test_blocks_are_smaller_where_the_limit_is() -> None:
     assert asked == [128 * TOKEN, BLOCK_ROWS * 128 * TOKEN]
     assert row.block is not None
     assert row.block.rows == 1
+
+
+def test_rows_that_nobody_has_are_given_back_before_the_limit_is_passed() -> None:
+    pool = CachePool(SHAPE, (BLOCK_ROWS + 2) * 128 * TOKEN)
+    rows = [placed(pool, number + 1.0) for number in range(3)]
+    assert pool.allocated == BLOCK_ROWS * 128 * TOKEN
+    large = Row(9.0)
+    pool.place_alone(large, 1024)
+    assert pool.allocated == (3 + 8) * 128 * TOKEN
+    assert all(row.is_whole for row in rows)
+    rows.append(placed(pool, 4.0))
+    pool.leave(rows[0])
+    assert all(row.is_whole for row in rows[1:])

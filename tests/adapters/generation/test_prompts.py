@@ -10,7 +10,7 @@ from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.engine import Generation
 from adapters.generation.job import Job
 from adapters.generation.prompts import Prompts
-from adapters.generation.refusal import Refused
+from adapters.generation.refusal import RefusedJob
 from adapters.generation.vocabulary import Vocabulary
 
 CONTEXT = 40
@@ -55,7 +55,7 @@ def test_logprobs_of_the_prompt_need_echo(prompts: Prompts) -> None:
 
 @pytest.mark.parametrize(("size", "asked"), [(39, 2), (40, None), (41, None), (1, 40)])
 def test_what_does_not_fit_is_refused_with_three_numbers(prompts: Prompts, size: int, asked: int | None) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedJob) as caught:
         only(prompts, prompt=[50] * size, max_tokens=asked)
     told = f"maximum context length is {CONTEXT} tokens. However, you requested {size + (asked or 1)} tokens ({size} in"
     assert told in str(caught.value)
@@ -74,5 +74,5 @@ def test_what_does_not_fit_is_refused_with_three_numbers(prompts: Prompts, size:
     ],
 )
 def test_what_would_hurt_an_engine_is_refused_before(prompts: Prompts, fields: dict[str, Any]) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedJob):
         prompts.generations(Job.of(fields))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import orjson
 
 from adapters.base import InvalidInput
-from adapters.generation.refusal import Refused, refusal
+from adapters.generation.refusal import RefusedJob, refusal
 
 
 def test_a_refusal_names_field_and_reason() -> None:
-    reply = refusal(Refused("n must be at least 1", "n", "too_few"))
+    reply = refusal(RefusedJob("n must be at least 1", "n", "too_few"))
     assert reply.status == 400
     assert orjson.loads(reply.body)["error"] == {
         "message": "n must be at least 1", "type": "invalid_request_error", "param": "n", "code": "too_few",
@@ -17,7 +17,7 @@ def test_a_refusal_names_field_and_reason() -> None:
 
 
 def test_who_finds_no_room_is_told_when_to_come_again() -> None:
-    reply = refusal(Refused("full", None, "queue_full", 429))
+    reply = refusal(RefusedJob("full", None, "queue_full", 429))
     assert (reply.status, reply.headers["retry-after"]) == (429, "1")
     assert orjson.loads(reply.body)["error"]["type"] == "rate_limit_error"
 

@@ -149,3 +149,9 @@ def test_rows_that_nothing_changes_are_known() -> None:
     assert not sampler(temperature=1.0, top_k=3).changes_rows
     for setting in ({"logit_bias": {1: 2.0}}, {"repetition_penalty": 1.1}, {"presence_penalty": 0.1}):
         assert sampler(**setting).changes_rows
+
+
+@pytest.mark.parametrize("cut", [{}, {"top_k": 5}, {"top_p": 0.9}])
+def test_whatever_is_colder_than_numbers_can_tell_is_greedy(cut: dict[str, Any]) -> None:
+    rows = logits()
+    assert draw(rows, [sampler(temperature=1e-45, **cut)]) == rows.argmax(-1).tolist()

@@ -19,7 +19,7 @@ def shape(logprobs: bool = True) -> ChatShape:
 
 
 def test_whole() -> None:
-    document = shape().whole([MadeText("a", [TOKEN], "stop"), MadeText("", [], "length")])
+    document = shape().complete([MadeText("a", [TOKEN], "stop"), MadeText("", [], "length")])
     assert {name: document[name] for name in ("id", "object", "created", "model")} == {
         "id": "chatcmpl-1", "object": "chat.completion", "created": 7, "model": "m",
     }  # fmt: skip
@@ -28,7 +28,7 @@ def test_whole() -> None:
     (told,) = first["logprobs"]["content"]
     assert told == {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": TOKEN["top"]}
     assert (second["index"], second["finish_reason"]) == (1, "length")
-    assert shape(logprobs=False).whole([MadeText("a", [], "stop")])["choices"][0]["logprobs"] is None
+    assert shape(logprobs=False).complete([MadeText("a", [], "stop")])["choices"][0]["logprobs"] is None
 
 
 def test_each_choice_begins_with_who_speaks() -> None:

@@ -23,7 +23,7 @@ def token(text: str, logprob: float | None, offset: int, *top: tuple[str, float]
 
 def test_whole_with_logprobs() -> None:
     tokens = [token("one", None, 0), token(" two", -2.0, 3, (" 2", -1.0))]
-    (choice,) = shape().whole([MadeText("one two", tokens, "length")])["choices"]
+    (choice,) = shape().complete([MadeText("one two", tokens, "length")])["choices"]
     assert choice == {
         "index": 0,
         "text": "one two",
@@ -39,14 +39,14 @@ def test_whole_with_logprobs() -> None:
 
 def test_tokens_of_one_text_are_told_by_the_likeliest() -> None:
     tokens = [token("\ufffd", -3.0, 0, ("\ufffd", -1.0), ("\ufffd", -2.0))]
-    (choice,) = shape().whole([MadeText("\ufffd", tokens, "stop")])["choices"]
+    (choice,) = shape().complete([MadeText("\ufffd", tokens, "stop")])["choices"]
     assert choice["logprobs"]["top_logprobs"] == [{"\ufffd": -1.0}]
 
 
 def test_without_logprobs() -> None:
-    (choice,) = shape(None).whole([MadeText("a", [], "stop")])["choices"]
+    (choice,) = shape(None).complete([MadeText("a", [], "stop")])["choices"]
     assert choice["logprobs"] is None
-    (choice,) = shape(0).whole([MadeText("a", [token("a", -1.0, 0)], "stop")])["choices"]
+    (choice,) = shape(0).complete([MadeText("a", [token("a", -1.0, 0)], "stop")])["choices"]
     assert choice["logprobs"]["top_logprobs"] is None
 
 
