@@ -202,3 +202,5 @@ class CachePool:
             self.leave(occupant)
         block.occupants.append(occupant)
         occupant.block, occupant.row = block, row
+        if self.allocated > self.limit:  # for the moment of a move there were two rows of it
+            self._trim()

@@ -77,8 +77,10 @@ class SlotEngine(EngineThread):
 
     def _abandon(self) -> list[Submission]:
         running = [*self._decoding, *self._reading]
-        for sequence in running:
-            self._free(sequence)
+        self._decoding.clear()
+        self._reading.clear()
+        self._pool = CachePool(self._pool.shape, self.cache_limit)  # a new one: who knows what this one is like now
+        self._prefixes = PrefixCache(self._pool)
         return [sequence.request for sequence in running]
 
     def _step(self) -> bool:

@@ -44,6 +44,7 @@ CONFIGURATIONS: dict[str, Callable[[], Any]] = {
         **{**_SIZES, "pad_token_id": 0}, **_SHARED_HEADS, head_dim=8, sliding_window=8
     ),
     "Bloom": lambda: transformers.BloomConfig(hidden_size=32, n_layer=2, n_head=4, initializer_range=0.3, **_IDS),
+    "Mamba": lambda: transformers.MambaConfig(hidden_size=32, num_hidden_layers=2, initializer_range=0.3, **_IDS),
     "T5": lambda: transformers.T5Config(
         d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0, initializer_factor=3.0, **_IDS
     ),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters.generation import slot_engine
 from adapters.generation.engine import EngineClosed, EngineFull, Finish, Generation, Sampling
 from adapters.generation.kv_blocks import SMALLEST_CAPACITY
 from adapters.generation.slot_engine import SlotEngine
@@ -248,6 +249,21 @@ def test_who_makes_the_model_fail_ends_alone(llama: Any, reference: Any, engine:
     assert [first, last] == [answers[0], answers[2]]
     assert "fails with 1" in str(error)
     assert together(engine, [Generation(prompt=prompts[1], max_tokens=9)]) == [answers[1]], "it goes on"
+
+
+def test_a_step_that_fails_for_all_ends_all_and_the_engine_goes_on(
+    reference: Any, engine: SlotEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(logits: Any, sequences: Any) -> Any:
+        raise MemoryError("no room for anybody")
+
+    generation = Generation(prompt=prompt_of(20), max_tokens=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(slot_engine, "next_events", fail)
+        with pytest.raises(MemoryError):
+            together(engine, [generation, generation])
+    assert together(engine, [generation]) == [greedy(reference, prompt_of(20), 5)]
+    assert engine.usage().running == 0
 
 
 def test_a_generation_ends_with_a_stop_id(llama: Any, reference: Any, engine: SlotEngine) -> None:

@@ -30,6 +30,7 @@ def test_halves_are_held() -> None:
         ("windows", "sliding_window"),
         ("Gemma3", "layers of sliding_attention"),
         ("Bloom", "cannot be set"),
+        ("Mamba", "layers of linear_attention"),
         ("T5", "an encoder with a decoder"),
         ("Bart", "an encoder with a decoder"),
     ],
