@@ -26,8 +26,10 @@ def bytes_of_context(config: Any, itemsize: int, tokens: int) -> int:
     if not heads or not hidden or not layers:
         return 0
     size = getattr(config, "head_dim", None) or hidden // heads
-    # Rows grow by doubling, so that one may be twice as long as what it holds.
-    return 2 * int(2 * layers * (getattr(config, "num_key_value_heads", None) or heads) * size * itemsize * tokens)
+    heads = getattr(config, "num_key_value_heads", None) or heads
+    return (
+        2 * layers * heads * size * itemsize * (tokens + tokens // 4)
+    )  # rows have up to a quarter more than they hold
 
 
 def memory_bytes() -> int:

@@ -48,7 +48,7 @@ class GenerationModel(PassthroughModel):
         call: DecodedRequest = request.decoded
         if request.verb in _STREAMS:
             return StreamedAnswer([], TextParts(parts, lambda text: self._part(request, call, text)))
-        return self._whole(request, call, await _texts(parts, call.rows))
+        return self._complete(request, call, await _texts(parts, call.rows))
 
     def _asked(self, request: InferenceRequest) -> Request:
         """
@@ -79,7 +79,7 @@ class GenerationModel(PassthroughModel):
             return v2.decode(request.body, request.json_length, self.signature)
         return v1.decode(request.body, self.signature)
 
-    def _whole(self, request: InferenceRequest, call: DecodedRequest, texts: list[str]) -> Answer:
+    def _complete(self, request: InferenceRequest, call: DecodedRequest, texts: list[str]) -> Answer:
         if request.verb == "generate":
             body = triton_generate.encode(texts[0], call, self.signature, self.name, self.version)
             return Answer(200, JSON_HEADERS, body)
@@ -94,7 +94,7 @@ class GenerationModel(PassthroughModel):
 
     def _part(self, request: InferenceRequest, call: DecodedRequest, text: str) -> bytes:
         if request.protocol == "grpc":
-            return self._whole(request, call, [text]).body
+            return self._complete(request, call, [text]).body
         return triton_generate.encode(text, call, self.signature, self.name, self.version)
 
 

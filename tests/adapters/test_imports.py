@@ -145,7 +145,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 
 def test_every_adapter_of_the_table_is_a_part() -> None:
-    parts = {part(module) for module in modules()} - COMMON_PARTS - {"", "generation"}
+    parts = {part(module) for module in modules()} - COMMON_PARTS - {""}
     assert parts == {target.partition(":")[0].removeprefix("adapters.") for target in registry.TABLE.values()}
 
 
