@@ -29,7 +29,7 @@ def bytes_of_context(config: Any, itemsize: int, tokens: int) -> int:
     heads = getattr(config, "num_key_value_heads", None) or heads
     return (
         2 * layers * heads * size * itemsize * (tokens + tokens // 4)
-    )  # rows have up to a quarter more than they hold
+    )  # rows are up to a quarter longer
 
 
 def memory_bytes() -> int:

@@ -38,6 +38,10 @@ from adapters.base import Adapter, LoadError, ModelDir, Reply, ReplyStream, Requ
 from adapters.registry import Choice
 from server.config.model_config import ModelConfig, check_options
 from server.errors import NotSupported
+from server.inference.answer import Answer
+from server.inference.batching.queue import Limits
+from server.inference.generation_model import GenerationModel
+from server.inference.request import InferenceRequest
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
 from server.loading.files import NO_FILES, FolderStamp
@@ -47,6 +51,7 @@ from server.loading.signatures import Verifier
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import TrialPool
 from server.runtime import logs
+from server.telemetry.counters import ModelMetrics
 from server.workers.adapter import RemoteAdapter
 from server.workers.messages import WorkerModel
 from server.workers.placement import WorkerPlacement
@@ -173,7 +178,7 @@ class Loader:
 
     def _ask(self, adapter: Adapter, request: Request) -> Reply:
         """Send a whole request as the server will: on its event loop."""
-        return asyncio.run_coroutine_threadsafe(_in_one(adapter, request), self._loop.result()).result()
+        return asyncio.run_coroutine_threadsafe(answer_in_one(adapter, request), self._loop.result()).result()
 
     def _config(self, found: Found) -> ModelConfig:
         path, root = found.directory.path, found.directory.root
@@ -252,12 +257,17 @@ def _with_own_version(config: ModelConfig, found: Found, choice: Choice) -> Mode
     return replace(config, labels={**dict.fromkeys(names, found.version), **config.labels})
 
 
-async def _in_one(adapter: Adapter, request: Request) -> Reply:
-    """The answer to a request.
+async def answer_in_one(adapter: Adapter, request: Request) -> Reply:
+    """The answer to a request of V1 or V2.
 
     Raises:
         NotSupported: it comes in parts.
     """
+    if adapter.signature.generates:
+        asked = InferenceRequest(request.protocol, request.verb, "", None, [], request.body)
+        answer = await GenerationModel("", adapter, Limits(), ModelMetrics()).handle(asked)
+        assert isinstance(answer, Answer)
+        return Reply(answer.body, {}, answer.status)
     reply = await adapter.answer(request)
     if isinstance(reply, ReplyStream):
         await reply.parts.aclose()

@@ -17,7 +17,7 @@ def test_some_sequences_or_a_share_of_the_memory_and_one_in_any_case() -> None:
 
 
 def test_what_a_sequence_takes() -> None:
-    # keys and values of two layers, two heads (GPT-2: four) of eight numbers of four bytes, a quarter more than 8 tokens
+    # keys and values of two layers, two heads (GPT-2: four), eight numbers of four bytes, a quarter more than 8 tokens
     assert bytes_of_context(CONFIGURATIONS["Llama"](), 4, 8) == 2 * 2 * 2 * 8 * 4 * 10
     assert bytes_of_context(CONFIGURATIONS["GPT2"](), 4, 8) == 2 * 2 * 4 * 8 * 4 * 10
     assert bytes_of_context(SimpleNamespace(hidden_size=32, num_hidden_layers=2), 4, 10) == 0
