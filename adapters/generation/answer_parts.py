@@ -2,6 +2,7 @@
 
     {"prompt_tokens": 12}                                              first, before any token is made
     {"deltas": [{"index": 0, "text": "Par", "tokens": [...], "finish": null}, ...]}
+        ... and "calls": [{"name": ..., "arguments": "{...}"}] where the model calls tools
     {}                                                                 nothing yet, but it is being worked on
     {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}           last
 
@@ -115,10 +116,11 @@ class AnswerParts:
         """Hand on what there is to tell."""
         text = "".join(delta.text for delta in deltas)
         tokens = [token for delta in deltas for token in delta.tokens]
+        calls = [call for delta in deltas for call in delta.calls]
         finish = deltas[-1].finish if deltas else None
         deltas.clear()
-        if text or tokens or finish:
-            self._news.put_nowait((index, TextDelta(text, tokens, finish)))
+        if text or tokens or calls or finish:
+            self._news.put_nowait((index, TextDelta(text, tokens, finish, calls)))
 
     def _usage(self) -> dict[str, int]:
         made = sum(text.generated for text in self._texts)
@@ -127,10 +129,12 @@ class AnswerParts:
 
 def _append(deltas: list[dict[str, Any]], index: int, delta: TextDelta) -> None:
     """Add one, or make it part of the last where that is of the same sequence."""
-    if deltas and deltas[-1]["index"] == index:
-        last = deltas[-1]
-        last["text"] += delta.text
-        last["tokens"] += delta.tokens
-        last["finish"] = delta.finish
-    else:
-        deltas.append({"index": index, "text": delta.text, "tokens": list(delta.tokens), "finish": delta.finish})
+    if not deltas or deltas[-1]["index"] != index:
+        deltas.append({"index": index, "text": "", "tokens": [], "finish": None})
+    last = deltas[-1]
+    last["text"] += delta.text
+    last["tokens"] += delta.tokens
+    last["finish"] = delta.finish
+    if delta.calls:
+        calls = [{"name": call.name, "arguments": call.arguments} for call in delta.calls]
+        last["calls"] = [*last.get("calls", ()), *calls]

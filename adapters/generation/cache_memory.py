@@ -27,9 +27,8 @@ def bytes_of_context(config: Any, itemsize: int, tokens: int) -> int:
         return 0
     size = getattr(config, "head_dim", None) or hidden // heads
     heads = getattr(config, "num_key_value_heads", None) or heads
-    return (
-        2 * layers * heads * size * itemsize * (tokens + tokens // 4)
-    )  # rows are up to a quarter longer
+    size_of_token = int(2 * layers * heads * size * itemsize)
+    return size_of_token * (tokens + tokens // 4)  # rows are up to a quarter longer
 
 
 def memory_bytes() -> int:

@@ -7,12 +7,14 @@ how models say which conversations they were not made for.
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from adapters.base import LoadError
 from adapters.generation.job import Chat
 from adapters.generation.refusal import RefusedJob
+from adapters.generation.tool_calls import check_tools
 from adapters.shared.messages import brief
 
 NO_TEMPLATE = (
@@ -54,6 +56,8 @@ class ChatTemplate:
             raise RefusedJob(NO_TEMPLATE, "messages", "no_chat_template")
         if not isinstance(chat.messages, list) or not chat.messages:
             raise RefusedJob("messages must be a list of at least one message", "messages")
+        if chat.tools:
+            check_tools(chat.tools, str(self._tokenizer.chat_template))
         values = self._values(chat.template_values or {})
         messages = [_with_text(message, f"messages[{i}]") for i, message in enumerate(chat.messages)]
         try:
@@ -79,7 +83,10 @@ def _with_text(message: Any, field: str) -> dict[str, Any]:
     """The message with its content as one text: templates of models of texts know nothing else."""
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
         raise RefusedJob(f'{field} must be an object with a "role" and a "content"', "messages")
-    content = message.get("content")
+    found: dict[str, Any] = {**message}
+    if found.get("tool_calls"):
+        found["tool_calls"] = _with_arguments(found["tool_calls"], f"{field}.tool_calls")
+    content = found.get("content")
     if isinstance(content, list):
         return {
             **message,
@@ -87,7 +94,7 @@ def _with_text(message: Any, field: str) -> dict[str, Any]:
         }
     if content is not None and not isinstance(content, str):
         raise RefusedJob(f"{field}.content must be a text, or a list of parts of type text", "messages")
-    return message
+    return found
 
 
 def _text_of(part: Any, field: str) -> str:
@@ -97,3 +104,18 @@ def _text_of(part: Any, field: str) -> str:
     if kind != "text" or not isinstance(part.get("text"), str):
         raise RefusedJob(f'{field}: the model takes parts of type "text" only, with their "text"', "messages")
     return str(part["text"])
+
+
+def _with_arguments(calls: Any, field: str) -> list[Any]:
+    """Earlier calls with their arguments as objects, which templates write as JSON; OpenAI's clients send texts."""
+    try:
+        return [
+            {**call, "function": {**call["function"], "arguments": _object(call["function"].get("arguments"))}}
+            for call in calls
+        ]
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise RefusedJob(f"{field} must be a list of calls, whose arguments are JSON objects", "messages") from error
+
+
+def _object(arguments: Any) -> Any:
+    return json.loads(arguments or "{}") if isinstance(arguments, str | None) else arguments

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from adapters.generation.answer_parts import AnswerParts
 from adapters.generation.engine import Engine, EngineFull, Generation, TokenStream
-from adapters.generation.job import Chat, Job
+from adapters.generation.job import Chat, Job, Prompt
 from adapters.generation.prompts import Prompts
 from adapters.generation.refusal import TOO_LONG, RefusedJob
 from adapters.generation.sequence_text import SequenceText
+from adapters.generation.tool_calls import ToolCallReader
 
 
 class Generator:
@@ -35,9 +36,8 @@ class Generator:
         sequences: list[tuple[TokenStream, SequenceText]] = []
         try:
             for prompt, generation in zip(job.prompts, generations, strict=True):
-                chat = isinstance(prompt, Chat)
                 for each in _choices(generation, job.n):
-                    sequences.append((self._engine.submit(each), self._text(job, each, chat)))
+                    sequences.append((self._engine.submit(each), self._text(job, each, prompt)))
         except BaseException as error:
             for tokens, _ in sequences:
                 await tokens.aclose()
@@ -51,10 +51,13 @@ class Generator:
         size = sum(len(generation.prompt) for generation in generations)
         return AnswerParts(sequences, size, stream=job.stream)
 
-    def _text(self, job: Job, generation: Generation, chat: bool) -> SequenceText:
-        before = () if chat or generation.prompt_logprobs else generation.prompt
-        told = job.logprobs is not None
-        return SequenceText(self._prompts.vocabulary, job.stop, told=told, before=before, echo=job.echo)
+    def _text(self, job: Job, generation: Generation, prompt: Prompt) -> SequenceText:
+        vocabulary, told = self._prompts.vocabulary, job.logprobs is not None
+        if isinstance(prompt, Chat):
+            tools = ToolCallReader(prompt.tools) if prompt.tools else None
+            return SequenceText(vocabulary, job.stop, told=told, tools=tools)
+        before = () if generation.prompt_logprobs else generation.prompt
+        return SequenceText(vocabulary, job.stop, told=told, before=before, echo=job.echo)
 
     def close(self) -> None:
         self._engine.close()

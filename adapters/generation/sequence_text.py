@@ -10,8 +10,10 @@ from typing import Any
 from adapters.generation.detokenizer import Detokenizer
 from adapters.generation.engine import Finish, TokenEvent
 from adapters.generation.stop_strings import StopStrings
+from adapters.generation.tool_calls import ToolCall, ToolCallReader
 from adapters.generation.vocabulary import Vocabulary
 
+_CALLED = "tool_calls"
 _LEAST_LOGPROB = -9999.0  #: JSON has no infinities; OpenAI's number for them
 
 
@@ -21,7 +23,8 @@ class TextDelta:
 
     text: str
     tokens: Sequence[dict[str, Any]] = ()  #: those that the text is of, where logprobs are told
-    finish: Finish | None = None
+    finish: str | None = None  #: as OpenAI has it; "tool_calls" where the model stopped for those
+    calls: Sequence[ToolCall] = ()
 
 
 class SequenceText:
@@ -35,12 +38,15 @@ class SequenceText:
         told: bool = False,
         before: Sequence[int] = (),
         echo: bool = False,
+        tools: ToolCallReader | None = None,
     ) -> None:
         """`told`: deltas carry their tokens. `before`: ids that the text goes on from; `echo`: it begins with them."""
         self._vocabulary = vocabulary
         self._detokenizer = Detokenizer(vocabulary.decode, vocabulary.shown(before))
         self._stops = StopStrings(stops)
         self._told = told
+        self._tools = tools
+        self._called = False
         self._tokens: deque[tuple[int, dict[str, Any]]] = deque()  #: those not sent yet, and where their text begins
         self._ahead = vocabulary.decode(before) if echo else ""  #: comes before the first delta's text
         self._length = len(self._ahead)  #: characters that were decoded
@@ -88,7 +94,16 @@ class SequenceText:
         while self._tokens and (all_of_them or self._tokens[0][0] < self._sent):
             offset, info = self._tokens.popleft()
             tokens.append({**info, "offset": offset})
-        return TextDelta(text, tokens, self.finish)
+        return TextDelta(text, tokens, self.finish) if self._tools is None else self._without_calls(text, tokens)
+
+    def _without_calls(self, text: str, tokens: Sequence[dict[str, Any]]) -> TextDelta:
+        assert self._tools is not None
+        text, calls = self._tools.feed(text)
+        self._called = self._called or bool(calls)
+        if self.finish is None:
+            return TextDelta(text, tokens, None, calls)
+        finish = _CALLED if self._called and self.finish is Finish.STOP else self.finish
+        return TextDelta(text + self._tools.flush(), tokens, finish, calls)
 
     def _info(self, event: TokenEvent) -> dict[str, Any]:
         top = [self._named(token, logprob) for token, logprob in event.top]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from server.api.openai.text_answers import MadeText
@@ -18,6 +20,7 @@ class ChatShape:
     model: str
     count: int
     logprobs: bool
+    _calls: Counter[int] = field(default_factory=Counter)  #: of tools, by choice, as far as they are sent
 
     def complete(self, made: list[MadeText]) -> dict[str, Any]:
         """The document of a whole answer."""
@@ -32,15 +35,27 @@ class ChatShape:
         """The text, and by itself why it ended."""
         if delta["text"] or delta["tokens"]:
             yield self._chunk(index, {"content": delta["text"]}, self._logprobs(delta["tokens"]))
+        for call in delta.get("calls", ()):
+            yield from self._called(index, _call(call))
         if delta["finish"]:
             yield self._chunk(index, {}, finish=delta["finish"])
+
+    def _called(self, index: int, call: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Name and id, then the arguments: clients append them to those of a call's first chunk."""
+        place, arguments = self._calls[index], call["function"]["arguments"]
+        self._calls[index] += 1
+        head = {**call, "function": {**call["function"], "arguments": ""}}
+        yield self._chunk(index, {"tool_calls": [{"index": place, **head}]})
+        yield self._chunk(index, {"tool_calls": [{"index": place, "function": {"arguments": arguments}}]})
 
     def closing(self) -> dict[str, Any]:
         """The chunk that has the usage."""
         return self._document("chat.completion.chunk", [])
 
     def _choice(self, index: int, made: MadeText) -> dict[str, Any]:
-        message = {"role": "assistant", "content": made.text, "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", "content": made.text, "refusal": None}
+        if made.calls:
+            message |= {"content": made.text or None, "tool_calls": [_call(call) for call in made.calls]}
         told = self._logprobs(made.tokens)
         return {"index": index, "message": message, "logprobs": told, "finish_reason": made.finish}
 
@@ -68,3 +83,8 @@ class ChatShape:
 def _token(token: Mapping[str, Any]) -> dict[str, Any]:
     named = {name: token[name] for name in ("token", "logprob", "bytes")}
     return {**named, "top_logprobs": token["top"]}
+
+
+def _call(call: Mapping[str, str]) -> dict[str, Any]:
+    function = {"name": call["name"], "arguments": call["arguments"]}
+    return {"id": f"call_{uuid.uuid4().hex[:24]}", "type": "function", "function": function}

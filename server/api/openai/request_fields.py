@@ -22,7 +22,7 @@ _LEAST_CHAT = 1  #: tokens of an answer
 #: OpenAI's fields that are not served
 _NOT_SERVED = {
     *("audio", "best_of", "function_call", "functions", "modalities", "prediction", "reasoning_effort"),
-    *("response_format", "suffix", "tool_choice", "tools", "verbosity", "web_search_options"),
+    *("response_format", "suffix", "verbosity", "web_search_options"),
 }
 
 
@@ -91,6 +91,9 @@ class ChatRequest(TextRequest):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=_MOST_ALTERNATIVES)
     chat_template_kwargs: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Literal["auto", "none"] | None = None
+    parallel_tool_calls: Literal[True] | None = None
 
     metadata: dict[str, str] | None = None
     store: Literal[False] | None = None
@@ -104,6 +107,7 @@ class ChatRequest(TextRequest):
             "messages": self.messages,
             "max_tokens": budget,
             "chat_template_kwargs": self.chat_template_kwargs,
+            "tools": None if self.tool_choice == "none" else self.tools or None,
             "logprobs": (self.top_logprobs or 0) if self.logprobs else None,
         }
         return super().job() | more

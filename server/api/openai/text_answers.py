@@ -27,6 +27,7 @@ class MadeText:
     text: str = ""
     tokens: list[dict[str, Any]] = field(default_factory=list)
     finish: str | None = None
+    calls: list[dict[str, Any]] = field(default_factory=list)  #: of tools: name and arguments
 
 
 class Shape(Protocol):
@@ -63,6 +64,7 @@ async def whole_answer(parts: GeneratedParts, shape: Shape) -> Answer:
                 choice = made[delta["index"]]
                 choice.text += delta["text"]
                 choice.tokens += delta["tokens"]
+                choice.calls += delta.get("calls", ())
                 choice.finish = delta["finish"]
     finally:
         await parts.aclose()

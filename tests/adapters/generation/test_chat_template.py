@@ -82,3 +82,26 @@ def test_more_values_for_the_template(tokenizer: Any) -> None:
     for values in ({"tokenize": True}, {"chat_template": "x"}, {"conversation": []}):
         with pytest.raises(RefusedJob, match="may not set"):
             template.render(Chat(HELLO, template_values=values))
+
+
+TOOLS = [{"type": "function", "function": {"name": "now"}}]
+WITH_TOOLS = (
+    "{% for tool in tools %}{{ tool.function.name }}{% endfor %}{% for message in messages %}"
+    "{% for call in message.tool_calls %}<tool_call>{{ call.function.arguments | tojson }}{% endfor %}{% endfor %}"
+)
+
+
+def test_tools_and_earlier_calls_reach_the_template(tokenizer: Any) -> None:
+    template = ChatTemplate(with_template(tokenizer, WITH_TOOLS))
+    call = {"id": "1", "type": "function", "function": {"name": "now", "arguments": '{"zone": "UTC"}'}}
+    messages = [*HELLO, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    assert template.render(Chat(messages, TOOLS)) == 'now<tool_call>{"zone": "UTC"}'
+    for calls in ([3], "x", [{"function": {"arguments": "{"}}]):
+        with pytest.raises(RefusedJob, match=r"messages\[0\].tool_calls"):
+            template.render(Chat([{"role": "assistant", "tool_calls": calls}]))
+
+
+def test_tools_of_a_model_whose_calls_are_not_read_are_refused(tokenizer: Any) -> None:
+    with pytest.raises(RefusedJob, match="leave them out") as caught:
+        ChatTemplate(tokenizer).render(Chat(HELLO, TOOLS))
+    assert caught.value.param == "tools"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adapters.generation.engine import Finish, TokenEvent
 from adapters.generation.sequence_text import SequenceText, TextDelta
+from adapters.generation.tool_calls import ToolCall, ToolCallReader
 from adapters.generation.vocabulary import Vocabulary
 from tests.adapters.generation.scripted_engine import events_of
 
@@ -82,3 +83,20 @@ def test_infinities_become_numbers(vocabulary: Vocabulary) -> None:
     event = TokenEvent(50, -float("inf"), ((51, -float("inf")),), finish=Finish.LENGTH)
     (token,) = text.push(event).tokens
     assert (token["logprob"], token["top"][0]["logprob"]) == (-9999.0, -9999.0)
+
+
+def test_calls_of_tools_leave_the_text(vocabulary: Vocabulary) -> None:
+    tools = [{"type": "function", "function": {"name": "now"}}]
+    written = 'one <tool_call>{"name": "now", "arguments": {}}</tool_call>'
+    text = SequenceText(vocabulary, tools=ToolCallReader(tools))
+    found = deltas(vocabulary, text, written, Finish.STOP)
+    assert "".join(each.text for each in found) == "one"
+    assert [call for each in found for call in each.calls] == [ToolCall("now", "{}")]
+    assert found[-1].finish == "tool_calls"
+
+
+def test_a_call_that_is_cut_ends_by_length_and_stays_text(vocabulary: Vocabulary) -> None:
+    text = SequenceText(vocabulary, tools=ToolCallReader([]))
+    found = deltas(vocabulary, text, 'one <tool_call>{"na')
+    assert "".join(each.text for each in found) == 'one <tool_call>{"na'
+    assert found[-1].finish == "length"

@@ -43,3 +43,32 @@ def test_the_reason_why_it_ended_comes_by_itself() -> None:
     assert (text["choices"][0]["delta"], text["choices"][0]["finish_reason"]) == ({"content": "a"}, None)
     assert (end["choices"][0]["delta"], end["choices"][0]["finish_reason"]) == ({}, "stop")
     assert shape().closing()["choices"] == []
+
+
+CALL = {"name": "weather", "arguments": '{"city": "Paris"}'}
+
+
+def test_calls_of_tools() -> None:
+    document = shape(logprobs=False).complete([MadeText("", [], "tool_calls", [CALL, CALL])])
+    (choice,) = document["choices"]
+    assert choice["message"]["content"] is None
+    first, second = choice["message"]["tool_calls"]
+    assert first["function"] == CALL
+    assert first["id"] != second["id"]
+
+
+def test_streamed_calls_join_to_what_was_called() -> None:
+    made = shape(logprobs=False)
+    chunks = [
+        *made.chunks(0, {"text": "", "tokens": [], "finish": None, "calls": [CALL]}),
+        *made.chunks(0, {"text": "", "tokens": [], "finish": "tool_calls", "calls": [CALL]}),
+    ]
+    *deltas, end = [chunk["choices"][0] for chunk in chunks]
+    sent = [choice["delta"]["tool_calls"][0] for choice in deltas]
+    assert [each["index"] for each in sent] == [0, 0, 1, 1]
+    assert [each["function"].get("name") for each in sent] == ["weather", None, "weather", None]
+    assert sent[0]["function"]["arguments"] == ""
+    assert sent[0]["function"]["arguments"] + sent[1]["function"]["arguments"] == CALL["arguments"]
+    assert "id" in sent[0]
+    assert "id" not in sent[1]
+    assert (end["delta"], end["finish_reason"]) == ({}, "tool_calls")

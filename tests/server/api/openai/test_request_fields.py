@@ -89,6 +89,15 @@ def test_refusals_of_chats(fields: dict[str, Any], param: str, code: str | None)
     assert param in str(caught.value)
 
 
+def test_tools() -> None:
+    tools = [{"type": "function", "function": {"name": "now"}}]
+    assert job(chat(tools=tools, tool_choice="auto", parallel_tool_calls=True))["tools"] == tools
+    assert "tools" not in job(chat(tools=tools, tool_choice="none"))
+    for choice in ("required", {"type": "function", "function": {"name": "now"}}):
+        with pytest.raises(FieldRefused, match="tool_choice"):
+            chat(tools=tools, tool_choice=choice)
+
+
 def test_refusals_of_completions() -> None:
     for fields in ({"best_of": 2}, {"suffix": "x"}, {"logprobs": True}, {"logprobs": 21}, {"messages": HELLO}):
         (name,) = fields
