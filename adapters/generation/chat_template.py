@@ -89,7 +89,7 @@ def _with_text(message: Any, field: str) -> dict[str, Any]:
     content = found.get("content")
     if isinstance(content, list):
         return {
-            **message,
+            **found,
             "content": "\n".join(_text_of(part, f"{field}.content[{i}]") for i, part in enumerate(content)),
         }
     if content is not None and not isinstance(content, str):

@@ -353,3 +353,39 @@ def test_grpc_infers_and_streams_texts(server: Server) -> None:
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     expected = server.predict("tiny", {"instances": ["one"], "parameters": {"max_tokens": 9}}).json()
     assert whole.decode() == expected["predictions"][0]
+
+
+@pytest.fixture(scope="module")
+def lazy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that loads nothing before it is asked, of a model that takes two sequences at most."""
+    mount = tmp_path_factory.mktemp("models")
+    save_language_model(mount / "tiny")
+    (mount / "tiny" / "polyserve.yaml").write_text("options: {slots: 1, max_queue: 1}")
+    (mount / "line").mkdir()
+    joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), mount / "line" / "model.joblib")
+    flags = ("--load=lazy", "--max_body_bytes=10000")
+    variable = {"KSERVE_OPENAI_ROUTE_PREFIX": "/llm"}
+    server = Server(mount, tmp_path_factory.mktemp("log") / "server.log", *flags, **variable).wait_ready()
+    yield server
+    server.stop()
+
+
+def test_a_model_that_is_asleep_is_brought(lazy: Server) -> None:
+    assert [each["id"] for each in lazy.client.get("/llm/v1/models").json()["data"]] == ["line", "tiny"]
+    assert lazy.index()["tiny"]["state"] == "EVICTED"
+    assert ask(lazy, "/llm/v1/chat/completions", messages=HELLO, max_tokens=2)["choices"]
+    assert lazy.index()["tiny"]["state"] == "READY"
+    assert refused(lazy, "/llm/v1/chat/completions", model="line")[0] == 404
+    assert [each["id"] for each in lazy.client.get("/llm/v1/models").json()["data"]] == ["tiny"]
+
+
+def test_without_room_it_is_429(lazy: Server) -> None:
+    status, error = refused(lazy, "/v1/chat/completions", n=4)
+    assert (status, error["code"], error["type"]) == (429, "queue_full", "rate_limit_error")
+    assert ask(lazy, "/v1/chat/completions", messages=HELLO, max_tokens=2, n=2)["choices"]
+
+
+def test_a_body_that_is_too_large_is_413(lazy: Server) -> None:
+    status, error = refused(lazy, "/v1/chat/completions", user="x" * 20_000)
+    assert (status, error["type"]) == (413, "invalid_request_error")
+    assert "max_body_bytes" in error["message"]
