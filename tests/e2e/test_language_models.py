@@ -31,6 +31,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     mount = tmp_path_factory.mktemp("models")
     save_language_model(mount / "tiny")
     save_language_model(mount / "long", context=100_000)
+    (mount / "long" / "polyserve.yaml").write_text("options: {slots: 1}")
     save_language_model(mount / "bare", template=None)
     (mount / "line").mkdir()
     joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), mount / "line" / "model.joblib")
@@ -293,6 +294,7 @@ def test_a_client_that_leaves_ends_the_work(server: Server, stream: bool) -> Non
             with pytest.raises(httpx.ReadTimeout):
                 client.post(COMPLETIONS, json=endless, timeout=httpx.Timeout(60, read=1))
     wait_for(lambda: gone(server) > before, "the request to be counted as left")
+    assert ask(server, COMPLETIONS, model="long", prompt="one", max_tokens=2)["choices"]  # its only slot is free
 
 
 def test_streams_go_on_side_by_side(server: Server) -> None:

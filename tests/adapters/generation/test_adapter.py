@@ -113,3 +113,12 @@ def test_options(folder: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(LoadError, match=told):
             GenerationAdapter.load(directory, "", options)
+
+
+def test_a_damaged_folder_has_one_reason(folder: Path, tmp_path: Path) -> None:
+    copy(folder, tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(LoadError) as caught:
+        registry.choose(ModelDir.of(tmp_path))
+    assert "no tokenizer" in str(caught.value)
+    assert "not served" not in str(caught.value)
