@@ -193,6 +193,9 @@ class Signature:
     #: ... and answers in parts (`ReplyStream`), as far as that is known before it is asked: its `predict` is a
     #: generator. False: it may do so all the same.
     streams: bool = False
+    #: ... and what it reads are jobs (protocol "generation"): it is a language model. `inputs` (one text), `outputs`
+    #: and `parameters` are how the other protocols ask it.
+    generates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,9 @@ class Request:
     | v2       | generate_stream | the same                    | its flat JSON document                        |
     | grpc     | predict         | a ModelInferRequest         | a ModelInferResponse; never a stream          |
     | grpc     | stream          | the same, of a stream       | a ModelInferResponse                          |
+
+    One that `generates` is asked in the protocol "generation" alone, which no client speaks: the body is a job
+    (`adapters.generation.job`), answered by a stream of its parts (`adapters.generation.answer_parts`).
 
     Messages of gRPC are serialized. A client that asked for a stream takes a `Reply` for a stream of one part; one that
     did not is never given a stream, with the exception of V1, which has but one verb for both.
@@ -285,6 +291,8 @@ class Adapter(ABC):
     safe_form: ClassVar[str] = ""
     #: runs code that came with the model: never in the server's process, always in a worker
     own_process: ClassVar[bool] = False
+    #: runs no such code, but takes the processor and the memory for long: always in a worker, too
+    own_worker: ClassVar[bool] = False
     #: `match` says itself what a requirements.txt beside the model means, also by giving no requirements
     reads_requirements: ClassVar[bool] = False
 

@@ -26,6 +26,7 @@ TABLE: dict[str, str] = {
     "onnx": "adapters.onnx_:OnnxAdapter",
     "spacy": "adapters.spacy_:SpacyAdapter",
     "huggingface": "adapters.huggingface_:HuggingFaceAdapter",
+    "generation": "adapters.generation:GenerationAdapter",
     "sentence_transformers": "adapters.sentence_transformers_:SentenceTransformersAdapter",
     "custom": "adapters.custom_:CustomAdapter",
     "torch": "adapters.torch_:TorchAdapter",

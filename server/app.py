@@ -24,6 +24,7 @@ from server.api.kserve.models import KServeRegistry
 from server.api.kserve.pages import add_pages
 from server.api.kserve.rest_server import RESTServer, listening, rest_server
 from server.api.lookup import Refresh, nothing_new
+from server.api.openai.endpoints import OpenAIPaths
 from server.api.rest.bounded_protocol import Bounds
 from server.api.rest.cors import Cors
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
@@ -179,8 +180,9 @@ class PolyServer(frame.ModelServer):
         """KServe's REST server with our routes in front of its application."""
         theirs = frame.application()
         limits = (self._settings.max_body_bytes, self._access, self._refresh(), self._bounds.bodies)
-        routes = Routes(theirs, self.repository, *limits)
-        app = Methods(routes, theirs.router.routes, Cors(self._settings.allowed_origins))
+        openai = OpenAIPaths(self._settings.openai_route_prefix)
+        routes = Routes(theirs, self.repository, *limits, openai)
+        app = Methods(routes, theirs.router.routes, Cors(self._settings.allowed_origins), openai)
         protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
         rest = rest_server(self._settings, app, self.http_port, protocol, *planes)

@@ -204,7 +204,7 @@ def test_every_extra_is_in_all_and_the_dockerfile_names_it() -> None:
     everything = [Requirement(text).extras for text in PROJECT["optional-dependencies"]["all"]]
     assert set().union(*everything) == extras
     assert extras <= set(re.findall(r"[a-z-]+", told))
-    without = {"custom", "torchserve"}  # user code, and archives that torch loads
+    without = {"custom", "torchserve", "generation"}  # user code, archives that torch loads, what `huggingface` has
     assert {name.replace("_", "-") for name in registry.TABLE} - without <= extras
 
 

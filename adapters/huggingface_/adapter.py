@@ -23,7 +23,7 @@ from adapters.base import (
     TensorSpec,
     Trust,
 )
-from adapters.huggingface_.architecture import TASKS, architecture, task_of, unserved
+from adapters.huggingface_.architecture import TASKS, architecture, generates, task_of, unserved
 from adapters.huggingface_.bundle import (
     Damaged,
     check,
@@ -73,6 +73,7 @@ class HuggingFaceAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
+        rank = Rank.BUNDLE
         try:
             config = read_config(model_dir)
             if config is None or is_foreign(model_dir, config):
@@ -81,14 +82,17 @@ class HuggingFaceAdapter(Adapter):
                 # Perhaps an export whose weights are another adapter's: let any sound claim win.
                 return Match(Rank.SUFFIX, problem=no_weights(model_dir))
             modules = read_sentence(model_dir)
+            if modules is None and generates(config):
+                # A decoder is for `generation`, which claims it more surely; named in polyserve.yaml, this one embeds.
+                rank = Rank.CONTENT
             if not has_tokenizer(model_dir) and (reason := unserved(config, modules)):
-                return Match(Rank.BUNDLE, problem=reason)  # which a tokenizer would not change
+                return Match(rank, problem=reason)  # which a tokenizer would not change
             check(model_dir, config)
         except Damaged as error:
-            return Match(Rank.BUNDLE, problem=str(error))
+            return Match(rank, problem=str(error))
         requires = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
         trust = Trust.SAFE if ".safetensors" in weights_of(model_dir) else Trust.PICKLE
-        return Match(Rank.BUNDLE, requires=requires, trust=trust)
+        return Match(rank, requires=requires, trust=trust)
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:

@@ -62,16 +62,21 @@ def unserved(config: Mapping[str, Any], modules: Sentence | None) -> str:
     generates = name.endswith(_GENERATING) or (config.get("is_encoder_decoder") is True and name.endswith("Model"))
     if (generates and not name.endswith("EncoderModel")) or not name.endswith(tuple(_TASK_OF)):
         return f"{name} has a task that is not served; served are {served}; {way_out}"
-    if taken := _takes(config):
+    if taken := takes(config):
         return f"{name} takes {taken}, and only texts are served: {served}"
     return ""
 
 
-def _takes(config: Mapping[str, Any]) -> str:
+def takes(config: Mapping[str, Any]) -> str:
     """What else than texts a model takes, or ""."""
     if any(config.get(setting) is not None for setting in _OF_IMAGES) and "vocab_size" not in config:
         return "images"
     return next((what for setting, what in _MODALITIES.items() if config.get(setting) is not None), "")
+
+
+def generates(config: Mapping[str, Any]) -> bool:
+    """Whether it is a decoder that goes on writing a text: what AutoModelForCausalLM loads."""
+    return architecture(config).endswith(("ForCausalLM", "GPT2LMHeadModel")) and not config.get("is_encoder_decoder")
 
 
 def architecture(config: Mapping[str, Any]) -> str:

@@ -44,13 +44,13 @@ def load_encoder(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch.set_num_threads(1)
     try:
-        model, report = _load_model(path, auto_class, safetensors, dtype)
-        tokenizer = _from_folder("AutoTokenizer", path)
+        model, report = load_model(path, auto_class, safetensors, dtype)
+        tokenizer = from_folder("AutoTokenizer", path)
         model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
     except Exception as error:
-        raise LoadError(_reason(error)) from error
-    _check_weights(report, unused)
-    _check_tokenizer(tokenizer)
+        raise LoadError(reason_of(error)) from error
+    check_loaded(report, unused)
+    check_vocabulary(tokenizer)
     if model.main_input_name != "input_ids":
         raise LoadError(f"{type(model).__name__} takes {model.main_input_name}, not text")
     return Encoder(
@@ -65,21 +65,23 @@ def load_encoder(
     )
 
 
-def _from_folder(auto_class: str, path: Path, **settings: Any) -> Any:
+def from_folder(auto_class: str, path: Path, **settings: Any) -> Any:
+    """What one of transformers' auto classes makes of the folder, without the network and foreign code."""
     import transformers
 
     loader = getattr(transformers, auto_class)
     return loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False, **settings)
 
 
-def _load_model(path: Path, auto_class: str, safetensors: bool, dtype: str) -> tuple[Any, dict[str, Any]]:
+def load_model(path: Path, auto_class: str, safetensors: bool, dtype: str) -> tuple[Any, dict[str, Any]]:
+    """The model, and transformers' report on its weights, for `check_loaded`."""
     import torch
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     if "TRANSFORMERS_VERBOSITY" not in os.environ:
         logging.set_verbosity_error()  # what its report on weights warns of is checked here
-    model, report = _from_folder(
+    model, report = from_folder(
         auto_class,
         path,
         dtype="auto" if dtype == "auto" else getattr(torch, dtype),
@@ -91,7 +93,11 @@ def _load_model(path: Path, auto_class: str, safetensors: bool, dtype: str) -> t
     return model, report
 
 
-def _check_weights(report: dict[str, Any], unused: str) -> None:
+def check_loaded(report: dict[str, Any], unused: str = "") -> None:
+    """
+    Raises:
+        LoadError: weights are missing, but those that begin with `unused`, or do not fit.
+    """
     mismatched = [f"{name} ({list(held)}, not {list(wanted)})" for name, held, wanted in report["mismatched_keys"]]
     if mismatched:
         raise LoadError(f"the weights do not fit config.json: {listed(sorted(mismatched), 4)}")
@@ -105,20 +111,28 @@ def _check_weights(report: dict[str, Any], unused: str) -> None:
         raise LoadError(f"the weights do not load: {report['error_msgs'][0]}")
 
 
-def _check_tokenizer(tokenizer: Any) -> None:
-    """A tokenizer whose vocabulary lies under a name that transformers does not expect comes up nearly empty."""
+def check_vocabulary(tokenizer: Any) -> None:
+    """
+    Raises:
+        LoadError: it is nearly empty, as where its vocabulary lies under a name that transformers does not expect.
+    """
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise LoadError(
             f"{type(tokenizer).__name__} found no vocabulary: it knows its {len(tokenizer)} special tokens only"
         )
 
 
-def _length(model: Any, tokenizer: Any, wanted: int | None, cut_at: int | None) -> int:
+def model_limit(model: Any, tokenizer: Any) -> int:
+    """The most tokens that the model takes at once."""
     config = model.config.get_text_config()
     named = [getattr(config, name, None) for name in _LIMITS]
     held = [size - _first_position(model) for size in named if isinstance(size, int) and size > 0]
     limit = int(min([*held, tokenizer.model_max_length]))
-    limit = _DEFAULT_LIMIT if limit > _UNLIMITED else limit
+    return _DEFAULT_LIMIT if limit > _UNLIMITED else limit
+
+
+def _length(model: Any, tokenizer: Any, wanted: int | None, cut_at: int | None) -> int:
+    limit = model_limit(model, tokenizer)
     least = tokenizer.num_special_tokens_to_add() + 1
     if wanted is not None and not least <= wanted <= limit:
         raise LoadError(f"max_length is {wanted}, but this model takes from {least} to {limit} tokens")
@@ -156,7 +170,7 @@ def _keeps_state(model: Any) -> bool:
     return any("dynamic" in kind or "longrope" in kind for kind in kinds)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The one line of transformers' and torch's long messages that an operator needs."""
     if named := re.search(r"GLOBAL (\S+)", str(error)):
         return (

@@ -175,6 +175,9 @@ class Settings:
         "How long the body of a REST request may take after its head; then it is answered 408.")
     send_timeout: float = setting(60.0, types.seconds(), SERVER,
         "How long the client of a REST request may read nothing of its answer; then the connection is closed.")
+    openai_route_prefix: str = setting("/openai", types.route_prefix(), SERVER,
+        "What stands before /v1/chat/completions, /v1/completions and /v1/models of OpenAI's API; the first two are "
+        "served without it, too.", env="KSERVE_OPENAI_ROUTE_PREFIX")
     allowed_origins: tuple[str, ...] = setting((), types.origins(), SERVER,
         "Origins (https://example.com, or * for all) whose pages may ask the REST server from a browser. May be given "
         "several times; in the variable, white space stands between them.", shown="none")

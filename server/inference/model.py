@@ -2,6 +2,7 @@
 
 TensorModel        decodes, batches, predicts, encodes         (`tensor_model`)
 PassthroughModel   hands whole requests to code of its own     (`passthrough_model`)
+GenerationModel    ... but makes jobs of them, for a language model    (`generation_model`)
 """
 
 from __future__ import annotations

@@ -96,8 +96,7 @@ class PassthroughModel:
             await self._turn(request.is_disconnected)
             request.decoded_at = now()
             try:
-                asked = Request(request.verb, request.protocol, request.body, request.header_map())
-                reply = await self.adapter.answer(asked)
+                reply = await self.adapter.answer(self._asked(request))
             except BaseException:
                 self._give_back()
                 raise
@@ -117,6 +116,10 @@ class PassthroughModel:
         self._give_back()
         self._ended(request, reply.status)
         return _answer(request, reply)
+
+    def _asked(self, request: InferenceRequest) -> Request:
+        """The request as the adapter gets it; raises what it is refused for."""
+        return Request(request.verb, request.protocol, request.body, request.header_map())
 
     def _streamed(self, request: InferenceRequest, reply: ReplyStream) -> StreamedAnswer:
         """A stream, which counts as one request until it is closed."""

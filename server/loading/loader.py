@@ -197,7 +197,7 @@ class Loader:
 
     def _ask(self, adapter: Adapter, request: Request) -> Reply:
         """Send a whole request as the server will: on its event loop."""
-        return asyncio.run_coroutine_threadsafe(_in_one(adapter, request), self._loop.result()).result()
+        return asyncio.run_coroutine_threadsafe(answer_in_one(adapter, request), self._loop.result()).result()
 
     def _config(self, found: Found) -> ModelConfig:
         path, root = found.directory.path, found.directory.root
@@ -289,12 +289,23 @@ def _with_own_version(config: ModelConfig, found: Found, choice: Choice) -> Mode
     return replace(config, labels={**dict.fromkeys(names, found.version), **config.labels})
 
 
-async def _in_one(adapter: Adapter, request: Request) -> Reply:
-    """The answer to a request.
+async def answer_in_one(adapter: Adapter, request: Request) -> Reply:
+    """The answer to a request of V1 or V2.
 
     Raises:
         NotSupported: it comes in parts.
     """
+    if adapter.signature.generates:  # whose codecs import KServe, which may not be imported before this process says so
+        from server.inference.answer import Answer
+        from server.inference.batching.queue import Limits
+        from server.inference.generation_model import GenerationModel
+        from server.inference.request import InferenceRequest
+        from server.telemetry.counters import ModelMetrics
+
+        asked = InferenceRequest(request.protocol, request.verb, "", None, [], request.body)
+        answer = await GenerationModel("", adapter, Limits(), ModelMetrics()).handle(asked)
+        assert isinstance(answer, Answer)
+        return Reply(answer.body, {}, answer.status)
     reply = await adapter.answer(request)
     if isinstance(reply, ReplyStream):
         await reply.parts.aclose()

@@ -1,6 +1,7 @@
 """What was loaded becomes a model that takes requests: one of tensors, or one that reads whole requests itself.
 
 Loaded --> its limits: the server's, then those of its polyserve.yaml --> TensorModel | PassthroughModel
+                                                                           | GenerationModel
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
+from server.inference.generation_model import GenerationModel
 from server.inference.model import ServedModel
 from server.inference.passthrough_model import PassthroughModel
 from server.inference.tensor_model import TensorModel
@@ -37,7 +39,8 @@ class ModelFactory:
         if loaded.adapter.signature.whole:
             count = pool.count if pool is not None else 1
             lanes = loaded.config.lanes
-            return PassthroughModel(found.name, loaded.adapter, self.limits, metrics, lanes, found.version, count)
+            kind = GenerationModel if loaded.adapter.signature.generates else PassthroughModel
+            return kind(found.name, loaded.adapter, self.limits, metrics, lanes, found.version, count)
         if loaded.warning:
             log.warning("model %s: %s", found.name, loaded.warning)
         merges = loaded.batchable and loaded.config.batching

@@ -242,7 +242,9 @@ class Lifecycle:
         spec = LoadSpec.of(found, loaded)
         reason = sendable(loaded.warning)
         return ModelState(
-            found, State.READY, reason, model, loaded.seconds, memory, loaded.config.pinned, load_spec=spec
+            *(found, State.READY, reason, model, loaded.seconds, memory, loaded.config.pinned),
+            generates=loaded.adapter.signature.generates,
+            load_spec=spec,
         )
 
     def _not_in_memory(self, begun: ModelState, error: NotInMemory) -> bool:
@@ -250,7 +252,12 @@ class Lifecycle:
         if begun.model is not None:
             return self._failed(begun, str(error))
         config, known = error.config, error.memory or begun.memory
-        new = ModelState(begun.found, State.EVICTED, str(error), memory=known, pinned=config.pinned)
+        new = ModelState(
+            *(begun.found, State.EVICTED, str(error)),
+            memory=known,
+            pinned=config.pinned,
+            generates=begun.generates,
+        )
         self._store.replace(begun, new, config.labels)
         log.info("model %s is not in memory: %s", begun.label, error)
         return False

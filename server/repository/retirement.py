@@ -99,7 +99,12 @@ class Retirement:
         self, state: ModelState, reason: str, become: State, then: Callable[[], object] = lambda: None
     ) -> None:
         """Serve a version no more; once it is closed it is in `become`, and `then` is called on the event loop."""
-        out = ModelState(state.found, become, reason, memory=state.memory, pinned=state.pinned)
+        out = ModelState(
+            *(state.found, become, reason),
+            memory=state.memory,
+            pinned=state.pinned,
+            generates=state.generates,
+        )
         leaving = out  # of one that is evicted at once: whoever asks for it may wait until it is back
         if state.model is not None and become is not State.EVICTED:
             leaving = ModelState(state.found, State.UNLOADING, "being unloaded")

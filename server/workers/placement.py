@@ -118,6 +118,8 @@ def _forced(choice: Choice, config: ModelConfig, native: bool) -> str:
     """
     if choice.adapter.own_process:
         return f"{choice.adapter.name} runs code that came with the model"
+    if choice.adapter.own_worker:
+        return f"what {choice.adapter.name} runs takes long and much memory"
     if choice.match.carries and (native or choice.match.trust is Trust.CODE):
         return f"it {choice.match.carries}"
     if choice.match.trust is Trust.CODE:

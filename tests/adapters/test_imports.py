@@ -29,6 +29,12 @@ BELOW = {
 }
 #: file of one framework -> file of another, whose models or formats it reads too
 BETWEEN = {
+    ("generation.adapter", "huggingface_.architecture"),
+    ("generation.adapter", "huggingface_.bundle"),
+    ("generation.adapter", "huggingface_.loading"),
+    ("generation.adapter", "huggingface_.sentence"),
+    ("generation.loading", "huggingface_.bundle"),
+    ("generation.loading", "huggingface_.loading"),
     ("mlflow_.flavors", "registry"),
     ("sentence_transformers_.adapter", "huggingface_"),
     ("sentence_transformers_.adapter", "huggingface_.bundle"),

@@ -123,7 +123,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         content |= {BINARY: {"schema": {"type": "string", "format": "binary"}}, TEXT: {"schema": {"type": "string"}}}
     responses: dict[str, Any] = {"200": {"description": "the answer", "content": content}}
     for status in sorted(operation.errors):
-        schema = ref("ModelStatus" if operation.gives == "ModelStatus" and status == 503 else "Error")
+        schema = ref("ModelStatus" if operation.gives == "ModelStatus" and status == 503 else operation.error)
         if operation.gives in ("Ready", "Status"):
             schema = ref(operation.gives)
         responses[str(status)] = {"description": ERRORS[status], "content": {JSON: {"schema": schema}}}

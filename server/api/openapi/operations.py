@@ -47,6 +47,7 @@ class Operation:
     binary: bool = False  #: raw tensors may follow the JSON
     media: str = JSON  #: of a 200
     admin: bool = False
+    error: str = "Error"  #: the schema of what else it can end in
 
     @property
     def identity(self) -> str:
@@ -173,6 +174,15 @@ _OTHERS = [
             ),
         )
     ),
+    *(
+        Operation(
+            *("post", f"/v1/{path}", "OpenAI", summary, "Anything", _ASKED),
+            "OpenAI's API; with `stream` the chunks come as events. The same under /openai, or another prefix.",
+            takes="Anything",
+            error="OpenAIError",
+        )
+        for path, summary in (("chat/completions", "Go on with a chat"), ("completions", "Go on with a text"))
+    ),
     Operation("get", "/ping", "Health", "As /v2/health/ready, in TorchServe's words", "Status", (503,)),
     Operation("get", "/", "Health", "Whether the process answers, as KServe says it", "Status"),
     Operation("get", "/metrics", "Health", "Prometheus' metrics", "", media=TEXT),
@@ -185,5 +195,6 @@ TAGS: Mapping[str, str] = {
     "V2": "The Open Inference Protocol, and Triton's extensions of it",
     "Repository": "Which models there are; loading and unloading",
     "TorchServe": "TorchServe's inference routes",
+    "OpenAI": "Language models",
     "Health": "Probes and metrics",
 }

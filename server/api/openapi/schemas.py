@@ -41,6 +41,7 @@ _DURATION: Schema = {"type": "object", "properties": {"count": _INTEGER, "ns": _
 #: by name
 SCHEMAS: Mapping[str, Schema] = {
     "Error": obj(["error"], error=_STRING),
+    "OpenAIError": obj(["error"], error=obj(["message", "type"], message=_STRING, type=_STRING, param={}, code={})),
     "V1Request": {
         "type": "object",
         "description": "instances, one a row: a list of values, or an object by name; or inputs, whole columns by name",

@@ -20,6 +20,8 @@ log = logging.getLogger("kserve")
 
 _HEADERS: list[Header] = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 _OURS = {name for name, _ in _HEADERS}
+#: a part that is none: it keeps a connection in use while the first one takes long, and clients do not see it
+KEEP_ALIVE = b": the model is at work"
 
 
 async def send_events(receive: Receive, send: Send, answer: StreamedAnswer) -> None:
@@ -60,4 +62,6 @@ async def _disconnected(receive: Receive) -> None:
 
 def event(document: bytes) -> bytes:
     """One event; a document of several lines stays one event."""
+    if document is KEEP_ALIVE:
+        return document + b"\n\n"
     return b"data: " + document.replace(b"\n", b"\ndata: ") + b"\n\n"

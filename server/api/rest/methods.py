@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 from starlette.routing import BaseRoute, Match, Mount
 
+from server.api.openai.endpoints import OpenAIPaths
+from server.api.openai.error_object import in_openai_shape
 from server.api.rest.asgi import App, AsgiMessage, Receive, Scope, Send, send_whole, unread
 from server.api.rest.cors import Cors
 from server.api.rest.paths import is_settings, parse, parse_facts
@@ -29,11 +31,14 @@ _HEALTH = ("/v2/health/live", "/v2/health/ready", PING)
 class Methods:
     """An ASGI application in front of all routes."""
 
-    def __init__(self, app: App, routes: Iterable[BaseRoute], cors: Cors | None = None) -> None:
+    def __init__(
+        self, app: App, routes: Iterable[BaseRoute], cors: Cors | None = None, openai: OpenAIPaths | None = None
+    ) -> None:
         """`routes` are those of KServe's application, which are read when they are asked for."""
         self._app = app
         self._routes = routes
         self._cors = cors or Cors()
+        self._openai = openai
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,21 +49,27 @@ class Methods:
         method, path = scope["method"], scope["path"]
         if method == "OPTIONS" and (allowed := self._allowed(scope)):
             await send_whole(send, self._cors.preflight(scope, allowed) or Answer(200, [_allow(allowed)], b""))
-        elif (verbs := _verbs(path)) and method not in verbs:
+        elif (verbs := self._verbs(path)) and method not in _with_implied(verbs):
             known = _with_implied(verbs)
             error = MethodNotAllowed(f"{path} is asked by {' or '.join(verbs)}, not by {method}")
             answer = unread(scope, error)
+            if self._openai is not None and self._openai.parse(path) is not None:
+                answer = in_openai_shape(answer)
             await send_whole(send, answer._replace(headers=[*answer.headers, _allow(known)]))
         else:
             asked = {**scope, "method": "GET"} if method == "HEAD" else scope
             is_known = verbs or (path in _HEALTH and asked["method"] == "GET")  # no 405 comes of those
             await self._app(asked, receive, send if is_known else self._corrected(scope, send))
 
+    def _verbs(self, path: str) -> tuple[str, ...]:
+        """How predictions and texts are asked for; empty for other paths."""
+        return _verbs(path) or (self._openai.verbs(path) if self._openai is not None else ())
+
     def _allowed(self, scope: Scope) -> list[str]:
         """All that the path is asked by; empty where nothing is known of it."""
         if scope["path"] == "*":
             return list(_METHODS)
-        verbs = set(_verbs(scope["path"]))
+        verbs = set(self._verbs(scope["path"]))
         if not verbs:
             verbs = {method for method in _EXPLICIT if self._is_routed(scope, method)}
         if scope["path"] in _HEALTH or parse_facts(scope["path"]) is not None:

@@ -3,7 +3,7 @@
     POST /v1/models/..., /v2/models/...                      predictions, explanations, streams (`predict`)
     GET  /v1/models/{model}..., /v2/models/{model}...        what is told of models (`facts`)
     GET  /v2/health/live, /v2/health/ready
-    TorchServe's routes: `torchserve`
+    TorchServe's routes: `torchserve`; OpenAI's: `api.openai`
 
 Everything else (lists, the server's metadata, metrics, Swagger, CloudEvents) falls through to KServe's application.
 FastAPI's routing, its request and response models and KServe's timing middleware are most of a small request's cost.
@@ -15,6 +15,9 @@ import orjson
 
 from server.api.access import Access
 from server.api.lookup import Refresh, nothing_new
+from server.api.openai.endpoints import OpenAIPaths
+from server.api.openai.error_object import in_openai_shape
+from server.api.openai.openai_routes import OpenAIRoutes
 from server.api.rest.asgi import (
     App,
     BodyLimits,
@@ -41,6 +44,7 @@ from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
 
 METRICS = "/metrics"
+OPENAI = "/openai"  #: KServe's prefix, unless it is set otherwise
 
 
 class Routes:
@@ -54,6 +58,7 @@ class Routes:
         access: Access | None = None,
         refresh: Refresh = nothing_new,
         bodies: Bodies | None = None,
+        openai: OpenAIPaths | None = None,
     ) -> None:
         """`refresh` is awaited before what is counted is read; `bodies` are those of the process."""
         self._app = app
@@ -65,10 +70,15 @@ class Routes:
         self._facts = ModelFacts(repository, refresh)
         self._predictions = Predictions(repository)
         self._loading = RepositoryRoutes(repository)
+        self._openai = OpenAIRoutes(repository, openai or OpenAIPaths(OPENAI))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if (generating := self._openai.handler(scope)) is not None:
+            answer = await answered(generating, scope, receive, self._limits)
+            await send_answer(receive, send, in_openai_shape(answer) if isinstance(answer, Answer) else answer)
             return
         try:
             handler = await self._handler(scope)

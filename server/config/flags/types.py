@@ -19,6 +19,7 @@ _TRUE = ("true", "1", "yes", "y", "on", "t")
 _FALSE = ("false", "0", "no", "n", "off", "f")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE | re.ASCII)
 _ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*://[^\s/?#@]+|null)", re.ASCII)
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+", re.ASCII)
 _DAY = 86400
 
 
@@ -131,6 +132,18 @@ def path_segment(shape: str) -> Kind[str]:
         return value
 
     return Kind(read, shape)
+
+
+def route_prefix() -> Kind[str]:
+    """What paths begin with: /openai, or nothing."""
+
+    def read(value: str) -> str:
+        found = value.strip().rstrip("/")
+        if found and not _PREFIX.fullmatch(found):
+            raise ValueError("must be a path, such as /openai, or empty")
+        return found
+
+    return Kind(read, "PATH")
 
 
 def origins() -> Kind[tuple[str, ...]]:

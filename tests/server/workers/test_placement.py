@@ -60,6 +60,13 @@ def test_what_has_to_be_in_a_process() -> None:
             workers.wants(choice, config)
 
 
+def test_language_models_are_in_a_process_whatever_the_server_says() -> None:
+    choice = Choice(registry.get("generation"), Match(Rank.BUNDLE))
+    assert WorkerPlacement("none").wants(choice, ModelConfig())
+    with pytest.raises(LoadError, match="takes long and much memory"):
+        WorkerPlacement().wants(choice, ModelConfig(isolation="none"))
+
+
 def test_native_programs_are_in_a_process_unless_the_server_trusts_them() -> None:
     native = Choice(registry.get("torch"), Match(Rank.CONTENT, "model.pt", carries="calls native operators"))
     assert WorkerPlacement().wants(native, ModelConfig())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from server.api.rest.asgi import AsgiMessage
-from server.api.rest.event_stream import event, send_events
+from server.api.rest.event_stream import KEEP_ALIVE, event, send_events
 from server.errors import InvalidInput
 from server.inference.answer import StreamedAnswer
 from tests.patience import becomes
@@ -96,3 +96,14 @@ def test_who_leaves_ends_the_work() -> None:
         assert ended == ["yes"]
 
     asyncio.run(main())
+
+
+def test_what_keeps_a_connection_is_no_event() -> None:
+    async def parts() -> AsyncGenerator[bytes, None]:
+        yield KEEP_ALIVE
+        yield b": a document that only looks like it"
+
+    comment, document, _ = talk(parts()).events
+    assert comment.startswith(b": ")
+    assert comment.endswith(b"\n\n")
+    assert document == b"data: : a document that only looks like it\n\n"

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from fastapi import APIRouter, FastAPI
 
+from server.api.openai.endpoints import OpenAIPaths
 from server.api.rest.cors import Cors
 from server.api.rest.methods import Methods
 
@@ -133,3 +134,29 @@ def test_other_kinds_of_connection_fall_through() -> None:
 
     asyncio.run(Methods(app, [])({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert kinds == ["lifespan"]
+
+
+def openai() -> tuple[Methods, Behind]:
+    behind = Behind(FastAPI())
+    return Methods(behind, [], Cors(()), OpenAIPaths("/openai")), behind
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("GET", "/openai/v1/chat/completions", "POST, OPTIONS"), ("POST", "/openai/v1/models", "GET, HEAD, OPTIONS"),
+     ("PUT", "/v1/completions", "POST, OPTIONS")],
+)  # fmt: skip
+def test_other_methods_of_openai_s_paths_are_told_in_its_shape(method: str, path: str, allowed: str) -> None:
+    methods, behind = openai()
+    status, headers, body = ask(methods, method, path)
+    assert (status, headers["allow"]) == (405, allowed)
+    assert orjson.loads(body)["error"]["type"] == "invalid_request_error"
+    assert not behind.seen
+
+
+def test_openai_s_paths_go_on_by_their_methods() -> None:
+    methods, behind = openai()
+    for method, path in (("POST", "/v1/chat/completions"), ("HEAD", "/openai/v1/models"), ("GET", "/openai/v1/x")):
+        assert ask(methods, method, path)[0] == 200
+    assert behind.seen == [("POST", "/v1/chat/completions"), ("GET", "/openai/v1/models"), ("GET", "/openai/v1/x")]
+    assert ask(methods, "OPTIONS", "/openai/v1/completions")[1]["allow"] == "POST, OPTIONS"

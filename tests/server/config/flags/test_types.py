@@ -11,6 +11,9 @@ from server.config.flags import types
 from server.config.flags.types import Kind
 
 GOOD: list[tuple[Kind[Any], str, Any]] = [
+    (types.route_prefix(), "/openai/", "/openai"),
+    (types.route_prefix(), "/llm/api", "/llm/api"),
+    (types.route_prefix(), "", ""),
     (types.integer("N", 1, 9), "9", 9),
     (types.seconds(), "0.5", 0.5),
     (types.seconds(zero=True), "0", 0.0),
@@ -25,6 +28,8 @@ GOOD: list[tuple[Kind[Any], str, Any]] = [
     (types.directory(), "/models", Path("/models")),
 ]
 BAD: list[tuple[Kind[Any], str, str]] = [
+    (types.route_prefix(), "openai", "must be a path"),
+    (types.route_prefix(), "/a?b", "must be a path"),
     (types.integer("N", 1, 9), "10", "must be between 1 and 9"),
     (types.integer("N", 1), "one", "must be a whole number, at least 1"),
     (types.integer("N", 1, 1, reason="there is one"), "2", "must be 1: there is one"),

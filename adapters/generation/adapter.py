@@ -1,0 +1,133 @@
+"""Decoder language models of transformers: a folder with `config.json` (`...ForCausalLM`), weights and a tokenizer.
+
+They are asked by jobs (`job`), and answer in parts as tokens are made. They run in a worker: a request takes long, and
+the engine computes all the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import orjson
+
+from adapters.base import (
+    Adapter,
+    InvalidInput,
+    Match,
+    ModelDir,
+    Parameter,
+    Parameters,
+    Rank,
+    Reply,
+    ReplyStream,
+    Request,
+    Signature,
+    Tensors,
+    TensorSpec,
+    Traits,
+    Trust,
+)
+from adapters.generation.generator import Generator
+from adapters.generation.job import Job
+from adapters.generation.loading import load_generator
+from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
+from adapters.huggingface_.architecture import generates, takes
+from adapters.huggingface_.bundle import Damaged, check, needs_sentencepiece, read_config, weights_of
+from adapters.huggingface_.loading import DTYPES
+from adapters.huggingface_.sentence import is_foreign, read_sentence
+
+#: Triton's names
+TEXT_INPUT, TEXT_OUTPUT = "text_input", "text_output"
+#: what a prediction may be asked with; `job` has the ranges
+_PARAMETERS = (
+    Parameter("max_tokens", int, meaning="tokens of the answer, at most; 16 unless asked"),
+    Parameter("temperature", float, meaning="0, the likeliest tokens, unless asked"),
+    Parameter("top_p", float),
+    Parameter("top_k", int),
+    Parameter("min_p", float),
+    Parameter("repetition_penalty", float),
+    Parameter("presence_penalty", float),
+    Parameter("frequency_penalty", float),
+    Parameter("seed", int),
+    Parameter("stop", str, meaning="a text that ends the answer, and is left out"),
+    Parameter("ignore_eos", bool, meaning="go on behind the model's end of sequence"),
+    Parameter("echo", bool, meaning="the prompt comes first"),
+)
+
+
+@dataclass(eq=False)
+class GenerationAdapter(Adapter):
+    """A model that goes on writing."""
+
+    generator: Generator
+
+    name = "generation"
+    platform = "huggingface"
+    requires: ClassVar[tuple[str, ...]] = ("transformers", "torch")
+    safe_form: ClassVar[str] = "as safetensors"
+    own_worker: ClassVar[bool] = True
+    options: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("dtype", choices=DTYPES, meaning="the weights' type in memory; float32 unless set"),
+        Parameter("device", meaning="cpu, cuda, cuda:1, ...; a GPU where there is one unless set"),
+        Parameter("threads", int, meaning="processor threads of one step; all cores unless set"),
+        Parameter("max_context", int, meaning="tokens of prompt and answer; the model's own limit unless set"),
+        Parameter("slots", int, meaning="sequences that are made at once; 32 unless set"),
+        Parameter("prefill_chunk", int, meaning="tokens of a prompt that one step reads"),
+        Parameter("cache_bytes", int, meaning="memory of the keys and values of all sequences"),
+        Parameter("max_queue", int, meaning="sequences that may wait; further ones are answered 429"),
+        Parameter("chat_template", meaning="the file of the chat template, beside the model"),
+    )
+    traits = Traits(batchable=False)
+
+    @classmethod
+    def match(cls, model_dir: ModelDir) -> Match | None:
+        try:
+            config = read_config(model_dir)
+            if config is None or not generates(config) or is_foreign(model_dir, config) or not weights_of(model_dir):
+                return None
+            if read_sentence(model_dir) is not None:  # it embeds
+                return None
+            check(model_dir, config)
+        except Damaged as error:
+            return Match(Rank.BUNDLE, problem=str(error))
+        if taken := takes(config):
+            return Match(Rank.BUNDLE, problem=f"it takes {taken}, and only texts are served")
+        requires = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
+        trust = Trust.SAFE if ".safetensors" in weights_of(model_dir) else Trust.PICKLE
+        return Match(Rank.BUNDLE, requires=requires, trust=trust)
+
+    @classmethod
+    def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
+        generator = load_generator(model_dir, options)
+        signature = Signature(
+            inputs=(TensorSpec(TEXT_INPUT, "BYTES", (-1,)),),
+            outputs=(TensorSpec(TEXT_OUTPUT, "BYTES", (-1,)),),
+            whole=True,
+            overlaps=True,
+            streams=True,
+            generates=True,
+            any_name=True,
+            parameters=_PARAMETERS,
+        )
+        return cls(signature, generator)
+
+    def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        raise NotImplementedError("a language model answers whole requests")
+
+    async def answer(self, request: Request) -> Reply | ReplyStream:
+        try:
+            parts = await self.generator.begin(Job.of(_object(request.body)))
+        except InvalidInput as error:
+            return refusal(error)
+        return ReplyStream(parts, JSON_HEADERS)
+
+    def close(self) -> None:
+        self.generator.close()
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    found = orjson.loads(body)
+    if not isinstance(found, dict):
+        raise RefusedJob("a job must be a JSON object")
+    return found

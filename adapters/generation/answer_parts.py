@@ -1,0 +1,140 @@
+"""The sequences of one job, made side by side, as one stream of parts.
+
+    {"prompt_tokens": 12}                                              first, before any token is made
+    {"deltas": [{"index": 0, "text": "Par", "tokens": [...], "finish": null}, ...]}
+        ... and "calls": [{"name": ..., "arguments": "{...}"}] where the model calls tools
+    {}                                                                 nothing yet, but it is being worked on
+    {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}           last
+
+Tokens are taken from the engine as they come, whatever the reader's pace: a slow client holds no slot. What has come
+meanwhile goes in one part. Whoever closes the parts ends the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Self
+
+import orjson
+
+from adapters.generation.engine import TokenStream
+from adapters.generation.sequence_text import SequenceText, TextDelta
+
+#: seconds until a part says that there is nothing new: less than any `call_timeout`
+_PATIENCE = 0.5
+
+
+class AnswerParts:
+    """`adapters.base.Parts` of one job."""
+
+    def __init__(
+        self,
+        sequences: Sequence[tuple[TokenStream, SequenceText]],
+        prompt_tokens: int,
+        *,
+        stream: bool,
+        patience: float = _PATIENCE,
+    ) -> None:
+        """`stream`: deltas come as they are made; else each sequence is one."""
+        self._texts = [text for _, text in sequences]
+        self._streams = [tokens for tokens, _ in sequences]
+        self._prompt_tokens = prompt_tokens
+        self._stream = stream
+        self._patience = patience
+        self._news: asyncio.Queue[tuple[int, TextDelta] | BaseException] = asyncio.Queue()
+        self._unfinished = len(sequences)
+        self._began = self._over = False
+        self._tasks = [asyncio.create_task(self._run(index, *each)) for index, each in enumerate(sequences)]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """
+        Raises:
+            Exception: what the engine failed with.
+        """
+        if not self._began:
+            self._began = True
+            return orjson.dumps({"prompt_tokens": self._prompt_tokens})
+        if self._over:
+            raise StopAsyncIteration
+        if not self._unfinished and self._news.empty():
+            self._over = True
+            return orjson.dumps({"usage": self._usage()})
+        return orjson.dumps(await self._next_news())
+
+    async def aclose(self) -> None:
+        self._over = self._began = True
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for tokens in self._streams:  # a task that was cancelled before it began has closed nothing
+            await tokens.aclose()
+
+    async def _next_news(self) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(self._patience):
+                waiting = [await self._news.get()]
+        except TimeoutError:
+            return {}
+        while not self._news.empty():
+            waiting.append(self._news.get_nowait())
+        deltas: list[dict[str, Any]] = []
+        for news in waiting:
+            if isinstance(news, BaseException):
+                self._over = True
+                raise news
+            _append(deltas, *news)
+            self._unfinished -= news[1].finish is not None
+        return {"deltas": deltas}
+
+    async def _run(self, index: int, tokens: TokenStream, text: SequenceText) -> None:
+        """Make one sequence, and let go of its slot."""
+        deltas: list[TextDelta] = []
+        try:
+            async for event in tokens:
+                deltas.append(text.push(event))
+                if self._stream:
+                    self._tell(index, deltas)
+                if text.finish is not None:
+                    break
+                if event.in_prompt:  # of which there may be thousands at once
+                    await asyncio.sleep(0)
+            if text.finish is None:
+                deltas.append(text.end())
+            self._tell(index, deltas)
+            await tokens.aclose()
+        except Exception as error:
+            self._news.put_nowait(error)
+
+    def _tell(self, index: int, deltas: list[TextDelta]) -> None:
+        """Hand on what there is to tell."""
+        text = "".join(delta.text for delta in deltas)
+        tokens = [token for delta in deltas for token in delta.tokens]
+        calls = [call for delta in deltas for call in delta.calls]
+        finish = deltas[-1].finish if deltas else None
+        deltas.clear()
+        if text or tokens or calls or finish:
+            self._news.put_nowait((index, TextDelta(text, tokens, finish, calls)))
+
+    def _usage(self) -> dict[str, int]:
+        made = sum(text.generated for text in self._texts)
+        return {"prompt_tokens": self._prompt_tokens, "completion_tokens": made}
+
+
+def _append(deltas: list[dict[str, Any]], index: int, delta: TextDelta) -> None:
+    """Add one, or make it part of the last where that is of the same sequence."""
+    if not deltas or deltas[-1]["index"] != index:
+        deltas.append({"index": index, "text": "", "tokens": [], "finish": None})
+    last = deltas[-1]
+    last["text"] += delta.text
+    last["tokens"] += delta.tokens
+    last["finish"] = delta.finish
+    if delta.calls:
+        calls = [{"name": call.name, "arguments": call.arguments} for call in delta.calls]
+        last["calls"] = [*last.get("calls", ()), *calls]

@@ -1,0 +1,121 @@
+"""A conversation as the model's own chat template writes it (Jinja, in transformers' sandbox).
+
+A template is part of the model. What it raises itself (`raise_exception`) is said to the client as it is, for that is
+how models say which conversations they were not made for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.base import LoadError
+from adapters.generation.job import Chat
+from adapters.generation.refusal import RefusedJob
+from adapters.generation.tool_calls import check_tools
+from adapters.shared.messages import brief
+
+NO_TEMPLATE = (
+    "the model has no chat template, so it knows no chats: ask /v1/completions; or put its chat_template.jinja into "
+    "its folder, or name another file there by the option chat_template"
+)
+_TRIAL = Chat([{"role": "user", "content": "Hello"}])
+
+
+class ChatTemplate:
+    """The template of one tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """
+        Raises:
+            LoadError: it is no Jinja template.
+        """
+        from jinja2 import TemplateSyntaxError
+
+        self._tokenizer = tokenizer
+        self._reserved = set(inspect.signature(tokenizer.apply_chat_template).parameters)
+        if not tokenizer.chat_template:
+            return
+        try:
+            self.render(_TRIAL)
+        except RefusedJob as error:  # a model may want other chats than this one
+            if isinstance(error.__cause__, TemplateSyntaxError):
+                raise LoadError(f"the chat template is no Jinja template: {brief(str(error.__cause__))}") from error
+
+    def render(self, chat: Chat) -> str:
+        """The prompt as text, its special tokens within.
+
+        Raises:
+            RefusedJob: there is no template, or it does not take this conversation.
+        """
+        from jinja2 import TemplateError
+
+        if not self._tokenizer.chat_template:
+            raise RefusedJob(NO_TEMPLATE, "messages", "no_chat_template")
+        if not isinstance(chat.messages, list) or not chat.messages:
+            raise RefusedJob("messages must be a list of at least one message", "messages")
+        if chat.tools:
+            check_tools(chat.tools, str(self._tokenizer.chat_template))
+        values = self._values(chat.template_values or {})
+        messages = [_with_text(message, f"messages[{i}]") for i, message in enumerate(chat.messages)]
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                messages, tools=chat.tools or None, add_generation_prompt=True, tokenize=False, **values
+            )
+        except TemplateError as error:
+            raise RefusedJob(brief(str(error), "the chat template refuses these messages"), "messages") from error
+        except Exception as error:  # whatever an expression of the template trips over
+            told = brief(f"{type(error).__name__}: {error}")
+            raise RefusedJob(f"the chat template does not take these messages: {told}", "messages") from error
+        return text
+
+    def _values(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not isinstance(values, dict):
+            raise RefusedJob("chat_template_kwargs must be an object", "chat_template_kwargs")
+        if taken := sorted(values.keys() & self._reserved):
+            raise RefusedJob(f"chat_template_kwargs may not set {taken[0]}", "chat_template_kwargs")
+        return values
+
+
+def _with_text(message: Any, field: str) -> dict[str, Any]:
+    """The message with its content as one text: templates of models of texts know nothing else."""
+    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+        raise RefusedJob(f'{field} must be an object with a "role" and a "content"', "messages")
+    found: dict[str, Any] = {**message}
+    if found.get("tool_calls"):
+        found["tool_calls"] = _with_arguments(found["tool_calls"], f"{field}.tool_calls")
+    content = found.get("content")
+    if isinstance(content, list):
+        return {
+            **found,
+            "content": "\n".join(_text_of(part, f"{field}.content[{i}]") for i, part in enumerate(content)),
+        }
+    if content is not None and not isinstance(content, str):
+        raise RefusedJob(f"{field}.content must be a text, or a list of parts of type text", "messages")
+    return found
+
+
+def _text_of(part: Any, field: str) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "refusal" and isinstance(part.get("refusal"), str):
+        return str(part["refusal"])
+    if kind != "text" or not isinstance(part.get("text"), str):
+        raise RefusedJob(f'{field}: the model takes parts of type "text" only, with their "text"', "messages")
+    return str(part["text"])
+
+
+def _with_arguments(calls: Any, field: str) -> list[Any]:
+    """Earlier calls with their arguments as objects, which templates write as JSON; OpenAI's clients send texts."""
+    try:
+        return [
+            {**call, "function": {**call["function"], "arguments": _object(call["function"].get("arguments"))}}
+            for call in calls
+        ]
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise RefusedJob(f"{field} must be a list of calls, whose arguments are JSON objects", "messages") from error
+
+
+def _object(arguments: Any) -> Any:
+    return json.loads(arguments or "{}") if isinstance(arguments, str | None) else arguments

@@ -1,0 +1,114 @@
+"""The contract of an engine: token ids in, token ids out, many requests at once.
+
+An engine knows nothing of texts, templates, stop strings, protocols or tools: that is written once, above it. It runs
+in the worker that holds the model; its methods are called on that worker's event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, Self
+
+
+class Finish(StrEnum):
+    """Why a generation ended; the words are OpenAI's."""
+
+    STOP = "stop"  #: the model's end of sequence, or one of `Generation.stop_ids`
+    LENGTH = "length"  #: `Generation.max_tokens`, or the end of the context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the next token is drawn from the logits; the defaults are greedy, as in transformers' `GenerationConfig`."""
+
+    temperature: float = 0.0  #: 0 takes the likeliest token
+    top_k: int = 0  #: 0: all
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0  #: over prompt and answer, as transformers has it
+    presence_penalty: float = 0.0  #: over the answer, as OpenAI has it
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    #: one draws a generator of its own for this request, stepped once a token whatever its neighbours do
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One sequence to be made. Who submits it has checked it: ids are in the vocabulary, and all fits the context."""
+
+    prompt: Sequence[int]  #: at least one id
+    max_tokens: int  #: 0: nothing but the prompt's logprobs
+    sampling: Sampling = Sampling()
+    stop_ids: frozenset[int] = frozenset()  #: end the sequence and belong to it; the model's own are among them
+    logprobs: int | None = None  #: so many alternatives are told with each token; 0: its own alone; None: nothing
+    prompt_logprobs: bool = False  #: those of the prompt's tokens come first, in one `TokenEvent` each
+    #: changes a row of logits (float32, [vocabulary]) in place before a token is drawn, given the tokens made so far
+    mask: Callable[[Sequence[int], Any], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """One token. `logprob` is of the model's distribution before temperature and cuts, as OpenAI has it."""
+
+    token: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()  #: the likeliest first
+    in_prompt: bool = False  #: the first one of a prompt has no logprob
+    finish: Finish | None = None  #: set on the last one
+
+
+@dataclass(frozen=True, slots=True)
+class EngineUsage:
+    """What an engine holds at this moment."""
+
+    running: int
+    waiting: int
+    cache_bytes: int
+    cache_limit: int
+    prefix_hits: int  #: prompt tokens that did not need computing, since the start
+    prompt_tokens: int  #: all, since the start
+    generated_tokens: int
+
+
+class TokenStream(Protocol):
+    """What becomes of one generation. One task takes and closes it.
+
+    With `max_tokens` of 0 it ends without a token of its own, and no event has a `finish`. Iterating raises what the
+    step failed with for this sequence; its neighbours go on.
+    """
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> TokenEvent: ...
+
+    async def aclose(self) -> None:
+        """Give up: the slot is free within one step. To be called in any case."""
+
+
+class EngineFull(Exception):
+    """There is no room in the queue; the client may come again."""
+
+
+class EngineClosed(Exception):
+    """The engine was closed before, or while this was made."""
+
+
+class Engine(Protocol):
+    """A loaded model that generates."""
+
+    def submit(self, generation: Generation) -> TokenStream:
+        """Queue it.
+
+        Raises:
+            EngineFull: too many wait.
+            EngineClosed: it has been closed.
+            ValueError: its cache would never fit; or this model has no logprobs of prompts (an encoder reads them).
+        """
+
+    def usage(self) -> EngineUsage: ...
+
+    def close(self) -> None:
+        """Fail what runs and waits with `EngineClosed`, and end the engine's thread; takes as long as a step may."""

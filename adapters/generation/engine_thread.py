@@ -1,0 +1,170 @@
+"""What every engine of ours has: a thread of its own, a queue before it, and streams that it fills."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from dataclasses import dataclass, field
+
+from adapters.generation.engine import EngineClosed, EngineFull, EngineUsage, Generation, TokenEvent, TokenStream
+from adapters.generation.token_stream import Outbox, QueuedTokenStream
+
+
+@dataclass(eq=False, slots=True)
+class Submission:
+    """One generation from its submission to its end. The engine's thread alone has it, but for `cancelled`."""
+
+    generation: Generation
+    reserved: int  #: bytes of cache that are its own until its end
+    stream: QueuedTokenStream = field(init=False)
+    cancelled: bool = False
+
+
+class EngineThread(ABC):
+    """Admits generations in the order they come, as far as `slots` and `cache_limit` (bytes) allow, and runs them.
+
+    At most `max_waiting` more may wait.
+    """
+
+    def __init__(self, *, slots: int, cache_limit: int, max_waiting: int) -> None:
+        self.slots, self.cache_limit, self.max_waiting = slots, cache_limit, max_waiting
+        self._changed = threading.Condition()
+        self._waiting: deque[Submission] = deque()  # these, and all that is counted, under the condition
+        self._admitted: list[Submission] = []
+        self._running = 0
+        self._reserved = 0
+        self._closed = False
+        self._outbox = Outbox()
+        self._prefix_hits = self._prompt_tokens = self._generated_tokens = 0
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def submit(self, generation: Generation) -> TokenStream:
+        need = self._need(generation)
+        if need > self.cache_limit:
+            raise ValueError(
+                f"the cache of {len(generation.prompt)} + {generation.max_tokens} tokens takes {need} bytes, "
+                f"and all caches together may take {self.cache_limit}"
+            )
+        request = Submission(generation, need)
+        request.stream = QueuedTokenStream(lambda: self._cancel(request))
+        with self._changed:
+            if self._closed:
+                raise EngineClosed("the engine has been closed")
+            self._waiting.append(request)
+            self._admit()
+            if len(self._waiting) > self.max_waiting:
+                self._waiting.pop()
+                raise EngineFull(f"{self.max_waiting} generations wait already")
+        return request.stream
+
+    def usage(self) -> EngineUsage:
+        with self._changed:
+            return EngineUsage(
+                running=self._running,
+                waiting=len(self._waiting),
+                cache_bytes=self._cache_bytes(),
+                cache_limit=self.cache_limit,
+                prefix_hits=self._prefix_hits,
+                prompt_tokens=self._prompt_tokens,
+                generated_tokens=self._generated_tokens,
+            )
+
+    def close(self) -> None:
+        """Returns once the thread has ended, which takes no longer than a step. A second time does nothing."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @abstractmethod
+    def _need(self, generation: Generation) -> int:
+        """Bytes of cache at the most."""
+
+    @abstractmethod
+    def _cache_bytes(self) -> int: ...
+
+    @abstractmethod
+    def _start(self, request: Submission) -> None:
+        """It has been admitted."""
+
+    @abstractmethod
+    def _step(self) -> bool:
+        """Go on with what runs, and drop who was cancelled; whether anything is left to do."""
+
+    @abstractmethod
+    def _abandon(self) -> list[Submission]:
+        """Stop all at once; who was running."""
+
+    def _admit(self) -> None:
+        """Under the condition. The first one waits for its room, and all others for it: none is passed over."""
+        while self._waiting and self._running < self.slots and not self._closed:
+            request = self._waiting[0]
+            if self._reserved + request.reserved > self.cache_limit:
+                break
+            self._waiting.popleft()
+            self._running += 1
+            self._reserved += request.reserved
+            self._admitted.append(request)
+            self._changed.notify()
+
+    def _cancel(self, request: Submission) -> None:
+        with self._changed:
+            request.cancelled = True
+            if request in self._waiting:
+                self._waiting.remove(request)
+                self._admit()
+            self._changed.notify()
+
+    def _tell(self, request: Submission, event: TokenEvent) -> None:
+        self._outbox.put(request.stream, event)
+        if not event.in_prompt:
+            self._generated_tokens += 1
+
+    def _end(self, request: Submission, error: Exception | None = None) -> None:
+        """Its last word, unless it was cancelled; its room is for others."""
+        self._outbox.put(request.stream, error)
+        with self._changed:
+            self._running -= 1
+            self._reserved -= request.reserved
+            self._admit()
+
+    def _run(self) -> None:
+        busy = False
+        while True:
+            with self._changed:
+                while not (busy or self._admitted or self._closed):
+                    self._changed.wait()
+                admitted, self._admitted = self._admitted, []
+                closed = self._closed
+            for request in admitted:
+                self._guarded_start(request)
+            if closed:
+                break
+            try:
+                busy = self._step()
+            except Exception as error:  # code of others' may fail in any way, and nobody may wait for ever
+                busy = False
+                for request in self._abandon():
+                    self._end(request, error)
+            self._outbox.send()
+        self._fail_all()
+
+    def _guarded_start(self, request: Submission) -> None:
+        try:
+            self._start(request)
+        except Exception as error:
+            self._end(request, error)
+
+    def _fail_all(self) -> None:
+        gone = EngineClosed("the engine has been closed")
+        for request in self._abandon():
+            self._end(request, gone)
+        with self._changed:
+            left = [*self._admitted, *self._waiting]
+            self._waiting.clear()
+            self._admitted.clear()
+        for request in left:
+            self._outbox.put(request.stream, gone)
+        self._outbox.send()

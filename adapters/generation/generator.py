@@ -1,0 +1,74 @@
+"""One model that generates: a job goes in, its parts come out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from adapters.generation.answer_parts import AnswerParts
+from adapters.generation.engine import Engine, EngineFull, Generation, TokenStream
+from adapters.generation.job import Chat, Job, Prompt
+from adapters.generation.prompts import Prompts
+from adapters.generation.refusal import TOO_LONG, RefusedJob
+from adapters.generation.sequence_text import SequenceText
+from adapters.generation.tool_calls import ToolCallReader
+
+
+class Generator:
+    """Jobs through one engine, any number at a time, on one event loop."""
+
+    def __init__(self, engine: Engine, prompts: Prompts) -> None:
+        self._engine = engine
+        self._prompts = prompts
+        # A long prompt takes a moment, for which the other sequences' tokens would have to wait.
+        self._tokenizing = ThreadPoolExecutor(1, "tokenize")
+
+    async def begin(self, job: Job) -> AnswerParts:
+        """Queue all sequences of a job. Whoever gets the parts closes them.
+
+        Raises:
+            RefusedJob: it cannot be carried out, or there is no room for it now.
+        """
+        loop = asyncio.get_running_loop()
+        generations = await loop.run_in_executor(self._tokenizing, self._prompts.generations, job)
+        sequences: list[tuple[TokenStream, SequenceText]] = []
+        try:
+            for prompt, generation in zip(job.prompts, generations, strict=True):
+                for each in _choices(generation, job.n):
+                    sequences.append((self._engine.submit(each), self._text(job, each, prompt)))
+        except BaseException as error:
+            for tokens, _ in sequences:
+                await tokens.aclose()
+            if isinstance(error, EngineFull):
+                raise RefusedJob(
+                    f"the model has no room for more requests: {error}", None, "queue_full", 429
+                ) from error
+            if isinstance(error, ValueError):
+                raise RefusedJob(str(error), None, TOO_LONG) from error
+            raise
+        size = sum(len(generation.prompt) for generation in generations)
+        return AnswerParts(sequences, size, stream=job.stream)
+
+    def _text(self, job: Job, generation: Generation, prompt: Prompt) -> SequenceText:
+        vocabulary, told = self._prompts.vocabulary, job.logprobs is not None
+        if isinstance(prompt, Chat):
+            tools = ToolCallReader(prompt.tools) if prompt.tools else None
+            return SequenceText(vocabulary, job.stop, told=told, tools=tools)
+        before = () if generation.prompt_logprobs else generation.prompt
+        return SequenceText(vocabulary, job.stop, told=told, before=before, echo=job.echo)
+
+    def close(self) -> None:
+        self._engine.close()
+        self._tokenizing.shutdown(wait=False)
+
+
+def _choices(generation: Generation, n: int) -> Iterator[Generation]:
+    """The same sequence n times; a seed makes them different ones, and the same ones again."""
+    seed = generation.sampling.seed
+    for number in range(n):
+        if seed is None or not number:
+            yield generation
+        else:
+            yield replace(generation, sampling=replace(generation.sampling, seed=(seed + number) % 2**63))

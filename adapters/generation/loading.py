@@ -1,0 +1,112 @@
+"""A transformers folder to a `Generator`: model, tokenizer, chat template and engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from adapters.base import LoadError, ModelDir, Parameters
+from adapters.generation.cache_memory import bytes_of_context, cache_limit
+from adapters.generation.chat_template import ChatTemplate
+from adapters.generation.engine import Engine
+from adapters.generation.engines import engine_for
+from adapters.generation.generator import Generator
+from adapters.generation.prompts import Prompts
+from adapters.generation.vocabulary import Vocabulary
+from adapters.huggingface_.bundle import weights_of
+from adapters.huggingface_.loading import (
+    check_loaded,
+    check_vocabulary,
+    from_folder,
+    load_model,
+    model_limit,
+    reason_of,
+)
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+#: option -> the engine's word for it
+_OF_ENGINE = {"slots": "slots", "prefill_chunk": "prefill_chunk", "max_queue": "max_waiting"}
+_COUNTS = ("threads", "cache_bytes", *_OF_ENGINE)
+_LONGEST_TEMPLATE = 1 << 20  #: bytes
+
+
+def load_generator(model_dir: ModelDir, options: Parameters) -> Generator:
+    """
+    Raises:
+        LoadError: the folder cannot be served, with the reason.
+    """
+    import torch
+
+    _checked(options)
+    torch.set_num_threads(options.get("threads") or cores())
+    try:
+        model, report = load_model(
+            model_dir.path,
+            "AutoModelForCausalLM",
+            ".safetensors" in weights_of(model_dir),
+            options.get("dtype", "float32"),
+        )
+        tokenizer = from_folder("AutoTokenizer", model_dir.path)
+        model = model.to(options.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    except Exception as error:
+        raise LoadError(reason_of(error)) from error
+    check_loaded(report)
+    check_vocabulary(tokenizer)
+    if name := options.get("chat_template"):
+        tokenizer.chat_template = _template(model_dir, name)
+    context = _context(model_limit(model, tokenizer), options.get("max_context"))
+    prompts = Prompts(
+        Vocabulary(tokenizer, int(model.get_input_embeddings().num_embeddings)),
+        ChatTemplate(tokenizer),
+        context,
+        _end_ids(model, tokenizer),
+    )
+    return Generator(_engine(model, context, options), prompts)
+
+
+def _engine(model: Any, context: int, options: Parameters) -> Engine:
+    of_context = bytes_of_context(model.config.get_text_config(), model.dtype.itemsize, context)
+    limit = options.get("cache_bytes") or cache_limit(of_context)
+    given = {name: options[option] for option, name in _OF_ENGINE.items() if option in options}
+    return engine_for(model, cache_limit=limit, **given)
+
+
+def _checked(options: Parameters) -> None:
+    for name in _COUNTS:
+        if (value := options.get(name)) is not None and value < 1:
+            raise LoadError(f"options.{name} must be at least 1, not {value}")
+
+
+def cores() -> int:
+    """Processor cores that this process may use: those of its mask, or fewer where a container has a quota."""
+    allowed = len(os.sched_getaffinity(0))
+    try:
+        quota, period = _QUOTA.read_text().split()
+        return allowed if quota == "max" else max(1, min(allowed, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return allowed
+
+
+def _context(limit: int, wanted: int | None) -> int:
+    if wanted is not None and not 2 <= wanted <= limit:
+        raise LoadError(f"options.max_context is {wanted}, but this model takes from 2 to {limit} tokens")
+    return wanted or limit
+
+
+def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """What ends a sequence, by generation_config.json (which knows a chat's end of turn) or else the tokenizer."""
+    named = getattr(model.generation_config, "eos_token_id", None)
+    if named is None:
+        named = tokenizer.eos_token_id
+    ids = named if isinstance(named, list) else [named]
+    return frozenset(number for number in ids if isinstance(number, int))
+
+
+def _template(model_dir: ModelDir, name: str) -> str:
+    if not model_dir.has(name):
+        raise LoadError(f"options.chat_template is {name!r}, and there is no such file beside the model")
+    try:
+        return model_dir.head(name, _LONGEST_TEMPLATE).decode()
+    except UnicodeDecodeError as error:
+        raise LoadError(f"{name} is no text in UTF-8") from error

@@ -1,0 +1,80 @@
+"""From what a job asks to what an engine is given: prompts as ids, checked against vocabulary and context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adapters.generation.chat_template import ChatTemplate
+from adapters.generation.engine import Generation
+from adapters.generation.job import Chat, Job, Prompt
+from adapters.generation.refusal import TOO_LONG, RefusedJob
+from adapters.generation.vocabulary import Vocabulary
+
+_COMPLETION_TOKENS = 16  #: of a completion that does not say how many, as OpenAI has it
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What one model's prompts are made with and held against."""
+
+    vocabulary: Vocabulary
+    template: ChatTemplate
+    context: int  #: tokens of prompt and answer together
+    end_ids: frozenset[int]  #: the model's ends of sequence
+
+    def generations(self, job: Job) -> list[Generation]:
+        """One generation a prompt. Takes as long as tokenizing does.
+
+        Raises:
+            RefusedJob: a prompt cannot be made, or does not fit.
+        """
+        self._check_ids(job.stop_ids, "stop_token_ids")
+        self._check_ids(tuple(job.sampling.logit_bias), "logit_bias")
+        if job.max_tokens == 0 and not job.echo:
+            raise RefusedJob(
+                "max_tokens is 0, so there is nothing to answer: ask for one at least, or for echo", "max_tokens"
+            )
+        return [self._generation(job, prompt) for prompt in job.prompts]
+
+    def _generation(self, job: Job, prompt: Prompt) -> Generation:
+        ids = self._ids(prompt)
+        if not ids:
+            raise RefusedJob("the prompt is empty: it must hold at least one token", "prompt")
+        return Generation(
+            prompt=ids,
+            max_tokens=self._budget(job, len(ids), isinstance(prompt, Chat)),
+            sampling=job.sampling,
+            stop_ids=frozenset(job.stop_ids) if job.ignore_eos else self.end_ids | frozenset(job.stop_ids),
+            logprobs=job.logprobs,
+            prompt_logprobs=job.echo and job.logprobs is not None,
+        )
+
+    def _ids(self, prompt: Prompt) -> list[int]:
+        if isinstance(prompt, Chat):
+            return self.vocabulary.encode_rendered(self.template.render(prompt))
+        if isinstance(prompt, str):
+            return self.vocabulary.encode(prompt)
+        self._check_ids(prompt, "prompt")
+        return list(prompt)
+
+    def _check_ids(self, ids: tuple[int, ...], field: str) -> None:
+        strange = next((number for number in ids if not 0 <= number < self.vocabulary.size), None)
+        if strange is not None:
+            raise RefusedJob(f"{field}: {strange} is no token: the model knows 0 to {self.vocabulary.size - 1}", field)
+
+    def _budget(self, job: Job, size: int, chat: bool) -> int:
+        """Tokens that may be made."""
+        left = self.context - size
+        asked = job.max_tokens if job.max_tokens is not None else 1
+        if asked > left:
+            field = "messages" if chat else "prompt"
+            raise RefusedJob(
+                f"This model's maximum context length is {self.context} tokens. However, you requested {size + asked} "
+                f"tokens ({size} in the {field}, {asked} in the completion). Please reduce the length of the {field} "
+                "or completion.",
+                field,
+                TOO_LONG,
+            )
+        if job.max_tokens is not None:
+            return job.max_tokens
+        return left if chat else min(left, _COMPLETION_TOKENS)

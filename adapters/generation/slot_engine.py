@@ -1,0 +1,204 @@
+"""The engine for decoders: all sequences go on together, each in a slot that others neither wait for nor pad to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from adapters.generation.engine import Generation, TokenEvent
+from adapters.generation.engine_thread import EngineThread, Submission
+from adapters.generation.kv_blocks import CachePool
+from adapters.generation.next_tokens import next_events
+from adapters.generation.prefix_cache import SHORTEST, ComputedPrefix, PrefixCache
+from adapters.generation.slot_support import cache_shape, slots_attention
+from adapters.generation.slot_turns import SlotSequence, Turn, compute
+from adapters.generation.token_logprobs import event_of, prompt_events
+
+#: times `prefill_chunk`, where nobody is decoding who would wait
+_CHUNKS_WHEN_ALONE = 4
+
+
+class SlotEngine(EngineThread):
+    """Runs a transformers `...ForCausalLM`; nobody else may use the model until it is closed.
+
+    A step is one forward of one token for each sequence that decodes, and then of parts of prompts, the oldest first,
+    of `prefill_chunk` tokens together: so much is what a newcomer costs the others in each step.
+
+    Args:
+        cache_limit: bytes that keys and values of all sequences may take; what is left keeps those of finished ones.
+        slots: sequences that run at once.
+
+    Raises:
+        NotHeld: slots cannot hold this model; see `supports`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        cache_limit: int,
+        slots: int = 32,
+        prefill_chunk: int = 128,
+        max_waiting: int = 256,
+    ) -> None:
+        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting)
+        self._model = model
+        self._chunk = prefill_chunk
+        self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
+        self._pool = CachePool(cache_shape(model), cache_limit)
+        self._prefixes = PrefixCache(self._pool)
+        self._decoding: list[SlotSequence] = []
+        self._reading: list[SlotSequence] = []  #: their prompts, the oldest first
+        self._borrowed = ExitStack()
+        self._borrowed.enter_context(slots_attention(model))
+        self._thread.start()
+
+    def close(self) -> None:
+        super().close()
+        self._prefixes.clear()
+        self._borrowed.close()
+
+    def _need(self, generation: Generation) -> int:
+        return self._pool.bytes_for(len(generation.prompt) + generation.max_tokens)
+
+    def _cache_bytes(self) -> int:
+        return self._pool.allocated
+
+    def _start(self, request: Submission) -> None:
+        if not request.generation.max_tokens and not request.generation.prompt_logprobs:
+            self._end(request)
+            return
+        self._reading.append(SlotSequence(request, self._vocabulary, self._model.device))
+        self._prompt_tokens += len(request.generation.prompt)
+
+    def _abandon(self) -> list[Submission]:
+        running = [*self._decoding, *self._reading]
+        self._decoding.clear()
+        self._reading.clear()
+        self._pool = CachePool(self._pool.shape, self.cache_limit)  # a new one: who knows what this one is like now
+        self._prefixes = PrefixCache(self._pool)
+        return [sequence.request for sequence in running]
+
+    def _step(self) -> bool:
+        with torch.inference_mode():
+            return self._step_of_all()
+
+    def _step_of_all(self) -> bool:
+        for sequence in [each for each in (*self._decoding, *self._reading) if each.request.cancelled]:
+            self._finish(sequence)
+        turns = [*self._decoding_turns(), *self._reading_turns()]
+        if turns:
+            self._take(turns)
+        return bool(self._decoding or self._reading)
+
+    def _decoding_turns(self) -> Iterator[Turn]:
+        """In the order of rows, so that neighbours share a call of attention."""
+        for sequence in self._decoding:
+            assert sequence.block is not None
+            if sequence.length == sequence.block.capacity:
+                self._pool.place_among_others(sequence, sequence.length + 1)
+        for block in self._pool.shared_blocks():
+            for occupant in block.occupants:
+                yield Turn(cast(SlotSequence, occupant), 1, decodes=True)
+
+    def _reading_turns(self) -> Iterator[Turn]:
+        left = self._chunk if self._decoding else self._chunk * _CHUNKS_WHEN_ALONE
+        for sequence in self._reading:
+            if not left:
+                break
+            if sequence.block is None:
+                self._begin(sequence)
+            most = self._chunk if sequence.tells_prompt else left  # the logits of each token take room
+            count = min(left, most, len(sequence.ids) - sequence.length)
+            left -= count
+            yield Turn(sequence, count, decodes=False)
+
+    def _begin(self, sequence: SlotSequence) -> None:
+        """Give it a row, with what others have computed of the same beginning."""
+        running = () if sequence.tells_prompt else self._running_prefixes()
+        found = None if sequence.tells_prompt else self._prefixes.longest(sequence.ids, running)
+        self._pool.place_alone(sequence, len(sequence.ids))
+        if found is not None:
+            assert sequence.block is not None
+            source, shared = found
+            sequence.block.fill(0, source.block, source.row, shared)
+            sequence.length = shared
+            self._prefix_hits += shared
+
+    def _running_prefixes(self) -> Iterator[ComputedPrefix]:
+        for each in (*self._decoding, *self._reading):
+            if each.block is not None and each.length >= SHORTEST:
+                yield ComputedPrefix(np.asarray(each.ids[: each.length], np.int64), each.block, each.row)
+
+    def _take(self, turns: Sequence[Turn]) -> None:
+        """Compute and go on. What fails is tried one by one, so that only the culprit ends."""
+        try:
+            logits = compute(self._model, turns)
+        except Exception as error:
+            if len(turns) == 1:
+                self._finish(turns[0].sequence, error)
+            for turn in turns if len(turns) > 1 else ():
+                self._take([turn])
+            return
+        ready, rows = [], []
+        for turn, wanted in zip(turns, logits, strict=True):
+            sequence = turn.sequence
+            if sequence.tells_prompt and not turn.decodes:
+                self._tell_prompt(sequence, turn.count, wanted)
+            sequence.length += turn.count
+            if sequence.length == len(sequence.ids):
+                ready.append(sequence)
+                rows.append(wanted[-1])
+        self._draw(ready, rows)
+
+    def _tell_prompt(self, sequence: SlotSequence, count: int, logits: Any) -> None:
+        first, ids = sequence.length, sequence.ids
+        if not first:
+            self._tell(sequence.request, event_of(None, ids[0], None, in_prompt=True))
+        following = ids[first + 1 : first + count + 1]
+        for event in prompt_events(logits[: len(following)], following, sequence.generation.logprobs):
+            self._tell(sequence.request, event)
+
+    def _draw(self, sequences: Sequence[SlotSequence], rows: Sequence[Any]) -> None:
+        """The next token of each, or its end."""
+        drawing = [number for number, each in enumerate(sequences) if each.generation.max_tokens]
+        for each in sequences:
+            if not each.generation.max_tokens:
+                self._finish(each)
+        if not drawing:
+            return
+        chosen = [sequences[number] for number in drawing]
+        events = next_events(torch.stack([rows[number] for number in drawing]), chosen)
+        for sequence, event in zip(chosen, events, strict=True):
+            if isinstance(event, Exception):
+                self._finish(sequence, event)
+            else:
+                self._go_on(sequence, event)
+
+    def _go_on(self, sequence: SlotSequence, event: TokenEvent) -> None:
+        self._tell(sequence.request, event)
+        sequence.ids.append(event.token)
+        if event.finish is not None:
+            self._finish(sequence)
+        elif len(sequence.made) == 1:
+            self._reading.remove(sequence)
+            self._decoding.append(sequence)
+            self._pool.place_among_others(sequence, sequence.length + 1)
+
+    def _finish(self, sequence: SlotSequence, error: Exception | None = None) -> None:
+        """Its cache stays for those that begin as it did, unless it has failed."""
+        self._free(sequence, keep=error is None)
+        self._end(sequence.request, error)
+
+    def _free(self, sequence: SlotSequence, *, keep: bool = False) -> None:
+        (self._decoding if sequence in self._decoding else self._reading).remove(sequence)
+        if sequence.block is None:
+            return
+        if keep and sequence.length >= SHORTEST:
+            self._prefixes.keep(sequence.ids[: sequence.length], self._pool.take(sequence))
+        else:
+            self._pool.leave(sequence)

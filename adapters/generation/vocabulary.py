@@ -1,0 +1,79 @@
+"""What the tokenizer knows: text to ids, ids to text, and the bytes of each token."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+_SPACE = "\u2581"  #: how SentencePiece writes one
+
+
+class Vocabulary:
+    """One tokenizer of transformers, and the size of the model's own table."""
+
+    def __init__(self, tokenizer: Any, size: int) -> None:
+        """`size`: ids from 0 to that are the model's; its tokenizer often has fewer."""
+        self.tokenizer = tokenizer
+        self.size = size
+        added = tokenizer.added_tokens_decoder
+        self.special = frozenset(tokenizer.all_special_ids) | {number for number in added if added[number].special}
+        self._added = {number: str(token) for number, token in added.items()}
+        self._backend = getattr(tokenizer, "backend_tokenizer", None)
+
+    def encode(self, text: str) -> list[int]:
+        """A prompt, with the special tokens that the model wants at its ends, once: a text may begin with one."""
+        bos = self.tokenizer.bos_token
+        has_bos = bool(bos) and text.startswith(bos)
+        return self._ids(text, special=not has_bos)
+
+    def encode_rendered(self, text: str) -> list[int]:
+        """What a chat template wrote, which has its special tokens already."""
+        return self._ids(text, special=False)
+
+    def _ids(self, text: str, special: bool) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, without special tokens; half a character at an end becomes U+FFFD."""
+        shown = self.shown(ids)
+        if self._backend is not None:
+            return str(self._backend.decode(shown, skip_special_tokens=False))
+        return str(self.tokenizer.decode(shown, clean_up_tokenization_spaces=False))
+
+    def shown(self, ids: Sequence[int]) -> list[int]:
+        """The ids that have a text."""
+        return [number for number in ids if number not in self.special]
+
+    def bytes_of(self, number: int) -> bytes:
+        """The bytes that the token stands for; an id that the tokenizer does not know has none."""
+        if number in self._added:
+            return self._added[number].encode()
+        token = self.tokenizer.convert_ids_to_tokens(number)
+        if token is None:
+            return b""
+        if self._is_byte_level:
+            codes = [_BYTES.get(character) for character in token]
+            return token.encode() if None in codes else bytes(code for code in codes if code is not None)
+        if match := _BYTE.fullmatch(token):
+            return bytes([int(match[1], 16)])
+        return str(token).replace(_SPACE, " ").encode()
+
+    @cached_property
+    def _is_byte_level(self) -> bool:
+        decoder = getattr(self._backend, "decoder", None)
+        return decoder is not None and "ByteLevel" in json.dumps(json.loads(decoder.__getstate__()))
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The characters that byte-level tokenizers write bytes with (GPT-2's): visible ones, each standing for itself."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in set(plain)]
+    return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+_BYTES = _byte_alphabet()

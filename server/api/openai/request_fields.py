@@ -1,0 +1,182 @@
+"""The bodies that are taken, field by field: what is not here is refused by its name.
+
+Types are checked here, ranges by the model (`adapters.generation.job`), which other protocols ask, too. Fields that
+change no text (who the user is, what to store nowhere) are taken and left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from server.api.openai.error_object import FieldRefused
+from server.codec.error_text import nearest, quoted
+from server.codec.json_bodies import parse_object
+
+_MOST_ALTERNATIVES = 20
+_LEAST_CHAT = 1  #: tokens of an answer
+
+#: OpenAI's fields that are not served
+_NOT_SERVED = {
+    *("audio", "best_of", "function_call", "functions", "modalities", "prediction", "reasoning_effort"),
+    *("response_format", "suffix", "verbosity", "web_search_options"),
+}
+
+
+class StreamOptions(BaseModel):
+    """How a stream ends."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None  #: nothing is padded here
+
+
+class TextRequest(BaseModel):
+    """What chats and completions have in common."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    #: fields that go to the model as they are
+    passed: ClassVar[tuple[str, ...]] = (
+        *("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"),
+        *("logit_bias", "seed", "stop", "stop_token_ids", "ignore_eos", "n", "stream"),
+    )
+
+    model: str
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    stop_token_ids: list[int] | None = None
+    ignore_eos: bool | None = None
+    n: int | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    user: str | None = None
+
+    @property
+    def wants_usage(self) -> bool:
+        """A stream ends with a chunk of the usage."""
+        return self.stream_options is not None and self.stream_options.include_usage is True
+
+    def job(self) -> dict[str, Any]:
+        """What the model is asked."""
+        return {name: value for name in self.passed if (value := getattr(self, name)) is not None}
+
+    def check(self) -> None:
+        """
+        Raises:
+            FieldRefused: fields do not fit each other.
+        """
+        if self.stream_options is not None and not self.stream:
+            raise FieldRefused("stream_options is for streams: set stream to true, or leave it out", "stream_options")
+
+
+class ChatRequest(TextRequest):
+    """`POST chat/completions`."""
+
+    messages: list[dict[str, Any]]
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=_MOST_ALTERNATIVES)
+    chat_template_kwargs: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Literal["auto", "none"] | None = None
+    parallel_tool_calls: Literal[True] | None = None
+
+    metadata: dict[str, str] | None = None
+    store: Literal[False] | None = None
+    service_tier: Literal["auto", "default"] | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+
+    def job(self) -> dict[str, Any]:
+        budget = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        more = {
+            "messages": self.messages,
+            "max_tokens": budget,
+            "chat_template_kwargs": self.chat_template_kwargs,
+            "tools": None if self.tool_choice == "none" else self.tools or None,
+            "logprobs": (self.top_logprobs or 0) if self.logprobs else None,
+        }
+        return super().job() | more
+
+    def check(self) -> None:
+        super().check()
+        if self.top_logprobs is not None and not self.logprobs:
+            raise FieldRefused("top_logprobs needs logprobs: set that to true", "top_logprobs")
+        for name in ("max_tokens", "max_completion_tokens"):
+            if (asked := getattr(self, name)) is not None and asked < _LEAST_CHAT:
+                raise FieldRefused(f"{name} must be at least {_LEAST_CHAT}, not {asked}", name)
+
+
+class CompletionRequest(TextRequest):
+    """`POST completions`."""
+
+    prompt: Any = None  #: a text, texts, ids, or lists of ids: the model says what is wrong with it
+    logprobs: int | None = Field(None, ge=0, le=_MOST_ALTERNATIVES)
+    echo: bool | None = None
+    best_of: int | None = None
+    suffix: Literal[""] | None = None
+
+    def job(self) -> dict[str, Any]:
+        more = {"prompt": self.prompt, "max_tokens": self.max_tokens, "logprobs": self.logprobs, "echo": self.echo}
+        return super().job() | more
+
+    @property
+    def count(self) -> int:
+        """How many texts there will be."""
+        several = isinstance(self.prompt, list) and self.prompt and type(self.prompt[0]) is not int
+        return (len(self.prompt) if several else 1) * (self.n or 1)
+
+    def check(self) -> None:
+        super().check()
+        if self.best_of is not None and self.best_of != (self.n or 1):
+            raise FieldRefused(f"best_of is not served: leave it out, or give n ({self.n or 1}) for it", "best_of")
+
+
+_R = TypeVar("_R", bound=TextRequest)
+
+
+def read_request(body: bytes, kind: type[_R]) -> _R:
+    """A body as the request that it is.
+
+    Raises:
+        InvalidInput: naming the field, and what is allowed.
+    """
+    fields = {name: value for name, value in parse_object(body, '"model"').items() if value is not None}
+    try:
+        request = kind.model_validate(fields)
+    except ValidationError as error:
+        raise _refusal(error.errors()[0], kind) from error
+    request.check()
+    return request
+
+
+def _refusal(problem: Mapping[str, Any], kind: type[TextRequest]) -> FieldRefused:
+    where = [str(each) for each in problem["loc"]]
+    field = where[0] if where else ""
+    if problem["type"] == "extra_forbidden" and len(where) == 1:
+        if field in _NOT_SERVED:
+            return FieldRefused(f"{field} is not served here: leave it out", field, "unsupported_parameter")
+        hint = nearest(field, kind.model_fields)
+        return FieldRefused(f"there is no field {quoted(field)}; {hint}", field[:100], "unknown_parameter")
+    if problem["type"] == "missing":
+        return FieldRefused(f"{'.'.join(where)} is missing", field, "missing_required_parameter")
+    return FieldRefused(f"{'.'.join(where)}: {problem['msg']}", field, "invalid_type")
+
+
+def packed(job: Mapping[str, Any]) -> bytes:
+    """The job as the model reads it."""
+    return orjson.dumps(job)

@@ -1,0 +1,107 @@
+"""Chats as the model's template writes them, and what is said where it does not."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from adapters.base import LoadError
+from adapters.generation.chat_template import ChatTemplate
+from adapters.generation.job import Chat
+from adapters.generation.refusal import RefusedJob
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def with_template(tokenizer: Any, template: str | None) -> Any:
+    found = copy.copy(tokenizer)
+    found.chat_template = template
+    return found
+
+
+def test_the_template_s_own_words(tokenizer: Any) -> None:
+    text = ChatTemplate(tokenizer).render(Chat(HELLO))
+    assert text == "<|begin|><|start|>user\nhello<|end|>\n<|start|>assistant\n"
+
+
+def test_parts_of_text_become_one(tokenizer: Any) -> None:
+    parts = [{"type": "text", "text": "hello"}, {"type": "text", "text": "there"}]
+    text = ChatTemplate(tokenizer).render(Chat([{"role": "user", "content": parts}]))
+    assert "hello\nthere<|end|>" in text
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([], "at least one message"),
+        (["hello"], "messages[0] must be an object"),
+        ([{"content": "hello"}], '"role"'),
+        ([{"role": "user", "content": 3}], "messages[0].content must be a text"),
+        (
+            [{"role": "user", "content": [{"type": "image_url"}]}],
+            "messages[0].content[0]: the model takes parts of type",
+        ),
+        ([{"role": "oracle", "content": ""}], "there is no role oracle here"),
+    ],
+)
+def test_what_is_refused(tokenizer: Any, messages: list[Any], told: str) -> None:
+    with pytest.raises(RefusedJob) as caught:
+        ChatTemplate(tokenizer).render(Chat(messages))
+    assert told in str(caught.value)
+    assert caught.value.param == "messages"
+
+
+def test_without_a_template_the_way_out_is_named(tokenizer: Any) -> None:
+    with pytest.raises(RefusedJob, match=r"chat_template\.jinja") as caught:
+        ChatTemplate(with_template(tokenizer, None)).render(Chat(HELLO))
+    assert caught.value.code == "no_chat_template"
+
+
+def test_a_template_that_is_none_is_the_model_s_fault(tokenizer: Any) -> None:
+    with pytest.raises(LoadError, match="no Jinja template"):
+        ChatTemplate(with_template(tokenizer, "{% for %}"))
+
+
+def test_a_template_that_trips_over_a_message_is_told(tokenizer: Any) -> None:
+    template = ChatTemplate(with_template(tokenizer, "{{ messages[0]['name'] + 1 }}"))
+    with pytest.raises(RefusedJob, match="does not take these messages"):
+        template.render(Chat([{"role": "user", "content": "", "name": "x"}]))
+
+
+def test_a_template_runs_in_a_sandbox(tokenizer: Any) -> None:
+    template = ChatTemplate(with_template(tokenizer, "{{ ''.__class__.__mro__[1].__subclasses__() }}"))
+    with pytest.raises(RefusedJob):
+        template.render(Chat(HELLO))
+
+
+def test_more_values_for_the_template(tokenizer: Any) -> None:
+    template = ChatTemplate(with_template(tokenizer, "{{ 'thinking' if enable_thinking else 'not' }}"))
+    assert template.render(Chat(HELLO, template_values={"enable_thinking": True})) == "thinking"
+    for values in ({"tokenize": True}, {"chat_template": "x"}, {"conversation": []}):
+        with pytest.raises(RefusedJob, match="may not set"):
+            template.render(Chat(HELLO, template_values=values))
+
+
+TOOLS = [{"type": "function", "function": {"name": "now"}}]
+WITH_TOOLS = (
+    "{% for tool in tools %}{{ tool.function.name }}{% endfor %}{% for message in messages %}"
+    "{% for call in message.tool_calls %}<tool_call>{{ call.function.arguments | tojson }}{% endfor %}{% endfor %}"
+)
+
+
+def test_tools_and_earlier_calls_reach_the_template(tokenizer: Any) -> None:
+    template = ChatTemplate(with_template(tokenizer, WITH_TOOLS))
+    call = {"id": "1", "type": "function", "function": {"name": "now", "arguments": '{"zone": "UTC"}'}}
+    messages = [*HELLO, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    assert template.render(Chat(messages, TOOLS)) == 'now<tool_call>{"zone": "UTC"}'
+    for calls in ([3], "x", [{"function": {"arguments": "{"}}]):
+        with pytest.raises(RefusedJob, match=r"messages\[0\].tool_calls"):
+            template.render(Chat([{"role": "assistant", "tool_calls": calls}]))
+
+
+def test_tools_of_a_model_whose_calls_are_not_read_are_refused(tokenizer: Any) -> None:
+    with pytest.raises(RefusedJob, match="leave them out") as caught:
+        ChatTemplate(tokenizer).render(Chat(HELLO, TOOLS))
+    assert caught.value.param == "tools"

@@ -1,0 +1,149 @@
+"""What all engines share, with one that makes a token a step out of nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from adapters.generation.engine import EngineClosed, EngineFull, Finish, Generation, TokenEvent
+from adapters.generation.engine_thread import EngineThread, Submission
+from tests.adapters.generation.models import events_of, tokens_of
+from tests.patience import becomes
+
+FAILS_TO_START, FAILS_IN_A_STEP = 100, 101
+
+
+class CountingEngine(EngineThread):
+    """Counts from the prompt's id on; each step waits for a permit. A prompt's length is its need in bytes."""
+
+    def __init__(self, slots: int = 2, cache_limit: int = 10, max_waiting: int = 2) -> None:
+        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting)
+        self.permits = threading.Semaphore(0)
+        self.running: list[Submission] = []
+        self._thread.start()
+
+    def _need(self, generation: Generation) -> int:
+        return len(generation.prompt)
+
+    def _cache_bytes(self) -> int:
+        return self._reserved
+
+    def _start(self, request: Submission) -> None:
+        if request.generation.prompt[0] == FAILS_TO_START:
+            raise LookupError("cannot start")
+        self.running.append(request)
+
+    def _step(self) -> bool:
+        assert self.permits.acquire(timeout=60)
+        for request in list(self.running):
+            generation = request.generation
+            if generation.prompt[0] == FAILS_IN_A_STEP:
+                raise ArithmeticError("cannot go on")
+            if not request.cancelled:
+                self._tell(request, TokenEvent(generation.prompt[0], finish=Finish.LENGTH))
+            self.running.remove(request)
+            self._end(request)
+        return bool(self.running)
+
+    def _abandon(self) -> list[Submission]:
+        left, self.running = self.running, []
+        return left
+
+
+@pytest.fixture
+def engine() -> Iterator[CountingEngine]:
+    engine = CountingEngine()
+    yield engine
+    engine.permits.release(100)
+    engine.close()
+
+
+def generation(first: int = 1, size: int = 1) -> Generation:
+    return Generation(prompt=[first] * size, max_tokens=1)
+
+
+def test_it_admits_as_many_as_have_slots_and_room(engine: CountingEngine) -> None:
+    async def run() -> None:
+        streams = [engine.submit(generation(number)) for number in range(3)]
+        usage = engine.usage()
+        assert (usage.running, usage.waiting, usage.cache_bytes, usage.cache_limit) == (2, 1, 2, 10)
+        engine.permits.release(100)
+        for number, stream in enumerate(streams):
+            assert await anext(stream) == TokenEvent(number, finish=Finish.LENGTH)
+        await becomes(lambda: engine.usage().running == 0)
+        assert engine.usage().generated_tokens == 3
+
+    asyncio.run(run())
+
+
+def test_the_first_in_the_queue_is_not_overtaken(engine: CountingEngine) -> None:
+    async def run() -> None:
+        for size in (6, 6, 1):
+            engine.submit(generation(size=size))
+        assert (engine.usage().running, engine.usage().waiting) == (1, 2)
+        with pytest.raises(EngineFull, match="2 generations wait already"):
+            engine.submit(generation())
+
+    asyncio.run(run())
+
+
+def test_who_leaves_the_queue_lets_the_next_one_in(engine: CountingEngine) -> None:
+    async def run() -> None:
+        engine.submit(generation(size=6))
+        large = engine.submit(generation(size=6))
+        engine.submit(generation())
+        await large.aclose()
+        await large.aclose()
+        assert (engine.usage().running, engine.usage().waiting) == (2, 0)
+
+    asyncio.run(run())
+
+
+def test_what_never_fits_is_refused(engine: CountingEngine) -> None:
+    async def run() -> None:
+        with pytest.raises(ValueError, match=r"11 \+ 1 tokens takes 11 bytes, and all caches together may take 10"):
+            engine.submit(generation(size=11))
+
+    asyncio.run(run())
+
+
+def test_who_cannot_start_fails_alone(engine: CountingEngine) -> None:
+    engine.permits.release(100)
+
+    async def run() -> None:
+        bad, good = (asyncio.ensure_future(tokens_of(engine, generation(each))) for each in (FAILS_TO_START, 7))
+        with pytest.raises(LookupError):
+            await bad
+        assert await good == [7]
+
+    asyncio.run(run())
+
+
+def test_a_step_that_fails_ends_who_runs_and_the_thread_goes_on(engine: CountingEngine) -> None:
+    engine.permits.release(100)
+
+    async def run() -> None:
+        with pytest.raises(ArithmeticError):
+            await events_of(engine, generation(FAILS_IN_A_STEP))
+        assert await tokens_of(engine, generation(7)) == [7]
+
+    asyncio.run(run())
+
+
+def test_closing_fails_who_is_left(engine: CountingEngine) -> None:
+    async def run() -> None:
+        streams = [engine.submit(generation(size=6)) for _ in range(2)]
+        closed = asyncio.ensure_future(asyncio.to_thread(engine.close))
+        await becomes(lambda: engine._closed)
+        engine.permits.release(100)
+        await closed
+        with pytest.raises(EngineClosed):
+            await anext(streams[1])
+        with pytest.raises(EngineClosed):
+            engine.submit(generation())
+        assert (engine.usage().running, engine.usage().waiting) == (0, 0)
+
+    asyncio.run(run())

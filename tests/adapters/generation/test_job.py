@@ -1,0 +1,101 @@
+"""Jobs: fields to what is generated, and the refusals that need no tokenizer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from adapters.generation.job import FIELDS, Chat, Job
+from adapters.generation.refusal import RefusedJob
+
+
+def test_defaults_are_openai_s() -> None:
+    job = Job.of({"prompt": "one", "seed": None, "stop": None})
+    assert job == Job(prompts=("one",), sampling=job.sampling)
+    assert (job.sampling.temperature, job.sampling.top_p, job.sampling.top_k, job.sampling.seed) == (1.0, 1.0, 0, None)
+    assert Job.of({"prompt": "one"}, temperature=0.0).sampling.temperature == 0.0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "prompts"),
+    [
+        ("one", ("one",)),
+        (["one", "two"], ("one", "two")),
+        ([1, 2], ((1, 2),)),
+        ([[1], [2, 3]], ((1,), (2, 3))),
+    ],
+)
+def test_prompts(prompt: Any, prompts: Any) -> None:
+    assert Job.of({"prompt": prompt}).prompts == prompts
+
+
+def test_a_chat() -> None:
+    messages = [{"role": "user", "content": "hello"}]
+    assert Job.of({"messages": messages}).prompts == (Chat(messages),)
+
+
+def test_sampling_fields() -> None:
+    fields = {
+        "temperature": 0,
+        "top_p": 0,
+        "top_k": -1,
+        "min_p": 0.1,
+        "repetition_penalty": 1.1,
+        "logit_bias": {"5": 2},
+    }
+    sampling = Job.of({"prompt": "one", **fields}).sampling
+    assert (sampling.temperature, sampling.top_k, sampling.min_p) == (0.0, 0, 0.1)
+    assert 0 < sampling.top_p < 1e-5
+    assert sampling.logit_bias == {5: 2.0}
+
+
+def test_stops() -> None:
+    assert Job.of({"prompt": "one", "stop": "x"}).stop == ("x",)
+    assert Job.of({"prompt": "one", "stop": ["x", "", "y"]}).stop == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", 2.1),
+        ("temperature", True),
+        ("temperature", math.nan),
+        ("top_p", "1"),
+        ("top_k", 1.5),
+        ("min_p", -0.1),
+        ("repetition_penalty", 0),
+        ("presence_penalty", 3),
+        ("frequency_penalty", -3),
+        ("max_tokens", -1),
+        ("n", 0),
+        ("n", 129),
+        ("logprobs", 21),
+        ("seed", 2**63),
+        ("echo", 1),
+        ("stop", 3),
+        ("stop", ["a", 3]),
+        ("stop", ["a"] * 33),
+        ("stop", "x" * 1001),
+        ("stop_token_ids", ["1"]),
+        ("logit_bias", []),
+        ("logit_bias", {"x": 1}),
+        ("logit_bias", {"1": 101}),
+        ("logit_bias", {"1": None}),
+        ("prompt", 3),
+        ("prompt", []),
+        ("prompt", [1, "two"]),
+        ("prompt", ["one", 2]),
+    ],
+)
+def test_what_is_refused_names_its_field(field: str, value: Any) -> None:
+    assert field in FIELDS
+    with pytest.raises(RefusedJob, match=field) as caught:
+        Job.of({"prompt": "one", field: value})
+    assert caught.value.param == field
+
+
+def test_too_many_sequences_are_refused() -> None:
+    with pytest.raises(RefusedJob, match="1024"):
+        Job.of({"prompt": ["one"] * 100, "n": 11})

@@ -1,0 +1,78 @@
+"""Prompts as ids, held against the vocabulary and the context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.generation.chat_template import ChatTemplate
+from adapters.generation.engine import Generation
+from adapters.generation.job import Job
+from adapters.generation.prompts import Prompts
+from adapters.generation.refusal import RefusedJob
+from adapters.generation.vocabulary import Vocabulary
+
+CONTEXT = 40
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+@pytest.fixture(scope="module")
+def prompts(vocabulary: Vocabulary) -> Prompts:
+    return Prompts(vocabulary, ChatTemplate(vocabulary.tokenizer), CONTEXT, frozenset({1}))
+
+
+def only(prompts: Prompts, **fields: Any) -> Generation:
+    (generation,) = prompts.generations(Job.of(fields))
+    return generation
+
+
+def test_special_tokens_come_once_either_way(prompts: Prompts, vocabulary: Vocabulary) -> None:
+    begin = vocabulary.tokenizer.bos_token_id
+    assert list(only(prompts, messages=HELLO).prompt).count(begin) == 1
+    assert list(only(prompts, prompt="hello").prompt).count(begin) == 1
+    assert only(prompts, prompt=[50, 51]).prompt == [50, 51]
+
+
+def test_budgets(prompts: Prompts) -> None:
+    assert only(prompts, prompt=[50] * 10).max_tokens == 16
+    assert only(prompts, prompt=[50] * 30).max_tokens == 10
+    assert only(prompts, prompt=[50] * 10, max_tokens=30).max_tokens == 30
+    chat = only(prompts, messages=HELLO)
+    assert chat.max_tokens == CONTEXT - len(chat.prompt)
+
+
+def test_ends_of_sequence(prompts: Prompts) -> None:
+    assert only(prompts, prompt=[50], stop_token_ids=[7]).stop_ids == {1, 7}
+    assert only(prompts, prompt=[50], stop_token_ids=[7], ignore_eos=True).stop_ids == {7}
+
+
+def test_logprobs_of_the_prompt_need_echo(prompts: Prompts) -> None:
+    assert not only(prompts, prompt=[50], logprobs=1).prompt_logprobs
+    assert not only(prompts, prompt=[50], echo=True).prompt_logprobs
+    assert only(prompts, prompt=[50], echo=True, logprobs=0, max_tokens=0).prompt_logprobs
+
+
+@pytest.mark.parametrize(("size", "asked"), [(39, 2), (40, None), (41, None), (1, 40)])
+def test_what_does_not_fit_is_refused_with_three_numbers(prompts: Prompts, size: int, asked: int | None) -> None:
+    with pytest.raises(RefusedJob) as caught:
+        only(prompts, prompt=[50] * size, max_tokens=asked)
+    told = f"maximum context length is {CONTEXT} tokens. However, you requested {size + (asked or 1)} tokens ({size} in"
+    assert told in str(caught.value)
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "prompt")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": [10**6]},
+        {"prompt": [[50], [-1]]},
+        {"prompt": [[]]},
+        {"prompt": [50], "stop_token_ids": [10**6]},
+        {"prompt": [50], "logit_bias": {"1000000": 1}},
+        {"prompt": [50], "max_tokens": 0},
+    ],
+)
+def test_what_would_hurt_an_engine_is_refused_before(prompts: Prompts, fields: dict[str, Any]) -> None:
+    with pytest.raises(RefusedJob):
+        prompts.generations(Job.of(fields))

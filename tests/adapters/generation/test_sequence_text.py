@@ -1,0 +1,102 @@
+"""What one sequence sends, token by token: text, the tokens it is of, and why it ended."""
+
+from __future__ import annotations
+
+from adapters.generation.engine import Finish, TokenEvent
+from adapters.generation.sequence_text import SequenceText, TextDelta
+from adapters.generation.tool_calls import ToolCall, ToolCallReader
+from adapters.generation.vocabulary import Vocabulary
+from tests.adapters.generation.scripted_engine import events_of
+
+
+def deltas(vocabulary: Vocabulary, text: SequenceText, written: str, finish: Finish = Finish.LENGTH) -> list[TextDelta]:
+    """Those of a text's tokens; behind a stop the end of sequence comes."""
+    ids = vocabulary.encode_rendered(written)
+    if finish is Finish.STOP:
+        ids = [*ids, vocabulary.tokenizer.eos_token_id]
+    return [text.push(event) for event in events_of(ids, finish)]
+
+
+def test_text_and_the_end(vocabulary: Vocabulary) -> None:
+    text = SequenceText(vocabulary)
+    found = deltas(vocabulary, text, "one two!", Finish.STOP)
+    assert "".join(each.text for each in found) == "one two!"
+    assert [each.finish for each in found] == [None] * (len(found) - 1) + [Finish.STOP]
+    assert text.generated == len(found)
+
+
+def test_what_is_held_back_comes_when_the_budget_ends(vocabulary: Vocabulary) -> None:
+    text = SequenceText(vocabulary, ["!!!"])
+    found = deltas(vocabulary, text, "one!!")
+    assert [each.text for each in found][-1].endswith("!!")
+    assert found[-1].finish is Finish.LENGTH
+
+
+def test_a_stop_string_ends_it_before_the_engine_does(vocabulary: Vocabulary) -> None:
+    text = SequenceText(vocabulary, ["wo"], told=True)
+    found = []
+    for event in events_of(vocabulary.encode_rendered("one two three")):
+        found.append(text.push(event))
+        if text.finish:
+            break
+    assert text.finish is Finish.STOP
+    assert "".join(each.text for each in found) == "one t"
+    told = [token for each in found for token in each.tokens]
+    assert all(token["offset"] < len("one t") for token in told)
+
+
+def test_tokens_come_with_the_text_that_they_begin(vocabulary: Vocabulary) -> None:
+    text = SequenceText(vocabulary, ["xyz"], told=True)
+    for delta in deltas(vocabulary, text, "a🤗bxy", Finish.STOP):
+        joined = b"".join(bytes(token["bytes"]) for token in delta.tokens)
+        assert joined.decode() == delta.text
+
+
+def test_offsets_are_places_in_the_text(vocabulary: Vocabulary) -> None:
+    found = deltas(vocabulary, SequenceText(vocabulary, told=True), "one two 🤗 three")
+    text = "".join(each.text for each in found)
+    for token in (token for each in found for token in each.tokens):
+        if "\ufffd" not in token["token"]:
+            assert text[token["offset"] :].startswith(token["token"])
+
+
+def test_an_echo_comes_first(vocabulary: Vocabulary) -> None:
+    text = SequenceText(vocabulary, ["one"], before=vocabulary.encode("one"), echo=True)
+    found = deltas(vocabulary, text, " two")
+    assert "".join(each.text for each in found) == "one two"  # a stop string counts in the answer alone
+
+
+def test_an_echo_with_logprobs(vocabulary: Vocabulary) -> None:
+    text = SequenceText(vocabulary, told=True, echo=True)
+    first, *others = vocabulary.encode("one two")
+    prompt = [TokenEvent(first, in_prompt=True), *(TokenEvent(each, -2.0, in_prompt=True) for each in others)]
+    found = [*map(text.push, prompt), text.end()]
+    assert "".join(each.text for each in found) == "one two"
+    told = [token for each in found for token in each.tokens]
+    assert [token["logprob"] for token in told] == [None, *[-2.0] * len(others)]
+    assert found[-1].finish is Finish.LENGTH
+    assert text.generated == 0
+
+
+def test_infinities_become_numbers(vocabulary: Vocabulary) -> None:
+    text = SequenceText(vocabulary, told=True)
+    event = TokenEvent(50, -float("inf"), ((51, -float("inf")),), finish=Finish.LENGTH)
+    (token,) = text.push(event).tokens
+    assert (token["logprob"], token["top"][0]["logprob"]) == (-9999.0, -9999.0)
+
+
+def test_calls_of_tools_leave_the_text(vocabulary: Vocabulary) -> None:
+    tools = [{"type": "function", "function": {"name": "now"}}]
+    written = 'one <tool_call>{"name": "now", "arguments": {}}</tool_call>'
+    text = SequenceText(vocabulary, tools=ToolCallReader(tools))
+    found = deltas(vocabulary, text, written, Finish.STOP)
+    assert "".join(each.text for each in found) == "one"
+    assert [call for each in found for call in each.calls] == [ToolCall("now", "{}")]
+    assert found[-1].finish == "tool_calls"
+
+
+def test_a_call_that_is_cut_ends_by_length_and_stays_text(vocabulary: Vocabulary) -> None:
+    text = SequenceText(vocabulary, tools=ToolCallReader([]))
+    found = deltas(vocabulary, text, 'one <tool_call>{"na')
+    assert "".join(each.text for each in found) == 'one <tool_call>{"na'
+    assert found[-1].finish == "length"

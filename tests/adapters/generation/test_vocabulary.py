@@ -1,0 +1,42 @@
+"""Ids and texts, special tokens once, and the bytes of tokens."""
+
+from __future__ import annotations
+
+from adapters.generation.vocabulary import Vocabulary
+
+
+def test_a_prompt_gets_its_special_tokens_once(vocabulary: Vocabulary) -> None:
+    begin = vocabulary.tokenizer.bos_token_id
+    assert vocabulary.encode("one")[0] == begin
+    assert vocabulary.encode("<|begin|>one") == vocabulary.encode("one")
+    assert vocabulary.encode_rendered("<|begin|>one") == vocabulary.encode("one")
+    assert begin not in vocabulary.encode_rendered("one")
+
+
+def test_special_tokens_have_no_text(vocabulary: Vocabulary) -> None:
+    ids = vocabulary.encode_rendered("<|start|>one<|end|>")
+    assert vocabulary.decode(ids) == "one"
+    assert set(ids) - set(vocabulary.shown(ids)) == set(ids) & vocabulary.special
+
+
+def test_bytes_of_tokens_join_to_the_text(vocabulary: Vocabulary) -> None:
+    text = "naïve 🤗 one\n"
+    ids = vocabulary.encode_rendered(text)
+    assert b"".join(map(vocabulary.bytes_of, ids)) == text.encode()
+
+
+def test_bytes_of_special_tokens_and_of_ids_beyond_the_tokenizer(vocabulary: Vocabulary) -> None:
+    assert vocabulary.bytes_of(vocabulary.tokenizer.bos_token_id) == b"<|begin|>"
+    assert vocabulary.bytes_of(vocabulary.size - 1) == b""
+    assert vocabulary.decode([vocabulary.size - 1]) == ""
+
+
+def test_sentencepiece_s_way_of_writing() -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    vocab = {"<unk>": 0, "▁one": 1, "<0xE4>": 2}
+    model = models.BPE(vocab, [], unk_token="<unk>", byte_fallback=True)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), unk_token="<unk>")
+    found = Vocabulary(tokenizer, 3)
+    assert [found.bytes_of(1), found.bytes_of(2)] == [b" one", b"\xe4"]

@@ -1,0 +1,111 @@
+"""Bodies of chats and completions: what is taken, what it becomes, and what is refused by which name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from server.api.openai.error_object import FieldRefused
+from server.api.openai.request_fields import ChatRequest, CompletionRequest, packed, read_request
+from server.errors import InvalidInput
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def chat(**fields: Any) -> ChatRequest:
+    return read_request(orjson.dumps({"model": "m", "messages": HELLO, **fields}), ChatRequest)
+
+
+def completion(**fields: Any) -> CompletionRequest:
+    return read_request(orjson.dumps({"model": "m", "prompt": "one", **fields}), CompletionRequest)
+
+
+def job(request: ChatRequest | CompletionRequest) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(packed(request.job()))
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def test_the_least_there_is() -> None:
+    assert job(chat()) == {"messages": HELLO}
+    assert job(completion()) == {"prompt": "one"}
+
+
+def test_the_newer_budget_wins() -> None:
+    assert job(chat(max_tokens=3))["max_tokens"] == 3
+    assert job(chat(max_tokens=3, max_completion_tokens=5))["max_tokens"] == 5
+
+
+def test_logprobs() -> None:
+    assert job(chat(logprobs=True, top_logprobs=2))["logprobs"] == 2
+    assert job(chat(logprobs=True))["logprobs"] == 0
+    assert "logprobs" not in job(chat(logprobs=False))
+    assert job(completion(logprobs=0))["logprobs"] == 0
+
+
+def test_how_many_texts_there_will_be() -> None:
+    assert completion().count == 1
+    assert completion(prompt=["a", "b"], n=3).count == 6
+    assert completion(prompt=[1, 2], n=2).count == 2
+    assert completion(prompt=[[1], [2]]).count == 2
+
+
+def test_null_counts_as_absent() -> None:
+    assert job(chat(temperature=None, tools=None, response_format=None)) == {"messages": HELLO}
+
+
+def test_what_changes_no_text_is_taken() -> None:
+    taken = {"user": "me", "metadata": {"a": "b"}, "store": False, "service_tier": "auto", "prompt_cache_key": "k"}
+    assert job(chat(**taken)) == {"messages": HELLO}
+    assert job(completion(user="me", best_of=2, n=2, suffix="")) == {"prompt": "one", "n": 2}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
+        ({"functions": []}, "functions", "unsupported_parameter"),
+        ({"store": True}, "store", "invalid_type"),
+        ({"temprature": 1}, "temprature", "unknown_parameter"),
+        ({"temperature": "1"}, "temperature", "invalid_type"),
+        ({"n": True}, "n", "invalid_type"),
+        ({"stop": [1]}, "stop", "invalid_type"),
+        ({"messages": "hello"}, "messages", "invalid_type"),
+        ({"messages": None}, "messages", "missing_required_parameter"),
+        ({"model": None}, "model", "missing_required_parameter"),
+        ({"top_logprobs": 2}, "top_logprobs", None),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_type"),
+        ({"max_tokens": 0}, "max_tokens", None),
+        ({"max_completion_tokens": -1}, "max_completion_tokens", None),
+        ({"stream_options": {}}, "stream_options", None),
+        ({"stream": True, "stream_options": {"more": 1}}, "stream_options", "invalid_type"),
+    ],
+)
+def test_refusals_of_chats(fields: dict[str, Any], param: str, code: str | None) -> None:
+    with pytest.raises(FieldRefused) as caught:
+        chat(**fields)
+    assert (caught.value.param, caught.value.code) == (param, code)
+    assert param in str(caught.value)
+
+
+def test_tools() -> None:
+    tools = [{"type": "function", "function": {"name": "now"}}]
+    assert job(chat(tools=tools, tool_choice="auto", parallel_tool_calls=True))["tools"] == tools
+    assert "tools" not in job(chat(tools=tools, tool_choice="none"))
+    for choice in ("required", {"type": "function", "function": {"name": "now"}}):
+        with pytest.raises(FieldRefused, match="tool_choice"):
+            chat(tools=tools, tool_choice=choice)
+
+
+def test_refusals_of_completions() -> None:
+    for fields in ({"best_of": 2}, {"suffix": "x"}, {"logprobs": True}, {"logprobs": 21}, {"messages": HELLO}):
+        (name,) = fields
+        with pytest.raises(FieldRefused, match=name):
+            completion(**fields)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"'])
+def test_what_is_no_object(body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        read_request(body, ChatRequest)
