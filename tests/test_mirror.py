@@ -29,8 +29,6 @@ WITHOUT = {
     "adapters/torch_": "files guess operators records trial values",
     "adapters/torchserve_": "adapter handler",
     "adapters/xgboost_": "format",
-    "server": "__main__ app",
-    "server/frontends": "frontend_main frontend_server",
     "server/inference": "request",
 }
 
