@@ -4,7 +4,7 @@
     {"deltas": [{"index": 0, "text": "Par", "tokens": [...], "finish": null}, ...]}
         ... and "calls": [{"name": ..., "arguments": "{...}"}] where the model calls tools
     {}                                                                 nothing yet, but it is being worked on
-    {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}           last
+    {"usage": {"prompt_tokens": 12, "completion_tokens": 3}, "seconds": {"first_token": 0.2, "per_token": 0.05}}    last
 
 Tokens are taken from the engine as they come, whatever the reader's pace: a slow client holds no slot. What has come
 meanwhile goes in one part. Whoever closes the parts ends the work.
@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import orjson
@@ -36,8 +37,10 @@ class AnswerParts:
         *,
         stream: bool,
         patience: float = _PATIENCE,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`stream`: deltas come as they are made; else each sequence is one."""
+        self._pace = _Pace(clock)
         self._texts = [text for _, text in sequences]
         self._streams = [tokens for tokens, _ in sequences]
         self._prompt_tokens = prompt_tokens
@@ -63,7 +66,7 @@ class AnswerParts:
             raise StopAsyncIteration
         if not self._unfinished and self._news.empty():
             self._over = True
-            return orjson.dumps({"usage": self._usage()})
+            return orjson.dumps({"usage": self._usage(), "seconds": self._pace.seconds()})
         return orjson.dumps(await self._next_news())
 
     async def aclose(self) -> None:
@@ -98,6 +101,8 @@ class AnswerParts:
         deltas: list[TextDelta] = []
         try:
             async for event in tokens:
+                if not event.in_prompt:
+                    self._pace.token(index)
                 deltas.append(text.push(event))
                 if self._stream:
                     self._tell(index, deltas)
@@ -125,6 +130,32 @@ class AnswerParts:
     def _usage(self) -> dict[str, int]:
         made = sum(text.generated for text in self._texts)
         return {"prompt_tokens": self._prompt_tokens, "completion_tokens": made}
+
+
+class _Pace:
+    """How fast the tokens of a job came."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._first: float | None = None
+        self._last: dict[int, float] = {}  #: when the last token of a sequence came
+        self._between, self._gaps = 0.0, 0
+
+    def token(self, index: int) -> None:
+        """One of this sequence has come."""
+        now = self._clock()
+        if self._first is None:
+            self._first = now
+        if (last := self._last.get(index)) is not None:
+            self._between += now - last
+            self._gaps += 1
+        self._last[index] = now
+
+    def seconds(self) -> dict[str, float]:
+        """From the job to its first token, and between two tokens of a sequence; what there was of them."""
+        seconds = {} if self._first is None else {"first_token": self._first - self._began}
+        return seconds | {"per_token": self._between / self._gaps} if self._gaps else seconds
 
 
 def _append(deltas: list[dict[str, Any]], index: int, delta: TextDelta) -> None:

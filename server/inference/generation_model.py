@@ -8,7 +8,7 @@ taken, unless the request asks for a temperature.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +26,7 @@ from server.inference.request import InferenceRequest
 
 _JOBS = "generation"  #: the protocol
 _STREAMS = ("generate_stream", "stream")
+_LAST = b'{"usage"'  #: what a job's last part begins with
 
 
 class GenerationModel(PassthroughModel):
@@ -40,6 +41,8 @@ class GenerationModel(PassthroughModel):
             ServingError
         """
         answer = await super().handle(request)
+        if isinstance(answer, StreamedAnswer):
+            answer = StreamedAnswer(answer.headers, MeteredParts(answer.parts, self._metrics.generated))
         if request.protocol == _JOBS:
             return answer
         if isinstance(answer, Answer):
@@ -96,6 +99,27 @@ class GenerationModel(PassthroughModel):
         if request.protocol == "grpc":
             return self._complete(request, call, [text]).body
         return triton_generate.encode(text, call, self.signature, self.name, self.version)
+
+
+class MeteredParts:
+    """The parts of a job; `ended` gets the usage and the seconds that the last one tells."""
+
+    def __init__(self, parts: Parts, ended: Callable[[Mapping[str, int], Mapping[str, float]], None]) -> None:
+        self._parts = parts
+        self._ended = ended
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        part = await anext(self._parts)
+        if part.startswith(_LAST):
+            last = orjson.loads(part)
+            self._ended(last["usage"], last.get("seconds", {}))
+        return part
+
+    async def aclose(self) -> None:
+        await self._parts.aclose()
 
 
 class TextParts:

@@ -8,9 +8,8 @@ counted when there are many, or when somebody reads. `python -m bench.metrics` s
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from struct import Struct
 from time import perf_counter as now
 from typing import Any
@@ -18,7 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SECONDS", "Histogram", "ModelMetrics", "Requests", "now"]
+from server.telemetry.histogram import Histogram
+from server.telemetry.token_counts import TokenCounts
+
+__all__ = ["SECONDS", "ModelMetrics", "Requests", "now"]
 
 #: KServe's buckets are Prometheus' defaults; ours begin where a fast request ends
 KSERVE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -36,46 +38,6 @@ _pack, _SIZE = _MARKS.pack_into, _MARKS.size
 _FEW, _MANY = 16, 1024
 
 _COUNTS = ("rows", "restarts", "swaps", "evictions", "failed_reloads")
-
-
-class Histogram:
-    """How many values were at most each of its bounds, as Prometheus counts them."""
-
-    __slots__ = ("_edges", "bounds", "counts", "total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-        self._edges = np.array(bounds, dtype=np.float64)
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def observe_all(self, values: NDArray[np.float64]) -> None:
-        """Many at once, at a hundredth of the price of each."""
-        found = np.bincount(self._edges.searchsorted(values), minlength=len(self.counts))
-        self.merge([found.tolist(), float(values.sum())])
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative, as Prometheus wants them."""
-        names = [*map(str, map(float, self.bounds)), "+Inf"]
-        counts, below = [], 0
-        for count in self.counts:
-            below += count
-            counts.append(float(below))
-        return list(zip(names, counts, strict=True))
-
-    def snapshot(self) -> list[Any]:
-        """The counts as plain values."""
-        return [self.counts, self.total]
-
-    def merge(self, snapshot: Sequence[Any]) -> None:
-        """Add the counts of another histogram with the same bounds."""
-        counts, total = snapshot
-        self.counts = [ours + theirs for ours, theirs in zip(self.counts, counts, strict=True)]
-        self.total += total
 
 
 class _Marks:
@@ -190,6 +152,13 @@ class ModelMetrics(Requests):
         self.swaps = 0  #: one loaded model took the place of another
         self.evictions = 0  #: to make room for others in the memory budget
         self.failed_reloads = 0  #: one that was to take the place of another could not be loaded
+        self.tokens: TokenCounts | None = None  #: of a language model that was asked
+
+    def generated(self, usage: Mapping[str, int], seconds: Mapping[str, float]) -> None:
+        """A job of a language model has ended."""
+        if self.tokens is None:
+            self.tokens = TokenCounts()
+        self.tokens.job(usage, seconds)
 
     def restarted(self) -> None:
         """A worker died and is started again; one thread at a time."""
@@ -228,6 +197,7 @@ class ModelMetrics(Requests):
             "explanations": self.explanations.snapshot(),
             "histograms": {name: each.snapshot() for name, each in self.histograms.items()},
             "counts": {name: getattr(self, name) for name in _COUNTS},
+            "tokens": self.tokens and self.tokens.snapshot(),
         }
 
     def merge(self, snapshot: Mapping[str, Any]) -> None:
@@ -239,6 +209,9 @@ class ModelMetrics(Requests):
             histograms[name].merge(each)
         for name, count in snapshot["counts"].items():
             setattr(self, name, getattr(self, name) + count)
+        if snapshot["tokens"]:
+            self.tokens = self.tokens or TokenCounts()
+            self.tokens.merge(snapshot["tokens"])
 
     def verbs(self) -> dict[str, Requests]:
         """The requests by what they asked for."""

@@ -9,7 +9,7 @@ Counts are plain numbers that only the event loop touches; they become Prometheu
     polyserve_model_state{model,state}                     polyserve_worker_restarts_total{model}
     polyserve_swaps_total{model}                           polyserve_failed_reloads_total{model}
     polyserve_model_memory_bytes{model}                    polyserve_evictions_total{model}
-    polyserve_memory_budget_bytes
+    polyserve_memory_budget_bytes                          of language models: `token_counts`
 
 KServe's histograms keep their names: `request_preprocess_seconds` is decoding, `request_predict_seconds` waiting and
 predicting, `request_postprocess_seconds` encoding, `request_explain_seconds` explaining.
@@ -23,7 +23,9 @@ from typing import Any, TypeAlias
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from server.telemetry.counters import Histogram, ModelMetrics
+from server.telemetry.counters import ModelMetrics
+from server.telemetry.histogram import Histogram
+from server.telemetry.token_counts import families
 
 __all__ = ["CounterSnapshot", "Metrics", "MetricsByModel"]
 
@@ -135,6 +137,7 @@ class Metrics(Collector):
         yield from self._requests(models)
         yield from self._queues(models)
         yield from self._sizes(models)
+        yield from families({model: metrics.tokens for model, metrics in models if metrics.tokens is not None})
 
     def _summed(self) -> MetricsByModel:
         """The counts of all processes together."""

@@ -276,6 +276,24 @@ def test_other_methods_paths_and_bodies_are_answered_in_openai_s_shape(server: S
     assert client.head("/openai/v1/models").status_code == 200
 
 
+def tokens(server: Server, family: str) -> float:
+    """Of the model "tiny", as counted by all processes."""
+    count = re.compile(rf'{family}\{{model="tiny"\}} (.+)')
+    return sum(float(number) for number in count.findall(server.client.get("/metrics").text))
+
+
+def test_tokens_are_counted(server: Server) -> None:
+    families = ("polyserve_prompt_tokens_total", "polyserve_generation_tokens_total")
+    before = [tokens(server, family) for family in families]
+    first = tokens(server, "polyserve_time_to_first_token_seconds_count")
+    asked = {"model": "tiny", "prompt": "one two", "max_tokens": 3, "ignore_eos": True}
+    usage = server.client.post("/v1/completions", json=asked).json()["usage"]
+    after = [tokens(server, family) for family in families]
+    made = [now - then for now, then in zip(after, before, strict=True)]
+    assert made == [usage["prompt_tokens"], usage["completion_tokens"]] == [made[0], 3]
+    assert tokens(server, "polyserve_time_to_first_token_seconds_count") == first + 1
+
+
 def gone(server: Server) -> float:
     """Requests to the model whose clients have gone, as counted."""
     count = re.compile(r'polyserve_requests_total\{[^}]*model="long"[^}]*status="499"[^}]*\} (.+)')

@@ -46,13 +46,28 @@ def test_prompt_first_usage_last_and_every_text_whole(vocabulary: Vocabulary, st
     first, *middle, last = asyncio.run(run())
     assert first == {"prompt_tokens": 7}
     made = sum(len(vocabulary.encode_rendered(text)) for text in ("one two", "three 🤗"))
-    assert last == {"usage": {"prompt_tokens": 7, "completion_tokens": made}}
+    assert last["usage"] == {"prompt_tokens": 7, "completion_tokens": made}
     deltas = [delta for part in middle for delta in part["deltas"]]
     for index, text in enumerate(("one two", "three 🤗")):
         mine = [delta for delta in deltas if delta["index"] == index]
         assert "".join(delta["text"] for delta in mine) == text
         assert [delta["finish"] for delta in mine] == [None] * (len(mine) - 1) + ["length"]
         assert stream or len(mine) == 1
+
+
+def test_the_last_part_tells_how_fast_the_tokens_came(vocabulary: Vocabulary) -> None:
+    ticks = iter(range(100))
+
+    async def run(text: str) -> dict[str, Any]:
+        sequences = [(each, SequenceText(vocabulary)) for each in streams(vocabulary, [text])]
+        return (await taken(AnswerParts(sequences, 7, stream=False, patience=PATIENT, clock=lambda: next(ticks))))[-1]
+
+    last = asyncio.run(run("one two"))
+    assert last["usage"]["completion_tokens"] > 2
+    assert last["seconds"] == {"first_token": 1, "per_token": 1}
+    (lonely,) = {len(vocabulary.encode_rendered(text)) for text in ("a",)}
+    assert lonely == 1
+    assert asyncio.run(run("a"))["seconds"] == {"first_token": 1}
 
 
 def test_parts_come_as_tokens_do(vocabulary: Vocabulary) -> None:

@@ -44,6 +44,26 @@ def test_v1() -> None:
     assert adapter.parts.closed
 
 
+@pytest.mark.parametrize(("protocol", "verb"), [("v1", "predict"), ("generation", "chat"), ("v2", "generate_stream")])
+def test_its_tokens_are_counted(protocol: str, verb: str) -> None:
+    last = {"usage": {"prompt_tokens": 3, "completion_tokens": 5}, "seconds": {"first_token": 0.25, "per_token": 0.5}}
+    adapter = ScriptedLanguageModel({"prompt_tokens": 3}, delta(0, "a", "stop"), last)
+    model = generation_model(adapter)
+    bodies = {"v1": {"instances": ["x"]}, "v2": {"text_input": "x"}, "generation": {}}
+
+    async def run() -> None:
+        request = InferenceRequest(protocol, verb, "m", None, [], orjson.dumps(bodies[protocol]))
+        answer = await model.handle(request)
+        if isinstance(answer, StreamedAnswer):
+            assert [part async for part in answer.parts]
+            await answer.close()
+
+    asyncio.run(run())
+    counts = model._metrics.tokens
+    assert counts is not None
+    assert (counts.prompt, counts.generated, counts.first.total, counts.each.total) == (3, 5, 0.25, 0.5)
+
+
 def test_v2() -> None:
     answer = orjson.loads(ask(ScriptedLanguageModel(*parts_of("a", "b")), "v2", "predict", V2))
     assert (answer["id"], answer["model_name"]) == ("7", "m")

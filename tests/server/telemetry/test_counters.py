@@ -8,7 +8,7 @@ from bisect import bisect_left
 import numpy as np
 import pytest
 
-from server.telemetry.counters import KSERVE_SECONDS, SECONDS, Histogram, ModelMetrics
+from server.telemetry.counters import KSERVE_SECONDS, SECONDS, ModelMetrics
 
 
 def marks(generator: random.Random) -> tuple[float, float, float, float]:
@@ -86,12 +86,3 @@ def test_what_is_told_to_another_process_holds_those_that_ended_just_now() -> No
 def test_a_model_that_was_asked_nothing_has_no_counts() -> None:
     assert not ModelMetrics().has_requests
     assert not ModelMetrics().requests
-
-
-def test_a_histogram_counts_many_as_it_counts_each() -> None:
-    values = np.array([0, 1, 1.5, 2, 2.0000001, 5, float("inf")])
-    one_by_one, together = Histogram((1, 2, 5)), Histogram((1, 2, 5))
-    for value in values.tolist():
-        one_by_one.observe(value)
-    together.observe_all(values)
-    assert one_by_one.snapshot() == together.snapshot() == [[2, 2, 2, 1], float("inf")]
