@@ -38,10 +38,6 @@ from adapters.base import Adapter, LoadError, ModelDir, Reply, ReplyStream, Requ
 from adapters.registry import Choice
 from server.config.model_config import ModelConfig, check_options
 from server.errors import NotSupported
-from server.inference.answer import Answer
-from server.inference.batching.queue import Limits
-from server.inference.generation_model import GenerationModel
-from server.inference.request import InferenceRequest
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
 from server.loading.files import NO_FILES, FolderStamp
@@ -51,7 +47,6 @@ from server.loading.signatures import Verifier
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import TrialPool
 from server.runtime import logs
-from server.telemetry.counters import ModelMetrics
 from server.workers.adapter import RemoteAdapter
 from server.workers.messages import WorkerModel
 from server.workers.placement import WorkerPlacement
@@ -263,7 +258,13 @@ async def answer_in_one(adapter: Adapter, request: Request) -> Reply:
     Raises:
         NotSupported: it comes in parts.
     """
-    if adapter.signature.generates:
+    if adapter.signature.generates:  # whose codecs import KServe, which may not be imported before this process says so
+        from server.inference.answer import Answer
+        from server.inference.batching.queue import Limits
+        from server.inference.generation_model import GenerationModel
+        from server.inference.request import InferenceRequest
+        from server.telemetry.counters import ModelMetrics
+
         asked = InferenceRequest(request.protocol, request.verb, "", None, [], request.body)
         answer = await GenerationModel("", adapter, Limits(), ModelMetrics()).handle(asked)
         assert isinstance(answer, Answer)

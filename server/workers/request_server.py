@@ -42,6 +42,8 @@ class RequestServer:
         self._writer = writer
         self._running: dict[int, asyncio.Task[None]] = {}
         self._windows: dict[int, SendWindow] = {}  #: of those that answer in parts
+        #: those that were cancelled from here: a task's own count has the timeouts within the model's code, too
+        self._unwanted: set[int] = set()
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         while (message := await ipc.read(reader)) is not None:
@@ -53,11 +55,17 @@ class RequestServer:
             elif "credit" in fields:
                 if (window := self._windows.get(fields["credit"])) is not None:
                     window.grant(fields["parts"], fields["bytes"])
-            elif (unwanted := self._running.get(fields["cancel"])) is not None and not unwanted.cancelling():
-                unwanted.cancel()
+            else:
+                self._cancel(fields["cancel"])
+
+    def _cancel(self, number: int) -> None:
+        if (task := self._running.get(number)) is not None and number not in self._unwanted:
+            self._unwanted.add(number)
+            task.cancel()
 
     def _ended(self, number: int, task: asyncio.Task[None]) -> None:
         del self._running[number]
+        self._unwanted.discard(number)
         if task.cancelled():  # before it began, or it would have said so itself
             self._write(ipc.pack({"id": number, **failure_fields(asyncio.CancelledError())}))
 
@@ -83,11 +91,10 @@ class RequestServer:
     async def _send_parts(self, number: int, parts: Parts) -> None:
         """Each part as soon as it is made; none is made before it may be sent."""
         window = self._windows[number] = SendWindow()
-        task = self._running[number]
         try:
             await window.wait_open()
             async for part in parts:
-                if task.cancelling():  # which the model's code has swallowed
+                if number in self._unwanted:  # which the model's code has swallowed
                     raise asyncio.CancelledError
                 window.spend(len(part))
                 await self._send(ipc.pack({"id": number, "part": True}, {"body": np.frombuffer(part, np.uint8)}))

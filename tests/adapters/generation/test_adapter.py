@@ -16,6 +16,8 @@ from adapters.base import LoadError, ModelDir, Reply, ReplyStream, Request, Trus
 from adapters.generation import GenerationAdapter
 from tests.language_models import save_language_model
 
+pytestmark = pytest.mark.slow
+
 HELLO = [{"role": "user", "content": "hello"}]
 
 

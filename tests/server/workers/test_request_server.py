@@ -25,7 +25,7 @@ from adapters.base import (
     Tensors,
 )
 from server.runtime import ipc
-from server.workers.request_server import answer_all, failure_fields
+from server.workers.request_server import RequestServer, answer_all, failure_fields
 from server.workers.streams import WINDOW_PARTS
 from tests.patience import becomes
 
@@ -157,6 +157,57 @@ def test_who_is_cancelled_before_it_began_is_answered_once(body: bytes) -> None:
             answers = [(await parent.hear())[0] for _ in range(2)]
             assert {fields["id"]: "error" in fields for fields in answers} == {0: True, 1: False}
             await becomes(lambda: model.closed == model.made == 0)
+
+    run(main)
+
+
+class Timing:
+    """A part that is waited for within a timeout of the model's own, which a test makes run out."""
+
+    def __init__(self, model: Scripted) -> None:
+        self.model = model
+        self.waiting: asyncio.Timeout | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            async with asyncio.timeout(None) as self.waiting:
+                await asyncio.Event().wait()
+        except TimeoutError:
+            pass
+        return b"late"
+
+    async def aclose(self) -> None:
+        self.model.closed += 1
+
+
+def test_a_cancel_counts_in_the_moment_in_which_a_timeout_of_the_model_s_own_runs_out() -> None:
+    async def main() -> None:
+        model = Scripted()
+        parts = Timing(model)
+
+        async def answer(request: Request) -> ReplyStream:
+            return ReplyStream(parts, {})
+
+        model.answer = answer  # type: ignore[method-assign]
+        reader, ours = asyncio.StreamReader(), socket.socketpair()
+        _, writer = await asyncio.open_unix_connection(sock=ours[0])
+        serving = asyncio.create_task(RequestServer(model, writer).serve(reader))
+        body = {"body": np.frombuffer(b"x", np.uint8)}
+        asked = ipc.pack({"id": 1, "verb": "predict", "protocol": "v1", "headers": {}}, body)
+        reader.feed_data(b"".join(map(bytes, asked)))
+        await becomes(lambda: parts.waiting is not None)
+        waiting = parts.waiting
+        assert waiting is not None
+        waiting.reschedule(0)  # it runs out in the next step of the loop, in which the cancel is read
+        reader.feed_data(b"".join(map(bytes, ipc.pack({"cancel": 1}))))
+        await becomes(lambda: model.closed)
+        reader.feed_eof()
+        await serving
+        writer.close()
+        ours[1].close()
 
     run(main)
 
