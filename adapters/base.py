@@ -27,6 +27,7 @@ from adapters.modeldir import ModelDir
 from adapters.traits import PARTS, Traits
 
 __all__ = [
+    "TOKEN_COUNTS",
     "Adapter",
     "InvalidInput",
     "LoadError",
@@ -155,6 +156,10 @@ class Parameter:
     meaning: str = ""
 
 
+#: asks for a second output of that name, INT64 [-1]: how many tokens of each row the model read
+TOKEN_COUNTS = Parameter("token_counts", bool, meaning="a second output: how many tokens of each row the model read")
+
+
 @dataclass(frozen=True)
 class Signature:
     """What a model takes and gives; derived from the model, shown in the metadata, checked on every request.
@@ -196,6 +201,15 @@ class Signature:
     #: ... and what it reads are jobs (protocol "generation"): it is a language model. `inputs` (one text), `outputs`
     #: and `parameters` are how the other protocols ask it.
     generates: bool = False
+    #: What is known of the one output beyond its spec, for a model that takes texts: "embedding", a vector for the text
+    #: of a row; "score", how well the texts of a row's first two inputs go together; "": nothing. One that has a task
+    #: takes the parameter TOKEN_COUNTS.
+    task: str = ""
+
+    @property
+    def of_language(self) -> bool:
+        """Clients of OpenAI's API can ask it."""
+        return self.generates or bool(self.task)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from adapters.base import (
+    TOKEN_COUNTS,
     Adapter,
     LoadError,
     Match,
@@ -119,12 +120,14 @@ class HuggingFaceAdapter(Adapter):
             output = task.spec(defaults)
         except Exception as error:
             raise LoadError(f"the model loads but does not answer: {type(error).__name__}: {error}") from error
+        meaning = task.meaning(output)
         signature = Signature(
             inputs=_inputs(kind),
             outputs=(output,),
             table=kind.pairs,
             any_name=True,
-            parameters=(*kind.parameters, TRUNCATION),
+            parameters=(*kind.parameters, TRUNCATION, *([TOKEN_COUNTS] if meaning else [])),
+            task=meaning,
         )
         return cls(signature, task, defaults)
 
@@ -142,7 +145,10 @@ class HuggingFaceAdapter(Adapter):
         with torch.inference_mode():
             for i, output in encoder.outputs(rows):
                 answers[i] = self.task.answer(rows[i], output, settings)
-        return {OUTPUT: column(answers)}
+        outputs = {OUTPUT: column(answers)}
+        if settings.get(TOKEN_COUNTS.name):
+            outputs[TOKEN_COUNTS.name] = np.array([len(row.ids) for row in rows])
+        return outputs
 
     def example(self) -> Tensors:
         return {INPUT: np.array(self.task.example(), dtype=np.object_)}

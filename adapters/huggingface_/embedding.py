@@ -45,6 +45,9 @@ class TextEmbedding(Task):
         ((_, output),) = self.encoder.outputs([row])  # no name in the configuration is right for every model
         return TensorSpec(OUTPUT, "FP32", (-1, self.answer(row, output, settings).shape[-1]))
 
+    def meaning(self, spec: TensorSpec) -> str:
+        return "embedding"
+
     def answer(self, row: Row, output: Any, settings: Settings) -> Any:
         from torch.nn import functional
 

@@ -53,6 +53,10 @@ class Task(ABC):
     def answer(self, row: Row, output: Any, settings: Settings) -> Any:
         """The answer on one row, from the model's output [1, ...] for it."""
 
+    def meaning(self, spec: TensorSpec) -> str:
+        """`Signature.task` of answers with that spec."""
+        return ""
+
     def prepare(self, text: str, settings: Settings) -> str:
         """The text as the tokenizer gets it."""
         return text
@@ -80,6 +84,9 @@ class SequenceClassification(Task):
         if any(settings.get(parameter.name) for parameter in self.parameters):
             return TensorSpec(OUTPUT, "BYTES", (-1,), json=True)
         return TensorSpec(OUTPUT, "INT64" if self.encoder.model.config.num_labels > 1 else "FP32", (-1,))
+
+    def meaning(self, spec: TensorSpec) -> str:
+        return "score" if spec.datatype == "FP32" else ""
 
     def answer(self, row: Row, output: Any, settings: Settings) -> Any:
         if (count := _count(settings)) is not None:

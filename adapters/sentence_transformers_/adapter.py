@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from adapters.base import (
+    TOKEN_COUNTS,
     Adapter,
     LoadError,
     Match,
@@ -74,20 +75,22 @@ class SentenceTransformersAdapter(Adapter):
         if unknown := defaults.keys() - known:
             raise LoadError(f"the option {min(unknown)} means nothing to a {folder.kind}")
         try:
-            output = kind.spec(kind.answer(kind.example(), defaults))
+            output = kind.spec(kind.outputs(kind.example(), defaults)[OUTPUT])
         except Exception as error:
             raise LoadError(f"the model loads but does not answer: {type(error).__name__}: {error}") from error
+        meaning = kind.meaning(output)
         signature = Signature(
             inputs=tuple(TensorSpec(name, "BYTES", (-1,)) for name in kind.inputs),
             outputs=(output,),
             table=len(kind.inputs) > 1,
             any_name=len(kind.inputs) == 1,
-            parameters=kind.parameters,
+            parameters=(*kind.parameters, *([TOKEN_COUNTS] if meaning else [])),
+            task=meaning,
         )
         return cls(signature, kind, defaults)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        return {OUTPUT: self.kind.answer(inputs, {**self.defaults, **parameters})}
+        return self.kind.outputs(inputs, {**self.defaults, **parameters})
 
     def example(self) -> Tensors:
         return self.kind.example()

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from adapters.base import Array, InvalidInput, Parameter, Parameters, Tensors, TensorSpec
+from adapters.base import TOKEN_COUNTS, Array, InvalidInput, Parameter, Parameters, Tensors, TensorSpec
 from adapters.shared.arrays import array_of
 
 __all__ = ["KINDS", "OUTPUT", "Kind"]
@@ -49,11 +49,15 @@ class Kind(ABC):
     def spec(self, answer: Array) -> TensorSpec:
         """The output's spec, where `answer` is what two rows gave."""
 
+    def meaning(self, spec: TensorSpec) -> str:
+        """`Signature.task` of answers with that spec."""
+        return ""
+
     def column(self, answers: list[Any]) -> Array:
         return np.stack(answers)
 
-    def answer(self, tensors: Tensors, parameters: Parameters) -> Array:
-        """One answer a row.
+    def outputs(self, tensors: Tensors, parameters: Parameters) -> Tensors:
+        """One answer a row, and where it is asked for, how many tokens the row has.
 
         Raises:
             InvalidInput: a parameter that the model does not have.
@@ -71,7 +75,8 @@ class Kind(ABC):
                 on_device = {name: _moved(value, self.model.device) for name, value in group.items()}
                 for index, answer in zip(indices, self.finish(self.model(on_device), parameters), strict=True):
                     answers[index] = answer
-        return self.column(answers)
+        counts = {TOKEN_COUNTS.name: _token_counts(features)} if parameters.get(TOKEN_COUNTS.name) else {}
+        return {OUTPUT: self.column(answers), **counts}
 
     def example(self) -> Tensors:
         texts = ("This is an example.", "And this is another one, which is longer.")
@@ -111,6 +116,9 @@ class Dense(Kind):
     def spec(self, answer: Array) -> TensorSpec:
         return TensorSpec(OUTPUT, "FP32", (-1, answer.shape[1]))
 
+    def meaning(self, spec: TensorSpec) -> str:
+        return "embedding"
+
 
 class Sparse(Kind):
     """The dimensions (of the vocabulary) that a text has, and their weights."""
@@ -149,6 +157,9 @@ class Cross(Kind):
     def spec(self, answer: Array) -> TensorSpec:
         return TensorSpec(OUTPUT, "FP32", (-1, *answer.shape[1:]))
 
+    def meaning(self, spec: TensorSpec) -> str:
+        return "score" if spec.shape == (-1,) else ""
+
 
 KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Dense, Sparse, Cross)}
 
@@ -156,6 +167,14 @@ KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Dense, Sparse, Cros
 def _sparse(row: Array) -> dict[str, list[Any]]:
     (indices,) = row.nonzero()
     return {"indices": indices.tolist(), "values": row[indices].tolist()}
+
+
+def _token_counts(features: Mapping[str, Any]) -> Array:
+    """How many tokens each row has: by the mask, or, of rows that were put into one, by where each begins."""
+    if (mask := features.get("attention_mask")) is not None:
+        counts: Array = mask.sum(1).cpu().numpy()
+        return counts
+    return np.diff(features["offsets"].numpy(), append=len(features["input_ids"]))
 
 
 def _moved(value: Any, device: Any) -> Any:

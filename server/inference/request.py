@@ -66,12 +66,12 @@ class InferenceRequest(QueuedRequest):
         codec: Codec | None = None,
     ) -> None:
         """
-        `protocol` is "v1", "v2", "grpc" or "torchserve": what the body is in, and the metrics' word. `verb` is
-        "predict", "explain", "generate", "generate_stream", or "stream" (one message of `ModelStreamInfer`). `version`
-        is a number or a label, None where the request names none. `headers` are HTTP's as bytes, or gRPC's metadata.
-        `json_length` is V2's header that says where the JSON ends and raw tensors begin, `template` what is known of a
-        gRPC message already: its head, or the parsed message. `codec` is how to read it and to write its answer, in a
-        protocol that models do not know themselves.
+        `protocol` is "v1", "v2", "grpc", "torchserve" or "openai": what the body is in, and the metrics' word. `verb`
+        is "predict", "explain", "generate", "generate_stream", or "stream" (one message of `ModelStreamInfer`).
+        `version` is a number or a label, None where the request names none. `headers` are HTTP's as bytes, or gRPC's
+        metadata. `json_length` is V2's header that says where the JSON ends and raw tensors begin, `template` what is
+        known of a gRPC message already: its head, or the parsed message. `codec` is how to read it and to write its
+        answer, in a protocol that models do not know themselves.
         """
         self.protocol = protocol
         self.verb = verb

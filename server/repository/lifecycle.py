@@ -243,7 +243,7 @@ class Lifecycle:
         reason = sendable(loaded.warning)
         return ModelState(
             *(found, State.READY, reason, model, loaded.seconds, memory, loaded.config.pinned),
-            generates=loaded.adapter.signature.generates,
+            of_language=loaded.adapter.signature.of_language,
             load_spec=spec,
         )
 
@@ -256,7 +256,7 @@ class Lifecycle:
             *(begun.found, State.EVICTED, str(error)),
             memory=known,
             pinned=config.pinned,
-            generates=begun.generates,
+            of_language=begun.of_language,
         )
         self._store.replace(begun, new, config.labels)
         log.info("model %s is not in memory: %s", begun.label, error)

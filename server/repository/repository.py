@@ -161,10 +161,10 @@ class Repository:
         model = self.serving.get(self.store.known_as(name))
         return model is not None and model.reads_events
 
-    def may_generate(self, name: str) -> bool:
-        """Whether requests for a text would reach a model, as far as is known of one that is not loaded."""
+    def may_be_of_language(self, name: str) -> bool:
+        """Whether requests of OpenAI's API would reach a model, as far as is known of one that is not loaded."""
         state = self._find(name, None)
-        return state is not None and state.available and state.generates is not False
+        return state is not None and state.available and state.of_language is not False
 
     def get_models(self) -> dict[str, ServedModel | None]:
         """Every model by name, with what serves it."""

@@ -103,7 +103,7 @@ class Retirement:
             *(state.found, become, reason),
             memory=state.memory,
             pinned=state.pinned,
-            generates=state.generates,
+            of_language=state.of_language,
         )
         leaving = out  # of one that is evicted at once: whoever asks for it may wait until it is back
         if state.model is not None and become is not State.EVICTED:

@@ -37,7 +37,7 @@ class ModelState:
     pinned: bool = False  #: it never makes room for others
     loading: bool = False  #: it is being loaded, for the first time or anew
     failed: bool = False  #: it could not be loaded
-    generates: bool | None = None  #: it is a language model; None: it was never loaded
+    of_language: bool | None = None  #: OpenAI's API has routes to it; None: it was never loaded
     load_spec: LoadSpec | None = None  #: how another process can load what this one has
 
     @property

@@ -95,7 +95,8 @@ def signature_of(received: Mapping[str, Any]) -> Signature:
     values["columns"] = tuple(_all_of(str, _checked(received, "columns", list)))
     variants = _checked(received, "variants", dict)
     values["variants"] = {name: signature_of(variants[name]) for name in _all_of(str, list(variants))}
-    flags = [name for name in values if name not in (*_SPECS, "parameters", "columns", "variants")]
+    _all_of(str, [values.get("task", "")])
+    flags = [name for name in values if name not in (*_SPECS, "parameters", "columns", "variants", "task")]
     _all_of(bool, [values[name] for name in flags])
     return Signature(**values)
 

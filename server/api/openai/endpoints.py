@@ -1,8 +1,9 @@
 """The paths of OpenAI's API.
 
 GET  /openai/v1/models, /openai/v1/models/{model}
-POST /openai/v1/chat/completions, /openai/v1/completions
-POST /v1/chat/completions, /v1/completions        the same; GET /v1/models is KServe's
+POST /openai/v1/chat/completions, /openai/v1/completions, /openai/v1/embeddings
+POST /openai/v1/rerank, /openai/v1/score          not OpenAI's, but in the same words
+POST /v1/chat/completions, ...                    the same; GET /v1/models is KServe's
 """
 
 from __future__ import annotations
@@ -10,21 +11,28 @@ from __future__ import annotations
 from typing import NamedTuple
 
 CHAT, COMPLETION, MODELS, MODEL = "chat", "completion", "models", "model"
+EMBEDDING, RERANK, SCORE = "embedding", "rerank", "score"
 
-_POSTED = {"chat/completions": CHAT, "completions": COMPLETION}
+_POSTED = {
+    "chat/completions": CHAT,
+    "completions": COMPLETION,
+    "embeddings": EMBEDDING,
+    "rerank": RERANK,
+    "score": SCORE,
+}
 _BARE = "/v1/"
 
 
 class OpenAIPath(NamedTuple):
     """What a path asks for."""
 
-    action: str  #: CHAT, COMPLETION, MODELS, MODEL; "": there is no such route
+    action: str  #: one of the words above; "": there is no such route
     model: str = ""  #: of MODEL
 
     @property
     def verb(self) -> str:
         """The method that it is asked by; "" where there is no route."""
-        return ("POST" if self.action in (CHAT, COMPLETION) else "GET") if self.action else ""
+        return ("GET" if self.action in (MODELS, MODEL) else "POST") if self.action else ""
 
 
 class OpenAIPaths:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping
@@ -12,8 +13,20 @@ import orjson
 
 from server.api.openai.chat_answers import ChatShape
 from server.api.openai.completion_answers import CompletionShape
-from server.api.openai.endpoints import CHAT, COMPLETION, MODEL, MODELS, OpenAIPath, OpenAIPaths
-from server.api.openai.error_object import ModelUnknown, error_answer, in_openai_shape
+from server.api.openai.encoder_answers import encoder_codec
+from server.api.openai.encoder_fields import EmbeddingRequest, EncoderRequest, RerankRequest, ScoreRequest
+from server.api.openai.endpoints import (
+    CHAT,
+    COMPLETION,
+    EMBEDDING,
+    MODEL,
+    MODELS,
+    RERANK,
+    SCORE,
+    OpenAIPath,
+    OpenAIPaths,
+)
+from server.api.openai.error_object import FieldRefused, ModelUnknown, error_answer, in_openai_shape
 from server.api.openai.request_fields import ChatRequest, CompletionRequest, TextRequest, packed, read_request
 from server.api.openai.text_answers import ChunkStream, Shape, whole_answer
 from server.api.rest.asgi import Handler, Scope
@@ -21,11 +34,12 @@ from server.errors import NotFound, ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.generated_parts import GeneratedParts
 from server.inference.model import ServedModel
-from server.inference.request import InferenceRequest, IsDisconnected
+from server.inference.request import INLINE_BYTES, InferenceRequest, IsDisconnected
 from server.repository.repository import Repository
 
 _OWNER = "polyserve"
-_REQUESTS: Mapping[str, type[TextRequest]] = {CHAT: ChatRequest, COMPLETION: CompletionRequest}
+_GENERATED: Mapping[str, type[TextRequest]] = {CHAT: ChatRequest, COMPLETION: CompletionRequest}
+_ENCODED: Mapping[str, type[EncoderRequest]] = {EMBEDDING: EmbeddingRequest, RERANK: RerankRequest, SCORE: ScoreRequest}
 
 
 class OpenAIRoutes:
@@ -51,8 +65,10 @@ class OpenAIRoutes:
                 return _json({"object": "list", "data": [self._entry(name) for name in self._names()]})
             if asked.action == MODEL:
                 return _json(self._known(asked.model))
-            if asked.action in _REQUESTS:
+            if asked.action in _GENERATED:
                 return await self._generate(asked.action, scope, body, is_disconnected)
+            if asked.action in _ENCODED:
+                return await self._encode(asked.action, scope, body, is_disconnected)
             self._no_route(scope)
         except ServingError as error:
             return error_answer(error)
@@ -60,8 +76,8 @@ class OpenAIRoutes:
     async def _generate(
         self, action: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected
     ) -> Answer | StreamedAnswer:
-        request = read_request(body, _REQUESTS[action])
-        model = await self._model(request.model)
+        request = read_request(body, _GENERATED[action])
+        model = await self._generator(request.model)
         asked = InferenceRequest(
             "generation", action, request.model, None, scope["headers"], packed(request.job()), is_disconnected
         )
@@ -79,33 +95,54 @@ class OpenAIRoutes:
             return ChunkStream(parts, shape, wants_usage=request.wants_usage).answer()
         return await whole_answer(parts, shape)
 
-    async def _model(self, name: str) -> ServedModel:
-        """The model, which may have to be brought first.
+    async def _encode(
+        self, action: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected
+    ) -> Answer | StreamedAnswer:
+        kind = _ENCODED[action]
+        large = len(body) > INLINE_BYTES
+        request = await asyncio.to_thread(read_request, body, kind) if large else read_request(body, kind)
+        model = await self._model(request.model)
+        if model.signature.task not in request.tasks:
+            raise FieldRefused(f"model {request.model!r} {_other_use(model, action)}", "model")
+        codec = encoder_codec(request, model.signature)
+        head = ("openai", "predict", request.model, None, scope["headers"], body, is_disconnected)
+        return await model.handle(InferenceRequest(*head, codec=codec))
 
+    async def _generator(self, name: str) -> ServedModel:
+        """
         Raises:
             ModelUnknown: there is none, or it does not generate.
             ServingError: it cannot be brought.
         """
-        try:
-            model = await self._repository.ready(name)
-        except NotFound as error:
-            raise ModelUnknown(str(error)) from error
+        model = await self._model(name)
         if not model.signature.generates:
             raise ModelUnknown(f"model {name!r} is no language model: ask it by /v1/models/{name}:predict")
         return model
 
+    async def _model(self, name: str) -> ServedModel:
+        """The model, which may have to be brought first.
+
+        Raises:
+            ModelUnknown: there is none.
+            ServingError: it cannot be brought.
+        """
+        try:
+            return await self._repository.ready(name)
+        except NotFound as error:
+            raise ModelUnknown(str(error)) from error
+
     # which there are
 
     def _names(self) -> list[str]:
-        """Models that generate, those among them that a request would bring; of which nothing is known yet, too."""
-        return [name for name in self._repository.store.names() if self._repository.may_generate(name)]
+        """Models of language, those among them that a request would bring; of which nothing is known yet, too."""
+        return [name for name in self._repository.store.names() if self._repository.may_be_of_language(name)]
 
     def _known(self, name: str) -> dict[str, Any]:
         try:
             self._repository.check_known(name)
         except NotFound as error:
             raise ModelUnknown(str(error)) from error
-        if not self._repository.may_generate(name):
+        if not self._repository.may_be_of_language(name):
             raise ModelUnknown(f"model {name!r} is no language model, or not ready")
         return self._entry(name)
 
@@ -116,6 +153,16 @@ class OpenAIRoutes:
 
     def _no_route(self, scope: Scope) -> NoReturn:
         raise NotFound(f"there is no {scope['path']} here; there are {self._paths.shown}")
+
+
+def _other_use(model: ServedModel, action: str) -> str:
+    """Why a model does not answer such a request, and what it answers."""
+    lacks = "gives no embeddings" if action == EMBEDDING else "gives neither scores of pairs nor embeddings"
+    if model.signature.task == "score":
+        return f"{lacks}, it scores pairs: ask it by rerank or score"
+    if model.signature.generates:
+        return f"{lacks}, it generates: ask it by chat/completions or completions"
+    return f"{lacks}: ask it by /v1/models/{model.name}:predict"
 
 
 def _shape(request: TextRequest) -> Shape:

@@ -35,17 +35,30 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool | None = None  #: nothing is padded here
 
 
-class TextRequest(BaseModel):
-    """What chats and completions have in common."""
+class OpenAIRequest(BaseModel):
+    """What all bodies have in common."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str
+    user: str | None = None
+
+    def check(self) -> None:
+        """
+        Raises:
+            FieldRefused: fields do not fit each other.
+        """
+
+
+class TextRequest(OpenAIRequest):
+    """What chats and completions have in common."""
+
     #: fields that go to the model as they are
     passed: ClassVar[tuple[str, ...]] = (
         *("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"),
         *("logit_bias", "seed", "stop", "stop_token_ids", "ignore_eos", "n", "stream"),
     )
 
-    model: str
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -63,8 +76,6 @@ class TextRequest(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
-    user: str | None = None
-
     @property
     def wants_usage(self) -> bool:
         """A stream ends with a chunk of the usage."""
@@ -75,10 +86,6 @@ class TextRequest(BaseModel):
         return {name: value for name in self.passed if (value := getattr(self, name)) is not None}
 
     def check(self) -> None:
-        """
-        Raises:
-            FieldRefused: fields do not fit each other.
-        """
         if self.stream_options is not None and not self.stream:
             raise FieldRefused("stream_options is for streams: set stream to true, or leave it out", "stream_options")
 
@@ -146,7 +153,7 @@ class CompletionRequest(TextRequest):
             raise FieldRefused(f"best_of is not served: leave it out, or give n ({self.n or 1}) for it", "best_of")
 
 
-_R = TypeVar("_R", bound=TextRequest)
+_R = TypeVar("_R", bound=OpenAIRequest)
 
 
 def read_request(body: bytes, kind: type[_R]) -> _R:
@@ -164,7 +171,7 @@ def read_request(body: bytes, kind: type[_R]) -> _R:
     return request
 
 
-def _refusal(problem: Mapping[str, Any], kind: type[TextRequest]) -> FieldRefused:
+def _refusal(problem: Mapping[str, Any], kind: type[OpenAIRequest]) -> FieldRefused:
     where = [str(each) for each in problem["loc"]]
     field = where[0] if where else ""
     if problem["type"] == "extra_forbidden" and len(where) == 1:

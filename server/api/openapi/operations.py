@@ -129,6 +129,11 @@ def _v2() -> list[Operation]:
     return operations
 
 
+_EMBEDDINGS = "For models that embed texts. The same under /openai, or another prefix."
+_PAIRS = (
+    "For models that score pairs of texts, and for those that embed, whose scores are cosines. The same under /openai, "
+    "or another prefix."
+)
 _REPOSITORY = "/v2/repository/models/{model_name}"
 _OTHERS = [
     Operation(
@@ -183,6 +188,18 @@ _OTHERS = [
         )
         for path, summary in (("chat/completions", "Go on with a chat"), ("completions", "Go on with a text"))
     ),
+    *(
+        Operation(
+            *("post", f"/v1/{path}", "OpenAI", summary, f"{body}Response", _ASKED, about),
+            takes=f"{body}Request",
+            error="OpenAIError",
+        )
+        for path, body, summary, about in (
+            ("embeddings", "Embeddings", "A vector for each text", _EMBEDDINGS),
+            ("rerank", "Rerank", "Documents by how well they fit a query", _PAIRS),
+            ("score", "Score", "How well pairs of texts fit", _PAIRS),
+        )
+    ),
     Operation("get", "/ping", "Health", "As /v2/health/ready, in TorchServe's words", "Status", (503,)),
     Operation("get", "/", "Health", "Whether the process answers, as KServe says it", "Status"),
     Operation("get", "/metrics", "Health", "Prometheus' metrics", "", media=TEXT),
@@ -195,6 +212,6 @@ TAGS: Mapping[str, str] = {
     "V2": "The Open Inference Protocol, and Triton's extensions of it",
     "Repository": "Which models there are; loading and unloading",
     "TorchServe": "TorchServe's inference routes",
-    "OpenAI": "Language models",
+    "OpenAI": "Language models, embeddings and rerank",
     "Health": "Probes and metrics",
 }

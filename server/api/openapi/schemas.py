@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from server.api.openapi.encoder_schemas import ENCODER_SCHEMAS
+
 JSON, BINARY, TEXT = "application/json", "application/octet-stream", "text/plain"
 EVENTS = "text/event-stream"
 
@@ -136,6 +138,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Ready": obj(ready=_BOOLEAN, error=_STRING),
     "Status": obj(status=_STRING, error=_STRING),
     "Anything": {},
+    **ENCODER_SCHEMAS,
 }
 
 #: what can go wrong, by status

@@ -293,6 +293,15 @@ def test_the_option_task_overrides_the_architecture(load: Load) -> None:
         load("base", task="token_classification")
 
 
+def test_embeddings_are_known_as_such_and_say_how_many_tokens_they_took(load: Load) -> None:
+    assert [load(name).signature.task for name in ("bert", "mask")] == ["", ""]
+    adapter = load("base")
+    assert adapter.signature.task == "embedding"
+    inputs = {"text": np.array(TEXTS, dtype=np.object_)}
+    counts = adapter.predict(inputs, {"token_counts": True})["token_counts"]
+    assert counts.tolist() == [len(adapter.task.encoder.tokenizer(text)["input_ids"]) for text in TEXTS]
+
+
 def test_threads_with_different_truncation_do_not_meet(load: Load) -> None:
     """A tokenizer keeps its truncation in itself; a call must not get another thread's."""
     adapter = load("tokens")

@@ -58,6 +58,14 @@ def test_a_reranker_without_any_mark_scores_pairs_as_the_library(only: str | Non
     assert ask(adapter, [{"text": a, "text_pair": b} for a, b in PAIRS]) == pytest.approx(wanted, abs=1e-6)
 
 
+def test_one_output_is_a_score_and_classes_are_none(reranker: Path, entailment: Path) -> None:
+    adapter = load(reranker)
+    assert (adapter.signature.task, load(entailment).signature.task) == ("score", "")
+    firsts, seconds = (np.array(texts, dtype=np.object_) for texts in zip(*PAIRS, strict=True))
+    counts = adapter.predict({"text": firsts, "text_pair": seconds}, {"token_counts": True})["token_counts"].tolist()
+    assert counts == [len(direct(reranker, AUTO, a, text_pair=b)[0]["input_ids"][0]) for a, b in PAIRS]
+
+
 def _marked(folder: Path, mark: dict[str, Any]) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, **mark}))

@@ -112,7 +112,26 @@ def test_a_cross_encoder_of_three_classes(tmp_path: Path) -> None:
     model = cross(tmp_path / "model", labels=3)
     adapter = load(tmp_path / "model")
     assert adapter.signature.outputs[0].shape == (-1, 3)
+    assert adapter.signature.task == ""
     np.testing.assert_allclose(ask(adapter, [list(pair) for pair in PAIRS]), model.predict(PAIRS), atol=1e-6)
+
+
+def test_what_answers_mean_and_how_many_tokens_they_took(
+    dense_model: Made, static_model: Made, sparse_model: Made, cross_model: Made
+) -> None:
+    adapter = load(dense_model[0])
+    inputs = {"text": np.array(TEXTS, dtype=np.object_)}
+    outputs = adapter.predict(inputs, {"token_counts": True})
+    tokenizer = dense_model[1].tokenizer
+    assert outputs["token_counts"].tolist() == [len(tokenizer(text)["input_ids"]) for text in TEXTS]
+    assert adapter.predict(inputs, {}).keys() == {"output-0"}
+    static = load(static_model[0])
+    counts = static.predict(inputs, {"token_counts": True})["token_counts"].tolist()
+    encoded = static_model[1].tokenizer.encode_batch(TEXTS, add_special_tokens=False)
+    assert counts == [len(each.ids) for each in encoded]
+    tasks = [load(folder).signature.task for folder, _ in (static_model, sparse_model, cross_model)]
+    assert [adapter.signature.task, *tasks] == ["embedding", "embedding", "", "score"]
+    assert "token_counts" not in [each.name for each in load(sparse_model[0]).signature.parameters]
 
 
 def test_an_option_of_another_kind_is_refused(cross_model: Made) -> None:

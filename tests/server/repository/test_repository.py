@@ -24,6 +24,7 @@ from server.inference.batching.queue import Limits
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.repository.repository import Repository, State
+from server.repository.state import ModelState
 from server.telemetry.counters import ModelMetrics
 from tests.patience import wait_for
 from tests.server.asking import v1
@@ -366,6 +367,16 @@ def test_a_model_that_was_replaced_is_let_go(mount: Any) -> None:
     replaced = weakref.ref(EchoAdapter.made.pop())
     run(repository.load("a"))
     wait_for(lambda: gc.collect() >= 0 and replaced() is None)  # a thread cleans up
+
+
+def test_which_models_openai_s_api_may_reach(mount: Any) -> None:
+    repository = mount(a="echo").load_all()
+    found = Found("b", ModelDir.of(Path("nowhere")))
+    assert not repository.may_be_of_language("a")
+    assert not repository.may_be_of_language("b")
+    for known, expected in ((None, True), (True, True), (False, False)):
+        repository.store.put(ModelState(found, State.EVICTED, of_language=known))
+        assert repository.may_be_of_language("b") is expected
 
 
 def test_states_are_tritons_words_and_one_more() -> None:

@@ -28,7 +28,8 @@ def travelled(fields: Any) -> Any:
 
 def test_a_signature_survives_the_way() -> None:
     assert signature_of(travelled(signature_to_fields(SIGNATURE))) == SIGNATURE
-    for signature in (Signature((), (), whole=True), Signature((), (), whole=True, streams=True)):
+    others: list[dict[str, Any]] = [{"whole": True}, {"whole": True, "streams": True}, {"task": "score"}]
+    for signature in (Signature((), (), **fields) for fields in others):
         assert signature_of(travelled(signature_to_fields(signature))) == signature
 
 
@@ -54,6 +55,7 @@ def changed(fields: Any, path: tuple[Any, ...], value: Any) -> Any:
         (("seconds",), None),
         (("memory_bytes",), 1.5),
         (("signature",), []),
+        (("signature", "task"), 1),
         (("signature", "inputs"), {}),
         (("signature", "inputs", 0), None),
         (("signature", "inputs", 0), {"shape": []}),

@@ -15,21 +15,23 @@ from server.api.openai.openai_routes import OpenAIRoutes
 from server.errors import ClientGone, ModelFailed, NotFound, NotReady
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import IsDisconnected, never_disconnected
+from tests.server.encoding import model_of_texts
 from tests.server.generating import ScriptedLanguageModel, generation_model, parts_of
 
-CHAT, COMPLETIONS = "/openai/v1/chat/completions", "/v1/completions"
+CHAT, COMPLETIONS, EMBEDDINGS = "/openai/v1/chat/completions", "/v1/completions", "/openai/v1/embeddings"
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
 
 class FewModels:
-    """A repository of one language model, one of tensors, one that is not ready, and one that was never loaded."""
+    """One language model, one of tensors, one that embeds, one that is not ready, and one that was never loaded."""
 
     def __init__(self, adapter: ScriptedLanguageModel) -> None:
         self.serving = {
             "m": generation_model(adapter),
-            "iris": SimpleNamespace(signature=SimpleNamespace(generates=False)),
+            "iris": model_of_texts("", name="iris"),
+            "bert": model_of_texts("embedding", name="bert"),
         }
-        self.store = SimpleNamespace(names=lambda: ["m", "iris", "down", "asleep"])
+        self.store = SimpleNamespace(names=lambda: ["m", "iris", "bert", "down", "asleep"])
 
     async def ready(self, name: str, version: str | None = None) -> Any:
         self.check_known(name)
@@ -41,8 +43,8 @@ class FewModels:
         if name not in self.store.names():
             raise NotFound(f"model {name!r} does not exist")
 
-    def may_generate(self, name: str) -> bool:
-        return name in ("m", "asleep")
+    def may_be_of_language(self, name: str) -> bool:
+        return name in ("m", "bert", "asleep")
 
 
 def ask(
@@ -111,10 +113,37 @@ def test_models_that_do_not_answer(name: str, status: int, code: str) -> None:
     assert (told, document["error"]["code"]) == (status, code)
 
 
+def test_embeddings_and_pairs_of_a_model_of_tensors() -> None:
+    status, document = ask(ScriptedLanguageModel(), EMBEDDINGS, {"model": "bert", "input": ["ab", "c"]})
+    assert status == 200
+    assert [each["embedding"] for each in document["data"]] == [[2.0, 1.0], [1.0, 1.0]]
+    assert document["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
+    large = {"model": "bert", "query": "ab", "documents": ["c" * 100_000, "ab"], "return_documents": False}
+    status, document = ask(ScriptedLanguageModel(), "/v1/rerank", large)
+    assert (status, [each["index"] for each in document["results"]]) == (200, [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code", "told"),
+    [
+        ("nobody", 404, "model_not_found", "nobody"),
+        ("down", 503, "model_not_ready", "loading"),
+        ("iris", 400, None, "/v1/models/iris:predict"),
+        ("m", 400, None, "chat/completions"),
+    ],
+)
+def test_models_that_embed_nothing(name: str, status: int, code: str | None, told: str) -> None:
+    found, document = ask(ScriptedLanguageModel(), EMBEDDINGS, {"model": name, "input": "a"})
+    error = document["error"]
+    assert (found, error["code"]) == (status, code)
+    assert told in error["message"]
+    assert error["param"] == (None if status == 503 else "model")
+
+
 def test_which_models_there_are() -> None:
     status, document = ask(ScriptedLanguageModel(), "/openai/v1/models", method="GET")
     assert status == 200
-    assert [each["id"] for each in document["data"]] == ["m", "asleep"]
+    assert [each["id"] for each in document["data"]] == ["m", "bert", "asleep"]
     status, entry = ask(ScriptedLanguageModel(), "/openai/v1/models/m", method="GET")
     assert (status, entry["object"], entry["owned_by"]) == (200, "model", "polyserve")
     for name in ("iris", "nobody"):
@@ -123,7 +152,7 @@ def test_which_models_there_are() -> None:
 
 
 def test_other_paths() -> None:
-    status, document = ask(ScriptedLanguageModel(), "/openai/v1/embeddings", {})
+    status, document = ask(ScriptedLanguageModel(), "/openai/v1/images", {})
     assert status == 404
     assert "/openai/v1/chat/completions" in document["error"]["message"]
     assert ask(ScriptedLanguageModel(), "/v1/models", method="GET") is None
