@@ -285,6 +285,7 @@ def test_a_death_ends_its_streams(serve: Serve) -> None:
             assert [await anext(read) for _ in range(2)] == [b"0", b"1"]
             waiting = asyncio.ensure_future(anext(read))
             await becomes(lambda: pool._serving[0]._requests.silent_since is not None)  # type: ignore[union-attr]
+            await becomes(lambda: len(unread._stream._parts) == 2)  # type: ignore[attr-defined]
             os.kill(pool._serving[0].pid, signal.SIGKILL)
             with pytest.raises(WorkerDied):
                 await waiting
