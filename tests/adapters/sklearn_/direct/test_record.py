@@ -145,35 +145,3 @@ def test_one_of_a_known_kind_still_has_to_show_its_own_bits(monkeypatch: pytest.
 
     monkeypatch.setitem(build._BUILDERS, path, wrong)
     assert direct(logistic(X[::2], Y[::2]), "predict_proba") is None
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        (lambda: logistic(X), lambda: logistic(X[::2], Y[::2]), True),
-        (lambda: logistic(X), lambda: logistic(X, C=2.0), True),
-        (lambda: logistic(X), lambda: logistic(X, fit_intercept=False), False),
-        (lambda: logistic(X), lambda: logistic(X, Y == 1), False),
-        (lambda: logistic(X), lambda: logistic(X, Y.astype(np.int32)), False),
-        (scaled, lambda: logistic(X), False),
-        (
-            lambda: pipeline.make_pipeline(preprocessing.StandardScaler(), logistic(X)),
-            lambda: pipeline.make_pipeline(preprocessing.StandardScaler(with_mean=False), logistic(X)),
-            False,
-        ),
-    ],
-    ids=[
-        "other rows",
-        "another number",
-        "a setting",
-        "fewer classes",
-        "other labels",
-        "a pipeline",
-        "a step's setting",
-    ],
-)
-def test_a_kind_is_what_decides_how_it_is_calculated(
-    one: Callable[[], Any], other: Callable[[], Any], same: bool
-) -> None:
-    assert (kinds.kind_of(one()) == kinds.kind_of(other())) is same
-    assert hash(kinds.kind_of(one())) == hash(kinds.kind_of(one()))
