@@ -22,7 +22,7 @@ WITHOUT = {
     "adapters/lightgbm_": "format",
     "adapters/onnx_": "trial",
     "adapters/sentence_transformers_": "folder kinds",
-    "adapters/sklearn_/direct": "boosting composite linear merged models scaling trees",
+    "adapters/sklearn_/direct": "composite linear models scaling",
     "adapters/spacy_": "config docs loading",
     "adapters/tensorflow_": "graph session trial types",
     "adapters/torch_": "files guess operators records trial values",

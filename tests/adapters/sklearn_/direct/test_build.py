@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from adapters.base import Array
 from adapters.sklearn_.direct import build, direct
-from adapters.sklearn_.direct.plan import Builder, Plan
+from adapters.sklearn_.direct.plan import Builder, OrdinaryRows, Plan
 
 X, Y = load_iris(return_X_y=True)
 X = np.ascontiguousarray(X, dtype=np.float64)
@@ -257,3 +257,32 @@ def test_a_pipeline_of_columns_is_direct_where_it_can_be() -> None:
     strange = frame[:1].assign(colour="mauve")
     with pytest.raises(ValueError, match="mauve"):
         function(strange)
+
+
+def test_rows_that_a_plan_gives_back_go_the_estimators_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = linear_model.Ridge().fit(X, Y)
+    asked: list[int] = []
+
+    def kernel(rows: Array) -> Array:
+        asked.append(len(rows))
+        raise OrdinaryRows
+
+    monkeypatch.setitem(build._BUILDERS, "sklearn.linear_model.Ridge", lambda estimator, method: Plan(kernel))
+    function = direct(model, "predict")
+    assert function is not None
+    asked.clear()
+    assert function(X[:5]).tobytes() == model.predict(X[:5]).tobytes()
+    assert asked == [5]
+    for other in (X[:5].astype(np.float32), X[::2], np.asfortranarray(X)):
+        assert function(other).tobytes() == model.predict(other).tobytes()
+    with pytest.raises(ValueError, match="3 features"):
+        function(np.ascontiguousarray(X[:5, :3]))
+    assert asked == [5]  # for none of these was the plan made
+
+
+def test_a_path_reads_the_model_once() -> None:
+    model = linear_model.Ridge().fit(X, Y)
+    function, before = direct(model, "predict"), model.predict(X)
+    model.coef_ = model.coef_ * 2
+    assert function is not None
+    assert function(X).tobytes() == before.tobytes() != model.predict(X).tobytes()

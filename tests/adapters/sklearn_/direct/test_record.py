@@ -145,3 +145,48 @@ def test_one_of_a_known_kind_still_has_to_show_its_own_bits(monkeypatch: pytest.
 
     monkeypatch.setitem(build._BUILDERS, path, wrong)
     assert direct(logistic(X[::2], Y[::2]), "predict_proba") is None
+
+
+def nothing_found() -> None:
+    return None
+
+
+def test_a_path_is_looked_for_once_for_each_estimator_and_method() -> None:
+    record, one, other = Record(), linear_model.Ridge(), linear_model.Ridge()
+    found: list[str] = []
+
+    def find(name: str) -> Callable[[], Any]:
+        return lambda: (found.append(name), np.sin)[1]
+
+    assert record.path(one, "predict", find("one")) is np.sin
+    assert record.path(one, "predict", find("again")) is np.sin
+    assert record.path(one, "fit", nothing_found) is None
+    assert record.path(one, "fit", find("known to have none")) is None
+    assert record.path(other, "predict", find("other")) is np.sin
+    assert found == ["one", "other"]
+
+
+def test_an_estimator_is_known_once_one_of_its_methods_has_a_path() -> None:
+    record, model = Record(), linear_model.Ridge()
+    assert not record.knows(model)
+    record.path(model, "transform", nothing_found)
+    assert not record.knows(model)
+    record.path(model, "predict", lambda: np.sin)
+    assert record.knows(model)
+    assert not record.knows(linear_model.Ridge())
+
+
+def test_outcomes_are_believed_in_their_order_up_to_the_first_that_is_about_another() -> None:
+    record = Record([("a", True), ["b", False], ("c", True), ("x", True), ("e", True)])
+    asked: list[str] = []
+
+    def prove(name: str, difference: str = "") -> Callable[[], str]:
+        return lambda: (asked.append(name), difference)[1]
+
+    assert record.proof("a", prove("a", "not asked")) == ""
+    assert record.proof("b", prove("b", "differs")) == "differs"  # proved again, for its reason
+    assert record.proof("c", prove("c", "not asked")) == ""
+    assert record.proof("d", prove("d")) == ""
+    assert record.proof("e", prove("e", "differs")) == "differs"
+    assert asked == ["b", "d", "e"]
+    assert record.outcomes == [("a", True), ("b", False), ("c", True), ("d", True), ("e", False)]
