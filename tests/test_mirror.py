@@ -22,7 +22,6 @@ WITHOUT = {
     "adapters/lightgbm_": "format",
     "adapters/onnx_": "trial",
     "adapters/sentence_transformers_": "folder kinds",
-    "adapters/sklearn_/direct": "composite linear models scaling",
     "adapters/spacy_": "config docs loading",
     "adapters/tensorflow_": "graph session trial types",
     "adapters/torch_": "files guess operators records trial values",
