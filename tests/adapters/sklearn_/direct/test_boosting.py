@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit
 from sklearn import ensemble, linear_model
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble._hist_gradient_boosting import _predictor
 from sklearn.preprocessing import OrdinalEncoder
 
 from adapters.base import Array
@@ -109,9 +110,12 @@ def test_thresholds_are_landmarks() -> None:
     assert set(marks.ravel()) - {0.0}
     histogram = HistGradientBoostingRegressor(max_iter=2).fit(X, X[:, 0])
     nodes = np.concatenate([stage[0].nodes for stage in histogram._predictors])
+    inner = nodes[nodes["is_leaf"] == 0]
     marks = built(histogram, "predict").landmarks
     assert marks is not None
-    assert set(marks.ravel()) <= {*nodes["num_threshold"][nodes["is_leaf"] == 0], 0.0}
+    assert marks.shape[1] == 3
+    for feature in range(3):
+        assert set(marks[:, feature]) == ({*inner["num_threshold"][inner["feature_idx"] == feature]} or {0.0})
 
 
 def leaves(nodes: Array, row: Array) -> float:
@@ -146,6 +150,23 @@ def test_histograms_are_summed_stage_by_stage(n: int) -> None:
     np.testing.assert_allclose(plan.kernel(rows), raw(model, rows), rtol=1e-12)
     assert plan.turns == (64, 65)
     assert built(model, "predict").kernel(rows).tolist() == raw(model, rows).argmax(axis=1).tolist()
+
+
+def test_a_few_rows_pass_through_all_histograms_in_one_call_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = HistGradientBoostingRegressor(max_iter=10, min_samples_leaf=3).fit(X, X[:, 0])
+    calls: list[tuple[int, int]] = []
+    predict = _predictor._predict_from_raw_data
+
+    def counted(nodes: Any, rows: Array, *rest: Any) -> None:
+        calls.append((len(rows), rest[3]))
+        predict(nodes, rows, *rest)
+
+    monkeypatch.setattr(_predictor, "_predict_from_raw_data", counted)
+    kernel = built(model, "predict").kernel
+    for n, expected in ((1, [(10, 1)]), (64, [(640, 1)]), (65, [(65, 1)] * 10)):
+        calls.clear()
+        np.testing.assert_allclose(kernel(X[:n]), raw(model, X[:n])[:, 0], rtol=1e-12)
+        assert calls == expected
 
 
 def test_a_histogram_of_counts_is_behind_its_link() -> None:

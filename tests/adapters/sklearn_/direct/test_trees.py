@@ -131,6 +131,30 @@ def test_a_forest_that_adds_as_threads_come_has_no_plan() -> None:
     assert build(model.set_params(n_jobs=1), "apply") is None
 
 
+class OddTree(tree.DecisionTreeClassifier):
+    """Might do anything."""
+
+
+def test_a_forest_of_other_trees_has_no_plan() -> None:
+    build = BUILDERS["sklearn.ensemble.RandomForestClassifier"]
+    model = ensemble.RandomForestClassifier(3, random_state=0).fit(X, Y)
+    model.estimators_[1] = OddTree().fit(X, Y)
+    assert build(model, "predict") is None
+    model.estimator = OddTree()
+    model.estimators_ = [OddTree().fit(X, Y)] * 3
+    assert build(model, "predict") is None
+
+
+def test_a_merged_tree_takes_its_nodes_and_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ensemble.RandomForestClassifier(3, random_state=0).fit(X, Y)
+    nodes = sum(each.tree_.node_count for each in model.estimators_)
+    asked: list[Any] = []
+    monkeypatch.setattr(merged, "rows_at_most", lambda *of: (asked.append(of), 0)[1])
+    built(model, "predict")
+    a_node = model.estimators_[0].tree_.__getstate__()["nodes"].dtype.itemsize
+    assert asked == [(3, 3, nodes * (a_node + 3 * 8))]
+
+
 def test_trees_that_do_not_fit_the_model_have_no_plan() -> None:
     model = tree.DecisionTreeClassifier().fit(X, Y)
     build = BUILDERS["sklearn.tree.DecisionTreeClassifier"]
