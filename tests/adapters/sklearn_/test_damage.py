@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.neighbors import BallTree, KDTree
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -46,6 +51,36 @@ def tree_with(node: int, field: str, value: int) -> Any:
 def test_damaged_trees_are_found_before_native_code_follows_them(field: str, value: int, how: str) -> None:
     with pytest.raises(LoadError, match=f"^holds a damaged tree: a branch {how}$"):
         check_damage(tree_with(0, field, value))
+
+
+def test_a_tree_of_more_features_than_its_rows_have_is_damaged() -> None:
+    model = tree_with(0, "feature", 1)
+    check_damage(model)
+    model.n_features_in_ = 1  # with which the rows are compared
+    with pytest.raises(LoadError, match=NOWHERE):
+        check_damage(model)
+    del model.n_features_in_  # without which they are not
+    with pytest.raises(LoadError, match=NOWHERE):
+        check_damage(model)
+
+
+def test_boosting_looks_at_its_trees_with_its_own_number_of_features() -> None:
+    model = GradientBoostingRegressor(n_estimators=3).fit(X, X[:, 3])
+    check_damage(model)
+    model.n_features_in_ = 3  # of which the trees, that have four, are not told
+    for tree in model.estimators_.ravel():
+        check_damage(tree)
+    with pytest.raises(LoadError, match=NOWHERE):
+        check_damage(model)
+    check_damage(GradientBoostingRegressor())
+
+
+def test_histogram_boosting_has_the_rows_number_of_features() -> None:
+    model = HistGradientBoostingRegressor(max_iter=1).fit(X, X[:, 3])
+    check_damage(model)
+    model.n_features_in_ = 3
+    with pytest.raises(LoadError, match=NOWHERE):
+        check_damage(model)
 
 
 def test_the_last_node_and_the_last_feature_are_no_damage() -> None:
