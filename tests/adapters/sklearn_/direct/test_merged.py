@@ -28,6 +28,7 @@ def forest(trees: int = 5) -> Any:
 def test_wide_models_are_not_repeated_without_bounds() -> None:
     assert rows_at_most(200, 4, 1) == 64
     assert rows_at_most(200, 1000, 1) == 5
+    assert rows_at_most(2**10, 31, 1) == 32  # with the trees' number, 32 values a row
     assert rows_at_most(1, 4, 1) == rows_at_most(10**7, 4, 1) == rows_at_most(2, 4, 2**40) == 0
     assert rows_at_most(2, 4, 64 * 2**20) == 64
     assert rows_at_most(2, 4, 64 * 2**20 + 1) == 0

@@ -87,6 +87,7 @@ def test_a_range_is_stretched_and_clipped(clip: bool, expected: Any) -> None:
 def test_the_largest_becomes_one(settings: Any, expected: Any) -> None:
     plan = built("MaxAbsScaler", scale_=SCALE, **settings)
     assert values(plan) == expected
+    assert values(plan, np.array([[-9.0, 9.0]])) == ([[-1.0, 1.0]] if settings.get("clip") else [[-4.5, 2.25]])
     assert marks(plan) == [[2.0, 4.0], [-2.0, -4.0]]
 
 
