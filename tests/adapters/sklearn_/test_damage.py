@@ -141,6 +141,15 @@ def test_damaged_trees_of_neighbours(kind: str, part: int | str, value: int) -> 
         check_space(space)
 
 
+@pytest.mark.parametrize("field", ["idx_start", "idx_end"])
+def test_a_range_of_neighbours_may_end_with_the_rows(field: str) -> None:
+    space = KDTree(X, leaf_size=5)
+    state = [part.copy() if isinstance(part, np.ndarray) else part for part in space.__getstate__()]
+    state[2][field][-1] = 90
+    space.__setstate__(tuple(state))
+    check_space(space)
+
+
 @pytest.mark.parametrize("part", ["order", "nodes", "bounds"])
 def test_parts_of_a_tree_of_neighbours_have_one_size(part: str) -> None:
     space = KDTree(X, leaf_size=5)
