@@ -93,6 +93,11 @@ def test_what_is_deep_or_in_a_circle_ends() -> None:
     circle: list[Any] = []
     circle.append(circle)
     hash(kind_of(circle))
+    holder = SimpleNamespace()
+    holder.itself = holder
+    hash(kind_of(holder))
+    assert kind_of({"a": [1]}, 1) == kind_of({"a": ["a"]}, 1)
+    assert kind_of({"a": [1]}, 2) != kind_of({"a": ["a"]}, 2)
     assert kind_of([[1]], 1) == kind_of([["a"]], 1)
     assert kind_of([[1]], 2) != kind_of([["a"]], 2)
 
