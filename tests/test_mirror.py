@@ -22,8 +22,6 @@ WITHOUT = {
     "adapters/lightgbm_": "format",
     "adapters/onnx_": "trial",
     "adapters/sentence_transformers_": "folder kinds",
-    "adapters/sklearn_": "damage examine files inputs",
-    "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",
     "adapters/spacy_": "config docs loading",
     "adapters/tensorflow_": "graph session trial types",
     "adapters/torch_": "files guess operators records trial values",

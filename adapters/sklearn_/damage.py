@@ -19,13 +19,16 @@ def check_damage(part: Any) -> None:
         LoadError: one is damaged.
     """
     own = vars(part)
+    width = own.get("n_features_in_", 0)  # scikit-learn compares the rows with this number, and a tree with its own
     if is_a(part, "BaseDecisionTree") and "tree_" in own:
-        tree = own["tree_"]
-        _check_tree(tree.children_left != -1, tree.children_left, tree.children_right, tree.feature, tree.n_features)
+        _check_decisions(own["tree_"], width)
+    if is_a(part, "BaseGradientBoosting"):
+        for each in np.ravel(own.get("estimators_", ())):  # past what these would compare
+            _check_decisions(each.tree_, width)
     if is_a(part, "BaseHistGradientBoosting"):
         for predictors in own.get("_predictors", ()):
             for predictor in predictors:
-                _check_predictor(predictor, own["_n_features"])
+                _check_predictor(predictor, width)
 
 
 def check_space(value: Any) -> None:
@@ -36,6 +39,11 @@ def check_space(value: Any) -> None:
     """
     if type(value).__name__ in ("KDTree", "BallTree"):
         _check_space(*value.__getstate__()[:7])
+
+
+def _check_decisions(tree: Any, width: int) -> None:
+    """A tree of scikit-learn's own kind, whose `n_features` the file says and nothing compares."""
+    _check_tree(tree.children_left != -1, tree.children_left, tree.children_right, tree.feature, width)
 
 
 def _check_tree(inner: Array, left: Array, right: Array, feature: Array, width: int) -> None:

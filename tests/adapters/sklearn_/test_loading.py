@@ -1,4 +1,4 @@
-"""Finding the model among a directory's files, loading it, and the reasons where that cannot be."""
+"""Loading the model that was found among a directory's files, and the reasons where that cannot be."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import lightgbm
 import numpy as np
 import pytest
 import xgboost
 from sklearn.base import BaseEstimator
 from sklearn.cluster import DBSCAN
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.feature_extraction.image import PatchExtractor
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -33,9 +32,8 @@ from adapters import registry
 from adapters.base import LoadError, Match, ModelDir, Rank, Trust
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.parts import parts_of
-from adapters.sklearn_.settle import settle
 from tests.adapters.formats.pickles.attacks import Calls
-from tests.adapters.sklearn_.kit import FRAME, TEXTS, X, Y, serve
+from tests.adapters.sklearn_.kit import TEXTS, X, Y, serve
 
 MODEL = LogisticRegression().fit(X, Y)
 
@@ -80,77 +78,12 @@ def test_plain_pickles(protocol: int, tmp_path: Path) -> None:
     np.testing.assert_array_equal(adapter.predict({"input-0": X}, {})["output-0"], MODEL.predict(X))
 
 
-def test_nothing_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"")
-    assert _match(tmp_path) is None
-
-
-@pytest.mark.parametrize(
-    ("model", "requires"),
-    [
-        (xgboost.XGBClassifier(n_estimators=1).fit(X, Y), ("xgboost",)),
-        (lightgbm.LGBMClassifier(n_estimators=1, verbose=-1).fit(X, Y), ("lightgbm",)),
-        (make_pipeline(StandardScaler(), xgboost.XGBRegressor(n_estimators=1)).fit(X, Y), ("xgboost",)),
-        (StandardScaler().fit(FRAME[["age"]]), ("pandas",)),
-        (MODEL, ()),
-    ],
-)
-def test_what_a_model_requires(model: Any, requires: tuple[str, ...], tmp_path: Path) -> None:
-    joblib.dump(model, tmp_path / "model.joblib")
-    assert _match(tmp_path) == pickled("model.joblib", requires=requires)
-
-
-@pytest.mark.parametrize(
-    ("value", "what"),
-    [
-        ({"model": MODEL}, "holds a dict, which cannot predict: dump the fitted model itself"),
-        ([MODEL], "holds a list, which cannot"),
-        ((MODEL, 1), "holds a tuple, which cannot"),
-        (X, "holds an array, which cannot"),
-        (5, "holds an int, which cannot"),
-        (None, "holds None, which cannot"),
-        (FRAME, "holds a pandas DataFrame, which cannot"),
-        (LogisticRegression, "holds the class sklearn.linear_model._logistic.LogisticRegression itself, which cannot"),
-        (
-            xgboost.train({}, xgboost.DMatrix(X, Y), 1),
-            "holds a bare XGBoost booster: write it with save_model('model.ubj')",
-        ),
-        (
-            lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, Y), 1),
-            "holds a bare LightGBM booster: write it with save_model('model.txt')",
-        ),
-    ],
-)
-def test_what_is_no_model(value: Any, what: str, tmp_path: Path) -> None:
-    joblib.dump(value, tmp_path / "a.pkl")
-    assert what in _problem(tmp_path)
-    assert _problem(tmp_path).startswith("a.pkl ")
-
-
-def test_two_candidates(tmp_path: Path) -> None:
-    joblib.dump(MODEL, tmp_path / "a.pkl")
-    joblib.dump(MODEL, tmp_path / "b.joblib")
-    assert _problem(tmp_path) == "two candidate models: a.pkl and b.joblib; keep one"
-    (tmp_path / "b.joblib").write_bytes(b"")
-    assert _problem(tmp_path) == "two candidate models: a.pkl and b.joblib; keep one"
-
-
-def test_plain_data_beside_the_model_is_left_alone(tmp_path: Path) -> None:
-    joblib.dump({0: "no", 1: "yes"}, tmp_path / "labels.pkl")
-    joblib.dump(MODEL, tmp_path / "model.joblib")
-    assert _match(tmp_path) == pickled("model.joblib")
-
-
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"", "a.pkl is empty"), (b"hello", "a.pkl is no pickle"), (pickle.dumps(MODEL)[:-40], "a.pkl is cut short")],
 )
 def test_damaged_files(content: bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(content)
-    match = _match(tmp_path)
-    assert match is not None
-    assert match.rank == Rank.SUFFIX
-    assert reason in match.problem
     with pytest.raises(LoadError, match=reason):
         registry.choose(ModelDir.of(tmp_path))
     with pytest.raises(LoadError, match=r"a\.pkl"):
@@ -211,12 +144,6 @@ def test_catboost_within_a_model_is_served(bare: bool, tmp_path: Path) -> None:
     assert adapter.predict({"input-0": X}, {})["output-0"].tolist() == model.predict(X).tolist()
 
 
-def test_a_bare_catboost_model_gets_its_way_out(tmp_path: Path) -> None:
-    model = pytest.importorskip("catboost").CatBoostRegressor(iterations=2, verbose=0, allow_writing_files=False)
-    joblib.dump(model.fit(X, Y), tmp_path / "model.joblib")
-    assert _problem(tmp_path) == "model.joblib holds a bare CatBoost model: write it with save_model('model.cbm')"
-
-
 def test_an_older_version_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     content = pickle.dumps(MODEL, 2)
     from sklearn import __version__
@@ -261,53 +188,6 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     capfd.readouterr()
     adapter.predict({"input-0": X}, {})
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("left_child", 10**6), ("left_child", 0), ("right_child", -7), ("feature", 99)]
-)
-def test_damaged_trees_are_found_before_native_code_follows_them(field: str, value: int) -> None:
-    forest = RandomForestClassifier(3, random_state=0).fit(X, Y)
-    tree = forest.estimators_[1].tree_
-    state = tree.__getstate__()
-    state["nodes"] = state["nodes"].copy()
-    state["nodes"][field][0] = value
-    tree.__setstate__(state)
-    with pytest.raises(LoadError, match="holds a damaged tree"):
-        settle(forest)
-
-
-@pytest.mark.parametrize(("field", "value"), [("left", 10**6), ("right", 0), ("feature_idx", 99)])
-def test_damaged_histogram_trees(field: str, value: int) -> None:
-    model = HistGradientBoostingClassifier(max_iter=2).fit(X, Y)
-    nodes = model._predictors[1][0].nodes
-    nodes[field][0] = value
-    with pytest.raises(LoadError, match="holds a damaged tree"):
-        settle(model)
-
-
-@pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
-@pytest.mark.parametrize(
-    ("part", "value"), [(1, 10**9), (1, -1), ("idx_start", 10**9), ("idx_end", -5), ("is_leaf", 0)]
-)
-def test_damaged_trees_of_neighbours(algorithm: str, part: int | str, value: int) -> None:
-    model = KNeighborsClassifier(algorithm=algorithm, leaf_size=5).fit(X, Y)
-    state = [part.copy() if isinstance(part, np.ndarray) else part for part in model._tree.__getstate__()]
-    if isinstance(part, int):
-        state[part][3] = value
-    else:
-        state[2][part][-1] = value
-    model._tree.__setstate__(tuple(state))
-    with pytest.raises(LoadError, match="holds a damaged tree"):
-        settle(model)
-
-
-def test_sound_trees_pass() -> None:
-    settle(KNeighborsClassifier(algorithm="kd_tree", leaf_size=5).fit(X, Y))
-    settle(KNeighborsClassifier(algorithm="ball_tree", leaf_size=5).fit(X, Y))
-    settle(RandomForestClassifier(5).fit(X, Y))
-    settle(RandomForestClassifier(5, max_depth=1).fit(X, np.zeros(len(X))))
-    settle(HistGradientBoostingClassifier(max_iter=5).fit(FRAME[["age", "kind"]], Y))
 
 
 def test_a_model_that_refuses_every_example_is_served(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

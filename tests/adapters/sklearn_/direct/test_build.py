@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import time
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,10 +13,8 @@ from scipy import sparse
 from sklearn import (
     compose,
     ensemble,
-    frozen,
     impute,
     linear_model,
-    model_selection,
     neural_network,
     pipeline,
     preprocessing,
@@ -30,8 +25,8 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_limits
 
 from adapters.base import Array
-from adapters.sklearn_.direct import build, direct, merged
-from adapters.sklearn_.direct.plan import Builder, Plan, sequential_sum
+from adapters.sklearn_.direct import build, direct
+from adapters.sklearn_.direct.plan import Builder, OrdinaryRows, Plan
 
 X, Y = load_iris(return_X_y=True)
 X = np.ascontiguousarray(X, dtype=np.float64)
@@ -238,46 +233,6 @@ def test_what_overflows_is_refused_in_scikit_learns_words(make: Callable[[], Any
     assert str(found.value) == str(expected.value)
 
 
-@pytest.mark.parametrize("shape", [(1,), (2,), (3, 1), (1, 4), (64, 3), (65, 1, 2)], ids=str)
-@pytest.mark.parametrize("terms", [1, 2, 7, 8, 9, 127, 129, 1000])
-def test_sums_are_those_of_a_loop(shape: tuple[int, ...], terms: int) -> None:
-    rng = np.random.default_rng(terms)
-    values = rng.normal(size=(terms, *shape)) * 10.0 ** rng.integers(-8, 8, (terms, *shape))
-    values[:, ..., 0] *= rng.integers(2)
-    total = np.zeros(shape)
-    for term in values:
-        total += term
-    assert sequential_sum(values).tobytes() == total.tobytes()
-    assert sequential_sum(np.full((terms, *shape), -0.0)).tobytes() == np.zeros(shape).tobytes()
-
-
-def test_forests_too_large_to_merge_are_summed_tree_by_tree(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merged, "_BUDGET", 1000)
-    monkeypatch.setattr(merged, "merged_trees", lambda trees: pytest.fail("merged"))
-    model = forest()
-    function = direct(model, "predict_proba")
-    assert function is not None
-    assert function(X[:1]).tobytes() == model.predict_proba(X[:1]).tobytes()
-
-
-def test_wide_models_are_not_repeated_without_bounds() -> None:
-    assert merged.rows_at_most(200, 4, 1) == 64
-    assert merged.rows_at_most(200, 1000, 1) == 5
-    assert merged.rows_at_most(1, 4, 1) == merged.rows_at_most(10**7, 4, 1) == merged.rows_at_most(2, 4, 2**40) == 0
-
-
-def test_methods_share_one_merged_tree_for_as_long_as_the_model_lives() -> None:
-    model = forest()
-    functions = [direct(model, method) for method in ("predict", "predict_proba")]
-    shared = merged._KEPT[model][1]
-    assert direct(model, "predict_log_proba") is not None
-    assert merged._KEPT[model][1] is shared
-    watched = weakref.ref(model)
-    del model, functions
-    gc.collect()
-    assert watched() is None
-
-
 def test_a_model_that_is_fitted_again_is_read_again() -> None:
     model = forest()
     before = direct(model, "predict_proba")
@@ -304,29 +259,30 @@ def test_a_pipeline_of_columns_is_direct_where_it_can_be() -> None:
         function(strange)
 
 
-@pytest.mark.parametrize("wrap", [frozen.FrozenEstimator, lambda model: pipeline.make_pipeline("passthrough", model)])
-def test_wrapped_models_are_direct(wrap: Callable[[Any], Any]) -> None:
-    model = wrap(linear_model.LogisticRegression(max_iter=500).fit(X, Y))
-    function = direct(model, "predict_proba")
+def test_rows_that_a_plan_gives_back_go_the_estimators_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = linear_model.Ridge().fit(X, Y)
+    asked: list[int] = []
+
+    def kernel(rows: Array) -> Array:
+        asked.append(len(rows))
+        raise OrdinaryRows
+
+    monkeypatch.setitem(build._BUILDERS, "sklearn.linear_model.Ridge", lambda estimator, method: Plan(kernel))
+    function = direct(model, "predict")
     assert function is not None
-    assert function(X).tobytes() == model.predict_proba(X).tobytes()
+    asked.clear()
+    assert function(X[:5]).tobytes() == model.predict(X[:5]).tobytes()
+    assert asked == [5]
+    for other in (X[:5].astype(np.float32), X[::2], np.asfortranarray(X)):
+        assert function(other).tobytes() == model.predict(other).tobytes()
+    with pytest.raises(ValueError, match="3 features"):
+        function(np.ascontiguousarray(X[:5, :3]))
+    assert asked == [5]  # for none of these was the plan made
 
 
-def test_a_random_search_answers_by_its_best() -> None:
-    search = model_selection.RandomizedSearchCV(linear_model.Ridge(), {"alpha": [0.1, 1.0]}, n_iter=2, cv=2).fit(X, Y)
-    function = direct(search, "predict")
+def test_a_path_reads_the_model_once() -> None:
+    model = linear_model.Ridge().fit(X, Y)
+    function, before = direct(model, "predict"), model.predict(X)
+    model.coef_ = model.coef_ * 2
     assert function is not None
-    assert function(X).tobytes() == search.predict(X).tobytes()
-
-
-def test_a_forests_answer_for_a_row_takes_a_tenth_of_the_time_at_most() -> None:
-    model = ensemble.RandomForestClassifier(100, random_state=0).fit(X, Y)
-    function = direct(model, "predict_proba")
-    assert function is not None
-
-    def seconds(call: Callable[[Array], Any]) -> float:
-        start = time.perf_counter()
-        call(X[:1])
-        return time.perf_counter() - start
-
-    assert min(seconds(function) for _ in range(20)) < min(seconds(model.predict_proba) for _ in range(5)) / 10
+    assert function(X).tobytes() == before.tobytes() != model.predict(X).tobytes()

@@ -147,33 +147,46 @@ def test_one_of_a_known_kind_still_has_to_show_its_own_bits(monkeypatch: pytest.
     assert direct(logistic(X[::2], Y[::2]), "predict_proba") is None
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        (lambda: logistic(X), lambda: logistic(X[::2], Y[::2]), True),
-        (lambda: logistic(X), lambda: logistic(X, C=2.0), True),
-        (lambda: logistic(X), lambda: logistic(X, fit_intercept=False), False),
-        (lambda: logistic(X), lambda: logistic(X, Y == 1), False),
-        (lambda: logistic(X), lambda: logistic(X, Y.astype(np.int32)), False),
-        (scaled, lambda: logistic(X), False),
-        (
-            lambda: pipeline.make_pipeline(preprocessing.StandardScaler(), logistic(X)),
-            lambda: pipeline.make_pipeline(preprocessing.StandardScaler(with_mean=False), logistic(X)),
-            False,
-        ),
-    ],
-    ids=[
-        "other rows",
-        "another number",
-        "a setting",
-        "fewer classes",
-        "other labels",
-        "a pipeline",
-        "a step's setting",
-    ],
-)
-def test_a_kind_is_what_decides_how_it_is_calculated(
-    one: Callable[[], Any], other: Callable[[], Any], same: bool
-) -> None:
-    assert (kinds.kind_of(one()) == kinds.kind_of(other())) is same
-    assert hash(kinds.kind_of(one())) == hash(kinds.kind_of(one()))
+def nothing_found() -> None:
+    return None
+
+
+def test_a_path_is_looked_for_once_for_each_estimator_and_method() -> None:
+    record, one, other = Record(), linear_model.Ridge(), linear_model.Ridge()
+    found: list[str] = []
+
+    def find(name: str) -> Callable[[], Any]:
+        return lambda: (found.append(name), np.sin)[1]
+
+    assert record.path(one, "predict", find("one")) is np.sin
+    assert record.path(one, "predict", find("again")) is np.sin
+    assert record.path(one, "fit", nothing_found) is None
+    assert record.path(one, "fit", find("known to have none")) is None
+    assert record.path(other, "predict", find("other")) is np.sin
+    assert found == ["one", "other"]
+
+
+def test_an_estimator_is_known_once_one_of_its_methods_has_a_path() -> None:
+    record, model = Record(), linear_model.Ridge()
+    assert not record.knows(model)
+    record.path(model, "transform", nothing_found)
+    assert not record.knows(model)
+    record.path(model, "predict", lambda: np.sin)
+    assert record.knows(model)
+    assert not record.knows(linear_model.Ridge())
+
+
+def test_outcomes_are_believed_in_their_order_up_to_the_first_that_is_about_another() -> None:
+    record = Record([("a", True), ["b", False], ("c", True), ("x", True), ("e", True)])
+    asked: list[str] = []
+
+    def prove(name: str, difference: str = "") -> Callable[[], str]:
+        return lambda: (asked.append(name), difference)[1]
+
+    assert record.proof("a", prove("a", "not asked")) == ""
+    assert record.proof("b", prove("b", "differs")) == "differs"  # proved again, for its reason
+    assert record.proof("c", prove("c", "not asked")) == ""
+    assert record.proof("d", prove("d")) == ""
+    assert record.proof("e", prove("e", "differs")) == "differs"
+    assert asked == ["b", "d", "e"]
+    assert record.outcomes == [("a", True), ("b", False), ("c", True), ("d", True), ("e", False)]
