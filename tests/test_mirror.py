@@ -17,7 +17,6 @@ NOT_MIRRORED = ROOT / "adapters" / "torchserve_" / "compat"
 #: Modules by folder that only the tests of others reach. This list may only become shorter.
 WITHOUT = {
     "adapters/custom_": "program",
-    "adapters/formats/pickles": "contents loading machine",
     "adapters/huggingface_": "bundle embedding encoder loading sentence tasks",
     "adapters/onnx_": "trial",
     "adapters/sentence_transformers_": "folder kinds",
@@ -25,7 +24,7 @@ WITHOUT = {
     "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",
     "adapters/spacy_": "loading",
     "adapters/tensorflow_": "graph session trial types",
-    "adapters/torch_": "files guess operators records trial values",
+    "adapters/torch_": "guess trial",
     "adapters/torchserve_": "adapter handler",
     "server": "__main__ app",
     "server/frontends": "frontend_main frontend_server",
