@@ -18,13 +18,11 @@ NOT_MIRRORED = ROOT / "adapters" / "torchserve_" / "compat"
 WITHOUT = {
     "adapters/custom_": "program",
     "adapters/huggingface_": "bundle embedding encoder loading sentence tasks",
-    "adapters/onnx_": "trial",
     "adapters/sentence_transformers_": "folder kinds",
     "adapters/sklearn_": "damage examine files inputs",
     "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",
     "adapters/spacy_": "loading",
     "adapters/tensorflow_": "graph session trial types",
-    "adapters/torch_": "guess trial",
     "adapters/torchserve_": "adapter handler",
     "server": "__main__ app",
     "server/frontends": "frontend_main frontend_server",
