@@ -22,11 +22,9 @@ WITHOUT = {
     "adapters/sklearn_": "damage examine files inputs",
     "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",
     "adapters/spacy_": "loading",
-    "adapters/tensorflow_": "graph session",
     "adapters/torchserve_": "adapter handler",
     "server": "__main__ app",
     "server/frontends": "frontend_main frontend_server",
-    "server/inference": "request",
 }
 
 
