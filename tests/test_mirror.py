@@ -16,12 +16,10 @@ NOT_MIRRORED = ROOT / "adapters" / "torchserve_" / "compat"
 
 #: Modules by folder that only the tests of others reach. This list may only become shorter.
 WITHOUT = {
-    "adapters/custom_": "program",
     "adapters/huggingface_": "embedding encoder loading tasks",
     "adapters/sentence_transformers_": "kinds",
     "adapters/sklearn_": "damage examine files inputs",
     "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",
-    "adapters/spacy_": "loading",
     "adapters/torchserve_": "adapter handler",
     "server": "__main__ app",
     "server/frontends": "frontend_main frontend_server",
