@@ -16,7 +16,6 @@ NOT_MIRRORED = ROOT / "adapters" / "torchserve_" / "compat"
 
 #: Modules by folder that only the tests of others reach. This list may only become shorter.
 WITHOUT = {
-    "adapters/huggingface_": "embedding encoder loading tasks",
     "adapters/sentence_transformers_": "kinds",
     "adapters/sklearn_": "damage examine files inputs",
     "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",
