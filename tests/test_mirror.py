@@ -18,7 +18,6 @@ NOT_MIRRORED = ROOT / "adapters" / "torchserve_" / "compat"
 WITHOUT = {
     "adapters/sklearn_": "damage examine files inputs",
     "adapters/sklearn_/direct": "boosting build composite kinds linear merged models plan proof record scaling trees",
-    "adapters/torchserve_": "adapter",
     "server": "__main__ app",
     "server/frontends": "frontend_main frontend_server",
 }
