@@ -45,6 +45,9 @@ class Task(ABC):
     spans: ClassVar[bool] = False  #: answers may tell where in the text they are
     parameters: ClassVar[tuple[Parameter, ...]] = ()
 
+    def __post_init__(self) -> None:
+        """Raise LoadError where the model cannot do this; here, so that the constructor calls what a task overrides."""
+
     @abstractmethod
     def spec(self, settings: Settings) -> TensorSpec:
         """The output's spec when nothing but `settings` is asked for."""

@@ -85,8 +85,9 @@ def _is_texts(value: Sequence[Any]) -> bool:
 
 def _plain(value: Any) -> Array:
     """A number, a text or a list of texts."""
-    array = np.asarray(value, dtype=np.object_ if isinstance(value, str | list) else None)
-    if array.dtype.kind not in "biufO":
+    texts = isinstance(value, str | list)
+    array = np.asarray(value, dtype=np.object_ if texts else None)
+    if array.dtype.kind not in ("O" if texts else "biuf"):  # numpy makes an array of objects of anything
         raise LoadError(f"the model gives a {type(value).__name__}, which no tensor holds")
     return array
 

@@ -10,7 +10,7 @@ import pytest
 
 from adapters import registry
 from adapters.base import LoadError, ModelDir, Trust
-from adapters.tensorflow_.graph import Function, Node, meta_graphs
+from adapters.tensorflow_.graph import Node
 from adapters.tensorflow_.scan import is_offence
 from tests.adapters.tensorflow_ import models
 
@@ -211,34 +211,6 @@ def test_a_frozen_graph_that_reads(tmp_path: Path) -> None:
     trust, carries = trust_of(tmp_path)
     assert trust is Trust.CODE
     assert "ReadFile" in carries
-
-
-def test_graphs_are_read_as_tensorflow_reads_them(tmp_path: Path) -> None:
-    folder = models.everything(tmp_path / "m")
-    (ours,) = meta_graphs(folder / "saved_model.pb")
-    theirs = parsed(folder / "saved_model.pb").meta_graphs[0]
-    assert ours.tags == set(theirs.meta_info_def.tags)
-    assert (ours.filename, ours.restore) == (
-        theirs.saver_def.filename_tensor_name,
-        theirs.saver_def.restore_op_name,
-    )
-    assert set(ours.fetched) >= {info.name for s in theirs.signature_def.values() for info in s.outputs.values()}
-    assert list(ours.graph.nodes) == [node.name for node in theirs.graph_def.node]
-    assert [_plain(node) for node in ours.graph.nodes.values()] == [_theirs(node) for node in theirs.graph_def.node]
-    for function in theirs.graph_def.library.function:
-        mine: Function = ours.graph.functions[function.signature.name]
-        assert mine.arguments == tuple(argument.name for argument in function.signature.input_arg)
-        assert [_plain(node) for node in mine.nodes] == [_theirs(node) for node in function.node_def]
-
-
-def _plain(node: Node) -> tuple[Any, ...]:
-    return node.name, node.op, node.inputs, sorted(node.functions)
-
-
-def _theirs(node: Any) -> tuple[Any, ...]:
-    named = [each.func.name for each in node.attr.values() if each.HasField("func")]
-    named += [function.name for each in node.attr.values() for function in each.list.func]
-    return node.name, node.op, tuple(node.input), sorted(named)
 
 
 def test_every_known_operation_of_these_families_is_judged() -> None:

@@ -45,22 +45,6 @@ def test_every_format_of_the_archiver_is_found_and_unpacked_whole(made: Path, tm
     assert (tmp_path / "scale.py").read_bytes() == (made / "work-default" / "scale.py").read_bytes()
 
 
-def test_kserves_model_store_is_looked_into(made: Path, tmp_path: Path) -> None:
-    (tmp_path / "model-store").mkdir()
-    (tmp_path / "model-store" / "scale.mar").write_bytes((made / "default" / "scale.mar").read_bytes())
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "config.properties").write_text("inference_address=http://0.0.0.0:8085\n")
-    assert registry.choose(ModelDir.of(tmp_path)).match.file == "model-store/scale.mar"
-
-
-def test_requirements_come_with_the_claim(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
-    (work / "requirements.txt").write_text("humanize==4.9.0\n")
-    folder = functions(work, tmp_path / "models", requirements_file="requirements.txt")
-    assert registry.choose(ModelDir.of(folder)).match.requirements == "humanize==4.9.0\n"
-
-
 def _zip(entries: dict[str, bytes], mode: int = 0, encrypted: bool = False) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         forged(path, HANDLER)
@@ -218,17 +202,3 @@ def test_a_changed_byte_is_noticed(made: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(LoadError, match="cannot be read"):
         ZipArchive(tmp_path / "m.mar").unpack(tmp_path / "out")
-
-
-def test_two_archives_are_one_too_many(made: Path, tmp_path: Path) -> None:
-    for name in ("a.mar", "b.mar"):
-        (tmp_path / name).write_bytes((made / "default" / "scale.mar").read_bytes())
-    with pytest.raises(LoadError, match=r"a\.mar and b\.mar; keep one"):
-        registry.choose(ModelDir.of(tmp_path))
-
-
-def test_matching_executes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    forged(tmp_path / "models" / "m.mar", {"h.py": f"open({str(tmp_path / 'ran')!r}, 'w')".encode()})
-    assert registry.choose(ModelDir.of(tmp_path / "models")).adapter is TorchServeAdapter
-    assert not (tmp_path / "ran").exists()

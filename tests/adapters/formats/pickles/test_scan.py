@@ -14,7 +14,6 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from adapters.formats.pickles import Unreadable, inspect
-from adapters.formats.pickles.machine import Machine
 from tests.adapters.formats.pickles.kit import written
 
 
@@ -96,8 +95,3 @@ def test_large_models_pass(tmp_path: Path) -> None:
     model.vocabulary_ = {f"word {index:x}": np.int64(index) for index in range(8_000)}
     for content in (pickle.dumps(model), pickle.dumps(model, 0), lzma.compress(pickle.dumps(model))):
         assert not inspect(written(tmp_path / "model.pkl", content)).refused
-
-
-def test_a_method_that_overrides_nothing_is_an_error() -> None:
-    with pytest.raises(TypeError, match="overrides nothing of the pickle machine with load_tupel"):
-        type("Misspelt", (Machine,), {"load_tupel": lambda self: None})

@@ -1,0 +1,143 @@
+"""Texts to rows of tokens and on to outputs: what is cut, refused, paired, and what shares a call of the model."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from adapters.base import InvalidInput  # noqa: E402
+from adapters.huggingface_.encoder import Encoder, Row  # noqa: E402
+from tests.adapters.huggingface_.models import train_wordpiece  # noqa: E402
+
+
+class Model:
+    """Gives each token's id, and its row's number of tokens, as floats of half the size."""
+
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, ...]] = []
+
+    def __call__(self, input_ids: Any, return_dict: bool, **_: Any) -> dict[str, Any]:
+        assert return_dict
+        assert torch.is_inference_mode_enabled()
+        self.calls.append(tuple(input_ids.shape))
+        return {"logits": torch.stack([input_ids, torch.full_like(input_ids, input_ids.shape[1])], -1).half()}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return train_wordpiece()
+
+
+def encoder(tokenizer: Any = None, **settings: Any) -> Encoder:
+    inputs = frozenset({"input_ids", "attention_mask"})
+    held = {"max_length": 8, "vocabulary": 200, "solo": False, "turn": nullcontext(), **settings}
+    return Encoder(model=Model(), tokenizer=tokenizer, output="logits", inputs=inputs, **held)
+
+
+def test_a_text_is_its_tokens_as_the_tokenizer_gives_them(tokenizer: Any) -> None:
+    (row,) = encoder(tokenizer).rows(["hello world"])
+    assert row.ids == tokenizer("hello world")["input_ids"]
+    assert set(row.features) == {"input_ids", "attention_mask"}  # what the model takes, and no token types
+    assert (row.words, row.spans, row.special, row.pair) == ([], [], [], False)
+
+
+def test_spans_tell_where_in_the_text_a_token_is(tokenizer: Any) -> None:
+    (row,) = encoder(tokenizer).rows(["hello world"], spans=True)
+    assert row.words[0] == "[CLS]"
+    assert row.words[-1] == "[SEP]"
+    assert (row.special[0], row.special[1], row.special[-1]) == (1, 0, 1)
+    inner = [("hello world"[start:end]) for start, end in row.spans[1:-1]]
+    assert "".join(inner) == "helloworld"
+
+
+def test_long_texts_are_cut_or_refused(tokenizer: Any) -> None:
+    made = encoder(tokenizer)
+    long = "hello " * 20
+    assert len(made.rows([long])[0].ids) == 8
+    with pytest.raises(InvalidInput, match=r"^text\[1\] has \d+ tokens and the model takes 8: shorten it"):
+        made.rows(["hello", long], truncation=False)
+    assert len(made.rows([long])[0].ids) == 8  # a tokenizer keeps its latest truncation
+
+
+def test_texts_and_pairs_may_come_together(tokenizer: Any) -> None:
+    made = encoder(tokenizer)
+    rows = made.rows(["hello", "world", "dog"], pairs=[None, "cute", None])
+    assert [row.pair for row in rows] == [False, True, False]
+    assert rows[1].ids == tokenizer("world", "cute", truncation=True, max_length=8)["input_ids"]
+    assert [rows[0].ids, rows[2].ids] == tokenizer(["hello", "dog"])["input_ids"]
+    assert [row.pair for row in made.rows(["a", "b"], pairs=["c", "d"])] == [True, True]
+
+
+def test_a_text_without_tokens_is_refused() -> None:
+    empty: Any = lambda texts, pairs, **_: {"input_ids": [[] for _ in texts]}  # noqa: E731
+    with pytest.raises(InvalidInput, match=r"^text\[0\] has no tokens: send a text that is not empty"):
+        encoder(empty).rows([""])
+
+
+def test_a_token_that_the_model_does_not_know_is_no_fault_of_the_client(tokenizer: Any) -> None:
+    highest = max(tokenizer("hello")["input_ids"])
+    assert encoder(tokenizer, vocabulary=highest + 1).rows(["hello"])
+    assert encoder(tokenizer, vocabulary=0).rows(["hello"])
+    with pytest.raises(RuntimeError, match=f"gave token {highest}, but the model knows {highest} tokens"):
+        encoder(tokenizer, vocabulary=highest).rows(["hello"])
+
+
+def rows(*lengths: int) -> list[Row]:
+    return [Row({"input_ids": [index + 1] * length}) for index, length in enumerate(lengths)]
+
+
+def test_rows_of_one_length_share_a_call_and_get_their_own_outputs() -> None:
+    made = encoder()
+    found = dict(made.outputs(rows(3, 2, 3, 1)))
+    assert made.model.calls == [(2, 3), (1, 2), (1, 1)]
+    assert list(found) == [0, 2, 1, 3]
+    for index, length in enumerate((3, 2, 3, 1)):
+        assert found[index].tolist() == [[[index + 1, length]] * length]
+        assert found[index].dtype is torch.float32
+    assert list(made.outputs([])) == []
+
+
+@pytest.mark.parametrize(
+    ("solo", "length", "calls"),
+    [
+        (True, 4, [(1, 4)] * 3),
+        (False, 400, [(2, 400), (1, 400)]),
+        (False, 1024, [(1, 1024)] * 3),
+        (False, 5000, [(1, 5000)] * 3),
+    ],
+    ids=["alone", "two", "one", "long"],
+)
+def test_a_call_holds_a_thousand_tokens_or_one_row(solo: bool, length: int, calls: list[tuple[int, int]]) -> None:
+    made = encoder(solo=solo)
+    assert [index for index, _ in made.outputs(rows(*[length] * 3))] == [0, 1, 2]
+    assert made.model.calls == calls
+
+
+def test_a_model_that_keeps_state_is_called_in_turns() -> None:
+    turn = threading.Lock()
+    held: list[bool] = []
+    made = encoder(turn=turn)
+    call = made.model.__call__
+
+    class Watched(Model):
+        def __call__(self, **inputs: Any) -> Any:
+            held.append(turn.locked())
+            return call(**inputs)
+
+    watched = Encoder(Watched(), None, "logits", made.inputs, 8, 0, False, turn)
+    list(watched.outputs(rows(2, 3)))
+    assert held == [True, True]
+    assert not turn.locked()
+
+
+def test_tokens_become_a_text_again() -> None:
+    decoding: Any = SimpleNamespace(decode=lambda ids: f"<{ids}>")
+    assert encoder(decoding).decode([1, 2]) == "<[1, 2]>"
