@@ -263,7 +263,7 @@ def test_other_methods_paths_and_bodies_are_answered_in_openai_s_shape(server: S
     client = server.client
     wrong = client.get(CHAT)
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST, OPTIONS")
-    unknown = client.post("/openai/v1/embeddings", json={})
+    unknown = client.post("/openai/v1/images/generations", json={})
     assert unknown.status_code == 404
     broken = client.post(CHAT, content=b"{")
     assert broken.status_code == 400

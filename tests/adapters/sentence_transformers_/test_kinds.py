@@ -43,6 +43,11 @@ class Model:
         return {"sentence_embedding": vectors.double(), "scores": vectors[:, :1].half()}
 
 
+def answer_of(kind: Kind, tensors: Tensors, parameters: dict[str, Any]) -> Any:
+    (answer,) = kind.outputs(tensors, parameters).values()
+    return answer
+
+
 def texts(*values: str, name: str = "text") -> Tensors:
     return {name: np.array(values, dtype=np.object_)}
 
@@ -53,7 +58,7 @@ def test_kinds_are_found_by_the_librarys_names() -> None:
 
 def test_rows_of_one_length_run_together_and_none_is_padded() -> None:
     model = Model()
-    found = Dense(model).answer(texts("ab", "cde", "fg"), {})
+    found = answer_of(Dense(model), texts("ab", "cde", "fg"), {})
     assert found.dtype == np.float32
     assert found.tolist() == [[1, 2, 2], [3, 3, 2], [6, 2, 2]]
     assert model.calls == [(2, 2), (1, 3)]
@@ -61,10 +66,10 @@ def test_rows_of_one_length_run_together_and_none_is_padded() -> None:
 
 def test_a_call_holds_a_thousand_tokens_or_one_row() -> None:
     model = Model()
-    Dense(model).answer(texts(*["a" * 400] * 5), {})
+    answer_of(Dense(model), texts(*["a" * 400] * 5), {})
     assert model.calls == [(2, 400), (2, 400), (1, 400)]
     long = Model()
-    Dense(long).answer(texts(*["a" * 2000] * 2), {})
+    answer_of(Dense(long), texts(*["a" * 2000] * 2), {})
     assert long.calls == [(1, 2000), (1, 2000)]
 
 
@@ -97,24 +102,24 @@ def test_padding_may_lie_on_either_side() -> None:
     ids=["none", "default", "name", "other", "text", "text-wins"],
 )
 def test_a_prompt_stands_before_each_text(parameters: dict[str, Any], default: str | None, first: int) -> None:
-    assert Dense(Model(default_prompt_name=default)).answer(texts("a"), parameters)[0, 0] == first
+    assert answer_of(Dense(Model(default_prompt_name=default)), texts("a"), parameters)[0, 0] == first
 
 
 def test_a_prompt_that_the_model_does_not_have_is_named() -> None:
     with pytest.raises(InvalidInput, match="no prompt 'x'; it has query, document"):
-        Dense(Model()).answer(texts("a"), {"prompt_name": "x"})
+        answer_of(Dense(Model()), texts("a"), {"prompt_name": "x"})
     with pytest.raises(InvalidInput, match="no prompt 'x'; it has none"):
-        Dense(Model(prompts={})).answer(texts("a"), {"prompt_name": "x"})
+        answer_of(Dense(Model(prompts={})), texts("a"), {"prompt_name": "x"})
 
 
 def test_vectors_are_cut_and_then_scaled() -> None:
     model = Model(truncate_dim=2)
-    assert Dense(model).answer(texts("cdef"), {}).tolist() == [[3, 4]]
-    assert Dense(model).answer(texts("cdef"), {"normalize": True})[0].tolist() == pytest.approx([0.6, 0.8])
-    assert Dense(model).answer(texts("cdef"), {"truncate_dim": 3}).tolist() == [[3, 4, 2]]
+    assert answer_of(Dense(model), texts("cdef"), {}).tolist() == [[3, 4]]
+    assert answer_of(Dense(model), texts("cdef"), {"normalize": True})[0].tolist() == pytest.approx([0.6, 0.8])
+    assert answer_of(Dense(model), texts("cdef"), {"truncate_dim": 3}).tolist() == [[3, 4, 2]]
     for size in (0, -1, 4):
         with pytest.raises(InvalidInput, match=f"truncate_dim is {size}: the model's vectors have 3 numbers"):
-            Dense(model).answer(texts("a"), {"truncate_dim": size})
+            answer_of(Dense(model), texts("a"), {"truncate_dim": size})
 
 
 @pytest.mark.parametrize("layout", ["dense", "sparse"])
@@ -147,7 +152,7 @@ def test_pairs_have_a_score_or_one_for_each_class(labels: int, scores: Any, para
 
 def test_pairs_are_two_inputs_of_a_row() -> None:
     model = Model()
-    found = Cross(model).answer({**texts("a", "b"), **texts("cd", "e", name="text_pair")}, {"raw_scores": True})
+    found = answer_of(Cross(model), {**texts("a", "b"), **texts("cd", "e", name="text_pair")}, {"raw_scores": True})
     assert found.tolist() == [1, 2]
     assert model.calls == [(1, 3), (1, 2)]
     assert list(Cross(model).example()) == ["text", "text_pair"]
