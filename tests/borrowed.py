@@ -311,7 +311,6 @@ BORROWED: tuple[Borrowed, ...] = (
     _of_estimator("ensemble.HistGradientBoostingClassifier._baseline_prediction", "direct/boosting", "the first score"),
     _of_estimator("ensemble.HistGradientBoostingClassifier._predictors", "direct/boosting", "its trees"),
     _of_estimator("ensemble.HistGradientBoostingClassifier._predictors", "damage", "are they whole?"),
-    _of_estimator("ensemble.HistGradientBoostingClassifier._n_features", "damage", "the width that trees may ask for"),
     _of_estimator("ensemble.HistGradientBoostingClassifier._preprocessor", "direct/boosting", "has it categories?"),
     _of_estimator("ensemble.HistGradientBoostingClassifier._preprocessor", "columns", "which"),
     _of_sklearn("ensemble.VotingClassifier._weights_not_none", "direct/composite", "the weights of those that vote"),
