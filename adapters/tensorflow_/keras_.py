@@ -35,6 +35,7 @@ _LOOKUPS = ("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup")
 
 
 _KNOWN = LAYERS | OPERATIONS | PARTS | TRAINING | VALUES
+_CALLED = FUNCTIONS | PARTS  #: what is given as a function
 
 
 def is_archive(model_dir: ModelDir, file: str) -> bool:
@@ -103,10 +104,10 @@ def _is_keras(value: Mapping[str, Any]) -> bool:
     """Whether a serialized object says that it is one of Keras' own (older files say nothing)."""
     name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
     if name == "function":
-        return module in (None, "builtins") and value.get("config") in FUNCTIONS | PARTS
+        return module in (None, "builtins") and _is_one_of(value.get("config"), _CALLED)
     if module is None:
         return registered is None or ">" not in str(registered)
-    return (module == "builtins" and name in VALUES) or str(module).split(".")[0] == "keras"
+    return (module == "builtins" and _is_one_of(name, VALUES)) or str(module).split(".")[0] == "keras"
 
 
 def _is_known(value: Mapping[str, Any]) -> bool:
@@ -114,10 +115,15 @@ def _is_known(value: Mapping[str, Any]) -> bool:
     name, module = value["class_name"], value.get("module")
     if name == "function":
         return True
-    if not isinstance(name, str) or name not in _KNOWN:
+    if not _is_one_of(name, _KNOWN):
         return False
     path = [part for part in str(module or "keras").split(".") if part not in ("keras", "src")]
     return module == "builtins" or not path or path[0] in PACKAGES
+
+
+def _is_one_of(name: Any, names: frozenset[str]) -> bool:
+    """A file may have anything in a name's place."""
+    return isinstance(name, str) and name in names
 
 
 def load(path: Path) -> list[Entry]:

@@ -30,13 +30,7 @@ def text_codec(
     Raises:
         InvalidInput: the model has no such parameters.
     """
-    call = _call(signature, [texts], parameters)
-    (output,) = signature.outputs
-
-    def encode(outputs: Tensors, decoded: DecodedRequest) -> Answer:
-        return _answer(document(outputs[output.name]), outputs)
-
-    return Codec(lambda request: call, encode)
+    return _codec(signature, [texts], parameters, document)
 
 
 def pair_codec(
@@ -57,13 +51,7 @@ def pair_codec(
             *(signature, [*firsts, *seconds], parameters),
             lambda vectors: document(cosines(vectors[:count], vectors[count:])),
         )
-    call = _call(signature, [list(firsts) * (len(seconds) // len(firsts)), seconds], parameters)
-    (output,) = signature.outputs
-
-    def encode(outputs: Tensors, decoded: DecodedRequest) -> Answer:
-        return _answer(document(outputs[output.name]), outputs)
-
-    return Codec(lambda request: call, encode)
+    return _codec(signature, [list(firsts) * (len(seconds) // len(firsts)), seconds], parameters, document)
 
 
 def cosines(firsts: Array, seconds: Array) -> Array:
@@ -80,10 +68,22 @@ def unit(vectors: Array) -> Array:
     return made
 
 
-def _call(signature: Signature, columns: Sequence[Sequence[str]], parameters: dict[str, Any]) -> DecodedRequest:
+def _codec(
+    signature: Signature,
+    columns: Sequence[Sequence[str]],
+    parameters: dict[str, Any],
+    document: Callable[[Array], dict[str, Any]],
+) -> Codec:
+    """Columns of texts, one for each of the model's first inputs, to its one output, and that to the document."""
     inputs = {spec.name: array_of(list(column)) for spec, column in zip(signature.inputs, columns, strict=False)}
     asked = read_parameters({**parameters, TOKEN_COUNTS.name: True}, signature)
-    return DecodedRequest(inputs, len(columns[0]), asked)
+    call = DecodedRequest(inputs, len(columns[0]), asked)
+    (output,) = signature.outputs
+
+    def encode(outputs: Tensors, decoded: DecodedRequest) -> Answer:
+        return _answer(document(outputs[output.name]), outputs)
+
+    return Codec(lambda request: call, encode)
 
 
 def _answer(document: dict[str, Any], outputs: Tensors) -> Answer:
