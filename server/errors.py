@@ -45,14 +45,14 @@ class InvalidInput(ServingError, adapters.base.InvalidInput):
 
 
 class Unauthorized(ServingError):
-    """Loading and unloading from elsewhere than loopback without the right token."""
+    """Loading and unloading from elsewhere than loopback without the right token; anything without an API key."""
 
     status = 401
     grpc = "UNAUTHENTICATED"
 
 
 class Forbidden(ServingError):
-    """Loading and unloading from elsewhere than loopback."""
+    """Loading and unloading from elsewhere than loopback; a model that an API key is not for."""
 
     status = 403
     grpc = "PERMISSION_DENIED"
@@ -88,6 +88,13 @@ class HeadTooLarge(ServingError):
 
 class UnknownCoding(ServingError):
     """The body is compressed in a way that is not known here."""
+
+    status = 415
+    grpc = "INVALID_ARGUMENT"
+
+
+class UnsupportedMediaType(ServingError):
+    """The body is of a kind that is not read here."""
 
     status = 415
     grpc = "INVALID_ARGUMENT"
