@@ -29,7 +29,7 @@ from server.api.openai.endpoints import OpenAIPaths
 from server.api.rest.bounded_protocol import Bounds
 from server.api.rest.cors import Cors
 from server.api.rest.fast_protocol import FastProtocol, ServerContext, head_rules
-from server.api.rest.guard import Guard
+from server.api.rest.keyed_routes import KeyedRoutes
 from server.api.rest.limits import HttpLimits
 from server.api.rest.manners import Manners
 from server.api.rest.methods import Methods
@@ -209,7 +209,7 @@ class PolyServer(frame.ModelServer):
         limits = (self._settings.max_body_bytes, self._access, self._refresh(), self._bounds.bodies)
         openai = OpenAIPaths(self._settings.openai_route_prefix)
         routes = Routes(theirs, self.repository, *limits, openai)
-        guarded = Guard(routes, self._access.keys, openai) if self._access.keys else routes
+        guarded = KeyedRoutes(routes, self._access.keys, openai) if self._access.keys else routes
         cors = Cors(self._settings.allowed_origins, credentials=self._settings.allow_credentials)
         methods = Methods(guarded, theirs.router.routes, cors, openai)
         app = Manners(methods, self._settings.root_path, make_ids=self._settings.request_ids)

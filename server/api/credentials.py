@@ -27,8 +27,8 @@ AUTHORIZATION, API_KEY = "authorization", "x-api-key"
 #: headers that carry keys: no model is shown them where keys are asked for
 CARRIERS = frozenset({AUTHORIZATION.encode(), API_KEY.encode()})
 KEY = "polyserve.api_key"  #: where the scope of a request has its `ApiKey`
-#: seconds that a file which is written in place must rest
-REST = 1.0
+#: seconds that a file which is written in place must rest; the writes of an editor or a shell take a thousandth
+REST = 0.25
 _BEARER = "bearer "
 _HOW = "send `Authorization: Bearer <key>` or `X-API-Key: <key>`"
 _ADMIN = ApiKey("ADMIN_TOKEN", admin=True)

@@ -128,7 +128,7 @@ def _first_bare(body: Any) -> tuple[str, str] | None:
 def _not_json(raw: bytes, expected: str, error: orjson.JSONDecodeError) -> str:
     head = raw[:1000].lstrip()
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in raw[:4]:
-        return f"the body is not UTF-8 but UTF-16 or UTF-32: send UTF-8, or {_AS_JSON}; charset=utf-16 (or utf-32)"
+        return f"the body is not JSON in UTF-8, but UTF-16 or UTF-32: send UTF-8, or {_AS_JSON}; charset=utf-16"
     if head.startswith(b"--") and b"content-disposition" in head.lower():
         return f"the body is not JSON but a multipart form: send a JSON object with {expected}, {_AS_JSON}"
     if _FORM.match(head):

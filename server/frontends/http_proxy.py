@@ -13,8 +13,8 @@ from typing import Any
 from server.api.credentials import CARRIERS, KEY, KeyGuard
 from server.api.rest.asgi import App, BodyLimits, Receive, Scope, Send, answered, header
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
-from server.api.rest.guard import Guard
 from server.api.rest.head_cache import ParsedHead, is_cloudevent
+from server.api.rest.keyed_routes import KeyedRoutes
 from server.api.rest.limits import Bodies
 from server.api.rest.paths import ModelPath, asked_by
 from server.api.rest.predict import InferenceRoutes
@@ -70,7 +70,7 @@ class FrontendRoutes:
     ) -> None:
         """`keys`: who may ask; requests that are handed on are asked for theirs again."""
         self._copies = copies
-        self._answer: App = self._answer_here if keys is None else Guard(self._answer_here, keys, hides=False)
+        self._answer: App = self._answer_here if keys is None else KeyedRoutes(self._answer_here, keys, hides=False)
         self._models = InferenceRoutes(copies)
         self._limits = BodyLimits(max_body, bodies or Bodies())
 

@@ -29,7 +29,7 @@ _OF_ALL = frozenset(
 )
 
 
-class Guard:
+class KeyedRoutes:
     """An ASGI application in front of the routes."""
 
     def __init__(self, app: App, keys: KeyGuard, openai: OpenAIPaths | None = None, *, hides: bool = True) -> None:
