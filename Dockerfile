@@ -21,8 +21,9 @@ RUN python -m venv --without-pip /venv
 
 # Nearly empty, the package stands for its dependencies: a change of the source keeps their layer.
 WORKDIR /src
-COPY pyproject.toml constraints.txt ./
+COPY pyproject.toml setup.py constraints.txt ./
 COPY server/__init__.py server/
+COPY polyserve_runtime/__init__.py polyserve_runtime/
 RUN python -c "import sys, tomllib; \
 known = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; \
 wrong = sorted(set(sys.argv[1].split(',')) - set(known)); \
@@ -33,7 +34,7 @@ sys.exit(f'unknown in FRAMEWORKS: {wrong}; known are {sorted(known)}' if wrong e
 # What no model server needs: XGBoost's library for talk between GPUs, the asynchronous half of the Kubernetes client,
 # TensorFlow's and torch's headers, C++ tests, and the packages' own tests (but numpy's, which numpy.testing imports).
 WORKDIR /venv/lib/python3.11/site-packages
-RUN pip uninstall --yes polyserve nvidia-nccl-cu12 \
+RUN pip uninstall --yes polyserve-runtime nvidia-nccl-cu12 \
     && rm -rf kubernetes/aio tensorflow/include torch/include torch/test torch/bin/test_* torch/bin/*Test torch/bin/protoc* \
     && find . -type d -name tests -not -path './numpy/*' -prune -exec rm -rf {} +
 
@@ -41,6 +42,7 @@ RUN pip uninstall --yes polyserve nvidia-nccl-cu12 \
 FROM dependencies AS package
 WORKDIR /src
 COPY LICENSE ./
+COPY polyserve_runtime polyserve_runtime
 COPY adapters adapters
 COPY server server
 RUN pip install --no-deps --prefix /package .

@@ -22,6 +22,7 @@ from server.config.model_uri import Address, named, without_secrets
 __all__ = ["Settings", "SettingsError", "command_line", "unknown_variables"]
 
 COMMAND = "polyserve"
+DISTRIBUTION = "polyserve-runtime"  #: what package managers call it; "polyserve" is somebody else's
 ABOUT = (
     "polyserve serves a directory of models, whatever made them, over KServe's V1 and V2 protocols (REST and gRPC). "
     "A flag beats its environment variable, which beats the default. --version prints the version."
@@ -344,7 +345,7 @@ def _leave(text: str) -> NoReturn:
 
 def _version() -> str:
     try:
-        return importlib.metadata.version(COMMAND)
+        return importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
         return "(not installed: run from a source tree)"
 

@@ -39,7 +39,10 @@ _MODULES = ("model_signing", "OpenSSL")
 def key_problem(key: str, model_dir: Path) -> str:
     """What is wrong with the setting `--verify_key`, or ""; `key` is a file that can be read."""
     if any(importlib.util.find_spec(module) is None for module in _MODULES):
-        return "needs packages that are not installed: pip install 'polyserve[signing]'"
+        return (
+            "needs packages that are not installed: pip install model-signing pyopenssl "
+            "(of the image: --build-arg FRAMEWORKS=...,signing; of a checkout: make install)"
+        )
     if Path(key).resolve().is_relative_to(model_dir.resolve()):
         return "must lie outside the models directory: who can change the models could change the key with them"
     from cryptography.exceptions import UnsupportedAlgorithm

@@ -70,7 +70,11 @@ class Forward(logging.Handler):
             log.handle(line)
 
 
-def forward(logger: str = "adapters") -> None:
+#: whose lines are forwarded: in a wheel, ours stand inside a package of our own
+_ADAPTERS = f"{__name__.rpartition('server.')[0]}adapters"
+
+
+def forward(logger: str = _ADAPTERS) -> None:
     """Show the adapters' lines in the server's log; without it, Python prints the warnings bare and drops the rest."""
     adapters = logging.getLogger(logger)
     if not adapters.handlers and adapters.level == logging.NOTSET:  # else an operator has set it up

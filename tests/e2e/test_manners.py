@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import itertools
+import json
 import threading
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import httpx
@@ -79,10 +82,26 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             assert key not in server.log
 
 
-def ask(server: Server, key: str, name: str = "m", **headers: str) -> httpx.Response:
+class Answered(NamedTuple):
+    """What has been answered."""
+
+    status_code: int
+    headers: Message
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def ask(server: Server, key: str, name: str = "m", **headers: str) -> Answered:
     """Over a connection of its own: any of the processes takes it."""
-    url = f"{server.url}/v1/models/{name}:predict"
-    return httpx.post(url, json=ONES, headers={"X-API-Key": key, **headers}, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
+    try:
+        connection.request("POST", f"/v1/models/{name}:predict", json.dumps(ONES), {"X-API-Key": key, **headers})
+        answer = connection.getresponse()
+        return Answered(answer.status, answer.headers, answer.read().decode())
+    finally:
+        connection.close()
 
 
 def test_a_hundred_reloads_of_the_keys_under_load(place: Place) -> None:

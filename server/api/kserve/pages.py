@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from kserve.errors import ModelNotFound
 from starlette.exceptions import HTTPException
 
-import adapters.base
+from adapters import base
 from server.api.openapi.document import TITLE, document
 from server.api.openapi.request_examples import ModelExamples, examples_of
 from server.codec.error_text import described
@@ -55,7 +55,7 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"error": detail}, status, getattr(error, "headers", None))
 
     app.add_exception_handler(ServingError, known)
-    app.add_exception_handler(adapters.base.InvalidInput, known)
+    app.add_exception_handler(base.InvalidInput, known)
     app.add_exception_handler(ModelNotFound, unknown_model)
     app.add_exception_handler(RequestValidationError, unfit)
     app.add_exception_handler(HTTPException, plain)
