@@ -42,7 +42,6 @@ class Custom(kserve.Model):
 """
 THIRD_PARTY = """
 from polyserve_runtime.adapters.base import Adapter, Match, Rank, Signature, TensorSpec
-import numpy as np
 
 
 class Mine(Adapter):
@@ -55,10 +54,7 @@ class Mine(Adapter):
 
     @classmethod
     def load(cls, model_dir, match, options):
-        adapter = cls()
-        spec = TensorSpec("x", np.dtype("float64"), (-1,))
-        adapter.signature = Signature((spec,), (TensorSpec("y", np.dtype("float64"), (-1,)),))
-        return adapter
+        return cls(Signature((TensorSpec("x", "FP64", (-1,)),), (TensorSpec("y", "FP64", (-1,)),)))
 
     def predict(self, inputs, parameters):
         return {"y": inputs["x"] * 2}

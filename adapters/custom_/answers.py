@@ -255,7 +255,7 @@ def _infer_request(body: bytes, json_length: str | None, name: str) -> Any:
     try:
         request = InferenceRequest.model_validate(orjson.loads(body))
     except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"Unrecognized request format: {error}") from error
+        raise InvalidInput(f"Unrecognized request format: {error}{_hint(body)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the body"

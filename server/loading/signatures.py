@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
+from adapters.modeldir import inside
 from server.loading import files
 from server.text import printable
 
@@ -43,7 +44,7 @@ def key_problem(key: str, model_dir: Path) -> str:
             "needs packages that are not installed: pip install model-signing pyopenssl "
             "(of the image: --build-arg FRAMEWORKS=...,signing; of a checkout: make install)"
         )
-    if Path(key).resolve().is_relative_to(model_dir.resolve()):
+    if inside(Path(key), model_dir):
         return "must lie outside the models directory: who can change the models could change the key with them"
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
