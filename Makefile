@@ -99,6 +99,12 @@ image: ## Build the container image with FRAMEWORKS (all, or some: sklearn,xgboo
 	$(ENGINE) build $(BUILD_FLAGS) --build-arg FRAMEWORKS=$(FRAMEWORKS) \
 		--label org.opencontainers.image.version=$(VERSION) --tag $(IMAGE) .
 
+.PHONY: manifests
+manifests: $(STAMP) ## Make deploy/deployment.yaml from the chart
+	@{ echo "# PolyServe on plain Kubernetes, without KServe and without Helm: the chart with its defaults (make manifests)."; \
+	$(BIN)/helm template polyserve deploy/chart | grep -v -e '^# Source' -e 'helm.sh/chart' -e 'managed-by: Helm'; } > build.deployment
+	@mv build.deployment deploy/deployment.yaml
+
 .PHONY: clean
 clean: ## Remove what make made, but for models/
 	rm -rf .venv .bench .coverage* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
