@@ -67,10 +67,10 @@ class Engine:
             raise RuntimeError(f"{self.command} {' '.join(argv)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def build(self, tag: str, **arguments: str) -> str:
-        """Build the Dockerfile; the image's name."""
+    def build(self, tag: str, context: Path = ROOT, **arguments: str) -> str:
+        """Build a folder's Dockerfile; the image's name."""
         given = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-        self("build", *self.build_flags, *given, "--tag", tag, str(ROOT))
+        self("build", *self.build_flags, *given, "--tag", tag, str(context))
         return tag
 
     def image(self, tag: str) -> dict[str, Any]:
@@ -79,9 +79,9 @@ class Engine:
         return {"Healthcheck": found.get("Healthcheck"), **found["Config"]}  # Podman keeps that one outside
 
     @contextmanager
-    def run(self, image: str, models: Path, *argv: str) -> Iterator[Container]:
-        """A container that serves `models`, mounted read-only, on free ports of localhost."""
-        mounted = ("--volume", f"{models}:/mnt/models:ro")
+    def run(self, image: str, models: Path | None, *argv: str, user: str = "") -> Iterator[Container]:
+        """A container that serves `models`, mounted read-only, or what the image has, on free ports of localhost."""
+        mounted = [*(["--volume", f"{models}:/mnt/models:ro"] if models else []), *(["--user", user] if user else [])]
         ports = ("--publish", "127.0.0.1::8080", "--publish", "127.0.0.1::8081")
         name = self("run", "--detach", *self.run_flags, *ports, *mounted, image, *argv).stdout.strip()
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +27,18 @@ ENTITIES = (
     b'{"predictions":[{"entities":[{"text":"Apple","label":"ORG"},{"text":"U.K.","label":"GPE"},'
     b'{"text":"$1 billion","label":"MONEY"}]}]}'
 )
+DOUBLE = """
+import kserve
+
+
+class Double(kserve.Model):
+    def __init__(self, name):
+        super().__init__(name)
+        self.ready = True
+
+    def predict(self, payload, headers=None):
+        return {"predictions": [2 * each for each in payload["instances"]]}
+"""
 SECONDS_TO_STOP = 60  #: until the engine kills it; a quiet machine takes one
 
 
@@ -150,6 +164,46 @@ def test_its_configuration(engine: Engine, image: str) -> None:
     assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert not config.get("Volumes")
     assert not [name for name in config["Env"] if name.startswith("PIP_")]
+
+
+def test_it_runs_as_any_user(engine: Engine, image: str, models: Path) -> None:
+    """As OpenShift runs it: a user of the namespace's own, in group 0."""
+    with engine.run(image, models, user="123456:0") as container:
+        container.wait_until_ready()
+        assert container.execute("id", "-u").stdout.strip() == "123456"
+        assert states(container) == dict.fromkeys(EXAMPLES, ("READY", ""))
+        assert {name: predict(container, name).status_code for name in EXAMPLES} == dict.fromkeys(EXAMPLES, 200)
+
+
+def test_an_image_of_ones_own_brings_its_model(engine: Engine, image: str, tmp_path: Path) -> None:
+    """The Dockerfile that deploy/README.md shows."""
+    (text,) = re.findall(r"```dockerfile\n(.+?)```", (ROOT / "deploy" / "README.md").read_text(), re.DOTALL)
+    assert text.startswith("FROM polyserve:latest\n")
+    (tmp_path / "Dockerfile").write_text(text.replace("polyserve:latest", image))
+    (tmp_path / "model.py").write_text(DOUBLE)
+    with engine.run(engine.build("localhost/polyserve:test-own", tmp_path), None) as container:
+        container.wait_until_ready()
+        answer = httpx.post(f"{container.url}/v1/models/double:predict", json={"instances": [2, 3]}, timeout=60)
+        assert answer.json() == {"predictions": [4, 6]}, answer.text
+
+
+def test_nothing_of_cuda_is_in_it(served: Container) -> None:
+    look = (
+        "import glob, importlib.metadata as m, torch, xgboost;"
+        "print(torch.version.cuda, xgboost.build_info()['USE_CUDA'], m.version('xgboost') == xgboost.__version__,"
+        "[d.name for d in m.distributions() if d.name.startswith('nvidia')])"
+    )
+    assert served.execute("python", "-c", look).stdout.strip() == "None False True []"
+
+
+def test_its_bill_of_materials_names_what_is_installed(served: Container) -> None:
+    look = "import importlib.metadata as m; print(*sorted({d.name.lower() for d in m.distributions()} - {'polyserve'}))"
+    installed = served.execute("python", "-c", look).stdout.split()
+    bill = json.loads(served.execute("cat", "/venv/share/polyserve/bom.json").stdout)
+    assert bill["bomFormat"] == "CycloneDX"
+    assert set(installed) <= {component["name"].lower() for component in bill["components"]}
+    texts = [component for component in bill["components"] if "text" in str(component.get("licenses"))]
+    assert len(texts) > len(installed) / 2  # not every package brings its licence's text
 
 
 def test_it_stops_at_once(engine: Engine, image: str, models: Path) -> None:
