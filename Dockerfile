@@ -30,6 +30,7 @@ RUN touch README.md && python install.py "$FRAMEWORKS" "$GPU"
 # The bill of materials, with the licences' texts, is made by a tool that leaves nothing else here.
 RUN python -m venv --without-pip /bom \
     && PIP_PYTHON=/bom/bin/python pip install "$(grep ^cyclonedx-bom== constraints.txt)" \
+    && mkdir -p /venv/share/polyserve \
     && /bom/bin/cyclonedx-py environment /venv/bin/python --gather-license-texts --output-reproducible \
         --output-file /venv/share/polyserve/bom.json \
     && rm -rf /bom
