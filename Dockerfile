@@ -27,7 +27,7 @@ COPY pyproject.toml constraints.txt deploy/image/install.py ./
 COPY server/__init__.py server/
 RUN touch README.md && python install.py "$FRAMEWORKS" "$GPU"
 
-# The bill of materials, with the licences' texts, is made by a tool that leaves nothing else here.
+# The bill of materials, with the licences, is made by a tool that leaves nothing else here.
 RUN python -m venv --without-pip /bom \
     && PIP_PYTHON=/bom/bin/python pip install "$(grep ^cyclonedx-bom== constraints.txt)" \
     && mkdir -p /venv/share/polyserve \

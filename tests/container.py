@@ -121,13 +121,14 @@ class Container:
     def wait_until_ready(self, seconds: float = 120) -> None:
         """Wait for `/v2/health/ready`; a container that ends or takes too long fails with its log."""
         url, deadline = f"{self.url}/v2/health/ready", time.monotonic() + seconds
-        while not _answers(url):
+        while not answers(url):
             if not self.state()["Running"] or time.monotonic() > deadline:
                 raise AssertionError(f"the container is not ready: {self.state()}\n{self.logs()}")
             time.sleep(0.5)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a GET of it is answered 200."""
     try:
         return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:
