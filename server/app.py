@@ -217,7 +217,8 @@ class PolyServer(frame.ModelServer):
         planes = (self.dataplane, self.model_repository_extension)
         rest = rest_server(self._settings, app, self.http_port, protocol, *planes)
         rest.create_application()
-        add_pages(theirs, self.repository, __version__, self._settings.enable_docs_url)
+        keyed = self._access.keys is not None
+        add_pages(theirs, self.repository, __version__, self._settings.enable_docs_url, keyed=keyed)
         if not self._settings.enable_latency_logging:
             frame.without_timing(theirs)
         return rest

@@ -251,7 +251,8 @@ def test_nothing_of_cuda_is_in_it(served: Container) -> None:
 
 
 def test_its_bill_of_materials_names_what_is_installed(served: Container) -> None:
-    look = "import importlib.metadata as m; print(*sorted({d.name.lower() for d in m.distributions()} - {'polyserve-runtime'}))"
+    names = "{d.name.lower() for d in m.distributions()} - {'polyserve-runtime'}"
+    look = f"import importlib.metadata as m; print(*sorted({names}))"
     installed = served.execute("python", "-c", look).stdout.split()
     bill = json.loads(served.execute("cat", "/venv/share/polyserve/bom.json").stdout)
     assert bill["bomFormat"] == "CycloneDX"

@@ -76,7 +76,7 @@ def compressing(scope: Scope, send: Send) -> Send:
 
     async def send_compressed(message: AsgiMessage) -> None:
         nonlocal start
-        if message["type"] == "http.response.start":
+        if message["type"] == "http.response.start" and _has_length(message):
             start = message
             return
         if start:
@@ -103,6 +103,11 @@ async def compressed(answer: Answer, coding: str, least: int = 1) -> Answer:
     if len(headers) != len(answer.headers):
         headers.append((b"content-length", b"%d" % len(body)))
     return answer._replace(headers=[*headers, (ENCODING, coding.encode()), VARY], body=body)
+
+
+def _has_length(start: AsgiMessage) -> bool:
+    """Whether the answer is there whole, as its length is known; the head of a stream does not wait for a part."""
+    return any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))
 
 
 def _is_coded(answer: Answer) -> bool:

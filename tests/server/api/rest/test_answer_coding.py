@@ -116,3 +116,5 @@ def test_a_plain_list_is_an_offer_for_large_answers(value: str, size: int, packe
 def test_answers_in_parts_are_sent_as_they_are_made(value: str | None) -> None:
     messages = [start(6), part(b"abc", more=True), part(b"def")]
     assert through(value, *messages) == messages
+    begun = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+    assert through(value, begun) == [begun]  # before there is a part
