@@ -43,4 +43,4 @@ class _Alias(Loader):
 
 if not (_HERE / "adapters").is_dir():
     sys.path.insert(0, str(_HERE.parent))
-    sys.meta_path.insert(0, _Alias())  # type: ignore[arg-type]  # a finder by its method
+    sys.meta_path.insert(0, _Alias())
