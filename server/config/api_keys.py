@@ -147,10 +147,23 @@ def _yaml(text: str) -> Any:
     try:
         if any(isinstance(token, yaml.AliasToken | yaml.AnchorToken) for token in yaml.scan(text)):
             raise KeysError("anchors and aliases are not read here")
+        _check_once(yaml.compose(text, yaml.SafeLoader))
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)  # the message itself would show what is written there
         raise KeysError(f"it is no YAML{f', at line {mark.line + 1}' if mark else ''}") from error
+
+
+def _check_once(root: yaml.Node | None) -> None:
+    """
+    Raises:
+        KeysError: an entry gives a field twice, of which YAML would take the last.
+    """
+    entries = root.value if isinstance(root, yaml.SequenceNode) else []
+    for number, entry in enumerate(entries, 1):
+        names = [key.value for key, _ in entry.value] if isinstance(entry, yaml.MappingNode) else []
+        if twice := [name for name in _FIELDS if names.count(name) > 1]:
+            raise KeysError(f"entry {number}: {twice[0]} is given twice")
 
 
 def _digest(where: str, value: Any) -> tuple[bytes, int]:

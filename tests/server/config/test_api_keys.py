@@ -67,6 +67,7 @@ def test_what_a_key_is_for() -> None:
         (f"- key: {SECRET}\n  models: []", "models must be a list of names"),
         (f"- key: {SECRET}\n  models:", "models must be a list of names"),
         (f"- key: {SECRET}\n  admin: 1", "admin must be true or false"),
+        (f"- key: {SECRET}\n  models: [a]\n  models: [b]", "entry 1: models is given twice"),
         (f"- key: {SECRET}\n  name: 3", "name must be a text"),
         (f"- key: {SECRET}\n  name: [", "it is no YAML, at line"),
         (f"- &a {SECRET}\n- *a", "anchors and aliases"),
