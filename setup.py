@@ -77,6 +77,6 @@ if __name__ == "__main__":
     setup(
         packages=[OWN, *(f"{OWN}.{name}" for name in find_packages(include=[f"{each}*" for each in FOLDERS]))],
         package_dir={f"{OWN}.{folder}": folder for folder in FOLDERS},
-        package_data={OWN: ["py.typed"]},
+        package_data={OWN: ["py.typed"], f"{OWN}.server.api.console": ["assets/*"]},
         cmdclass={"build_py": BuildPy},
     )

@@ -217,8 +217,17 @@ class PolyServer(frame.ModelServer):
         planes = (self.dataplane, self.model_repository_extension)
         rest = rest_server(self._settings, app, self.http_port, protocol, *planes)
         rest.create_application()
-        keyed = self._access.keys is not None
-        add_pages(theirs, self.repository, __version__, self._settings.enable_docs_url, keyed=keyed)
+        pages = (self._settings.enable_docs_url, self._settings.enable_console)
+        grpc_port = self._settings.grpc_port if self._settings.enable_grpc else None
+        add_pages(
+            theirs,
+            self.repository,
+            __version__,
+            *pages,
+            grpc_port,
+            self._refresh(),
+            keyed=self._access.keys is not None,
+        )
         if not self._settings.enable_latency_logging:
             frame.without_timing(theirs)
         return rest

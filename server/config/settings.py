@@ -158,6 +158,8 @@ class Settings:
     grpc_port: int = setting(8081, PORT, SERVER, "Port of the gRPC server.", kserve=True)
     enable_grpc: bool = setting(True, types.switch(), SERVER, "Serve gRPC.", kserve=True)
     enable_docs_url: bool = setting(True, types.switch(), SERVER, "Serve the Swagger page at /docs.", kserve=True)
+    enable_console: bool = setting(True, types.switch(), SERVER,
+        "Serve the console at /console: every model as it is now, and a form that asks it.")
     workers: int = setting(1, PROCESSES, SERVER,
         "Processes that take requests, on the same ports. Each holds a copy of every model that runs in the server's "
         "process, and hands requests for the others on to the first, which alone loads, swaps and unloads: all change "

@@ -91,9 +91,7 @@ class Repository:
         self._on_demand: OnDemandLoader[ServedModel] = OnDemandLoader(
             self.ready_model, self._lifecycle.bring, limits, ThreadPoolExecutor(2, "wake")
         )
-        self.metrics = Metrics(
-            self._queues, self.store.memory, loader.budget.limit, self.store.metrics, replicas.counts
-        )
+        self.metrics = Metrics(self.queues, self.store.memory, loader.budget.limit, self.store.metrics, replicas.counts)
         #: by name: what a request is for that names no version
         self.serving = self.store.serving
         for found in catalog.found:
@@ -291,7 +289,7 @@ class Repository:
         """`ModelStore.mounted`"""
         return self.store.mounted()
 
-    def _queues(self) -> dict[str, tuple[str, int]]:
+    def queues(self) -> dict[str, tuple[str, int]]:
         """Each model's state, and how many requests wait for it, in all processes."""
         elsewhere = self._replicas.waiting
         return {name: (state, waiting + elsewhere(name)) for name, (state, waiting) in self.store.queues().items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import fastapi_offline
@@ -16,6 +15,8 @@ from kserve.errors import ModelNotFound
 from starlette.exceptions import HTTPException
 
 from adapters import base
+from server.api.console.pages import add_console
+from server.api.lookup import Refresh, nothing_new
 from server.api.openapi.document import TITLE, document
 from server.api.openapi.request_examples import ModelExamples, examples_of
 from server.codec.error_text import described
@@ -27,7 +28,17 @@ from server.repository.repository import Repository
 STATIC = "/docs/static"
 
 
-def add_pages(app: FastAPI, repository: Repository, version: str, swagger: bool, *, keyed: bool = False) -> None:
+def add_pages(
+    app: FastAPI,
+    repository: Repository,
+    version: str,
+    swagger: bool,
+    console: bool = False,
+    grpc_port: int | None = None,
+    refresh: Refresh = nothing_new,
+    *,
+    keyed: bool = False,
+) -> None:
     """Add PolyServe's routes and error bodies. KServe's own must be there already: the later handler wins.
 
     `keyed`: the server asks for API keys.
@@ -35,9 +46,15 @@ def add_pages(app: FastAPI, repository: Repository, version: str, swagger: bool,
     app.title, app.version = TITLE, version
     _add_errors(app)
     _add_index(app, repository)
-    _describe(app, repository, version, keyed)
+    examples = ExamplesOfModels(repository)
+    # FastAPI's documented way
+    app.openapi = lambda: document(examples.all(), version, keyed=keyed)  # type: ignore[method-assign]
     if swagger:
         _add_swagger(app)
+    if console:
+        add_console(
+            app, repository, examples, {"version": version, "swagger": swagger, "grpc_port": grpc_port}, refresh
+        )
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -64,23 +81,26 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, plain)
 
 
-def _describe(app: FastAPI, repository: Repository, version: str, keyed: bool) -> None:
-    """Say what there is to ask of the models that there are, whenever somebody would like to know."""
-    known: WeakKeyDictionary[ServedModel, ModelExamples] = WeakKeyDictionary()
+class ExamplesOfModels:
+    """Requests that the models answer which there are, made when somebody would like to see them, and kept."""
 
-    def examples(name: str) -> ModelExamples:
-        model = repository.serving.get(name)
-        if model is None:
-            return ModelExamples(name)
-        if model not in known:
-            state = repository.states(name, model.version or None)
-            known[model] = examples_of(next(iter(state.values())).found, model)
-        return known[model]
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._known: WeakKeyDictionary[ServedModel, ModelExamples] = WeakKeyDictionary()
 
-    def described() -> dict[str, Any]:
-        return document([examples(name) for name in repository.store.names()], version, keyed=keyed)
+    def all(self) -> list[ModelExamples]:
+        """Of each model, by what answers for its name."""
+        names = self._repository.store.names()
+        return [
+            self.of(model) if (model := self._repository.serving.get(name)) else ModelExamples(name) for name in names
+        ]
 
-    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way
+    def of(self, model: ServedModel) -> ModelExamples:
+        """Of one that is in memory."""
+        if model not in self._known:
+            state = self._repository.states(model.name, model.version or None)
+            self._known[model] = examples_of(next(iter(state.values())).found, model)
+        return self._known[model]
 
 
 def _add_index(app: FastAPI, repository: Repository) -> None:

@@ -1,0 +1,55 @@
+// Lines over the last minutes, as SVG.
+
+import { h, svg } from "./dom.js";
+
+const [WIDTH, HEIGHT, LEFT, KEPT] = [420, 130, 44, 150];
+
+/** A small line without axes. */
+export function spark(samples, field) {
+  const values = samples.map((sample) => sample[field] ?? 0).slice(-60);
+  const most = Math.max(...values, 1e-9);
+  const points = values.map((value, index) => `${(index + 60 - values.length) * (96 / 59)},${22 - (20 * value) / most}`);
+  return svg("svg", { class: "spark", viewBox: "0 0 96 24", "aria-hidden": "true", preserveAspectRatio: "none" },
+    values.length > 1 ? svg("polyline", { class: "line s1", points: points.join(" ") }) : null);
+}
+
+/** A chart with a scale: `fields` are the samples' fields by what they are called. */
+export function chart(title, samples, fields, shown) {
+  const named = Object.entries(fields);
+  const most = Math.max(...named.flatMap(([, field]) => samples.map((sample) => sample[field] ?? 0)), 0);
+  const top = nice(most);
+  const x = (index) => LEFT + ((index + KEPT - samples.length) * (WIDTH - LEFT)) / (KEPT - 1);
+  const y = (value) => HEIGHT - 14 - (value / top) * (HEIGHT - 24);
+  const lines = named.map(([, field], number) => {
+    const points = samples.map((sample, index) => (sample[field] === null ? null : `${x(index)},${y(sample[field])}`));
+    return segments(points).map((part) => svg("polyline", { class: `line s${number + 1}`, points: part.join(" ") }));
+  });
+  const area = samples.length > 1 && named.length === 1
+    ? svg("polygon", { class: "area", points: `${x(0)},${y(0)} ${samples.map((s, i) => `${x(i)},${y(s[named[0][1]] ?? 0)}`).join(" ")} ${x(samples.length - 1)},${y(0)}` })
+    : null;
+  const scale = [0, 0.5, 1].map((share) => [
+    svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(top * share), y2: y(top * share) }),
+    svg("text", { x: LEFT - 6, y: y(top * share) + 3, "text-anchor": "end" }, shown(top * share)),
+  ]);
+  const last = samples.at(-1);
+  const told = named.map(([name, field]) => `${name} ${last ? shown(last[field]) : "–"}`).join(", ");
+  return h("figure", { class: "panel stack" },
+    h("div", { class: "row" }, h("h3", {}, title), h("span", { class: "grow" }),
+      h("span", { class: "legend" }, named.map(([name, field], number) =>
+        h("span", {}, h("i", { class: `s${number + 1}` }), `${name} ${last ? shown(last[field]) : "–"}`)))),
+    svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${told}` },
+      scale, area, lines));
+}
+
+function segments(points) {
+  const found = [[]];
+  for (const point of points) point === null ? found.push([]) : found.at(-1).push(point);
+  return found.filter((part) => part.length > 1);
+}
+
+/** The next number of the kind 1, 2, 5, 10. */
+function nice(value) {
+  if (!(value > 0)) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+}

@@ -1,0 +1,23 @@
+// Numbers as people read them.
+
+export function count(value) {
+  if (value === null || !Number.isFinite(value)) return "–";
+  if (value >= 1e6) return `${(value / 1e6).toFixed(1)} M`;
+  if (value >= 10000) return `${(value / 1000).toFixed(1)} k`;
+  return value >= 100 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1);
+}
+
+export function seconds(value) {
+  if (value === null || !Number.isFinite(value)) return "–";
+  if (value < 0.001) return `${Math.round(value * 1e6)} µs`;
+  if (value < 1) return `${(value * 1000).toFixed(value < 0.01 ? 1 : 0)} ms`;
+  return `${value.toFixed(value < 10 ? 2 : 0)} s`;
+}
+
+export function bytes(value) {
+  if (!value) return "–";
+  const steps = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const step = Math.min(Math.floor(Math.log2(value) / 10), 4);
+  const shown = value / 1024 ** step;
+  return `${shown >= 100 || step < 2 ? Math.round(shown) : shown.toFixed(1)} ${steps[step]}`;
+}

@@ -1,0 +1,129 @@
+// One model: how it does, what it takes, and a request that works.
+
+import { answerView } from "./answer.js";
+import { get, post, words } from "./api.js";
+import { chart } from "./charts.js";
+import { chatView } from "./chat.js";
+import { h, put } from "./dom.js";
+import { requestForm } from "./form.js";
+import { bytes, count, seconds } from "./format.js";
+import { history } from "./history.js";
+import { snippets } from "./snippets.js";
+
+/** The view of one model, and what brings it up to date. */
+export function modelView(name) {
+  const head = h("section", { class: "stack" });
+  const charts = h("section", { class: "charts", "aria-label": "The last minutes" });
+  const facts = h("section", { class: "panel stack" });
+  const ask = h("section", { class: "panel stack" });
+  let shown = ""; // of which state and version the form is
+
+  function update(seen) {
+    const model = seen.models.find((each) => each.name === name);
+    if (!model) {
+      put(head, h("h1", {}, name), h("p", { class: "empty" }, "There is no such model."), h("a", { href: "#/" }, "All models"));
+      for (const part of [charts, facts, ask]) part.hidden = true;
+      return;
+    }
+    put(head, headOf(model));
+    put(charts, chartsOf(model));
+    const stamp = JSON.stringify([model.state, model.versions.map((each) => [each.version, each.state]), model.swaps]);
+    if (stamp === shown) return;
+    shown = stamp;
+    showFacts(model);
+    ask.hidden = !["READY", "EVICTED"].includes(model.state);
+    if (!ask.hidden) fill();
+  }
+
+  async function fill() {
+    try {
+      const model = await get(`console/models/${encodeURIComponent(name)}`);
+      put(ask, askView(model));
+      put(facts.querySelector(".signature"), signature(model));
+    } catch (error) {
+      put(ask, h("p", { class: "reason whole" }, error.message));
+    }
+  }
+
+  function showFacts(model) {
+    const told = h("p", { role: "status", class: "quiet" });
+    const act = (label, verb, kind) => h("button", { type: "button", class: kind, onclick: () => change(verb, told) }, label);
+    const loaded = model.state === "READY";
+    put(facts, h("h2", {}, "What it is"), versions(model), h("div", { class: "signature stack" }),
+      h("div", { class: "row" }, act(loaded ? "Reload" : "Load", "load", "plain"), loaded ? act("Unload", "unload", "plain danger") : null), told);
+  }
+
+  async function change(verb, told) {
+    told.textContent = `${verb} …`;
+    const got = await post(`v2/repository/models/${encodeURIComponent(name)}/${verb}`, {}).catch((error) => ({ ok: false, document: { error: error.message } }));
+    told.textContent = got.ok ? `${verb}: done` : words(got.document);
+  }
+
+  return { element: [head, charts, h("div", { class: "columns" }, ask, facts)], update };
+}
+
+function headOf(model) {
+  return [
+    h("nav", { "aria-label": "Where you are" }, h("a", { href: "#/" }, "Models"), h("span", { class: "quiet" }, ` / ${model.name}`)),
+    h("div", { class: "row" }, h("h1", {}, model.name), h("span", { class: `pill ${model.state}` }, model.state), model.adapter ? h("span", { class: "chip" }, model.adapter) : null),
+    model.reason ? h("div", { class: "reason whole", role: "note" }, model.reason) : null,
+  ];
+}
+
+function chartsOf(model) {
+  const samples = history.get(model.name) ?? [];
+  const found = [
+    chart("Requests/s", samples, { all: "rate" }, count),
+    chart("Time of a request", samples, { p50: "p50", p99: "p99" }, seconds),
+  ];
+  found.push(model.tokens === null ? chart("Rows in one call", samples, { rows: "batch" }, count) : chart("Tokens/s", samples, { tokens: "tokens" }, count));
+  return found;
+}
+
+function versions(model) {
+  const rows = model.versions.map((each) => h("tr", {}, h("td", {}, each.version || "–"), h("td", {}, h("span", { class: `pill ${each.state}` }, each.state)),
+    h("td", { class: "n" }, bytes(each.memory)), h("td", { class: "n" }, each.seconds ? seconds(each.seconds) : "–"), h("td", {}, each.own_process ? "its own" : "the server's")));
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "State"].map((head) => h("th", { scope: "col" }, head)), ["Memory", "Loaded in"].map((head) => h("th", { scope: "col", class: "n" }, head)), h("th", { scope: "col" }, "Process"))), h("tbody", {}, rows)));
+}
+
+function signature(model) {
+  const line = (spec) => `${spec.name}: ${spec.datatype} [${spec.shape.join(", ")}]${spec.optional ? ", optional" : ""}`;
+  const list = (specs) => (specs.length > 12 ? [...specs.slice(0, 12).map(line), `… ${specs.length - 12} more`] : specs.map(line)).join("\n");
+  return [h("dl", {},
+    ...[["Platform", model.platform], ["Takes", list(model.inputs)], ["Columns", model.columns.join(", ")], ["Gives", list(model.outputs)],
+      ["Parameters", model.parameters.map((each) => `${each.name}: ${each.choices.length ? each.choices.join(" | ") : each.kind}`).join("\n")],
+      ["Merges", model.batched ? `requests, up to ${model.max_rows} rows a call` : "no requests"], ["Explains", model.explains ? "yes, by :explain" : ""]]
+      .filter(([, text]) => text).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text.split("\n").map((each) => h("div", { class: name === "Takes" || name === "Gives" ? "mono" : "" }, each)))]))];
+}
+
+function askView(model) {
+  if (model.kind === "chat") {
+    const path = "openai/v1/chat/completions";
+    const body = { model: model.name, messages: [{ role: "user", content: "Hello" }] };
+    return [h("h2", {}, "Talk to it"), chatView(model), h("h2", {}, "From code"), snippets(model, path, body)];
+  }
+  const form = requestForm(model);
+  const answer = h("div", { "aria-live": "polite" });
+  const code = h("div");
+  const button = h("button", { type: "submit" }, "Send");
+  const read = () => {
+    const asked = form.read();
+    put(code, snippets(model, asked.path, asked.body));
+    return asked;
+  };
+  async function send(event) {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      const { path, body } = read();
+      const got = await post(path, body, (part, parts) => put(answer, h("pre", { tabindex: "0" }, parts.map((each) => JSON.stringify(each)).join("\n"))));
+      put(answer, answerView(body, got));
+    } catch (error) {
+      put(answer, h("p", { class: "reason whole" }, error.message));
+    }
+    button.disabled = false;
+  }
+  const missing = model.v1 || model.v2 ? null : h("p", { class: "quiet" }, "Nobody knows a request that it answers: write one, or put an examples.json into its folder.");
+  read();
+  return [h("h2", {}, "Ask it"), missing, h("form", { class: "stack", onsubmit: send }, form.element, h("div", {}, button)), answer, h("h2", {}, "From code"), code];
+}

@@ -1,0 +1,43 @@
+// The same request from a shell and from Python.
+
+import { h, tabs } from "./dom.js";
+
+/** Tabs with code for a request: the path (without a slash in front) and the body. */
+export function snippets(model, path, body) {
+  const base = new URL(".", location.href).href;
+  const makers = {
+    curl: () => code(`curl ${base}${path} \\\n  -H 'content-type: application/json' \\\n  -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`),
+    Python: () => code(`import httpx\n\nanswer = httpx.post(\n    "${base}${path}",\n    json=${python(body)},\n)\nprint(answer.raise_for_status().json())`),
+  };
+  if (model.kind === "chat") {
+    makers.openai = () => code(`from openai import OpenAI\n\nclient = OpenAI(base_url="${base}openai/v1", api_key="none")\nanswer = client.chat.completions.create(\n    model=${python(model.name)},\n    messages=[{"role": "user", "content": "Hello"}],\n)\nprint(answer.choices[0].message.content)`);
+  } else if (model.v2 && model.grpc_port) {
+    makers.gRPC = () => code(`import numpy as np\nimport tritonclient.grpc as grpc  # pip install tritonclient[grpc]\n\nclient = grpc.InferenceServerClient("${location.hostname}:${model.grpc_port}")\n${inputs(model.v2)}\nprint(client.infer(${python(model.name)}, inputs).get_response())`);
+  }
+  return tabs("Code", makers);
+}
+
+function code(text) {
+  const copy = h("button", { type: "button", class: "plain", onclick: () => navigator.clipboard.writeText(text).then(() => (copy.textContent = "Copied")) }, "Copy");
+  return [h("pre", { tabindex: "0" }, text), h("div", {}, copy)];
+}
+
+/** A value as Python writes it. */
+export function python(value) {
+  if (value === null) return "None";
+  if (value === true) return "True";
+  if (value === false) return "False";
+  if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
+  if (typeof value === "object") return `{${Object.entries(value).map(([name, each]) => `${JSON.stringify(name)}: ${python(each)}`).join(", ")}}`;
+  return JSON.stringify(value);
+}
+
+const NUMPY = { BOOL: "bool", BYTES: "object", FP16: "float16", FP32: "float32", FP64: "float64" };
+
+function inputs(v2) {
+  const lines = v2.inputs.map(({ name, shape, datatype, data }) => {
+    const dtype = NUMPY[datatype] ?? datatype.toLowerCase();
+    return `tensor = grpc.InferInput(${python(name)}, ${python(shape)}, ${python(datatype)})\ntensor.set_data_from_numpy(np.array(${python(data)}, dtype="${dtype}").reshape(${python(shape)}))\ninputs.append(tensor)`;
+  });
+  return `inputs = []\n${lines.join("\n")}`;
+}

@@ -1,0 +1,96 @@
+"""All models at a glance, in numbers that only grow: the page makes rates and percentiles of two answers.
+
+{"server": {...}, "bounds": [seconds], "models": [{"name", "adapter", "versions": [...], "requests", "errors", ...}]}
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from server.repository.repository import Repository
+from server.repository.state import ModelState, State
+from server.runtime.lifeline import resident_bytes
+from server.telemetry.counters import SECONDS, ModelMetrics, now
+
+
+def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is; `about` says what does not change.
+
+    `clock` is in seconds and never goes back: it dates the counters, whenever the answer arrives.
+    """
+    queues = repository.queues()
+    return {
+        "server": {
+            **about,
+            "python": sys.version.split()[0],
+            "pid": os.getpid(),
+            "memory": resident_bytes(os.getpid()),
+            "not_ready": repository.why_not_ready(),
+        },
+        "clock": now(),
+        "bounds": SECONDS,
+        "models": [_model(repository, name, queues[name][1]) for name in sorted(queues)],
+    }
+
+
+def _model(repository: Repository, name: str, waiting: int) -> dict[str, Any]:
+    versions = [_version(state) for state in repository.store.models[name].states.values()]
+    counts = ModelMetrics()
+    for metrics in repository.metrics.versions(name).values():
+        counts.merge(metrics.snapshot())
+    shown = next((each for each in reversed(versions) if each["state"] == State.READY), versions[-1])
+    return {
+        "name": name,
+        "adapter": shown["adapter"],
+        "state": shown["state"],
+        "reason": "; ".join(filter(None, dict.fromkeys(each["reason"] for each in versions))),
+        "memory": sum(each["memory"] for each in versions if each["state"] == State.READY),
+        "waiting": waiting,
+        "versions": versions,
+        **_counted(counts),
+    }
+
+
+def _version(state: ModelState) -> dict[str, Any]:
+    told, reason = state.now
+    return {
+        "version": state.found.version,
+        "state": str(told),
+        "reason": reason,
+        "adapter": state.model.adapter.name if state.model is not None else "",
+        "own_process": state.model is not None and state.model.pool is not None,
+        "memory": state.memory,
+        "seconds": round(state.seconds, 3),
+    }
+
+
+def _counted(counts: ModelMetrics) -> dict[str, Any]:
+    """Sums since the start: requests, errors by whose fault, rows, calls, seconds, and a histogram of the seconds."""
+    verbs = list(counts.verbs().values())
+    statuses: dict[int, int] = {}
+    buckets, total = [0] * (len(SECONDS) + 1), 0.0
+    for verb in verbs:
+        for (_, status), count in verb.requests.items():
+            statuses[status] = statuses.get(status, 0) + count
+        for latency in verb.latency.values():
+            buckets = [ours + theirs for ours, theirs in zip(buckets, latency.counts, strict=True)]
+            total += latency.total
+    batch = counts.histograms["batch"]
+    return {
+        "requests": sum(statuses.values()),
+        "client_errors": sum(count for status, count in statuses.items() if 400 <= status < 500),
+        "server_errors": sum(count for status, count in statuses.items() if status >= 500),
+        "rows": counts.rows,
+        "calls": sum(batch.counts),
+        "queue_seconds": counts.histograms["queue"].total,
+        "seconds": total,
+        "buckets": buckets,
+        "restarts": counts.restarts,
+        "swaps": counts.swaps,
+        "evictions": counts.evictions,
+        "failed_reloads": counts.failed_reloads,
+        "tokens": counts.tokens.generated if counts.tokens is not None else None,
+    }

@@ -1,0 +1,273 @@
+"""The console in a real browser: what it shows is so, what it sends is answered, and everybody can read it.
+
+`POLYSERVE_SCREENSHOTS=DIR` keeps the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import joblib
+import pandas as pd
+import pytest
+import spacy
+from playwright.sync_api import Browser, Page, expect
+from sklearn.linear_model import LogisticRegression
+
+from tests.e2e.browser import DESK, PHONE, Watched, axe_source, chromium, faults, shown
+from tests.e2e.process import Server
+from tests.language_models import save_language_model
+
+CUSTOM = Path(__file__).parents[1] / "custom_models"
+TOKEN = "a token for the console"
+WAIT = 60_000  #: ms, for what is waited for
+ANSWER = "pre[aria-label='The answer as JSON']"
+
+pytestmark = [pytest.mark.e2e]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    models = tmp_path_factory.mktemp("models")
+    for name in ("flowers", "broken"):
+        (models / name).mkdir()
+    table = pd.DataFrame({"petal length": [1.0, 5.0, 1.2, 4.8], "petal width": [0.2, 2.0, 0.3, 1.8]})
+    joblib.dump(LogisticRegression().fit(table, ["setosa", "virginica"] * 2), models / "flowers" / "model.joblib")
+    (models / "broken" / "model.joblib").write_bytes(b"\x80\x04nothing")
+    language = spacy.blank("en")
+    ruler = language.add_pipe("entity_ruler")
+    ruler.add_patterns([{"label": "ORG", "pattern": "Apple"}, {"label": "GPE", "pattern": "London"}])  # type: ignore[attr-defined]
+    language.to_disk(models / "entities")
+    shutil.copytree(CUSTOM / "streaming", models / "streaming")
+    save_language_model(models / "tiny")
+    log = tmp_path_factory.mktemp("log") / "server.log"
+    found = Server(models, log, ADMIN_TOKEN=TOKEN).wait_scanned()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def watched(browser: Browser, server: Server) -> Iterator[Watched]:
+    """The console, open; afterwards: it has asked nobody else, and nothing went wrong in it."""
+    context = browser.new_context(viewport=DESK)
+    context.set_default_timeout(WAIT)
+    found = Watched(context)
+    found.page.goto(f"{server.url}/console")
+    yield found
+    context.close()
+    assert [url for url in found.asked if not url.startswith((server.url, "data:", "blob:"))] == []
+    assert [text for text in found.messages if "status of 40" not in text] == []
+
+
+def opened(watched: Watched, server: Server, model: str) -> Page:
+    watched.page.goto(f"{server.url}/console#/{model}")
+    watched.page.wait_for_selector(f"h1:text-is('{model}')")
+    return watched.page
+
+
+def send(page: Page) -> None:
+    page.locator("button[type=submit]").first.click()
+
+
+def test_every_model_is_shown_with_its_state_and_reason(watched: Watched, server: Server) -> None:
+    page = watched.page
+    for name, told in server.index().items():
+        row = page.locator("tr", has=page.locator(f"a.name:text-is('{name}')"))
+        expect(row.locator(".pill")).to_have_text(told["state"])
+        if told["reason"]:
+            expect(row.locator(".reason")).to_have_text(told["reason"])
+    expect(page.locator("#status")).to_have_text("Ready")
+
+
+def test_requests_are_seen_as_they_come(watched: Watched, server: Server) -> None:
+    page = watched.page
+    row = page.locator("tr", has=page.locator("a.name:text-is('flowers')"))
+    rate = row.locator("td[data-label='Requests/s']")
+    expect(rate).to_have_text("0")
+    with httpx.Client() as client:
+        deadline = 600
+        while rate.inner_text() == "0" and deadline:
+            body = {"instances": [[1.0, 0.2]]}
+            client.post(f"{server.url}/v1/models/flowers:predict", json=body).raise_for_status()
+            deadline -= 1
+            page.wait_for_timeout(50)
+    assert re.fullmatch(r"[\d.]+", rate.inner_text())
+    expect(row.locator("td[data-label='p50']")).to_have_text(re.compile(r"\d (µs|ms|s)$"))
+
+
+def test_the_filter_leaves_what_fits(watched: Watched) -> None:
+    page = watched.page
+    page.fill("input[type=search]", "unavail")
+    expect(page.locator("td .name")).to_have_text(["broken"])
+    page.fill("input[type=search]", "no such model")
+    expect(page.locator(".empty")).to_have_text("No model fits the filter.")
+
+
+def test_a_form_is_filled_and_answered(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "flowers")
+    page.get_by_label("petal length").fill("4.9")
+    page.get_by_label("petal width").fill("1.9")
+    send(page)
+    body = {"instances": [{"petal length": 4.9, "petal width": 1.9}]}
+    page.wait_for_selector(ANSWER)
+    assert shown(page, ANSWER) == server.predict("flowers", body).json() == {"predictions": ["virginica"]}
+
+
+def test_parameters_are_sent(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "flowers")
+    page.get_by_text("Parameters", exact=True).first.click()
+    page.get_by_label("method").select_option("predict_proba")
+    send(page)
+    page.wait_for_selector(".bars")
+    assert len(shown(page, ANSWER)["predictions"][0]) == 2
+
+
+def test_a_wrong_field_is_named_before_it_is_sent(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "flowers")
+    page.get_by_label("petal width").fill("wide")
+    send(page)
+    expect(page.locator(".reason.whole")).to_have_text('petal width: "wide" is no number')
+
+
+def test_a_refusal_is_shown_in_the_servers_words(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "flowers")
+    page.get_by_role("tab", name="V1 JSON").click()
+    page.fill("textarea", '{"instances": [[1]]}')
+    send(page)
+    refused = server.predict("flowers", {"instances": [[1]]})
+    page.wait_for_selector(".answer.failed")
+    assert shown(page, ANSWER) == refused.json()
+    expect(page.locator(".answer .chip")).to_have_text(re.compile("^400"))
+
+
+def test_v2_is_asked_as_well(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "flowers")
+    page.get_by_role("tab", name="V2 JSON").click()
+    send(page)
+    page.wait_for_selector(ANSWER)
+    assert shown(page, ANSWER)["outputs"][0]["datatype"] == "BYTES"
+
+
+def test_entities_are_marked_in_their_text(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "entities")
+    page.fill("textarea", "Apple opens in London")
+    send(page)
+    expect(page.locator("mark")).to_have_text(["AppleORG", "LondonGPE"])
+    expect(page.locator(".marked")).to_have_text("AppleORG opens in LondonGPE")
+
+
+def test_text_is_never_markup(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "entities")
+    page.fill("textarea", "Apple <img src=x onerror=alert(1)> London")
+    send(page)
+    expect(page.locator(".marked")).to_contain_text("<img src=x onerror=alert(1)>")
+    assert page.locator(".marked img").count() == 0
+
+
+def test_a_stream_is_shown_in_its_parts(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "streaming")
+    page.fill("textarea", '{"instances": ["one", "two", "three"]}')
+    send(page)
+    page.wait_for_selector(ANSWER)
+    assert [part["prediction"] for part in shown(page, ANSWER)] == ["one", "two", "three"]
+
+
+def test_a_talk_with_a_language_model(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "tiny")
+    page.get_by_label("Tokens, at most").fill("8")
+    page.fill("textarea", "hello")
+    send(page)
+    expect(page.locator(".said.user")).to_have_text("hello")
+    expect(page.locator(".said:not(.user)")).not_to_have_text("…")
+    expect(page.locator(".said.reason")).to_have_count(0)
+
+
+def test_a_failed_model_says_why(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "broken")
+    expect(page.locator(".reason.whole").first).to_have_text(server.index()["broken"]["reason"])
+    assert not page.locator("textarea").count()
+
+
+def test_the_curl_that_is_shown_works(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "flowers")
+    page.wait_for_selector(".tabs [role=tab]:text-is('curl')")
+    code = page.locator("pre", has_text="curl ").inner_text()
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+    assert "predictions" in done.stdout
+
+
+def test_loading_and_unloading_take_the_token(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "entities")
+    page.get_by_role("button", name="Unload").click()
+    expect(page.get_by_text("ADMIN_TOKEN")).to_be_visible()
+    page.get_by_role("button", name="Token").click()
+    page.get_by_label("Token", exact=True).last.fill(TOKEN)
+    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Unload").click()
+    expect(page.locator("h1 + .pill")).to_have_text("UNAVAILABLE")
+    page.get_by_role("button", name="Load", exact=True).click()
+    expect(page.locator("h1 + .pill")).to_have_text("READY")
+
+
+def test_the_keyboard_reaches_everything(watched: Watched) -> None:
+    page = watched.page
+    page.wait_for_selector("td .name")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip").first).to_be_focused()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "name":
+            break
+    name = page.evaluate("document.activeElement.textContent")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text(name)
+
+
+def test_the_button_changes_light_and_dark_and_it_stays(watched: Watched) -> None:
+    page = watched.page
+    before = page.evaluate("document.documentElement.dataset.theme")
+    page.click("#theme")
+    after = page.evaluate("document.documentElement.dataset.theme")
+    assert {before, after} == {"light", "dark"}
+    page.reload()
+    page.wait_for_selector("td .name")
+    assert page.evaluate("document.documentElement.dataset.theme") == after
+
+
+@pytest.mark.parametrize("model", ["", "flowers", "entities", "tiny", "streaming", "broken"])
+@pytest.mark.parametrize(
+    ("way", "scheme", "size"), [("light", "light", DESK), ("dark", "dark", DESK), ("phone", "light", PHONE)]
+)
+def test_axe_finds_nothing_serious(
+    browser: Browser, server: Server, tmp_path: Path, way: str, scheme: str, size: dict[str, int], model: str
+) -> None:
+    axe = axe_source()
+    if axe is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("axe-core comes by npm, which is not installed")
+    context = browser.new_context(viewport=size, color_scheme=scheme, bypass_csp=True)  # type: ignore[arg-type]
+    context.set_default_timeout(WAIT)
+    try:
+        page = context.new_page()
+        page.goto(f"{server.url}/console#/{model}")
+        page.wait_for_selector("td .name" if not model else ".reason.whole" if model == "broken" else "form")
+        if model not in ("", "broken", "tiny"):
+            send(page)
+            page.wait_for_selector(ANSWER)
+        assert faults(page, axe) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the window"
+        folder = Path(os.environ.get("POLYSERVE_SCREENSHOTS") or tmp_path)
+        page.screenshot(path=folder / f"{way}-{model or 'overview'}.png", full_page=True)
+    finally:
+        context.close()

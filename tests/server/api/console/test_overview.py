@@ -1,0 +1,47 @@
+"""What the console asks for every second: numbers that only grow, and the states as they are told elsewhere."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from server.api.console.overview import overview
+from server.errors import InvalidInput
+from server.repository.repository import Repository
+from server.telemetry.counters import SECONDS
+from tests.server.api.conftest import predict
+
+
+def test_every_model_is_there_with_its_versions(models: Repository) -> None:
+    seen = overview(models, {"version": "1.2.3"})
+    assert (seen["server"]["version"], seen["server"]["pid"]) == ("1.2.3", os.getpid())
+    assert seen["server"]["memory"] > 0
+    assert seen["bounds"] == SECONDS
+    assert [model["name"] for model in seen["models"]] == ["bad", "many", "plain"]
+    bad, many, plain = seen["models"]
+    assert (bad["state"], plain["state"]) == ("UNAVAILABLE", "READY")
+    assert bad["reason"]
+    assert [version["version"] for version in many["versions"]] == ["1", "2"]
+    assert plain["adapter"] == plain["versions"][0]["adapter"] != ""
+    assert plain["memory"] == plain["versions"][0]["memory"]
+
+
+def test_requests_are_counted_by_whose_fault_they_ended_in(models: Repository) -> None:
+    before = {model["name"]: model for model in overview(models, {})["models"]}["many"]
+    predict(models, "many")
+    predict(models, "many", "1")
+    with pytest.raises(InvalidInput):
+        predict(models, "many", "1", b'{"instances": [[1]]}')
+    after = {model["name"]: model for model in overview(models, {})["models"]}["many"]
+    assert after["requests"] - before["requests"] == 3
+    assert after["client_errors"] - before["client_errors"] == 1
+    assert after["server_errors"] == before["server_errors"]
+    assert after["calls"] > before["calls"]
+    assert sum(after["buckets"]) - sum(before["buckets"]) == 3
+    assert len(after["buckets"]) == len(SECONDS) + 1
+    assert after["tokens"] is None
+
+
+def test_the_clock_goes_on(models: Repository) -> None:
+    assert overview(models, {})["clock"] < overview(models, {})["clock"]
