@@ -84,7 +84,7 @@ class PolyServer(frame.ModelServer):
         register(self.repository.metrics)
         self.dataplane = PolyDataPlane(self.repository)
         self.model_repository_extension = PolyRepositoryExtension(self.repository)
-        self._access = Access.of(os.environ)
+        self._access = Access.of(os.environ, shared_machine=settings.sandbox_network)
         self._shares = Shares.of(settings.max_connections, settings.workers if self._frontends else 1)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
         self._shared = ServerContext(self.repository, settings.max_body_bytes, bounds=self._bounds)
@@ -111,11 +111,6 @@ class PolyServer(frame.ModelServer):
         rest = self._rest()
         listener = self._listener()
         log.info("%s", self._access.rule)
-        if os.geteuid() == 0 and self._settings.trust == "code":
-            log.warning(
-                "the server runs as root: model code in its processes can read its secrets and end it; "
-                "run it as another user, or with --trust=pickle (SECURITY.md)"
-            )
         first_scan()
         if self.enable_grpc:
             self._grpc_server = await self._serve_grpc()

@@ -135,6 +135,20 @@ class Settings:
     verify_key: str | None = setting(None, types.existing_file(), TRUST,
         "A public key (PEM, elliptic curve): every model's folder must hold a model.sig by OpenSSF model-signing that "
         "was made with its private key, and nothing else than what was signed.")
+    sandbox: bool = setting(False, types.switch(), TRUST,
+        "Confine the processes in which models run, are tried and have their requirements installed: files (they read "
+        "the model's folder, interpreter and libraries, and write temporary files of their own), system calls, signals "
+        "and the network. Needs Landlock (Linux 5.13) and seccomp; the log says what a kernel lacks, and one that has "
+        "neither is refused. Models of the server's own process are not confined: --isolation=process.")
+    sandbox_network: bool = setting(False, types.switch(), TRUST,
+        "Let confined processes of models connect to others (never listen). Loading and unloading models needs "
+        "ADMIN_TOKEN then, as they reach this machine's loopback.")
+    sandbox_read: tuple[Path, ...] = setting((), types.directories(), TRUST,
+        "A folder that confined processes may read, too. May be given several times; in the variable, colons stand "
+        "between them.", shown="none")
+    worker_uids: tuple[int, int] | None = setting((50000, 59999), types.user_ids(), TRUST,
+        "User ids, of which the process of each model gets one of its own where the server runs as root; none leaves "
+        "them the server's own.")
 
     env_dir: Path | None = setting(None, types.directory(), ENVIRONMENTS,
         "Where the environments of models with requirements are built and kept; several servers may share it.",
@@ -283,6 +297,11 @@ class Settings:
             yield "--ssl_certfile needs --ssl_keyfile beside it"
         if self.ssl_keyfile and not self.ssl_certfile:
             yield "--ssl_keyfile needs --ssl_certfile beside it"
+        if self.sandbox and self.isolation == "none":
+            yield "--sandbox confines models' own processes, and --isolation=none leaves torch programs in the server's"
+        for name in ("sandbox_network", "sandbox_read"):
+            if getattr(self, name) and not self.sandbox:
+                yield f"--{name} is about processes that --sandbox confines, and that is not given"
         if self.max_bodies_bytes and self.max_bodies_bytes < self.max_body_bytes:
             yield (
                 f"--max_bodies_bytes={self.max_bodies_bytes} is less than --max_body_bytes={self.max_body_bytes}: "

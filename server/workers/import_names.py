@@ -11,7 +11,8 @@ from types import ModuleType
 #: the folder that holds `server` and `adapters`
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 _OURS = ("server", "adapters")
-_SHARED = ("site-packages", "dist-packages")
+#: names of folders in which packages are installed
+SHARED = ("site-packages", "dist-packages")
 
 
 class _NotOurs:
@@ -40,7 +41,7 @@ def release_names() -> None:
     """
     for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
         del sys.modules[name]
-    sys.path[:] = [entry for entry in sys.path if not _is_root(entry) or Path(entry).name in _SHARED]
+    sys.path[:] = [entry for entry in sys.path if not _is_root(entry) or Path(entry).name in SHARED]
     sys.meta_path.insert(0, _NotOurs)
 
 

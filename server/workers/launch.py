@@ -14,12 +14,13 @@ from typing import TypeAlias
 
 from server.runtime.cpu import ONE_THREAD
 from server.runtime.receiving import ReceiveBudget, ReceiveLimits
+from server.runtime.sandbox.sandbox import Confinement
 from server.runtime.secret_names import is_secret
-from server.workers.import_names import SOURCE_ROOT
+from server.workers.import_names import SHARED, SOURCE_ROOT
 from server.workers.messages import WorkerModel
 
-#: what the fresh interpreter runs: an environment's own view of our packages comes first, since what its requirements
-#: brought may have their names; what else this process finds comes last
+#: what the fresh interpreter runs: this process's (or an environment's own) view of our packages comes first, since
+#: what its requirements brought may have their names; what else this process finds comes last
 _BOOT = (
     "import sys; descriptor, first, *path = sys.argv[1:]; sys.argv[1:] = []; "
     "sys.path[:0] = [first] if first else []; sys.path += [entry for entry in path if entry not in sys.path]; "
@@ -33,6 +34,14 @@ Guard: TypeAlias = Callable[[], None]
 
 def nothing_to_guard() -> None:
     """The guard of a model whose files nobody has checked."""
+
+
+#: makes what one process of a model is confined by; raises LoadError where it cannot be, OSError where there is no room
+Confine: TypeAlias = Callable[[], Confinement | None]
+
+
+def unconfined() -> None:
+    """Of a worker that may do what the server may."""
 
 
 #: bytes of one answer of a worker, unless the server is told otherwise
@@ -65,10 +74,13 @@ class WorkerSpec:
     call_timeout: float = 60.0  #: seconds; a call that takes longer ends the worker
     limits: ReceiveLimits = field(default_factory=answer_limits)  #: of what it may send
     guard: Guard = nothing_to_guard  #: raises LoadError once the files are not those that were checked
+    confine: Confine = unconfined  #: called for each process
 
     def command(self, descriptor: int) -> Sequence[str]:
         """The command line; `descriptor` is the worker's end of the connection. The title is for process lists."""
-        path = ["", *(os.path.abspath(entry) for entry in (*sys.path, str(SOURCE_ROOT)) if entry)]  # noqa: PTH100
+        # this very source, also where another one is installed; a folder of packages is never put before the library
+        first = "" if SOURCE_ROOT.name in SHARED else str(SOURCE_ROOT)
+        path = [first, *(os.path.abspath(entry) for entry in (*sys.path, str(SOURCE_ROOT)) if entry)]  # noqa: PTH100
         if self._foreign:  # an environment links to what it may share of this process's packages
             path = [str(our_packages(self.python))]
         title = f"polyserve_worker={self.name}"
