@@ -22,7 +22,7 @@ from server.api.kserve.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.api.kserve.host import cpu_count, register
 from server.api.kserve.models import KServeRegistry
 from server.api.kserve.pages import add_pages
-from server.api.kserve.rest_server import RESTServer, listening, rest_server
+from server.api.kserve.rest_server import RESTServer, certificates_of, listening, rest_server
 from server.api.lookup import Refresh, nothing_new
 from server.api.openai.endpoints import OpenAIPaths
 from server.api.rest.bounded_protocol import Bounds
@@ -88,6 +88,7 @@ class PolyServer(frame.ModelServer):
         self._shares = Shares.of(settings.max_connections, settings.workers if self._frontends else 1)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
         self._shared = ServerContext(self.repository, settings.max_body_bytes, bounds=self._bounds)
+        self._certificates = certificates_of(settings)
         self._loader = loader
         self._grpc_port = 0
 
@@ -161,11 +162,12 @@ class PolyServer(frame.ModelServer):
             if self._frontends:
                 check_free(wanted)
             server, self._grpc_port = await service.serve(
-                handlers, wanted, limits, inner_socket, shared=bool(self._frontends)
+                handlers, wanted, limits, inner_socket, shared=bool(self._frontends), certificates=self._certificates
             )
         except (RuntimeError, PortTaken) as error:
             raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}") from error
-        log.info("gRPC server listens on port %d", self._grpc_port)
+        secured = " (TLS)" if self._certificates else ""
+        log.info("gRPC server listens on port %d%s", self._grpc_port, secured)
         return server
 
     def _refresh(self) -> Refresh:
@@ -180,7 +182,8 @@ class PolyServer(frame.ModelServer):
         app = Methods(routes, theirs.router.routes, Cors(self._settings.allowed_origins), openai)
         protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
-        rest = rest_server(self._settings, app, self.http_port, protocol, *planes)
+        transport = (self._bounds, self._certificates)
+        rest = rest_server(self._settings, app, self.http_port, protocol, *transport, *planes)
         rest.create_application()
         add_pages(theirs, self.repository, __version__, self._settings.enable_docs_url)
         if not self._settings.enable_latency_logging:

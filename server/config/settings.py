@@ -213,9 +213,12 @@ class Settings:
         "A YAML or JSON file with Python's logging configuration.", kserve=True)
 
     ssl_certfile: str | None = setting(None, types.existing_file(), TLS,
-        "The certificate for serving HTTPS.", env="KSERVE_TLS_CERT_FILE", kserve=True)
+        "The certificate for serving HTTPS, and gRPC over TLS; it is read again when it changes.",
+        env="KSERVE_TLS_CERT_FILE", kserve=True)
     ssl_keyfile: str | None = setting(None, types.existing_file(), TLS,
-        "The private key for serving HTTPS.", env="KSERVE_TLS_KEY_FILE", kserve=True)
+        "The private key for serving HTTPS, and gRPC over TLS.", env="KSERVE_TLS_KEY_FILE", kserve=True)
+    ssl_ca_certs: str | None = setting(None, types.existing_file(), TLS,
+        "Certificates of authorities: clients, over HTTPS and gRPC, need a certificate that one of them has signed.")
 
     predictor_host: str | None = setting(None, types.text("HOST"), PREDICTOR,
         "The predictor that a transformer calls.", kserve=True)
@@ -297,6 +300,8 @@ class Settings:
             yield "--ssl_certfile needs --ssl_keyfile beside it"
         if self.ssl_keyfile and not self.ssl_certfile:
             yield "--ssl_keyfile needs --ssl_certfile beside it"
+        if self.ssl_ca_certs and not self.ssl_certfile:
+            yield "--ssl_ca_certs needs --ssl_certfile and --ssl_keyfile beside it"
         if self.sandbox and self.isolation == "none":
             yield "--sandbox confines models' own processes, and --isolation=none leaves torch programs in the server's"
         for name in ("sandbox_network", "sandbox_read"):

@@ -14,7 +14,7 @@ from server.api.grpc import service
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.reflection import reflection_handlers
 from server.api.kserve.host import configure_logging, cpu_count
-from server.api.kserve.rest_server import listening, rest_server
+from server.api.kserve.rest_server import certificates_of, listening, rest_server
 from server.api.rest.bounded_protocol import Bounds
 from server.api.rest.fast_protocol import ServerContext
 from server.api.rest.limits import HttpLimits
@@ -51,6 +51,7 @@ class FrontendServer:
         self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), settings.enable_latency_logging)
         self._shares = Shares.of(settings.max_connections, settings.workers)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
+        self._certificates = certificates_of(settings)
         self._shared = ServerContext(self._copies, settings.max_body_bytes, bounds=self._bounds)
 
     def run(self) -> None:
@@ -62,7 +63,7 @@ class FrontendServer:
         reader, writer = await asyncio.open_unix_connection(sock=self._control)
         routes = FrontendRoutes(self._copies, self._settings.max_body_bytes, self._bounds.bodies)
         protocol = partial(FrontendProtocol, self._directory / "http", self._copies, self._shared)
-        rest = rest_server(self._settings, routes, self._http_port, protocol)
+        rest = rest_server(self._settings, routes, self._http_port, protocol, self._bounds, self._certificates)
         uvicorn = rest._server
         setattr(uvicorn, "handle_exit", lambda *_: None)  # noqa: B010  (a method: uvicorn takes the signals over)
         uvicorn.config.lifespan = "off"
@@ -84,5 +85,5 @@ class FrontendServer:
             return None
         handlers = [GrpcProxy(self._copies, self._directory), *reflection_handlers()]
         limits = GrpcLimits.of(self._settings, self._shares.grpc)
-        server, _ = await service.serve(handlers, self._grpc_port, limits, shared=True)
+        server, _ = await service.serve(handlers, self._grpc_port, limits, shared=True, certificates=self._certificates)
         return server
