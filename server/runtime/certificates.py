@@ -47,7 +47,7 @@ class Certificates:
         try:
             context.load_cert_chain(chain, key, _no_password)
         except (OSError, ValueError) as error:
-            raise CertificateError(f"{chain} and {key} are no certificate and its key: {_told(error)}") from error
+            raise CertificateError(f"{chain} and {key} are no certificate and its key: {_cause_of(error)}") from error
         try:
             if authorities is not None:
                 context.load_verify_locations(authorities)
@@ -55,7 +55,7 @@ class Certificates:
             signers = Path(authorities).read_bytes() if authorities is not None else None
             return cls(Path(chain).read_bytes(), Path(key).read_bytes(), signers, context)
         except (OSError, ValueError) as error:
-            raise CertificateError(f"{authorities} holds no certificates of authorities: {_told(error)}") from error
+            raise CertificateError(f"{authorities} holds no certificates of authorities: {_cause_of(error)}") from error
 
 
 class CertificateFiles:
@@ -112,7 +112,7 @@ def _no_password() -> bytes:
     raise ValueError("the key is encrypted; the server needs it without a password")
 
 
-def _told(error: Exception) -> str:
+def _cause_of(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return error.reason or "not in PEM format"
     return getattr(error, "strerror", None) or str(error)

@@ -25,7 +25,7 @@ _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); from server.runtime.sandbox.launcher import main; main(sys.argv[2:])"
 )
 _SOURCE_ROOT = Path(__file__).resolve().parents[3]
-_PREFIX = "polyserve-sandbox-"
+_PREFIX = f"polyserve-sandbox-{os.getpid()}-"
 
 
 class Confinement:
