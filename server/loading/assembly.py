@@ -57,7 +57,9 @@ class Assembly:
         sandbox = sandbox_of(settings)
         roots = (settings.model_dir, settings.storage_dir or cache_directory("models"))
         trials = TrialPool(settings.load_threads, settings.load_timeout, sandbox, roots) if settings.trial else None
-        environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
+        environments = Environments(
+            settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout, sandbox=sandbox
+        )
         workers = WorkerPlacement(
             settings.isolation,
             settings.load_timeout,

@@ -12,7 +12,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from server.runtime.sandbox import landlock, seccomp
 from server.runtime.sandbox.system_calls import MACHINES
@@ -49,7 +49,7 @@ class Policy:
 
     @classmethod
     def read(cls, path: str) -> Self:
-        fields = json.loads(Path(path).read_text(encoding="utf-8", errors="surrogateescape"))
+        fields: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8", errors="surrogateescape"))
         return cls(**{name: tuple(value) if type(value) is list else value for name, value in fields.items()})
 
 

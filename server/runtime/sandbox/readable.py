@@ -46,6 +46,7 @@ _ETC = (
         "ImageMagick-6",
     ),
     *("nsswitch.conf", "passwd", "group", "hosts", "host.conf", "resolv.conf", "gai.conf", "services", "protocols"),
+    *("debian_version", "lsb-release", "redhat-release", "system-release", "alpine-release"),
     *("OpenCL", "vulkan", "magic", "inputrc"),
 )
 _RANDOM = ("/dev/zero", "/dev/random", "/dev/urandom")
