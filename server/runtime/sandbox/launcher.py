@@ -50,7 +50,10 @@ class Policy:
     @classmethod
     def read(cls, path: str) -> Self:
         fields: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8", errors="surrogateescape"))
-        return cls(**{name: tuple(value) if type(value) is list else value for name, value in fields.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if type(value) is list else value for name, value in fields.items()
+        }
+        return cls(**values)
 
 
 def main(argv: list[str]) -> NoReturn:
