@@ -25,6 +25,8 @@ _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); from server.runtime.sandbox.launcher import main; main(sys.argv[2:])"
 )
 _SOURCE_ROOT = Path(__file__).resolve().parents[3]
+#: for libraries that would otherwise warn in every process that they find no semaphores
+_WITHOUT_SEMAPHORES = {"JOBLIB_MULTIPROCESSING": "0"}
 _PREFIX = f"polyserve-sandbox-{os.getpid()}-"
 
 
@@ -38,6 +40,7 @@ class Confinement:
         """
         self._users = users if policy.user is not None else None
         self._user = policy.user
+        self._confined = bool(policy.landlock or policy.machine)
         self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self.scratch = self._folder / "tmp"
         self._policy = self._folder / "policy.json"
@@ -56,6 +59,8 @@ class Confinement:
         """With places for files of its own: what is not its own cannot be written, nor all of it read."""
         scratch = str(self.scratch)
         caches = {"XDG_CACHE_HOME": f"{scratch}/.cache", "XDG_CONFIG_HOME": f"{scratch}/.config"}
+        if self._confined:
+            caches |= _WITHOUT_SEMAPHORES
         return {**environ, "TMPDIR": scratch, "TEMP": scratch, "TMP": scratch, "HOME": scratch, **caches}
 
     def close(self) -> None:
