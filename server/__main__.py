@@ -17,6 +17,7 @@ from server.config.flags import SettingsError
 from server.config.settings import COMMAND, Settings, command_line, unknown_variables
 from server.runtime import logs, memory
 from server.runtime.cpu import ONE_THREAD
+from server.runtime.sandbox.kernel import Kernel
 from server.runtime.signals import Signals
 
 log = logging.getLogger("kserve")
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the server until it is told to stop. Mistakes in settings end it with status 2 and one line each."""
     signals = Signals()
     signals.install()
-    settings = command_line(sys.argv[1:] if argv is None else argv, os.environ, check_key)
+    settings = command_line(sys.argv[1:] if argv is None else argv, os.environ, check)
     for variable, value in ONE_THREAD.items():  # an operator's own values stay
         os.environ.setdefault(variable, value)
     try:
@@ -37,6 +38,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         traceback.print_exc()
         _end(1)
     _end(0)
+
+
+def check(settings: Settings) -> None:
+    """
+    Raises:
+        SettingsError: what takes more than the settings' own module to find out is wrong.
+    """
+    check_sandbox(settings)
+    check_key(settings)
+
+
+def check_sandbox(settings: Settings, kernel: Kernel | None = None) -> None:
+    """
+    Raises:
+        SettingsError: `--sandbox` is asked of a kernel that has nothing to make one of.
+    """
+    if settings.sandbox and (kernel or Kernel()).has_nothing:
+        raise SettingsError(
+            "--sandbox: this kernel lets nothing be confined: it has neither Landlock nor seccomp filters, or they are "
+            "switched off (a container's own seccomp profile may do that)"
+        )
 
 
 def check_key(settings: Settings) -> None:

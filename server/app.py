@@ -23,7 +23,7 @@ from server.api.kserve.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.api.kserve.host import cpu_count, register
 from server.api.kserve.models import KServeRegistry
 from server.api.kserve.pages import add_pages
-from server.api.kserve.rest_server import RESTServer, listening, rest_server
+from server.api.kserve.rest_server import RESTServer, certificates_of, listening, rest_server
 from server.api.lookup import Refresh, nothing_new
 from server.api.openai.endpoints import OpenAIPaths
 from server.api.rest.bounded_protocol import Bounds
@@ -101,6 +101,7 @@ class PolyServer(frame.ModelServer):
             rules=head_rules(settings),
             guard=self._access.keys,
         )
+        self._certificates = certificates_of(settings)
         self._loader = loader
         self._grpc_port = 0
 
@@ -124,11 +125,6 @@ class PolyServer(frame.ModelServer):
         rest = self._rest()
         listener = self._listener()
         log.info("%s", self._access.rule)
-        if os.geteuid() == 0 and self._settings.trust == "code":
-            log.warning(
-                "the server runs as root: model code in its processes can read its secrets and end it; "
-                "run it as another user, or with --trust=pickle (SECURITY.md)"
-            )
         first_scan()
         if self.enable_grpc:
             self._grpc_server = await self._serve_grpc()
@@ -193,11 +189,12 @@ class PolyServer(frame.ModelServer):
             if self._frontends:
                 check_free(wanted)
             server, self._grpc_port = await service.serve(
-                handlers, wanted, limits, inner_socket, shared=bool(self._frontends)
+                handlers, wanted, limits, inner_socket, shared=bool(self._frontends), certificates=self._certificates
             )
         except (RuntimeError, PortTaken) as error:
             raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}") from error
-        log.info("gRPC server listens on port %d", self._grpc_port)
+        secured = " (TLS)" if self._certificates else ""
+        log.info("gRPC server listens on port %d%s", self._grpc_port, secured)
         return server
 
     def _refresh(self) -> Refresh:
@@ -215,7 +212,8 @@ class PolyServer(frame.ModelServer):
         app = Manners(methods, self._settings.root_path, make_ids=self._settings.request_ids)
         protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
-        rest = rest_server(self._settings, app, self.http_port, protocol, *planes)
+        transport = (self._bounds, self._certificates)
+        rest = rest_server(self._settings, app, self.http_port, protocol, *transport, *planes)
         rest.create_application()
         pages = (self._settings.enable_docs_url, self._settings.enable_console)
         grpc_port = self._settings.grpc_port if self._settings.enable_grpc else None
@@ -235,7 +233,7 @@ class PolyServer(frame.ModelServer):
 
 def _access(settings: Settings) -> Access:
     try:
-        return Access.of(os.environ, settings.api_keys_file)
+        return Access.of(os.environ, settings.api_keys_file, shared_machine=settings.sandbox_network)
     except KeysError as error:
         raise SystemExit(f"polyserve: --api_keys_file={settings.api_keys_file}: {error}") from error
 

@@ -45,9 +45,18 @@ class Access:
 
     token: str = field(default="", repr=False)
     keys: KeyGuard | None = None  #: API keys, some of which are for loading and unloading, too
+    #: strangers' code runs on this machine and may connect: what comes from it is no more trusted than what does not
+    shared_machine: bool = False
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], keys_file: str | None = None, *, lenient: bool = False) -> Self:
+    def of(
+        cls,
+        environ: Mapping[str, str],
+        keys_file: str | None = None,
+        *,
+        lenient: bool = False,
+        shared_machine: bool = False,
+    ) -> Self:
         """As the environment says. White space around the token, as the end of a file leaves it, is not part of it.
 
         `lenient`: a file of keys that cannot be read lets nobody in, until it can.
@@ -56,13 +65,18 @@ class Access:
             KeysError: the file of keys is none.
         """
         token = environ.get(VARIABLE, "").strip()
-        return cls(token, KeyGuard(KeyFile(Path(keys_file), lenient=lenient), token) if keys_file else None)
+        keys = KeyGuard(KeyFile(Path(keys_file), lenient=lenient), token) if keys_file else None
+        return cls(token, keys, shared_machine)
 
     @property
     def rule(self) -> str:
         """What holds, for the log."""
         if self.token:
             return f"loading and unloading models over the network needs {VARIABLE}, from this machine as well"
+        if self.shared_machine:
+            return (
+                f"loading and unloading models over the network is open to nobody: set {VARIABLE} (--sandbox_network)"
+            )
         return (
             "loading and unloading models is open to this machine (loopback) only, without a token; "
             f"where a proxy on it may pass on calls of others, set {VARIABLE}"
@@ -85,6 +99,11 @@ class Access:
                 )
             if not self._fits(given):
                 raise Unauthorized(f"this is not the server's {VARIABLE}: send `Authorization: Bearer <token>`")
+        elif self.shared_machine:
+            raise Forbidden(
+                f"loading and unloading models is open to nobody: start the server with {VARIABLE} to allow it "
+                "(with --sandbox_network, models' code may call from this machine)"
+            )
         elif why := why_not_local(address, headers):
             raise Forbidden(
                 "loading and unloading models is open to this machine (loopback) only: "

@@ -142,6 +142,20 @@ class Settings:
     verify_key: str | None = setting(None, types.existing_file(), TRUST,
         "A public key (PEM, elliptic curve): every model's folder must hold a model.sig by OpenSSF model-signing that "
         "was made with its private key, and nothing else than what was signed.")
+    sandbox: bool = setting(False, types.switch(), TRUST,
+        "Confine the processes in which models run, are tried and have their requirements installed: files (they read "
+        "the model's folder, interpreter and libraries, and write temporary files of their own), system calls, signals "
+        "and the network. Needs Landlock (Linux 5.13) and seccomp; the log says what a kernel lacks, and one that has "
+        "neither is refused. Models of the server's own process are not confined: --isolation=process.")
+    sandbox_network: bool = setting(False, types.switch(), TRUST,
+        "Let confined processes of models connect to others (never listen). Loading and unloading models needs "
+        "ADMIN_TOKEN then, as they reach this machine's loopback.")
+    sandbox_read: tuple[Path, ...] = setting((), types.directories(), TRUST,
+        "A folder that confined processes may read, too. May be given several times; in the variable, colons stand "
+        "between them.", shown="none")
+    worker_uids: tuple[int, int] | None = setting((50000, 59999), types.user_ids(), TRUST,
+        "User ids, of which the process of each model gets one of its own where the server runs as root; none leaves "
+        "them the server's own.")
 
     env_dir: Path | None = setting(None, types.directory(), ENVIRONMENTS,
         "Where the environments of models with requirements are built and kept; several servers may share it.",
@@ -221,9 +235,12 @@ class Settings:
         "A YAML or JSON file with Python's logging configuration.", kserve=True)
 
     ssl_certfile: str | None = setting(None, types.existing_file(), TLS,
-        "The certificate for serving HTTPS.", env="KSERVE_TLS_CERT_FILE", kserve=True)
+        "The certificate for serving HTTPS, and gRPC over TLS; it is read again when it changes.",
+        env="KSERVE_TLS_CERT_FILE", kserve=True)
     ssl_keyfile: str | None = setting(None, types.existing_file(), TLS,
-        "The private key for serving HTTPS.", env="KSERVE_TLS_KEY_FILE", kserve=True)
+        "The private key for serving HTTPS, and gRPC over TLS.", env="KSERVE_TLS_KEY_FILE", kserve=True)
+    ssl_ca_certs: str | None = setting(None, types.existing_file(), TLS,
+        "Certificates of authorities: clients, over HTTPS and gRPC, need a certificate that one of them has signed.")
 
     predictor_host: str | None = setting(None, types.text("HOST"), PREDICTOR,
         "The predictor that a transformer calls.", kserve=True)
@@ -309,6 +326,13 @@ class Settings:
             yield "--allow_credentials needs the origins by name in --allowed_origins: * would let every page in"
         if self.root_path.startswith(_OWN_PATHS):
             yield f"--root_path={self.root_path}: paths of the server itself begin so; choose another"
+        if self.ssl_ca_certs and not self.ssl_certfile:
+            yield "--ssl_ca_certs needs --ssl_certfile and --ssl_keyfile beside it"
+        if self.sandbox and self.isolation == "none":
+            yield "--sandbox confines models' own processes, and --isolation=none leaves torch programs in the server's"
+        for name in ("sandbox_network", "sandbox_read"):
+            if getattr(self, name) and not self.sandbox:
+                yield f"--{name} is about processes that --sandbox confines, and that is not given"
         if self.max_bodies_bytes and self.max_bodies_bytes < self.max_body_bytes:
             yield (
                 f"--max_bodies_bytes={self.max_bodies_bytes} is less than --max_body_bytes={self.max_body_bytes}: "

@@ -17,7 +17,7 @@ from server.api.grpc.callers import Callers
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.reflection import reflection_handlers
 from server.api.kserve.host import configure_logging, cpu_count
-from server.api.kserve.rest_server import listening, rest_server
+from server.api.kserve.rest_server import certificates_of, listening, rest_server
 from server.api.rest.bounded_protocol import Bounds
 from server.api.rest.fast_protocol import ServerContext, head_rules
 from server.api.rest.limits import HttpLimits
@@ -56,6 +56,7 @@ class FrontendServer:
         self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), settings.enable_latency_logging)
         self._shares = Shares.of(settings.max_connections, settings.workers)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
+        self._certificates = certificates_of(settings)
         self._keys = Access.of(os.environ, settings.api_keys_file, lenient=True).keys
         self._shared = ServerContext(
             *(self._copies, settings.max_body_bytes),
@@ -74,7 +75,7 @@ class FrontendServer:
         here = FrontendRoutes(self._copies, self._settings.max_body_bytes, self._bounds.bodies, self._keys)
         routes = Manners(here, self._settings.root_path, make_ids=self._settings.request_ids)
         protocol = partial(FrontendProtocol, self._directory / "http", self._copies, self._shared)
-        rest = rest_server(self._settings, routes, self._http_port, protocol)
+        rest = rest_server(self._settings, routes, self._http_port, protocol, self._bounds, self._certificates)
         uvicorn = rest._server
         setattr(uvicorn, "handle_exit", lambda *_: None)  # noqa: B010  (a method: uvicorn takes the signals over)
         uvicorn.config.lifespan = "off"
@@ -97,5 +98,5 @@ class FrontendServer:
         callers = Callers(self._keys, make_ids=self._settings.request_ids)
         handlers = [GrpcProxy(self._copies, self._directory, callers), *reflection_handlers()]
         limits = GrpcLimits.of(self._settings, self._shares.grpc)
-        server, _ = await service.serve(handlers, self._grpc_port, limits, shared=True)
+        server, _ = await service.serve(handlers, self._grpc_port, limits, shared=True, certificates=self._certificates)
         return server

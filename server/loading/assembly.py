@@ -7,8 +7,10 @@ settings --> catalog, Assembly --> begin: the models are being tried --> (KServe
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -18,10 +20,12 @@ from server.loading.environments import Environments
 from server.loading.files import allow_entries
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
+from server.loading.sandboxing import log_sandbox, sandbox_of
 from server.loading.signatures import Verifier
 from server.loading.sources import Rescan, catalog_of
 from server.loading.trial.pool import TrialPool
 from server.loading.trust import allowed_by
+from server.runtime.cache_dir import cache_directory
 from server.workers.placement import WorkerPlacement
 
 
@@ -35,6 +39,7 @@ class Assembly:
     trials: TrialPool | None
     environments: Environments
     workers: WorkerPlacement
+    log_sandbox: Callable[[], None]
     threads: int  #: models that are loaded at the same time
     unrequested: Demand  #: what to do with a model that nobody asked for yet
     may_import: threading.Event = field(default_factory=threading.Event)
@@ -49,14 +54,19 @@ class Assembly:
         allow_entries(settings.max_model_files)
         catalog = catalog_of(settings)
         may_import = threading.Event()
-        trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
-        environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
+        sandbox = sandbox_of(settings)
+        roots = (settings.model_dir, settings.storage_dir or cache_directory("models"))
+        trials = TrialPool(settings.load_threads, settings.load_timeout, sandbox, roots) if settings.trial else None
+        environments = Environments(
+            settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout, sandbox=sandbox
+        )
         workers = WorkerPlacement(
             settings.isolation,
             settings.load_timeout,
             settings.request_timeout,
             environments.python,
             settings.max_answer_bytes,
+            sandbox,
         )
         loader = Loader(
             trials,
@@ -77,6 +87,7 @@ class Assembly:
             trials,
             environments,
             workers,
+            partial(log_sandbox, settings, sandbox),
             settings.load_threads,
             unrequested,
             may_import=may_import,
@@ -84,6 +95,7 @@ class Assembly:
 
     def begin(self) -> dict[ModelKey, Future[Loaded]]:
         """Begin to try and load all models, in threads and child processes."""
+        self.log_sandbox()
         return self.loader.begin(self.catalog.found, self.threads, self.unrequested)
 
     def allow_imports(self) -> None:
@@ -105,3 +117,4 @@ class Assembly:
         self.end_trials()
         self.environments.close()
         self.workers.kill()
+        self.workers.sandbox.close()

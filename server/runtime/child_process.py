@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from server.runtime import ipc
 from server.runtime.receiving import ReceiveLimits
+from server.runtime.sandbox.sandbox import Confinement
 from server.text import blanked
 
 log = logging.getLogger("kserve")
@@ -36,10 +37,11 @@ class ChildProcess:
         environ: Mapping[str, str],
         on_output: Callable[[bytes], None] = lambda _: None,
         limits: ReceiveLimits = ipc.WIDEST,
+        confinement: Confinement | None = None,
     ) -> None:
         """`command` takes the descriptor of the child's end; `noun` is what the process is called in reasons.
 
-        `limits` are of the messages that it may send.
+        `limits` are of the messages that it may send. `confinement` is this child's alone, and ends with it.
 
         Raises:
             OSError: it cannot be started.
@@ -49,13 +51,19 @@ class ChildProcess:
         self._tail = b""
         self._killed = False
         self._watching = False
+        self._confinement = confinement
         ours, theirs = socket.socketpair()
         self.connection = ipc.Connection(ours, limits)
         with theirs:
             try:
-                self._process = _start(command(theirs.fileno()), environ, theirs.fileno())
+                line = command(theirs.fileno())
+                if confinement:
+                    line, environ = confinement.command(line), confinement.environ(environ)
+                self._process = _start(line, environ, theirs.fileno())
             except OSError:
                 ours.close()
+                if confinement:
+                    confinement.close()
                 raise
         assert self._process.stdout is not None
         self._output = self._process.stdout
@@ -134,6 +142,8 @@ class ChildProcess:
         self._output.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
+        if self._confinement:
+            self._confinement.close()
 
     def forget_output(self) -> None:
         """What was printed so far explains nothing any more."""

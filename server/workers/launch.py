@@ -15,6 +15,7 @@ from typing import TypeAlias
 from server.runtime.cpu import ONE_THREAD
 from server.runtime.own_code import FIRST_ON_PATH, SOURCE_ROOT
 from server.runtime.receiving import ReceiveBudget, ReceiveLimits
+from server.runtime.sandbox.sandbox import Confinement
 from server.runtime.secret_names import is_secret
 from server.workers.messages import WorkerModel
 
@@ -34,6 +35,14 @@ Guard: TypeAlias = Callable[[], None]
 
 def nothing_to_guard() -> None:
     """The guard of a model whose files nobody has checked."""
+
+
+#: makes what one process of a model is confined by; raises LoadError where it cannot be, OSError where there is no room
+Confine: TypeAlias = Callable[[], Confinement | None]
+
+
+def unconfined() -> None:
+    """Of a worker that may do what the server may."""
 
 
 #: bytes of one answer of a worker, unless the server is told otherwise
@@ -66,6 +75,7 @@ class WorkerSpec:
     call_timeout: float = 60.0  #: seconds; a call that takes longer ends the worker
     limits: ReceiveLimits = field(default_factory=answer_limits)  #: of what it may send
     guard: Guard = nothing_to_guard  #: raises LoadError once the files are not those that were checked
+    confine: Confine = unconfined  #: called for each process
 
     def command(self, descriptor: int) -> Sequence[str]:
         """The command line; `descriptor` is the worker's end of the connection. The title is for process lists."""

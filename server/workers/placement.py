@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -15,7 +15,9 @@ from adapters.base import LoadError, ModelDir, Trust
 from adapters.registry import Choice
 from server.config.model_config import FILE, ModelConfig
 from server.runtime.receiving import ReceiveBudget
+from server.runtime.sandbox.sandbox import NO_SANDBOX, Sandbox
 from server.workers.adapter import RemoteAdapter
+from server.workers.confining import confine_to
 from server.workers.launch import MAX_ANSWER, Guard, WorkerSpec, answer_budget, answer_limits, nothing_to_guard
 from server.workers.messages import Hello, WorkerModel
 from server.workers.worker_pool import WorkerPool
@@ -51,6 +53,7 @@ class WorkerPlacement:
     call_timeout: float = 60.0  #: seconds, for models that do not say otherwise
     python_for: PythonFor = this_python
     max_answer: int = MAX_ANSWER  #: bytes of one answer
+    sandbox: Sandbox = NO_SANDBOX
     _pools: weakref.WeakSet[WorkerPool] = field(default_factory=weakref.WeakSet)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -86,16 +89,18 @@ class WorkerPlacement:
         Raises:
             LoadError: it cannot be served, with the reason.
         """
+        python = self.python_for(directory.name, choice.match.requirements, directory.path)
         spec = WorkerSpec(
             directory.name,
             WorkerModel(choice.adapter.name, directory, choice.match.file, options),
-            self.python_for(directory.name, choice.match.requirements, directory.path),
+            python,
             config.pass_env,
             config.memory_limit,
             self.load_timeout,
             config.call_timeout or self.call_timeout,
             answer_limits(self.max_answer, self._budget),
             guard,
+            partial(confine_to, self.sandbox, directory, python),
         )
         pool = WorkerPool(spec, config.workers or 1)
         with self._lock:

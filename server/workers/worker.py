@@ -52,7 +52,9 @@ class Worker:
         self.reason = ""  #: why it died
         self._output = OutputLog(spec.name)
         try:
-            self._child = ChildProcess("worker", spec.command, spec.environ(), self._output.take, spec.limits)
+            self._child = ChildProcess(
+                "worker", spec.command, spec.environ(), self._output.take, spec.limits, spec.confine()
+            )
         except OSError as error:
             raise LoadError(f"no process for the model could be started: {error}") from error
         self._tensors = TensorChannel(self._child.connection, self._malformed, self._died)

@@ -11,6 +11,7 @@ import pytest
 import server.__main__ as main
 from server.config.flags import SettingsError
 from server.config.settings import Settings
+from server.runtime.sandbox.kernel import Kernel
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -52,3 +53,11 @@ def test_a_directory_that_is_not_there_ends_it_with_a_line(tmp_path: Path) -> No
     assert ended.returncode == 2
     assert "nowhere" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_sandbox_is_refused_where_there_is_nothing_to_make_one_of() -> None:
+    nothing = Kernel(lambda: 0, lambda: False, "x86_64")
+    with pytest.raises(SettingsError, match="--sandbox: this kernel lets nothing be confined"):
+        main.check_sandbox(Settings(sandbox=True), nothing)
+    main.check_sandbox(Settings(), nothing)
+    main.check_sandbox(Settings(sandbox=True), Kernel(lambda: 0, lambda: True, "x86_64"))

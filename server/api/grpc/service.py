@@ -15,6 +15,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from server.api.access import Access, peer_address
 from server.api.grpc.callers import Callers
 from server.api.grpc.channel_limits import GrpcLimits
+from server.api.grpc.credentials import server_credentials
 from server.api.grpc.health import health_handler
 from server.api.grpc.infer_calls import Inference
 from server.api.grpc.protos import INFER, SERVICE, STREAM, message_type
@@ -24,6 +25,7 @@ from server.api.grpc.triton_calls import TritonCalls, asked_model
 from server.api.lookup import Refresh, nothing_new
 from server.api.model_metadata import model_metadata, server_metadata
 from server.repository.repository import Repository
+from server.runtime.certificates import CertificateFiles
 
 #: metadata that tells where a call comes from that a front process hands on
 CLIENT = "x-polyserve-client"
@@ -162,10 +164,12 @@ async def serve(
     socket: str = "",
     *,
     shared: bool = False,
+    certificates: CertificateFiles | None = None,
 ) -> tuple[Server, int]:
     """Start a gRPC server, which runs until stopped; and the port it has got.
 
     `socket` is the path of a Unix socket that it listens on as well; `shared`: other processes use the port, too.
+    With `certificates` the port is served over TLS alone.
 
     Raises:
         RuntimeError: the port is taken.
@@ -180,7 +184,10 @@ async def serve(
         options=options, maximum_concurrent_rpcs=limits.max_calls, compression=_COMPRESSIONS[limits.compression]
     )
     server.add_generic_rpc_handlers(tuple(services))
-    port = server.add_insecure_port(f"[::]:{port}")
+    if certificates is None:
+        port = server.add_insecure_port(f"[::]:{port}")
+    else:
+        port = server.add_secure_port(f"[::]:{port}", server_credentials(certificates))
     if socket:
         server.add_insecure_port(f"unix:{socket}")
     await server.start()

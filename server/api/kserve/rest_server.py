@@ -6,14 +6,18 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kserve.protocol.rest.server import RESTServer
 
 from server.api.rest.asgi import App
+from server.api.rest.bounded_protocol import Bounds
+from server.api.rest.tls import TlsProtocol
 from server.config.settings import Settings
+from server.runtime.certificates import CertificateError, CertificateFiles
 
-__all__ = ["RESTServer", "listening", "rest_server"]
+__all__ = ["RESTServer", "certificates_of", "listening", "rest_server"]
 
 
 def rest_server(
@@ -21,10 +25,12 @@ def rest_server(
     app: App,
     port: int,
     protocol: Callable[..., asyncio.Protocol],
+    bounds: Bounds,
+    certificates: CertificateFiles | None = None,
     data_plane: Any = None,
     extension: Any = None,
 ) -> RESTServer:
-    """KServe's REST server, without its application, over our HTTP protocol."""
+    """KServe's REST server, without its application, over our HTTP protocol, and TLS with `certificates`."""
     rest = RESTServer(
         app,
         data_plane,
@@ -34,14 +40,32 @@ def rest_server(
         grace_period=math.ceil(settings.grace_period),
         event_loop=settings.event_loop,
         timeout_keep_alive=settings.timeout_keep_alive,
-        ssl_certfile=settings.ssl_certfile,
-        ssl_keyfile=settings.ssl_keyfile,
     )
-    rest.config.http = protocol
+    rest.config.http = protocol if certificates is None else partial(_behind_tls, certificates, bounds, protocol)
     rest.config.proxy_headers = False  # `access.is_local` looks for itself
     if not settings.access_log:
         logging.getLogger("uvicorn.access").handlers.clear()
     return rest
+
+
+def _behind_tls(
+    certificates: CertificateFiles, bounds: Bounds, protocol: Callable[..., asyncio.Protocol], **uvicorns: Any
+) -> TlsProtocol:
+    return TlsProtocol(certificates, bounds.connections, bounds.limits.head_timeout, partial(protocol, **uvicorns))
+
+
+def certificates_of(settings: Settings) -> CertificateFiles | None:
+    """What the settings name for both protocols; None: they are served without TLS.
+
+    Raises:
+        SystemExit: it cannot be served with.
+    """
+    if not settings.ssl_certfile or not settings.ssl_keyfile:
+        return None
+    try:
+        return CertificateFiles(settings.ssl_certfile, settings.ssl_keyfile, settings.ssl_ca_certs)
+    except CertificateError as error:
+        raise SystemExit(f"polyserve: --ssl_certfile, --ssl_keyfile, --ssl_ca_certs: {error}") from error
 
 
 async def listening(rest: RESTServer) -> None:

@@ -6,11 +6,14 @@ A reader raises a ValueError whose message completes "--flag=text: ...".
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
+
+from server.text import printable
 
 T = TypeVar("T")
 S = TypeVar("S", bound=str)
@@ -20,6 +23,7 @@ _FALSE = ("false", "0", "no", "n", "off", "f")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE | re.ASCII)
 _ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*://[^\s/?#@]+|null)", re.ASCII)
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+", re.ASCII)
+_RANGE = re.compile(r"(\d{1,10})-(\d{1,10})", re.ASCII)
 _DAY = 86400
 
 
@@ -170,6 +174,34 @@ def directory() -> Kind[Path]:
         return Path(value)
 
     return Kind(read, "DIR")
+
+
+def directories() -> Kind[tuple[Path, ...]]:
+    """Directories of this machine, which have to be there."""
+
+    def read(value: str) -> tuple[Path, ...]:
+        found = tuple(Path(path) for line in value.splitlines() for path in line.split(os.pathsep) if path)
+        for path in found:
+            if not path.is_dir():
+                raise ValueError(f"{printable(str(path))} must be a directory of this machine")
+        return found
+
+    return Kind(read, "DIR", show=lambda paths: os.pathsep.join(map(str, paths)), repeats=True)
+
+
+def user_ids() -> Kind[tuple[int, int] | None]:
+    """A range of user ids, FIRST-LAST, or none."""
+
+    def read(value: str) -> tuple[int, int] | None:
+        if value.strip().lower() == "none":
+            return None
+        parts = _RANGE.fullmatch(value.strip())
+        first, last = map(int, parts.groups()) if parts else (0, 0)
+        if not 1000 <= first <= last < 2**32 - 2:
+            raise ValueError("must be user ids, such as 50000-59999 (none below 1000), or none")
+        return first, last
+
+    return Kind(read, "FIRST-LAST|none", show=lambda ids: f"{ids[0]}-{ids[1]}" if ids else "none")
 
 
 def existing_file() -> Kind[str]:

@@ -40,6 +40,7 @@ from server.loading.environments.requirements import Requirements
 from server.loading.environments.shared_packages import Base, remove_receipts
 from server.runtime.cache_dir import cache_directory, forbids_execution
 from server.runtime.own_code import OWN_NAMES, SOURCE_ROOT
+from server.runtime.sandbox.sandbox import NO_SANDBOX, Sandbox
 from server.workers.launch import our_packages
 
 log = logging.getLogger("kserve")
@@ -59,12 +60,18 @@ class Environments:
     """
 
     def __init__(
-        self, directory: Path | None, wheelhouse: Path | None = None, base: Base | None = None, timeout: float = 900.0
+        self,
+        directory: Path | None,
+        wheelhouse: Path | None = None,
+        base: Base | None = None,
+        timeout: float = 900.0,
+        sandbox: Sandbox = NO_SANDBOX,
     ) -> None:
         self._named = directory
         self._wheelhouse = wheelhouse
         self._base = base or Base.here()
         self._timeout = timeout
+        self._sandbox = sandbox
         self._commands = Commands()
 
     @cached_property
@@ -73,7 +80,7 @@ class Environments:
 
     @cached_property
     def _installer(self) -> Installer:
-        return Installer(self._wheelhouse, self._directory / ".uv", self._commands)
+        return Installer(self._wheelhouse, self._directory / ".uv", self._commands, self._sandbox)
 
     def python(self, model_name: str, requirements: str, folder: Path | None = None) -> Path:
         """The interpreter of an environment that has what `requirements` (a requirements file's text) ask for.
@@ -105,8 +112,11 @@ class Environments:
         self._commands.close()
 
     def _make_directory(self) -> None:
-        """Its owner's alone: who can write there decides what models' processes run."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Written to by its owner alone: who can write there decides what models' processes run.
+
+        Where these may have user ids of their own (the server is root), they can read it.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o755 if os.geteuid() == 0 else 0o700)
         temporary = self._directory.parent == Path(tempfile.gettempdir())  # where anybody may have made it before
         if temporary and self._directory.stat().st_uid != os.getuid():
             raise LoadError(f"{self._directory} belongs to another user: name another directory with --env_dir")

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.base import LoadError
+from server.loading.environments.build_sandbox import build_environ, confine_build, restore_modes
 from server.loading.environments.command import Commands, CommandsClosed
 from server.loading.environments.pip_settings import PipSettings
 from server.loading.environments.requirements import Requirements
+from server.runtime.sandbox.sandbox import NO_SANDBOX, Sandbox
 
 log = logging.getLogger("kserve")
 
@@ -44,10 +46,11 @@ class Installation:
 class Installer:
     """Fills environments from the operator's package indexes, or from a directory of wheels alone."""
 
-    def __init__(self, wheelhouse: Path | None, cache: Path, commands: Commands) -> None:
+    def __init__(self, wheelhouse: Path | None, cache: Path, commands: Commands, sandbox: Sandbox = NO_SANDBOX) -> None:
         self._wheelhouse = wheelhouse.absolute() if wheelhouse else None
         self._cache = cache
         self._commands = commands
+        self._sandbox = sandbox
 
     def install(self, job: Installation) -> str:
         """Install; the answer is the installer's name.
@@ -81,7 +84,15 @@ class Installer:
         label = f"model {job.model}: {name}"
         log.debug("%s: %s", label, " ".join(command))
         try:
-            return self._commands.run(command, environ, job.folder, job.deadline, label, job.lock)
+            confinement = confine_build(self._sandbox, job.folder, job.requirements, self._wheelhouse)
+            if confinement is None:
+                return self._commands.run(command, environ, job.folder, job.deadline, label, job.lock)
+            try:
+                line, environ = confinement.command(command), build_environ(confinement, environ)
+                return self._commands.run(line, environ, job.folder, job.deadline, label, job.lock)
+            finally:
+                confinement.close()
+                restore_modes(job.folder)
         except OSError as error:
             raise LoadError(f"its requirements cannot be installed: {command[0]} does not start: {error}") from error
 

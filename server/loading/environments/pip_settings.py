@@ -37,7 +37,7 @@ class PipSettings:
         """The settings of this machine; a file that cannot be read is skipped with a warning, as uv would not care."""
         values: dict[str, str] = {}
         for section in _SECTIONS:
-            for path in _files(environ):
+            for path in configuration_files(environ):
                 values.update(_section(path, section))
         for name, value in environ.items():
             if name.startswith("PIP_"):
@@ -85,7 +85,7 @@ class PipSettings:
         return {name: value.strip() for name, value in said.items() if value and value.strip()}
 
 
-def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+def configuration_files(environ: Mapping[str, str]) -> Iterator[Path]:
     """pip's configuration files, the weakest first."""
     own = environ.get("PIP_CONFIG_FILE")
     if own == os.devnull:

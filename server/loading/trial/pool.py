@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from adapters.base import LoadError
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
 from server.runtime.own_code import module_command
+from server.runtime.sandbox.sandbox import NO_SANDBOX, Confinement, Sandbox
 from server.workers.launch import scrubbed
 from server.workers.self_test import DOING
 
@@ -36,9 +37,12 @@ _GRACE = 10.0  #: seconds for busy children to be reaped by the threads that wai
 class TrialPool:
     """At most `size` children, started when needed; `timeout` is the seconds that a trial may take. Thread-safe."""
 
-    def __init__(self, size: int, timeout: float) -> None:
+    def __init__(self, size: int, timeout: float, sandbox: Sandbox = NO_SANDBOX, roots: Iterable[Path] = ()) -> None:
+        """In a `sandbox` children may read what is in `roots`, and in those of the models that they try."""
         self._size = size
         self._timeout = timeout
+        self._sandbox = sandbox
+        self._roots = frozenset(roots)
         self._children: list[TrialProcess] = []
         self._changed = threading.Condition()
         self._closed = 0  #: how often
@@ -51,6 +55,9 @@ class TrialPool:
         """
         where = {"path": str(path), "root": str(root), "file": file}
         job = ipc.pack({"adapter": adapter, "options": dict(options), **where})
+        with self._changed:
+            if not any(root.is_relative_to(known) for known in self._roots):
+                self._roots |= {root}  # and children that do not know it are used no more
         try:
             return self._run(adapter, job, new=False)
         except Crash as crash:
@@ -63,7 +70,7 @@ class TrialPool:
         """Start all children ahead."""
         with self._changed:
             while len(self._children) < self._size:
-                self._children.append(TrialProcess())
+                self._children.append(self._start())
 
     def close(self) -> None:
         """End all children, and with them the trials that they are at. A later `try_load` starts new ones."""
@@ -117,16 +124,27 @@ class TrialPool:
             idle = [child for child in self._children if not child.busy]
             for dead in (child for child in idle if not child.alive()):
                 self._remove(dead)
+            for stale in [child for child in idle if child in self._children and self._is_stale(child)]:
+                self._remove(stale)
             idle = sorted((child for child in idle if child in self._children), key=lambda c: adapter not in c.adapters)
             if idle and not new:
                 return idle[0]
             if idle and len(self._children) == self._size:  # make room
                 self._remove(idle[-1])
             if len(self._children) < self._size:
-                self._children.append(TrialProcess())
+                self._children.append(self._start())
                 return self._children[-1]
             self._changed.wait()
         raise LoadError("the trial was stopped: the server is closing")
+
+    def _start(self) -> TrialProcess:
+        try:
+            return TrialProcess(self._sandbox.confinement(self._roots), self._roots)
+        except OSError as error:
+            raise LoadError(f"no process for trying the model could be started: {error}") from error
+
+    def _is_stale(self, child: TrialProcess) -> bool:
+        return self._sandbox.confines and child.roots != self._roots
 
     def _remove(self, child: TrialProcess) -> None:
         self._children.remove(child)
@@ -158,17 +176,21 @@ class Crash(LoadError):
 class TrialProcess:
     """One trial process, and this side of the conversation with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, confinement: Confinement | None = None, roots: frozenset[Path] = frozenset()) -> None:
+        """`roots`: what it may read, if it is confined.
+
+        Raises:
+            OSError: it cannot be started.
+        """
         self.busy = False
+        self.roots = roots
         self.adapters: set[str] = set()
         self._trials = 0
         self._stage = "load"
         # This one's modules, wherever they were found.
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  ("" is the current one)
-        try:
-            self._child = ChildProcess("trial process", _command, {**scrubbed(os.environ), "PYTHONPATH": path})
-        except OSError as error:
-            raise LoadError(f"no process for trying the model could be started: {error}") from error
+        environ = {**scrubbed(os.environ), "PYTHONPATH": path}
+        self._child = ChildProcess("trial process", _command, environ, confinement=confinement)
 
     def run(self, adapter: str, job: Sequence[ipc.Part], timeout: float) -> Trial:
         """One trial of a packed job; after a timeout or a crash the child is dead."""

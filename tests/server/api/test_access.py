@@ -124,3 +124,11 @@ def test_the_answer_says_how_to_authenticate_and_shows_no_token() -> None:
 )
 def test_the_address_of_a_grpc_peer(peer: str, address: str) -> None:
     assert peer_address(peer) == address
+
+
+def test_where_models_code_may_connect_this_machine_is_no_more_trusted() -> None:
+    shared = Access.of({}, shared_machine=True)
+    assert "open to nobody: set ADMIN_TOKEN" in shared.rule
+    with pytest.raises(Forbidden, match="ADMIN_TOKEN"):
+        shared.check(HERE, {"host": "localhost"})
+    Access.of({"ADMIN_TOKEN": "s3cret"}, shared_machine=True).check(ELSEWHERE, RIGHT)

@@ -24,7 +24,15 @@ OTHER_DEFAULT = {
     "grpc_max_receive_message_length": None,
 }
 #: settings that need another one, or a package, beside them
-NOT_ALONE = {"ssl_certfile", "ssl_keyfile", "access_log_format", "verify_key"}
+NOT_ALONE = {
+    "ssl_certfile",
+    "ssl_keyfile",
+    "ssl_ca_certs",
+    "sandbox_network",
+    "sandbox_read",
+    "access_log_format",
+    "verify_key",
+}
 
 
 def problems(*argv: str, **environ: str) -> tuple[str, ...]:
@@ -326,6 +334,25 @@ def test_a_certificate_needs_its_key(certificate: tuple[str, str]) -> None:
     cert, key = certificate
     assert problems(f"--ssl_certfile={cert}") == ("--ssl_certfile needs --ssl_keyfile beside it",)
     assert problems(KSERVE_TLS_KEY_FILE=key) == ("--ssl_keyfile needs --ssl_certfile beside it",)
+    assert problems(f"--ssl_ca_certs={cert}") == ("--ssl_ca_certs needs --ssl_certfile and --ssl_keyfile beside it",)
+    whole = [f"--ssl_certfile={cert}", f"--ssl_keyfile={key}", f"--ssl_ca_certs={cert}"]
+    assert Settings.parse(whole, {}).ssl_ca_certs == cert
+
+
+def test_a_sandbox_is_for_processes_of_models(tmp_path: Path) -> None:
+    assert "--isolation=none leaves torch programs" in problems("--sandbox", "--isolation=none")[0]
+    assert "--sandbox_network is about processes" in problems("--sandbox_network")[0]
+    assert "--sandbox_read is about processes" in problems(f"--sandbox_read={tmp_path}")[0]
+    told = Settings.parse(["--sandbox", f"--sandbox_read={tmp_path}", f"--sandbox-read={tmp_path}"], {})
+    assert told.sandbox_read == (tmp_path, tmp_path)
+    assert "must be a directory" in problems("--sandbox", f"--sandbox_read={tmp_path}/absent")[0]
+
+
+def test_user_ids_are_a_range_or_none() -> None:
+    assert Settings.parse(["--worker_uids=2000-2001"], {}).worker_uids == (2000, 2001)
+    assert Settings.parse(["--worker_uids=none"], {}).worker_uids is None
+    for wrong in ("2000", "0-5", "3000-2000", "a-b", "1000-99999999999"):
+        assert "must be user ids" in problems(f"--worker_uids={wrong}")[0]
 
 
 def test_an_access_log_format_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

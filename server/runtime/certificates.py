@@ -1,0 +1,118 @@
+"""The certificate that the server shows, its key, and whose certificates clients need: read again when they change.
+
+Files are looked at when a connection begins, so that a certificate that was renewed is shown from the next one on, and
+connections that there are go on. A key that does not fit the certificate (one of both has been written yet), or a file
+that is none, changes nothing: the log says so, once, and the last good ones are used.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeAlias
+
+__all__ = ["CertificateError", "CertificateFiles", "Certificates"]
+
+log = logging.getLogger("kserve")
+
+_Stamp: TypeAlias = tuple[tuple[int, int, int, int], ...]
+
+
+class CertificateError(Exception):
+    """The files cannot be served with."""
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """One state of the files."""
+
+    chain: bytes
+    key: bytes
+    authorities: bytes | None  #: that sign clients' certificates; None: clients need none
+    context: ssl.SSLContext
+
+    @classmethod
+    def read(cls, chain: str, key: str, authorities: str | None) -> Self:
+        """
+        Raises:
+            CertificateError: they are damaged, or do not fit together.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            context.load_cert_chain(chain, key, _no_password)
+        except (OSError, ValueError) as error:
+            raise CertificateError(f"{chain} and {key} are no certificate and its key: {_cause_of(error)}") from error
+        try:
+            if authorities is not None:
+                context.load_verify_locations(authorities)
+                context.verify_mode = ssl.CERT_REQUIRED
+            signers = Path(authorities).read_bytes() if authorities is not None else None
+            return cls(Path(chain).read_bytes(), Path(key).read_bytes(), signers, context)
+        except (OSError, ValueError) as error:
+            raise CertificateError(f"{authorities} holds no certificates of authorities: {_cause_of(error)}") from error
+
+
+class CertificateFiles:
+    """The files, and what they held when they last fitted together. Thread-safe."""
+
+    def __init__(self, chain: str, key: str, authorities: str | None = None) -> None:
+        """
+        Raises:
+            CertificateError: they cannot be served with.
+        """
+        self._files = (chain, key, authorities)
+        self._lock = threading.Lock()
+        self._stamp = self._look()
+        self._latest = Certificates.read(*self._files)
+
+    @property
+    def wants_clients(self) -> bool:
+        """Whether clients need certificates, too."""
+        return self._files[2] is not None
+
+    def current(self) -> Certificates:
+        """What to begin a connection with."""
+        with self._lock:
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._renew(stamp)
+            return self._latest
+
+    def _renew(self, stamp: _Stamp) -> None:
+        try:
+            renewed = Certificates.read(*self._files)
+        except CertificateError as error:
+            self._stamp = stamp  # not again before the files change again
+            log.warning("the certificate is not renewed: %s", error)
+            return
+        if self._look() == stamp:  # else it may be made of two states
+            self._stamp, self._latest = stamp, renewed
+            log.info("the certificate was read again: %s has changed", self._files[0])
+
+    def _look(self) -> _Stamp:
+        return tuple(_stamp(path) for path in self._files if path is not None)
+
+
+def _stamp(path: str) -> tuple[int, int, int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116  (with every connection)
+    except OSError:
+        return (0, 0, 0, 0)
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _no_password() -> bytes:
+    """OpenSSL would ask the terminal."""
+    raise ValueError("the key is encrypted; the server needs it without a password")
+
+
+def _cause_of(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "not in PEM format"
+    return getattr(error, "strerror", None) or str(error)

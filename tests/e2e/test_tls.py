@@ -1,0 +1,164 @@
+"""A whole server over TLS: both protocols, one and two processes; clients' certificates; a renewal under load."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
+
+from tests import cases
+from tests.certificates import Authority, Pair
+from tests.e2e.process import Server
+from tests.patience import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+ROW = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
+ANSWERS_EACH_SIDE = 25  #: of each client, before the renewal and after it
+
+
+@dataclass
+class Site:
+    server: Server
+    authority: Authority
+    client: Pair
+    live: Pair
+
+    def http(self, certificate: Pair | None) -> httpx.Client:
+        context = ssl.create_default_context(cafile=str(self.authority.file))
+        if certificate:
+            context.load_cert_chain(certificate.chain, certificate.key)
+        return httpx.Client(base_url=f"https://localhost:{self.server.http_port}", verify=context, timeout=60)
+
+    def channel(self, certificate: Pair | None) -> grpc.Channel:
+        mine = (certificate.key.read_bytes(), certificate.chain.read_bytes()) if certificate else (None, None)
+        credentials = grpc.ssl_channel_credentials(self.authority.file.read_bytes(), *mine)
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        return grpc.secure_channel(f"localhost:{self.server.grpc_port}", credentials, options)
+
+    def is_ready(self) -> bool:
+        try:
+            with self.http(self.client) as client:
+                return client.get("/v2/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture(params=[1, 2], ids=["one", "two"], scope="module")
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    base = tmp_path_factory.mktemp("tls")
+    (base / "models" / "iris").mkdir(parents=True)
+    cases.sklearn_logistic(base / "models" / "iris")
+    authority = Authority(base)
+    live = renew(authority, Pair(base / "live.pem", base / "live.key"), "first")
+    flags = (f"--ssl_certfile={live.chain}", f"--ssl_keyfile={live.key}", f"--ssl_ca_certs={authority.file}")
+    server = Server(base / "models", base / "server.log", *flags, f"--workers={request.param}")
+    site = Site(server, authority, authority.sign("client"), live)
+    wait_for(site.is_ready, "the server", 240)
+    if request.param == 2:
+        wait_for(lambda: "process 2 of the server listens" in server.log, "the second process")
+    yield site
+    assert server.stop() == 0, server.log
+
+
+def renew(authority: Authority, live: Pair, name: str) -> Pair:
+    """As cert-manager and Kubernetes do: new files in the old ones' places, one after the other."""
+    made = authority.sign(name)
+    for source, target in ((made.chain, live.chain), (made.key, live.key)):
+        shutil.copy(source, target.with_suffix(".draft"))
+        target.with_suffix(".draft").replace(target)
+    return live
+
+
+def shown(site: Site) -> str:
+    """The name in the certificate that a new connection is shown."""
+    with site.http(site.client) as client, client.stream("GET", "/v2/health/live") as answer:
+        certificate = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert()
+    return str(dict(pair[0] for pair in certificate["subject"])["commonName"])
+
+
+def test_who_shows_no_certificate_is_refused_on_both_protocols(site: Site) -> None:
+    with site.http(None) as client, pytest.raises(httpx.TransportError):
+        client.get("/v2/health/live")
+    with site.channel(None) as channel, pytest.raises(grpc.RpcError) as refused:
+        GRPCInferenceServiceStub(channel).ServerLive(pb.ServerLiveRequest(), timeout=30)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_certificate_of_another_authority_is_refused(site: Site, tmp_path: Path) -> None:
+    strange = Authority(tmp_path, "stranger").sign("client")
+    with site.http(strange) as client, pytest.raises(httpx.TransportError):
+        client.get("/v2/health/live")
+    with site.channel(strange) as channel, pytest.raises(grpc.RpcError):
+        GRPCInferenceServiceStub(channel).ServerLive(pb.ServerLiveRequest(), timeout=30)
+
+
+def test_nothing_is_served_without_tls(site: Site) -> None:
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://localhost:{site.server.http_port}/v2/health/live", timeout=30)
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(site.server.grpc, options) as channel, pytest.raises(grpc.RpcError):
+        GRPCInferenceServiceStub(channel).ServerLive(pb.ServerLiveRequest(), timeout=30)
+
+
+def test_a_renewal_under_load_fails_no_request(site: Site) -> None:
+    failures: list[str] = []
+    counts = [0, 0, 0]
+    stop = threading.Event()
+
+    def ask(number: int, kept: bool) -> None:
+        """Over one connection (`kept`), or over a new one each time."""
+        client = site.http(site.client)
+        while not stop.is_set():
+            try:
+                answer = client.post("/v1/models/iris:predict", json=ROW)
+                assert answer.json() == {"predictions": [0]}, answer.text
+                counts[number] += 1
+            except Exception as error:
+                failures.append(repr(error))
+                return
+            if not kept:
+                client.close()
+                client = site.http(site.client)
+        client.close()
+
+    def call() -> None:
+        while not stop.is_set():
+            try:
+                with site.channel(site.client) as channel:
+                    stub = GRPCInferenceServiceStub(channel)
+                    assert stub.ModelReady(pb.ModelReadyRequest(name="iris"), timeout=60).ready
+                counts[2] += 1
+            except Exception as error:
+                failures.append(repr(error))
+                return
+
+    def more() -> None:
+        """Wait for further answers on all ways."""
+        wanted = [count + ANSWERS_EACH_SIDE for count in counts]
+        wait_for(lambda: failures or all(count >= want for count, want in zip(counts, wanted, strict=True)))
+
+    threads = [threading.Thread(target=ask, args=(0, True)), threading.Thread(target=ask, args=(1, False))]
+    threads.append(threading.Thread(target=call))
+    for thread in threads:
+        thread.start()
+    try:
+        for name in ("second", "third"):
+            more()
+            renew(site.authority, site.live, name)
+            wait_for(lambda: failures or shown(site) == name, "the new certificate")  # noqa: B023
+        more()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+    assert failures == []

@@ -1,0 +1,73 @@
+"""Certificates are read again when they change, and never half."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+from pathlib import Path
+
+import pytest
+
+from server.runtime.certificates import CertificateError, CertificateFiles
+from tests.certificates import Authority, Pair
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def live(authority: Authority, tmp_path: Path) -> Pair:
+    return _renewed(authority.sign("first"), Pair(tmp_path / "live.pem", tmp_path / "live.key"))
+
+
+def _renewed(pair: Pair, live: Pair) -> Pair:
+    for source, target in ((pair.chain, live.chain), (pair.key, live.key)):
+        draft = target.with_suffix(".draft")
+        shutil.copy(source, draft)
+        draft.replace(target)
+    return live
+
+
+def test_the_same_is_given_until_it_changes(authority: Authority, live: Pair) -> None:
+    files = CertificateFiles(str(live.chain), str(live.key))
+    first = files.current()
+    assert files.current() is first
+    second = authority.sign("second")
+    _renewed(second, live)
+    assert files.current().chain == second.chain.read_bytes()
+    assert files.current() is not first
+
+
+def test_a_certificate_whose_key_has_not_come_yet_changes_nothing(authority: Authority, live: Pair) -> None:
+    files = CertificateFiles(str(live.chain), str(live.key))
+    first, second = files.current(), authority.sign("second")
+    shutil.copy(second.chain, live.chain)
+    assert files.current() is first
+    shutil.copy(second.key, live.key)
+    assert files.current().key == second.key.read_bytes()
+
+
+def test_a_file_that_has_gone_changes_nothing(live: Pair) -> None:
+    files = CertificateFiles(str(live.chain), str(live.key))
+    first = files.current()
+    live.key.unlink()
+    assert files.current() is first
+
+
+def test_clients_need_certificates_of_the_authorities(authority: Authority, live: Pair) -> None:
+    files = CertificateFiles(str(live.chain), str(live.key), str(authority.file))
+    assert files.wants_clients
+    assert files.current().context.verify_mode is ssl.CERT_REQUIRED
+    assert not CertificateFiles(str(live.chain), str(live.key)).wants_clients
+
+
+def test_what_does_not_fit_is_refused_by_name(authority: Authority, live: Pair, tmp_path: Path) -> None:
+    other = authority.sign("other")
+    with pytest.raises(CertificateError, match=r"live\.pem and .*other\.key are no certificate and its key"):
+        CertificateFiles(str(live.chain), str(other.key))
+    none = tmp_path / "none.pem"
+    none.write_text("nothing")
+    with pytest.raises(CertificateError, match=r"none\.pem holds no certificates of authorities"):
+        CertificateFiles(str(live.chain), str(live.key), str(none))
