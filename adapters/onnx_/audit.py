@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from adapters.formats.protobuf import Malformed
-from adapters.onnx_.nodes import Graph, Model, Node, Operator, read
+from adapters.onnx_.nodes import Model, OnnxGraph, OnnxNode, Operator, read
 from adapters.onnx_.operators import HOLD_GRAPHS, OF_SHAPES, OPERATORS, SIZED
 
 #: metadata from which ONNX Runtime takes settings of its own, where an environment variable tells it to
@@ -72,7 +72,7 @@ def shown(operator: Operator) -> str:
     return text if text.isprintable() and len(text) <= 100 else ascii(text)[:100]
 
 
-def _nodes(graph: Graph) -> Iterator[Node]:
+def _nodes(graph: OnnxGraph) -> Iterator[OnnxNode]:
     """All nodes, however deep."""
     waiting = [graph]
     while waiting:
@@ -101,7 +101,7 @@ class _Values:
         self._run(graph, ChainMap({name: name not in fixed for name in graph.inputs}))
         return self._found
 
-    def _run(self, graph: Graph, free: ChainMap[str, bool]) -> list[bool]:
+    def _run(self, graph: OnnxGraph, free: ChainMap[str, bool]) -> list[bool]:
         """Whether each output of the graph depends on values; `free` tells it of its inputs and the names outside."""
         self._depth += 1
         if self._depth > _DEEPEST:
@@ -120,7 +120,7 @@ class _Values:
         self._depth -= 1
         return [free.get(name, True) for name in graph.outputs]
 
-    def _results(self, node: Node, free: ChainMap[str, bool]) -> list[bool]:
+    def _results(self, node: OnnxNode, free: ChainMap[str, bool]) -> list[bool]:
         inputs = [bool(name) and free.get(name, True) for name in node.inputs]
         if any(index < len(inputs) and inputs[index] for index in SIZED.get(node.operator, ())):
             self._found = shown(node.operator)
@@ -132,7 +132,7 @@ class _Values:
             return self._inner(node, inputs, free)
         return [any(inputs) and node.operator not in OF_SHAPES]
 
-    def _body(self, body: Graph, inputs: list[bool]) -> list[bool]:
+    def _body(self, body: OnnxGraph, inputs: list[bool]) -> list[bool]:
         """The outputs of a function's body, which knows no names but its own."""
         given = tuple((*inputs, *[False] * len(body.inputs))[: len(body.inputs)])
         key = (id(body), given)
@@ -142,7 +142,7 @@ class _Values:
             self._known[key] = self._run(body, ChainMap(dict(zip(body.inputs, given, strict=True))))
         return self._known[key]
 
-    def _inner(self, node: Node, inputs: list[bool], free: ChainMap[str, bool]) -> list[bool]:
+    def _inner(self, node: OnnxNode, inputs: list[bool], free: ChainMap[str, bool]) -> list[bool]:
         """If, Loop, Scan and the like."""
         if node.operator[1] == "If":
             return _either([self._run(graph, free.new_child()) for graph in node.graphs], False)
@@ -155,7 +155,7 @@ class _Values:
                 found.append(True)
         return [any(inputs) or any(found)]
 
-    def _loop(self, graph: Graph, inputs: list[bool], free: ChainMap[str, bool]) -> list[bool]:
+    def _loop(self, graph: OnnxGraph, inputs: list[bool], free: ChainMap[str, bool]) -> list[bool]:
         """What is carried from one turn to the next; the first output says whether there is another turn."""
         carried = ([False, False, *inputs[2:]] + [False] * len(graph.inputs))[: len(graph.inputs)]
         for _ in range(len(carried) + 1):

@@ -29,33 +29,33 @@ Operator: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class OnnxNode:
     """One call of an operator, or of a function of the file."""
 
     operator: Operator
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    graphs: tuple[Graph, ...]
+    graphs: tuple[OnnxGraph, ...]
 
 
 @dataclass(slots=True)
-class Graph:
+class OnnxGraph:
     """A graph, or the body of a function, whose `graphs` are then its attributes' defaults."""
 
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[OnnxNode] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     constants: set[str] = field(default_factory=set)  #: initializers
-    graphs: list[Graph] = field(default_factory=list)
+    graphs: list[OnnxGraph] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Model:
     """All of a file that runs, and all that is there and may not."""
 
-    graph: Graph = field(default_factory=Graph)
-    functions: dict[Operator, list[Graph]] = field(default_factory=dict)
-    training: list[Graph] = field(default_factory=list)
+    graph: OnnxGraph = field(default_factory=OnnxGraph)
+    functions: dict[Operator, list[OnnxGraph]] = field(default_factory=dict)
+    training: list[OnnxGraph] = field(default_factory=list)
     metadata: set[str] = field(default_factory=set)  #: keys
     ir_version: int = 0
 
@@ -88,7 +88,7 @@ class _Reader:
                 case 20, 2:
                     for inner in self._fields(data, part.start, part.end):
                         if inner.number in (1, 2) and inner.wire == BYTES:
-                            found.training.append(self._graph(data, inner, Graph(), 0))
+                            found.training.append(self._graph(data, inner, OnnxGraph(), 0))
                 case 25, 2:
                     operator, body = self._function(data, part)
                     found.functions.setdefault(operator, []).append(body)
@@ -101,7 +101,7 @@ class _Reader:
                 raise Malformed(f"its nodes have more than {MAX_PARTS} parts")
             yield part
 
-    def _graph(self, data: Buffer, place: Field, graph: Graph, depth: int) -> Graph:
+    def _graph(self, data: Buffer, place: Field, graph: OnnxGraph, depth: int) -> OnnxGraph:
         if depth > MAX_DEPTH:
             raise Malformed("its graphs are nested too deep")
         for part in self._fields(data, place.start, place.end):
@@ -115,8 +115,8 @@ class _Reader:
                 graph.constants.add(self._text(data, part, 8))
         return graph
 
-    def _function(self, data: Buffer, place: Field) -> tuple[Operator, Graph]:
-        graph, name, domain = Graph(), "", ""
+    def _function(self, data: Buffer, place: Field) -> tuple[Operator, OnnxGraph]:
+        graph, name, domain = OnnxGraph(), "", ""
         for part in self._fields(data, place.start, place.end):
             if part.wire != BYTES:
                 continue
@@ -135,14 +135,14 @@ class _Reader:
                     graph.graphs += self._graphs_of(data, part, 0)
         return (_domain(domain), name), graph
 
-    def _node(self, data: Buffer, place: Field, depth: int) -> Node:
+    def _node(self, data: Buffer, place: Field, depth: int) -> OnnxNode:
         start, end = place.start, place.end
         if end - start <= _IN_MEMORY:
             data, start, end = data[start:end], 0, end - start
         name = domain = ""
         inputs: list[str] = []
         outputs: list[str] = []
-        graphs: list[Graph] = []
+        graphs: list[OnnxGraph] = []
         for part in self._fields(data, start, end):
             if part.wire != BYTES:
                 continue
@@ -157,12 +157,12 @@ class _Reader:
                     graphs += self._graphs_of(data, part, depth)
                 case 7:
                     domain = _decoded(data, part)
-        return Node((_domain(domain), name), tuple(inputs), tuple(outputs), tuple(graphs))
+        return OnnxNode((_domain(domain), name), tuple(inputs), tuple(outputs), tuple(graphs))
 
-    def _graphs_of(self, data: Buffer, attribute: Field, depth: int) -> list[Graph]:
+    def _graphs_of(self, data: Buffer, attribute: Field, depth: int) -> list[OnnxGraph]:
         """The graphs that an attribute holds: `g` (6) and `graphs` (11)."""
-        found: list[Graph] = []
-        merged: Graph | None = None
+        found: list[OnnxGraph] = []
+        merged: OnnxGraph | None = None
         at = attribute.start
         while (at := self._behind_lists(data, at, attribute.end)) < attribute.end:
             part = next(self._fields(data, at, attribute.end), None)
@@ -170,9 +170,9 @@ class _Reader:
                 break
             at = part.end
             if part.wire == BYTES and part.number == 6:
-                merged = self._graph(data, part, merged or Graph(), depth + 1)
+                merged = self._graph(data, part, merged or OnnxGraph(), depth + 1)
             elif part.wire == BYTES and part.number == 11:
-                found.append(self._graph(data, part, Graph(), depth + 1))
+                found.append(self._graph(data, part, OnnxGraph(), depth + 1))
         return [*found, merged] if merged else found
 
     def _behind_lists(self, data: Buffer, at: int, end: int) -> int:

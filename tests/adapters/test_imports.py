@@ -24,7 +24,7 @@ COMMON = {"base", "datatypes", "modeldir", "formats", "shared"}
 BELOW = {
     "base": {"datatypes", "modeldir", "traits"},
     "formats": {"base", "modeldir"},
-    "shared": {"base", "datatypes"},
+    "shared": {"base", "datatypes", "modeldir"},
     "registry": {"base", "formats", "shared"},
 }
 #: file of one framework -> file of another, whose models or formats it reads too

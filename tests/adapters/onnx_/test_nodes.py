@@ -10,13 +10,13 @@ import pytest
 
 from adapters.formats.protobuf import Malformed
 from adapters.onnx_ import nodes
-from adapters.onnx_.nodes import Graph, read
+from adapters.onnx_.nodes import OnnxGraph, read
 from tests.adapters.formats.messages import message
 from tests.adapters.onnx_.evasions import file_with
 from tests.adapters.onnx_.models import linear, node
 
 
-def counted(graph: Graph) -> int:
+def counted(graph: OnnxGraph) -> int:
     return sum(1 + sum(map(counted, each.graphs)) for each in graph.nodes) + sum(map(counted, graph.graphs))
 
 
