@@ -295,6 +295,8 @@ class Adapter(ABC):
     name: str = field(default="", init=False, repr=False)
     #: `platform` in the V2 metadata
     platform: str = field(default="", init=False, repr=False)
+    #: found out as it was loaded: why the server's own process must not serve it, as `Match.carries` says before
+    carries: str = field(default="", init=False, repr=False)
     #: what may be done with its calls: the class's, or this one model's
     traits: Traits = field(default=Traits(), init=False, repr=False)
     #: modules that `load` imports; the registry tells the operator what to install when one is absent

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
+
+from adapters.shared.memory import memory_bytes
 
 #: sequences of full length ...
 _CONTEXTS = 8
 #: ... or so much of the memory
 _SHARE = 0.25
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def cache_limit(of_context: int, memory: int | None = None) -> int:
@@ -29,12 +28,3 @@ def bytes_of_context(config: Any, itemsize: int, tokens: int) -> int:
     heads = getattr(config, "num_key_value_heads", None) or heads
     size_of_token = int(2 * layers * heads * size * itemsize)
     return size_of_token * (tokens + tokens // 4)  # rows are up to a quarter longer
-
-
-def memory_bytes() -> int:
-    """Memory of the machine, or of the container where that has less."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        return min(whole, int(_CGROUP.read_text()))
-    except (OSError, ValueError):  # "max", or there are no control groups
-        return whole

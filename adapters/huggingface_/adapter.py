@@ -39,6 +39,7 @@ from adapters.huggingface_.loading import DTYPES, load_encoder
 from adapters.huggingface_.sentence import POOLINGS, Sentence, is_foreign, read_sentence
 from adapters.huggingface_.tasks import OUTPUT, PAIR, TRUNCATION, Task, column
 from adapters.modeldir import ModelDir
+from adapters.shared.tokenizer_audit import tokenizer_carries
 
 INPUT = "text"
 
@@ -93,7 +94,8 @@ class HuggingFaceAdapter(Adapter):
             return Match(rank, problem=str(error))
         requires = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
         trust = Trust.SAFE if ".safetensors" in weights_of(model_dir) else Trust.PICKLE
-        return Match(rank, requires=requires, trust=trust)
+        carries = tokenizer_carries(model_dir, pickled=trust is Trust.PICKLE)
+        return Match(rank, requires=requires, trust=trust, carries=carries)
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:

@@ -16,7 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.base import InvalidInput
+from adapters.shared.texts import AT_ONCE, portions, without_panics
 
+#: characters for each token that counts, of which a longer text is cut before it is tokenized
+_CHARACTERS_A_TOKEN = 16
 #: tokens in one call of the model: on a CPU more is no faster, and it costs memory (a masked language model answers
 #: every token with its whole vocabulary)
 _CALL_TOKENS = {"cpu": 1024}
@@ -63,23 +66,42 @@ class Encoder:
         Raises:
             InvalidInput: a text has no tokens, or too many while `truncation` is off.
         """
+        wheres = [f"text[{i}]" for i in range(len(texts))]
         paired = [i for i, pair in enumerate(pairs) if pair is not None]
         if not paired:
-            rows = self._tokens(texts, None, truncation, spans)
-        else:  # a tokenizer takes texts or pairs, never both in one call
-            seconds = [pairs[i] for i in paired]
-            found = dict(zip(paired, self._tokens([texts[i] for i in paired], seconds, truncation), strict=True))
-            if alone := [i for i in range(len(texts)) if i not in found]:
-                found |= zip(alone, self._tokens([texts[i] for i in alone], None, truncation), strict=True)
-            rows = [found[i] for i in range(len(texts))]
-        for i, row in enumerate(rows):
-            self._check(row, f"text[{i}]")
-        return rows
+            return self._tokens(texts, None, wheres, truncation, spans)
+        found: dict[int, Row] = {}  # a tokenizer takes texts or pairs, never both in one call
+        for some in (paired, [i for i in range(len(texts)) if pairs[i] is None]):
+            seconds = [str(pairs[i]) for i in some] if some is paired else None
+            rows = self._tokens([texts[i] for i in some], seconds, [wheres[i] for i in some], truncation)
+            found |= zip(some, rows, strict=True)
+        return [found[i] for i in range(len(texts))]
 
     def _tokens(
-        self, texts: list[str], pairs: list[str | None] | None, truncation: bool, spans: bool = False
+        self, texts: list[str], pairs: list[str] | None, wheres: list[str], truncation: bool, spans: bool = False
     ) -> list[Row]:
-        with self._tokenizing:
+        """In portions: of a text too long, all tokens are made before most are thrown away."""
+        cut = [self._cut(text) for text in texts]
+        seconds = [self._cut(text) for text in pairs] if pairs is not None else None
+        lengths = [len(text) + len(seconds[i] if seconds else "") for i, text in enumerate(cut)]
+        rows: list[Row] = []
+        for some in portions(lengths):
+            with_pairs = [seconds[i] for i in some] if seconds is not None else None
+            for i, row in zip(some, self._encoded([cut[i] for i in some], with_pairs, truncation, spans), strict=True):
+                whole = len(texts[i]) + len(pairs[i] if pairs else "")
+                self._check(row, wheres[i], whole, lengths[i])
+                rows.append(row)
+        return rows
+
+    def _cut(self, text: str) -> str:
+        """What of the text can count."""
+        most = max(AT_ONCE, self.max_length * _CHARACTERS_A_TOKEN)
+        if len(text) <= most:
+            return text
+        return text[-most:] if getattr(self.tokenizer, "truncation_side", "") == "left" else text[:most]
+
+    def _encoded(self, texts: list[str], pairs: list[str] | None, truncation: bool, spans: bool) -> list[Row]:
+        with self._tokenizing, without_panics():
             encoded = self.tokenizer(
                 texts,
                 pairs,
@@ -109,7 +131,7 @@ class Encoder:
 
     def decode(self, ids: list[int]) -> str:
         """Tokens to text."""
-        with self._tokenizing:
+        with self._tokenizing, without_panics():
             return str(self.tokenizer.decode(ids))
 
     def _run(self, batch: dict[str, list[list[int]]]) -> Any:
@@ -128,8 +150,12 @@ class Encoder:
             size = 1 if self.solo else max(1, tokens // length)
             yield from (group[start : start + size] for start in range(0, len(group), size))
 
-    def _check(self, row: Row, where: str) -> None:
+    def _check(self, row: Row, where: str, characters: int, counted: int) -> None:
         tokens = len(row.ids)
+        if counted < characters and tokens < self.max_length:
+            raise InvalidInput(
+                f"{where} has {characters} characters, and {counted} of them are only {tokens} tokens: shorten it"
+            )
         if not tokens:
             raise InvalidInput(f"{where} has no tokens: send a text that is not empty")
         if tokens > self.max_length:

@@ -19,6 +19,8 @@ from typing import Any, ClassVar, Self
 from adapters.base import Adapter, LoadError, Match, ModelDir, Parameter, Parameters, Rank, Signature, Tensors, Traits
 from adapters.formats import companions
 from adapters.formats.protobuf import Malformed
+from adapters.onnx_ import arena
+from adapters.onnx_.audit import audit
 from adapters.onnx_.graph import Categories, branches, categories, unranked_inputs
 from adapters.onnx_.proto import complaint, external_locations
 from adapters.onnx_.trial import examine
@@ -58,7 +60,7 @@ class OnnxAdapter(Adapter):
         # Only a graph that takes any number of rows in one run gains from a merged batch.
         self.traits = replace(self.traits, batchable=self.findings.rows is Rows.TOGETHER)
         self._names = [spec.name for spec in self.signature.outputs]
-        self._free = any(-1 in spec.shape[self.signature.batched :] for spec in self.signature.inputs)
+        self.has_free_sizes = any(-1 in spec.shape[self.signature.batched :] for spec in self.signature.inputs)
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -71,7 +73,9 @@ class OnnxAdapter(Adapter):
         file = MAIN if MAIN in found else found[0]
         if problem := complaint(model_dir.file(file)):
             return Match(Rank.SUFFIX, file, problem=f"{file} {problem}")
-        return Match(Rank.CONTENT, file, problem=companions.unread(model_dir))
+        verdict = audit(model_dir.file(file))
+        problem = f"{file} {verdict.problem}" if verdict.problem else companions.unread(model_dir)
+        return Match(Rank.CONTENT, file, problem=problem, carries=verdict.carries)
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
@@ -90,7 +94,8 @@ class OnnxAdapter(Adapter):
         if any(each.name == "input_ids" for each in ports.inputs) and model_dir.has("tokenizer.json"):
             logger.warning("%s takes token ids: the tokenizer.json beside it is not used, clients tokenize", file)
         adapter = cls(_signature(ports, findings), session, findings)
-        adapter.traits = replace(adapter.traits, steady=steady)
+        # Calls of a steady model may run on the event loop, by what others with as many rows took.
+        adapter.traits = replace(adapter.traits, steady=steady and not adapter.has_free_sizes)
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -102,12 +107,16 @@ class OnnxAdapter(Adapter):
         try:
             values = self.session.run(self._names, inputs)
         except Exception as error:
-            raise error_of_run(error, self._free) from error
+            raise error_of_run(error, self.has_free_sizes) from error
         return {name: tensor_of(value) for name, value in zip(self._names, values, strict=True)}
 
     def example(self) -> Tensors:
         """Inputs that the graph accepted while it was loaded; rows are two, where there are rows."""
         return self.findings.example
+
+    def release(self) -> None:
+        super().release()
+        arena.give_back()
 
 
 def _session(path: Path, options: Parameters) -> Any:
@@ -119,6 +128,7 @@ def _session(path: Path, options: Parameters) -> Any:
     settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    arena.prepare(settings)
     settings.log_severity_level = 4  # every error is raised as well; in the log it would be the clients' to write
     try:
         return ort.InferenceSession(os.fspath(path), settings, providers=["CPUExecutionProvider"])

@@ -107,6 +107,8 @@ def _json(element: Value) -> Any:
 _SHAPES = re.compile(r"shape|dimension|broadcast|\brank\b|\baxis\b|size", re.IGNORECASE)
 _VALUES = re.compile(r"bounds|\bind(ex|ices)\b|unknown category|division by zero", re.IGNORECASE)
 _MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
+#: the end of the pool (`arena`)
+_POOL = re.compile(r"memory of (\d+) is smaller than requested bytes of (\d+)")
 
 
 def error_of_run(error: Exception, free: bool) -> Exception:
@@ -138,6 +140,9 @@ def message_of(error: Exception) -> str:
             f"then localedef -i {locale[1].partition('.')[0]} -f UTF-8 {locale[1]})"
         )
     node = re.search(r"while running (\w+) node", text)
+    if pool := _POOL.search(text):
+        where = f"{node[1]} " if node else ""
+        return f"{where}needs {pool[2]} bytes at once, and {pool[1]} are left of what all ONNX models may use together"
     text = re.split(r"Status Message: |\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:", text)[-1]
     text = re.split(r" was false\. ", text, maxsplit=1)[-1]
     text = re.sub(r"^(\S+\.(cc|h|cpp|hpp):\d+ )(.*?::.*?\(.*?\)( const)? |\w+ )?", "", text)

@@ -64,7 +64,8 @@ class SentenceTransformersAdapter(Adapter):
         except Damaged as error:
             return Match(rank, problem=str(error)) if others is None else None
         trust = Trust.PICKLE if folder.pickled else Trust.SAFE
-        return Match(rank, requires=("sentencepiece",) if folder.sentencepiece else (), trust=trust)
+        requires = ("sentencepiece",) if folder.sentencepiece else ()
+        return Match(rank, requires=requires, trust=trust, carries=folder.carries)
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:

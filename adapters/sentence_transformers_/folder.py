@@ -25,6 +25,7 @@ from adapters.huggingface_.bundle import (
 )
 from adapters.huggingface_.sentence import is_cross_encoder, read_about, read_modules
 from adapters.modeldir import ModelDir
+from adapters.shared.tokenizer_audit import tokenizer_carries
 
 __all__ = ["ModelFolder", "read_folder"]
 
@@ -55,6 +56,7 @@ class ModelFolder:
     safetensors: bool  #: the transformer's weights are
     pickled: bool  #: some weights are pickles
     sentencepiece: bool
+    carries: str = ""  #: why a worker has to serve it; "" for no reason
 
 
 def read_folder(model_dir: ModelDir) -> ModelFolder:
@@ -84,7 +86,8 @@ def read_folder(model_dir: ModelDir) -> ModelFolder:
             weights.append(_check_module(kind, folder))
     pickled = any(".bin" in name for name in weights)
     kind = _kind(about, kinds) if model_dir.has("modules.json") else _kind_of_plain(model_dir)
-    return ModelFolder(kind, ".safetensors" in weights[0], pickled, sentencepiece)
+    carries = (tokenizer_carries(_inner(model_dir, path), pickled=pickled) for _, path in modules)
+    return ModelFolder(kind, ".safetensors" in weights[0], pickled, sentencepiece, next(filter(None, carries), ""))
 
 
 def _kind_of_plain(model_dir: ModelDir) -> str:

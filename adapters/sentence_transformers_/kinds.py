@@ -17,6 +17,7 @@ import numpy as np
 
 from adapters.base import TOKEN_COUNTS, Array, InvalidInput, Parameter, Parameters, Tensors, TensorSpec
 from adapters.shared.arrays import array_of
+from adapters.shared.texts import AT_ONCE, portions, without_panics
 
 __all__ = ["KINDS", "OUTPUT", "Kind"]
 
@@ -60,23 +61,36 @@ class Kind(ABC):
         """One answer a row, and where it is asked for, how many tokens the row has.
 
         Raises:
-            InvalidInput: a parameter that the model does not have.
+            InvalidInput: a parameter that the model does not have, or a text that is too long.
         """
-        import torch
-
         columns = [tensors[name].tolist() for name in self.inputs]
         rows = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
         prompt = self._prompt(parameters)
+        lengths = [sum(map(len, texts)) for texts in zip(*columns, strict=True)]
+        for index, length in enumerate(lengths):
+            if length > AT_ONCE:
+                raise InvalidInput(f"text[{index}] has {length} characters, {AT_ONCE} are taken: shorten it")
+        answers: list[Any] = []
+        counts: list[Array] = []
+        for some in portions(lengths):
+            few, features = self._answers([rows[index] for index in some], prompt, parameters)
+            answers += few
+            counts += [_token_counts(features)] if parameters.get(TOKEN_COUNTS.name) else []
+        return {OUTPUT: self.column(answers), **({TOKEN_COUNTS.name: np.concatenate(counts)} if counts else {})}
+
+    def _answers(self, rows: list[Any], prompt: str | None, parameters: Parameters) -> tuple[list[Any], dict[str, Any]]:
+        """One answer a row, and what they were made of."""
+        import torch
+
         answers: list[Any] = [None] * len(rows)
         with torch.inference_mode():
-            with self._tokenizing:
+            with self._tokenizing, without_panics():
                 features = self.model.preprocess(rows, prompt=prompt)
             for indices, group in _unpadded(features, len(rows)):
                 on_device = {name: _moved(value, self.model.device) for name, value in group.items()}
                 for index, answer in zip(indices, self.finish(self.model(on_device), parameters), strict=True):
                     answers[index] = answer
-        counts = {TOKEN_COUNTS.name: _token_counts(features)} if parameters.get(TOKEN_COUNTS.name) else {}
-        return {OUTPUT: self.column(answers), **counts}
+        return answers, features
 
     def example(self) -> Tensors:
         texts = ("This is an example.", "And this is another one, which is longer.")

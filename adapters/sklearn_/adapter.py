@@ -36,7 +36,7 @@ from adapters.sklearn_.examine import Examined, examine, reason
 from adapters.sklearn_.explain import Explainer, explainer_of
 from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
 from adapters.sklearn_.outputs import label_dtype, tensors_of
-from adapters.sklearn_.settle import rows_depend, settle, shares_state, writes_inputs
+from adapters.sklearn_.settle import rows_depend, settle, shares_state, slow_texts, writes_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,10 @@ class SklearnAdapter(Adapter):
             method = _chosen(type(model).__name__, methods, options)
             inputs = inputs_of(model, datatypes_of(options.get("inputs", "")), recorded_rows(model_dir))
             inputs.copies = writes_inputs(model)
-            return cls._described(model, inputs, methods, method, Record(model_dir.evidence.get("proofs", ())))
+            proofs = Record(model_dir.evidence.get("proofs", ()))
+            adapter = cls._described(model, inputs, methods, method, proofs)
+            adapter.carries = slow_texts(model)
+            return adapter
         except LoadError as error:
             raise LoadError(f"{file} {error}") from error
         except Exception as error:  # a state from another version can fail anywhere

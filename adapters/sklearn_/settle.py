@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
 from adapters.base import LoadError
+from adapters.shared.patterns import is_quick
 from adapters.sklearn_.columns import is_a
 from adapters.sklearn_.damage import check_damage, check_space
 from adapters.sklearn_.parts import objects_of, parts_of
 
-__all__ = ["rows_depend", "settle", "shares_state", "writes_inputs"]
+__all__ = ["rows_depend", "settle", "shares_state", "slow_texts", "writes_inputs"]
+
+_WORDS = r"(?u)\b\w\w+\b"  #: scikit-learn's own pattern
+_NGRAMS = 20  #: words or characters in a row
 
 #: functions that may stand in a FunctionTransformer, each row's result of which depends on that row alone
 _ROWWISE = frozenset({"abs", "absolute", "around", "array", "asarray", "clip", "fix", "nan_to_num", "real", "round"})
@@ -44,6 +49,37 @@ def settle(model: Any) -> None:
 def _reads_texts(own: dict[str, Any]) -> bool:
     """Whether a vectorizer takes what it is given for the text: no other value, and nothing that only equals it."""
     return "input" not in own or (type(own["input"]) is str and own["input"] == "content")
+
+
+def slow_texts(model: Any) -> str:
+    """What may hold the interpreter for as long as a text makes it, for `Adapter.carries`; "" for nothing.
+
+    A vectorizer's pattern may take exponential time, and Python's matcher lets nobody else run meanwhile.
+    """
+    for part in objects_of(model):
+        if isinstance(part, re.Pattern) and not is_quick(part.pattern):
+            return f"searches texts by a pattern of its own ({_shown(part.pattern)}), which may take for ever"
+        if not is_a(part, "CountVectorizer", "HashingVectorizer"):
+            continue
+        own, name = vars(part), type(part).__name__
+        if any(callable(own.get(step)) for step in ("analyzer", "tokenizer", "preprocessor")):
+            return f"holds a {name} that takes texts apart by functions of its own, which may take for ever"
+        if own.get("analyzer") not in ("char", "char_wb") and not is_quick(pattern := own.get("token_pattern", _WORDS)):
+            return f"holds a {name}(token_pattern={_shown(pattern)}), which may take for ever for a text"
+        if not _is_short(own.get("ngram_range", (1, 1))):
+            return f"holds a {name}(ngram_range={_shown(own['ngram_range'])}), which makes many times a text of it"
+    return ""
+
+
+def _is_short(lengths: Any) -> bool:
+    return (
+        type(lengths) in (tuple, list) and len(lengths) == 2 and all(type(n) is int and n <= _NGRAMS for n in lengths)
+    )
+
+
+def _shown(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def rows_depend(model: Any) -> bool:

@@ -3,6 +3,8 @@
 One text in, and out what the pipeline was made for: entities, categories, else tokens (`docs`). A batch gives what
 single calls give: the labels always, and the numbers bit for bit, because spaCy's own matrix product (BLIS) adds up
 each row by itself.
+
+A worker serves a pipeline: its tokenizer strips brackets and quotes one by one, and searches all of the word each time.
 """
 
 from __future__ import annotations
@@ -42,6 +44,10 @@ _BATCH = 64
 _LEMMAS = 100_000
 #: new words that the vocabulary may learn: some 30 MB
 _WORDS = 100_000
+
+#: 20,000 brackets without a space between them took spaCy's own English tokenizer 40 s, and the interpreter with it; so
+#: may any pattern in a pipeline's files
+HOLDS = "may hold the interpreter for as long as a text makes its patterns search"
 
 _PARAMETERS = (
     Parameter("outputs", str, meaning="what to answer, separated by commas, instead of the default: entities,tokens"),
@@ -183,7 +189,7 @@ def _packed(model_dir: ModelDir) -> Match | None:
 
 def _claim(rank: Rank, file: str, place: PipelinePlace, problem: str = "") -> Match:
     trust = Trust.CODE if place.code else Trust.SAFE
-    return Match(rank, file, problem=problem, trust=trust, carries=place.carries)
+    return Match(rank, file, problem=problem, trust=trust, carries=place.carries or HOLDS)
 
 
 def _has_config(data: ModelDir) -> bool:

@@ -95,7 +95,11 @@ class TensorflowAdapter(Adapter):
             parameters=(choices,),
         )
         adapter = cls(signature, served, default, loaded.shut)
-        adapter.traits = replace(adapter.traits, steady=loaded.steady)
+        # Calls of a steady model may run on the event loop, by what others with as many rows took.
+        free = any(
+            -1 in spec.shape[each.signature.batched :] for each in served.values() for spec in each.signature.inputs
+        )
+        adapter.traits = replace(adapter.traits, steady=loaded.steady and not free)
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:

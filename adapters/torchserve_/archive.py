@@ -6,6 +6,7 @@ What is unpacked is bounded in entries, bytes and growth, and stays in its folde
 
 from __future__ import annotations
 
+import io
 import lzma
 import shutil
 import stat
@@ -20,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from adapters.base import LoadError
-from adapters.modeldir import inside
+from adapters.modeldir import inside, legible
 from adapters.torchserve_ import manifest
 from adapters.torchserve_.manifest import Manifest
 
@@ -29,6 +30,8 @@ MAX_BYTES = 64 << 30
 #: an archive may hold so many times its own size, and this much more
 MAX_RATIO = 100
 _FREE = 64 << 20
+#: bytes of a zip's directory, which is read at once: for so many entries, some 400 a name
+MAX_DIRECTORY = 8 << 20
 MAX_SMALL = 256 * 1024  #: of a requirements file
 _CHUNK = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError,
@@ -84,7 +87,11 @@ class Archive(ABC):
     def unpack(self, folder: Path) -> None:
         """Write all files below `folder`, which is empty."""
         with _whole():
-            total = sum(member.size for member in self.members())
+            members = self.members()
+            total = sum(member.size for member in members)
+            folders = {parent for member in members for parent in PurePosixPath(member.name).parents}
+            if len(folders) > MAX_ENTRIES:
+                raise LoadError(f"it holds more than {MAX_ENTRIES} folders")
             if total > shutil.disk_usage(folder).free:
                 raise LoadError(f"it holds {total} bytes, more than {folder} has room for")
             for member, stream in self.contents(None):
@@ -98,8 +105,13 @@ class ZipArchive(Archive):
     """`.mar`: --archive-format default and zip-store."""
 
     def members(self) -> list[Member]:
-        with zipfile.ZipFile(self.path) as archive:
+        with self._opened() as archive:
             return self._members(archive)
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        with _ShortReads(io.FileIO(self.path)) as stream, zipfile.ZipFile(stream) as archive:
+            yield archive
 
     def _members(self, archive: zipfile.ZipFile) -> list[Member]:
         entries = archive.infolist()
@@ -113,11 +125,22 @@ class ZipArchive(Archive):
         return checked(files, len(entries), self.path.stat().st_size)
 
     def contents(self, wanted: frozenset[str] | None) -> Iterator[tuple[Member, IO[bytes]]]:
-        with zipfile.ZipFile(self.path) as archive:
+        with self._opened() as archive:
             for member in self._members(archive):
                 if wanted is None or member.name in wanted:
                     with archive.open(member.entry) as stream:
                         yield member, stream
+
+
+class _ShortReads(io.BufferedReader):
+    """zipfile reads a directory at once, however long it says to be, and makes an object of each of its entries."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:  # what is left, of which it reads the last 64 KiB so
+            size = MAX_DIRECTORY
+        if size > MAX_DIRECTORY:
+            raise LoadError(f"its directory takes {size} bytes: it holds more than {MAX_ENTRIES} entries")
+        return super().read(size)
 
 
 class _Entry(tarfile.TarInfo):
@@ -211,6 +234,8 @@ def _check_name(name: str) -> None:
     leaves = not name or "\\" in name or "\0" in name or not all(parts) or {".", ".."} & set(parts)
     if leaves or PurePosixPath(name).is_absolute() or ":" in parts[0]:
         raise LoadError(f"the entry {name[:100]!r} leads out of the archive")
+    if name != legible(name):
+        raise LoadError(f"the entry {name[:100]!a} has a name that would not show as what it is")
 
 
 def _copy(source: IO[bytes], target: IO[bytes], member: Member) -> None:

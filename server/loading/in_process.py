@@ -26,6 +26,10 @@ class Placed(NamedTuple):
     stamp: FolderStamp = NO_FILES  #: of its files, from before
 
 
+class NeedsWorker(Exception):
+    """Loading the model told why this process must not serve it (the message, as `Match.carries`)."""
+
+
 class InProcessLoader:
     """Loads models that the adapters' own code may load here. Thread-safe.
 
@@ -40,14 +44,21 @@ class InProcessLoader:
         self._first = threading.Lock()
         self._imported: set[tuple[str, ...]] = set()
 
-    def load(self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], room: Room) -> Placed:
+    def load(
+        self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], room: Room, *, native: bool = True
+    ) -> Placed:
         """Try the model, unless these very files have been tried, claim what it takes, and load it.
+
+        `native`: what may take the process along belongs elsewhere.
 
         Raises:
             LoadError: it cannot be loaded, with the reason.
             NotInMemory: there is no room for it.
+            NeedsWorker: it belongs elsewhere.
         """
         trial = self._trials.trial(directory, choice.adapter.name, choice.match.file, options)
+        if native and trial is not None and trial.carries:
+            raise NeedsWorker(trial.carries)
         stamp = stamp_of(directory)
         room.take(trial.memory_bytes if trial else self._budget.known(room.key) or stamp.size)
         try:
@@ -55,6 +66,10 @@ class InProcessLoader:
         except BaseException:
             room.leave()
             raise
+        if native and adapter.carries:
+            adapter.close()
+            room.leave()
+            raise NeedsWorker(adapter.carries)
         return Placed(adapter, trial, WorkerModel(choice.adapter.name, directory, choice.match.file, options), stamp)
 
     def _load_tried(

@@ -43,7 +43,7 @@ from server.errors import NotSupported
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
 from server.loading.files import NO_FILES, FolderStamp
-from server.loading.in_process import InProcessLoader, Placed
+from server.loading.in_process import InProcessLoader, NeedsWorker, Placed
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
 from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
@@ -247,9 +247,13 @@ class Loader:
                     raise
                 log.warning("model %s: %s; the installed versions are tried instead", directory.name, error)
         try:
-            if self._workers.wants(choice, config):
-                return self._in_workers(directory, choice, options, config, room, guard)
-            return self._in_process.load(directory, choice, options, room)
+            if not self._workers.wants(choice, config):
+                try:
+                    return self._in_process.load(directory, choice, options, room, native=self._workers.keeps_native)
+                except NeedsWorker as found:
+                    choice = replace(choice, match=replace(choice.match, carries=str(found)))
+                    self._workers.wants(choice, config)  # which says where its polyserve.yaml does not let it
+            return self._in_workers(directory, choice, options, config, room, guard)
         except (NotInMemory, FilesChanged):
             raise
         except LoadError as error:

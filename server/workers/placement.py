@@ -61,13 +61,18 @@ class WorkerPlacement:
     def _budget(self) -> ReceiveBudget:
         return answer_budget(self.max_answer)
 
+    @property
+    def keeps_native(self) -> bool:
+        """What carries no code, but could end or hold the process, is served by workers."""
+        return self.isolation != "none"
+
     def wants(self, choice: Choice, config: ModelConfig) -> bool:
         """Whether this model runs in workers.
 
         Raises:
             LoadError: its polyserve.yaml wants it otherwise than it can be.
         """
-        forced = _forced(choice, config, native=self.isolation != "none")
+        forced = _forced(choice, config, native=self.keeps_native)
         if config.isolation == "none":
             if forced:
                 raise LoadError(f"{FILE}: isolation: none is not possible: {forced}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.adapters.torch_ import evasions
@@ -56,3 +59,66 @@ def test_torchscript_neither_reads_nor_writes_files(tmp_path: Path, trust: str) 
 def _workers(server: Server) -> list[int]:
     children = descendants(server.process.pid)
     return [child.pid for child in children if any("polyserve_worker=" in word for word in command(child))]
+
+
+def _onnx(folder: Path, nodes: list[Any], dims: list[Any]) -> None:
+    """A graph of one input x, a vector of whole numbers, and one output y."""
+    from tests.adapters.onnx_.models import INT64, constant, graph, value, write
+
+    fixed = [constant(np.array(number), f"c{number}") for number in (0, 1)]
+    write(folder, graph(nodes, [value("x", INT64, dims)], [value("y", INT64, None)], fixed))
+
+
+def _holding_models(mount: Path) -> dict[str, Any]:
+    """Sound models, each with an input for which it would compute, or the memory would grow, for very long."""
+    import joblib
+    import spacy
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    from tests.adapters.onnx_.models import node
+
+    mount.mkdir()
+    spacy.blank("en").to_disk(mount / "tokenizer")
+    texts = make_pipeline(CountVectorizer(token_pattern=r"(?:[a-z]+)+!"), LogisticRegression())
+    (mount / "vectorizer").mkdir()
+    joblib.dump(texts.fit(["good!", "bad!"], [1, 0]), mount / "vectorizer" / "model.joblib")
+    scalar = node("Squeeze", ["x", "axis"], ["n"])
+    axis = node("Constant", [], ["axis"], value_ints=[0])
+    _onnx(
+        mount / "range", [axis, scalar, node("Range", ["c0", "n", "c1"], ["r"]), node("ReduceSum", ["r"], ["y"])], [1]
+    )
+    return {
+        "tokenizer": {"instances": ["(" * 100_000]},
+        "vectorizer": {"instances": ["a" * 100]},
+        "range": {"instances": [10**12]},
+    }
+
+
+def test_an_input_that_holds_a_model_holds_no_other(tmp_path: Path) -> None:
+    """Before, 20 KB of brackets held the interpreter of the whole server for 40 s, a pattern for ever."""
+    mount = tmp_path / "models"
+    hostile = _holding_models(mount)
+    _onnx(mount / "sound", [_double()], ["N"])
+    server = Server(mount, tmp_path / "log", "--request_timeout=5").wait_ready()
+    try:
+        assert len(_workers(server)) == len(hostile)
+        answered = 0
+        with ThreadPoolExecutor(len(hostile)) as clients:
+            asked = {name: clients.submit(server.predict, name, body) for name, body in hostile.items()}
+            while not all(each.done() for each in asked.values()):
+                assert server.predict("sound", {"instances": [1, 2]}).json() == {"predictions": [2, 4]}
+                answered += 1
+            statuses = {name: each.result().status_code for name, each in asked.items()}
+        # Answers came while they were asked: a server that was held would have given the first one at the end.
+        assert answered > len(hostile)
+        assert set(statuses.values()) <= {500, 503, 504}, statuses
+    finally:
+        server.kill()
+
+
+def _double() -> Any:
+    from tests.adapters.onnx_.models import node
+
+    return node("Add", ["x", "x"], ["y"])

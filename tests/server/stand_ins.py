@@ -1,7 +1,8 @@
 """Real adapters of a tiny format, for tests of what surrounds adapters: a file `NAME.echo` with one line of text.
 
 echo              answers twice the input
-echo WORD ...     ... and does what the words say while loading: refuse, crash, exit, wait
+echo WORD ...     ... and does what the words say while loading: refuse, crash, exit, wait; or tells that it belongs
+                  into a worker: holds
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ class EchoAdapter(Adapter):
         if "exit" in line:
             raise SystemExit(3)
         adapter = cls(line, options)
+        if "holds" in line:
+            adapter.carries = "may hold the interpreter"
         cls.made.append(adapter)
         return adapter
 

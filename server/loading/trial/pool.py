@@ -163,6 +163,8 @@ class Trial:
     example_error: str = ""
     #: what the adapter needs not find out again about the very same files
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    #: why the server's own process must not serve it, which only loading it told
+    carries: str = ""
 
 
 class Crash(LoadError):

@@ -51,7 +51,7 @@ def _try(job: dict[str, Any], announce: Callable[[str], None]) -> dict[str, Any]
         seconds = time.perf_counter() - began
         announce("example")
         test = self_test(model)
-        evidence = dict(model.evidence())
+        evidence, carries = dict(model.evidence()), model.carries
         memory = max(0, resident_bytes() - before)
         model.close()
     except LoadError as error:
@@ -65,6 +65,7 @@ def _try(job: dict[str, Any], announce: Callable[[str], None]) -> dict[str, Any]
         "batchable": test.batchable,
         "example_error": test.error,
         "evidence": evidence,
+        "carries": carries,
     }
 
 

@@ -141,3 +141,60 @@ def test_a_model_that_keeps_state_is_called_in_turns() -> None:
 def test_tokens_become_a_text_again() -> None:
     decoding: Any = SimpleNamespace(decode=lambda ids: f"<{ids}>")
     assert encoder(decoding).decode([1, 2]) == "<[1, 2]>"
+
+
+class CountingTokenizer:
+    """Gives the words of a text numbers, as many as may count, and remembers how many characters it was given."""
+
+    is_fast = True
+    truncation_side = "right"
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def __call__(self, texts: list[str], pairs: Any, truncation: bool, max_length: int | None, **_: Any) -> Any:
+        both = [f"{text} {pair}" for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
+        self.given.append(sum(map(len, both)))
+        rows = [list(map(int, text.split()))[:max_length] for text in both]
+        return {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
+
+
+def test_a_tokenizer_is_given_no_more_than_can_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.huggingface_.encoder.AT_ONCE", 200)
+    counting = CountingTokenizer()
+    (row,) = encoder(counting).rows(["1 " + "2 " * 100_000])
+    assert row.ids == [1, *[2] * 7]
+    assert max(counting.given) <= 201
+    counting.truncation_side = "left"
+    (row,) = encoder(counting).rows(["1 " + "2 " * 100_000])
+    assert row.ids == [2] * 8
+    (row,) = encoder(counting).rows(["3 " * 1000], pairs=["4 " * 1000])
+    assert (row.ids, row.pair) == ([3] * 8, True)
+    with pytest.raises(InvalidInput, match="the model takes 8"):
+        encoder(counting).rows(["1 " * 1000], truncation=False)
+
+
+def test_a_text_of_which_too_little_is_seen_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.huggingface_.encoder.AT_ONCE", 200)
+    with pytest.raises(InvalidInput, match=r"text\[1\] has 1005 characters, and 200 of them are only 3 tokens"):
+        encoder(CountingTokenizer()).rows(["1", "1 2 3" + " " * 1000])
+
+
+def test_many_texts_are_tokenized_in_portions(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["hello world " * (n % 5 + 1) for n in range(40)]
+    pairs = [None if n % 3 else "my dog is cute" for n in range(40)]
+    whole = encoder(tokenizer).rows(texts, pairs=pairs)
+    monkeypatch.setattr("adapters.huggingface_.encoder.portions", lambda lengths: [[n] for n, _ in enumerate(lengths)])
+    assert encoder(tokenizer).rows(texts, pairs=pairs) == whole
+
+
+def test_a_panic_of_the_tokenizer_is_a_failure_of_the_model() -> None:
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.WordLevel({"a": 0, "u": 1}, unk_token="u"))
+    raw.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+$"), "isolated")
+    broken = encoder(PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="u"))
+    with pytest.raises(RuntimeError, match=r"the tokenizer gave up: .*retry-limit"):
+        broken.rows(["a" * 40 + "c"])
+    assert broken.rows(["a"])[0].ids == [0]

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from adapters.base import ModelDir, Tensors
+from adapters.base import LoadError, ModelDir, Tensors
 from adapters.onnx_.adapter import OnnxAdapter
 
 FLOAT, INT64, STRING = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
@@ -66,7 +66,8 @@ def write(folder: Path, model: onnx.ModelProto, name: str = "model.onnx") -> Mod
 def load(directory: ModelDir, **options: Any) -> OnnxAdapter:
     match = OnnxAdapter.match(directory)
     assert match is not None
-    assert not match.problem
+    if match.problem:
+        raise LoadError(match.problem)
     return OnnxAdapter.load(directory, match.file, options)
 
 

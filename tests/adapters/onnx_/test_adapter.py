@@ -743,3 +743,10 @@ def test_a_tokenizer_that_is_not_used_is_told(tmp_path: Path, caplog: pytest.Log
     assert (
         record.getMessage() == "model.onnx takes token ids: the tokenizer.json beside it is not used, clients tokenize"
     )
+
+
+def test_calls_whose_sizes_a_request_chooses_stay_off_the_event_loop(tmp_path: Path) -> None:
+    """What short ones took tells nothing of a long one with as many rows."""
+    assert serve(tmp_path / "a", linear()).traits.steady
+    free = graph([node("Abs", ["x"], ["y"])], [value("x", FLOAT, ["N", "M"])], [value("y", FLOAT, ["N", "M"])])
+    assert not serve(tmp_path / "b", free).traits.steady

@@ -264,8 +264,8 @@ def _subgraph(tensor: TensorProto) -> onnx.GraphProto:
     return helper.make_graph([], "inner", [], [value("weights", FLOAT, [4, 2])], [tensor])
 
 
-def _with_node(attribute: str, content: Any) -> onnx.ModelProto:
-    made = node("Constant", [], ["c"])
+def _with_node(attribute: str, content: Any, operator: str = "Constant") -> onnx.ModelProto:
+    made = node(operator, [], ["c"])
     made.attribute.append(helper.make_attribute(attribute, content))
     model = linear()
     model.graph.node.append(made)
@@ -277,7 +277,7 @@ def hiding_places(tensor: TensorProto) -> dict[str, onnx.ModelProto]:
     inner = node("If", ["c"], ["d"], then_branch=_subgraph(tensor), else_branch=_subgraph(constant(np.ones(1), "o")))
     sparse = linear()
     sparse.graph.sparse_initializer.append(_sparse(tensor))
-    nested = _with_node("body", helper.make_graph([inner], "outer", [], []))
+    nested = _with_node("body", helper.make_graph([inner], "outer", [], []), "Loop")
     function = linear()
     function.functions.append(
         helper.make_function("d", "f", [], ["c"], [node("Constant", [], ["c"], value=tensor)], [])
@@ -292,7 +292,7 @@ def hiding_places(tensor: TensorProto) -> dict[str, onnx.ModelProto]:
         "tensors": _with_node("list", [tensor]),
         "sparse attributes": _with_node("sparse_values", [_sparse(tensor)]),
         "sparse attribute": _with_node("sparse_value", _sparse(tensor)),
-        "graphs": _with_node("branches", [_subgraph(tensor)]),
+        "graphs": _with_node("branches", [_subgraph(tensor)], "If"),
         "sparse initializer": sparse,
         "nested": nested,
         "function": function,
@@ -332,7 +332,7 @@ def test_nesting_has_an_end(tmp_path: Path) -> None:
     file.write_bytes(b"\x08\x08" + message(7, content) + message(8, b""))
     with pytest.raises(Malformed, match="nested too deep"):
         external_locations(file)
-    with pytest.raises(LoadError, match="damaged"):
+    with pytest.raises(LoadError, match="uses the operator"):
         load(ModelDir.of(tmp_path))
 
 

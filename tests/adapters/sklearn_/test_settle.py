@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import FunctionTransformer
 
 from adapters.base import LoadError
-from adapters.sklearn_.settle import settle, writes_inputs
+from adapters.sklearn_.settle import settle, slow_texts, writes_inputs
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = (X[:, 0] > 0).astype(int)
@@ -47,3 +48,26 @@ def test_an_estimator_that_writes_into_its_input_is_found() -> None:
     held = FunctionTransformer()
     held.copy = False
     assert writes_inputs({held: 1}) is True
+
+
+def hidden(part: object, where: int) -> object:
+    """The part somewhere in containers that only the garbage collector knows of."""
+    for kind in range(where):
+        part = [deque([part]), {1: (part,)}, FunctionTransformer(kw_args={"a": part}), np.array([part, None], object)][
+            kind % 4
+        ]
+    return part
+
+
+@pytest.mark.parametrize("where", range(8))
+@pytest.mark.parametrize("kind", [CountVectorizer, HashingVectorizer, TfidfVectorizer])
+def test_patterns_that_may_take_for_ever_are_found_wherever_they_are(kind: type, where: int) -> None:
+    for pattern in (r"(?u)\b\w\w+\b", r"[a-z]+", r"\S+", r"\d{1,3}|[a-z]+"):
+        assert not slow_texts(hidden(kind(token_pattern=pattern), where))
+    for pattern in (r"(a+)+$", r"(?:\w|a)*!", r"\w+@\w+", np.str_("(a+)+$"), re.compile("(a+)+$"), None):
+        assert "may take for ever" in slow_texts(hidden(kind(token_pattern=pattern), where))
+    assert not slow_texts(hidden(kind(analyzer="char", token_pattern="(a+)+$", ngram_range=(1, 5)), where))
+    assert "functions of its own" in slow_texts(hidden(kind(tokenizer=str.split), where))
+    assert "functions of its own" in slow_texts(hidden(kind(analyzer=re.compile("(a+)+$").findall), where))
+    assert "many times a text" in slow_texts(hidden(kind(analyzer="char", ngram_range=(1, 10**6)), where))
+    assert "pattern of its own" in slow_texts(hidden(FunctionTransformer(kw_args={"a": re.compile("(a+)+$")}), where))

@@ -13,6 +13,7 @@ from thinc.api import fix_random_seed
 
 from adapters.base import Match, ModelDir, Rank
 from adapters.spacy_ import SpacyAdapter
+from adapters.spacy_.adapter import HOLDS
 
 ORGS = ("Apple", "Siemens", "Bosch", "Oracle")
 PLACES = ("London", "Berlin", "Chile", "Kenya")
@@ -120,7 +121,7 @@ def match(folder: Path) -> Match | None:
 
 def load(folder: Path, **options: Any) -> SpacyAdapter:
     claim = match(folder)
-    assert claim == Match(Rank.BUNDLE, claim.file if claim else "")
+    assert claim == Match(Rank.BUNDLE, claim.file if claim else "", carries=HOLDS)
     return SpacyAdapter.load(ModelDir.of(folder), claim.file, options)
 
 

@@ -15,6 +15,7 @@ import srsly
 
 from adapters.base import LoadError, Match, ModelDir, Rank
 from adapters.spacy_ import SpacyAdapter
+from adapters.spacy_.adapter import HOLDS
 from tests.adapters.spacy_ import pipelines
 from tests.adapters.spacy_.pipelines import load, match, predict, save
 
@@ -38,11 +39,11 @@ def test_other_folders_are_not_claimed(tmp_path: Path) -> None:
 def test_a_packaged_pipeline_is_found_one_level_down(trained: Path, tmp_path: Path) -> None:
     package = tmp_path / "en_news"
     shutil.copytree(trained, package / "en_news-1.0.0")
-    assert match(package) == Match(Rank.BUNDLE, "en_news-1.0.0")
+    assert match(package) == Match(Rank.BUNDLE, "en_news-1.0.0", carries=HOLDS)
     mark = tmp_path / "executed"
     (package / "__init__.py").write_text(f"open({str(mark)!r}, 'w')")
     shutil.copy(trained / "meta.json", package)
-    assert match(package) == Match(Rank.BUNDLE, "en_news-1.0.0")
+    assert match(package) == Match(Rank.BUNDLE, "en_news-1.0.0", carries=HOLDS)
     assert predict(load(package), ["Apple is good"])["entities"][0][0]["label"] == "ORG"
     assert not mark.exists()
     (package / "model.bin").write_bytes(b"something else")

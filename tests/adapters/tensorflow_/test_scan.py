@@ -177,6 +177,10 @@ def test_dense_arithmetic_is_steady(tmp_path: Path) -> None:
     models.frozen(tmp_path / "model.pb", lambda tf: tf.square(tf.compat.v1.placeholder(tf.float32, [None]), "y"))
     assert models.load(tmp_path / "dense").traits.steady
     assert models.load(tmp_path).traits.steady
+    models.frozen(
+        tmp_path / "free" / "model.pb", lambda tf: tf.square(tf.compat.v1.placeholder(tf.float32, [None] * 2), "y")
+    )
+    assert not models.load(tmp_path / "free").traits.steady  # how long a row takes is for requests to say
     assert not models.load(of_function(tmp_path / "text", lambda tf, text: tf.strings.upper(text))).traits.steady
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import stat
 import tarfile
 import zipfile
@@ -202,3 +203,87 @@ def test_a_changed_byte_is_noticed(made: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(LoadError, match="cannot be read"):
         ZipArchive(tmp_path / "m.mar").unpack(tmp_path / "out")
+
+
+# --- a generator of evasions -----------------------------------------------------------------------------------------
+
+EVIL_NAMES = (
+    "../evil", "a/../../evil", "/evil", "//evil", "a//evil", "./evil", "a/./evil", "..", ".", "C:/evil", "..\\evil",
+    "a\\..\\evil", "\\\\host\\evil", "evil\x1b[2J", "evil\n", "ev\u202eil", "a/\x7f", "~/../../evil", "evil/..",
+    "a/" * 3000 + "evil", "n" * 300, "handler.py/evil",
+)  # fmt: skip
+
+
+def changed(rng: random.Random, content: bytes) -> bytes:
+    """The archive with its two directories, or what they say, no longer agreeing."""
+    data = bytearray(content)
+    local = [at for at in range(len(data)) if data[at : at + 4] == b"PK\x03\x04"]
+    central = [at for at in range(len(data)) if data[at : at + 4] == b"PK\x01\x02"]
+    at, here = rng.choice([(rng.choice(local), 26), (rng.choice(central), 42)])
+    match rng.randrange(6):
+        case 0:  # an encrypted entry
+            at = rng.choice(central)
+            data[at + 8] |= 1
+        case 1:  # another length than the other directory says
+            data[at + here - 8 : at + here - 4] = rng.randrange(2**32).to_bytes(4, "little")
+        case 2:  # another name
+            data[at + here + 4] ^= rng.randrange(1, 256)
+        case 3:  # entries that begin at the same place
+            first, second = rng.choice(central), rng.choice(central)
+            data[first + 42 : first + 46] = data[second + 42 : second + 46]
+        case 4:  # a directory of another length
+            end = data.rindex(b"PK\x05\x06")
+            data[end + 12 : end + 16] = rng.choice([0, 1, 2**31, 2**32 - 1, rng.randrange(2**24)]).to_bytes(4, "little")
+        case _:
+            for _ in range(rng.randrange(1, 9)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+    return bytes(data)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_a_zip_holds_stays_in_its_folder_and_within_its_limits(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    mar, out = tmp_path / "m.mar", tmp_path / "out"
+    entries = {f"f{n}/g{n % 3}": rng.randbytes(rng.randrange(2000)) for n in range(rng.randrange(1, 8))}
+    evil = rng.choice([*EVIL_NAMES, ""])
+    forged(mar, {**HANDLER, **entries})
+    if evil:
+        with zipfile.ZipFile(mar, "a") as target:
+            target.writestr(zipfile.ZipInfo(evil), b"evil")
+    sound = not evil and rng.random() < 0.3
+    if not sound and (not evil or rng.random() < 0.5):
+        mar.write_bytes(changed(rng, mar.read_bytes()))
+    out.mkdir()
+    refusal = None
+    try:
+        ZipArchive(mar).unpack(out)
+    except LoadError as error:
+        refusal = str(error)
+    assert not (sound and refusal)
+    assert (refusal or "").isprintable()
+    if refusal is None:
+        written = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
+        size = sum(path.stat().st_size for path in written.values())
+        assert size <= archive.MAX_RATIO * mar.stat().st_size + (64 << 20)
+        assert not any(path.is_symlink() for path in out.rglob("*"))
+        assert all(name.isprintable() and "evil" not in name for name in written)
+    assert {path.name for path in tmp_path.iterdir()} == {"m.mar", "out"}
+
+
+def test_a_directory_of_millions_of_entries_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forged(tmp_path / "m.mar", {**HANDLER, **{f"f{n}": b"" for n in range(300)}})
+    assert ZipArchive(tmp_path / "m.mar").names
+    monkeypatch.setattr(archive, "MAX_DIRECTORY", 4096)
+    for read in (ZipArchive(tmp_path / "m.mar").members, lambda: ZipArchive(tmp_path / "m.mar").read("f1", 10)):
+        with pytest.raises(LoadError, match=r"its directory takes .* bytes: it holds more than"):
+            read()
+
+
+def test_folders_within_folders_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forged(tmp_path / "m.mar", {**HANDLER, **{f"{n}/" + "d/" * 20 + "f": b"" for n in range(5)}})
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 50)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(LoadError, match="more than 50 folders"):
+        ZipArchive(tmp_path / "m.mar").unpack(tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())

@@ -12,7 +12,7 @@ import pytest
 from adapters.base import LoadError, Match, ModelDir, Rank
 from adapters.registry import Choice
 from server.loading.files import stamp_of
-from server.loading.in_process import InProcessLoader
+from server.loading.in_process import InProcessLoader, NeedsWorker
 from server.loading.memory_budget import LEAST, Budget, Demand, NotInMemory, Room
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import Trial, TrialPool
@@ -103,3 +103,22 @@ def test_first_loads_go_one_at_a_time_and_only_once_it_may_import(directory: Mod
         EchoAdapter.gate.set()
         assert all(load.result(60) for load in loads)
     assert len(EchoAdapter.begun) == 2
+
+
+class CarryingTrials(Trials):
+    def try_load(self, *job: Any) -> Trial:
+        return Trial(0.1, LEAST, batchable=True, carries="may hold the interpreter")
+
+
+@pytest.mark.parametrize("trials", [CarryingTrials(), None], ids=["trial", "load"])
+def test_what_loading_told_keeps_a_model_out(directory: ModelDir, trials: TrialPool | None) -> None:
+    """By a trial, or where there are none by the load itself; what was claimed of the memory is given back."""
+    directory.file("model.echo").write_text("echo holds")
+    parts = Parts(trials)
+    parts.may_import.set()
+    held = parts.room()
+    with pytest.raises(NeedsWorker, match="may hold the interpreter"):
+        parts.loader.load(directory, CHOICE, {}, held)
+    assert held.claim is None
+    assert all(adapter.closed for adapter in EchoAdapter.made)
+    assert parts.loader.load(directory, CHOICE, {}, parts.room(), native=False)
