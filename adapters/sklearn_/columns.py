@@ -226,10 +226,10 @@ def _note_categories(column: Column, values: Any) -> None:
 def _note_imputer(model: Any, columns: list[Column]) -> None:
     of_objects = model._fit_dtype.kind in "OUS"
     for column, value in zip(columns, model.statistics_.tolist(), strict=True):
-        if of_objects and (isinstance(value, str) or is_missing(value)):
-            column.datatype = "BYTES"
+        if of_objects:  # numbers among objects, or nothing but missing values: whatever is sent
             column.missing = None if model.missing_values is None else math.nan
-        elif not of_objects:
+            column.datatype = "BYTES" if isinstance(value, str) else column.datatype
+        else:
             column.datatype = column.datatype or "FP64"
         column.seen = [] if is_missing(value) else [value]
 
