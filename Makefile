@@ -75,6 +75,10 @@ conformance: $(STAMP) ## Run what peers publish: tritonclient's options, TensorF
 	$(BIN)/python -m pytest $(PARALLEL) tests/conformance tests/adapters/tensorflow_/test_saved_model.py \
 		tests/server/codec/test_data_frames.py tests/server/codec/test_content_types.py
 
+.PHONY: messages
+messages: $(STAMP) ## List every message that the product can print, with a test that names it (WORDS="no rows" for some)
+	@$(BIN)/python -m tests.messages $(WORDS)
+
 .PHONY: test-image
 test-image: $(STAMP) ## Build the image and run its tests
 	$(BIN)/python -m pytest -m image tests/test_image.py
