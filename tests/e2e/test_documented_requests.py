@@ -1,6 +1,6 @@
 """What the documents of peers tell their users to send: each works as they say, or is refused by its name.
 
-TensorFlow Serving's api_rest.md, KServe's pages and end-to-end inputs, MLServer's content types, MLflow's input formats,
+TensorFlow Serving's api_rest.md, KServe's pages and end-to-end inputs, MLServer's content types, MLflow's inputs,
 TorchServe's inference and management APIs. Triton's clients are `test_triton_clients`'s. There is no third column.
 """
 
@@ -117,7 +117,7 @@ REQUESTS = [
         "mlserver",
         "POST",
         V2_IRIS,
-        {"inputs": [tensor("predict", [2, 4], "FP32", sum(IRIS, []), parameters={"content_type": "np"})]},
+        {"inputs": [tensor("predict", [2, 4], "FP32", [*IRIS[0], *IRIS[1]], parameters={"content_type": "np"})]},
         {"outputs": [{"data": [1, 1]}]},
     ),
     Documented(
