@@ -56,7 +56,8 @@ def _rows(frame: Any, signature: Signature) -> list[Any]:
         raise InvalidInput(f'{SPLIT} must be an object with "columns" and "data", a list of rows')
     if unknown := sorted(map(str, frame.keys() - _OF_SPLIT)):
         raise InvalidInput(f"{SPLIT} has the unknown name {unknown[0][:60]!r}; known: columns, data, index")
-    columns, rows = frame.get("columns"), frame["data"]
+    columns = frame.get("columns")
+    rows: list[Any] = frame["data"]
     if columns is None:
         return rows
     if not isinstance(columns, list) or len({str(column) for column in columns}) != len(columns):
