@@ -140,6 +140,9 @@ class TensorSpec:
     #: inputs only: the model does not say what it takes. Numbers, texts and missing values come as they are sent, in
     #: the array that holds them exactly (`datatype` is but what its example has); it refuses itself what does not fit
     any_type: bool = False
+    note: str = (
+        ""  #: inputs only: what a client has to know beside the datatype; in the metadata, and where a text comes
+    )
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -44,6 +44,7 @@ class Column:
     wide: bool = False  #: it held whole numbers that no float64 tells from their neighbours
     any_type: bool = False  #: values come as they are sent
     tried: Sequence[Any] = ()  #: two values made up for it, where nothing says what it takes
+    strict: bool = False  #: of the categories: another one is refused, for the model would take it for one of them
     declared: bool = False  #: its datatype is what the model's folder says
 
     @property
@@ -226,10 +227,10 @@ def _note_categories(column: Column, values: Any) -> None:
 def _note_imputer(model: Any, columns: list[Column]) -> None:
     of_objects = model._fit_dtype.kind in "OUS"
     for column, value in zip(columns, model.statistics_.tolist(), strict=True):
-        if of_objects and (isinstance(value, str) or is_missing(value)):
-            column.datatype = "BYTES"
+        if of_objects:  # numbers among objects, or nothing but missing values: whatever is sent
             column.missing = None if model.missing_values is None else math.nan
-        elif not of_objects:
+            column.datatype = "BYTES" if isinstance(value, str) else column.datatype
+        else:
             column.datatype = column.datatype or "FP64"
         column.seen = [] if is_missing(value) else [value]
 
@@ -251,6 +252,7 @@ def _note_xgboost(model: Any, columns: list[Column]) -> None:
         document = model_format.read(bytes(booster.save_raw("ubj")))
         for index, values in model_format.categories(document).items():
             _note_frame_categories(columns[index], values)
+            columns[index].strict = True  # XGBoost's search does not compare what it finds
 
 
 def _note_frame_categories(column: Column, values: Sequence[Any]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from adapters.base import Array, InvalidInput, LoadError, Tensors, TensorSpec
 from adapters.datatypes import NUMPY_OF
+from adapters.shared.categories import known as listing
 from adapters.sklearn_.columns import Column, columns_of, first_to_look, is_a, is_missing
 from adapters.sklearn_.declared import declare, teach
 
@@ -182,16 +183,22 @@ class Table(Inputs):
 
     def _column(self, column: Column, values: Array) -> Any:
         if column.categories is not None:
-            return self._categorical(column.categories, values.tolist())
+            return self._categorical(column, column.categories, values.tolist())
         if values.dtype.kind == "O" or column.kind == "O" or column.narrow:
             return as_trained(column, values)
         return values.copy() if self.copies else values
 
-    def _categorical(self, known: list[Any], values: list[Any]) -> Any:
-        """A category that training lacked stays one, for the model to refuse or to take as missing."""
+    def _categorical(self, column: Column, known: list[Any], values: list[Any]) -> Any:
+        """A category that training lacked stays one, for the model to refuse or to take as missing.
+
+        Raises:
+            InvalidInput: the model would do neither.
+        """
         if all(isinstance(value, int) for value in known):  # whole numbers, sent as floats for the missing among them
             values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
         unseen = dict.fromkeys(value for value in values if value not in known and not is_missing(value))
+        if unseen and column.strict:
+            raise InvalidInput(f"{column.name}: {next(iter(unseen))!r} is not one of its categories; {listing(known)}")
         return self._pandas.Categorical(values, categories=[*known, *unseen])
 
     def example(self, fill: Sequence[float]) -> Tensors:

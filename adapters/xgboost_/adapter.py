@@ -27,7 +27,7 @@ from adapters.base import (
 from adapters.formats import probe
 from adapters.shared import explanations
 from adapters.shared.categories import category_spec, known
-from adapters.shared.messages import XGBOOST_PLACE, first_line, several
+from adapters.shared.messages import XGBOOST_PLACE, first_line, listed, several
 from adapters.shared.methods import by_method
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_ import old
@@ -46,8 +46,8 @@ _NO_MODELS = (
 )
 
 _NO_NAMES = (
-    "%s has categorical columns, but not the names of their categories: requests send their codes, in the order that "
-    "pandas had them; XGBoost 3.1 and later saves the names"
+    "{} categories, but the file holds no names of them: send their codes, in the order that pandas had them, or save "
+    "the model with XGBoost 3.1 or later"
 )
 
 #: a categorical column's values -> the codes that the trees know
@@ -114,8 +114,7 @@ class XGBoostAdapter(Adapter):
             if "c" in (booster.feature_types or ()):
                 document = document or model_format.read(bytes(booster.save_raw("ubj")))
             categories = model_format.categories(document) if document else {}
-            if "c" in (booster.feature_types or ()) and not categories:
-                logger.warning(_NO_NAMES, file)
+            note = "" if categories else _no_names(booster)
         except ValueError as error:  # XGBoostError is one
             raise LoadError(
                 f"{file} is damaged, or no model that this XGBoost loads: {first_line(error, XGBOOST_PLACE)}"
@@ -126,11 +125,19 @@ class XGBoostAdapter(Adapter):
         method = options.get("method", "predict")
         if method not in run.methods:
             raise LoadError(f"a {run.kind} booster has no method {method!r}: use {' or '.join(run.methods)}")
-        return cls._described(run, method, names, features, categories)
+        if note:
+            logger.warning("%s: %s", file, note)
+        return cls._described(run, method, names, features, categories, note)
 
     @classmethod
     def _described(
-        cls, run: Runner, method: str, names: list[str] | None, features: int, categories: dict[int, list[Any]]
+        cls,
+        run: Runner,
+        method: str,
+        names: list[str] | None,
+        features: int,
+        categories: dict[int, list[Any]],
+        note: str,
     ) -> XGBoostAdapter:
         """The adapter with the signature; the outputs' shape is what the booster really gives for two rows."""
         answer = run(np.zeros((2, features), np.float32), method)
@@ -147,7 +154,7 @@ class XGBoostAdapter(Adapter):
             signature = Signature(inputs, outputs, table=True, parameters=parameters, explanations=explained)
         else:
             codes = {}
-            matrix = TensorSpec("input-0", "FP32", (-1, features), nullable=True, finite=True)
+            matrix = TensorSpec("input-0", "FP32", (-1, features), nullable=True, finite=True, note=note)
             columns = tuple(names or ())
             signature = Signature(
                 (matrix,), outputs, columns, any_name=True, parameters=parameters, explanations=explained
@@ -183,6 +190,16 @@ class XGBoostAdapter(Adapter):
         for name, codes in self.codes.items():
             inputs[name] = np.asarray([next(iter(codes))] * 2, dtype=inputs[name].dtype)
         return inputs
+
+
+def _no_names(booster: Any) -> str:
+    """What to send for columns that are categories, in a file of XGBoost before 3.1; "" where none are."""
+    kinds, names = booster.feature_types or [], booster.feature_names
+    columns = [repr(names[i]) if names else str(i) for i, kind in enumerate(kinds) if kind == "c"]
+    if not columns:
+        return ""
+    one = len(columns) == 1
+    return _NO_NAMES.format(f"column{'' if one else 's'} {listed(columns)} {'holds' if one else 'hold'}")
 
 
 def _is_model(head: bytes) -> bool:

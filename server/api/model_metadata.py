@@ -22,14 +22,18 @@ def server_metadata() -> dict[str, Any]:
 async def model_metadata(repository: Repository, name: str, version: str | None) -> dict[str, Any]:
     """Name, versions that are ready, platform, inputs and outputs of a model; one that is not in memory is brought.
 
+    What its adapter notes of the inputs is `properties`: the protocol has no other place, and none over gRPC.
+
     Raises:
         NotFound, NotReady.
     """
     model = await repository.ready(name, version)
+    notes = [spec.note for spec in model.signature.inputs if spec.note]
     return {
         "name": name,
         "versions": repository.versions(name),
         "platform": model.adapter.platform,
         "inputs": model.get_input_types(),
         "outputs": model.get_output_types(),
+        **({"properties": {"note": "; ".join(notes)}} if notes else {}),
     }

@@ -141,7 +141,7 @@ def _stack(sent: dict[str, WireTensor], signature: Signature, spec: TensorSpec) 
             raise InvalidInput(f"column {quoted(name)} is unknown; {nearest(name, columns)}")
     if missing := [name for name in columns if name not in sent]:
         raise InvalidInput(f"column {missing[0]!r} is missing")
-    column = TensorSpec("", spec.datatype, (-1,), nullable=spec.nullable, finite=spec.finite)
+    column = TensorSpec("", spec.datatype, (-1,), nullable=spec.nullable, finite=spec.finite, note=spec.note)
     arrays = {name: _one(sent[name], column) for name in columns}
     common_rows(arrays, "columns")
     return np.stack(list(arrays.values()), axis=1)

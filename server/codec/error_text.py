@@ -6,6 +6,7 @@ Nothing here calls `repr` on a list or an object of the client's: Python gives u
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -50,9 +51,18 @@ def resembling(name: str, known: Iterable[str], likeness: float = 0.6) -> str | 
     return near[0] if near else None
 
 
+def _looking_alike(name: str, known: Sequence[str]) -> str | None:
+    """The known name that is the same but for accents: parts of their letters (as macOS has them), or on their own."""
+    wanted = unicodedata.normalize("NFC", name[:_LONGEST])
+    alike = (each for each in known[:_COMPARED] if unicodedata.normalize("NFC", each[:_LONGEST]) == wanted)
+    return next(alike, None)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: the nearest known one, or all of them (the first ten)."""
     names = list(known)
+    if not name.isascii() and (same := _looking_alike(name, names)) is not None:
+        return f"did you mean {same!r}? It looks the same, and is written with other characters of Unicode"
     if (near := resembling(name, names)) is not None:
         return f"did you mean {near!r}?"
     listed = ", ".join(repr(n) for n in names[:10])

@@ -43,6 +43,9 @@ CONTENTS = {
 
 #: `binary_data_size` is what KServe's client says beside raw contents, which tell it themselves
 _OF_INPUTS = ("binary_data_size", "content_type", "headers")
+#: what perf_analyzer sends with each request: a stream's last answer is to be marked (`api.grpc.final_response`)
+FINAL_RESPONSE = "triton_enable_empty_final_response"
+_OF_REQUESTS = OF_V2_REQUESTS | {FINAL_RESPONSE}
 
 
 def decode(request: Any, signature: Signature) -> DecodedV2Request:
@@ -56,7 +59,8 @@ def decode(request: Any, signature: Signature) -> DecodedV2Request:
     if raws and len(raws) != len(request.inputs):
         raise InvalidInput(f"{len(request.inputs)} inputs, but {len(raws)} raw_input_contents: send one for each")
     sent = _parameters(request, signature)
-    parameters = read_parameters(sent, signature, OF_V2_REQUESTS)
+    parameters = read_parameters(sent, signature, _OF_REQUESTS)
+    flag(sent, FINAL_RESPONSE, False, "parameters")
     kind = content_types.of_request(sent.get("content_type"))
     tensors = [
         _tensor(entry, raws[i] if raws else None, _field(i, entry), kinds[i] or kind)

@@ -99,7 +99,8 @@ def _ordered(instances: list[Any], columns: tuple[str, ...], field: str) -> list
             also = f" and{unknown}" if (unknown := unknown_name(instance, columns)) else ""
             raise InvalidInput(f"{field}[{i}] lacks {error.args[0]!r}{also}") from error
         if len(instance) != len(columns):
-            raise InvalidInput(f"{field}[{i}]{unknown_name(instance, columns)}")
+            twice = " is an object, but several columns of the model have one name: send lists"
+            raise InvalidInput(f"{field}[{i}]{unknown_name(instance, columns) or twice}")
     return rows
 
 

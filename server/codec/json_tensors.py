@@ -72,7 +72,7 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
         array = array.astype(np.str_).astype(np.object_)
     if (array.dtype.kind == "O") != (spec.datatype == "BYTES"):
         sent = "BYTES" if array.dtype.kind == "O" else f"numbers ({array.dtype})"
-        raise InvalidInput(f"{field} takes {spec.datatype}, but {sent} was sent")
+        raise InvalidInput(f"{field} takes {spec.datatype}, but {sent} was sent{_noted(spec)}")
     array = _as_rows(array, spec)
     check_shape(array.shape, spec, field)
     if spec.datatype == "BYTES":
@@ -282,8 +282,14 @@ def _culprit(value: Any, spec: TensorSpec, field: str) -> str:
         if not text and leaf is None:
             return _null(spec, field, where)
         if not text and type(leaf) not in _NUMBERS:
-            return f"{at(field, where)} is {described(leaf)}, the model takes {spec.datatype}"
+            note = _noted(spec) if isinstance(leaf, str) else ""
+            return f"{at(field, where)} is {described(leaf)}, the model takes {spec.datatype}{note}"
     return f"{field} is ragged: {_ragged(value)}"
+
+
+def _noted(spec: TensorSpec) -> str:
+    """What the model's adapter says of an input, behind a refusal of texts for it."""
+    return f"; {spec.note}" if spec.note else ""
 
 
 def _ragged(level: list[Any]) -> str:

@@ -23,7 +23,7 @@ _NOT_SERVED = {
     "priority": "requests wait in the order in which they come",
     "timeout": "the server's own limits hold for every request; let the client give up on its call",
     "model_version": "the address names the version, as in /v2/models/NAME/versions/VERSION/infer",
-    "triton_enable_empty_final_response": "a stream ends with its last response",
+    "triton_enable_empty_final_response": "it is a parameter of gRPC's ModelStreamInfer",
 }
 #: names that tell a request from others and ask for nothing: "trace_id", "requestId", "traceparent", "x-tenant"
 _IDENTIFIERS = re.compile(r"(?i:(?:.*[-_.])?u?u?id|trace.{0,20}|baggage|x-.*)|.*[a-z]I[dD]")

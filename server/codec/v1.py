@@ -1,8 +1,8 @@
 """KServe V1: `{"instances": [...]}` -> `{"predictions": [...]}`, one prediction an instance, in order.
 
 The module `instances` says what an instance is. `"inputs"` is an alias of `"instances"`, and may also be an object of
-whole columns: `{"inputs": {"age": [31, 40], "city": ["Rome", "Oslo"]}}`. Where the signature says so, the body is
-TensorFlow Serving's (`tf_serving`).
+whole columns: `{"inputs": {"age": [31, 40], "city": ["Rome", "Oslo"]}}`. MLflow's data frames are instances, too
+(`mlflow_frames`). Where the signature says so, the body is TensorFlow Serving's (`tf_serving`).
 
 Source: KServe V1 protocol.
 """
@@ -18,6 +18,7 @@ from server.codec.decoded_request import DecodedRequest, rows_of
 from server.codec.error_text import nearest
 from server.codec.instances import are_rows, decode_columns, decode_rows, decode_single, refuse_v2
 from server.codec.json_bodies import not_finite, parse_object
+from server.codec.mlflow_frames import as_instances
 from server.codec.outputs import dumps, dumps_arrays, listed, numbers
 from server.codec.parameters import read_parameters, refuse_others
 from server.errors import InvalidInput
@@ -42,6 +43,7 @@ def decode(raw: bytes | dict[str, Any], signature: Signature) -> DecodedRequest:
     if signature.tf_serving:
         return tf_serving.decode(raw, signature)
     body = raw if isinstance(raw, dict) else parse_object(raw, _EXPECTED, not_finite(signature))
+    body = as_instances(body, signature)
     field = "instances" if "instances" in body else "inputs"
     if field not in body:
         hint = nearest(next(iter(body), ""), ["instances", "inputs"]) if body else 'send {"instances": [...]}'

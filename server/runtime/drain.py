@@ -43,21 +43,36 @@ def shut(listener: socket.socket) -> None:
 
 
 async def close_port(port: int) -> None:
-    """Take no new connections on a TCP port that this process listens on by a library that cannot be asked to."""
-    for listener in _sockets(port, listening=True):
+    """Take no new connections on a TCP port that this process listens on by a library that cannot be asked to.
+
+    gRPC asks a listener that was shut down for a connection, and prints an error at every stop: it finds another in its
+    place, to which nobody connects.
+    """
+    for _, listener in _sockets(port, listening=True):
         shut(listener)
     await asyncio.sleep(HANDSHAKE)
-    for listener in _sockets(port, listening=True):
+    for descriptor, listener in _sockets(port, listening=True):
+        with _never_connected() as stand_in:
+            os.dup2(stand_in.fileno(), descriptor, inheritable=False)
         listener.shutdown(socket.SHUT_RD)
 
 
 def has_connections(port: int) -> bool:
     """Whether anybody is connected to a TCP port of this process's own."""
-    return any(_is_connected(each) for each in _sockets(port, listening=False))
+    return any(_is_connected(each) for _, each in _sockets(port, listening=False))
 
 
-def _sockets(port: int, *, listening: bool) -> Iterator[socket.socket]:
-    """Doubles of this process's TCP sockets on a port of its own; each is closed when the next is asked for."""
+def _never_connected() -> socket.socket:
+    """A listener with nobody in its queue, at an address that the kernel makes up and nobody is told."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.setblocking(False)
+    listener.bind("")
+    listener.listen(0)
+    return listener
+
+
+def _sockets(port: int, *, listening: bool) -> Iterator[tuple[int, socket.socket]]:
+    """Descriptors and doubles of this process's TCP sockets on a port of its own; a double lives until the next."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (numbers, no paths)
         if (double := _double(int(name))) is None:
             continue
@@ -65,7 +80,7 @@ def _sockets(port: int, *, listening: bool) -> Iterator[socket.socket]:
             if double.family in (socket.AF_INET, socket.AF_INET6) and double.type == socket.SOCK_STREAM:
                 listens = bool(double.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
                 if listens is listening and double.getsockname()[1] == port:
-                    yield double
+                    yield int(name), double
 
 
 def _double(descriptor: int) -> socket.socket | None:

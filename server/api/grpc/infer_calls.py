@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.api.grpc.callers import Callers, Metadata
+from server.api.grpc.final_response import LAST, NOT_LAST, empty_last, wants_mark
 from server.api.grpc.statuses import known_error, with_status
 from server.api.grpc.stream_messages import streamed, streamed_error
 from server.api.lookup import Models
@@ -56,11 +57,14 @@ class Inference:
             try:
                 model, request = await self._begin("stream", raw, metadata)
                 answer = await model.handle(request)
+                marks = wants_mark(request.template)
                 if isinstance(answer, Answer):
-                    yield streamed(answer.body)
+                    yield streamed(answer.body + (LAST if marks else b""))
                 else:
                     async for part in answer.parts:
-                        yield streamed(part)
+                        yield streamed(part + (NOT_LAST if marks else b""))
+                    if marks:
+                        yield streamed(empty_last(request.template))
             except Exception as error:
                 yield streamed_error(message(known_error(error, "ModelStreamInfer")))
             finally:

@@ -87,6 +87,7 @@ class InferenceService(TritonCalls):
     @with_status
     async def ModelMetadata(self, request: Any, context: Any) -> Any:
         known = await model_metadata(self._repository, request.name, request.version or None)
+        known.pop("properties", None)  # KServe's message has no place for them
         return pb.ModelMetadataResponse(**known)
 
     @with_status

@@ -167,6 +167,15 @@ _OTHERS = [
         for route, summary in (("predictions", "Predict one instance"), ("explanations", "Explain it (model archives)"))
         for version in ("", "/{version}")
     ),
+    Operation("get", "/models", "TorchServe", "Which models there are", "TorchServeModels", (400,)),
+    *(
+        Operation("get", f"/models/{{model_name}}{version}", "TorchServe", summary, "TorchServeModel", (404, 501))
+        for version, summary in (
+            ("", "What became of a model"),
+            ("/{version}", "What became of a version"),
+            ("/all", "What became of every version"),
+        )
+    ),
     *(
         operation
         for path in ("/v2/trace/setting", "/v2/logging")
@@ -211,7 +220,7 @@ TAGS: Mapping[str, str] = {
     "V1": "KServe V1, and TensorFlow Serving's versions and labels",
     "V2": "The Open Inference Protocol, and Triton's extensions of it",
     "Repository": "Which models there are; loading and unloading",
-    "TorchServe": "TorchServe's inference routes",
+    "TorchServe": "TorchServe's inference routes, and what its management routes tell",
     "OpenAI": "Language models, embeddings and rerank",
     "Health": "Probes and metrics",
 }

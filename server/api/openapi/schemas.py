@@ -137,6 +137,18 @@ SCHEMAS: Mapping[str, Schema] = {
     "Live": obj(live=_BOOLEAN),
     "Ready": obj(ready=_BOOLEAN, error=_STRING),
     "Status": obj(status=_STRING, error=_STRING),
+    "TorchServeModels": obj(["models"], models=array(obj(modelName=_STRING, modelUrl=_STRING)), nextPageToken=_STRING),
+    "TorchServeModel": array(
+        obj(
+            ["modelName", "modelVersion", "workers"],
+            modelName=_STRING,
+            modelVersion=_STRING,
+            batchSize=_INTEGER,
+            workers=array(obj(id=_STRING, status=_STRING, memoryUsage=_INTEGER)),
+            status=_STRING,
+            reason=_STRING,
+        )
+    ),
     "Anything": {},
     **ENCODER_SCHEMAS,
 }

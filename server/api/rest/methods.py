@@ -1,7 +1,7 @@
 """What may be done with a path: `HEAD` wherever there is `GET`, `OPTIONS` everywhere, and 405 that tells the truth.
 
 HEAD            as GET, without the body (RFC 9110, 9.3.2): what load balancers and uptime monitors ask by
-OPTIONS         200 and `Allow`; a browser's preflight is `cors`'s
+OPTIONS         200 and `Allow`; a browser's preflight is `cors`'s; of `/` the description of all routes (TorchServe)
 another method  405 and `Allow`, for predictions before anything is read; elsewhere who answers says 405
 a slash behind  is left out: no client follows a redirect of a POST
 """
@@ -18,6 +18,7 @@ from server.api.rest.asgi import App, AsgiMessage, Receive, Scope, Send, send_wh
 from server.api.rest.cors import Cors
 from server.api.rest.paths import is_settings, parse, parse_facts
 from server.api.rest.torchserve import EXPLANATIONS, PING, PREDICTIONS
+from server.api.rest.torchserve_management import is_management
 from server.errors import Header, MethodNotAllowed
 from server.inference.answer import Answer
 
@@ -25,6 +26,7 @@ ALLOW = b"allow"
 #: in the order in which they are listed
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 _EXPLICIT = ("GET", "POST", "PUT", "DELETE", "PATCH")
+_DESCRIPTION = "/openapi.json"
 _HEALTH = ("/v2/health/live", "/v2/health/ready", PING)
 
 
@@ -48,7 +50,10 @@ class Methods:
         send = self._cors.sharing(scope, send)
         method, path = scope["method"], scope["path"]
         if method == "OPTIONS" and (allowed := self._allowed(scope)):
-            await send_whole(send, self._cors.preflight(scope, allowed) or Answer(200, [_allow(allowed)], b""))
+            if (preflight := self._cors.preflight(scope, allowed)) is None and path == "/":
+                await self._app({**scope, "method": "GET", "path": _DESCRIPTION}, receive, _allowing(send, allowed))
+            else:
+                await send_whole(send, preflight or Answer(200, [_allow(allowed)], b""))
         elif (verbs := self._verbs(path)) and method not in _with_implied(verbs):
             known = _with_implied(verbs)
             error = MethodNotAllowed(f"{path} is asked by {' or '.join(verbs)}, not by {method}")
@@ -72,7 +77,7 @@ class Methods:
         verbs = set(self._verbs(scope["path"]))
         if not verbs:
             verbs = {method for method in _EXPLICIT if self._is_routed(scope, method)}
-        if scope["path"] in _HEALTH or parse_facts(scope["path"]) is not None:
+        if scope["path"] in _HEALTH or parse_facts(scope["path"]) is not None or is_management(scope["path"]):
             verbs.add("GET")
         if is_settings(scope["path"]):
             verbs |= {"GET", "POST"}
@@ -118,6 +123,17 @@ def _verbs(path: str) -> tuple[str, ...]:
 def _with_implied(verbs: Iterable[str]) -> list[str]:
     found = {*verbs, "OPTIONS"} | ({"HEAD"} if "GET" in verbs else set())
     return [method for method in _METHODS if method in found]
+
+
+def _allowing(send: Send, allowed: Iterable[str]) -> Send:
+    """`send`, with an `Allow` beside the headers."""
+
+    async def sent(message: AsgiMessage) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), _allow(allowed)]}
+        await send(message)
+
+    return sent
 
 
 def _allow(allowed: Iterable[str]) -> Header:

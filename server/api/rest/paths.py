@@ -30,6 +30,7 @@ _V2_FACTS = ("ready", "config", "stats")
 #: verbs of TensorFlow Serving for models of `tf.Example`s
 _TF_EXAMPLES = ("classify", "regress")
 _VERSION = "model_version"
+_INVOCATIONS = "/invocations"  #: of MLflow's server, which has one model
 #: Triton's settings; of a model, behind its name
 LOGGING, TRACE, MODEL_TRACE = "/v2/logging", "/v2/trace/setting", "/trace/setting"
 
@@ -102,7 +103,9 @@ def facts_asked_by(scope: Mapping[str, Any]) -> ModelPath | None:
 
 
 def refusal(path: str) -> ServingError | None:
-    """Why a POST to a path of V1 does nothing, where it ends in a verb that there is not."""
+    """Why a POST does nothing that ends in a verb of V1 that there is not, or goes to a path of MLflow's server."""
+    if path == _INVOCATIONS:
+        return NotFound(f"{path} names no model: POST the same body to /v1/models/NAME:predict")
     named, colon, verb = path[len(V1) :].rpartition(":") if path.startswith(V1) else ("", "", "")
     if not colon or "/" in verb:
         return None

@@ -3,7 +3,7 @@
     POST /v1/models/..., /v2/models/...                      predictions, explanations, streams (`predict`)
     GET  /v1/models/{model}..., /v2/models/{model}...        what is told of models (`facts`)
     GET  /v2/health/live, /v2/health/ready
-    TorchServe's routes: `torchserve`; OpenAI's: `api.openai`
+    TorchServe's routes: `torchserve`, `torchserve_management`; OpenAI's: `api.openai`
 
 Everything else (lists, the server's metadata, metrics, Swagger, CloudEvents) falls through to KServe's application.
 FastAPI's routing, its request and response models and KServe's timing middleware are most of a small request's cost.
@@ -38,6 +38,7 @@ from server.api.rest.paths import ModelPath, asked_by, facts_asked_by, refusal
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served
 from server.api.rest.torchserve import Predictions
+from server.api.rest.torchserve_management import Management
 from server.errors import ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.request import IsDisconnected
@@ -69,6 +70,7 @@ class Routes:
         self._inference = InferenceRoutes(repository)
         self._facts = ModelFacts(repository, refresh)
         self._predictions = Predictions(repository)
+        self._management = Management(repository)
         self._loading = RepositoryRoutes(repository)
         self._openai = OpenAIRoutes(repository, openai or OpenAIPaths(OPENAI))
 
@@ -127,7 +129,7 @@ class Routes:
             await self._wake(name, version)
         if method in ("GET", "POST") and (settings := self._facts.settings_handler(path)) is not None:
             return settings
-        return self._predictions.handler(scope)
+        return self._predictions.handler(scope) or self._management.handler(scope)
 
     async def _wake(self, name: str, version: str | None) -> None:
         """Bring back the model that the request is for, before its body is read.

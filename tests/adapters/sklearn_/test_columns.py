@@ -238,10 +238,9 @@ def test_unknown_categories_of_frames_are_the_frameworks_to_judge(column: str, v
         inputs[column][0] = value
         rows = frame[:3].copy()
         rows[column] = pd.Categorical(inputs[column].tolist())
-        if name == "xgboost":
-            with pytest.raises(InvalidInput, match="Found a category not in the training set") as caught:
+        if name == "xgboost":  # which refuses some, and takes others for one that it knows
+            with pytest.raises(InvalidInput, match=f"^{column}: .* is not one of its categories; known: "):
                 adapter.predict(inputs, {})
-            assert "\n" not in str(caught.value)
         else:
             direct = joblib.load(tmp_path / name / "model.joblib")
             assert_same(adapter.predict(inputs, {}), direct.predict(rows))

@@ -18,6 +18,8 @@ from adapters.base import InvalidInput, LoadError, ModelDir, Rank
 from adapters.lightgbm_.adapter import LightGBMAdapter
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_.adapter import XGBoostAdapter
+from server.codec import v1
+from server.errors import InvalidInput as Refused
 from tests.adapters.boosters import (
     check_pickles_are_not_executed,
     check_threads,
@@ -197,6 +199,26 @@ def test_categories_without_names_take_codes(tmp_path: Path) -> None:
     got = adapter.predict({"input-0": x.astype(np.float32)}, {})["output-0"]
     want = booster.predict(xgboost.DMatrix(x, feature_types=["c", "float"], enable_categorical=True))
     assert same(got, want)
+    assert adapter.signature.inputs[0].note.startswith("column 0 holds categories, but the file holds no names of them")
+
+
+def test_a_file_without_the_names_of_categories_says_what_to_send(
+    frame: pd.DataFrame, categorical: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As XGBoost before 3.1 wrote it: the trees have categories, by their codes alone."""
+    document = json.loads(categorical.save_raw("json"))
+    for holder in (document["learner"]["gradient_booster"]["model"], document["learner"]["gradient_booster"]):
+        holder.pop("cats", None)
+    document["version"] = [3, 0, 0]
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    directory = ModelDir.of(tmp_path)
+    adapter = XGBoostAdapter.load(directory, "model.json", {})
+    told = "hold categories, but the file holds no names of them: send their codes, in the order that pandas had them"
+    assert told in caplog.text
+    (spec,) = adapter.signature.inputs
+    assert f"columns 'city', 'zone' {told}, or save the model with XGBoost 3.1 or later" == spec.note
+    with pytest.raises(Refused, match=r"\.city\[0\] is the string 'Rome', the model takes FP32; columns 'city'"):
+        v1.decode({"instances": json.loads(frame.head(2).to_json(orient="records"))}, adapter.signature)
 
 
 def test_threads_get_their_own_answers(boosters: dict[str, Any], tmp_path: Path) -> None:

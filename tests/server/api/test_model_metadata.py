@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -37,3 +38,11 @@ def test_of_what_is_not_there(models: Repository) -> None:
     for name, version, error in [("nobody", None, NotFound), ("plain", "2", NotFound), ("bad", None, NotReady)]:
         with pytest.raises(error):
             asyncio.run(model_metadata(models, name, version))
+
+
+def test_what_an_adapter_notes_of_an_input_is_told(models: Repository) -> None:
+    model = models.ready_model("plain")
+    assert "properties" not in asyncio.run(model_metadata(models, "plain", None))
+    (spec,) = model.signature.inputs
+    model.signature = replace(model.signature, inputs=(replace(spec, note="send codes"),))
+    assert asyncio.run(model_metadata(models, "plain", None))["properties"] == {"note": "send codes"}

@@ -74,3 +74,12 @@ def test_no_more_than_a_thousand_names_are_compared() -> None:
     known = [f"column {i}" for i in range(1000)]
     assert resembling("quite other", [*known, "quite other"]) is None
     assert resembling("quite other", [*known[1:], "quite other"]) == "quite other"
+
+
+def test_a_name_that_looks_the_same_is_told_apart() -> None:
+    composed, decomposed = "gr\u00f6\u00dfe", "gro\u0308\u00dfe"
+    for sent, known in ((decomposed, composed), (composed, decomposed)):
+        assert nearest(sent, ["a", known]) == (
+            f"did you mean {known!r}? It looks the same, and is written with other characters of Unicode"
+        )
+    assert nearest("gr\u00f6\u00df", [composed]) == f"did you mean {composed!r}?"

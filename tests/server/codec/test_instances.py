@@ -57,6 +57,11 @@ def test_rows(signature: Signature, sent: list[Any], decoded: dict[str, Any]) ->
         (NAMED_MATRIX, [{"age": 1, "size": 2}, [3, 4]], "instances[1] must be an object like the first instance"),
         (NAMED_MATRIX, [{"age": 1}], "instances[0] lacks 'size'"),
         (
+            Signature((number("x", -1, 2),), OUTPUT, columns=("age", "age")),
+            [{"age": 1}],
+            "instances[0] is an object, but several columns of the model have one name: send lists",
+        ),
+        (
             NAMED_MATRIX,
             [{"age": 1, "sise": 2}],
             "instances[0] lacks 'size' and has the unknown name 'sise'; did you mean 'size'?",

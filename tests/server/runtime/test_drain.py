@@ -133,3 +133,17 @@ def test_grpcs_port_is_closed_while_its_clients_are_served() -> None:
             await becomes(lambda: not drain.has_connections(port))
 
     asyncio.run(run())
+
+
+def test_grpc_has_nothing_to_say_of_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """It would print "Closing acceptor. Failed accept4" for a listener that was shut down under its hands."""
+
+    async def run() -> None:
+        async with grpc_server() as port:
+            async with grpc.aio.insecure_channel(f"{LOOPBACK}:{port}") as early:
+                assert await early.unary_unary("/a/b")(b"x") == b"x"
+            await drain.close_port(port)
+            await asyncio.sleep(drain.HANDSHAKE)  # in which its thread would have seen it
+
+    asyncio.run(run())
+    assert capfd.readouterr().err == ""

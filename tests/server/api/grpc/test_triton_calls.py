@@ -35,8 +35,8 @@ def test_the_index(models: Repository) -> None:
 @pytest.mark.parametrize("version", ["", "1", "old"])
 def test_the_configuration(models: Repository, version: str) -> None:
     config = ask(models, "ModelConfig", name="many", version=version).config
-    assert (config.name, config.backend, config.max_batch_size) == ("many", "echo", 256)
-    assert list(config.output[0].dims) == [2]
+    assert (config.name, config.backend, config.max_batch_size) == ("many", "echo", 0)
+    assert list(config.output[0].dims) == [-1, 2]
     assert ask(models, "ModelConfig", name="many", version="7")[0] == "NOT_FOUND"
     assert ask(models, "ModelConfig", name="bad")[0] == "UNAVAILABLE"
 

@@ -160,3 +160,17 @@ def test_openai_s_paths_go_on_by_their_methods() -> None:
         assert ask(methods, method, path)[0] == 200
     assert behind.seen == [("POST", "/v1/chat/completions"), ("GET", "/openai/v1/models"), ("GET", "/openai/v1/x")]
     assert ask(methods, "OPTIONS", "/openai/v1/completions")[1]["allow"] == "POST, OPTIONS"
+
+
+def test_options_of_the_root_are_the_description_of_all_routes() -> None:
+    """As TorchServe answers them; the header is there as everywhere."""
+    methods, behind = site()
+    behind.fast.add_api_route("/", lambda: "alive", methods=["GET"])
+    status, headers, body = ask(methods, "OPTIONS", "/")
+    assert (status, headers["allow"], body) == (200, "GET, HEAD, OPTIONS", b"ok")
+    assert behind.seen == [("GET", "/openapi.json")]
+
+
+def test_torchserves_management_is_asked_by_get() -> None:
+    methods, _ = site()
+    assert ask(methods, "OPTIONS", "/models")[1]["allow"] == "GET, HEAD, OPTIONS"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from server.api.rest.paths import asked_by, facts_asked_by, parse, parse_facts, refusal
-from server.errors import InvalidInput
+from server.errors import InvalidInput, NotFound
 
 
 def scope(path: str, query: bytes = b"") -> dict[str, Any]:
@@ -108,3 +108,10 @@ def test_a_verb_that_there_is_not_names_those_that_there_are(path: str, status: 
     if refused is not None:
         named = path.removeprefix("/v1/models/").rpartition(":")[0]
         assert f"POST /v1/models/{named}:predict and POST /v1/models/{named}:explain" in str(refused)
+
+
+def test_a_path_that_names_no_model_says_where_to_go() -> None:
+    refused = refusal("/invocations")
+    assert isinstance(refused, NotFound)
+    assert "/v1/models/NAME:predict" in str(refused)
+    assert refusal("/invocations/x") is None

@@ -28,9 +28,19 @@ def test_of_a_model_of_rows(models: Repository) -> None:
     assert known["model_transaction_policy"] == {"decoupled": False}
 
 
-def test_a_column_is_one_value_a_row(models: Repository) -> None:
-    reshaped = {"data_type": "TYPE_FP64", "dims": [1], "reshape": {"shape": []}}
-    assert config(models)["input"] == [{"name": "a", **reshaped}, {"name": "b", **reshaped}]
+def test_columns_of_one_value_a_row_keep_the_shape_that_the_metadata_tells(models: Repository) -> None:
+    """Without the batch there would be no dimension left, and perf_analyzer asks by the metadata's."""
+    known = config(models)
+    column = {"data_type": "TYPE_FP64", "dims": [-1]}
+    assert known["input"] == [{"name": "a", **column}, {"name": "b", **column}]
+    assert known["max_batch_size"] == 0
+    assert "dynamic_batching" not in known
+
+
+def test_an_output_of_one_value_a_row_is_reshaped(models: Repository) -> None:
+    outputs = (TensorSpec("y", "FP64", (-1,)),)
+    known = config(models, signature=replace(SIGNATURE, columns=(), outputs=outputs))
+    assert known["output"] == [{"name": "y", "data_type": "TYPE_FP64", "dims": [1], "reshape": {"shape": []}}]
 
 
 def test_without_rows_the_shapes_are_whole(models: Repository) -> None:
