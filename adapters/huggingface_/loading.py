@@ -40,9 +40,7 @@ def load_encoder(
     """
     import torch
 
-    # Several threads are busy already: a thread pool in each call of each model would only make them wait.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    torch.set_num_threads(1)
+    one_thread()
     try:
         model, report = load_model(path, auto_class, safetensors, dtype)
         tokenizer = from_folder("AutoTokenizer", path)
@@ -63,6 +61,14 @@ def load_encoder(
         solo=output == "logits" and _is_solo(model),
         turn=threading.Lock() if _keeps_state(model) else nullcontext(),
     )
+
+
+def one_thread() -> None:
+    """Several threads are busy already: a thread pool in each call of each model would only make them wait."""
+    import torch
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch.set_num_threads(1)
 
 
 def from_folder(auto_class: str, path: Path, **settings: Any) -> Any:

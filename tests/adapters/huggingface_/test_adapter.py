@@ -144,14 +144,14 @@ def test_labelled_tokens_are_the_pipelines_answers(name: str, folders: Folders, 
 @pytest.mark.parametrize("name", ["mask", "mask-roberta"])
 def test_masks_are_filled_with_the_likeliest_tokens(name: str, folders: Folders, load: Load) -> None:
     adapter = load(name)
-    mask = adapter.task.encoder.tokenizer.mask_token
+    mask = adapter.served.task.encoder.tokenizer.mask_token
     texts = [f"paris is the {mask} of france", f"hello {mask}", f"my {mask} is {mask}"]
     expected = []
     for text in texts:
         tokens, output = direct(folders(name), "AutoModelForMaskedLM", text)
-        places = tokens.input_ids[0] == adapter.task.encoder.tokenizer.mask_token_id
+        places = tokens.input_ids[0] == adapter.served.task.encoder.tokenizer.mask_token_id
         expected.append(output.logits[0, places])
-    decode = adapter.task.encoder.tokenizer.decode
+    decode = adapter.served.task.encoder.tokenizer.decode
     assert list(ask(adapter, texts)) == [decode(logits.argmax(-1)) for logits in expected]
     raw = ask_each(adapter, texts, return_raw_logits=True)
     assert [[next(iter(entry.values())) for entry in row] for row in raw[2]] == expected[2].tolist()
@@ -217,7 +217,7 @@ def test_an_encoder_of_an_encoder_decoder_embeds_without_its_decoder(load: Load)
 def test_an_answer_does_not_depend_on_its_batch_mates(name: str, form: Mapping[str, Any], load: Load) -> None:
     """Rows of other lengths leave no trace at all; rows of the same length none but in the last bits."""
     adapter = load(name)
-    by_length = {len(row.ids): text for row, text in zip(adapter.task.encoder.rows(TEXTS), TEXTS, strict=True)}
+    by_length = {len(row.ids): text for row, text in zip(adapter.served.task.encoder.rows(TEXTS), TEXTS, strict=True)}
     different = list(by_length.values())
     assert len(different) > 2
     assert _numbers(ask(adapter, different, **form)) == _numbers(ask_each(adapter, different, **form))
@@ -280,9 +280,9 @@ def test_options_are_the_requests_defaults(load: Load) -> None:
 def test_the_types_of_the_weights(load: Load) -> None:
     import torch
 
-    assert next(load("base").task.encoder.model.parameters()).dtype is torch.float32
+    assert next(load("base").served.task.encoder.model.parameters()).dtype is torch.float32
     half = load("base", dtype="bfloat16")
-    assert next(half.task.encoder.model.parameters()).dtype is torch.bfloat16
+    assert next(half.served.task.encoder.model.parameters()).dtype is torch.bfloat16
     assert ask(half, TEXTS).dtype == np.float32
     assert ask(half, TEXTS) == pytest.approx(ask(load("base"), TEXTS), abs=0.05)
 
@@ -299,7 +299,7 @@ def test_embeddings_are_known_as_such_and_say_how_many_tokens_they_took(load: Lo
     assert adapter.signature.task == "embedding"
     inputs = {"text": np.array(TEXTS, dtype=np.object_)}
     counts = adapter.predict(inputs, {"token_counts": True})["token_counts"]
-    assert counts.tolist() == [len(adapter.task.encoder.tokenizer(text)["input_ids"]) for text in TEXTS]
+    assert counts.tolist() == [len(adapter.served.task.encoder.tokenizer(text)["input_ids"]) for text in TEXTS]
 
 
 def test_threads_with_different_truncation_do_not_meet(load: Load) -> None:

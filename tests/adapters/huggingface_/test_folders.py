@@ -407,9 +407,9 @@ def test_a_sentence_folders_prompt_case_and_length_count(sentence: Path) -> None
     edit("config_sentence_transformers.json", **prompts)(sentence)
     edit("sentence_bert_config.json", max_seq_length=5, do_lower_case=True)(sentence)
     adapter = load(sentence)
-    assert adapter.task.prepare("THE Dog", {}) == "paris is the dog"
-    assert adapter.task.encoder.max_length == 5
-    assert load(sentence, max_length=20).task.encoder.max_length == 20
+    assert adapter.served.task.prepare("THE Dog", {}) == "paris is the dog"
+    assert adapter.served.task.encoder.max_length == 5
+    assert load(sentence, max_length=20).served.task.encoder.max_length == 20
     assert np.array_equal(ask(adapter, "THE"), ask(plain, "paris is the"))
 
 
