@@ -68,13 +68,8 @@ def speech(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
     if (times := keywords.get("return_timestamps")) == "segment":
         keywords["return_timestamps"] = times = True
     whisper = pipe.type == "seq2seq_whisper"
-    if times and not whisper and (times is True or pipe.type != "ctc"):
-        takes = "word and char" if pipe.type == "ctc" else "none"
-        raise InvalidInput(f"return_timestamps: this model knows no times of that kind; it knows {takes}")
     if (prompt := keywords.pop("prompt", None)) is not None:
         generated["prompt_ids"] = pipe.tokenizer.get_prompt_ids(prompt, return_tensors="pt").to(pipe.device)
-    if pipe.type == "ctc" and generated:
-        raise InvalidInput(f"{next(iter(generated))} means nothing to this model: it makes no text token by token")
     window = getattr(pipe.feature_extractor, "n_samples", None)
     if whisper and not times and window and len(row["audio"]) > window:
         keywords["return_timestamps"] = True

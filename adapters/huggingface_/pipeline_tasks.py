@@ -7,7 +7,7 @@ The names are transformers'. `pipeline_inputs` reads the inputs, `pipelines` loa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.base import Parameter
@@ -43,7 +43,9 @@ RETURN_LANGUAGE = Parameter("return_language", bool, meaning="the language that 
 _GENERATED = (_NEW, _BEAMS, _SAMPLE, _TEMPERATURE)
 
 #: of speech recognition: what only Whisper knows
-WHISPER_ONLY = (LANGUAGE, SPOKEN_TASK, PROMPT, RETURN_LANGUAGE)
+_WHISPER_ONLY = (LANGUAGE, SPOKEN_TASK, PROMPT, RETURN_LANGUAGE)
+#: a speech pipeline's type -> the times that it knows; others know none
+_TIMES = {"seq2seq_whisper": ("segment", "word"), "ctc": ("word", "char"), "tdt": ("word", "char"), "ctc_with_lm": ("word",)}
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,17 @@ REFUSED = {
     "visual-question-answering": "transformers 5 dropped it; task: image-text-to-text answers questions on pictures",
     "image-to-image": "transformers 5 dropped it; a model.py of your own can serve it",
 }
+
+
+def of_speech(parameters: tuple[Parameter, ...], kind: str) -> tuple[Parameter, ...]:
+    """Those that mean something to a speech pipeline of that type."""
+    left_out = () if kind == "seq2seq_whisper" else _WHISPER_ONLY
+    if kind.startswith("ctc"):
+        left_out = (*left_out, *_GENERATED)  # it makes no text token by token
+    elif kind == "seq2seq_whisper":
+        left_out = (_CHUNK,)  # it has windows of its own
+    times = [replace(_TIMESTAMPS, choices=_TIMES[kind])] if kind in _TIMES else []
+    return (*(each for each in parameters if each not in (*left_out, _TIMESTAMPS)), *times)
 
 
 def task_of_head(architecture: str) -> PipelineTask | None:

@@ -13,7 +13,7 @@ from adapters.huggingface_.parameter_ranges import check_ranges
 from adapters.huggingface_.loading import check_loaded, from_folder, load_model, one_thread, reason_of
 from adapters.huggingface_.pipeline_answers import as_json
 from adapters.huggingface_.pipeline_inputs import FRAMES, IMAGE, SOUND, TEXT, Reading, example_of
-from adapters.huggingface_.pipeline_tasks import WHISPER_ONLY, PipelineTask
+from adapters.huggingface_.pipeline_tasks import PipelineTask, of_speech
 from adapters.huggingface_.tasks import OUTPUT, TRUNCATION
 from adapters.huggingface_.text_lengths import TextLimit
 from adapters.modeldir import ModelDir
@@ -41,10 +41,8 @@ class PipelineModel:
     def parameters(self) -> tuple[Parameter, ...]:
         """What a request may ask of this very model."""
         known = (*self.task.parameters, *self.task.generated)
-        if self.task.takes(SOUND) and getattr(self.pipe, "type", "seq2seq_whisper") != "seq2seq_whisper":
-            known = tuple(each for each in known if each not in WHISPER_ONLY)
         if self.task.meaning == "transcription":
-            known = (*known, AUDIO_SECONDS)
+            known = (*of_speech(known, self.pipe.type), AUDIO_SECONDS)
         return (*known, TRUNCATION) if self.limit is not None and self.task.cut is not None else known
 
     def signature(self) -> Signature:

@@ -155,7 +155,7 @@ def ctc(path: Path) -> Path:
 
 def whisper(path: Path) -> Path:
     """With a real vocabulary's special tokens, so that languages, tasks and times mean something."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import pre_tokenizers
     from transformers import (
         WhisperConfig,
         WhisperFeatureExtractor,
@@ -167,7 +167,6 @@ def whisper(path: Path) -> Path:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     path.mkdir(parents=True, exist_ok=True)
     vocabulary = {letter: i for i, letter in enumerate(alphabet)} | {"<|endoftext|>": 256}
-    del Tokenizer, decoders, models
     tokenizer = WhisperTokenizer(vocab=vocabulary, merges=[])
     special = ["<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>"]
     special += ["<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
@@ -183,6 +182,7 @@ def whisper(path: Path) -> Path:
     model = WhisperForConditionalGeneration(config)
     generation = model.generation_config
     generation.is_multilingual, generation.max_length = True, None
+    generation._from_model_config = False  # else what follows is forgotten
     generation.max_new_tokens = 24
     generation.lang_to_id = {"<|en|>": ids["<|en|>"], "<|de|>": ids["<|de|>"]}
     generation.task_to_id = {"transcribe": ids["<|transcribe|>"], "translate": ids["<|translate|>"]}
