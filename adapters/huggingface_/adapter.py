@@ -35,11 +35,12 @@ from adapters.huggingface_.bundle import (
 from adapters.huggingface_.embedding import TextEmbedding
 from adapters.huggingface_.encoder_model import EncoderModel
 from adapters.huggingface_.loading import DTYPES, load_encoder
-from adapters.huggingface_.pipeline_inputs import FRAMES, IMAGE, SOUND
+from adapters.huggingface_.pipeline_inputs import FRAMES, IMAGE, SOUND, TABLE
 from adapters.huggingface_.pipeline_tasks import PIPELINES, PipelineTask
 from adapters.huggingface_.pipelines import PipelineModel, load_pipeline
 from adapters.huggingface_.sentence import POOLINGS, Sentence, is_foreign, read_sentence
-from adapters.huggingface_.tasks import TRUNCATION, Task
+from adapters.huggingface_.tasks import OFFSETS, TRUNCATION, Task
+from adapters.huggingface_.tokenizing import NAMES, OPTIONS, Tokenizing
 from adapters.modeldir import ModelDir
 
 #: what a request may ask for, by name, of all tasks together; `task` is the operator's word for something else
@@ -73,6 +74,8 @@ class HuggingFaceAdapter(Adapter):
         Parameter("max_pixels", int, meaning="of a picture or a video, at most; 40 million unless set"),
         Parameter("max_audio_seconds", float, meaning="of sound, at most; 1800 unless set"),
         TRUNCATION,
+        OFFSETS,
+        *OPTIONS,
         *_REQUESTED.values(),
     )
 
@@ -124,8 +127,10 @@ class HuggingFaceAdapter(Adapter):
             device=options.get("device", ""),
             max_length=options.get("max_length"),
             cut_at=sentence.max_length,
+            tokenizing=Tokenizing.of(options),
         )
-        defaults = {name: value for name, value in options.items() if name in _FORMS or name == TRUNCATION.name}
+        told = (*_FORMS, TRUNCATION.name, OFFSETS.name)
+        defaults = {name: value for name, value in options.items() if name in told}
         if "max_length" in options:
             defaults.setdefault(TRUNCATION.name, True)
         encoders = EncoderModel(kind(encoder, sentence), defaults)
@@ -140,7 +145,7 @@ class HuggingFaceAdapter(Adapter):
 
 def _needed(row: PipelineTask) -> tuple[str, ...]:
     """Modules that read what such a task takes."""
-    kinds = {IMAGE: ("PIL",), FRAMES: ("PIL",), SOUND: ("soundfile", "soxr")}
+    kinds = {IMAGE: ("PIL",), FRAMES: ("PIL",), SOUND: ("soundfile", "soxr"), TABLE: ("pandas",)}
     return tuple(dict.fromkeys(name for field in row.inputs for name in kinds.get(field.kind, ())))
 
 
@@ -154,6 +159,10 @@ def _check_options(kind: type[Task] | PipelineTask, options: Parameters) -> None
     for name in options:
         bound = _BOUNDS.get(name)
         meant = pipeline and kind.takes(*bound) if bound else name in taken or name not in _REQUESTED
+        if name == OFFSETS.name:
+            meant = not pipeline and OFFSETS in kind.beside
+        if name in NAMES:
+            meant = not pipeline
         if name == "pooling":
             meant = kind is TextEmbedding
         if name in (TRUNCATION.name, "max_length") and pipeline:

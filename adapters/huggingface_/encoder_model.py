@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from adapters.base import TOKEN_COUNTS, LoadError, Parameters, Signature, Tensors, TensorSpec
-from adapters.huggingface_.tasks import OUTPUT, PAIR, TRUNCATION, Task, column
+from adapters.base import TOKEN_COUNTS, InvalidInput, LoadError, Parameters, Signature, Tensors, TensorSpec
+from adapters.huggingface_.tasks import OFFSET_MAPPING, OFFSETS, OUTPUT, PAIR, TRUNCATION, Task, column, offsets_of
 
 INPUT = "text"
 
@@ -37,7 +37,7 @@ class EncoderModel:
             outputs=(output,),
             table=self.task.pairs,
             any_name=True,
-            parameters=(*self.task.parameters, TRUNCATION, *([TOKEN_COUNTS] if meaning else [])),
+            parameters=(*self.task.parameters, *self.task.beside, TRUNCATION, *([TOKEN_COUNTS] if meaning else [])),
             task=meaning,
         )
 
@@ -58,10 +58,18 @@ class EncoderModel:
         outputs = {OUTPUT: column(answers)}
         if settings.get(TOKEN_COUNTS.name):
             outputs[TOKEN_COUNTS.name] = np.array([len(row.ids) for row in rows])
+        if settings.get(OFFSETS.name):
+            outputs[OFFSET_MAPPING] = offsets_of(rows)
         return outputs
 
     def example(self) -> Tensors:
-        return {INPUT: np.array(self.task.example(), dtype=np.object_)}
+        texts = self.task.example()
+        try:
+            settings = self._settings({})
+            self.task.encoder.rows([self.task.prepare(text, settings) for text in texts])
+        except InvalidInput:
+            texts = self.task.short_example()
+        return {INPUT: np.array(texts, dtype=np.object_)}
 
     def _settings(self, parameters: Parameters) -> Parameters:
         """The options' defaults under the request's parameters; a form of answer asked for replaces the default one."""

@@ -50,6 +50,8 @@ def bytes_of(value: Any, where: str, name: str) -> bytes:
         if value[:5].lower() != b"data:":
             return value
         value = value.decode("latin-1")
+    if isinstance(value, str) and "\0" in value:  # raw bytes that happened to be a text: silence, a black picture
+        return value.encode()
     if not isinstance(value, str):
         raise InvalidInput(f"{where} is {type(value).__name__}: send base64 text, a data: URL, or bytes")
     if value[:5].lower() == "data:":

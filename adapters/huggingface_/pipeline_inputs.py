@@ -24,7 +24,7 @@ _MOST_BOXES = 20_000
 
 
 @dataclass(frozen=True)
-class Field:
+class InputField:
     """One input of a task."""
 
     name: str
@@ -46,7 +46,7 @@ class Reading:
     limits: Limits = field(default_factory=Limits)
     rate: int = 16_000  #: samples of sound a second that the model takes
 
-    def read(self, field: Field, value: Any, where: str) -> Any:
+    def read(self, field: InputField, value: Any, where: str) -> Any:
         """One row's value as the pipeline takes it.
 
         Raises:
@@ -152,7 +152,7 @@ def example_sound() -> str:
     return str(sound_document(samples, 16_000)["audio"])
 
 
-def example_of(field: Field, text: str) -> Any:
+def example_of(field: InputField, text: str) -> Any:
     """One value of the input, as a client sends it; `text` is a text that this very model answers."""
     made: Mapping[str, Callable[[], Any]] = {
         TEXT: lambda: text,

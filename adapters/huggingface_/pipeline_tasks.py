@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.base import Parameter
 from adapters.huggingface_ import pipeline_calls as calls
-from adapters.huggingface_.pipeline_inputs import BOXES, FRAMES, IMAGE, LABELS, SOUND, TABLE, TEXT, Field
+from adapters.huggingface_.pipeline_inputs import BOXES, FRAMES, IMAGE, LABELS, SOUND, TABLE, TEXT, InputField
 
 _APPLIED = ("softmax", "sigmoid", "none")
 TOP_K = Parameter("top_k", int, meaning="the best so many answers, best first")
@@ -53,7 +53,7 @@ class PipelineTask:
     """One row. A model is its task's by the longest of all `heads` that its architecture's name ends with."""
 
     name: str
-    inputs: tuple[Field, ...]
+    inputs: tuple[InputField, ...]
     heads: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     #: those of the parameters that are for `model.generate`
@@ -75,9 +75,9 @@ class PipelineTask:
         return any(field.kind in kinds for field in self.inputs)
 
 
-_TEXT, _IMAGE, _SOUND = Field("text", TEXT), Field("image", IMAGE), Field("audio", SOUND)
-_LABELS = Field("candidate_labels", LABELS)
-_QUESTION = Field("question", TEXT)
+_TEXT, _IMAGE, _SOUND = InputField("text", TEXT), InputField("image", IMAGE), InputField("audio", SOUND)
+_LABELS = InputField("candidate_labels", LABELS)
+_QUESTION = InputField("question", TEXT)
 
 
 def _by_keywords(length: int) -> dict[str, Any]:
@@ -92,9 +92,9 @@ _ROWS = (
         cut=lambda length: {"tokenizer_kwargs": _by_keywords(length)}),
     PipelineTask("feature-extraction", (_TEXT,), cut=lambda length: {"tokenize_kwargs": _by_keywords(length)}),
     PipelineTask("zero-shot-classification", (_TEXT, _LABELS), parameters=(_MULTI, _TEMPLATE)),
-    PipelineTask("table-question-answering", (Field("table", TABLE), Field("query", TEXT)),
+    PipelineTask("table-question-answering", (InputField("table", TABLE), InputField("query", TEXT)),
         ("TapasForQuestionAnswering",), call=calls.of_table),
-    PipelineTask("question-answering", (_QUESTION, Field("context", TEXT)), ("ForQuestionAnswering",),
+    PipelineTask("question-answering", (_QUESTION, InputField("context", TEXT)), ("ForQuestionAnswering",),
         (TOP_K, _ANSWER_LENGTH, _IMPOSSIBLE, _STRIDE), auto_classes=("AutoModelForQuestionAnswering",),
         call=calls.keyed, own="QuestionAnswering"),
     *(
@@ -117,20 +117,20 @@ _ROWS = (
     PipelineTask("depth-estimation", (_IMAGE,), ("ForDepthEstimation",)),
     PipelineTask("mask-generation", (_IMAGE,), ("SamModel", "SamHQModel", "Sam2Model", "EdgeTamModel"),
         call=calls.masks),
-    PipelineTask("keypoint-matching", (_IMAGE, Field("image_pair", IMAGE)), ("ForKeypointMatching",), (_THRESHOLD,),
+    PipelineTask("keypoint-matching", (_IMAGE, InputField("image_pair", IMAGE)), ("ForKeypointMatching",), (_THRESHOLD,),
         call=calls.of_pair),
     PipelineTask("zero-shot-image-classification", (_IMAGE, _LABELS),
         ("CLIPModel", "SiglipModel", "Siglip2Model", "AlignModel", "AltCLIPModel", "MetaClip2Model"), (_TEMPLATE,)),
     PipelineTask("zero-shot-object-detection", (_IMAGE, _LABELS),
         ("OwlViTForObjectDetection", "Owlv2ForObjectDetection", "GroundingDinoForObjectDetection"),
         (_THRESHOLD, TOP_K), call=calls.detect),
-    PipelineTask("document-question-answering", (_IMAGE, _QUESTION, Field("word_boxes", BOXES, optional=True)),
+    PipelineTask("document-question-answering", (_IMAGE, _QUESTION, InputField("word_boxes", BOXES, optional=True)),
         tuple(f"LayoutLM{version}ForQuestionAnswering" for version in ("", "v2", "v3")),
         (TOP_K, _ANSWER_LENGTH, _IMPOSSIBLE, _STRIDE), call=calls.of_document),
-    PipelineTask("image-text-to-text", (_IMAGE, Field("text", TEXT, optional=True)),
+    PipelineTask("image-text-to-text", (_IMAGE, InputField("text", TEXT, optional=True)),
         ("BlipForConditionalGeneration", "GitForCausalLM", "VisionEncoderDecoderModel", "ForImageTextToText"),
         generated=_GENERATED, call=calls.of_image_and_text),
-    PipelineTask("video-classification", (Field("video", FRAMES),), ("ForVideoClassification",), (TOP_K, _FUNCTION),
+    PipelineTask("video-classification", (InputField("video", FRAMES),), ("ForVideoClassification",), (TOP_K, _FUNCTION),
         auto_classes=("AutoModelForVideoClassification",), own="VideoClassification"),
     # sound
     PipelineTask("audio-classification", (_SOUND,), ("ForAudioClassification",), (TOP_K, _FUNCTION)),

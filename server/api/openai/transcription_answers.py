@@ -58,7 +58,7 @@ def transcription_codec(request: TranscriptionRequest, signature: Signature) -> 
 
     def encode(outputs: Tensors, decoded: DecodedRequest) -> Answer:
         output = outputs[signature.outputs[0].name][0]
-        return answer_to(request, output, float(outputs[_SECONDS][0]))
+        return answer_to(request, output, float(outputs[_SECONDS][0]), asked.get("return_timestamps") == "word")
 
     return Codec(lambda waiting: call, encode)
 
@@ -81,8 +81,8 @@ def _times(request: TranscriptionRequest, known: dict[str, Parameter]) -> str:
     return "word" if request.wants_words or "segment" not in parameter.choices else "segment"
 
 
-def answer_to(request: TranscriptionRequest, output: dict[str, Any], seconds: float) -> Answer:
-    """The answer in the format that was asked for; `output` is that of transformers' pipeline."""
+def answer_to(request: TranscriptionRequest, output: dict[str, Any], seconds: float, in_words: bool) -> Answer:
+    """The answer in the format that was asked for; `output` is that of transformers' pipeline, its chunks may be words."""
     text = str(output["text"]).strip()
     if request.response_format == "text":
         return Answer(200, _TEXT_HEADERS, f"{text}\n".encode())
@@ -91,7 +91,6 @@ def answer_to(request: TranscriptionRequest, output: dict[str, Any], seconds: fl
         return Answer(200, JSON_HEADERS, orjson.dumps({"text": text, "usage": usage}))
     chunks = output.get("chunks", [])
     said = [_said(chunk, seconds) for chunk in chunks]
-    in_words = request.wants_words or _are_words(said)
     segments = segments_of(said) if in_words else said
     if request.response_format == "srt":
         return Answer(200, _TEXT_HEADERS, srt(segments).encode())
@@ -118,10 +117,6 @@ def _said(chunk: dict[str, Any], seconds: float) -> Said:
     start, end = chunk["timestamp"]
     first = 0.0 if start is None else float(start)
     return Said(first, max(first, seconds if end is None else float(end)), str(chunk["text"]))
-
-
-def _are_words(said: Sequence[Said]) -> bool:
-    return len(said) > 1 and all(" " not in each.text.strip() for each in said)
 
 
 def segments_of(words: Sequence[Said]) -> list[Said]:

@@ -167,7 +167,7 @@ def test_a_text_without_a_mask_is_refused_and_named(load: Load) -> None:
     with pytest.raises(InvalidInput, match=r"text\[1\] has no \[MASK\] among its first 40 tokens: write \[MASK\]"):
         ask(load("mask"), ["hello [MASK]", "hello world"])
     with pytest.raises(InvalidInput, match="among its first 40 tokens"):
-        ask(load("mask"), [f"{LONG} [MASK]"])
+        ask(load("mask", truncation=True), [f"{LONG} [MASK]"])
 
 
 def test_a_base_model_embeds_as_kserve_does(folders: Folders, load: Load) -> None:
@@ -216,8 +216,8 @@ def test_an_encoder_of_an_encoder_decoder_embeds_without_its_decoder(load: Load)
 )
 def test_an_answer_does_not_depend_on_its_batch_mates(name: str, form: Mapping[str, Any], load: Load) -> None:
     """Rows of other lengths leave no trace at all; rows of the same length none but in the last bits."""
-    adapter = load(name)
-    by_length = {len(row.ids): text for row, text in zip(adapter.served.task.encoder.rows(TEXTS), TEXTS, strict=True)}
+    adapter = load(name, truncation=True)
+    by_length = {len(row.ids): text for row, text in zip(adapter.served.task.encoder.rows(TEXTS, True), TEXTS, strict=True)}
     different = list(by_length.values())
     assert len(different) > 2
     assert _numbers(ask(adapter, different, **form)) == _numbers(ask_each(adapter, different, **form))
@@ -237,13 +237,13 @@ def _numbers(answers: Any) -> list[float]:
 @pytest.mark.parametrize(("name", "limit"), [("bert", 40), ("roberta", 38), ("gpt2", 40)])
 def test_long_texts_are_cut_or_refused(name: str, limit: int, folders: Folders, load: Load) -> None:
     """RoBERTa's table of 40 positions holds 38 tokens: it begins behind the padding token's position."""
-    adapter = load(name)
+    adapter = load(name, truncation=True)
     cut = direct(folders(name), "AutoModelForSequenceClassification", LONG, truncation=True, max_length=limit)
     assert ask(adapter, [LONG], return_raw_logits=True)[0] == dict(zip("012", cut[1].logits[0].tolist(), strict=True))
     with pytest.raises(InvalidInput, match=rf"text\[1\] has \d+ tokens and the model takes {limit}: shorten it"):
         ask(adapter, ["hello", LONG], truncation=False)
     with pytest.raises(InvalidInput, match=f"the model takes {limit}"):
-        ask(load(name, truncation=False), [LONG])
+        ask(load(name), [LONG])
     assert len(ask(adapter, ["hello"], truncation=False)) == 1
 
 
@@ -310,7 +310,7 @@ def test_threads_with_different_truncation_do_not_meet(load: Load) -> None:
 
     def cuts() -> None:
         for _ in range(40):
-            wrong.extend(row for row in ask(adapter, cut) if len(row[0]) != 40)
+            wrong.extend(row for row in ask(adapter, cut, truncation=True) if len(row[0]) != 40)
 
     def refuses() -> None:
         for _ in range(40):
