@@ -203,7 +203,7 @@ class Signature:
     generates: bool = False
     #: What is known of the one output beyond its spec, for models of language: "embedding", a vector for the text
     #: of a row; "score", how well the texts of a row's first two inputs go together; "transcription", what is said in
-    #: the sound of a row, as transformers' pipelines answer; "": nothing. The first two take the parameter TOKEN_COUNTS.
+    #: the sound of a row, as transformers' pipelines answer; "": nothing. The first two take TOKEN_COUNTS.
     task: str = ""
 
     @property

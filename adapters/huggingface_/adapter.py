@@ -8,7 +8,7 @@ names or by the option `task`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from adapters.base import Adapter, LoadError, Match, Parameter, Parameters, Rank, Tensors, Trust
 from adapters.huggingface_.architecture import (
@@ -47,6 +47,8 @@ from adapters.modeldir import ModelDir
 _FORMS = {parameter.name: parameter for task in TASKS.values() for parameter in task.parameters}
 _OF_PIPELINES = {each.name: each for row in PIPELINES.values() for each in (*row.parameters, *row.generated)}
 _REQUESTED = {name: each for name, each in (_OF_PIPELINES | _FORMS).items() if name != "task"}
+#: options of every task
+_FOR_ALL = ("task", "dtype", "device")
 #: options that bound what is unpacked -> the kinds of input that they are for
 _BOUNDS = {"max_pixels": (IMAGE, FRAMES), "max_audio_seconds": (SOUND,)}
 
@@ -98,7 +100,7 @@ class HuggingFaceAdapter(Adapter):
             check(model_dir, config, reads_texts(config, modules))
         except Damaged as error:
             return Match(rank, problem=str(error))
-        requires = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
+        requires: tuple[str, ...] = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
         if modules is None and (row := pipeline_of(config)) is not None:
             requires += _needed(row)
         trust = Trust.SAFE if ".safetensors" in weights_of(model_dir) else Trust.PICKLE
@@ -154,21 +156,21 @@ def _check_options(kind: type[Task] | PipelineTask, options: Parameters) -> None
     Raises:
         LoadError: one means nothing to the task.
     """
-    pipeline = isinstance(kind, PipelineTask)
-    taken = {parameter.name for parameter in (*kind.parameters, *(kind.generated if pipeline else ()))}
+    meant = _meant_for_pipeline(kind) if isinstance(kind, PipelineTask) else _meant_for_encoder(kind)
     for name in options:
-        bound = _BOUNDS.get(name)
-        meant = pipeline and kind.takes(*bound) if bound else name in taken or name not in _REQUESTED
-        if name == OFFSETS.name:
-            meant = not pipeline and OFFSETS in kind.beside
-        if name in NAMES:
-            meant = not pipeline
-        if name == "pooling":
-            meant = kind is TextEmbedding
-        if name in (TRUNCATION.name, "max_length") and pipeline:
-            meant = kind.cut is not None
-        if not meant:
+        if name not in meant and name not in _FOR_ALL:
             raise LoadError(f"the option {name} means nothing to the task {kind.name}")
+
+
+def _meant_for_pipeline(row: PipelineTask) -> set[str]:
+    bounds = {name for name, kinds in _BOUNDS.items() if row.takes(*kinds)}
+    cutting = {TRUNCATION.name, "max_length"} if row.cut is not None else set()
+    return {each.name for each in (*row.parameters, *row.generated)} | bounds | cutting
+
+
+def _meant_for_encoder(kind: type[Task]) -> set[str]:
+    pooling = {"pooling"} if kind is TextEmbedding else set()
+    return {each.name for each in (*kind.parameters, *kind.beside)} | {TRUNCATION.name, "max_length", *NAMES} | pooling
 
 
 def _pooled(sentence: Sentence, options: Parameters) -> Sentence:

@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.base import LoadError
 from adapters.huggingface_.encoder import Encoder
-from adapters.huggingface_.tokenizing import Tokenizing
+from adapters.huggingface_.tokenizing import AS_IT_IS, Tokenizing
 from adapters.shared.messages import first_line, listed
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
@@ -28,7 +28,7 @@ _DEFAULT_LIMIT, _UNLIMITED = 2048, 1 << 24
 
 def load_encoder(
     path: Path, auto_class: str, output: str, *, safetensors: bool, unused: str = "", dtype: str = "float32",
-    device: str = "", max_length: int | None = None, cut_at: int | None = None, tokenizing: Tokenizing = Tokenizing(),
+    device: str = "", max_length: int | None = None, cut_at: int | None = None, tokenizing: Tokenizing = AS_IT_IS,
 ) -> Encoder:  # fmt: skip
     """Load the model and its tokenizer from the folder `path`.
 

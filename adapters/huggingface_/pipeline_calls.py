@@ -12,6 +12,7 @@ import numpy as np
 
 from adapters.base import InvalidInput
 from adapters.huggingface_.pipeline_answers import mask_png
+from adapters.shared.messages import brief, listed
 
 Row = Mapping[str, Any]
 
@@ -68,11 +69,41 @@ def speech(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
     if (times := keywords.get("return_timestamps")) == "segment":
         keywords["return_timestamps"] = times = True
     whisper = pipe.type == "seq2seq_whisper"
+    if (language := generated.get("language")) is not None:
+        _check_language(language, pipe.model.generation_config.lang_to_id)
     if (prompt := keywords.pop("prompt", None)) is not None:
-        generated["prompt_ids"] = pipe.tokenizer.get_prompt_ids(prompt, return_tensors="pt").to(pipe.device)
+        generated["prompt_ids"] = _prompt_ids(pipe, prompt)
     window = getattr(pipe.feature_extractor, "n_samples", None)
     if whisper and not times and window and len(row["audio"]) > window:
         keywords["return_timestamps"] = True
         answer = pipe(row["audio"].copy(), generate_kwargs=generated, **keywords)
         return {"text": answer["text"]}
     return pipe(row["audio"].copy(), **({"generate_kwargs": generated} if generated else {}), **keywords)
+
+
+def _check_language(language: str, known: Mapping[str, int]) -> None:
+    """
+    Raises:
+        InvalidInput: the model does not know it, by name or code.
+    """
+    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+    code = TO_LANGUAGE_CODE.get(language.lower(), language.lower())
+    if f"<|{code}|>" not in known:
+        codes = sorted(each.strip("<|>") for each in known)
+        raise InvalidInput(f"language: the model knows no {language[:40]!r}; it knows {listed(codes, 10)}")
+
+
+def _prompt_ids(pipe: Any, prompt: str) -> Any:
+    """
+    Raises:
+        InvalidInput: it is too long, or holds tokens that are no text.
+    """
+    try:
+        ids = pipe.tokenizer.get_prompt_ids(prompt, return_tensors="pt")
+    except ValueError as error:
+        raise InvalidInput(f"prompt: {brief(str(error))}") from error
+    most = pipe.model.config.max_target_positions // 2
+    if len(ids) > most:
+        raise InvalidInput(f"prompt has {len(ids)} tokens, and the model takes {most}: send its end")
+    return ids.to(pipe.device)

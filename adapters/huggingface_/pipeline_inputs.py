@@ -164,4 +164,3 @@ def example_of(field: InputField, text: str) -> Any:
         BOXES: lambda: [["Total", [10, 20, 60, 35]], ["100", [70, 20, 90, 35]]],
     }
     return made[field.kind]()
-

@@ -45,7 +45,12 @@ _GENERATED = (_NEW, _BEAMS, _SAMPLE, _TEMPERATURE)
 #: of speech recognition: what only Whisper knows
 _WHISPER_ONLY = (LANGUAGE, SPOKEN_TASK, PROMPT, RETURN_LANGUAGE)
 #: a speech pipeline's type -> the times that it knows; others know none
-_TIMES = {"seq2seq_whisper": ("segment", "word"), "ctc": ("word", "char"), "tdt": ("word", "char"), "ctc_with_lm": ("word",)}
+_TIMES = {
+    "seq2seq_whisper": ("segment", "word"),
+    "ctc": ("word", "char"),
+    "tdt": ("word", "char"),
+    "ctc_with_lm": ("word",),
+}
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,8 @@ _ROWS = (
     PipelineTask("depth-estimation", (_IMAGE,), ("ForDepthEstimation",)),
     PipelineTask("mask-generation", (_IMAGE,), ("SamModel", "SamHQModel", "Sam2Model", "EdgeTamModel"),
         call=calls.masks),
-    PipelineTask("keypoint-matching", (_IMAGE, InputField("image_pair", IMAGE)), ("ForKeypointMatching",), (_THRESHOLD,),
-        call=calls.of_pair),
+    PipelineTask("keypoint-matching", (_IMAGE, InputField("image_pair", IMAGE)), ("ForKeypointMatching",),
+        (_THRESHOLD,), call=calls.of_pair),
     PipelineTask("zero-shot-image-classification", (_IMAGE, _LABELS),
         ("CLIPModel", "SiglipModel", "Siglip2Model", "AlignModel", "AltCLIPModel", "MetaClip2Model"), (_TEMPLATE,)),
     PipelineTask("zero-shot-object-detection", (_IMAGE, _LABELS),
@@ -130,8 +135,8 @@ _ROWS = (
     PipelineTask("image-text-to-text", (_IMAGE, InputField("text", TEXT, optional=True)),
         ("BlipForConditionalGeneration", "GitForCausalLM", "VisionEncoderDecoderModel", "ForImageTextToText"),
         generated=_GENERATED, call=calls.of_image_and_text),
-    PipelineTask("video-classification", (InputField("video", FRAMES),), ("ForVideoClassification",), (TOP_K, _FUNCTION),
-        auto_classes=("AutoModelForVideoClassification",), own="VideoClassification"),
+    PipelineTask("video-classification", (InputField("video", FRAMES),), ("ForVideoClassification",),
+        (TOP_K, _FUNCTION), auto_classes=("AutoModelForVideoClassification",), own="VideoClassification"),
     # sound
     PipelineTask("audio-classification", (_SOUND,), ("ForAudioClassification",), (TOP_K, _FUNCTION)),
     PipelineTask("automatic-speech-recognition", (_SOUND,),
@@ -159,13 +164,13 @@ REFUSED = {
 }
 
 
-def of_speech(parameters: tuple[Parameter, ...], kind: str) -> tuple[Parameter, ...]:
-    """Those that mean something to a speech pipeline of that type."""
-    left_out = () if kind == "seq2seq_whisper" else _WHISPER_ONLY
+def of_speech(parameters: tuple[Parameter, ...], kind: str, languages: bool = True) -> tuple[Parameter, ...]:
+    """Those that mean something to a speech pipeline of that type; `languages`: the model knows several."""
+    left_out: tuple[Parameter, ...] = _WHISPER_ONLY
     if kind.startswith("ctc"):
         left_out = (*left_out, *_GENERATED)  # it makes no text token by token
-    elif kind == "seq2seq_whisper":
-        left_out = (_CHUNK,)  # it has windows of its own
+    elif kind == "seq2seq_whisper":  # it has windows of its own
+        left_out = (_CHUNK,) if languages else (_CHUNK, LANGUAGE, SPOKEN_TASK, RETURN_LANGUAGE)
     times = [replace(_TIMESTAMPS, choices=_TIMES[kind])] if kind in _TIMES else []
     return (*(each for each in parameters if each not in (*left_out, _TIMESTAMPS)), *times)
 

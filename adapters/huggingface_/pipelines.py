@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from adapters.base import InvalidInput, LoadError, Parameter, Parameters, Signature, Tensors, TensorSpec
-from adapters.huggingface_.parameter_ranges import check_ranges
 from adapters.huggingface_.loading import check_loaded, from_folder, load_model, one_thread, reason_of
+from adapters.huggingface_.parameter_ranges import check_ranges
 from adapters.huggingface_.pipeline_answers import as_json
 from adapters.huggingface_.pipeline_inputs import FRAMES, IMAGE, SOUND, TEXT, Reading, example_of
 from adapters.huggingface_.pipeline_tasks import PipelineTask, of_speech
@@ -42,7 +42,9 @@ class PipelineModel:
         """What a request may ask of this very model."""
         known = (*self.task.parameters, *self.task.generated)
         if self.task.meaning == "transcription":
-            known = (*of_speech(known, self.pipe.type), AUDIO_SECONDS)
+            generation = getattr(self.pipe.model, "generation_config", None)
+            languages = bool(getattr(generation, "is_multilingual", True)) and hasattr(generation, "lang_to_id")
+            known = (*of_speech(known, self.pipe.type, languages), AUDIO_SECONDS)
         return (*known, TRUNCATION) if self.limit is not None and self.task.cut is not None else known
 
     def signature(self) -> Signature:
@@ -168,7 +170,9 @@ def load_head(model_dir: ModelDir, task: PipelineTask, architecture: str, option
             if "Unrecognized configuration class" not in str(error):
                 raise
             problems.append(name)
-    raise LoadError(f"{architecture or 'the model'} has no head for the task {task.name}: {', '.join(problems)} know none")
+    raise LoadError(
+        f"{architecture or 'the model'} has no head for the task {task.name}: {', '.join(problems)} know none"
+    )
 
 
 def _auto_classes(task: PipelineTask) -> list[str]:

@@ -12,7 +12,7 @@ from adapters.base import LoadError, Parameter, Parameters
 OPTIONS = (
     Parameter("disable_lower_case", bool, meaning="the tokenizer leaves capital letters as they are"),
     Parameter("disable_special_tokens", bool, meaning="the tokenizer adds no tokens such as [CLS]"),
-    Parameter("return_token_type_ids", bool, meaning="whether the model is given token_type_ids; as it takes unless set"),
+    Parameter("return_token_type_ids", bool, meaning="whether the model is given token_type_ids"),
     Parameter("tensor_input_names", str, meaning="what the model is given of the tokenizer's, with commas between"),
 )
 NAMES = tuple(option.name for option in OPTIONS)
@@ -78,6 +78,9 @@ class Tokenizing:
         """For each call of the tokenizer."""
         asked = {"return_token_type_ids": True} if self.token_type_ids else {}
         return asked if self.special_tokens else {**asked, "add_special_tokens": False}
+
+
+AS_IT_IS = Tokenizing()
 
 
 def _in_capitals(normalizer: Any) -> Any:

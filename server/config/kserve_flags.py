@@ -19,8 +19,7 @@ _OPTIONS = {
 }
 _STORE = "name the model and its revision by --model NAME=hf://owner/model:revision"
 _OTHERS = {
-    "max_model_len": "say options: {max_context: N} in the polyserve.yaml of a language model, options: {max_length: N} "
-    "of any other",
+    "max_model_len": "say options: {max_context: N} in a language model's polyserve.yaml, {max_length: N} in others",
     "model_id": _STORE,
     "model_revision": _STORE,
     "tokenizer_revision": "a model's tokenizer comes with it, in one revision",

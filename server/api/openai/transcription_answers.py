@@ -82,7 +82,7 @@ def _times(request: TranscriptionRequest, known: dict[str, Parameter]) -> str:
 
 
 def answer_to(request: TranscriptionRequest, output: dict[str, Any], seconds: float, in_words: bool) -> Answer:
-    """The answer in the format that was asked for; `output` is that of transformers' pipeline, its chunks may be words."""
+    """The answer in the format that was asked for; `output` is a pipeline's, whose chunks may be words."""
     text = str(output["text"]).strip()
     if request.response_format == "text":
         return Answer(200, _TEXT_HEADERS, f"{text}\n".encode())

@@ -94,7 +94,9 @@ def _check_known(name: str, values: Sequence[bytes], translates: bool) -> None:
     if name in _KNOWN:
         return
     if name not in _NOT_SERVED:
-        raise FieldRefused(f"there is no field {quoted(name)}; {nearest(name, _KNOWN)}", name[:100], "unknown_parameter")
+        raise FieldRefused(
+            f"there is no field {quoted(name)}; {nearest(name, _KNOWN)}", name[:100], "unknown_parameter"
+        )
     harmless = _NOT_SERVED[name]
     if harmless is not None and any(value.decode("latin-1").lower() not in harmless for value in values):
         raise FieldRefused(f"{name} is not served here: leave it out", name, "unsupported_parameter")

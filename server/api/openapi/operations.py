@@ -203,7 +203,7 @@ _OTHERS = [
     *(
         Operation(
             *("post", f"/v1/audio/{path}", "OpenAI", summary, "Anything", _ASKED),
-            "For models that write speech down; a form with `file` and `model`. The same under /openai, or another prefix.",
+            "For models that write speech down; a form of `file` and `model`. The same under /openai, or another.",
             takes="Anything",
             error="OpenAIError",
         )

@@ -116,7 +116,7 @@ def layout(path: Path) -> Path:
 
 
 def captioner(path: Path) -> Path:
-    from transformers import BlipConfig, BlipForConditionalGeneration, BlipProcessor, BertTokenizerFast
+    from transformers import BertTokenizerFast, BlipConfig, BlipForConditionalGeneration, BlipProcessor
     from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
     text = {**_SMALL, "vocab_size": 124, "max_position_embeddings": 40, "projection_dim": 16}

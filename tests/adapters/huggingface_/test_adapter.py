@@ -217,7 +217,8 @@ def test_an_encoder_of_an_encoder_decoder_embeds_without_its_decoder(load: Load)
 def test_an_answer_does_not_depend_on_its_batch_mates(name: str, form: Mapping[str, Any], load: Load) -> None:
     """Rows of other lengths leave no trace at all; rows of the same length none but in the last bits."""
     adapter = load(name, truncation=True)
-    by_length = {len(row.ids): text for row, text in zip(adapter.served.task.encoder.rows(TEXTS, True), TEXTS, strict=True)}
+    rows = adapter.served.task.encoder.rows(TEXTS, True)
+    by_length = {len(row.ids): text for row, text in zip(rows, TEXTS, strict=True)}
     different = list(by_length.values())
     assert len(different) > 2
     assert _numbers(ask(adapter, different, **form)) == _numbers(ask_each(adapter, different, **form))

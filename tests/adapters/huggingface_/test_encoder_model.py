@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from adapters.base import InvalidInput, LoadError, ModelDir  # noqa: E402
-from adapters.huggingface_ import HuggingFaceAdapter  # noqa: E402
-from tests.adapters.huggingface_.models import save, train_wordpiece  # noqa: E402
+from adapters.base import InvalidInput, LoadError, ModelDir
+from adapters.huggingface_ import HuggingFaceAdapter
+from tests.adapters.huggingface_.models import save, train_wordpiece
 
 Load = Callable[..., HuggingFaceAdapter]
 
@@ -41,10 +41,12 @@ def test_offsets_come_as_kserves_second_output(load: Load) -> None:
     outputs = ask(adapter, "my dog", "my dog", return_offsets_mapping=True)
     spans = outputs["offset_mapping"]
     assert (spans.dtype, spans.shape[0], spans.shape[2]) == (np.int64, 2, 2)
-    assert spans[0].tolist() == [list(span) for span in train_wordpiece()("my dog", return_offsets_mapping=True).offset_mapping]
+    known = train_wordpiece()("my dog", return_offsets_mapping=True).offset_mapping
+    assert spans[0].tolist() == [list(span) for span in known]
     assert len(outputs["output-0"][0][0]) == spans.shape[1]
     different = ask(adapter, "my dog", "my dog is cute", return_offsets_mapping=True)["offset_mapping"]
-    assert [len(row) for row in different] == [len(row[0]) for row in ask(adapter, "my dog", "my dog is cute")["output-0"]]
+    tokens = ask(adapter, "my dog", "my dog is cute")["output-0"]
+    assert [len(row) for row in different] == [len(row[0]) for row in tokens]
     assert "offset_mapping" in ask(load("BertForTokenClassification", return_offsets_mapping=True), "my dog")
 
 

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("PIL")
 
-from adapters.base import InvalidInput  # noqa: E402
-from adapters.huggingface_.pipeline_inputs import (  # noqa: E402
+from adapters.base import InvalidInput
+from adapters.huggingface_.pipeline_inputs import (
     BOXES,
     FRAMES,
     IMAGE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ Folder = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     made: dict[str, Path] = {}
 
     def get(task: str) -> Path:
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
             made[task] = MODELS[task](tmp_path_factory.mktemp("models") / task)
         return made[task]
 
-    yield get
+    return get
 
 
 def load(path: Path, task: str, **options: Any) -> HuggingFaceAdapter:
@@ -238,9 +238,7 @@ def test_the_signature_names_the_inputs_and_the_example_is_answered(folder: Fold
         ("feature-extraction", {"max_length": 50}, "max_length is 50, but this model takes from 3 to 40"),
     ],
 )
-def test_an_option_that_does_not_fit_is_refused(
-    task: str, option: dict[str, Any], reason: str, folder: Folder
-) -> None:
+def test_an_option_that_does_not_fit_is_refused(task: str, option: dict[str, Any], reason: str, folder: Folder) -> None:
     with pytest.raises(LoadError, match=reason):
         load(folder(task), task, **option)
 

@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from adapters.base import InvalidInput, LoadError  # noqa: E402
-from adapters.huggingface_.pipeline_tasks import PIPELINES  # noqa: E402
-from adapters.huggingface_.text_lengths import TextLimit  # noqa: E402
-from tests.adapters.huggingface_.models import train_wordpiece  # noqa: E402
+from adapters.base import InvalidInput, LoadError
+from adapters.huggingface_.pipeline_tasks import PIPELINES
+from adapters.huggingface_.text_lengths import TextLimit
+from tests.adapters.huggingface_.models import train_wordpiece
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from adapters.base import LoadError  # noqa: E402
-from adapters.huggingface_.tokenizing import Tokenizing  # noqa: E402
-from tests.adapters.huggingface_.models import train_bytes, train_wordpiece  # noqa: E402
+from adapters.base import LoadError
+from adapters.huggingface_.tokenizing import Tokenizing
+from tests.adapters.huggingface_.models import train_bytes, train_wordpiece
 
 TAKEN = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 

@@ -57,7 +57,9 @@ def test_subtitles() -> None:
     assert answered(OUTPUT, response_format="srt") == (
         "1\n00:00:00,000 --> 00:00:01,250\nHello there.\n\n2\n01:01:01,500 --> 01:06:40,000\nBye\n\n"
     )
-    assert answered(OUTPUT, response_format="vtt").startswith("WEBVTT\n\n00:00:00.000 --> 00:00:01.250\nHello there.\n\n")
+    assert answered(OUTPUT, response_format="vtt").startswith(
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.250\nHello there.\n\n"
+    )
     assert vtt([Said(0, 1, "a --> b")]).count("-->") == 1
     assert srt([]) == ""
 
@@ -80,7 +82,10 @@ def test_words_and_the_pieces_that_are_made_of_them() -> None:
     both = answered(WORDS, True, **(asked | {"granularities": ("word", "segment")}))
     assert [(each["text"], each["start"], each["end"]) for each in both["segments"]] == [
         (" Hello there.", 0.0, 1.0), (" Bye", 2.0, 2.5)]  # fmt: skip
-    assert segments_of([Said(0, 1, "A"), Said(1, 40, "B"), Said(41, 42, "C")]) == [Said(0, 40, "A B"), Said(41, 42, "C")]
+    assert segments_of([Said(0, 1, "A"), Said(1, 40, "B"), Said(41, 42, "C")]) == [
+        Said(0, 40, "A B"),
+        Said(41, 42, "C"),
+    ]
 
 
 def asked_of(request: TranscriptionRequest, of: Signature) -> Any:
@@ -94,8 +99,8 @@ def test_the_model_is_asked_for_what_it_knows() -> None:
     assert (call.rows, call.parameters) == (1, {"audio_seconds": True})
     whisper = signature("language", "task", "return_language")
     verbose = replace(REQUEST, response_format="verbose_json", translates=True)
-    assert asked_of(verbose, whisper).parameters == {
-        "audio_seconds": True, "task": "translate", "return_timestamps": "segment", "return_language": True}  # fmt: skip
+    wanted = {"task": "translate", "return_timestamps": "segment", "return_language": True}
+    assert asked_of(verbose, whisper).parameters == {"audio_seconds": True, **wanted}
     subtitles = replace(REQUEST, response_format="srt", language="de")
     assert asked_of(subtitles, signature("language", times=("word", "char"))).parameters["return_timestamps"] == "word"
     assert "temperature" not in asked_of(replace(REQUEST, temperature=0.0), signature()).parameters

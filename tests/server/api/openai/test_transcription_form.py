@@ -52,7 +52,11 @@ def test_what_asks_for_nothing_is_taken() -> None:
         ({"temperature": "nan"}, "temperature", "must be a number from 0 to 1"),
         ({"temperature": "1.5"}, "temperature", "must be a number from 0 to 1"),
         ({"timestamp_granularities__": "word"}, "timestamp_granularities", "needs response_format verbose_json"),
-        ({"timestamp_granularities__": "minute", "response_format": "verbose_json"}, "timestamp_granularities", "one of"),
+        (
+            {"timestamp_granularities__": "minute", "response_format": "verbose_json"},
+            "timestamp_granularities",
+            "one of",
+        ),
         ({"stream": "true"}, "stream", "stream is not served here"),
         ({"include__": "logprobs"}, "include", "include is not served here"),
         ({"chunking_strategy": "auto"}, "chunking_strategy", "is not served here"),
