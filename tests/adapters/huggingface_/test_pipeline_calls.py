@@ -12,12 +12,29 @@ from adapters.base import InvalidInput
 from adapters.huggingface_ import pipeline_calls as calls
 
 
+class Ids(list[int]):
+    """Token ids on a device."""
+
+    def to(self, device: str) -> Ids:
+        return self
+
+
+def prompt_ids(prompt: str, return_tensors: str) -> Ids:
+    if "<|" in prompt:
+        raise ValueError("text that is a token")
+    return Ids(range(len(prompt)))
+
+
 class Asked:
     """Answers its arguments, in a list where it was given one."""
 
     def __init__(self, kind: str = "seq2seq_whisper", model_type: str = "layoutlm") -> None:
         self.type = kind
-        self.model = SimpleNamespace(config=SimpleNamespace(model_type=model_type))
+        config = SimpleNamespace(model_type=model_type, max_target_positions=8)
+        known = SimpleNamespace(lang_to_id={"<|de|>": 1, "<|en|>": 2})
+        self.model = SimpleNamespace(config=config, generation_config=known)
+        self.tokenizer = SimpleNamespace(get_prompt_ids=prompt_ids)
+        self.device = "cpu"
         self.feature_extractor = SimpleNamespace(n_samples=10)
 
     def __call__(self, *given: Any, **keywords: Any) -> Any:
@@ -60,3 +77,17 @@ def test_long_speech_is_read_in_windows_with_times_that_are_not_told() -> None:
     assert calls.speech(Asked("ctc"), {"audio": audio}, {"return_timestamps": "word"})["keywords"] == {
         "return_timestamps": "word"
     }
+
+
+def test_languages_and_prompts_of_speech_are_checked_before_the_model_is_asked() -> None:
+    row = {"audio": np.zeros(5, dtype=np.float32)}
+    for language in ("de", "German", "DE"):
+        assert calls.speech(Asked(), row, {"generate_kwargs": {"language": language}})
+    with pytest.raises(InvalidInput, match="language: the model knows no 'klingon'; it knows de, en"):
+        calls.speech(Asked(), row, {"generate_kwargs": {"language": "klingon"}})
+    prompted = calls.speech(Asked(), row, {"prompt": "abc"})["keywords"]
+    assert prompted == {"generate_kwargs": {"prompt_ids": [0, 1, 2]}}
+    with pytest.raises(InvalidInput, match="prompt has 5 tokens, and the model takes 4"):
+        calls.speech(Asked(), row, {"prompt": "abcde"})
+    with pytest.raises(InvalidInput, match="prompt: text that is a token"):
+        calls.speech(Asked(), row, {"prompt": "<|en|>"})
