@@ -91,7 +91,9 @@ def _table(value: Any, where: str, name: str, reading: Reading) -> Any:
         frame = pd.DataFrame(value)
     except ValueError as error:
         raise InvalidInput(f"{where} is no table: {error}") from error
-    return frame.astype(str)
+    if not frame.map(lambda cell: isinstance(cell, str | int | float) or cell is None).all(axis=None):
+        raise InvalidInput(f"{where} has cells that are neither texts nor numbers")
+    return frame.astype(object).where(frame.notna(), "").astype(str)
 
 
 def _boxes(value: Any, where: str, name: str, reading: Reading) -> list[tuple[str, list[float]]]:

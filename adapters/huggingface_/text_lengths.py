@@ -49,7 +49,10 @@ class TextLimit:
             InvalidInput: a text is too long, with the numbers and the way out.
         """
         for name, texts in self._counted(row, settings):
-            encoded = self.tokenizer(*texts, truncation=False, verbose=False)
+            try:
+                encoded = self.tokenizer(*texts, truncation=False, verbose=False)
+            except ValueError as error:  # a table of more rows or columns than TAPAS has
+                raise InvalidInput(f"{name}[{index}]: {error}") from error
             if (count := len(encoded["input_ids"])) > self.tokens:
                 way_out = "shorten it, or send truncation: true to have it cut" if self.can_cut else "shorten it"
                 raise InvalidInput(f"{name}[{index}] has {count} tokens and the model takes {self.tokens}: {way_out}")

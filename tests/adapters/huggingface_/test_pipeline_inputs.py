@@ -47,6 +47,7 @@ def test_a_table_is_columns_or_rows() -> None:
     columns = read(TABLE, {"a": [1, 2], "b": ["x", "y"]})
     assert columns.equals(read(TABLE, [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]))
     assert columns.iloc[0].tolist() == ["1", "x"]
+    assert read(TABLE, [{"a": "x"}, {"b": None}]).to_numpy().tolist() == [["x", ""], ["", ""]]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,7 @@ def test_a_table_is_columns_or_rows() -> None:
         (LABELS, [1], "must be a list of texts"),
         (LABELS, ["a"] * 1001, "names 1001 labels; 1000"),
         (TABLE, {"a": [1], "b": [1, 2]}, "is no table"),
+        (TABLE, {"a": [{}]}, "has cells that are neither texts nor numbers"),
         (TABLE, {"a": 1}, "must be an object of columns"),
         (TABLE, {}, "must be an object of columns"),
         (TABLE, {"a": list(range(100_001))}, "has 100001 cells"),

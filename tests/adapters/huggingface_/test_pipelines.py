@@ -138,6 +138,9 @@ def test_a_table_answers_a_question(folder: Folder) -> None:
     task = "table-question-answering"
     answer = ask(load(folder(task), task), [{"table": TABLE, "query": "how many people"}])[0]
     assert answer == theirs(folder(task), task, {"table": pd.DataFrame(TABLE), "query": "how many people"})
+    for large in ({"a": ["8"] * 500}, {str(i): ["8"] for i in range(500)}):
+        with pytest.raises(InvalidInput, match=r"table\[0\]"):
+            ask(load(folder(task), task), [{"table": large, "query": "how many"}])
 
 
 def test_words_with_their_places_answer_a_question(folder: Folder) -> None:
