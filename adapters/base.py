@@ -204,9 +204,9 @@ class Signature:
     #: ... and what it reads are jobs (protocol "generation"): it is a language model. `inputs` (one text), `outputs`
     #: and `parameters` are how the other protocols ask it.
     generates: bool = False
-    #: What is known of the one output beyond its spec, for a model that takes texts: "embedding", a vector for the text
-    #: of a row; "score", how well the texts of a row's first two inputs go together; "": nothing. One that has a task
-    #: takes the parameter TOKEN_COUNTS.
+    #: What is known of the one output beyond its spec, for models of language: "embedding", a vector for the text
+    #: of a row; "score", how well the texts of a row's first two inputs go together; "transcription", what is said in
+    #: the sound of a row, as transformers' pipelines answer; "": nothing. The first two take TOKEN_COUNTS.
     task: str = ""
 
     @property

@@ -1,30 +1,28 @@
-"""Hugging Face transformers: a folder with `config.json`, weights and a tokenizer.
+"""Hugging Face transformers: a folder with `config.json`, weights, and a tokenizer or what prepares pictures and sound.
 
-Served are text classification, token classification, filling masks, and embeddings (sentence-transformers' folders
-among them), by the architecture that `config.json` names or by the option `task`.
+Served are KServe's tasks (text classification, token classification, filling masks, embeddings, sentence-transformers'
+folders among them) in KServe's shapes, and the tasks of transformers' pipelines, by the architecture that `config.json`
+names or by the option `task`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
-import numpy as np
-
-from adapters.base import (
-    TOKEN_COUNTS,
-    Adapter,
-    LoadError,
-    Match,
-    Parameter,
-    Parameters,
-    Rank,
-    Signature,
-    Tensors,
-    TensorSpec,
-    Trust,
+from adapters.base import Adapter, LoadError, Match, Parameter, Parameters, Rank, Tensors, Trust
+from adapters.huggingface_.architecture import (
+    TASK_NAMES,
+    TASKS,
+    architecture,
+    generates,
+    pipeline_of,
+    reads_texts,
+    task_named,
+    task_of,
+    unserved,
+    writes_texts,
 )
-from adapters.huggingface_.architecture import TASKS, architecture, generates, task_of, unserved
 from adapters.huggingface_.bundle import (
     Damaged,
     check,
@@ -35,42 +33,53 @@ from adapters.huggingface_.bundle import (
     weights_of,
 )
 from adapters.huggingface_.embedding import TextEmbedding
+from adapters.huggingface_.encoder_model import EncoderModel
 from adapters.huggingface_.loading import DTYPES, load_encoder
+from adapters.huggingface_.pipeline_inputs import FRAMES, IMAGE, SOUND, TABLE
+from adapters.huggingface_.pipeline_tasks import PIPELINES, PipelineTask
+from adapters.huggingface_.pipelines import PipelineModel, load_pipeline
 from adapters.huggingface_.sentence import POOLINGS, Sentence, is_foreign, read_sentence
-from adapters.huggingface_.tasks import OUTPUT, PAIR, TRUNCATION, Task, column
+from adapters.huggingface_.tasks import OFFSETS, TRUNCATION, Task
+from adapters.huggingface_.tokenizing import NAMES, OPTIONS, Tokenizing
 from adapters.modeldir import ModelDir
 from adapters.shared.tokenizer_audit import tokenizer_carries
 
-INPUT = "text"
-
-#: what a request may ask for, by name, of all tasks together
+#: what a request may ask for, by name, of all tasks together; `task` is the operator's word for something else
 _FORMS = {parameter.name: parameter for task in TASKS.values() for parameter in task.parameters}
+_OF_PIPELINES = {each.name: each for row in PIPELINES.values() for each in (*row.parameters, *row.generated)}
+_REQUESTED = {name: each for name, each in (_OF_PIPELINES | _FORMS).items() if name != "task"}
+#: options of every task
+_FOR_ALL = ("task", "dtype", "device")
+#: options that bound what is unpacked -> the kinds of input that they are for
+_BOUNDS = {"max_pixels": (IMAGE, FRAMES), "max_audio_seconds": (SOUND,)}
 
 
 @dataclass(eq=False)
 class HuggingFaceAdapter(Adapter):
-    """A transformers model behind its tokenizer: texts in, one answer a text out.
+    """A transformers model behind its tokenizer, or behind a pipeline: one answer a row.
 
-    Texts that are too long are cut, as KServe does. `Traits.batchable` holds as far as floating point
+    Texts that are too long are refused unless `truncation` is on. `Traits.batchable` holds as far as floating point
     goes: see `encoder`.
     """
 
-    task: Task
-    #: what the options say of the request parameters
-    defaults: Parameters = field(default_factory=dict)
+    served: EncoderModel | PipelineModel
 
     name = "huggingface"
     platform = "huggingface"
     requires: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     safe_form: ClassVar[str] = "as safetensors"
     options: ClassVar[tuple[Parameter, ...]] = (
-        Parameter("task", choices=tuple(TASKS), meaning="the task, where the architecture does not tell it"),
+        Parameter("task", choices=TASK_NAMES, meaning="the task, where the architecture does not tell it"),
         Parameter("dtype", choices=DTYPES, meaning="the weights' type in memory; float32 unless set"),
         Parameter("device", meaning="cpu, cuda, cuda:1, ...; a GPU where there is one unless set"),
-        Parameter("max_length", int, meaning="tokens of a text that count; the model's own limit unless set"),
+        Parameter("max_length", int, meaning="texts are cut at so many tokens; without it, longer ones are refused"),
         Parameter("pooling", choices=POOLINGS, meaning="text_embedding: how token vectors become one; mean unless set"),
+        Parameter("max_pixels", int, meaning="of a picture or a video, at most; 40 million unless set"),
+        Parameter("max_audio_seconds", float, meaning="of sound, at most; 1800 unless set"),
         TRUNCATION,
-        *_FORMS.values(),
+        OFFSETS,
+        *OPTIONS,
+        *_REQUESTED.values(),
     )
 
     @classmethod
@@ -84,15 +93,17 @@ class HuggingFaceAdapter(Adapter):
                 # Perhaps an export whose weights are another adapter's: let any sound claim win.
                 return Match(Rank.SUFFIX, problem=no_weights(model_dir))
             modules = read_sentence(model_dir)
-            if modules is None and generates(config):
-                # A decoder is for `generation`, which claims it more surely; named in polyserve.yaml, this one embeds.
+            if modules is None and (generates(config) or writes_texts(config)):
+                # Whoever makes texts token by token claims it more surely; named in polyserve.yaml, this one serves it.
                 rank = Rank.CONTENT
             if not has_tokenizer(model_dir) and (reason := unserved(config, modules)):
                 return Match(rank, problem=reason)  # which a tokenizer would not change
-            check(model_dir, config)
+            check(model_dir, config, reads_texts(config, modules))
         except Damaged as error:
             return Match(rank, problem=str(error))
-        requires = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
+        requires: tuple[str, ...] = ("sentencepiece",) if needs_sentencepiece(model_dir) else ()
+        if modules is None and (row := pipeline_of(config)) is not None:
+            requires += _needed(row)
         trust = Trust.SAFE if ".safetensors" in weights_of(model_dir) else Trust.PICKLE
         carries = tokenizer_carries(model_dir, pickled=trust is Trust.PICKLE)
         return Match(rank, requires=requires, trust=trust, carries=carries)
@@ -101,8 +112,13 @@ class HuggingFaceAdapter(Adapter):
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         config = read_config(model_dir) or {}
         modules = read_sentence(model_dir)
-        kind = TASKS[options["task"]] if "task" in options else task_of(config, modules)
+        kind = task_named(options["task"]) if "task" in options else task_of(config, modules)
         _check_options(kind, options)
+        if isinstance(kind, PipelineTask):
+            pipeline = load_pipeline(model_dir, kind, architecture(config), options)
+            adapter = cls(pipeline.signature(), pipeline)
+            adapter.traits = replace(adapter.traits, thread_safe=False)
+            return adapter
         sentence = _pooled(modules or Sentence(), options) if kind is TextEmbedding else Sentence()
         encoder = load_encoder(
             model_dir.path,
@@ -115,64 +131,48 @@ class HuggingFaceAdapter(Adapter):
             device=options.get("device", ""),
             max_length=options.get("max_length"),
             cut_at=sentence.max_length,
+            tokenizing=Tokenizing.of(options),
         )
-        task = kind(encoder, sentence)
-        defaults = {name: value for name, value in options.items() if name in _FORMS or name == TRUNCATION.name}
-        try:
-            output = task.spec(defaults)
-        except Exception as error:
-            raise LoadError(f"the model loads but does not answer: {type(error).__name__}: {error}") from error
-        meaning = task.meaning(output)
-        signature = Signature(
-            inputs=_inputs(kind),
-            outputs=(output,),
-            table=kind.pairs,
-            any_name=True,
-            parameters=(*kind.parameters, TRUNCATION, *([TOKEN_COUNTS] if meaning else [])),
-            task=meaning,
-        )
-        return cls(signature, task, defaults)
+        told = (*_FORMS, TRUNCATION.name, OFFSETS.name)
+        defaults = {name: value for name, value in options.items() if name in told}
+        if "max_length" in options:
+            defaults.setdefault(TRUNCATION.name, True)
+        encoders = EncoderModel(kind(encoder, sentence), defaults)
+        return cls(encoders.signature(), encoders)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
-        import torch
-
-        settings = self._settings(parameters)
-        encoder = self.task.encoder
-        texts = [self.task.prepare(text, settings) for text in inputs[INPUT].tolist()]
-        pairs = inputs[PAIR].tolist() if PAIR in inputs else [None] * len(texts)
-        rows = encoder.rows(texts, settings.get(TRUNCATION.name, True), self.task.spans, pairs)
-        for i, row in enumerate(rows):
-            self.task.check(row, f"{INPUT}[{i}]")
-        answers: list[Any] = [None] * len(rows)
-        with torch.inference_mode():
-            for i, output in encoder.outputs(rows):
-                answers[i] = self.task.answer(rows[i], output, settings)
-        outputs = {OUTPUT: column(answers)}
-        if settings.get(TOKEN_COUNTS.name):
-            outputs[TOKEN_COUNTS.name] = np.array([len(row.ids) for row in rows])
-        return outputs
+        return self.served.predict(inputs, parameters)
 
     def example(self) -> Tensors:
-        return {INPUT: np.array(self.task.example(), dtype=np.object_)}
-
-    def _settings(self, parameters: Parameters) -> Parameters:
-        """The options' defaults under the request's parameters; a form of answer asked for replaces the default one."""
-        if any(parameters.get(name) for name in _FORMS):
-            defaults = {name: value for name, value in self.defaults.items() if name not in _FORMS}
-            return {**defaults, **parameters}
-        return {**self.defaults, **parameters}
+        return self.served.example()
 
 
-def _inputs(kind: type[Task]) -> tuple[TensorSpec, ...]:
-    pair = TensorSpec(PAIR, "BYTES", (-1,), optional=True, nullable=True)
-    return (TensorSpec(INPUT, "BYTES", (-1,)), *([pair] if kind.pairs else []))
+def _needed(row: PipelineTask) -> tuple[str, ...]:
+    """Modules that read what such a task takes."""
+    kinds = {IMAGE: ("PIL",), FRAMES: ("PIL",), SOUND: ("soundfile", "soxr"), TABLE: ("pandas",)}
+    return tuple(dict.fromkeys(name for field in row.inputs for name in kinds.get(field.kind, ())))
 
 
-def _check_options(kind: type[Task], options: Parameters) -> None:
-    taken = {parameter.name for parameter in kind.parameters}
+def _check_options(kind: type[Task] | PipelineTask, options: Parameters) -> None:
+    """
+    Raises:
+        LoadError: one means nothing to the task.
+    """
+    meant = _meant_for_pipeline(kind) if isinstance(kind, PipelineTask) else _meant_for_encoder(kind)
     for name in options:
-        if (name in _FORMS and name not in taken) or (name == "pooling" and kind is not TextEmbedding):
+        if name not in meant and name not in _FOR_ALL:
             raise LoadError(f"the option {name} means nothing to the task {kind.name}")
+
+
+def _meant_for_pipeline(row: PipelineTask) -> set[str]:
+    bounds = {name for name, kinds in _BOUNDS.items() if row.takes(*kinds)}
+    cutting = {TRUNCATION.name, "max_length"} if row.cut is not None else set()
+    return {each.name for each in (*row.parameters, *row.generated)} | bounds | cutting
+
+
+def _meant_for_encoder(kind: type[Task]) -> set[str]:
+    pooling = {"pooling"} if kind is TextEmbedding else set()
+    return {each.name for each in (*kind.parameters, *kind.beside)} | {TRUNCATION.name, "max_length", *NAMES} | pooling
 
 
 def _pooled(sentence: Sentence, options: Parameters) -> Sentence:

@@ -22,6 +22,8 @@ VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "bpe.codes", "tekke
 SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model")
 #: tokenizers that work on characters or bytes and have no vocabulary file
 _WITHOUT_VOCABULARY = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")
+#: tokenizers of single letters or sounds, whose whole vocabulary is vocab.json
+_OF_LETTERS = ("Wav2Vec2CTCTokenizer", "Wav2Vec2PhonemeCTCTokenizer", "VitsTokenizer", "ParakeetTokenizer")
 
 #: weights in forms that transformers does not load from a local folder: ending -> what it is
 _FOREIGN_WEIGHTS = {
@@ -35,7 +37,7 @@ _FOREIGN_WEIGHTS = {
 #: keys of a config.json that transformers wrote, beside `model_type`
 _CONFIG_KEYS = {"architectures", "transformers_version", "hidden_size", "vocab_size", "auto_map"}
 
-_TEXTS_ONLY = "of transformers' formats only models of texts are served: export it to ONNX or TorchScript"
+_OWN_ONLY = "only models in transformers' own format are served: export it to ONNX or TorchScript"
 _JSON_LIMIT = 1 << 28  # bytes: the indexes of the largest models take a few million
 _HEADER_LIMIT = 100_000_000  # bytes, the limit of the safetensors format itself
 _LFS = b"version https://git-lfs"
@@ -78,14 +80,16 @@ def read_config(model_dir: ModelDir) -> dict[str, Any] | None:
         return config if complete or config.keys() & _CONFIG_KEYS else None
     if isinstance(config, dict) and "pretrained_cfg" in config and weights_of(model_dir):
         name = str(config.get("architecture"))[:60]
-        raise Damaged(f"config.json is a timm model's ({name}), which takes images; {_TEXTS_ONLY}")
+        raise Damaged(f"config.json is a timm model's ({name}), which is not transformers' own; {_OWN_ONLY}")
     if complete:
         raise Damaged("config.json does not say the model_type, so transformers cannot know the architecture")
     return None
 
 
-def check(model_dir: ModelDir, config: dict[str, Any]) -> None:
+def check(model_dir: ModelDir, config: dict[str, Any], reads_texts: bool = True) -> None:
     """Look for all that would stop a folder with weights from being served, or that would give another model's answers.
+
+    `reads_texts` says that it cannot do without a tokenizer.
 
     Raises:
         Damaged: with the first reason found.
@@ -97,7 +101,8 @@ def check(model_dir: ModelDir, config: dict[str, Any]) -> None:
         raise Damaged(problem)
     for name in _weight_files(model_dir):
         check_weights(model_dir, name)
-    _check_tokenizer(model_dir)
+    if reads_texts or has_tokenizer(model_dir):
+        _check_tokenizer(model_dir)
 
 
 def weights_of(model_dir: ModelDir) -> str:
@@ -206,21 +211,33 @@ def _check_tokenizer(model_dir: ModelDir) -> None:
     for name in (*VOCABULARIES, *SENTENCEPIECE):
         if model_dir.has(name):
             _check_pointer(model_dir, name)
-    if model_dir.has("vocab.json") and not model_dir.has("merges.txt") and not model_dir.has("tokenizer.json"):
+    if _is_half_bpe(model_dir):
         raise Damaged("vocab.json has no merges.txt beside it, which its tokenizer needs")
+
+
+def _is_half_bpe(model_dir: ModelDir) -> bool:
+    """Whether only half of a byte-pair vocabulary is there; tokenizers of letters or sounds have no other half."""
+    if not model_dir.has("vocab.json") or model_dir.has("merges.txt") or model_dir.has("tokenizer.json"):
+        return False
+    return _tokenizer_class(model_dir) not in _OF_LETTERS
+
+
+def _tokenizer_class(model_dir: ModelDir) -> str:
+    """The class that tokenizer_config.json names, or ""."""
+    if not model_dir.has("tokenizer_config.json"):
+        return ""
+    try:
+        settings = read_json(model_dir, "tokenizer_config.json")
+    except Damaged:
+        return ""
+    return str(settings.get("tokenizer_class")) if isinstance(settings, dict) else ""
 
 
 def has_tokenizer(model_dir: ModelDir) -> bool:
     """Whether some tokenizer finds its vocabulary here."""
     if any(model_dir.has(name) for name in (*VOCABULARIES, *SENTENCEPIECE)):
         return True
-    if not model_dir.has("tokenizer_config.json"):
-        return False
-    try:
-        settings = read_json(model_dir, "tokenizer_config.json")
-    except Damaged:
-        return False
-    return isinstance(settings, dict) and settings.get("tokenizer_class") in _WITHOUT_VOCABULARY
+    return _tokenizer_class(model_dir) in _WITHOUT_VOCABULARY
 
 
 def _check_pointer(model_dir: ModelDir, name: str) -> None:

@@ -41,7 +41,7 @@ class TextEmbedding(Task):
         return text.lower() if self.sentence.lower else text
 
     def spec(self, settings: Settings) -> TensorSpec:
-        (row,) = self.encoder.rows([self.prepare("example", settings)])
+        (row,) = self.encoder.rows([self.prepare("example", settings)], truncation=True)
         ((_, output),) = self.encoder.outputs([row])  # no name in the configuration is right for every model
         return TensorSpec(OUTPUT, "FP32", (-1, self.answer(row, output, settings).shape[-1]))
 

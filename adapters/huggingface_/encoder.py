@@ -10,7 +10,7 @@ directly.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,11 +53,12 @@ class Encoder:
     vocabulary: int  #: tokens that the model knows; 0 where that cannot be told
     solo: bool  #: the model cannot take several rows at once
     turn: AbstractContextManager[Any]  #: held around each call of the model
+    keywords: Mapping[str, Any] = field(default_factory=dict)  #: for each call of the tokenizer
     #: a tokenizer keeps the truncation of the latest call in itself, so calls take turns
     _tokenizing: threading.Lock = field(default_factory=threading.Lock)
 
     def rows(
-        self, texts: list[str], truncation: bool = True, spans: bool = False, pairs: Sequence[str | None] = ()
+        self, texts: list[str], truncation: bool = False, spans: bool = False, pairs: Sequence[str | None] = ()
     ) -> list[Row]:
         """Texts to tokens, at most `max_length` each; with `spans`, every field of a row is filled.
 
@@ -110,6 +111,7 @@ class Encoder:
                 return_special_tokens_mask=spans,
                 return_offsets_mapping=spans and self.tokenizer.is_fast,
                 verbose=False,
+                **self.keywords,
             )
             words = [self.tokenizer.convert_ids_to_tokens(ids) for ids in encoded["input_ids"] if spans]
         columns = {name: encoded[name] for name in encoded if name in self.inputs}
@@ -161,7 +163,7 @@ class Encoder:
         if tokens > self.max_length:
             raise InvalidInput(
                 f"{where} has {tokens} tokens and the model takes {self.max_length}: "
-                "shorten it, or leave truncation on to have it cut"
+                "shorten it, or send truncation: true to have it cut"
             )
         if self.vocabulary and max(row.ids) >= self.vocabulary:
             raise RuntimeError(

@@ -12,6 +12,7 @@ from typing import Any
 
 from adapters.base import LoadError
 from adapters.huggingface_.encoder import Encoder
+from adapters.huggingface_.tokenizing import AS_IT_IS, Tokenizing
 from adapters.shared.messages import first_line, listed
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
@@ -27,26 +28,26 @@ _DEFAULT_LIMIT, _UNLIMITED = 2048, 1 << 24
 
 def load_encoder(
     path: Path, auto_class: str, output: str, *, safetensors: bool, unused: str = "", dtype: str = "float32",
-    device: str = "", max_length: int | None = None, cut_at: int | None = None,
+    device: str = "", max_length: int | None = None, cut_at: int | None = None, tokenizing: Tokenizing = AS_IT_IS,
 ) -> Encoder:  # fmt: skip
     """Load the model and its tokenizer from the folder `path`.
 
     `auto_class` is transformers' class for the task, `output` the output of it that counts. Weights that begin with
     `unused` may be missing, since that output does not depend on them. `device` "" takes a GPU where there is one.
-    Texts are cut at `max_length` tokens, else at `cut_at` or the model's own limit, whichever is less.
+    Texts may have `max_length` tokens, else `cut_at` or the model's own limit, whichever is less.
 
     Raises:
         LoadError: the folder cannot be loaded, or weights are missing: transformers would make them up at random.
     """
     import torch
 
-    # Several threads are busy already: a thread pool in each call of each model would only make them wait.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    torch.set_num_threads(1)
+    one_thread()
     try:
         model, report = load_model(path, auto_class, safetensors, dtype)
-        tokenizer = from_folder("AutoTokenizer", path)
+        tokenizer = tokenizing.prepare(from_folder("AutoTokenizer", path))
         model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    except LoadError:
+        raise
     except Exception as error:
         raise LoadError(reason_of(error)) from error
     check_loaded(report, unused)
@@ -57,12 +58,21 @@ def load_encoder(
         model=model,
         tokenizer=tokenizer,
         output=output,
-        inputs=frozenset(inspect.signature(model.forward).parameters),
+        inputs=tokenizing.inputs(frozenset(inspect.signature(model.forward).parameters)),
         max_length=_length(model, tokenizer, max_length, cut_at),
         vocabulary=_vocabulary(model),
         solo=output == "logits" and _is_solo(model),
         turn=threading.Lock() if _keeps_state(model) else nullcontext(),
+        keywords=tokenizing.keywords(),
     )
+
+
+def one_thread() -> None:
+    """Several threads are busy already: a thread pool in each call of each model would only make them wait."""
+    import torch
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch.set_num_threads(1)
 
 
 def from_folder(auto_class: str, path: Path, **settings: Any) -> Any:

@@ -21,10 +21,12 @@ from adapters.shared.arrays import array_of
 OUTPUT = "output-0"
 PAIR = "text_pair"  #: the input with the second text of each row, for tasks that take pairs
 
-TRUNCATION = Parameter("truncation", bool, meaning="cut texts that are too long (the default) or refuse them")
+TRUNCATION = Parameter("truncation", bool, meaning="cut texts that are too long, instead of refusing them")
 _PROBABILITIES = Parameter("return_probabilities", bool, meaning="the probability of every class, to 4 decimals")
 _LOGITS = Parameter("return_raw_logits", bool, meaning="the raw logit of every class")
 _LABELS = Parameter("labels", bool, meaning="the classes' names with their scores, as transformers' pipelines give")
+OFFSETS = Parameter("return_offsets_mapping", bool, meaning="a second output: where each token is in the text")
+OFFSET_MAPPING = "offset_mapping"  #: the name of that output, as in KServe
 _TOP_K = Parameter("top_k", int, meaning="the best so many answers with their scores, best first")
 
 Settings = Mapping[str, Any]
@@ -44,6 +46,8 @@ class Task(ABC):
     pairs: ClassVar[bool] = False  #: a row may be two texts
     spans: ClassVar[bool] = False  #: answers may tell where in the text they are
     parameters: ClassVar[tuple[Parameter, ...]] = ()
+    #: what may be asked for beside these: outputs that come on top
+    beside: ClassVar[tuple[Parameter, ...]] = ()
 
     def __post_init__(self) -> None:
         """Raise LoadError where the model cannot do this; here, so that the constructor calls what a task overrides."""
@@ -69,6 +73,10 @@ class Task(ABC):
 
     def example(self) -> list[str]:
         return ["This is an example.", "And this is another one."]
+
+    def short_example(self) -> list[str]:
+        """One for models that take hardly a word."""
+        return ["a", "b"]
 
 
 class SequenceClassification(Task):
@@ -128,6 +136,7 @@ class TokenClassification(Task):
     auto_class = "AutoModelForTokenClassification"
     spans = True
     parameters = (_LABELS, _LOGITS, _PROBABILITIES)
+    beside = (OFFSETS,)
 
     def spec(self, settings: Settings) -> TensorSpec:
         return TensorSpec(OUTPUT, "BYTES", (-1,), json=True)
@@ -192,6 +201,9 @@ class FillMask(Task):
         mask = self.encoder.tokenizer.mask_token
         return [f"The capital of France is {mask}.", f"The {mask} shines."]
 
+    def short_example(self) -> list[str]:
+        return [self.encoder.tokenizer.mask_token] * 2
+
     def _masks(self, row: Row) -> list[int]:
         return [i for i, token in enumerate(row.ids) if token == self.encoder.tokenizer.mask_token_id]
 
@@ -211,6 +223,19 @@ def column(answers: list[Any]) -> np.ndarray[Any, np.dtype[Any]]:
     if kind in (np.float32, np.ndarray):
         return np.stack(answers)
     return array_of(answers)
+
+
+def offsets_of(rows: list[Row]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Where each row's tokens begin and end: INT64 [rows, tokens, 2], or a list a row where rows differ in length.
+
+    Raises:
+        InvalidInput: the tokenizer does not know.
+    """
+    if not all(row.spans for row in rows):
+        raise InvalidInput("return_offsets_mapping: the model's tokenizer does not know where its tokens are")
+    spans = [[list(span) for span in row.spans] for row in rows]
+    alike = len({len(each) for each in spans}) == 1
+    return np.array(spans, dtype=np.int64) if alike else array_of(spans)
 
 
 def _by_index(values: list[float]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
 from server.config.flags import SettingsError, flags_of, help_text, markdown, parse, setting, types, unknown_variables
+from server.config.kserve_flags import SAID_ELSEWHERE
 from server.config.memory_size import Amount, amount
 from server.config.model_uri import Address, named, without_secrets
 
@@ -267,7 +268,7 @@ class Settings:
         Raises:
             SettingsError: with every mistake, naming the flag or the variable, the value and what is allowed.
         """
-        return cls(**parse(cls, argv, environ))
+        return cls(**parse(cls, argv, environ, SAID_ELSEWHERE))
 
     @property
     def max_message_bytes(self) -> int:

@@ -70,8 +70,8 @@ def texts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         (sources[name] / name).rename(mount / name)
     save(mount / "reranker", "BertForSequenceClassification", train_wordpiece(), num_labels=1)
     library["reranker"] = CrossEncoder(str(mount / "reranker"), device="cpu", local_files_only=True)
-    save(mount / "strict", "BertModel", train_wordpiece())
-    (mount / "strict" / "polyserve.yaml").write_text("options: {truncation: false}")
+    save(mount / "cutting", "BertModel", train_wordpiece())
+    (mount / "cutting" / "polyserve.yaml").write_text("options: {truncation: true}")
     save_language_model(mount / "tiny")
     (mount / "line").mkdir()
     joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), mount / "line" / "model.joblib")
@@ -120,10 +120,10 @@ def test_the_usage_is_what_the_model_read(texts: Texts, model: str) -> None:
 
 def test_texts_that_are_too_long_are_cut_or_refused_as_the_folder_says(texts: Texts) -> None:
     long = "hello " * 100
-    cut = texts.post(EMBEDDINGS, "bert", input=long)
+    cut = texts.post(EMBEDDINGS, "bert", input=long, truncation=True)
     assert cut["usage"]["prompt_tokens"] == 40
-    asked = {"model": "bert", "input": ["hello", long], "truncation": False}
-    for fields in (asked, {"model": "strict", "input": ["hello", long]}):
+    asked = {"model": "cutting", "input": ["hello", long], "truncation": False}
+    for fields in (asked, {"model": "bert", "input": ["hello", long]}):
         status, error = texts.refused(EMBEDDINGS, **fields)
         assert status == 400
         assert re.match(r"text\[1\] has \d+ tokens and the model takes 40: shorten it", error["message"])
@@ -194,7 +194,7 @@ def test_what_is_refused(texts: Texts) -> None:
 def test_they_are_listed_and_described(texts: Texts) -> None:
     client = texts.server.client
     listed = {each["id"] for each in client.get("/openai/v1/models").json()["data"]}
-    assert listed == {*EMBED, *PAIRED, "strict", "tiny"}
+    assert listed == {*EMBED, *PAIRED, "cutting", "tiny"}
     assert client.get("/openai/v1/models/bert").json()["id"] == "bert"
     assert "/v1/embeddings" in client.get("/openapi.json").json()["paths"]
 

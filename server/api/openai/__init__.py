@@ -1,8 +1,10 @@
-"""OpenAI's API for models of language: chats, completions, embeddings, rerank, and which models there are.
+"""OpenAI's API for models of language: chats, completions, embeddings, rerank, speech, and which models there are.
 
     path ─ endpoints ─ openai_routes ─ request_fields (checked) ─ job ─ the model, in its worker
     answer ─ chat_answers, completion_answers ─ parts (read, or streamed) ─┘          errors: error_object
     path ─ endpoints ─ openai_routes ─ encoder_fields (checked) ─ encoder_answers, encoder_calls ─ any model of tensors
+
+    path ─ endpoints ─ openai_routes ─ transcription_form (checked) ─ transcription_answers ─ any model that hears
 
 What a field means for the text is the model's business (`adapters.generation`); here is how it looks to a client.
 

@@ -3,6 +3,7 @@
 GET  /openai/v1/models, /openai/v1/models/{model}
 POST /openai/v1/chat/completions, /openai/v1/completions, /openai/v1/embeddings
 POST /openai/v1/rerank, /openai/v1/score          not OpenAI's, but in the same words
+POST /openai/v1/audio/transcriptions, /openai/v1/audio/translations
 POST /v1/chat/completions, ...                    the same; GET /v1/models is KServe's
 """
 
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 CHAT, COMPLETION, MODELS, MODEL = "chat", "completion", "models", "model"
 EMBEDDING, RERANK, SCORE = "embedding", "rerank", "score"
+TRANSCRIPTION, TRANSLATION = "transcription", "translation"
 
 _POSTED = {
     "chat/completions": CHAT,
@@ -19,6 +21,8 @@ _POSTED = {
     "embeddings": EMBEDDING,
     "rerank": RERANK,
     "score": SCORE,
+    "audio/transcriptions": TRANSCRIPTION,
+    "audio/translations": TRANSLATION,
 }
 _BARE = "/v1/"
 

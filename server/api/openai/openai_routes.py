@@ -24,12 +24,16 @@ from server.api.openai.endpoints import (
     MODELS,
     RERANK,
     SCORE,
+    TRANSCRIPTION,
+    TRANSLATION,
     OpenAIPath,
     OpenAIPaths,
 )
 from server.api.openai.error_object import FieldRefused, ModelUnknown, error_answer, in_openai_shape
 from server.api.openai.request_fields import ChatRequest, CompletionRequest, TextRequest, packed, read_request
 from server.api.openai.text_answers import ChunkStream, Shape, whole_answer
+from server.api.openai.transcription_answers import TASK, transcription_codec
+from server.api.openai.transcription_form import read_transcription
 from server.api.rest.asgi import Handler, Scope
 from server.config.api_keys import ApiKey
 from server.errors import NotFound, ServingError
@@ -71,6 +75,8 @@ class OpenAIRoutes:
                 return await self._generate(asked.action, scope, body, is_disconnected)
             if asked.action in _ENCODED:
                 return await self._encode(asked.action, scope, body, is_disconnected)
+            if asked.action in (TRANSCRIPTION, TRANSLATION):
+                return await self._hear(asked.action, scope, body, is_disconnected)
             self._no_route(scope)
         except ServingError as error:
             return error_answer(error)
@@ -109,6 +115,20 @@ class OpenAIRoutes:
         if model.signature.task not in request.tasks:
             raise FieldRefused(f"model {request.model!r} {_other_use(model, action)}", "model")
         codec = encoder_codec(request, model.signature)
+        head = ("openai", "predict", request.model, None, scope["headers"], body, is_disconnected)
+        return await model.handle(InferenceRequest(*head, codec=codec))
+
+    async def _hear(
+        self, action: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected
+    ) -> Answer | StreamedAnswer:
+        content_type = next((str(value, "latin-1") for key, value in scope["headers"] if key == b"content-type"), "")
+        asked = (content_type, body, action == TRANSLATION)
+        large = len(body) > INLINE_BYTES
+        request = await asyncio.to_thread(read_transcription, *asked) if large else read_transcription(*asked)
+        model = await self._model(request.model)
+        if model.signature.task != TASK:
+            raise FieldRefused(f"model {request.model!r} writes no speech down: {_use_of(model)}", "model")
+        codec = transcription_codec(request, model.signature)
         head = ("openai", "predict", request.model, None, scope["headers"], body, is_disconnected)
         return await model.handle(InferenceRequest(*head, codec=codec))
 
@@ -167,11 +187,19 @@ class OpenAIRoutes:
 def _other_use(model: ServedModel, action: str) -> str:
     """Why a model does not answer such a request, and what it answers."""
     lacks = "gives no embeddings" if action == EMBEDDING else "gives neither scores of pairs nor embeddings"
+    use = _use_of(model)
+    return f"{lacks}{', ' if use.startswith('it ') else ': '}{use}"
+
+
+def _use_of(model: ServedModel) -> str:
+    """What a model answers, and by which route."""
     if model.signature.task == "score":
-        return f"{lacks}, it scores pairs: ask it by rerank or score"
+        return "it scores pairs: ask it by rerank or score"
+    if model.signature.task == TASK:
+        return "it writes speech down: ask it by audio/transcriptions"
     if model.signature.generates:
-        return f"{lacks}, it generates: ask it by chat/completions or completions"
-    return f"{lacks}: ask it by /v1/models/{model.name}:predict"
+        return "it generates: ask it by chat/completions or completions"
+    return f"ask it by /v1/models/{model.name}:predict"
 
 
 def _shape(request: TextRequest) -> Shape:

@@ -209,6 +209,18 @@ _OTHERS = [
             ("score", "Score", "How well pairs of texts fit", _PAIRS),
         )
     ),
+    *(
+        Operation(
+            *("post", f"/v1/audio/{path}", "OpenAI", summary, "Anything", _ASKED),
+            "For models that write speech down; a form of `file` and `model`. The same under /openai, or another.",
+            takes="Anything",
+            error="OpenAIError",
+        )
+        for path, summary in (
+            ("transcriptions", "Write down what is said"),
+            ("translations", "Write down in English what is said"),
+        )
+    ),
     Operation("get", "/ping", "Health", "As /v2/health/ready, in TorchServe's words", "Status", (503,)),
     Operation("get", "/", "Health", "Whether the process answers, as KServe says it", "Status"),
     Operation("get", "/metrics", "Health", "Prometheus' metrics", "", media=TEXT),
@@ -221,6 +233,6 @@ TAGS: Mapping[str, str] = {
     "V2": "The Open Inference Protocol, and Triton's extensions of it",
     "Repository": "Which models there are; loading and unloading",
     "TorchServe": "TorchServe's inference routes, and what its management routes tell",
-    "OpenAI": "Language models, embeddings and rerank",
+    "OpenAI": "Language models, embeddings, rerank and speech",
     "Health": "Probes and metrics",
 }

@@ -25,8 +25,12 @@ class SettingsError(ValueError):
         self.problems = problems
 
 
-def parse(table: type[Any], argv: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
+def parse(
+    table: type[Any], argv: Sequence[str], environ: Mapping[str, str], elsewhere: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The values that the command line and the environment give, by field name; what neither names is left out.
+
+    `elsewhere` holds flags of others that are said in another way here, and the way.
 
     Raises:
         SettingsError: with every mistake, not only the first.
@@ -35,7 +39,7 @@ def parse(table: type[Any], argv: Sequence[str], environ: Mapping[str, str]) -> 
     problems: list[str] = []
     texts = {flag.name: (flag.env, text) for flag in flags if (text := _from_environment(flag, environ))}
     given: dict[str, tuple[str, str]] = {}
-    for flag, text in _from_command_line(argv, flags, problems):
+    for flag, text in _from_command_line(argv, flags, problems, elsewhere or {}):
         before = f"{given[flag.name][1]}\n" if flag.kind.repeats and flag.name in given else ""
         given[flag.name] = (flag.flag, before + text)
     texts |= given
@@ -66,7 +70,9 @@ def _from_environment(flag: Flag, environ: Mapping[str, str]) -> str:
     return "" if flag.env.endswith("_PORT") and _SERVICE_LINK.match(text) else text
 
 
-def _from_command_line(argv: Sequence[str], flags: Sequence[Flag], problems: list[str]) -> Iterator[tuple[Flag, str]]:
+def _from_command_line(
+    argv: Sequence[str], flags: Sequence[Flag], problems: list[str], elsewhere: Mapping[str, str]
+) -> Iterator[tuple[Flag, str]]:
     """The flags of a command line with their texts, in order; mistakes are added to `problems`."""
     known = {_canonical(flag.flag): flag for flag in flags}
     rest = list(argv)
@@ -77,7 +83,8 @@ def _from_command_line(argv: Sequence[str], flags: Sequence[Flag], problems: lis
         if not name.startswith("--"):
             problems.append(f"unexpected argument {printable(token)}: a setting is a flag, --name=value")
         elif (flag := known.get(_canonical(name))) is None:
-            problems.append(f"unknown flag {printable(name)}; {_nearest(_canonical(name), known)}")
+            way_out = elsewhere.get(_canonical(name)) or _nearest(_canonical(name), known)
+            problems.append(f"unknown flag {printable(name)}; {way_out}")
             rest = rest[1:] if follows and not equals else rest
         elif equals:
             yield flag, text

@@ -144,14 +144,14 @@ def test_labelled_tokens_are_the_pipelines_answers(name: str, folders: Folders, 
 @pytest.mark.parametrize("name", ["mask", "mask-roberta"])
 def test_masks_are_filled_with_the_likeliest_tokens(name: str, folders: Folders, load: Load) -> None:
     adapter = load(name)
-    mask = adapter.task.encoder.tokenizer.mask_token
+    mask = adapter.served.task.encoder.tokenizer.mask_token
     texts = [f"paris is the {mask} of france", f"hello {mask}", f"my {mask} is {mask}"]
     expected = []
     for text in texts:
         tokens, output = direct(folders(name), "AutoModelForMaskedLM", text)
-        places = tokens.input_ids[0] == adapter.task.encoder.tokenizer.mask_token_id
+        places = tokens.input_ids[0] == adapter.served.task.encoder.tokenizer.mask_token_id
         expected.append(output.logits[0, places])
-    decode = adapter.task.encoder.tokenizer.decode
+    decode = adapter.served.task.encoder.tokenizer.decode
     assert list(ask(adapter, texts)) == [decode(logits.argmax(-1)) for logits in expected]
     raw = ask_each(adapter, texts, return_raw_logits=True)
     assert [[next(iter(entry.values())) for entry in row] for row in raw[2]] == expected[2].tolist()
@@ -167,7 +167,7 @@ def test_a_text_without_a_mask_is_refused_and_named(load: Load) -> None:
     with pytest.raises(InvalidInput, match=r"text\[1\] has no \[MASK\] among its first 40 tokens: write \[MASK\]"):
         ask(load("mask"), ["hello [MASK]", "hello world"])
     with pytest.raises(InvalidInput, match="among its first 40 tokens"):
-        ask(load("mask"), [f"{LONG} [MASK]"])
+        ask(load("mask", truncation=True), [f"{LONG} [MASK]"])
 
 
 def test_a_base_model_embeds_as_kserve_does(folders: Folders, load: Load) -> None:
@@ -216,8 +216,9 @@ def test_an_encoder_of_an_encoder_decoder_embeds_without_its_decoder(load: Load)
 )
 def test_an_answer_does_not_depend_on_its_batch_mates(name: str, form: Mapping[str, Any], load: Load) -> None:
     """Rows of other lengths leave no trace at all; rows of the same length none but in the last bits."""
-    adapter = load(name)
-    by_length = {len(row.ids): text for row, text in zip(adapter.task.encoder.rows(TEXTS), TEXTS, strict=True)}
+    adapter = load(name, truncation=True)
+    rows = adapter.served.task.encoder.rows(TEXTS, True)
+    by_length = {len(row.ids): text for row, text in zip(rows, TEXTS, strict=True)}
     different = list(by_length.values())
     assert len(different) > 2
     assert _numbers(ask(adapter, different, **form)) == _numbers(ask_each(adapter, different, **form))
@@ -237,13 +238,13 @@ def _numbers(answers: Any) -> list[float]:
 @pytest.mark.parametrize(("name", "limit"), [("bert", 40), ("roberta", 38), ("gpt2", 40)])
 def test_long_texts_are_cut_or_refused(name: str, limit: int, folders: Folders, load: Load) -> None:
     """RoBERTa's table of 40 positions holds 38 tokens: it begins behind the padding token's position."""
-    adapter = load(name)
+    adapter = load(name, truncation=True)
     cut = direct(folders(name), "AutoModelForSequenceClassification", LONG, truncation=True, max_length=limit)
     assert ask(adapter, [LONG], return_raw_logits=True)[0] == dict(zip("012", cut[1].logits[0].tolist(), strict=True))
     with pytest.raises(InvalidInput, match=rf"text\[1\] has \d+ tokens and the model takes {limit}: shorten it"):
         ask(adapter, ["hello", LONG], truncation=False)
     with pytest.raises(InvalidInput, match=f"the model takes {limit}"):
-        ask(load(name, truncation=False), [LONG])
+        ask(load(name), [LONG])
     assert len(ask(adapter, ["hello"], truncation=False)) == 1
 
 
@@ -280,9 +281,9 @@ def test_options_are_the_requests_defaults(load: Load) -> None:
 def test_the_types_of_the_weights(load: Load) -> None:
     import torch
 
-    assert next(load("base").task.encoder.model.parameters()).dtype is torch.float32
+    assert next(load("base").served.task.encoder.model.parameters()).dtype is torch.float32
     half = load("base", dtype="bfloat16")
-    assert next(half.task.encoder.model.parameters()).dtype is torch.bfloat16
+    assert next(half.served.task.encoder.model.parameters()).dtype is torch.bfloat16
     assert ask(half, TEXTS).dtype == np.float32
     assert ask(half, TEXTS) == pytest.approx(ask(load("base"), TEXTS), abs=0.05)
 
@@ -299,7 +300,7 @@ def test_embeddings_are_known_as_such_and_say_how_many_tokens_they_took(load: Lo
     assert adapter.signature.task == "embedding"
     inputs = {"text": np.array(TEXTS, dtype=np.object_)}
     counts = adapter.predict(inputs, {"token_counts": True})["token_counts"]
-    assert counts.tolist() == [len(adapter.task.encoder.tokenizer(text)["input_ids"]) for text in TEXTS]
+    assert counts.tolist() == [len(adapter.served.task.encoder.tokenizer(text)["input_ids"]) for text in TEXTS]
 
 
 def test_threads_with_different_truncation_do_not_meet(load: Load) -> None:
@@ -310,7 +311,7 @@ def test_threads_with_different_truncation_do_not_meet(load: Load) -> None:
 
     def cuts() -> None:
         for _ in range(40):
-            wrong.extend(row for row in ask(adapter, cut) if len(row[0]) != 40)
+            wrong.extend(row for row in ask(adapter, cut, truncation=True) if len(row[0]) != 40)
 
     def refuses() -> None:
         for _ in range(40):

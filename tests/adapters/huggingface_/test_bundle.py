@@ -89,7 +89,7 @@ def test_beside_weights_and_a_tokenizer_a_type_is_enough_and_damage_is_told(tmp_
 
 def test_a_model_of_images_says_so(tmp_path: Path) -> None:
     config = {"architecture": "resnet50", "pretrained_cfg": {}}
-    with pytest.raises(Damaged, match=r"a timm model's \(resnet50\), which takes images"):
+    with pytest.raises(Damaged, match=r"a timm model's \(resnet50\), which is not transformers"):
         read_config(folder(tmp_path, config__json=config, model__safetensors=b""))
 
 

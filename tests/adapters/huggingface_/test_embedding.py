@@ -83,7 +83,7 @@ def test_a_prompt_that_the_model_does_not_have_is_named() -> None:
 def test_the_width_is_what_the_model_gives_for_an_example() -> None:
     shown: list[str] = []
 
-    def rows(texts: list[str]) -> list[Row]:
+    def rows(texts: list[str], truncation: bool) -> list[Row]:
         shown.extend(texts)
         return [ROW]
 

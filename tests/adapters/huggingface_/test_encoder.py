@@ -61,10 +61,10 @@ def test_spans_tell_where_in_the_text_a_token_is(tokenizer: Any) -> None:
 def test_long_texts_are_cut_or_refused(tokenizer: Any) -> None:
     made = encoder(tokenizer)
     long = "hello " * 20
-    assert len(made.rows([long])[0].ids) == 8
+    assert len(made.rows([long], truncation=True)[0].ids) == 8
     with pytest.raises(InvalidInput, match=r"^text\[1\] has \d+ tokens and the model takes 8: shorten it"):
-        made.rows(["hello", long], truncation=False)
-    assert len(made.rows([long])[0].ids) == 8  # a tokenizer keeps its latest truncation
+        made.rows(["hello", long])
+    assert len(made.rows([long], truncation=True)[0].ids) == 8  # a tokenizer keeps its latest truncation
 
 
 def test_texts_and_pairs_may_come_together(tokenizer: Any) -> None:

@@ -271,9 +271,9 @@ def test_a_hostile_pickle_is_named_and_not_executed(zipped: bool, folder: Path, 
 LOAD_ERRORS: dict[str, tuple[Edit, str]] = {
     "no architecture": (edit("config.json", architectures=None), "names no architectures, so the task is unknown"),
     "odd architectures": (edit("config.json", architectures=[3]), "3 has a task that is not served"),
-    "question": (edit("config.json", architectures=["BertForQuestionAnswering"]), "sequence_classification (...For"),
+    "question": (edit("config.json", architectures=["BertForQuestionAnswering"]), "the weights lack qa_outputs"),
+    "choice": (edit("config.json", architectures=["BertForMultipleChoice"]), "sequence_classification (...For"),
     "generation": (edit("config.json", architectures=["XLNetLMHeadModel"]), "XLNetLMHeadModel has a task that is not"),
-    "translation": (edit("config.json", architectures=["MarianMTModel"]), "MarianMTModel has a task that is not"),
     "decoder": (edit("config.json", architectures=["T5Model"], is_encoder_decoder=True), "T5Model has a task that is"),
     "unknown type": (edit("config.json", model_type="nonesuch"), "model type `nonesuch`"),
     "no head": (edit("config.json", architectures=["BertForMaskedLM"]), "the weights lack cls.predictions.bias"),
@@ -347,7 +347,7 @@ def test_minilm_embeds_as_sentence_transformers_defines_it(minilm: Path) -> None
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    adapter = load(minilm)
+    adapter = load(minilm, truncation=True)
     texts = ["A man is eating food.", "word " * 400, "Ünïcödé"]
     tokenizer, model = AutoTokenizer.from_pretrained(minilm), AutoModel.from_pretrained(minilm, dtype=torch.float32)
     for text in texts:
@@ -406,10 +406,10 @@ def test_a_sentence_folders_prompt_case_and_length_count(sentence: Path) -> None
     prompts = {"prompts": {"query": "paris is "}, "default_prompt_name": "query"}
     edit("config_sentence_transformers.json", **prompts)(sentence)
     edit("sentence_bert_config.json", max_seq_length=5, do_lower_case=True)(sentence)
-    adapter = load(sentence)
-    assert adapter.task.prepare("THE Dog", {}) == "paris is the dog"
-    assert adapter.task.encoder.max_length == 5
-    assert load(sentence, max_length=20).task.encoder.max_length == 20
+    adapter = load(sentence, truncation=True)
+    assert adapter.served.task.prepare("THE Dog", {}) == "paris is the dog"
+    assert adapter.served.task.encoder.max_length == 5
+    assert load(sentence, max_length=20).served.task.encoder.max_length == 20
     assert np.array_equal(ask(adapter, "THE"), ask(plain, "paris is the"))
 
 

@@ -120,7 +120,7 @@ def test_classes_of_pairs_and_of_texts_in_one_request(entailment: Path) -> None:
 def test_pairs_that_are_too_long_are_cut_as_the_library_does(reranker: Path) -> None:
     long = "the quick brown fox " * 20
     cut = direct(reranker, AUTO, long, text_pair="hello " * 30, truncation=True, max_length=40)[1].logits.sigmoid()
-    assert ask(load(reranker), [[long, "hello " * 30]]) == pytest.approx([float(cut)], abs=1e-6)
+    assert ask(load(reranker), [[long, "hello " * 30]], truncation=True) == pytest.approx([float(cut)], abs=1e-6)
 
 
 @pytest.mark.parametrize("row", [["paris"], ["paris", "a", "b"], ["paris", 3], {"text_pair": "paris"}])

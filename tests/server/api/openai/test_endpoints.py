@@ -21,6 +21,8 @@ PATHS = OpenAIPaths("/openai")
         ("/openai/v1/embeddings", OpenAIPath("embedding"), "POST"),
         ("/v1/rerank", OpenAIPath("rerank"), "POST"),
         ("/v1/score", OpenAIPath("score"), "POST"),
+        ("/openai/v1/audio/transcriptions", OpenAIPath("transcription"), "POST"),
+        ("/v1/audio/translations", OpenAIPath("translation"), "POST"),
         ("/openai/v1/images", OpenAIPath(""), ""),
         ("/openai/v1/models/a/b", OpenAIPath(""), ""),
         ("/openai/v1/models/", OpenAIPath(""), ""),

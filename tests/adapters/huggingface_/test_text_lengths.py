@@ -1,0 +1,58 @@
+"""Texts are counted before a pipeline is asked."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("transformers")
+
+from adapters.base import InvalidInput, LoadError
+from adapters.huggingface_.pipeline_tasks import PIPELINES
+from adapters.huggingface_.text_lengths import TextLimit
+from tests.adapters.huggingface_.models import train_wordpiece
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return train_wordpiece()
+
+
+def limit(tokenizer: Any, task: str) -> TextLimit:
+    return TextLimit(tokenizer, 8, task, PIPELINES[task].cut is not None)
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "reason"),
+    [
+        ("text-classification", {"text": "dog " * 9}, r"text\[2\] has 11 tokens and the model takes 8: .* truncation"),
+        ("zero-shot-classification", {"text": "dog", "candidate_labels": ["dog " * 9]}, r"text\[2\] has \d+ tokens"),
+        ("zero-shot-image-classification", {"candidate_labels": ["a", "dog " * 9]}, r"candidate_labels\[2\] has \d+"),
+        ("question-answering", {"question": "dog " * 9, "context": "x"}, r"question\[2\] has 11 tokens .* shorten it$"),
+    ],
+)
+def test_what_is_too_long_is_named(task: str, row: dict[str, Any], reason: str, tokenizer: Any) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        limit(tokenizer, task).check(row, 2, {})
+
+
+def test_what_fits_passes(tokenizer: Any) -> None:
+    limit(tokenizer, "text-classification").check({"text": "dog"}, 0, {})
+    limit(tokenizer, "question-answering").check({"question": "dog", "context": "dog " * 99}, 0, {})
+    limit(tokenizer, "zero-shot-classification").check(
+        {"text": "dog", "candidate_labels": ["dog"]}, 0, {"hypothesis_template": "{}"}
+    )
+
+
+def test_the_option_may_not_exceed_the_model() -> None:
+    config: Any = SimpleNamespace(max_position_embeddings=40)
+    config.get_text_config = lambda: config
+    pipe = SimpleNamespace(tokenizer=train_wordpiece(), model=SimpleNamespace(config=config, modules=lambda: []))
+    made = TextLimit.of(pipe, PIPELINES["text-classification"], 10)
+    assert made is not None
+    assert made.tokens == pipe.tokenizer.model_max_length == 10
+    with pytest.raises(LoadError, match="max_length is 41, but this model takes from 3 to"):
+        TextLimit.of(pipe, PIPELINES["text-classification"], 41)
+    assert TextLimit.of(pipe, PIPELINES["document-question-answering"], None) is None
