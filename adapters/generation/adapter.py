@@ -76,6 +76,9 @@ class GenerationAdapter(Adapter):
         Parameter("prefill_chunk", int, meaning="tokens of a prompt that one step reads"),
         Parameter("cache_bytes", int, meaning="memory of the keys and values of all sequences"),
         Parameter("max_queue", int, meaning="sequences that may wait; further ones are answered 429"),
+        Parameter("grammar_bytes", int, meaning="size of a JSON schema or a grammar, at most; 262144 unless set"),
+        Parameter("grammar_depth", int, meaning="levels that one may be nested; 32 unless set"),
+        Parameter("grammar_seconds", float, meaning="seconds to compile one, at most; 5 unless set"),
         Parameter("chat_template", meaning="the file of the chat template, beside the model"),
     )
     traits = Traits(batchable=False)

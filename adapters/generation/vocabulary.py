@@ -63,6 +63,13 @@ class Vocabulary:
             return bytes([int(match[1], 16)])
         return str(token).replace(_SPACE, " ").encode()
 
+    def written(self) -> str | None:
+        """The tokenizer as a tokenizer.json; None where it is of another library."""
+        if self._backend is None:
+            return None
+        written: dict[str, Any] = json.loads(self._backend.to_str())
+        return json.dumps({**written, "padding": None, "truncation": None})
+
     @cached_property
     def _is_byte_level(self) -> bool:
         decoder = getattr(self._backend, "decoder", None)

@@ -72,3 +72,18 @@ def test_what_would_never_fit_the_cache_is_refused(vocabulary: Vocabulary) -> No
     with pytest.raises(RefusedJob, match="9 bytes") as caught:
         run(parts_of(generator(vocabulary, Small([])), prompt="one"))
     assert caught.value.code == "context_length_exceeded"
+
+
+def test_a_grammar_is_the_mask_of_each_sequence_and_a_bad_one_is_refused_before_any(vocabulary: Vocabulary) -> None:
+    def asked(schema: Any) -> ScriptedEngine:
+        engine = ScriptedEngine([events_of([50])])
+        run(
+            parts_of(generator(vocabulary, engine), prompt="one", n=2, grammar={"kind": "json_schema", "value": schema})
+        )
+        return engine
+
+    first, second = asked({"type": "object"}).asked
+    assert first.mask is not None
+    assert first.mask is second.mask
+    with pytest.raises(RefusedJob, match="Invalid type: objekt"):
+        asked({"type": "objekt"})
