@@ -29,7 +29,6 @@ from adapters.base import (
     Trust,
 )
 from adapters.generation.generator import Generator
-from adapters.generation.job import Job
 from adapters.generation.loading import load_generator
 from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
 from adapters.huggingface_.architecture import generates, takes
@@ -120,7 +119,7 @@ class GenerationAdapter(Adapter):
 
     async def answer(self, request: Request) -> Reply | ReplyStream:
         try:
-            parts = await self.generator.begin(Job.of(_object(request.body)))
+            parts = await self.generator.begin(self.generator.job(_object(request.body)))
         except InvalidInput as error:
             return refusal(error)
         return ReplyStream(parts, JSON_HEADERS)

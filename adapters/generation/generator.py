@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from adapters.generation.answer_parts import AnswerParts
 from adapters.generation.engine import Engine, EngineFull, Generation, TokenStream
@@ -30,6 +31,14 @@ class Generator:
         # A long prompt takes a moment, for which the other sequences' tokens would have to wait.
         self._tokenizing = ThreadPoolExecutor(1, "tokenize")
         self._compiling = ThreadPoolExecutor(1, "compile")
+
+    def job(self, fields: Mapping[str, Any]) -> Job:
+        """What a request asks, with what the model's own settings say where it says nothing.
+
+        Raises:
+            RefusedJob
+        """
+        return Job.of(fields, self._prompts.defaults)
 
     async def begin(self, job: Job) -> AnswerParts:
         """Queue all sequences of a job. Whoever gets the parts closes them.

@@ -76,13 +76,13 @@ class Job:
     stream: bool = False  #: parts come as they are made, else each sequence is one
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any], temperature: float = 1.0) -> Self:
-        """`temperature` counts where the fields have none.
+    def of(cls, fields: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Self:
+        """`defaults` count where the fields say nothing.
 
         Raises:
             RefusedJob: naming the field and what is allowed.
         """
-        given = {name: value for name, value in fields.items() if value is not None}
+        given = {**(defaults or {}), **{name: value for name, value in fields.items() if value is not None}}
         numbers = {name: _number(given[name], name) for name in _NUMBERS if name in given}
         whole = {name: _whole(given[name], name) for name in _WHOLE if name in given}
         flags = {name: _flag(given[name], name) for name in _FLAGS if name in given}
@@ -96,7 +96,7 @@ class Job:
         grammar = Grammar.of(given["grammar"]) if "grammar" in given else None
         if grammar is not None and flags.get("ignore_eos"):
             raise RefusedJob(f"ignore_eos: a text ends where its {grammar.field} does: leave one out", "ignore_eos")
-        sampling = {"temperature": temperature, **numbers}
+        sampling = {"temperature": 1.0, **numbers}
         sampling["top_p"] = max(sampling.get("top_p", 1.0), _LEAST_TOP_P)
         return cls(
             prompts=prompts,

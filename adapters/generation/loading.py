@@ -13,6 +13,7 @@ from adapters.generation.engine import Engine
 from adapters.generation.engines import engine_for
 from adapters.generation.generator import Generator
 from adapters.generation.grammar import GrammarLimits
+from adapters.generation.own_settings import chat_tokens, sampling_defaults
 from adapters.generation.prompts import Prompts
 from adapters.generation.vocabulary import Vocabulary
 from adapters.huggingface_.bundle import weights_of
@@ -64,6 +65,8 @@ def load_generator(model_dir: ModelDir, options: Parameters) -> Generator:
         ChatTemplate(tokenizer),
         context,
         _end_ids(model, tokenizer),
+        sampling_defaults(model.generation_config),
+        chat_tokens(model.generation_config),
     )
     limits = {name: options[option] for option, name in _OF_GRAMMARS.items() if option in options}
     return Generator(_engine(model, context, options), prompts, GrammarLimits(**limits))

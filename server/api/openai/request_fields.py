@@ -19,14 +19,15 @@ from server.codec.error_text import nearest, quoted
 from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput
 
-_MOST_ALTERNATIVES = 20
+MOST_ALTERNATIVES = 20
 _DEEPEST = 254  #: levels of nesting, as orjson writes them
 _LEAST_CHAT = 1  #: tokens of an answer
 
 #: OpenAI's fields that are not served
 _NOT_SERVED = {
     *("audio", "best_of", "function_call", "functions", "modalities", "prediction", "reasoning_effort"),
-    *("suffix", "verbosity", "web_search_options"),
+    *("suffix", "verbosity", "web_search_options", "conversation", "reasoning", "prompt", "max_tool_calls"),
+    *("context_management", "moderation"),
 }
 
 
@@ -54,16 +55,15 @@ class OpenAIRequest(BaseModel):
         """
 
 
-class TextRequest(OpenAIRequest):
-    """What chats and completions have in common."""
+class GeneratingRequest(OpenAIRequest):
+    """What all that asks a model of language has in common: how tokens are drawn."""
 
     #: fields that go to the model as they are
     passed: ClassVar[tuple[str, ...]] = (
         *("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"),
-        *("logit_bias", "seed", "stop", "stop_token_ids", "ignore_eos", "n", "stream"),
+        *("seed", "stream"),
     )
 
-    max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -71,13 +71,28 @@ class TextRequest(OpenAIRequest):
     repetition_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
     seed: int | None = None
+    stream: bool | None = None
+
+    def job(self) -> dict[str, Any]:
+        """What the model is asked."""
+        return {name: value for name in self.passed if (value := getattr(self, name)) is not None}
+
+
+class TextRequest(GeneratingRequest):
+    """What chats and completions have in common."""
+
+    passed: ClassVar[tuple[str, ...]] = (
+        *GeneratingRequest.passed,
+        *("logit_bias", "stop", "stop_token_ids", "ignore_eos", "n"),
+    )
+
+    max_tokens: int | None = None
+    logit_bias: dict[str, float] | None = None
     stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
     ignore_eos: bool | None = None
     n: int | None = None
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
@@ -92,9 +107,7 @@ class TextRequest(OpenAIRequest):
         return self.stream_options is not None and self.stream_options.include_usage is True
 
     def job(self) -> dict[str, Any]:
-        """What the model is asked."""
-        asked = {name: value for name in self.passed if (value := getattr(self, name)) is not None}
-        return {**asked, "grammar": self.grammar()}
+        return {**super().job(), "grammar": self.grammar()}
 
     def grammar(self) -> dict[str, Any] | None:
         """What the text has to be like.
@@ -117,7 +130,7 @@ class ChatRequest(TextRequest):
     messages: list[dict[str, Any]]
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=_MOST_ALTERNATIVES)
+    top_logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     chat_template_kwargs: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: ToolChoice | None = None
@@ -156,7 +169,7 @@ class CompletionRequest(TextRequest):
     """`POST completions`."""
 
     prompt: Any = None  #: a text, texts, ids, or lists of ids: the model says what is wrong with it
-    logprobs: int | None = Field(None, ge=0, le=_MOST_ALTERNATIVES)
+    logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     echo: bool | None = None
     best_of: int | None = None
     suffix: Literal[""] | None = None

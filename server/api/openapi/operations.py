@@ -186,7 +186,11 @@ _OTHERS = [
             takes="Anything",
             error="OpenAIError",
         )
-        for path, summary in (("chat/completions", "Go on with a chat"), ("completions", "Go on with a text"))
+        for path, summary in (
+            ("chat/completions", "Go on with a chat"),
+            ("completions", "Go on with a text"),
+            ("responses", "Answer a conversation"),
+        )
     ),
     *(
         Operation(

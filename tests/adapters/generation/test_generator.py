@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -11,7 +12,6 @@ import pytest
 
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.generator import Generator
-from adapters.generation.job import Job
 from adapters.generation.prompts import Prompts
 from adapters.generation.refusal import RefusedJob
 from adapters.generation.vocabulary import Vocabulary
@@ -30,11 +30,10 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def parts_of(made: Generator, **fields: Any) -> list[Any]:
-    parts = await made.begin(Job.of(fields))
     try:
-        return [orjson.loads(part) async for part in parts]
+        async with aclosing(await made.begin(made.job(fields))) as parts:
+            return [orjson.loads(part) async for part in parts]
     finally:
-        await parts.aclose()
         made.close()
 
 

@@ -15,7 +15,8 @@ def test_defaults_are_openai_s() -> None:
     job = Job.of({"prompt": "one", "seed": None, "stop": None})
     assert job == Job(prompts=("one",), sampling=job.sampling)
     assert (job.sampling.temperature, job.sampling.top_p, job.sampling.top_k, job.sampling.seed) == (1.0, 1.0, 0, None)
-    assert Job.of({"prompt": "one"}, temperature=0.0).sampling.temperature == 0.0
+    assert Job.of({"prompt": "one"}, {"temperature": 0.5}).sampling.temperature == 0.5
+    assert Job.of({"prompt": "one", "temperature": 0}, {"temperature": 0.5}).sampling.temperature == 0
 
 
 @pytest.mark.parametrize(
