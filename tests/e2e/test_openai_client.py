@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import openai
 import pytest
+from huggingface_hub import InferenceClient
 from pydantic import BaseModel, ConfigDict, Field
 
 from tests.e2e.process import Server
@@ -233,6 +234,20 @@ def test_many_at_once_by_the_asynchronous_client(server: Server, client: openai.
     for number in (0, 9):
         alone = client.chat.completions.create(**asked(number), max_tokens=40)
         assert alone.choices[0].message.content == together[number]
+
+
+def test_the_client_of_huggingface_hub(server: Server) -> None:
+    hub = InferenceClient(base_url=f"{server.url}/openai/v1", api_key="none")
+    tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": WEATHER}}]
+    schema: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": WEATHER, "strict": True}}
+    whole = hub.chat_completion(HELLO, model="tiny", max_tokens=9, seed=1, logprobs=True, top_logprobs=2)
+    chunks = hub.chat_completion(HELLO, model="tiny", max_tokens=9, seed=1, stream=True)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == whole.choices[0].message.content
+    formed = hub.chat_completion(HELLO, model="tiny", response_format=schema, seed=1)
+    assert list(json.loads(formed.choices[0].message.content or "")) == ["city"]
+    called = hub.chat_completion(HELLO, model="tiny", tools=tools, tool_choice="required", seed=1, max_tokens=200)
+    assert called.choices[0].message.tool_calls
 
 
 def test_errors_are_those_of_openai(client: openai.OpenAI) -> None:

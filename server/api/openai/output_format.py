@@ -34,10 +34,11 @@ class NamedSchema(_Format):
 
 
 class ResponseFormat(_Format):
-    """`response_format`."""
+    """`response_format`; with a `value` as text-generation-inference and huggingface_hub's clients write it."""
 
-    type: Literal["text", "json_object", "json_schema"]
+    type: Literal["text", "json_object", "json_schema", "json", "regex"]
     json_schema: NamedSchema | None = None
+    value: Any = None
 
     def grammar(self) -> dict[str, Any] | None:
         """
@@ -48,12 +49,16 @@ class ResponseFormat(_Format):
             raise FieldRefused(
                 'response_format.json_schema belongs to the type "json_schema", and that to it', "response_format"
             )
-        if self.type == "text":
-            return None
-        if self.json_schema is None:
-            return {"kind": "json_object", "field": "response_format"}
-        schema = self.json_schema.schema_
-        return {"kind": "json_schema", "value": schema, "field": "response_format.json_schema.schema"}
+        if (needs := self.type in ("json", "regex")) != (self.value is not None) and self.type != "json_object":
+            problem = "is missing" if needs else "belongs to the types json_object, json and regex"
+            raise FieldRefused(f"response_format.value {problem}", "response_format")
+        if self.json_schema is not None:
+            schema = self.json_schema.schema_
+            return {"kind": "json_schema", "value": schema, "field": "response_format.json_schema.schema"}
+        if self.value is not None:
+            kind = "regex" if self.type == "regex" else "json_schema"
+            return {"kind": kind, "value": self.value, "field": "response_format.value"}
+        return {"kind": "json_object", "field": "response_format"} if self.type == "json_object" else None
 
 
 class StructuredOutputs(_Format):

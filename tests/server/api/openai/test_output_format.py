@@ -29,6 +29,13 @@ def test_response_formats() -> None:
     assert found == {"kind": "json_schema", "value": SCHEMA, "field": "response_format.json_schema.schema"}
 
 
+def test_what_huggingface_s_clients_send() -> None:
+    for kind in ("json_object", "json"):
+        found = grammar({"type": kind, "value": SCHEMA, "json_schema": None})
+        assert found == {"kind": "json_schema", "value": SCHEMA, "field": "response_format.value"}
+    assert grammar({"type": "regex", "value": "a"}) == {"kind": "regex", "value": "a", "field": "response_format.value"}
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "value"),
     [("json", "json_schema", SCHEMA), ("regex", "regex", "a"), ("choice", "choice", ["a"]), ("grammar", "lark", "s")],
@@ -45,6 +52,9 @@ def test_vllm_s_names(name: str, kind: str, value: Any) -> None:
     [
         ({"response_format": {"type": "json_schema"}}, "response_format"),
         ({"response_format": {**NAMED, "type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "json"}}, "response_format"),
+        ({"response_format": {"type": "text", "value": "a"}}, "response_format"),
+        ({"response_format": {**NAMED, "value": SCHEMA}}, "response_format"),
         ({"structured": {}}, "structured_outputs"),
         ({"structured": {"json_object": False}}, "structured_outputs"),
         ({"structured": {"regex": "a", "choice": ["b"]}}, "structured_outputs"),
