@@ -10,12 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from adapters.real_path import real_path
+
 
 def inside(path: Path, root: Path) -> bool:
     """Whether the path, its links followed, lies in `root`."""
     try:
-        return path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # a link that leads to itself
+        return real_path(path).is_relative_to(real_path(root))
+    except (OSError, ValueError):  # a link that leads to itself
         return False
 
 

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 
 from server import __version__
@@ -27,11 +28,15 @@ from server.api.lookup import Refresh, nothing_new
 from server.api.openai.endpoints import OpenAIPaths
 from server.api.rest.bounded_protocol import Bounds
 from server.api.rest.cors import Cors
-from server.api.rest.fast_protocol import FastProtocol, ServerContext
+from server.api.rest.fast_protocol import FastProtocol, ServerContext, head_rules
+from server.api.rest.keyed_routes import KeyedRoutes
 from server.api.rest.limits import HttpLimits
+from server.api.rest.manners import Manners
 from server.api.rest.methods import Methods
 from server.api.rest.routes import Routes
+from server.api.rest.unix_socket import SocketTaken, listening_on
 from server.api.shutdown import Shutdown
+from server.config.api_keys import KeysError
 from server.config.settings import Settings
 from server.frontends import internal_listener
 from server.frontends.manager import FrontendManager
@@ -42,6 +47,7 @@ from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
 from server.repository.repository import Repository
 from server.repository.store import ModelStore
+from server.runtime import logs
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
 from server.runtime.signals import Signals
@@ -63,6 +69,7 @@ class PolyServer(frame.ModelServer):
         unrequested: Demand = Demand.TRY,
     ) -> None:
         """`rescan`, `before_load`, `unrequested`: as `Repository` has them."""
+        logs.identify()
         cores = cpu_count()
         store = ModelStore()
         self._settings = settings
@@ -84,10 +91,16 @@ class PolyServer(frame.ModelServer):
         register(self.repository.metrics)
         self.dataplane = PolyDataPlane(self.repository)
         self.model_repository_extension = PolyRepositoryExtension(self.repository)
-        self._access = Access.of(os.environ)
+        self._access = _access(settings)
         self._shares = Shares.of(settings.max_connections, settings.workers if self._frontends else 1)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
-        self._shared = ServerContext(self.repository, settings.max_body_bytes, bounds=self._bounds)
+        self._shared = ServerContext(
+            self.repository,
+            settings.max_body_bytes,
+            bounds=self._bounds,
+            rules=head_rules(settings),
+            guard=self._access.keys,
+        )
         self._loader = loader
         self._grpc_port = 0
 
@@ -126,10 +139,24 @@ class PolyServer(frame.ModelServer):
         ending = asyncio.create_task(stopping.run(self._grpc_server, self._grpc_port))
         # `serve` returns once told to stop and the requests in flight are answered
         await asyncio.gather(
-            rest._server.serve([listener] if listener else None), self._start_frontends(rest, listener)
+            rest._server.serve([listener] if listener else None),
+            self._start_frontends(rest, listener),
+            self._serve_unix_socket(rest, ending),
         )
         await ending
         log.info("stopped")
+
+    async def _serve_unix_socket(self, rest: RESTServer, ending: asyncio.Task[None]) -> None:
+        """REST on `--uds` as well, until no new connections are taken."""
+        if (path := self._settings.uds) is None:
+            return
+        await listening(rest)
+        try:
+            async with listening_on(path, rest._server):
+                log.info("the REST server listens on %s, too", path)
+                await asyncio.wait([ending])
+        except SocketTaken as error:
+            raise SystemExit(f"polyserve: --uds={path} is taken: {error}") from error
 
     def _listener(self) -> socket.socket | None:
         """The socket of the REST port, where others share it."""
@@ -145,9 +172,7 @@ class PolyServer(frame.ModelServer):
         if self._frontends is None or listener is None:
             return
         await listening(rest)
-        shared = ServerContext(
-            self.repository, self._settings.max_body_bytes, bounds=internal_listener.bounds(self._bounds)
-        )
+        shared = replace(self._shared, bounds=internal_listener.bounds(self._bounds))
         self._inner = await internal_listener.listen(self._frontends.directory / "http", rest.config, shared)
         self._frontends.start(
             {
@@ -158,7 +183,9 @@ class PolyServer(frame.ModelServer):
         )
 
     async def _serve_grpc(self) -> service.Server:
-        handlers = service.handlers(service.InferenceService(self.repository, self._access, self._refresh()))
+        wanted_ids = self._settings.request_ids
+        inference = service.InferenceService(self.repository, self._access, self._refresh(), make_ids=wanted_ids)
+        handlers = service.handlers(inference)
         limits = GrpcLimits.of(self._settings, self._shares.grpc)
         wanted = self._settings.grpc_port
         inner_socket = str(self._frontends.directory / "grpc") if self._frontends else ""
@@ -182,15 +209,26 @@ class PolyServer(frame.ModelServer):
         limits = (self._settings.max_body_bytes, self._access, self._refresh(), self._bounds.bodies)
         openai = OpenAIPaths(self._settings.openai_route_prefix)
         routes = Routes(theirs, self.repository, *limits, openai)
-        app = Methods(routes, theirs.router.routes, Cors(self._settings.allowed_origins), openai)
+        guarded = KeyedRoutes(routes, self._access.keys, openai) if self._access.keys else routes
+        cors = Cors(self._settings.allowed_origins, credentials=self._settings.allow_credentials)
+        methods = Methods(guarded, theirs.router.routes, cors, openai)
+        app = Manners(methods, self._settings.root_path, make_ids=self._settings.request_ids)
         protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
         rest = rest_server(self._settings, app, self.http_port, protocol, *planes)
         rest.create_application()
-        add_pages(theirs, self.repository, __version__, self._settings.enable_docs_url)
+        keyed = self._access.keys is not None
+        add_pages(theirs, self.repository, __version__, self._settings.enable_docs_url, keyed=keyed)
         if not self._settings.enable_latency_logging:
             frame.without_timing(theirs)
         return rest
+
+
+def _access(settings: Settings) -> Access:
+    try:
+        return Access.of(os.environ, settings.api_keys_file)
+    except KeysError as error:
+        raise SystemExit(f"polyserve: --api_keys_file={settings.api_keys_file}: {error}") from error
 
 
 def _frontends(settings: Settings, budget: Budget, store: ModelStore) -> FrontendManager | None:

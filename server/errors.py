@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import orjson
 
-import adapters.base
+from adapters import base
 from adapters.modeldir import legible
 from adapters.shared.messages import shortened, without_paths, without_trace
 
@@ -37,7 +37,7 @@ class ServingError(Exception):
     retry_after: ClassVar[int] = 0  #: seconds; 0 sends no `Retry-After`
 
 
-class InvalidInput(ServingError, adapters.base.InvalidInput):
+class InvalidInput(ServingError, base.InvalidInput):
     """The request is malformed or does not fit the model's signature."""
 
     status = 400
@@ -45,14 +45,14 @@ class InvalidInput(ServingError, adapters.base.InvalidInput):
 
 
 class Unauthorized(ServingError):
-    """Loading and unloading from elsewhere than loopback without the right token."""
+    """Loading and unloading from elsewhere than loopback without the right token; anything without an API key."""
 
     status = 401
     grpc = "UNAUTHENTICATED"
 
 
 class Forbidden(ServingError):
-    """Loading and unloading from elsewhere than loopback."""
+    """Loading and unloading from elsewhere than loopback; a model that an API key is not for."""
 
     status = 403
     grpc = "PERMISSION_DENIED"
@@ -88,6 +88,13 @@ class HeadTooLarge(ServingError):
 
 class UnknownCoding(ServingError):
     """The body is compressed in a way that is not known here."""
+
+    status = 415
+    grpc = "INVALID_ARGUMENT"
+
+
+class UnsupportedMediaType(ServingError):
+    """The body is of a kind that is not read here."""
 
     status = 415
     grpc = "INVALID_ARGUMENT"
@@ -153,7 +160,7 @@ def as_serving_error(error: BaseException) -> ServingError:
     if isinstance(error, ServingError):
         return error
     told = without_paths(without_trace(str(error)))
-    if isinstance(error, adapters.base.InvalidInput):
+    if isinstance(error, base.InvalidInput):
         return InvalidInput(told)
     return ModelFailed(f"{type(error).__name__}: {told}" if told else type(error).__name__)
 

@@ -13,6 +13,7 @@ Kinder than KServe in three ways: what cannot be decoded is the client's fault (
 from __future__ import annotations
 
 import inspect
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -75,7 +76,7 @@ class Answers:
 
     async def _v1(self, request: Request) -> Reply | ReplyStream:
         headers = dict(request.headers)
-        with _Decoding():
+        with _Decoding(request.body):
             payload, attributes = self._dataplane.decode(body=request.body, headers=_readable(request))
         result, extra = await self._call(request.verb, payload, headers)
         if (items := items_of(result)) is not None:
@@ -88,7 +89,7 @@ class Answers:
 
     async def _v2(self, request: Request) -> Reply:
         headers = dict(request.headers)
-        with _Decoding():
+        with _Decoding(request.body):
             payload = _infer_request(request.body, headers.get(LENGTH), self._name)
         result, extra = await self._call(request.verb, payload, headers)
         if (items := items_of(result)) is not None:
@@ -124,7 +125,7 @@ class Answers:
         from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInferResponse
         from kserve.protocol.grpc.servicer import InferenceServicer
 
-        with _Decoding():
+        with _Decoding(request.body):
             message = ModelInferRequest.FromString(request.body)
             InferenceServicer.validate_grpc_request(message)
             payload = InferRequest.from_grpc(message)
@@ -235,13 +236,30 @@ def _error(status: int, content: Any, text: str, protocol: str, headers: Mapping
 class _Decoding:
     """Whatever KServe trips over while it reads a request is the client's fault."""
 
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, InvalidInput):
-            missing = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
-            raise InvalidInput(missing) from error
+        if not isinstance(error, Exception):
+            return
+        missing = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+        if (hint := _beyond_json(self._body)) or not isinstance(error, InvalidInput):
+            raise InvalidInput(missing + hint) from error
+
+
+def _beyond_json(body: bytes) -> str:
+    """What to say of a body that is JSON but for a number that JSON has not, as Python writes it."""
+    if b"NaN" not in body and b"Infinity" not in body:
+        return ""
+    found: list[str] = []
+    try:
+        json.loads(body, parse_constant=found.append)
+    except (ValueError, RecursionError):
+        return ""
+    return f"; {found[0]} is not JSON: send null for a missing value" if found else ""
 
 
 def _infer_request(body: bytes, json_length: str | None, name: str) -> Any:

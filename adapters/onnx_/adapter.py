@@ -23,6 +23,7 @@ from adapters.onnx_.graph import Categories, branches, categories, unranked_inpu
 from adapters.onnx_.proto import complaint, external_locations
 from adapters.onnx_.trial import examine
 from adapters.onnx_.types import DATATYPES, OnnxPort, error_of_run, message_of, observed, port, tensor_of
+from adapters.real_path import real_path
 from adapters.shared.arrays import joined, one_by_one
 from adapters.shared.messages import several
 from adapters.shared.trial_runs import Findings, Rows
@@ -132,8 +133,8 @@ def _check_location(model_dir: ModelDir, file: str, location: str) -> None:
     if _MEMORY_MARK in location or lexical.is_absolute() or ".." in lexical.parts:
         raise LoadError(outside)
     try:
-        target = (model_dir.path / location).resolve()
-        inside, present = target.is_relative_to(model_dir.root.resolve()), target.is_file()
+        target = real_path(model_dir.path / location)
+        inside, present = target.is_relative_to(real_path(model_dir.root)), target.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a NUL, a name too long
         raise LoadError(f"{file} keeps tensors in {location!r}, which is no file name: {error}") from error
     if not inside:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
+from adapters.modeldir import inside
 from adapters.shared.messages import brief
 from adapters.spacy_ import config
 from adapters.spacy_.docs import PipelineFindings
@@ -36,9 +37,8 @@ def load(data: ModelDir, meta: Mapping[str, Any], package: Any = None) -> tuple[
 
 
 def _check_links(data: ModelDir) -> None:
-    root = data.root.resolve()
     for path in data.path.rglob("*"):
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        if path.is_symlink() and not inside(path, data.root):
             raise LoadError(f"{path.relative_to(data.path)} leads out of the models directory and is not followed")
 
 

@@ -15,8 +15,10 @@ import hmac
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
+from server.api.credentials import API_KEY, KeyFile, KeyGuard
 from server.errors import Forbidden, Unauthorized
 from server.text import printable
 
@@ -30,7 +32,7 @@ OWN = frozenset(
         *("connection", "content-encoding", "content-length", "content-type", "expect", HOST, "keep-alive", "pragma"),
         *("te", "transfer-encoding", "user-agent"),
         *("upgrade", "http2-settings"),  # the JDK's client and curl offer HTTP/2
-        *("inference-header-content-length", "triton-request-id"),
+        *("inference-header-content-length", "triton-request-id", API_KEY),
     )
 )
 _GRPC = "grpc-"  #: begins the metadata of gRPC itself
@@ -42,11 +44,19 @@ class Access:
     """Guards what changes the server; without a token it is open to this machine only."""
 
     token: str = field(default="", repr=False)
+    keys: KeyGuard | None = None  #: API keys, some of which are for loading and unloading, too
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Self:
-        """As the environment says. White space around the token, as the end of a file leaves it, is not part of it."""
-        return cls(environ.get(VARIABLE, "").strip())
+    def of(cls, environ: Mapping[str, str], keys_file: str | None = None, *, lenient: bool = False) -> Self:
+        """As the environment says. White space around the token, as the end of a file leaves it, is not part of it.
+
+        `lenient`: a file of keys that cannot be read lets nobody in, until it can.
+
+        Raises:
+            KeysError: the file of keys is none.
+        """
+        token = environ.get(VARIABLE, "").strip()
+        return cls(token, KeyGuard(KeyFile(Path(keys_file), lenient=lenient), token) if keys_file else None)
 
     @property
     def rule(self) -> str:
@@ -65,6 +75,8 @@ class Access:
             Unauthorized: a token is needed and there is none, or a wrong one.
             Forbidden: no token would do, as the server has none.
         """
+        if self.keys is not None and self.keys.is_admin(headers.items()):
+            return
         given = headers.get("authorization")
         if self.token:
             if given is None:

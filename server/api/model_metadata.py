@@ -8,7 +8,10 @@ from server import __version__
 from server.repository.repository import Repository
 
 #: Triton's names for what is served beside the protocol; what is not there is not named
-EXTENSIONS = ["model_repository", "model_configuration", "statistics", "binary_tensor_data", "parameters"]
+EXTENSIONS = [
+    *("model_repository", "model_repository(unload_dependents)", "model_configuration", "statistics"),
+    *("classification", "binary_tensor_data", "parameters"),
+]
 
 
 def server_metadata() -> dict[str, Any]:

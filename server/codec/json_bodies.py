@@ -6,6 +6,7 @@ the model takes such numbers and null cannot stand for them.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -55,11 +56,27 @@ def parse_object(raw: bytes, expected: str, taken: Collection[str] = ()) -> dict
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        if (body := _python_json(raw, taken)) is None:
+        body = _nearly_json(raw, taken)
+        if body is None:
             raise InvalidInput(_not_json(raw, expected, error)) from error
     if not isinstance(body, dict):
         raise InvalidInput(f"the body must be a JSON object with {expected}")
     return body
+
+
+def _nearly_json(raw: bytes, taken: Collection[str]) -> Any:
+    """A body that is JSON behind a byte order mark, which editors and .NET write, or but for numbers beyond it.
+
+    Raises:
+        InvalidInput: it holds such a number, which is not taken.
+    """
+    if raw.startswith(codecs.BOM_UTF8):
+        raw = raw[len(codecs.BOM_UTF8) :]
+        try:
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            pass  # as without the mark
+    return _python_json(raw, taken)
 
 
 def _python_json(raw: bytes, taken: Collection[str]) -> Any:
@@ -110,6 +127,8 @@ def _first_bare(body: Any) -> tuple[str, str] | None:
 
 def _not_json(raw: bytes, expected: str, error: orjson.JSONDecodeError) -> str:
     head = raw[:1000].lstrip()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in raw[:4]:
+        return f"the body is not JSON in UTF-8, but UTF-16 or UTF-32: send UTF-8, or {_AS_JSON}; charset=utf-16"
     if head.startswith(b"--") and b"content-disposition" in head.lower():
         return f"the body is not JSON but a multipart form: send a JSON object with {expected}, {_AS_JSON}"
     if _FORM.match(head):

@@ -22,6 +22,7 @@ from server.config.model_uri import Address, named, without_secrets
 __all__ = ["Settings", "SettingsError", "command_line", "unknown_variables"]
 
 COMMAND = "polyserve"
+DISTRIBUTION = "polyserve-runtime"  #: what package managers call it; "polyserve" is somebody else's
 ABOUT = (
     "polyserve serves a directory of models, whatever made them, over KServe's V1 and V2 protocols (REST and gRPC). "
     "A flag beats its environment variable, which beats the default. --version prints the version."
@@ -43,8 +44,10 @@ LONGEST_MESSAGE = 2**31 - 1  #: bytes that gRPC can carry in one
 LENGTH = types.integer("BYTES", -1, LONGEST_MESSAGE)
 #: bytes of bodies that a process holds at once, unless it is told
 BODIES = 512 * 2**20
+#: what paths of the server's own begin with
+_OWN_PATHS = ("/v1", "/v2", "/openai", "/predictions", "/explanations", "/docs", "/metrics", "/ping", "/openapi.json")
 #: settings about loading that would be checked again
-_NOT_FOR_ALL = ("verify_key",)
+_NOT_FOR_ALL = ("verify_key", "allow_credentials")
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,10 @@ class Settings:
         "Size of a gRPC answer, at most; -1 for no limit, as over REST.", kserve=True)
     grpc_max_receive_message_length: int | None = setting(None, LENGTH, REQUESTS,
         "Size of a gRPC request, at most; -1 for no limit.", shown="max_body_bytes", kserve=True)
+
+    grpc_compression: Literal["none", "gzip", "deflate"] = setting("none", types.one_of("none", "gzip", "deflate"),
+        REQUESTS, "How gRPC answers are compressed for clients that take it, which nearly all do. Requests may come "
+        "compressed in any case; over REST clients ask for it (Accept-Encoding).")
 
     max_models: int = setting(10_000, COUNT, LOADING,
         "Folders of the models directory that are served, at most; those that were there first keep their places.")
@@ -181,6 +188,19 @@ class Settings:
     allowed_origins: tuple[str, ...] = setting((), types.origins(), SERVER,
         "Origins (https://example.com, or * for all) whose pages may ask the REST server from a browser. May be given "
         "several times; in the variable, white space stands between them.", shown="none")
+    allow_credentials: bool = setting(False, types.switch(), SERVER,
+        "Let pages of --allowed_origins, which must be named then, send cookies and passwords that browsers keep.")
+    request_ids: bool = setting(False, types.switch(), SERVER,
+        "Give every request that brings no x-request-id one of its own. One that comes is always answered with, logged "
+        "and handed on.")
+    root_path: str = setting("", types.route_prefix(), SERVER,
+        "What a proxy in front has before every path: /models. It is left out of paths, and stands before the links of "
+        "/docs.", shown="none")
+    uds: Path | None = setting(None, types.directory(), SERVER,
+        "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask.")
+    api_keys_file: str | None = setting(None, types.existing_file(), SERVER,
+        "A file of API keys (README): every request but health brings one, as Authorization: Bearer or X-API-Key, over "
+        "gRPC as well. It is read again when it changes.")
     shutdown_delay: float | None = setting(None, types.seconds(zero=True), SERVER,
         "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers know.",
         shown="3s in a Kubernetes pod, else 0s")
@@ -283,6 +303,10 @@ class Settings:
             yield "--ssl_certfile needs --ssl_keyfile beside it"
         if self.ssl_keyfile and not self.ssl_certfile:
             yield "--ssl_keyfile needs --ssl_certfile beside it"
+        if self.allow_credentials and (not self.allowed_origins or "*" in self.allowed_origins):
+            yield "--allow_credentials needs the origins by name in --allowed_origins: * would let every page in"
+        if self.root_path.startswith(_OWN_PATHS):
+            yield f"--root_path={self.root_path}: paths of the server itself begin so; choose another"
         if self.max_bodies_bytes and self.max_bodies_bytes < self.max_body_bytes:
             yield (
                 f"--max_bodies_bytes={self.max_bodies_bytes} is less than --max_body_bytes={self.max_body_bytes}: "
@@ -321,7 +345,7 @@ def _leave(text: str) -> NoReturn:
 
 def _version() -> str:
     try:
-        return importlib.metadata.version(COMMAND)
+        return importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
         return "(not installed: run from a source tree)"
 

@@ -14,8 +14,8 @@ from typing import Any
 from server.frontends.control_client import ControlAnswer, ControlClient
 from server.frontends.frontend_copies import FrontendCopies, FrontendOwner
 from server.runtime.child_process import ChildProcess
+from server.runtime.own_code import FIRST_ON_PATH, SOURCE_ROOT
 from server.telemetry.metrics import CounterSnapshot
-from server.workers.import_names import SOURCE_ROOT
 from server.workers.worker_pool import BackOff
 
 log = logging.getLogger("kserve")
@@ -23,10 +23,11 @@ log = logging.getLogger("kserve")
 #: seconds without a sign of life; a library that loads a large file may keep the interpreter for long
 HUNG = 60.0
 
+_MAIN = "server.frontends.frontend_main"
 _BOOT = (
-    "import sys; descriptor, *path = sys.argv[1:]; sys.argv[1:] = []; "
-    "sys.path += [entry for entry in path if entry not in sys.path]; "
-    "from server.frontends.frontend_main import main; main(int(descriptor))"
+    "import sys; descriptor, first, *path = sys.argv[1:]; sys.argv[1:] = []; "
+    "sys.path[:0] = [first] if first else []; sys.path += [entry for entry in path if entry not in sys.path]; "
+    f"from {_MAIN} import main; main(int(descriptor))"
 )
 
 
@@ -62,7 +63,7 @@ class Frontend:
         self.ended.set()
 
     def _run(self) -> None:
-        path = [os.path.abspath(entry) for entry in (*sys.path, str(SOURCE_ROOT)) if entry]  # noqa: PTH100
+        path = [FIRST_ON_PATH, *(os.path.abspath(entry) for entry in (*sys.path, str(SOURCE_ROOT)) if entry)]  # noqa: PTH100
         command = (sys.executable, "-P", "-u", "-X", f"polyserve_front={self.number}", "-c", _BOOT)
         child = ChildProcess("process", lambda end: (*command, str(end), *path), os.environ, _WholeLines().write)
         control = ControlClient(child)

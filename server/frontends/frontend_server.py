@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from server.api.access import Access
 from server.api.grpc import service
+from server.api.grpc.callers import Callers
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.reflection import reflection_handlers
 from server.api.kserve.host import configure_logging, cpu_count
 from server.api.kserve.rest_server import listening, rest_server
 from server.api.rest.bounded_protocol import Bounds
-from server.api.rest.fast_protocol import ServerContext
+from server.api.rest.fast_protocol import ServerContext, head_rules
 from server.api.rest.limits import HttpLimits
+from server.api.rest.manners import Manners
 from server.api.shutdown import Shutdown
 from server.config.settings import Settings
 from server.frontends.control_server import ControlServer
@@ -26,7 +30,7 @@ from server.frontends.grpc_proxy import GrpcProxy
 from server.frontends.http_proxy import FrontendProtocol, FrontendRoutes
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
-from server.runtime import memory
+from server.runtime import logs, memory
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
 from server.runtime.sockets import shared_listener
@@ -41,6 +45,7 @@ class FrontendServer:
         """`start` is what the main process has sent over `control`, in message `number`."""
         if settings.configure_logging:
             configure_logging(settings.log_config_file)
+        logs.identify()
         self._settings = settings
         self._number = number
         self._http_port: int = start["http_port"]
@@ -51,7 +56,13 @@ class FrontendServer:
         self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), settings.enable_latency_logging)
         self._shares = Shares.of(settings.max_connections, settings.workers)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
-        self._shared = ServerContext(self._copies, settings.max_body_bytes, bounds=self._bounds)
+        self._keys = Access.of(os.environ, settings.api_keys_file, lenient=True).keys
+        self._shared = ServerContext(
+            *(self._copies, settings.max_body_bytes),
+            bounds=self._bounds,
+            rules=head_rules(settings),
+            guard=self._keys,
+        )
 
     def run(self) -> None:
         """Serve until the main process says stop."""
@@ -60,7 +71,8 @@ class FrontendServer:
     async def _main(self) -> None:
         self._control.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=self._control)
-        routes = FrontendRoutes(self._copies, self._settings.max_body_bytes, self._bounds.bodies)
+        here = FrontendRoutes(self._copies, self._settings.max_body_bytes, self._bounds.bodies, self._keys)
+        routes = Manners(here, self._settings.root_path, make_ids=self._settings.request_ids)
         protocol = partial(FrontendProtocol, self._directory / "http", self._copies, self._shared)
         rest = rest_server(self._settings, routes, self._http_port, protocol)
         uvicorn = rest._server
@@ -82,7 +94,8 @@ class FrontendServer:
     async def _serve_grpc(self) -> service.Server | None:
         if not self._settings.enable_grpc:
             return None
-        handlers = [GrpcProxy(self._copies, self._directory), *reflection_handlers()]
+        callers = Callers(self._keys, make_ids=self._settings.request_ids)
+        handlers = [GrpcProxy(self._copies, self._directory, callers), *reflection_handlers()]
         limits = GrpcLimits.of(self._settings, self._shares.grpc)
         server, _ = await service.serve(handlers, self._grpc_port, limits, shared=True)
         return server

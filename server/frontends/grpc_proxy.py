@@ -8,10 +8,11 @@ from typing import Any
 
 import grpc
 
+from server.api.grpc.callers import Callers
 from server.api.grpc.infer_calls import Inference
 from server.api.grpc.protos import HEALTH, INFER, SERVICE, STREAM
 from server.api.grpc.service import CLIENT
-from server.errors import InvalidInput
+from server.errors import InvalidInput, message
 from server.frontends.copy_repository import CopyRepository
 
 _INFER = f"/{SERVICE.full_name}/{INFER}"
@@ -28,10 +29,11 @@ _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_l
 class GrpcProxy(grpc.GenericRpcHandler):
     """Every method of `inference.GRPCInferenceService`, and of gRPC's health service."""
 
-    def __init__(self, copies: CopyRepository, directory: Path) -> None:
-        """Call it on the event loop."""
+    def __init__(self, copies: CopyRepository, directory: Path, callers: Callers | None = None) -> None:
+        """Call it on the event loop. The main process asks for keys again where a call is handed on."""
         self._copies = copies
-        self._inference = Inference(copies)
+        self._callers = callers or Callers()
+        self._inference = Inference(copies, self._callers)
         self._channel = grpc.aio.insecure_channel(f"unix:{directory / 'grpc'}", options=_UNLIMITED)
         self._methods = {name: self._channel.unary_unary(name) for name in _names()}
         self._stream = self._channel.stream_stream(_STREAM)
@@ -63,18 +65,18 @@ class GrpcProxy(grpc.GenericRpcHandler):
 
         gRPC cancels this where the caller leaves, and with it the call that it has begun.
         """
-        metadata = await _metadata(context)
+        metadata = await self._metadata(context)
         call = self._stream(requests, metadata=metadata, timeout=_timeout(context.time_remaining()))
         async for part in _parts(call, context):
             yield part
 
     async def _hand_on_watch(self, raw: bytes, context: Any) -> AsyncIterator[bytes]:
-        metadata = await _metadata(context)
+        metadata = await self._metadata(context)
         async for part in _parts(self._watch(raw, metadata=metadata, timeout=None), context):
             yield part
 
     async def _hand_on(self, method: str, raw: bytes, context: Any) -> bytes:
-        metadata = await _metadata(context)
+        metadata = await self._metadata(context)
         if method.startswith(_REPOSITORY):
             metadata.append((CLIENT, context.peer()))
         call = self._methods[method](raw, metadata=metadata, timeout=_timeout(context.time_remaining()))
@@ -84,6 +86,18 @@ class GrpcProxy(grpc.GenericRpcHandler):
             await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
             raise  # `abort` has raised
         return answer
+
+    async def _metadata(self, context: Any) -> list[tuple[str, str | bytes]]:
+        """The caller's metadata, for the main process; a caller whose metadata gRPC does not send is told so."""
+        try:
+            metadata = list(_passed_on(await self._callers.attend(context)))
+        except InvalidInput as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, message(error))
+            raise  # `abort` has raised
+        if key := next((key for key, value in metadata if not _is_sendable(value)), None):
+            why = f"metadata {key!r} is not printable ASCII: send it as {key}-bin"
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
+        return metadata
 
 
 async def _parts(call: Any, context: Any) -> AsyncIterator[bytes]:
@@ -95,15 +109,6 @@ async def _parts(call: Any, context: Any) -> AsyncIterator[bytes]:
         await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
     finally:
         call.cancel()
-
-
-async def _metadata(context: Any) -> list[tuple[str, str | bytes]]:
-    """The caller's metadata, for the main process; a caller whose metadata gRPC does not send is told so."""
-    metadata = list(_passed_on(context.invocation_metadata() or ()))
-    if key := next((key for key, value in metadata if not _is_sendable(value)), None):
-        why = f"metadata {key!r} is not printable ASCII: send it as {key}-bin"
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
-    return metadata
 
 
 def _timeout(remaining: float | None) -> float | None:

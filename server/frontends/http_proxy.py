@@ -10,9 +10,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from server.api.rest.asgi import BodyLimits, Receive, Scope, Send, answered, header
+from server.api.credentials import CARRIERS, KEY, KeyGuard
+from server.api.rest.asgi import App, BodyLimits, Receive, Scope, Send, answered, header
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.head_cache import ParsedHead, is_cloudevent
+from server.api.rest.keyed_routes import KeyedRoutes
 from server.api.rest.limits import Bodies
 from server.api.rest.paths import ModelPath, asked_by
 from server.api.rest.predict import InferenceRoutes
@@ -55,7 +57,7 @@ class FrontendProtocol(FastProtocol):
 
     async def _hand_on(self, head: ParsedHead, body: bytes) -> None:
         try:
-            self._write(*await answer(self._upstreams, "POST", head.path, head.headers, body))
+            self._write(*await answer(self._upstreams, "POST", head.path, head.sent, body))
         except Exception as error:
             self._fail(head, error)
 
@@ -63,16 +65,23 @@ class FrontendProtocol(FastProtocol):
 class FrontendRoutes:
     """The general way, as an ASGI application."""
 
-    def __init__(self, copies: CopyRepository, max_body: int, bodies: Bodies | None = None) -> None:
+    def __init__(
+        self, copies: CopyRepository, max_body: int, bodies: Bodies | None = None, keys: KeyGuard | None = None
+    ) -> None:
+        """`keys`: who may ask; requests that are handed on are asked for theirs again."""
         self._copies = copies
+        self._answer: App = self._answer_here if keys is None else KeyedRoutes(self._answer_here, keys, hides=False)
         self._models = InferenceRoutes(copies)
         self._limits = BodyLimits(max_body, bodies or Bodies())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_here(scope):
-            await send_answer(receive, send, await answered(self._here, scope, receive, self._limits))
+            await self._answer(scope, receive, send)
         else:
             await forward(scope, receive, send)
+
+    async def _answer_here(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_answer(receive, send, await answered(self._here, scope, receive, self._limits))
 
     def _is_here(self, scope: Scope) -> bool:
         asked = _asked(scope) if scope["method"] == "POST" else None
@@ -84,6 +93,8 @@ class FrontendRoutes:
         if asked is None:  # the copy was withdrawn while the body was coming
             upstreams = scope["state"][UPSTREAMS]
             return await answer(upstreams, scope["method"], target_of(scope), scope["headers"], body)
+        if KEY in scope:
+            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] not in CARRIERS]}
         return await self._models.handler(asked)(scope, body, is_disconnected)
 
 

@@ -9,6 +9,7 @@ for how long; how many are with the model at the same time depends on whether it
 from __future__ import annotations
 
 import asyncio
+import codecs
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +30,8 @@ from server.workers.adapter import pool_of
 
 #: requests with a model that takes them one by one: the next is at hand when one is answered
 _AHEAD = 2
+#: protocols whose bodies are JSON
+_JSON = frozenset({"v1", "v2"})
 
 
 class PassthroughModel:
@@ -119,7 +122,10 @@ class PassthroughModel:
 
     def _asked(self, request: InferenceRequest) -> Request:
         """The request as the adapter gets it; raises what it is refused for."""
-        return Request(request.verb, request.protocol, request.body, request.header_map())
+        body = request.body
+        if request.protocol in _JSON:
+            body = body.removeprefix(codecs.BOM_UTF8)  # which the model's own reader does not know
+        return Request(request.verb, request.protocol, body, request.header_map())
 
     def _streamed(self, request: InferenceRequest, reply: ReplyStream) -> StreamedAnswer:
         """A stream, which counts as one request until it is closed."""

@@ -36,6 +36,8 @@ from server.telemetry.counters import now
 #: takes the answer or the error, once, on the event loop
 AnswerHandler: TypeAlias = Callable[["Answer | StreamedAnswer | ServingError"], None]
 
+#: the header or metadata that has a request's identifier
+_REQUEST_ID = ("x-request-id", b"x-request-id")
 #: bodies and outputs above this many bytes are decoded and encoded in a thread, off the event loop
 INLINE_BYTES = 64 * 1024
 #: as many at a time as there are cores: Python does one at a time anyway, and each takes several times its body
@@ -93,6 +95,11 @@ class InferenceRequest(QueuedRequest):
         """The headers, or the metadata that is text, by name in lower case."""
         texts = ((_text(key).lower(), _text(value)) for key, value in self.headers if self._is_text(key, value))
         return dict(texts)
+
+    @property
+    def request_id(self) -> str:
+        """Its identifier, for the log; "" where it has none."""
+        return next((_text(value) for key, value in self.headers if key in _REQUEST_ID), "")
 
     def _is_text(self, key: Any, value: Any) -> bool:
         return self.protocol != "grpc" or isinstance(value, str)

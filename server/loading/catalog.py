@@ -155,7 +155,7 @@ def _checked(root: Path) -> Path:
         if not root.is_dir():
             raise NoModelDir(f"{root} is a file: --model_dir takes the directory that holds it")
         _look_into(root)
-        return root.resolve()
+        return Path(os.path.abspath(root))  # noqa: PTH100  (its own name: a link to it may change, or be no text)
     except OSError as error:
         raise NoModelDir(f"the models directory {root} cannot be read: {error.strerror}") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from adapters.real_path import real_path
 from server.loading.catalog import Found
 from server.loading.files import NO_FILES, FolderStamp, stamp_folder
 
@@ -56,7 +57,7 @@ def is_local(folder: Path) -> bool:
     """Whether the folder lies on a file system of this machine, not on the network."""
     best, kind = "", ""
     try:
-        path = str(folder.resolve())
+        path = str(real_path(folder))
         with Path("/proc/mounts").open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 _, mount, name = line.split(" ")[:3]

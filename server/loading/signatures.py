@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
+from adapters.modeldir import inside
 from server.loading import files
 from server.text import printable
 
@@ -39,8 +40,11 @@ _MODULES = ("model_signing", "OpenSSL")
 def key_problem(key: str, model_dir: Path) -> str:
     """What is wrong with the setting `--verify_key`, or ""; `key` is a file that can be read."""
     if any(importlib.util.find_spec(module) is None for module in _MODULES):
-        return "needs packages that are not installed: pip install 'polyserve[signing]'"
-    if Path(key).resolve().is_relative_to(model_dir.resolve()):
+        return (
+            "needs packages that are not installed: pip install model-signing pyopenssl "
+            "(of the image: --build-arg FRAMEWORKS=...,signing; of a checkout: make install)"
+        )
+    if inside(Path(key), model_dir):
         return "must lie outside the models directory: who can change the models could change the key with them"
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization

@@ -164,7 +164,7 @@ class Watcher:
         """Of every folder directly inside the mount, and of the files beside them."""
         start = time.thread_time()
         self._looks += 1
-        root = self._root.resolve()  # it may be a link, too
+        root = Path(os.path.abspath(self._root))  # noqa: PTH100  (by its own name, as `catalog` has it)
         prints: dict[str, FolderStamp | None] = {_LOOSE: changes.of_files(root, root)}
         names, _ = folder_names(root, self._most, self._folders)
         for count, name in enumerate(names, start=1):

@@ -4,6 +4,8 @@ KServe sets up logging once it is imported. Models are found, downloaded and tri
 must not get lost.
 
 What adapters log while they load a model, under the model's name: they do not know what it is served under.
+
+And for whom a line is logged: lines of a request that has an identifier (`x-request-id`) end, or begin, with it.
 """
 
 from __future__ import annotations
@@ -68,10 +70,36 @@ class Forward(logging.Handler):
             log.handle(line)
 
 
-def forward(logger: str = "adapters") -> None:
+#: whose lines are forwarded: in a wheel, ours stand inside a package of our own
+_ADAPTERS = f"{__name__.rpartition('server.')[0]}adapters"
+
+
+def forward(logger: str = _ADAPTERS) -> None:
     """Show the adapters' lines in the server's log; without it, Python prints the warnings bare and drops the rest."""
     adapters = logging.getLogger(logger)
     if not adapters.handlers and adapters.level == logging.NOTSET:  # else an operator has set it up
         adapters.addHandler(Forward())
         adapters.setLevel(logging.INFO)
         adapters.propagate = False
+
+
+#: the identifier of the request that the running task answers
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+#: whose lines are about requests
+_OF_REQUESTS = ("kserve", "kserve.trace", "uvicorn.access", "uvicorn.error")
+
+
+def identify() -> None:
+    """From now on lines about a request tell its identifier. Filters stay when logging is set up again."""
+    for name in _OF_REQUESTS:
+        logging.getLogger(name).addFilter(_with_request_id)
+
+
+def _with_request_id(record: logging.LogRecord) -> bool:
+    if not (known := request_id.get()):
+        return True
+    if record.name == "uvicorn.access" and isinstance(record.args, tuple) and record.args:
+        record.args = (f"{record.args[0]} [{known}]", *record.args[1:])  # which its formatter takes, not the line
+    else:
+        record.msg, record.args = f"{record.getMessage()} [x-request-id {known}]", None
+    return True

@@ -1,4 +1,7 @@
-"""Our package names in a worker: there while our own modules are imported, gone before a model's code is."""
+"""Our package names in a worker: there while our own modules are imported, gone before a model's code is.
+
+That is so in a checkout. A wheel has our packages inside one that no model has: there is nothing to be given up.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-#: the folder that holds `server` and `adapters`
-SOURCE_ROOT = Path(__file__).resolve().parents[2]
-_OURS = ("server", "adapters")
+from server.runtime.own_code import IS_INSTALLED, OWN_NAMES, SOURCE_ROOT
+
+_OURS = OWN_NAMES
 _SHARED = ("site-packages", "dist-packages")
 
 
@@ -38,6 +41,8 @@ def release_names() -> None:
     Our modules that are loaded work on, but what they import later they import under the model's names: whatever hosts
     a model's code imports all that it needs of ours at module level. `adapters.base` stays what it is for isinstance.
     """
+    if IS_INSTALLED:
+        return
     for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
         del sys.modules[name]
     sys.path[:] = [entry for entry in sys.path if not _is_root(entry) or Path(entry).name in _SHARED]

@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 from server.runtime.cpu import ONE_THREAD
+from server.runtime.own_code import FIRST_ON_PATH, SOURCE_ROOT
 from server.runtime.receiving import ReceiveBudget, ReceiveLimits
 from server.runtime.secret_names import is_secret
-from server.workers.import_names import SOURCE_ROOT
 from server.workers.messages import WorkerModel
 
+_MAIN = "server.workers.worker_main"
 #: what the fresh interpreter runs: an environment's own view of our packages comes first, since what its requirements
 #: brought may have their names; what else this process finds comes last
 _BOOT = (
     "import sys; descriptor, first, *path = sys.argv[1:]; sys.argv[1:] = []; "
     "sys.path[:0] = [first] if first else []; sys.path += [entry for entry in path if entry not in sys.path]; "
-    "from server.workers.worker_main import main; main(int(descriptor))"
+    f"from {_MAIN} import main; main(int(descriptor))"
 )
 
 
@@ -68,7 +69,7 @@ class WorkerSpec:
 
     def command(self, descriptor: int) -> Sequence[str]:
         """The command line; `descriptor` is the worker's end of the connection. The title is for process lists."""
-        path = ["", *(os.path.abspath(entry) for entry in (*sys.path, str(SOURCE_ROOT)) if entry)]  # noqa: PTH100
+        path = [FIRST_ON_PATH, *(os.path.abspath(entry) for entry in (*sys.path, str(SOURCE_ROOT)) if entry)]  # noqa: PTH100
         if self._foreign:  # an environment links to what it may share of this process's packages
             path = [str(our_packages(self.python))]
         title = f"polyserve_worker={self.name}"

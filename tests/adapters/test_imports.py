@@ -19,10 +19,11 @@ from adapters import registry
 ROOT = Path(registry.__file__).parent
 
 #: what an adapter of any framework may import
-COMMON = {"base", "datatypes", "modeldir", "formats", "shared"}
+COMMON = {"base", "datatypes", "modeldir", "real_path", "formats", "shared"}
 #: what the common parts import
 BELOW = {
     "base": {"datatypes", "modeldir", "traits"},
+    "modeldir": {"real_path"},
     "formats": {"base", "modeldir"},
     "shared": {"base", "datatypes"},
     "registry": {"base", "formats", "shared"},
@@ -52,7 +53,7 @@ BETWEEN = {
 #: what formats import beside the standard library and numpy: an array that joblib wrote is read by joblib's own class
 FORMATS_IMPORT = {("formats.pickles.contents", "joblib")}
 
-COMMON_PARTS = {*BELOW, "traits", "datatypes", "modeldir"}
+COMMON_PARTS = {*BELOW, "traits", "datatypes", "real_path"}
 
 
 @cache
@@ -110,7 +111,7 @@ def test_common_parts_import_what_lies_below_them(name: str) -> None:
     assert {part(other) for one, other in between_parts() if part(one) == name} == BELOW[name]
 
 
-@pytest.mark.parametrize("name", ["traits", "datatypes", "modeldir"])
+@pytest.mark.parametrize("name", ["traits", "datatypes", "real_path"])
 def test_the_lowest_parts_import_no_other(name: str) -> None:
     assert not {other for one, other in between_parts() if part(one) == name}
 

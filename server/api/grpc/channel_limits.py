@@ -28,12 +28,13 @@ class GrpcLimits:
     max_receive: int = 100 * 2**20
     max_calls: int = 4096
     max_connections: int = 10_000
+    compression: str = "none"  #: of answers, for clients that take it, which most do: "gzip", "deflate"
 
     @classmethod
     def of(cls, settings: Settings, max_connections: int) -> GrpcLimits:
         """`max_connections` is this process's share."""
         lengths = (settings.grpc_max_send_message_length, settings.max_message_bytes)
-        return cls(*lengths, settings.grpc_max_calls, max_connections)
+        return cls(*lengths, settings.grpc_max_calls, max_connections, settings.grpc_compression)
 
     def options(self) -> list[tuple[str, int]]:
         """As channel arguments."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 from google.protobuf.message import DecodeError
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
+from server.api.grpc.callers import Callers, Metadata
 from server.api.grpc.statuses import known_error, with_status
 from server.api.grpc.stream_messages import streamed, streamed_error
 from server.api.lookup import Models
@@ -21,8 +23,9 @@ from server.inference.request import InferenceRequest
 class Inference:
     """`ModelInfer` and `ModelStreamInfer` of serialized requests: one whose head is known need not be read."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, callers: Callers | None = None) -> None:
         self._models = models
+        self._callers = callers or Callers()
         self._templates = TemplateCache()
 
     def asked(self, raw: bytes) -> tuple[str, str | None]:
@@ -37,17 +40,21 @@ class Inference:
     @with_status
     async def infer(self, raw: bytes, context: Any) -> bytes:
         """A request to its answer."""
-        model, request = await self._begin("predict", raw, context)
+        model, request = await self._begin("predict", raw, await self._callers.attend(context))
         answer = await model.handle(request)
         assert isinstance(answer, Answer)  # as adapters promise of this verb
         return answer.body
 
     async def stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         """Each request to its answers, one or many, in order; an error is an answer, too, and ends nobody else's."""
+        try:
+            metadata = await self._callers.attend(context)
+        except InvalidInput as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, message(error))
         async for raw in requests:
             answer: Answer | StreamedAnswer | None = None
             try:
-                model, request = await self._begin("stream", raw, context)
+                model, request = await self._begin("stream", raw, metadata)
                 answer = await model.handle(request)
                 if isinstance(answer, Answer):
                     yield streamed(answer.body)
@@ -60,11 +67,13 @@ class Inference:
                 if isinstance(answer, StreamedAnswer):
                     await answer.close()
 
-    async def _begin(self, verb: str, raw: bytes, context: Any) -> tuple[ServedModel, InferenceRequest]:
+    async def _begin(self, verb: str, raw: bytes, metadata: Metadata) -> tuple[ServedModel, InferenceRequest]:
         known = self._templates.find(raw) or self._read(raw)
         name, version = (known.model, known.version) if isinstance(known, RequestTemplate) else _named(known)
+        if self._callers.keys is not None:
+            self._callers.check(metadata, name)
+            metadata = self._callers.shown(metadata)
         model = await self._models.ready(name, version)
-        metadata = context.invocation_metadata() or ()
         return model, InferenceRequest("grpc", verb, name, version, metadata, raw, template=known)
 
     def _read(self, raw: bytes) -> Any:

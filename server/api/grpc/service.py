@@ -13,6 +13,7 @@ import grpc
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.api.access import Access, peer_address
+from server.api.grpc.callers import Callers
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.health import health_handler
 from server.api.grpc.infer_calls import Inference
@@ -39,13 +40,29 @@ MAX_CONNECTION_AGE = 5.0
 LONGEST_CONNECTION_AGE = 1.1 * MAX_CONNECTION_AGE
 
 
+_COMPRESSIONS = {
+    "none": grpc.Compression.NoCompression,
+    "deflate": grpc.Compression.Deflate,
+    "gzip": grpc.Compression.Gzip,
+}
+
+
 class InferenceService(TritonCalls):
     """`inference.GRPCInferenceService`."""
 
-    def __init__(self, repository: Repository, access: Access | None = None, refresh: Refresh = nothing_new) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        access: Access | None = None,
+        refresh: Refresh = nothing_new,
+        *,
+        make_ids: bool = False,
+    ) -> None:
+        """`make_ids`: calls without an identifier get one."""
         super().__init__(repository, refresh)
         self._access = access or Access()
-        self._inference = Inference(repository)
+        self.callers = Callers(self._access.keys, make_ids=make_ids)
+        self._inference = Inference(repository, self.callers)
         self.infer, self.stream = self._inference.infer, self._inference.stream
 
     @with_status
@@ -104,11 +121,28 @@ def _address(context: Any) -> str:
     return peer_address(peer)
 
 
+def _attended(service: InferenceService, name: str) -> Any:
+    """A method of the service, for callers that may ask it."""
+    method, callers = getattr(service, name), service.callers
+
+    async def attended(_: None, request: Any, context: Any) -> Any:
+        callers.check_method(await callers.attend(context), name, request)
+        return await method(request, context)
+
+    attended.__name__ = name
+    answered = with_status(attended)
+
+    async def answer(request: Any, context: Any) -> Any:
+        return await answered(None, request, context)
+
+    return answer
+
+
 def handlers(service: InferenceService) -> list[grpc.GenericRpcHandler[Any, Any]]:
     """The service, and those that gRPC's tools ask for, for `serve`. Inference reads and writes its messages itself."""
     methods = {
         method.name: grpc.unary_unary_rpc_method_handler(
-            getattr(service, method.name),
+            _attended(service, method.name),
             message_type(method.input_type.name).FromString,
             message_type(method.output_type.name).SerializeToString,
         )
@@ -142,7 +176,9 @@ async def serve(
         ("grpc.max_connection_age_ms", int(1000 * MAX_CONNECTION_AGE)),
         ("grpc.so_reuseport", int(shared)),  # a second server on the port is a mistake, not a partner
     ]
-    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_calls)
+    server = grpc.aio.server(
+        options=options, maximum_concurrent_rpcs=limits.max_calls, compression=_COMPRESSIONS[limits.compression]
+    )
     server.add_generic_rpc_handlers(tuple(services))
     port = server.add_insecure_port(f"[::]:{port}")
     if socket:

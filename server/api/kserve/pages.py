@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from kserve.errors import ModelNotFound
 from starlette.exceptions import HTTPException
 
-import adapters.base
+from adapters import base
 from server.api.openapi.document import TITLE, document
 from server.api.openapi.request_examples import ModelExamples, examples_of
 from server.codec.error_text import described
@@ -27,12 +27,15 @@ from server.repository.repository import Repository
 STATIC = "/docs/static"
 
 
-def add_pages(app: FastAPI, repository: Repository, version: str, swagger: bool) -> None:
-    """Add PolyServe's routes and error bodies. KServe's own must be there already: the later handler wins."""
+def add_pages(app: FastAPI, repository: Repository, version: str, swagger: bool, *, keyed: bool = False) -> None:
+    """Add PolyServe's routes and error bodies. KServe's own must be there already: the later handler wins.
+
+    `keyed`: the server asks for API keys.
+    """
     app.title, app.version = TITLE, version
     _add_errors(app)
     _add_index(app, repository)
-    _describe(app, repository, version)
+    _describe(app, repository, version, keyed)
     if swagger:
         _add_swagger(app)
 
@@ -55,13 +58,13 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"error": detail}, status, getattr(error, "headers", None))
 
     app.add_exception_handler(ServingError, known)
-    app.add_exception_handler(adapters.base.InvalidInput, known)
+    app.add_exception_handler(base.InvalidInput, known)
     app.add_exception_handler(ModelNotFound, unknown_model)
     app.add_exception_handler(RequestValidationError, unfit)
     app.add_exception_handler(HTTPException, plain)
 
 
-def _describe(app: FastAPI, repository: Repository, version: str) -> None:
+def _describe(app: FastAPI, repository: Repository, version: str, keyed: bool) -> None:
     """Say what there is to ask of the models that there are, whenever somebody would like to know."""
     known: WeakKeyDictionary[ServedModel, ModelExamples] = WeakKeyDictionary()
 
@@ -75,7 +78,7 @@ def _describe(app: FastAPI, repository: Repository, version: str) -> None:
         return known[model]
 
     def described() -> dict[str, Any]:
-        return document([examples(name) for name in repository.store.names()], version)
+        return document([examples(name) for name in repository.store.names()], version, keyed=keyed)
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from server.api.credentials import KEY, check_model
 from server.api.openai.chat_answers import ChatShape
 from server.api.openai.completion_answers import CompletionShape
 from server.api.openai.encoder_answers import encoder_codec
@@ -34,6 +35,7 @@ from server.api.openai.response_fields import ResponseRequest
 from server.api.openai.response_stream import ResponseStream
 from server.api.openai.text_answers import ChunkShape, ChunkStream, whole_answer
 from server.api.rest.asgi import Handler, Scope
+from server.config.api_keys import ApiKey
 from server.errors import NotFound, ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.generated_parts import GeneratedParts
@@ -70,7 +72,7 @@ class OpenAIRoutes:
     ) -> Answer | StreamedAnswer:
         try:
             if asked.action == MODELS:
-                return _json({"object": "list", "data": [self._entry(name) for name in self._names()]})
+                return _json({"object": "list", "data": [self._entry(name) for name in self._names(scope)]})
             if asked.action == MODEL:
                 return _json(self._known(asked.model))
             if asked.action in _GENERATED:
@@ -85,6 +87,7 @@ class OpenAIRoutes:
         self, action: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected
     ) -> Answer | StreamedAnswer:
         request = read_request(body, _GENERATED[action])
+        check_model(scope.get(KEY), request.model)
         model = await self._generator(request.model)
         asked = InferenceRequest(
             "generation", action, request.model, None, scope["headers"], packed(request.job()), is_disconnected
@@ -114,6 +117,7 @@ class OpenAIRoutes:
         kind = _ENCODED[action]
         large = len(body) > INLINE_BYTES
         request = await asyncio.to_thread(read_request, body, kind) if large else read_request(body, kind)
+        check_model(scope.get(KEY), request.model)
         model = await self._model(request.model)
         if model.signature.task not in request.tasks:
             raise FieldRefused(f"model {request.model!r} {_other_use(model, action)}", "model")
@@ -146,9 +150,14 @@ class OpenAIRoutes:
 
     # which there are
 
-    def _names(self) -> list[str]:
-        """Models of language, those among them that a request would bring; of which nothing is known yet, too."""
-        return [name for name in self._repository.store.names() if self._repository.may_be_of_language(name)]
+    def _names(self, scope: Scope) -> list[str]:
+        """Models of language, those among them that a request would bring; of which nothing is known yet, too.
+
+        A key is shown those that it is for.
+        """
+        key: ApiKey | None = scope.get(KEY)
+        names = [name for name in self._repository.store.names() if self._repository.may_be_of_language(name)]
+        return names if key is None else [name for name in names if key.allows(name)]
 
     def _known(self, name: str) -> dict[str, Any]:
         try:

@@ -16,15 +16,29 @@ _ABOUT = (
     "it fits what the model takes."
 )
 _TOKEN = "adminToken"
+_KEY, _BEARER = "apiKey", "apiKeyAsBearer"
+_KEYS = {
+    _KEY: {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    _BEARER: {"type": "http", "scheme": "bearer", "description": "the same key"},
+}
+#: what needs no key: `server.api.rest.keyed_routes` has the rule
+_OPEN = frozenset({"/", "/ping", "/v2/health/live", "/v2/health/ready"})
 _LENGTH = "Inference-Header-Content-Length"
 
 
-def document(models: Sequence[ModelExamples], version: str) -> dict[str, Any]:
-    """Of these models. Those that have examples come first: what Swagger shows first can be sent as it stands."""
+def document(models: Sequence[ModelExamples], version: str, *, keyed: bool = False) -> dict[str, Any]:
+    """Of these models. Those that have examples come first: what Swagger shows first can be sent as it stands.
+
+    `keyed`: the server asks for API keys.
+    """
     ordered = sorted(models, key=lambda each: (each.v1 is None, each.name))
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, ordered)
+        described = _operation(operation, ordered)
+        if keyed and operation.path not in _OPEN and not operation.admin:
+            described["security"] = [{_KEY: []}, {_BEARER: []}]
+            described["responses"] |= {status: _error(operation, int(status)) for status in ("401", "403")}
+        paths.setdefault(operation.path, {})[operation.method] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "description": _ABOUT, "version": version},
@@ -37,7 +51,8 @@ def document(models: Sequence[ModelExamples], version: str) -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "the server's ADMIN_TOKEN; who asks from the machine itself needs none",
-                }
+                },
+                **(_KEYS if keyed else {}),
             },
         },
     }
@@ -123,8 +138,12 @@ def _responses(operation: Operation) -> dict[str, Any]:
         content |= {BINARY: {"schema": {"type": "string", "format": "binary"}}, TEXT: {"schema": {"type": "string"}}}
     responses: dict[str, Any] = {"200": {"description": "the answer", "content": content}}
     for status in sorted(operation.errors):
-        schema = ref("ModelStatus" if operation.gives == "ModelStatus" and status == 503 else operation.error)
-        if operation.gives in ("Ready", "Status"):
-            schema = ref(operation.gives)
-        responses[str(status)] = {"description": ERRORS[status], "content": {JSON: {"schema": schema}}}
+        responses[str(status)] = _error(operation, status)
     return responses
+
+
+def _error(operation: Operation, status: int) -> dict[str, Any]:
+    schema = ref("ModelStatus" if operation.gives == "ModelStatus" and status == 503 else operation.error)
+    if operation.gives in ("Ready", "Status"):
+        schema = ref(operation.gives)
+    return {"description": ERRORS[status], "content": {JSON: {"schema": schema}}}

@@ -146,8 +146,8 @@ SCHEMAS: Mapping[str, Schema] = {
 #: what can go wrong, by status
 ERRORS: Mapping[int, str] = {
     400: "malformed, or not what the model takes; the message names the field",
-    401: "the admin token is missing or wrong",
-    403: "loading and unloading are open to this machine only: the server has no admin token",
+    401: "the admin token, or the API key where the server asks for one, is missing or wrong",
+    403: "loading and unloading are open to this machine only, without an admin token; the key is for other models",
     404: "no such model or version",
     413: "the body is too large",
     415: "the body is encoded in a way that is not read",

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple, TypeAlias
 
-from server.api.rest.content_coding import ACCEPTED, ENCODING, coding_of, compressed, inflated
+from server.api.rest.charsets import CONTENT_TYPE, charset_of, in_utf8
+from server.api.rest.content_coding import ENCODING, coding_of, inflated
 from server.api.rest.limits import MOST_DROPPED, Bodies
 from server.errors import InvalidInput, Overloaded, ServingError, TooLarge, as_serving_error, respond
 from server.inference.answer import Answer, StreamedAnswer
@@ -47,7 +48,7 @@ async def answered(handler: Handler, scope: Scope, receive: Receive, limits: Bod
         except Exception as error:
             log.exception("%s %s failed", scope["method"], scope["path"])
             answer = Answer(*respond(as_serving_error(error)))
-    return await compressed(answer, header(scope, ACCEPTED)) if isinstance(answer, Answer) else answer
+    return answer
 
 
 def unread(scope: Scope, error: ServingError) -> Answer:
@@ -82,13 +83,14 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def read_body(scope: Scope, receive: Receive, most: int, take: Callable[[int], None]) -> bytes:
-    """The whole body, inflated where it is compressed; then the headers say what there is now.
+    """The whole body, inflated where it is compressed, and in UTF-8; then the headers say what there is now.
 
     Raises:
-        TooLarge, UnknownCoding, InvalidInput
+        TooLarge, UnknownCoding, UnsupportedMediaType, InvalidInput
         Overloaded: `take`, which is told of all bytes that are held, has no room for it.
     """
     coding = coding_of(header(scope, ENCODING))
+    charset = charset_of(header(scope, CONTENT_TYPE))
     length = header(scope, b"content-length")
     if length is not None and length.isdecimal() and int(length[:_DIGITS]) > most:
         raise _too_large(int(length[:_DIGITS]), most)
@@ -98,6 +100,10 @@ async def read_body(scope: Scope, receive: Receive, most: int, take: Callable[[i
         scope["headers"] = others
         body = await inflated(body, coding, most, take)
         scope["headers"] = [*others, (b"content-length", b"%d" % len(body))]
+    if charset:
+        body = in_utf8(body, charset, take)
+        others = [each for each in scope["headers"] if each[0] not in (CONTENT_TYPE, *_OF_WHAT_CAME)]
+        scope["headers"] = [*others, (CONTENT_TYPE, b"application/json"), (b"content-length", b"%d" % len(body))]
     return body
 
 

@@ -1,8 +1,6 @@
-"""Compressed bodies: gzip and deflate, inflated no further than a body may be, and answers for those who ask for one.
+"""Compressed bodies: gzip and deflate, inflated no further than a body may be. Answers are `answer_coding`'s.
 
-Sources: RFC 9110, 8.4 (Content-Encoding), RFC 1950 to 1952; Triton's HTTP client, which sends one coding, and asks for
-one by an `Accept-Encoding` that names nothing else. A list, as browsers and most clients send it with every request, is
-an offer: it is answered as it is, as compressing costs more than it saves next door.
+Sources: RFC 9110, 8.4 (Content-Encoding), RFC 1950 to 1952; Triton's HTTP client, which sends one coding.
 """
 
 from __future__ import annotations
@@ -12,20 +10,17 @@ import zlib
 from collections.abc import Callable
 
 from server.errors import InvalidInput, TooLarge, UnknownCoding
-from server.inference.answer import Answer
 from server.text import printable
 
 ENCODING = b"content-encoding"
-ACCEPTED = b"accept-encoding"
 GZIP, DEFLATE = "gzip", "deflate"
 #: names that mean no coding, and other names of those that are known
 _NAMES = {"": "", "identity": "", "x-gzip": GZIP, GZIP: GZIP, DEFLATE: DEFLATE}
 
 _GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 31, 15, -15
 _STEP = 256 * 1024  #: bytes that are inflated at once
-#: bytes of a body that are inflated, or compressed, on the event loop: a fraction of a millisecond
+#: bytes of a body that are inflated on the event loop: a fraction of a millisecond
 _SMALL = 4096
-_LEVEL = 1  #: of compression: twice as fast as the default, and nearly as small
 
 #: holds so many bytes more
 Take = Callable[[int], None]
@@ -97,25 +92,3 @@ def _inflate(body: bytes, coding: str, most: int, take: Take) -> bytes:
 def _is_zlib(body: bytes) -> bool:
     """Whether the bytes begin as RFC 1950 says; some clients leave its wrapping out."""
     return len(body) > 1 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
-
-
-def asks_for(accepted: bytes) -> bool:
-    """Whether an `Accept-Encoding` asks for a compressed answer: it names one coding, and nothing else."""
-    return accepted.strip().lower() in (b"gzip", b"deflate")
-
-
-async def compressed(answer: Answer, accepted: str | None) -> Answer:
-    """The answer as the client asks for it."""
-    coding = (accepted or "").strip().lower()
-    if coding not in (GZIP, DEFLATE) or not answer.body or any(name == ENCODING for name, _ in answer.headers):
-        return answer
-    if len(answer.body) <= _SMALL:
-        body = _compress(answer.body, coding)
-    else:
-        body = await asyncio.to_thread(_compress, answer.body, coding)
-    return answer._replace(headers=[*answer.headers, (ENCODING, coding.encode())], body=body)
-
-
-def _compress(body: bytes, coding: str) -> bytes:
-    packer = zlib.compressobj(_LEVEL, wbits=_GZIP_BITS if coding == GZIP else _ZLIB_BITS)
-    return packer.compress(body) + packer.flush()

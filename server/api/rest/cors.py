@@ -16,6 +16,12 @@ ANY = "*"
 _ORIGIN, _ASKED_METHOD, _ASKED_HEADERS = b"origin", b"access-control-request-method", b"access-control-request-headers"
 _ALLOWED_ORIGIN = b"access-control-allow-origin"
 _VARY: Header = (b"vary", b"Origin")
+_CREDENTIALS: Header = (b"access-control-allow-credentials", b"true")
+#: headers of answers that pages may read
+_EXPOSED: Header = (
+    b"access-control-expose-headers",
+    b"x-request-id, retry-after, inference-header-content-length, www-authenticate",
+)
 #: seconds that a browser may remember the answer to a preflight
 _MAX_AGE = b"600"
 
@@ -23,9 +29,13 @@ _MAX_AGE = b"600"
 class Cors:
     """The rule."""
 
-    def __init__(self, allowed: Collection[str] = ()) -> None:
-        """`allowed` are origins as browsers send them (`https://example.com`), or "*" for all."""
+    def __init__(self, allowed: Collection[str] = (), *, credentials: bool = False) -> None:
+        """`allowed` are origins as browsers send them (`https://example.com`), or "*" for all.
+
+        `credentials`: pages may send what browsers keep for this server, cookies and passwords.
+        """
         self._allowed = frozenset(allowed)
+        self._shared: list[Header] = [_CREDENTIALS] if credentials else []
 
     def preflight(self, scope: Scope, methods: Iterable[str]) -> Answer | None:
         """The answer to a browser that asks before it asks; None for any other request."""
@@ -39,6 +49,7 @@ class Cors:
             (b"access-control-allow-methods", ", ".join(methods).encode()),
             (b"access-control-max-age", _MAX_AGE),
             _VARY,
+            *self._shared,
         ]
         if (wanted := header(scope, _ASKED_HEADERS)) is not None:
             headers.append((b"access-control-allow-headers", wanted.encode("latin-1")))
@@ -49,7 +60,7 @@ class Cors:
         origin = header(scope, _ORIGIN)
         if origin is None or not self._allows(origin) or header(scope, _ASKED_METHOD) is not None:
             return send
-        ours = [(_ALLOWED_ORIGIN, origin.encode("latin-1")), _VARY]
+        ours = [(_ALLOWED_ORIGIN, origin.encode("latin-1")), _EXPOSED, _VARY, *self._shared]
 
         async def share(message: AsgiMessage) -> None:
             if message["type"] == "http.response.start":

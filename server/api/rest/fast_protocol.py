@@ -17,10 +17,14 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from server.api import request_ids
+from server.api.credentials import KeyGuard
 from server.api.lookup import Models
+from server.api.rest.answer_coding import OFFERED, compressed
 from server.api.rest.bounded_protocol import BoundedProtocol, Bounds
 from server.api.rest.connections import Wait
-from server.api.rest.head_cache import HeadCache, ParsedHead
+from server.api.rest.head_cache import HeadRules, ParsedHead, head_cache
+from server.config.settings import Settings
 from server.errors import JSON_HEADER, Header, NotReady, ServingError, as_serving_error, respond
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import InferenceRequest
@@ -37,11 +41,13 @@ class ServerContext:
     max_body: int
     closing: bool = False  #: every answer is the last on its connection
     bounds: Bounds = field(default_factory=Bounds)
+    rules: HeadRules = field(default_factory=HeadRules)
+    guard: KeyGuard | None = None
     _defaults: list[Header] = field(default_factory=list)
     _ok: bytes = b""
 
     def __post_init__(self) -> None:
-        self.heads = HeadCache(self.bounds.limits.max_head_bytes, self.bounds.limits.max_headers)
+        self.heads = head_cache(self.bounds.limits.max_head_bytes, self.bounds.limits.max_headers, self.rules)
 
     def head(self, status: int, headers: list[Header], defaults: list[Header], length: int) -> bytes:
         """An answer's head, but for its last line end; `defaults` is uvicorn's list, a new one every second."""
@@ -50,6 +56,11 @@ class ServerContext:
         if status == 200 and len(headers) == 1 and headers[0] is JSON_HEADER:
             return b"%bcontent-length: %d\r\n" % (self._ok, length)
         return b"%b%bcontent-length: %d\r\n" % (STATUS_LINE[status], _lines([*defaults, *headers]), length)
+
+
+def head_rules(settings: Settings) -> HeadRules:
+    """What the settings say of heads."""
+    return HeadRules(settings.root_path.encode(), settings.request_ids, settings.api_keys_file is not None)
 
 
 class FastProtocol(BoundedProtocol):
@@ -99,6 +110,9 @@ class FastProtocol(BoundedProtocol):
             self._wait_for_body(head, data[end:])
 
     def _is_served(self, head: ParsedHead) -> bool:
+        guard = self._context.guard
+        if guard is not None and not guard.admits(head.sent, head.model):  # it is refused in the general way
+            return False
         return self._context.models.answers_whole(head.model, head.version)
 
     def _wait_for_body(self, head: ParsedHead, begun: bytes) -> None:
@@ -172,7 +186,8 @@ class FastProtocol(BoundedProtocol):
 
     def _fail(self, head: ParsedHead, error: Exception) -> None:
         if not isinstance(error, ServingError):
-            log.error("%s of model %s failed", head.protocol, head.model, exc_info=error)
+            whose = f" [{request_ids.NAME} {head.request_id.decode()}]" if head.request_id else ""
+            log.error("%s of model %s failed%s", head.protocol, head.model, whose, exc_info=error)
         self._write(*respond(as_serving_error(error)))
 
     def _is_disconnected(self) -> bool:
@@ -188,6 +203,19 @@ class FastProtocol(BoundedProtocol):
             self._write(*respond(NotReady("the model has been replaced by one of another kind: try again")))
 
     def _write(self, status: int, headers: list[Header], body: bytes) -> None:
+        asked = self._head
+        if asked is not None and asked.request_id:
+            others = [each for each in headers if each[0] != request_ids.HEADER]
+            headers = [*others, (request_ids.HEADER, asked.request_id)]
+        if asked is not None and asked.coding and len(body) >= OFFERED:
+            self._background = asyncio.create_task(self._write_compressed(asked.coding, Answer(status, headers, body)))
+        else:
+            self._write_whole(status, headers, body)
+
+    async def _write_compressed(self, coding: str, answer: Answer) -> None:
+        self._write_whole(*await compressed(answer, coding, OFFERED))
+
+    def _write_whole(self, status: int, headers: list[Header], body: bytes) -> None:
         self._head, self._running = None, False
         self.server_state.total_requests += 1
         if self._disconnected:

@@ -39,13 +39,14 @@ from server.loading.environments.pip_settings import PipSettings
 from server.loading.environments.requirements import Requirements
 from server.loading.environments.shared_packages import Base, remove_receipts
 from server.runtime.cache_dir import cache_directory, forbids_execution
+from server.runtime.own_code import OWN_NAMES, SOURCE_ROOT
 from server.workers.launch import our_packages
 
 log = logging.getLogger("kserve")
 
 RECORD = "polyserve.json"
 #: our packages, which a worker in an environment imports
-_OURS = tuple(Path(__file__).resolve().parents[3] / name for name in ("server", "adapters"))
+_OURS = tuple(SOURCE_ROOT / name for name in OWN_NAMES)
 _FORMAT = 1  #: of the environments that this code builds; part of the hash
 _POLL = 0.1  #: seconds between two attempts at a lock
 

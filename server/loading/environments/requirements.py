@@ -20,6 +20,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from adapters.base import LoadError
 from adapters.modeldir import inside
+from adapters.real_path import real_path
 from server.loading.environments.pip_settings import PipSettings
 
 MAX_BYTES = 1 << 20  #: of all files together
@@ -156,7 +157,7 @@ class _Reader:
             raise ValueError(f"{path} is not in the model's own folder: put it there, or name a version instead")
         if not found.exists():
             raise ValueError(f"{path} does not exist in the model's folder")
-        return found.resolve()
+        return real_path(found)
 
     def _option(self, line: str, into: list[str], depth: int) -> None:
         if (parts := _OPTION.fullmatch(_spaced(line))) is None:

@@ -24,7 +24,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 _RECEIPT = "polyserve"  #: the installer that receipts name
-_NEVER = frozenset({"polyserve"})  #: the model's code does not see our packages
+_NEVER = frozenset({"polyserve-runtime", "polyserve"})  #: the model's code does not see our packages
 _ALWAYS = "kserve"  #: what custom models are built on: it and what it needs are shared, whatever versions they ask for
 _DEPTH = 3  #: of folders that several distributions share: google/cloud/storage
 

@@ -13,6 +13,10 @@ from collections.abc import Iterator
 
 from server.config.model_uri import Address, without_secrets
 
+#: what brings the stores' libraries
+WAY_TO_STORAGE = (
+    "pip install kserve-storage (of the image: --build-arg FRAMEWORKS=...,storage; of a checkout: make install)"
+)
 #: per kind of address, what gives access
 _ACCESS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or awsAnonymousCredential=true for a public bucket",
@@ -112,7 +116,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _of_this_machine(chain: list[BaseException]) -> StorageError | None:
     for error in chain:
         if isinstance(error, ImportError):
-            return StorageError(f"{error.name or error} is not installed: pip install 'polyserve[storage]'")
+            return StorageError(f"{error.name or error} is not installed: {WAY_TO_STORAGE}")
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return StorageError("the disk is full: name another directory with --storage_dir")
         if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM) and error.filename:

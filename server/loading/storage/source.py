@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from adapters.base import LoadError
 from server.config.model_uri import Address
 from server.loading.storage.environ import download_environ
-from server.loading.storage.errors import scrubbed
+from server.loading.storage.errors import WAY_TO_STORAGE, scrubbed
+from server.runtime.own_code import module_command
 from server.text import size
 
 log = logging.getLogger("kserve")
@@ -47,7 +48,7 @@ class Source:
         if self.address.kind == "file" and Path(self.address.path).is_dir():
             return Path(self.address.path)
         if self.address.kind != "file" and importlib.util.find_spec("kserve_storage") is None:
-            raise LoadError(f"{self.address.shown}: kserve-storage is not installed: pip install 'polyserve[storage]'")
+            raise LoadError(f"{self.address.shown}: kserve-storage is not installed: {WAY_TO_STORAGE}")
         start = time.monotonic()
         try:
             self._tell("asking what is there")
@@ -61,7 +62,7 @@ class Source:
         with tempfile.TemporaryFile() as errors:
             path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  ("" is the current one)
             child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "server.loading.storage.download_main"],
+                module_command("server.loading.storage.download_main"),
                 env=download_environ(
                     self.address.kind,
                     urlsplit(self.address.uri).hostname or "",

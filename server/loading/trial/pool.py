@@ -24,6 +24,7 @@ from typing import Any
 from adapters.base import LoadError
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
+from server.runtime.own_code import module_command
 from server.workers.launch import scrubbed
 from server.workers.self_test import DOING
 
@@ -204,4 +205,4 @@ class TrialProcess:
 
 
 def _command(descriptor: int) -> Sequence[str]:
-    return (sys.executable, "-P", "-u", "-m", "server.loading.trial.trial_main", str(descriptor))
+    return module_command("server.loading.trial.trial_main", str(descriptor))

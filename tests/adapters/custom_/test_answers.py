@@ -317,3 +317,17 @@ def test_grpc_a_whole_answer_to_a_stream() -> None:
     assert isinstance(reply, Reply)
     message = ModelInferResponse.FromString(reply.body)
     assert (message.id, message.outputs[0].contents.int64_contents) == ("9", [1])
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"instances": [1, NaN]}', "NaN is not JSON: send null for a missing value"),
+        (b'{"instances": [-Infinity]}', "-Infinity is not JSON"),
+        (b'{"instances": ["NaN"', "Unrecognized request format"),
+    ],
+)
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_numbers_that_json_has_not_are_named(protocol: str, body: bytes, text: str) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        run(ask(Whole(1), "predict", protocol, body))

@@ -38,8 +38,11 @@ BODIES = [
     (b"\x89PNG\r\n\x1a\n", "not JSON, it begins with"),
     (b'{"a": 1e999}', "not JSON"),
     (b'{"a": "\\ud800"}', "not JSON"),
-    (b"\xff\xfe{}", "not JSON"),
-    (b"\xef\xbb\xbf{}", "not JSON"),
+    (b"\xff\xfe{}", "not JSON in UTF-8, but UTF-16 or UTF-32: send UTF-8, or with Content-Type"),
+    ('{"a": 1}'.encode("utf-16-be"), "not JSON in UTF-8, but UTF-16"),
+    (2 * b"\xef\xbb\xbf" + b"{}", "not JSON"),
+    (b'\xef\xbb\xbf{"a": NaN}', "a is NaN, which is not JSON"),
+    (b"\xef\xbb\xbf", "not JSON"),
     (b"{" * 100_000, "not JSON"),
     (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not JSON"),
     (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "not JSON"),
@@ -50,6 +53,11 @@ BODIES = [
 def test_bodies_that_are_no_json_object(raw: bytes, says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         parse_object(raw, '"instances"')
+
+
+def test_a_byte_order_mark_is_left_out() -> None:
+    assert parse_object(b'\xef\xbb\xbf{"a": 1}', "") == {"a": 1}
+    assert str(parse_object(b'\xef\xbb\xbf{"a": NaN}', "", ("NaN",))["a"]) == "nan"
 
 
 def test_numbers_beyond_json_are_taken_where_the_model_takes_them() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from server.api.rest.fast_protocol import ServerContext
+from server.api.rest.manners import Manners
 from server.frontends.copy_repository import CopyRepository
 from server.frontends.http_proxy import FrontendProtocol, FrontendRoutes
 from server.inference.batching.queue import Limits
@@ -77,7 +78,7 @@ async def before(main: Main, path: Path) -> AsyncIterator[Site]:
         shared = ServerContext(copies, MAX_BODY)
         listener = await asyncio.start_unix_server(main, path / "http")
         protocol = partial(FrontendProtocol, path / "http", copies, shared)
-        async with serving(FrontendRoutes(copies, MAX_BODY), protocol, shared) as front:
+        async with serving(Manners(FrontendRoutes(copies, MAX_BODY)), protocol, shared) as front:
             yield front
         listener.close()
 

@@ -12,7 +12,7 @@ import pytest
 from server.frontends import control_client
 from server.frontends.control_client import ControlClient, FrontendEnded
 from server.runtime.child_process import ChildProcess
-from server.workers.import_names import SOURCE_ROOT
+from server.runtime.own_code import SOURCE_ROOT
 from tests.patience import wait_for
 
 _BOOT = (

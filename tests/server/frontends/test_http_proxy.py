@@ -16,6 +16,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.api.rest.fast_protocol import ServerContext
+from server.api.rest.manners import Manners
 from server.frontends import internal_listener
 from server.frontends.copy_repository import CopyRepository
 from server.frontends.http_proxy import FrontendProtocol, FrontendRoutes
@@ -68,7 +69,7 @@ async def two(repository: Repository, path: Path) -> AsyncIterator[Two]:
             listener = await internal_listener.listen(path / "http", main.server.config, shared)
             shared = ServerContext(copies, MAX_BODY)
             protocol = partial(FrontendProtocol, path / "http", copies, shared)
-            async with serving(FrontendRoutes(copies, MAX_BODY), protocol, shared) as front:
+            async with serving(Manners(FrontendRoutes(copies, MAX_BODY)), protocol, shared) as front:
                 yield Two(main, front, copies)
             listener.close()
 
@@ -82,7 +83,7 @@ async def before(app: Any, path: Path) -> AsyncIterator[Site]:
         async with serving(app, HttpToolsProtocol, shared) as main:
             listener = await internal_listener.listen(path / "http", main.server.config, shared)
             protocol = partial(FrontendProtocol, path / "http", copies, shared)
-            async with serving(FrontendRoutes(copies, MAX_BODY), protocol, shared) as front:
+            async with serving(Manners(FrontendRoutes(copies, MAX_BODY)), protocol, shared) as front:
                 yield front
             listener.close()
 

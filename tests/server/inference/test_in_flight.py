@@ -74,6 +74,17 @@ def test_an_answer_is_counted_by_its_steps(counts: Counts, log_latency: bool, ca
     assert [record.message for record in caplog.records] == [told] * log_latency
 
 
+@pytest.mark.parametrize("headers", [[(b"x-request-id", b"abc")], (("a", "b"), ("x-request-id", "abc"))])
+def test_the_steps_tell_whose_they_are(counts: Counts, headers: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "kserve.trace")
+    asked = request()
+    asked.headers = headers
+    watching = observer(counts, log_latency=True)
+    watching.began()
+    watching.answered(asked, 3.5)
+    assert caplog.messages[0].endswith("postprocess_ms: 250.000 [x-request-id abc]")
+
+
 def test_a_failure_is_counted_by_its_status_and_keeps_no_model_awake(counts: Counts) -> None:
     watching = observer(counts)
     before = watching.in_flight.last

@@ -14,7 +14,7 @@ import pytest
 
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
-from server.workers.import_names import SOURCE_ROOT
+from server.runtime.own_code import SOURCE_ROOT
 from tests.patience import wait_for
 from tests.processes import alive
 

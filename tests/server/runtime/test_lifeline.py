@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from server.runtime.lifeline import resident_bytes
-from server.workers.import_names import SOURCE_ROOT
+from server.runtime.own_code import SOURCE_ROOT
 
 _TIED = """
 import os, resource, sys

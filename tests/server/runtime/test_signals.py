@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from server.runtime.own_code import SOURCE_ROOT
 from server.runtime.signals import STOP, Signals
-from server.workers.import_names import SOURCE_ROOT
 
 _CODE = """
 import sys, signal

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from server.workers.import_names import SOURCE_ROOT, _NotOurs
+from server.runtime.own_code import SOURCE_ROOT
+from server.workers.import_names import _NotOurs
 
 #: releases the names, then says what an import finds
 _CODE = (

@@ -79,3 +79,15 @@ def test_it_follows_the_models_as_they_come_and_go(models: Repository) -> None:
     assert known() == (["many", "plain", "bad"], ["many", "plain"])
     models.store.remove("bad")
     assert known() == (["many", "plain"], ["many", "plain"])
+
+
+def test_keys_are_told_of_where_they_are_asked_for() -> None:
+    for keyed in (False, True):
+        told = document([], "1", keyed=keyed)
+        assert ("apiKey" in told["components"]["securitySchemes"]) == keyed
+        for path, methods in told["paths"].items():
+            for operation in methods.values():
+                asks = {"apiKey": []} in operation.get("security", ())
+                assert asks == (keyed and path not in ("/", "/ping", "/v2/health/live", "/v2/health/ready")
+                                and "/load" not in path and "/unload" not in path), path  # fmt: skip
+                assert not asks or {"401", "403"} <= operation["responses"].keys()

@@ -8,11 +8,9 @@ import zlib
 
 import pytest
 
-from server.api.rest import content_coding
-from server.api.rest.content_coding import asks_for, coding_of, compressed, inflated
+from server.api.rest.content_coding import coding_of, inflated
 from server.api.rest.limits import Bodies
 from server.errors import InvalidInput, Overloaded, TooLarge, UnknownCoding, respond
-from server.inference.answer import Answer
 
 MOST = 1_000_000
 
@@ -94,20 +92,3 @@ def test_others_are_refused_by_their_names(value: str) -> None:
     status, headers, _ = respond(caught.value)
     assert status == 415
     assert (b"accept-encoding", b"gzip, deflate") in headers
-
-
-@pytest.mark.parametrize("size", [1, content_coding._SMALL + 1])
-def test_an_answer_is_compressed_for_who_asks_for_one_coding(size: int) -> None:
-    answer = Answer(200, [(b"x", b"y")], b"a" * size)
-    for coding, read in (("gzip", gzip.decompress), ("deflate", zlib.decompress)):
-        assert asks_for(coding.encode())
-        packed = asyncio.run(compressed(answer, f" {coding} "))
-        assert read(packed.body) == answer.body
-        assert packed.headers == [(b"x", b"y"), (b"content-encoding", coding.encode())]
-
-
-@pytest.mark.parametrize("accepted", [None, "", "gzip, deflate", "gzip, deflate, br, zstd", "br", "*", "identity"])
-def test_an_offer_of_many_is_answered_as_it_is(accepted: str | None) -> None:
-    answer = Answer(200, [], b"a" * 10_000)
-    assert not asks_for((accepted or "").encode())
-    assert asyncio.run(compressed(answer, accepted)) is answer

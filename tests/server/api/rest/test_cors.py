@@ -44,3 +44,12 @@ def test_who_is_no_page_notices_nothing() -> None:
     methods, _ = site(SITE)
     assert "access-control-allow-origin" not in ask(methods, "POST", PATH)[1]
     assert ask(methods, "OPTIONS", PATH)[1] == {"allow": "POST, OPTIONS", "content-length": "0"}
+
+
+def test_pages_send_what_browsers_keep_only_where_that_is_allowed() -> None:
+    for credentials in (False, True):
+        methods, _ = site(SITE, credentials=credentials)
+        for method, more in (("OPTIONS", ASKED), ("POST", {})):
+            headers = ask(methods, method, PATH, origin=SITE, **more)[1]
+            assert headers.get("access-control-allow-credentials") == ("true" if credentials else None)
+    assert "x-request-id" in ask(methods, "POST", PATH, origin=SITE)[1]["access-control-expose-headers"]

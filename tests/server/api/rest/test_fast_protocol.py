@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -19,10 +20,13 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from server.api.credentials import KeyFile, KeyGuard
 from server.api.rest.bounded_protocol import Bounds
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
-from server.api.rest.head_cache import MAX_HEADS, HeadCache
+from server.api.rest.head_cache import MAX_HEADS, HeadCache, HeadRules
+from server.api.rest.keyed_routes import KeyedRoutes
 from server.api.rest.limits import HttpLimits
+from server.api.rest.manners import Manners
 from server.api.rest.routes import Routes
 from server.codec.decoded_request import DecodedRequest
 from server.inference.batching.merging import BatchCaller
@@ -105,10 +109,17 @@ async def read(reader: asyncio.StreamReader) -> Answer:
 
 
 @asynccontextmanager
-async def site(repository: Repository, limits: HttpLimits | None = None, **options: Any) -> AsyncIterator[Site]:
-    bounds = Bounds(limits)
-    shared = ServerContext(repository, MAX_BODY, bounds=bounds)
-    app = Routes(behind, repository, MAX_BODY, bodies=bounds.bodies)
+async def site(
+    repository: Repository,
+    limits: HttpLimits | None = None,
+    rules: HeadRules | None = None,
+    guard: KeyGuard | None = None,
+    **options: Any,
+) -> AsyncIterator[Site]:
+    bounds, rules = Bounds(limits), rules or HeadRules()
+    shared = ServerContext(repository, MAX_BODY, bounds=bounds, rules=rules, guard=guard)
+    routes: Any = Routes(behind, repository, MAX_BODY, bodies=bounds.bodies)
+    app = Manners(KeyedRoutes(routes, guard) if guard else routes, rules.root.decode(), make_ids=rules.make_ids)
     async with serving(app, partial(FastProtocol, shared), shared, **options) as here:
         yield here
 
@@ -169,7 +180,10 @@ CORPUS: list[tuple[Any, ...]] = [
     ("/v1/models/bad:predict", ONE), ("/v1/models/nobody:predict", ONE), ("/v1/models/:predict", ONE),
     ("/v2/models//infer", TENSORS), ("/v1/models/g%6fod:predict", ONE), (V1 + "?a=b", ONE),
     ("/v1/models/good:explain", ONE), ("/elsewhere", ONE), ("//v1/models/good:predict", ONE),
-    ("http://elsewhere" + V1, ONE),
+    ("http://elsewhere" + V1, ONE), (V1, ONE, "X-Request-Id: abc-1"), (V1, b"{", "x-request-id: abc-2"),
+    (V1, ONE, "X-Request-Id: a b"), (V1, ONE, "X-Request-Id: a", "X-Request-Id: b"),
+    (V1, ONE, "Accept-Encoding: gzip, deflate"), (V1, ONE, "Content-Type: application/json; charset=klingon"),
+    (V1, b"\xef\xbb\xbf" + ONE),
 ]  # fmt: skip
 
 
@@ -179,6 +193,53 @@ def test_both_ways_answer_the_same(repository: Repository) -> None:
             for request in CORPUS * 2:  # the second time the heads are known
                 short, long = [await here.ask(form(*request)) for form in (post, the_long_way)]
                 assert short == long, request
+
+    asyncio.run(ask())
+
+
+def test_identifiers_root_path_and_keys_hold_on_both_ways(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("- {key: key-0123456789abcdef, models: [good]}")
+    key, wrong = "X-API-Key: key-0123456789abcdef", "X-API-Key: key-0123456789abcdeg"
+    corpus = [(V1, ONE), (V1, ONE, wrong), (V1, ONE, key, "X-Request-Id: a"), ("/ml" + V1, ONE, key),
+              ("/v1/models/bad:predict", ONE, key), ("/v1/models/nobody:predict", ONE, key)]  # fmt: skip
+    rules = HeadRules(b"/ml", hide_credentials=True)
+
+    async def ask() -> list[str]:
+        found = []
+        async with site(repository, None, rules, KeyGuard(KeyFile(tmp_path / "keys"))) as here:
+            for request in corpus * 2:
+                (short,), (long,) = [await here.ask(form(*request)) for form in (post, the_long_way)]
+                assert short == long, request
+                found.append(short.status.split()[1])
+        return found
+
+    assert asyncio.run(ask()) == ["401", "401", "200", "200", "403", "403"] * 2
+
+
+def test_an_identifier_is_made_on_both_ways(repository: Repository) -> None:
+    async def ask() -> None:
+        async with site(repository, None, HeadRules(make_ids=True)) as here:
+            answers = [(await here.ask(form(V1, ONE)))[0] for form in (post, the_long_way, post)]
+            assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+
+    asyncio.run(ask())
+
+
+def test_a_large_answer_is_compressed_for_who_offers_to_take_it(repository: Repository) -> None:
+    rows = b'{"instances": [' + b",".join([b"[1,2]"] * 500) + b"]}"
+
+    async def ask() -> None:
+        with (
+            mock.patch("server.api.rest.fast_protocol.OFFERED", 100),
+            mock.patch("server.api.rest.routes.answered", side_effect=AssertionError),
+        ):
+            async with site(repository) as here:
+                offer = post(V1, rows, "Accept-Encoding: deflate, br")
+                packed, small = await here.ask(offer, post(V1, ONE, "Accept-Encoding: deflate, br"), answers=2)
+                (plain,) = await here.ask(post(V1, rows))
+        assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("deflate", "Accept-Encoding")
+        assert zlib.decompress(packed.body) == plain.body
+        assert "content-encoding" not in small.headers
 
     asyncio.run(ask())
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from server.api.rest.head_cache import MAX_BODY, MAX_HEAD, MAX_HEADS, HeadCache, is_cloudevent
+from server.api.rest.head_cache import (
+    MAX_BODY,
+    MAX_HEAD,
+    MAX_HEADS,
+    HeadCache,
+    HeadRules,
+    IdentifyingHeadCache,
+    head_cache,
+    is_cloudevent,
+)
 
 V1 = "/v1/models/iris:predict"
 
@@ -86,3 +95,73 @@ def test_clients_that_never_repeat_a_head_do_not_fill_the_memory() -> None:
 )
 def test_what_is_a_cloudevent(headers: list[tuple[bytes, bytes]], is_one: bool) -> None:
     assert is_cloudevent(headers) == is_one
+
+
+def test_heads_that_differ_by_their_identifier_alone_are_read_once() -> None:
+    cache = HeadCache()
+    found = [cache.parse(head(V1, f"X-Request-ID: id-{number}", "X-A: b")) for number in range(50)]
+    assert [each.request_id for each in found if each] == [b"id-%d" % number for number in range(50)]
+    assert all(each is not None and each.headers[-1] == (b"x-request-id", each.request_id) for each in found)
+    assert len(cache._known) == 1
+    plain = cache.parse(head(V1, "X-A: b"))
+    assert plain is not None
+    assert plain.request_id == b""
+
+
+@pytest.mark.parametrize(
+    "line", ["X-Request-Id:", "X-Request-Id: a b", "X-Request-Id: \xe9", "X-Request-Id: " + "x" * 129]
+)
+def test_what_is_no_identifier_is_refused_in_the_general_way(line: str) -> None:
+    assert HeadCache().parse(head(V1, line)) is None
+    assert HeadCache().parse(head(V1, "X-Request-Id: a", "x-request-id: b")) is None
+
+
+def test_identifiers_are_made_where_that_was_asked_for() -> None:
+    cache = head_cache(10_000, 100, HeadRules(make_ids=True))
+    assert isinstance(cache, IdentifyingHeadCache)
+    found = [cache.parse(head()) for _ in range(3)]
+    assert len({each.request_id for each in found if each and each.request_id}) == 3
+    given = cache.parse(head(V1, "x-request-id: mine"))
+    assert given is not None
+    assert given.request_id == b"mine"
+    assert cache.parse(head(method="GET")) is None
+    assert type(head_cache(10_000, 100, HeadRules())) is HeadCache
+
+
+def test_the_root_path_is_left_out() -> None:
+    cache = HeadCache(rules=HeadRules(root=b"/ml"))
+    for path in (V1, f"/ml{V1}"):
+        parsed = cache.parse(head(path))
+        assert parsed is not None
+        assert (parsed.model, parsed.path) == ("iris", V1.encode())
+    assert cache.parse(head(f"/mlx{V1}")) is None
+    assert HeadCache().parse(head(f"/ml{V1}")) is None
+
+
+def test_keys_are_not_shown_where_they_are_asked_for() -> None:
+    lines = ("Authorization: Bearer x", "X-API-Key: y", "X-A: b")
+    for hides in (False, True):
+        parsed = HeadCache(rules=HeadRules(hide_credentials=hides)).parse(head(V1, *lines))
+        assert parsed is not None
+        assert ({b"authorization", b"x-api-key"} & {name for name, _ in parsed.headers} == set()) == hides
+        assert {b"authorization", b"x-api-key", b"x-a"} <= {name for name, _ in parsed.sent}
+
+
+@pytest.mark.parametrize(
+    ("line", "coding"),
+    [("Accept-Encoding: gzip, deflate, br", "gzip"), ("Accept-Encoding: deflate, br", "deflate"), ("Accept: */*", "")],
+)
+def test_an_offer_is_remembered(line: str, coding: str) -> None:
+    parsed = HeadCache().parse(head(V1, line))
+    assert parsed is not None
+    assert parsed.coding == coding
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Accept-Encoding: gzip", "Accept-Encoding: gzip;q=0.5, br", "Content-Type: application/json; charset=utf-16",
+     "Content-Type: application/json; charset=klingon"],
+)  # fmt: skip
+def test_what_is_more_than_a_plain_request_takes_the_general_way(line: str) -> None:
+    assert HeadCache().parse(head(V1, line)) is None
+    assert HeadCache().parse(head(V1, "Content-Type: application/json; charset=utf-8")) is not None

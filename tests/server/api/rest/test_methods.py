@@ -31,7 +31,7 @@ class Behind:
         await send({"type": "http.response.body", "body": b"ok"})
 
 
-def site(*origins: str) -> tuple[Methods, Behind]:
+def site(*origins: str, credentials: bool = False) -> tuple[Methods, Behind]:
     fast = FastAPI()
     fast.add_api_route("/fast/{name}", lambda name: name, methods=["GET"])
     fast.add_api_route("/fast/{name}", lambda name: name, methods=["DELETE"])
@@ -40,7 +40,7 @@ def site(*origins: str) -> tuple[Methods, Behind]:
     router.add_api_route("/fast/in/{name}", lambda name: name, methods=["PUT"])
     fast.include_router(router)
     behind = Behind(fast)
-    return Methods(behind, fast.router.routes, Cors(origins)), behind
+    return Methods(behind, fast.router.routes, Cors(origins, credentials=credentials)), behind
 
 
 def ask(methods: Methods, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:

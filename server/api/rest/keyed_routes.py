@@ -1,0 +1,82 @@
+"""Asks every request over REST for an API key (`server.api.credentials`): an ASGI application around the routes.
+
+    health, /ping, /, OPTIONS                        open: probes and browsers' preflights bring no keys
+    load and unload                                  `server.api.access`
+    what names a model in its path                   a key that is for the model
+    OpenAI's routes, whose bodies name the model     a key; the route looks whether it is for the model
+    what tells of all models (index, lists, ...)     a key that is for all; OpenAI's list shows the models of the key
+    anything else                                    a key
+
+It is there only where the server was told to ask for keys. What carries a key is taken out of the headers, so that no
+model and no log has it.
+"""
+
+from __future__ import annotations
+
+from server.api.credentials import CARRIERS, KEY, KeyGuard, check_all, check_model
+from server.api.openai.endpoints import MODEL, OpenAIPaths
+from server.api.openai.error_object import in_openai_shape
+from server.api.rest.asgi import App, Receive, Scope, Send, send_whole, unread
+from server.api.rest.paths import MODEL_TRACE, V1, V2, parse, parse_facts
+from server.api.rest.repository_routes import ADMIN
+from server.api.rest.torchserve import EXPLANATIONS, PING, PREDICTIONS
+from server.config.api_keys import ApiKey
+from server.errors import ServingError
+
+_OPEN = frozenset({"/", PING, "/v2/health/live", "/v2/health/ready"})
+_OF_ALL = frozenset(
+    {"/v1/models", "/v2/models", "/v2/models/stats", "/v2/repository/index", "/metrics", "/openapi.json"}
+)
+
+
+class KeyedRoutes:
+    """An ASGI application in front of the routes."""
+
+    def __init__(self, app: App, keys: KeyGuard, openai: OpenAIPaths | None = None, *, hides: bool = True) -> None:
+        """`hides`: the headers that carry keys end here; not where the request may be handed on to another guard."""
+        self._app = app
+        self._keys = keys
+        self._openai = openai
+        self._hides = hides
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if scope["type"] == "http" and path not in _OPEN and not path.startswith(ADMIN):
+            try:
+                key = self._keys.key_of(scope["headers"])
+                self._check(key, path)
+            except ServingError as error:
+                answer = unread(scope, error)
+                if self._openai is not None and self._openai.parse(path) is not None:
+                    answer = in_openai_shape(answer)
+                await send_whole(send, answer)
+                return
+            scope = {**scope, KEY: key}
+            if self._hides:
+                scope["headers"] = [each for each in scope["headers"] if each[0] not in CARRIERS]
+        await self._app(scope, receive, send)
+
+    def _check(self, key: ApiKey, path: str) -> None:
+        """
+        Raises:
+            Forbidden: the key is not for what the path names.
+        """
+        if self._openai is not None and (asked := self._openai.parse(path)) is not None:
+            if asked.action == MODEL:
+                check_model(key, asked.model)
+        elif path in _OF_ALL:
+            check_all(key, path)
+        elif (model := named_model(path)) is not None:
+            check_model(key, model)
+
+
+def named_model(path: str) -> str | None:
+    """The model that a path is about, also one that no route is for; None: it names none."""
+    if (asked := parse(path) or parse_facts(path)) is not None:
+        return asked.model
+    if path.startswith(V2) and path.endswith(MODEL_TRACE):
+        return path[len(V2) :].removesuffix(MODEL_TRACE)
+    for begin in (PREDICTIONS, EXPLANATIONS, V1, V2):
+        if path.startswith(begin):
+            return path[len(begin) :].partition("/")[0].partition(":")[0]
+    return None

@@ -1,0 +1,87 @@
+"""What holds for every request over REST, whatever it asks: an ASGI application around all routes.
+
+x-request-id       checked, handed on, answered with, logged        `server.api.request_ids`
+--root_path        what stands before every path is left out        `rooted`
+charset            a JSON body in another charset becomes UTF-8     `charsets`
+Accept-Encoding    whole answers are compressed                     `answer_coding`
+
+The short way (`fast_protocol`) keeps to the first two by its heads (`head_cache`), and leaves the rest to this one.
+"""
+
+from __future__ import annotations
+
+from server.api import request_ids
+from server.api.rest.answer_coding import compressing
+from server.api.rest.asgi import App, AsgiMessage, Scope, Send, send_whole, unread
+from server.api.rest.asgi import Receive as Receive
+from server.errors import InvalidInput
+from server.runtime import logs
+
+
+class Manners:
+    """An ASGI application in front of all others."""
+
+    def __init__(self, app: App, root_path: str = "", *, make_ids: bool = False) -> None:
+        """`root_path` begins with a slash and ends without; `make_ids`: requests without an identifier get one."""
+        self._app = app
+        self._root = root_path
+        self._make_ids = make_ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._root:
+            scope = rooted(scope, self._root)
+        try:
+            known = self._identify(scope)
+        except InvalidInput as error:
+            await send_whole(send, unread(scope, error))
+            return
+        if known:
+            logs.request_id.set(known)  # of this task, which uvicorn makes for each request
+            send = _telling(known, send)
+        await self._app(scope, receive, compressing(scope, send))
+
+    def _identify(self, scope: Scope) -> str:
+        """The request's identifier, which its headers have then; "" for none.
+
+        Raises:
+            InvalidInput: it has several, or what is none.
+        """
+        given = [value for name, value in scope["headers"] if name == request_ids.HEADER]
+        if len(given) > 1:
+            raise InvalidInput(f"{request_ids.NAME} is given {len(given)} times: send one")
+        if given:
+            return request_ids.checked(str(given[0], "latin-1"))
+        if not self._make_ids:
+            return ""
+        known = request_ids.made()
+        scope["headers"] = [*scope["headers"], (request_ids.HEADER, known.encode())]
+        return known
+
+
+def _telling(known: str, send: Send) -> Send:
+    """`send`, which tells the identifier."""
+    header = (request_ids.HEADER, known.encode())
+
+    async def tell(message: AsgiMessage) -> None:
+        if message["type"] == "http.response.start":
+            others = [each for each in message.get("headers", ()) if each[0].lower() != request_ids.HEADER]
+            message = {**message, "headers": [*others, header]}
+        await send(message)
+
+    return tell
+
+
+def rooted(scope: Scope, root: str) -> Scope:
+    """The request without the root path, which a proxy in front may have left out already."""
+    path: str = scope["path"]
+    found = {**scope, "root_path": root}
+    if path != root and not path.startswith(f"{root}/"):
+        return found
+    found["path"] = path[len(root) :] or "/"
+    raw, encoded = scope.get("raw_path"), root.encode()
+    if isinstance(raw, bytes) and raw.startswith(encoded):
+        found["raw_path"] = raw[len(encoded) :] or b"/"
+    return found
