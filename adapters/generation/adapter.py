@@ -29,7 +29,6 @@ from adapters.base import (
     Trust,
 )
 from adapters.generation.generator import Generator
-from adapters.generation.job import Job
 from adapters.generation.loading import load_generator
 from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
 from adapters.huggingface_.architecture import generates, takes
@@ -76,6 +75,9 @@ class GenerationAdapter(Adapter):
         Parameter("prefill_chunk", int, meaning="tokens of a prompt that one step reads"),
         Parameter("cache_bytes", int, meaning="memory of the keys and values of all sequences"),
         Parameter("max_queue", int, meaning="sequences that may wait; further ones are answered 429"),
+        Parameter("grammar_bytes", int, meaning="size of a JSON schema or a grammar, at most; 262144 unless set"),
+        Parameter("grammar_depth", int, meaning="levels that one may be nested; 32 unless set"),
+        Parameter("grammar_seconds", float, meaning="seconds to compile one, at most; 5 unless set"),
         Parameter("chat_template", meaning="the file of the chat template, beside the model"),
     )
     traits = Traits(batchable=False)
@@ -117,7 +119,7 @@ class GenerationAdapter(Adapter):
 
     async def answer(self, request: Request) -> Reply | ReplyStream:
         try:
-            parts = await self.generator.begin(Job.of(_object(request.body)))
+            parts = await self.generator.begin(self.generator.job(_object(request.body)))
         except InvalidInput as error:
             return refusal(error)
         return ReplyStream(parts, JSON_HEADERS)

@@ -14,7 +14,7 @@ from typing import Any
 from adapters.base import LoadError
 from adapters.generation.job import Chat
 from adapters.generation.refusal import RefusedJob
-from adapters.generation.tool_calls import check_tools
+from adapters.generation.tool_calls import check_tools, writes_functions
 from adapters.shared.messages import brief
 
 NO_TEMPLATE = (
@@ -43,6 +43,11 @@ class ChatTemplate:
         except RefusedJob as error:  # a model may want other chats than this one
             if isinstance(error.__cause__, TemplateSyntaxError):
                 raise LoadError(f"the chat template is no Jinja template: {brief(str(error.__cause__))}") from error
+
+    @property
+    def writes_functions(self) -> bool:
+        """Whether it has calls of tools written as functions with parameters, and not as JSON."""
+        return writes_functions(str(self._tokenizer.chat_template))
 
     def render(self, chat: Chat) -> str:
         """The prompt as text, its special tokens within.

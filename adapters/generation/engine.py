@@ -35,6 +35,23 @@ class Sampling:
     seed: int | None = None
 
 
+class TokenMask(Protocol):
+    """Which tokens may follow in one sequence. It works beside the engine: a row whose mask takes long waits alone."""
+
+    def is_ready(self, patience: float = 0.0) -> bool:
+        """Whether `apply` returns at once, by now or within so many seconds."""
+
+    def apply(self, row: Any) -> None:
+        """Take what may not follow out of a row of logits, float32 [vocabulary], in place. Waits until it is ready.
+
+        Raises:
+            Exception: there is no mask; the sequence ends with it.
+        """
+
+    def advance(self, token: int) -> None:
+        """This one has been drawn; returns at once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """One sequence to be made. Who submits it has checked it: ids are in the vocabulary, and all fits the context."""
@@ -45,8 +62,7 @@ class Generation:
     stop_ids: frozenset[int] = frozenset()  #: end the sequence and belong to it; the model's own are among them
     logprobs: int | None = None  #: so many alternatives are told with each token; 0: its own alone; None: nothing
     prompt_logprobs: bool = False  #: those of the prompt's tokens come first, in one `TokenEvent` each
-    #: changes a row of logits (float32, [vocabulary]) in place before a token is drawn, given the tokens made so far
-    mask: Callable[[Sequence[int], Any], None] | None = None
+    mask: Callable[[], TokenMask] | None = None  #: makes one for each sequence, when its turn has come
 
 
 @dataclass(frozen=True, slots=True)

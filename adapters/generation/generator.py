@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from adapters.generation.answer_parts import AnswerParts
 from adapters.generation.engine import Engine, EngineFull, Generation, TokenStream
+from adapters.generation.grammar import Grammar, GrammarLimits
+from adapters.generation.grammar_compiler import GrammarCompiler
 from adapters.generation.job import Chat, Job, Prompt
 from adapters.generation.prompts import Prompts
 from adapters.generation.refusal import TOO_LONG, RefusedJob
 from adapters.generation.sequence_text import SequenceText
 from adapters.generation.tool_calls import ToolCallReader
+from adapters.generation.tool_grammar import grammar_of
 
 
 class Generator:
     """Jobs through one engine, any number at a time, on one event loop."""
 
-    def __init__(self, engine: Engine, prompts: Prompts) -> None:
+    def __init__(self, engine: Engine, prompts: Prompts, limits: GrammarLimits | None = None) -> None:
+        """`limits` are those of grammars."""
         self._engine = engine
         self._prompts = prompts
+        self._grammars = GrammarCompiler(prompts.vocabulary, prompts.end_ids, limits)
         # A long prompt takes a moment, for which the other sequences' tokens would have to wait.
         self._tokenizing = ThreadPoolExecutor(1, "tokenize")
+        self._compiling = ThreadPoolExecutor(1, "compile")
+
+    def job(self, fields: Mapping[str, Any]) -> Job:
+        """What a request asks, with what the model's own settings say where it says nothing.
+
+        Raises:
+            RefusedJob
+        """
+        return Job.of(fields, self._prompts.defaults)
 
     async def begin(self, job: Job) -> AnswerParts:
         """Queue all sequences of a job. Whoever gets the parts closes them.
@@ -33,6 +48,10 @@ class Generator:
         """
         loop = asyncio.get_running_loop()
         generations = await loop.run_in_executor(self._tokenizing, self._prompts.generations, job)
+        if (grammar := self._grammar(job)) is not None:
+            mask = self._grammars.kept(grammar)
+            mask = mask or await loop.run_in_executor(self._compiling, self._grammars.compile, grammar)
+            generations = [replace(generation, mask=mask) for generation in generations]
         sequences: list[tuple[TokenStream, SequenceText]] = []
         try:
             for prompt, generation in zip(job.prompts, generations, strict=True):
@@ -51,17 +70,26 @@ class Generator:
         size = sum(len(generation.prompt) for generation in generations)
         return AnswerParts(sequences, size, stream=job.stream)
 
+    def _grammar(self, job: Job) -> Grammar | None:
+        """What the texts have to be like."""
+        chat = job.prompts[0]
+        if not isinstance(chat, Chat):
+            return job.grammar
+        return grammar_of(chat, job.grammar, as_functions=self._prompts.template.writes_functions)
+
     def _text(self, job: Job, generation: Generation, prompt: Prompt) -> SequenceText:
         vocabulary, told = self._prompts.vocabulary, job.logprobs is not None
         if isinstance(prompt, Chat):
             tools = ToolCallReader(prompt.tools) if prompt.tools else None
-            return SequenceText(vocabulary, job.stop, told=told, tools=tools)
+            return SequenceText(vocabulary, job.stop, told=told, tools=tools, parallel_calls=prompt.parallel_calls)
         before = () if generation.prompt_logprobs else generation.prompt
         return SequenceText(vocabulary, job.stop, told=told, before=before, echo=job.echo)
 
     def close(self) -> None:
         self._engine.close()
         self._tokenizing.shutdown(wait=False)
+        self._compiling.shutdown(wait=False)
+        self._grammars.close()
 
 
 def _choices(generation: Generation, n: int) -> Iterator[Generation]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 from adapters.generation.engine import Sampling
+from adapters.generation.grammar import Grammar
 from adapters.generation.refusal import RefusedJob
 
 #: a chat, a text, or ids
@@ -34,7 +35,10 @@ _WHOLE = {
     "seed": (-(2**63), 2**63 - 1),
 }
 _FLAGS = ("echo", "ignore_eos", "stream")
-_OTHERS = ("messages", "tools", "chat_template_kwargs", "prompt", "stop", "stop_token_ids", "logit_bias")
+_OTHERS = (
+    *("grammar", "tool_choice", "parallel_tool_calls"),
+    *("messages", "tools", "chat_template_kwargs", "prompt", "stop", "stop_token_ids", "logit_bias"),
+)
 FIELDS = frozenset({*_NUMBERS, *_WHOLE, *_FLAGS, *_OTHERS})
 
 _MOST_SEQUENCES = 1024  #: prompts times n
@@ -50,6 +54,9 @@ class Chat:
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]] | None = None
     template_values: Mapping[str, Any] | None = None  #: more names that the template may ask for
+    needs_call: bool = False  #: the answer is calls of tools, and nothing else
+    required_tool: str = ""  #: ... of this one; "": of any
+    parallel_calls: bool = True  #: there may be more than one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +71,18 @@ class Job:
     stop_ids: tuple[int, ...] = ()
     logprobs: int | None = None  #: alternatives to each token
     echo: bool = False  #: the prompt's text, and its logprobs if those are asked for, come first
+    grammar: Grammar | None = None  #: what each text has to be like
     ignore_eos: bool = False  #: go on behind the model's end of sequence
     stream: bool = False  #: parts come as they are made, else each sequence is one
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any], temperature: float = 1.0) -> Self:
-        """`temperature` counts where the fields have none.
+    def of(cls, fields: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Self:
+        """`defaults` count where the fields say nothing.
 
         Raises:
             RefusedJob: naming the field and what is allowed.
         """
-        given = {name: value for name, value in fields.items() if value is not None}
+        given = {**(defaults or {}), **{name: value for name, value in fields.items() if value is not None}}
         numbers = {name: _number(given[name], name) for name in _NUMBERS if name in given}
         whole = {name: _whole(given[name], name) for name in _WHOLE if name in given}
         flags = {name: _flag(given[name], name) for name in _FLAGS if name in given}
@@ -85,7 +93,10 @@ class Job:
                 f"{len(prompts)} prompts with n of {n} are more than {_MOST_SEQUENCES} sequences: send less at a time",
                 "n",
             )
-        sampling = {"temperature": temperature, **numbers}
+        grammar = Grammar.of(given["grammar"]) if "grammar" in given else None
+        if grammar is not None and flags.get("ignore_eos"):
+            raise RefusedJob(f"ignore_eos: a text ends where its {grammar.field} does: leave one out", "ignore_eos")
+        sampling = {"temperature": 1.0, **numbers}
         sampling["top_p"] = max(sampling.get("top_p", 1.0), _LEAST_TOP_P)
         return cls(
             prompts=prompts,
@@ -100,13 +111,14 @@ class Job:
             stop=_stops(given.get("stop", ())),
             stop_ids=_ids(given.get("stop_token_ids", []), "stop_token_ids"),
             logprobs=whole.get("logprobs"),
+            grammar=grammar,
             **flags,
         )
 
 
 def _prompts(given: Mapping[str, Any]) -> tuple[Prompt, ...]:
     if "messages" in given:
-        return (Chat(given["messages"], given.get("tools"), given.get("chat_template_kwargs")),)
+        return (_chat(given),)
     prompt = given.get("prompt")
     if isinstance(prompt, str):
         return (prompt,)
@@ -117,6 +129,28 @@ def _prompts(given: Mapping[str, Any]) -> tuple[Prompt, ...]:
     if type(prompt[0]) is int:
         return (_ids(prompt, "prompt"),)
     return tuple(each if isinstance(each, str) else _ids(each, f"prompt[{i}]") for i, each in enumerate(prompt))
+
+
+def _chat(given: Mapping[str, Any]) -> Chat:
+    tools, choice = given.get("tools") or None, given.get("tool_choice", "auto")
+    name = choice["name"] if isinstance(choice, dict) and isinstance(choice.get("name"), str) else ""
+    if not name and choice not in ("auto", "none", "required"):
+        raise RefusedJob('tool_choice must be "auto", "none", "required", or name a function', "tool_choice")
+    needs_call = bool(name) or choice == "required"
+    if needs_call and not tools:
+        raise RefusedJob("tool_choice asks for a call, and there are no tools: send some", "tool_choice")
+    if name and tools and name not in map(_tool_name, tools if isinstance(tools, list) else ()):
+        raise RefusedJob(f"tool_choice names {_shown(name)}, which is none of the tools", "tool_choice")
+    if needs_call and "grammar" in given:
+        raise RefusedJob("tool_choice asks for a call, which is no text of another form: leave one out", "tool_choice")
+    parallel = _flag(given.get("parallel_tool_calls", True), "parallel_tool_calls")
+    tools = None if choice == "none" else tools
+    return Chat(given["messages"], tools, given.get("chat_template_kwargs"), needs_call, name, parallel)
+
+
+def _tool_name(tool: Any) -> Any:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return function.get("name") if isinstance(function, dict) else None
 
 
 def _ids(value: Any, name: str) -> tuple[int, ...]:

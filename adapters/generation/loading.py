@@ -12,6 +12,8 @@ from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.engine import Engine
 from adapters.generation.engines import engine_for
 from adapters.generation.generator import Generator
+from adapters.generation.grammar import GrammarLimits
+from adapters.generation.own_settings import chat_tokens, sampling_defaults
 from adapters.generation.prompts import Prompts
 from adapters.generation.vocabulary import Vocabulary
 from adapters.huggingface_.bundle import weights_of
@@ -27,7 +29,9 @@ from adapters.huggingface_.loading import (
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 #: option -> the engine's word for it
 _OF_ENGINE = {"slots": "slots", "prefill_chunk": "prefill_chunk", "max_queue": "max_waiting"}
-_COUNTS = ("threads", "cache_bytes", *_OF_ENGINE)
+#: option -> the word of `GrammarLimits`
+_OF_GRAMMARS = {"grammar_bytes": "size", "grammar_depth": "depth", "grammar_seconds": "seconds"}
+_COUNTS = ("threads", "cache_bytes", *_OF_ENGINE, "grammar_bytes", "grammar_depth")
 _LONGEST_TEMPLATE = 1 << 20  #: bytes
 
 
@@ -61,8 +65,11 @@ def load_generator(model_dir: ModelDir, options: Parameters) -> Generator:
         ChatTemplate(tokenizer),
         context,
         _end_ids(model, tokenizer),
+        sampling_defaults(model.generation_config),
+        chat_tokens(model.generation_config),
     )
-    return Generator(_engine(model, context, options), prompts)
+    limits = {name: options[option] for option, name in _OF_GRAMMARS.items() if option in options}
+    return Generator(_engine(model, context, options), prompts, GrammarLimits(**limits))
 
 
 def _engine(model: Any, context: int, options: Parameters) -> Engine:
@@ -76,6 +83,8 @@ def _checked(options: Parameters) -> None:
     for name in _COUNTS:
         if (value := options.get(name)) is not None and value < 1:
             raise LoadError(f"options.{name} must be at least 1, not {value}")
+    if (seconds := options.get("grammar_seconds", 1.0)) <= 0:
+        raise LoadError(f"options.grammar_seconds must be more than 0, not {seconds:g}")
 
 
 def cores() -> int:

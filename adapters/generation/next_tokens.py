@@ -44,7 +44,7 @@ def _changed(logits: Any, sequences: Sequence[Unfinished]) -> tuple[Any, dict[in
     rows = logits.clone()
     for number, sequence in enumerate(sequences):
         try:
-            sequence.sampler.change(rows[number], sequence.made)
+            sequence.sampler.change(rows[number])
         except Exception as error:  # a mask is code of others
             failed[number] = error
     return rows, failed

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from adapters.generation.chat_template import ChatTemplate
+from adapters.generation.control_tokens import Marks
 from adapters.generation.engine import Generation
 from adapters.generation.job import Chat, Job, Prompt
 from adapters.generation.refusal import TOO_LONG, RefusedJob
@@ -21,6 +24,9 @@ class Prompts:
     template: ChatTemplate
     context: int  #: tokens of prompt and answer together
     end_ids: frozenset[int]  #: the model's ends of sequence
+    #: what a job has that does not say otherwise: of the model's own generation_config.json
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    chat_tokens: int | None = None  #: of a chat that does not say how many; None: what is left of the context
 
     def generations(self, job: Job) -> list[Generation]:
         """One generation a prompt. Takes as long as tokenizing does.
@@ -51,11 +57,25 @@ class Prompts:
 
     def _ids(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, Chat):
-            return self.vocabulary.encode_rendered(self.template.render(prompt))
+            return self._chat_ids(prompt)
         if isinstance(prompt, str):
             return self.vocabulary.encode(prompt)
         self._check_ids(prompt, "prompt")
         return list(prompt)
+
+    def _chat_ids(self, chat: Chat) -> list[int]:
+        marks = Marks(self.vocabulary.special_texts)
+        hidden = replace(
+            chat,
+            messages=marks.hide(chat.messages),
+            tools=marks.hide(chat.tools),
+            template_values=marks.hide(chat.template_values),
+        )
+        text, as_text = marks.reveal(self.template.render(hidden))
+        try:
+            return self.vocabulary.encode_rendered(text, as_text)
+        except ValueError as error:
+            raise RefusedJob(f"messages contain a control token of the model's, and {error}", "messages") from error
 
     def _check_ids(self, ids: tuple[int, ...], field: str) -> None:
         strange = next((number for number in ids if not 0 <= number < self.vocabulary.size), None)
@@ -77,4 +97,5 @@ class Prompts:
             )
         if job.max_tokens is not None:
             return job.max_tokens
-        return left if chat else min(left, _COMPLETION_TOKENS)
+        usual = self.chat_tokens if chat else _COMPLETION_TOKENS
+        return left if usual is None else min(left, usual)

@@ -30,7 +30,7 @@ class RowSampler:
     def __init__(self, generation: Generation, vocabulary: int, counted_prompt: Sequence[int], device: Any) -> None:
         self.sampling = generation.sampling
         self.greedy = self.sampling.temperature == 0
-        self._mask = generation.mask
+        self._mask = None if generation.mask is None else generation.mask()
         self._generator = _generator(self.sampling.seed)
         self._bias = _bias(self.sampling, vocabulary, device)
         self._seen: torch.Tensor | None = None  #: bool [vocabulary]: of prompt and answer
@@ -45,7 +45,11 @@ class RowSampler:
     def changes_rows(self) -> bool:
         return any(each is not None for each in (self._bias, self._seen, self._made, self._mask))
 
-    def change(self, row: torch.Tensor, made: Sequence[int]) -> None:
+    def is_ready(self, patience: float = 0.0) -> bool:
+        """Whether its mask, if it has one, is there by now or within so many seconds: else `change` waits for it."""
+        return self._mask is None or self._mask.is_ready(patience)
+
+    def change(self, row: torch.Tensor) -> None:
         """Penalties, bias and mask, in place; float32 [vocabulary].
 
         Raises:
@@ -60,7 +64,7 @@ class RowSampler:
         if self._bias is not None:
             row += self._bias
         if self._mask is not None:
-            self._mask(made, row)
+            self._mask.apply(row)
             if row.max() == -torch.inf:
                 raise ValueError("the mask leaves no token that could follow")
 
@@ -70,6 +74,8 @@ class RowSampler:
             self._seen[token] = True
         if self._made is not None:
             self._made[token] += 1
+        if self._mask is not None:
+            self._mask.advance(token)
 
     def chance(self) -> float:
         """In [0, 1): the one number that a token is drawn with."""

@@ -39,13 +39,18 @@ class SequenceText:
         before: Sequence[int] = (),
         echo: bool = False,
         tools: ToolCallReader | None = None,
+        parallel_calls: bool = True,
     ) -> None:
-        """`told`: deltas carry their tokens. `before`: ids that the text goes on from; `echo`: it begins with them."""
+        """`told`: deltas carry their tokens. `before`: ids that the text goes on from; `echo`: it begins with them.
+
+        Without `parallel_calls` the first call of a tool ends it.
+        """
         self._vocabulary = vocabulary
         self._detokenizer = Detokenizer(vocabulary.decode, vocabulary.shown(before))
         self._stops = StopStrings(stops)
         self._told = told
         self._tools = tools
+        self._parallel_calls = parallel_calls
         self._called = False
         self._tokens: deque[tuple[int, dict[str, Any]]] = deque()  #: those not sent yet, and where their text begins
         self._ahead = vocabulary.decode(before) if echo else ""  #: comes before the first delta's text
@@ -100,6 +105,9 @@ class SequenceText:
         assert self._tools is not None
         text, calls = self._tools.feed(text)
         self._called = self._called or bool(calls)
+        if calls and not self._parallel_calls:
+            self.finish = Finish.STOP
+            return TextDelta(text, tokens, _CALLED, calls[:1])
         if self.finish is None:
             return TextDelta(text, tokens, None, calls)
         finish = _CALLED if self._called and self.finish is Finish.STOP else self.finish

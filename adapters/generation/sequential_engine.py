@@ -20,6 +20,9 @@ from adapters.generation.next_tokens import next_events
 from adapters.generation.sampler import RowSampler
 from adapters.generation.token_logprobs import event_of, prompt_events
 
+#: seconds that a mask is waited for until it is looked whether anybody still wants it
+_PATIENCE = 0.1
+
 
 class SequentialEngine(EngineThread):
     """Runs any transformers model that has `generate`; nobody else may use the model until it is closed.
@@ -127,6 +130,10 @@ class _Steps(LogitsProcessor):
         self.over = False
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        while not self.sampler.is_ready(_PATIENCE) and not self.engine._is_over(self.request):
+            continue
+        if self.engine._is_over(self.request):  # `generate` ends behind the next token, whichever that is
+            return scores
         event = next_events(scores.float(), [self])[0]
         if isinstance(event, Exception):
             raise event

@@ -20,6 +20,8 @@ from adapters.generation.token_logprobs import event_of, prompt_events
 
 #: times `prefill_chunk`, where nobody is decoding who would wait
 _CHUNKS_WHEN_ALONE = 4
+#: seconds that are waited for a mask where there is nothing to compute, until others are looked after
+_PATIENCE = 0.01
 
 
 class SlotEngine(EngineThread):
@@ -53,6 +55,7 @@ class SlotEngine(EngineThread):
         self._prefixes = PrefixCache(self._pool)
         self._decoding: list[SlotSequence] = []
         self._reading: list[SlotSequence] = []  #: their prompts, the oldest first
+        self._undrawn: list[tuple[SlotSequence, Any]] = []  #: their logits are there, and their masks were not yet
         self._borrowed = ExitStack()
         self._borrowed.enter_context(slots_attention(model))
         self._thread.start()
@@ -79,6 +82,7 @@ class SlotEngine(EngineThread):
         running = [*self._decoding, *self._reading]
         self._decoding.clear()
         self._reading.clear()
+        self._undrawn.clear()
         self._pool = CachePool(self._pool.shape, self.cache_limit)  # a new one: who knows what this one is like now
         self._prefixes = PrefixCache(self._pool)
         return [sequence.request for sequence in running]
@@ -93,6 +97,9 @@ class SlotEngine(EngineThread):
         turns = [*self._decoding_turns(), *self._reading_turns()]
         if turns:
             self._take(turns)
+        elif self._undrawn:  # nobody else goes on meanwhile; but somebody may come, or give up
+            self._undrawn[0][0].sampler.is_ready(_PATIENCE)
+            self._draw([])
         return bool(self._decoding or self._reading)
 
     def _decoding_turns(self) -> Iterator[Turn]:
@@ -103,13 +110,20 @@ class SlotEngine(EngineThread):
                 self._pool.place_among_others(sequence, sequence.length + 1)
         for block in self._pool.shared_blocks():
             for occupant in block.occupants:
-                yield Turn(cast(SlotSequence, occupant), 1, decodes=True)
+                sequence = cast(SlotSequence, occupant)
+                if not self._waits_for_mask(sequence):
+                    yield Turn(sequence, 1, decodes=True)
+
+    def _waits_for_mask(self, sequence: SlotSequence) -> bool:
+        return any(each is sequence for each, _ in self._undrawn)
 
     def _reading_turns(self) -> Iterator[Turn]:
         left = self._chunk if self._decoding else self._chunk * _CHUNKS_WHEN_ALONE
         for sequence in self._reading:
             if not left:
                 break
+            if self._waits_for_mask(sequence):
+                continue
             if sequence.block is None:
                 self._begin(sequence)
             most = self._chunk if sequence.tells_prompt else left  # the logits of each token take room
@@ -144,16 +158,15 @@ class SlotEngine(EngineThread):
             for turn in turns if len(turns) > 1 else ():
                 self._take([turn])
             return
-        ready, rows = [], []
+        read: list[tuple[SlotSequence, Any]] = []
         for turn, wanted in zip(turns, logits, strict=True):
             sequence = turn.sequence
             if sequence.tells_prompt and not turn.decodes:
                 self._tell_prompt(sequence, turn.count, wanted)
             sequence.length += turn.count
             if sequence.length == len(sequence.ids):
-                ready.append(sequence)
-                rows.append(wanted[-1])
-        self._draw(ready, rows)
+                read.append((sequence, wanted[-1]))
+        self._draw(read)
 
     def _tell_prompt(self, sequence: SlotSequence, count: int, logits: Any) -> None:
         first, ids = sequence.length, sequence.ids
@@ -163,17 +176,24 @@ class SlotEngine(EngineThread):
         for event in prompt_events(logits[: len(following)], following, sequence.generation.logprobs):
             self._tell(sequence.request, event)
 
-    def _draw(self, sequences: Sequence[SlotSequence], rows: Sequence[Any]) -> None:
-        """The next token of each, or its end."""
-        drawing = [number for number, each in enumerate(sequences) if each.generation.max_tokens]
-        for each in sequences:
-            if not each.generation.max_tokens:
-                self._finish(each)
+    def _draw(self, read: Sequence[tuple[SlotSequence, Any]]) -> None:
+        """The next token of each, by the logits after all its others, or its end; and of those that waited for masks.
+
+        A mask that is not there yet holds its own sequence only, until one of the next steps.
+        """
+        drawing: list[tuple[SlotSequence, Any]] = []
+        waited, self._undrawn = self._undrawn, []
+        for sequence, row in (*waited, *read):
+            if not sequence.generation.max_tokens:
+                self._finish(sequence)
+            elif sequence.sampler.is_ready():
+                drawing.append((sequence, row))
+            else:
+                self._undrawn.append((sequence, row))
         if not drawing:
             return
-        chosen = [sequences[number] for number in drawing]
-        events = next_events(torch.stack([rows[number] for number in drawing]), chosen)
-        for sequence, event in zip(chosen, events, strict=True):
+        events = next_events(torch.stack([row for _, row in drawing]), [sequence for sequence, _ in drawing])
+        for (sequence, _), event in zip(drawing, events, strict=True):
             if isinstance(event, Exception):
                 self._finish(sequence, event)
             else:
@@ -196,6 +216,7 @@ class SlotEngine(EngineThread):
 
     def _free(self, sequence: SlotSequence, *, keep: bool = False) -> None:
         (self._decoding if sequence in self._decoding else self._reading).remove(sequence)
+        self._undrawn = [each for each in self._undrawn if each[0] is not sequence]
         if sequence.block is None:
             return
         if keep and sequence.length >= SHORTEST:

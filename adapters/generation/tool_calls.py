@@ -16,7 +16,7 @@ from typing import Any
 
 from adapters.generation.refusal import RefusedJob
 
-_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _FUNCTION = re.compile(r"\s*<function=([^>\n]+)>(.*?)</function>\s*", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([^>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
 
@@ -36,13 +36,18 @@ def check_tools(tools: Any, template: str) -> None:
     """
     if not isinstance(tools, list) or not tools or not all(map(_is_tool, tools)):
         raise RefusedJob('tools must be a list of {"type": "function", "function": {"name": ...}}', "tools")
-    if "tools" not in template or _OPEN not in template:
+    if "tools" not in template or OPEN not in template:
         raise RefusedJob(
-            f"tools: the model's chat template does not have calls written between {_OPEN} and {_CLOSE}, which is the "
+            f"tools: the model's chat template does not have calls written between {OPEN} and {CLOSE}, which is the "
             "form that is read: leave them out",
             "tools",
             "unsupported_parameter",
         )
+
+
+def writes_functions(template: str) -> bool:
+    """Whether calls are written <function=...>, and not as JSON."""
+    return "<function=" in template
 
 
 def _is_tool(tool: Any) -> bool:
@@ -63,12 +68,12 @@ class ToolCallReader:
         text = ""
         calls: list[ToolCall] = []
         while True:
-            before, opened, rest = self._held.partition(_OPEN)
+            before, opened, rest = self._held.partition(OPEN)
             if not opened:
                 kept = _could_begin(before)
                 self._held = before[len(before) - kept :]
                 return text + before[: len(before) - kept], calls
-            inner, closed, after = rest.partition(_CLOSE)
+            inner, closed, after = rest.partition(CLOSE)
             if not closed:
                 text += before.rstrip()
                 self._held = before[len(before.rstrip()) :] + opened + rest
@@ -105,8 +110,8 @@ class ToolCallReader:
 
 def _could_begin(text: str) -> int:
     """Characters at the end that a call may begin with: white space, then a part of its mark."""
-    for length in range(min(len(_OPEN) - 1, len(text)), 0, -1):
-        if _OPEN.startswith(text[len(text) - length :]):
+    for length in range(min(len(OPEN) - 1, len(text)), 0, -1):
+        if OPEN.startswith(text[len(text) - length :]):
             return len(text) - len(text[: len(text) - length].rstrip())
     return len(text) - len(text.rstrip())
 

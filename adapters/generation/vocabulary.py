@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from adapters.generation.control_tokens import lies_in
+
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "\u2581"  #: how SentencePiece writes one
 
@@ -21,6 +23,7 @@ class Vocabulary:
         self.size = size
         added = tokenizer.added_tokens_decoder
         self.special = frozenset(tokenizer.all_special_ids) | {number for number in added if added[number].special}
+        self.special_texts = frozenset(map(str, tokenizer.convert_ids_to_tokens(sorted(self.special))))
         self._added = {number: str(token) for number, token in added.items()}
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
 
@@ -30,9 +33,31 @@ class Vocabulary:
         has_bos = bool(bos) and text.startswith(bos)
         return self._ids(text, special=not has_bos)
 
-    def encode_rendered(self, text: str) -> list[int]:
-        """What a chat template wrote, which has its special tokens already."""
-        return self._ids(text, special=False)
+    def encode_rendered(self, text: str, as_text: Sequence[tuple[int, int]] = ()) -> list[int]:
+        """What a chat template wrote, which has its special tokens already.
+
+        `as_text`: from where to where special tokens stand that are a client's words.
+
+        Raises:
+            ValueError: there are some, and the tokenizer does not tell where its tokens are.
+        """
+        if not as_text:
+            return self._ids(text, special=False)
+        if self._backend is None:
+            raise ValueError("the tokenizer reads control tokens wherever they stand")
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        ids: list[int] = []
+        for number, span in zip(found["input_ids"], found["offset_mapping"], strict=True):
+            if number in self.special and lies_in(as_text, span):
+                ids += self._letters(text[span[0] : span[1]])
+            else:
+                ids.append(number)
+        return ids
+
+    def _letters(self, text: str) -> list[int]:
+        """A special token's text as other tokens."""
+        found = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return [number for number in found["input_ids"] if number not in self.special]
 
     def _ids(self, text: str, special: bool) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
@@ -62,6 +87,13 @@ class Vocabulary:
         if match := _BYTE.fullmatch(token):
             return bytes([int(match[1], 16)])
         return str(token).replace(_SPACE, " ").encode()
+
+    def written(self) -> str | None:
+        """The tokenizer as a tokenizer.json; None where it is of another library."""
+        if self._backend is None:
+            return None
+        written: dict[str, Any] = json.loads(self._backend.to_str())
+        return json.dumps({**written, "padding": None, "truncation": None})
 
     @cached_property
     def _is_byte_level(self) -> bool:

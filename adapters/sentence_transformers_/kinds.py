@@ -25,7 +25,11 @@ OUTPUT = "output-0"
 #: tokens in one call of the model, as in the Hugging Face adapter: on a CPU more is no faster and costs memory
 _CALL_TOKENS = 1024
 
-_PROMPTS = (
+#: more tokens than any text has
+_UNLIMITED = 1 << 30
+
+_COMMON = (
+    Parameter("truncation", bool, meaning="cut texts that are too long (the default) or refuse them"),
     Parameter("prompt_name", str, meaning="the prompt, of those that come with the model, to write before each text"),
     Parameter("prompt", str, meaning="a text to write before each text, instead of a prompt by name"),
 )
@@ -40,7 +44,7 @@ class Kind(ABC):
 
     name: ClassVar[str]  #: the library's class
     inputs: ClassVar[tuple[str, ...]] = ("text",)
-    parameters: ClassVar[tuple[Parameter, ...]] = _PROMPTS
+    parameters: ClassVar[tuple[Parameter, ...]] = _COMMON
 
     @abstractmethod
     def finish(self, features: dict[str, Any], parameters: Parameters) -> Any:
@@ -85,12 +89,38 @@ class Kind(ABC):
         answers: list[Any] = [None] * len(rows)
         with torch.inference_mode():
             with self._tokenizing, without_panics():
-                features = self.model.preprocess(rows, prompt=prompt)
+                cut = parameters.get("truncation", True)
+                features = (self._cut if cut else self._whole)(rows, prompt)
             for indices, group in _unpadded(features, len(rows)):
                 on_device = {name: _moved(value, self.model.device) for name, value in group.items()}
                 for index, answer in zip(indices, self.finish(self.model(on_device), parameters), strict=True):
                     answers[index] = answer
         return answers, features
+
+    def _cut(self, rows: list[Any], prompt: str | None) -> dict[str, Any]:
+        features: dict[str, Any] = self.model.preprocess(rows, prompt=prompt)
+        return features
+
+    def _whole(self, rows: list[Any], prompt: str | None) -> dict[str, Any]:
+        """
+        Raises:
+            InvalidInput: a row has more tokens than the model takes.
+        """
+        limit = getattr(self.model, "max_seq_length", None)
+        if limit is None or limit >= _UNLIMITED:
+            return self._cut(rows, prompt)
+        self.model.max_seq_length = _UNLIMITED
+        try:
+            features = self._cut(rows, prompt)
+        finally:
+            self.model.max_seq_length = limit
+        for number, count in enumerate(_token_counts(features).tolist()):
+            if count > limit:
+                raise InvalidInput(
+                    f"{self.inputs[0]}[{number}] has {count} tokens and the model takes {limit}: shorten it, or set "
+                    "truncation to true to have it cut"
+                )
+        return features
 
     def example(self) -> Tensors:
         texts = ("This is an example.", "And this is another one, which is longer.")
@@ -111,7 +141,7 @@ class Dense(Kind):
 
     name = "SentenceTransformer"
     parameters = (
-        *_PROMPTS,
+        *_COMMON,
         Parameter("normalize", bool, meaning="vectors of length 1, whatever the model's modules make"),
         Parameter("truncate_dim", int, meaning="the first so many numbers of each vector (Matryoshka models)"),
     )
@@ -160,7 +190,7 @@ class Cross(Kind):
 
     name = "CrossEncoder"
     inputs = ("text", "text_pair")
-    parameters = (*_PROMPTS, Parameter("raw_scores", bool, meaning="scores before the model's activation function"))
+    parameters = (*_COMMON, Parameter("raw_scores", bool, meaning="scores before the model's activation function"))
 
     def finish(self, features: dict[str, Any], parameters: Parameters) -> Any:
         scores = features["scores"].float()

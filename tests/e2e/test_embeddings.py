@@ -118,7 +118,7 @@ def test_the_usage_is_what_the_model_read(texts: Texts, model: str) -> None:
     assert usage == {"prompt_tokens": tokens, "total_tokens": tokens}
 
 
-def test_texts_that_are_too_long_are_cut_or_refused_as_the_folder_says(texts: Texts) -> None:
+def test_texts_that_are_too_long_are_refused_with_the_number_or_cut_if_that_is_asked_for(texts: Texts) -> None:
     long = "hello " * 100
     cut = texts.post(EMBEDDINGS, "bert", input=long, truncation=True)
     assert cut["usage"]["prompt_tokens"] == 40
@@ -127,6 +127,12 @@ def test_texts_that_are_too_long_are_cut_or_refused_as_the_folder_says(texts: Te
         status, error = texts.refused(EMBEDDINGS, **fields)
         assert status == 400
         assert re.match(r"text\[1\] has \d+ tokens and the model takes 40: shorten it", error["message"])
+    for path, fields in ((EMBEDDINGS, {"model": "dense", "input": long}), (RERANK, {"model": "cross", "query": QUERY})):
+        fields = fields if path == EMBEDDINGS else {**fields, "documents": ["hello", long]}
+        status, error = texts.refused(path, **fields)
+        assert status == 400
+        assert re.search(r" has \d+ tokens and the model takes 40: shorten it", error["message"])
+        assert texts.post(path, fields.pop("model"), **fields, truncation=True)["usage"]
 
 
 @pytest.mark.parametrize("model", PAIRED)

@@ -212,7 +212,7 @@ def test_one_bad_request_is_refused_by_name_and_harms_nobody(server: Server) -> 
 
 
 def test_fields_that_are_not_served_are_refused_by_name(server: Server) -> None:
-    for name, value in {"response_format": {"type": "json_object"}, "audio": {}, "functions": []}.items():
+    for name, value in {"web_search_options": {}, "audio": {}, "functions": []}.items():
         status, error = refused(server, **{name: value})
         assert (status, error["param"], error["code"]) == (400, name, "unsupported_parameter")
     status, error = refused(server, temprature=1)

@@ -1,7 +1,8 @@
-"""OpenAI's API for models of language: chats, completions, embeddings, rerank, speech, and which models there are.
+"""OpenAI's API for models of language: chats, completions, responses, embeddings, rerank, speech, and which there are.
 
     path ─ endpoints ─ openai_routes ─ request_fields (checked) ─ job ─ the model, in its worker
     answer ─ chat_answers, completion_answers ─ parts (read, or streamed) ─┘          errors: error_object
+             response_answers, response_stream
     path ─ endpoints ─ openai_routes ─ encoder_fields (checked) ─ encoder_answers, encoder_calls ─ any model of tensors
 
     path ─ endpoints ─ openai_routes ─ transcription_form (checked) ─ transcription_answers ─ any model that hears

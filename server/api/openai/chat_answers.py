@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.api.openai.text_answers import MadeText
+from server.api.openai.text_answers import MadeText, token_usage
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class ChatShape:
     def complete(self, made: list[MadeText]) -> dict[str, Any]:
         """The document of a whole answer."""
         return self._document("chat.completion", [self._choice(index, each) for index, each in enumerate(made)])
+
+    def usage(self, usage: Mapping[str, int]) -> dict[str, Any]:
+        """The tokens, in the words of chats and completions."""
+        return token_usage(usage)
 
     def opening(self) -> Iterator[dict[str, Any]]:
         """Who speaks, once a choice."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.api.openai.text_answers import MadeText
+from server.api.openai.text_answers import MadeText, token_usage
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class CompletionShape:
     def complete(self, made: list[MadeText]) -> dict[str, Any]:
         """The document of a whole answer."""
         return self._document([self._choice(i, each.text, each.tokens, each.finish) for i, each in enumerate(made)])
+
+    def usage(self, usage: Mapping[str, int]) -> dict[str, Any]:
+        """The tokens, in the words of chats and completions."""
+        return token_usage(usage)
 
     def opening(self) -> Iterator[dict[str, Any]]:
         """Nothing: a text has no speaker."""

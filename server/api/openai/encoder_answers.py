@@ -17,6 +17,8 @@ from server.api.openai.error_object import FieldRefused
 from server.codec.outputs import numbers
 from server.inference.request import Codec
 
+_TRUNCATION = "truncation"  #: a parameter of models that can tell when a text is too long
+
 
 def encoder_codec(request: EncoderRequest, signature: Signature) -> Codec:
     """How a model with that signature, whose task is one of the request's, is asked and its answer written.
@@ -25,6 +27,8 @@ def encoder_codec(request: EncoderRequest, signature: Signature) -> Codec:
         InvalidInput: the request does not fit the model, naming the field.
     """
     parameters = request.model_parameters()
+    if any(known.name == _TRUNCATION for known in signature.parameters):
+        parameters.setdefault(_TRUNCATION, False)  # who wants a part of a text embedded says so
     if isinstance(request, EmbeddingRequest):
         _check_dimensions(request.dimensions, signature)
         return text_codec(signature, request.texts, parameters, lambda vectors: embedding_document(request, vectors))

@@ -1,7 +1,7 @@
 """The paths of OpenAI's API.
 
 GET  /openai/v1/models, /openai/v1/models/{model}
-POST /openai/v1/chat/completions, /openai/v1/completions, /openai/v1/embeddings
+POST /openai/v1/chat/completions, /openai/v1/completions, /openai/v1/responses, /openai/v1/embeddings
 POST /openai/v1/rerank, /openai/v1/score          not OpenAI's, but in the same words
 POST /openai/v1/audio/transcriptions, /openai/v1/audio/translations
 POST /v1/chat/completions, ...                    the same; GET /v1/models is KServe's
@@ -12,12 +12,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 CHAT, COMPLETION, MODELS, MODEL = "chat", "completion", "models", "model"
-EMBEDDING, RERANK, SCORE = "embedding", "rerank", "score"
+RESPONSE, EMBEDDING, RERANK, SCORE = "response", "embedding", "rerank", "score"
 TRANSCRIPTION, TRANSLATION = "transcription", "translation"
 
 _POSTED = {
     "chat/completions": CHAT,
     "completions": COMPLETION,
+    "responses": RESPONSE,
     "embeddings": EMBEDDING,
     "rerank": RERANK,
     "score": SCORE,

@@ -23,6 +23,7 @@ from server.api.openai.endpoints import (
     MODEL,
     MODELS,
     RERANK,
+    RESPONSE,
     SCORE,
     TRANSCRIPTION,
     TRANSLATION,
@@ -30,8 +31,11 @@ from server.api.openai.endpoints import (
     OpenAIPaths,
 )
 from server.api.openai.error_object import FieldRefused, ModelUnknown, error_answer, in_openai_shape
-from server.api.openai.request_fields import ChatRequest, CompletionRequest, TextRequest, packed, read_request
-from server.api.openai.text_answers import ChunkStream, Shape, whole_answer
+from server.api.openai.request_fields import ChatRequest, CompletionRequest, GeneratingRequest, packed, read_request
+from server.api.openai.response_answers import ResponseShape, new_id
+from server.api.openai.response_fields import ResponseRequest
+from server.api.openai.response_stream import ResponseStream
+from server.api.openai.text_answers import ChunkShape, ChunkStream, whole_answer
 from server.api.openai.transcription_answers import TASK, transcription_codec
 from server.api.openai.transcription_form import read_transcription
 from server.api.rest.asgi import Handler, Scope
@@ -44,7 +48,11 @@ from server.inference.request import INLINE_BYTES, InferenceRequest, IsDisconnec
 from server.repository.repository import Repository
 
 _OWNER = "polyserve"
-_GENERATED: Mapping[str, type[TextRequest]] = {CHAT: ChatRequest, COMPLETION: CompletionRequest}
+_GENERATED: Mapping[str, type[GeneratingRequest]] = {
+    CHAT: ChatRequest,
+    COMPLETION: CompletionRequest,
+    RESPONSE: ResponseRequest,
+}
 _ENCODED: Mapping[str, type[EncoderRequest]] = {EMBEDDING: EmbeddingRequest, RERANK: RerankRequest, SCORE: ScoreRequest}
 
 
@@ -99,7 +107,12 @@ class OpenAIRoutes:
         except BaseException:
             await parts.aclose()
             raise
-        shape = _shape(request)
+        now = int(time.time())
+        if isinstance(request, ResponseRequest):
+            response = ResponseShape(new_id("resp"), now, request)
+            return ResponseStream(parts, response).answer() if request.stream else await whole_answer(parts, response)
+        assert isinstance(request, ChatRequest | CompletionRequest)
+        shape = _shape(request, now)
         if request.stream:
             return ChunkStream(parts, shape, wants_usage=request.wants_usage).answer()
         return await whole_answer(parts, shape)
@@ -202,11 +215,9 @@ def _use_of(model: ServedModel) -> str:
     return f"ask it by /v1/models/{model.name}:predict"
 
 
-def _shape(request: TextRequest) -> Shape:
-    now = int(time.time())
+def _shape(request: ChatRequest | CompletionRequest, now: int) -> ChunkShape:
     if isinstance(request, ChatRequest):
         return ChatShape(f"chatcmpl-{uuid.uuid4().hex}", now, request.model, request.n or 1, bool(request.logprobs))
-    assert isinstance(request, CompletionRequest)
     return CompletionShape(f"cmpl-{uuid.uuid4().hex}", now, request.model, request.count, request.logprobs)
 
 

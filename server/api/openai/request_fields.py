@@ -13,16 +13,21 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.api.openai.error_object import FieldRefused
+from server.api.openai.output_format import ResponseFormat, StructuredOutputs, grammar_of
+from server.api.openai.tool_fields import ToolChoice, choice_of
 from server.codec.error_text import nearest, quoted
 from server.codec.json_bodies import parse_object
+from server.errors import InvalidInput
 
-_MOST_ALTERNATIVES = 20
+MOST_ALTERNATIVES = 20
+_DEEPEST = 254  #: levels of nesting, as orjson writes them
 _LEAST_CHAT = 1  #: tokens of an answer
 
 #: OpenAI's fields that are not served
 _NOT_SERVED = {
     *("audio", "best_of", "function_call", "functions", "modalities", "prediction", "reasoning_effort"),
-    *("response_format", "suffix", "verbosity", "web_search_options"),
+    *("suffix", "verbosity", "web_search_options", "conversation", "reasoning", "prompt", "max_tool_calls"),
+    *("context_management", "moderation"),
 }
 
 
@@ -50,16 +55,15 @@ class OpenAIRequest(BaseModel):
         """
 
 
-class TextRequest(OpenAIRequest):
-    """What chats and completions have in common."""
+class GeneratingRequest(OpenAIRequest):
+    """What all that asks a model of language has in common: how tokens are drawn."""
 
     #: fields that go to the model as they are
     passed: ClassVar[tuple[str, ...]] = (
         *("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"),
-        *("logit_bias", "seed", "stop", "stop_token_ids", "ignore_eos", "n", "stream"),
+        *("seed", "stream"),
     )
 
-    max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -67,14 +71,35 @@ class TextRequest(OpenAIRequest):
     repetition_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
     seed: int | None = None
+    stream: bool | None = None
+
+    def job(self) -> dict[str, Any]:
+        """What the model is asked."""
+        return {name: value for name in self.passed if (value := getattr(self, name)) is not None}
+
+
+class TextRequest(GeneratingRequest):
+    """What chats and completions have in common."""
+
+    passed: ClassVar[tuple[str, ...]] = (
+        *GeneratingRequest.passed,
+        *("logit_bias", "stop", "stop_token_ids", "ignore_eos", "n"),
+    )
+
+    max_tokens: int | None = None
+    logit_bias: dict[str, float] | None = None
     stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
     ignore_eos: bool | None = None
     n: int | None = None
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    guided_json: dict[str, Any] | None = None
+    guided_regex: str | None = None
+    guided_choice: list[str] | None = None
+    guided_grammar: str | None = None
 
     @property
     def wants_usage(self) -> bool:
@@ -82,10 +107,19 @@ class TextRequest(OpenAIRequest):
         return self.stream_options is not None and self.stream_options.include_usage is True
 
     def job(self) -> dict[str, Any]:
-        """What the model is asked."""
-        return {name: value for name in self.passed if (value := getattr(self, name)) is not None}
+        return {**super().job(), "grammar": self.grammar()}
+
+    def grammar(self) -> dict[str, Any] | None:
+        """What the text has to be like.
+
+        Raises:
+            FieldRefused: it is asked for in several ways.
+        """
+        guided = {name: getattr(self, f"guided_{name}") for name in ("json", "regex", "choice", "grammar")}
+        return grammar_of(self.response_format, self.structured_outputs, guided)
 
     def check(self) -> None:
+        self.grammar()
         if self.stream_options is not None and not self.stream:
             raise FieldRefused("stream_options is for streams: set stream to true, or leave it out", "stream_options")
 
@@ -96,11 +130,11 @@ class ChatRequest(TextRequest):
     messages: list[dict[str, Any]]
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=_MOST_ALTERNATIVES)
+    top_logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     chat_template_kwargs: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
-    tool_choice: Literal["auto", "none"] | None = None
-    parallel_tool_calls: Literal[True] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
 
     metadata: dict[str, str] | None = None
     store: Literal[False] | None = None
@@ -114,13 +148,16 @@ class ChatRequest(TextRequest):
             "messages": self.messages,
             "max_tokens": budget,
             "chat_template_kwargs": self.chat_template_kwargs,
-            "tools": None if self.tool_choice == "none" else self.tools or None,
+            "tools": self.tools or None,
+            "tool_choice": choice_of(self.tool_choice),
+            "parallel_tool_calls": self.parallel_tool_calls,
             "logprobs": (self.top_logprobs or 0) if self.logprobs else None,
         }
         return super().job() | more
 
     def check(self) -> None:
         super().check()
+        choice_of(self.tool_choice)
         if self.top_logprobs is not None and not self.logprobs:
             raise FieldRefused("top_logprobs needs logprobs: set that to true", "top_logprobs")
         for name in ("max_tokens", "max_completion_tokens"):
@@ -132,7 +169,7 @@ class CompletionRequest(TextRequest):
     """`POST completions`."""
 
     prompt: Any = None  #: a text, texts, ids, or lists of ids: the model says what is wrong with it
-    logprobs: int | None = Field(None, ge=0, le=_MOST_ALTERNATIVES)
+    logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     echo: bool | None = None
     best_of: int | None = None
     suffix: Literal[""] | None = None
@@ -185,5 +222,12 @@ def _refusal(problem: Mapping[str, Any], kind: type[OpenAIRequest]) -> FieldRefu
 
 
 def packed(job: Mapping[str, Any]) -> bytes:
-    """The job as the model reads it."""
-    return orjson.dumps(job)
+    """The job as the model reads it.
+
+    Raises:
+        InvalidInput: it is nested deeper than any model of texts would read.
+    """
+    try:
+        return orjson.dumps(job)
+    except orjson.JSONEncodeError as error:
+        raise InvalidInput(f"the request is nested too deep, and {_DEEPEST} levels are taken: {error}") from error

@@ -39,6 +39,12 @@ class Shape(Protocol):
 
     def complete(self, made: list[MadeText]) -> dict[str, Any]: ...
 
+    def usage(self, usage: Mapping[str, int]) -> dict[str, Any]: ...
+
+
+class ChunkShape(Shape, Protocol):
+    """How they are written in chunks."""
+
     def opening(self) -> Iterator[dict[str, Any]]:
         """Chunks that come before any text."""
 
@@ -68,13 +74,13 @@ async def whole_answer(parts: GeneratedParts, shape: Shape) -> Answer:
                 choice.finish = delta["finish"]
     finally:
         await parts.aclose()
-    return Answer(200, JSON_HEADERS, orjson.dumps(shape.complete(made) | {"usage": _usage(usage)}))
+    return Answer(200, JSON_HEADERS, orjson.dumps(shape.complete(made) | {"usage": shape.usage(usage)}))
 
 
 class ChunkStream:
     """`adapters.base.Parts` for a client that takes chunks: documents, then `[DONE]`, behind an error as well."""
 
-    def __init__(self, parts: GeneratedParts, shape: Shape, *, wants_usage: bool) -> None:
+    def __init__(self, parts: GeneratedParts, shape: ChunkShape, *, wants_usage: bool) -> None:
         self._parts = parts
         self._shape = shape
         self._wants_usage = wants_usage
@@ -105,7 +111,7 @@ class ChunkStream:
                     for chunk in self._shape.chunks(delta["index"], delta):
                         yield self._document(chunk)
                 if self._wants_usage and "usage" in part:
-                    yield orjson.dumps(self._shape.closing() | {"usage": _usage(part["usage"])})
+                    yield orjson.dumps(self._shape.closing() | {"usage": self._shape.usage(part["usage"])})
         except Exception as error:
             yield self._failed(error)
         yield _DONE
@@ -120,6 +126,7 @@ class ChunkStream:
         return orjson.dumps(error_document(known))
 
 
-def _usage(usage: Mapping[str, int]) -> dict[str, int]:
+def token_usage(usage: Mapping[str, int]) -> dict[str, Any]:
+    """As chats and completions tell it."""
     prompt, made = usage["prompt_tokens"], usage["completion_tokens"]
     return {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}

@@ -23,7 +23,7 @@ _PARAMETERS = {
     "user": {**_STRING, "description": "it changes nothing"},
     "prompt_name": {**_STRING, "description": "a prompt that came with the model"},
     "prompt": {**_STRING, "description": "a text to write before each text"},
-    "truncation": {"type": "boolean", "description": "cut texts that are too long, or refuse them"},
+    "truncation": {"type": "boolean", "description": "cut texts that are too long; they are refused else"},
 }
 
 

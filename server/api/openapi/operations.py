@@ -192,10 +192,14 @@ _OTHERS = [
         Operation(
             *("post", f"/v1/{path}", "OpenAI", summary, "Anything", _ASKED),
             "OpenAI's API; with `stream` the chunks come as events. The same under /openai, or another prefix.",
-            takes="Anything",
+            takes=takes,
             error="OpenAIError",
         )
-        for path, summary in (("chat/completions", "Go on with a chat"), ("completions", "Go on with a text"))
+        for path, takes, summary in (
+            ("chat/completions", "ChatCompletionRequest", "Go on with a chat"),
+            ("completions", "CompletionRequest", "Go on with a text"),
+            ("responses", "ResponseRequest", "Answer a conversation"),
+        )
     ),
     *(
         Operation(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.api.openapi.encoder_schemas import ENCODER_SCHEMAS
+from server.api.openapi.generation_schemas import GENERATION_SCHEMAS
 
 JSON, BINARY, TEXT = "application/json", "application/octet-stream", "text/plain"
 EVENTS = "text/event-stream"
@@ -151,6 +152,7 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Anything": {},
     **ENCODER_SCHEMAS,
+    **GENERATION_SCHEMAS,
 }
 
 #: what can go wrong, by status

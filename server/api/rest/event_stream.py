@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from typing import Self
 
 import orjson
 
@@ -22,6 +23,17 @@ _HEADERS: list[Header] = [(b"content-type", b"text/event-stream; charset=utf-8")
 _OURS = {name for name, _ in _HEADERS}
 #: a part that is none: it keeps a connection in use while the first one takes long, and clients do not see it
 KEEP_ALIVE = b": the model is at work"
+
+
+class NamedEvent(bytes):
+    """A part of a stream whose events have names."""
+
+    name: str
+
+    def __new__(cls, name: str, document: bytes) -> Self:
+        made = super().__new__(cls, document)
+        made.name = name
+        return made
 
 
 async def send_events(receive: Receive, send: Send, answer: StreamedAnswer) -> None:
@@ -64,4 +76,5 @@ def event(document: bytes) -> bytes:
     """One event; a document of several lines stays one event."""
     if document is KEEP_ALIVE:
         return document + b"\n\n"
-    return b"data: " + document.replace(b"\n", b"\ndata: ") + b"\n\n"
+    head = f"event: {document.name}\n".encode() if isinstance(document, NamedEvent) else b""
+    return head + b"data: " + document.replace(b"\n", b"\ndata: ") + b"\n\n"

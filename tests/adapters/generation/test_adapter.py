@@ -124,3 +124,23 @@ def test_a_damaged_folder_has_one_reason(folder: Path, tmp_path: Path) -> None:
         registry.choose(ModelDir.of(tmp_path))
     assert "no tokenizer" in str(caught.value)
     assert "not served" not in str(caught.value)
+
+
+def test_the_model_s_own_settings_count_where_a_request_says_nothing(folder: Path, tmp_path: Path) -> None:
+    model_dir = copy(folder, tmp_path)
+    settings = {"temperature": 0.0, "max_new_tokens": 5}
+    known = json.loads((tmp_path / "generation_config.json").read_text())
+    (tmp_path / "generation_config.json").write_text(json.dumps(known | settings))
+    model = GenerationAdapter.load(model_dir, "", {})
+    try:
+        texts = [answered(model, messages=HELLO, **asked) for asked in ({}, {}, {"temperature": 0})]
+        assert texts[0][-1]["usage"]["completion_tokens"] == 5
+        assert texts[0][1]["deltas"] == texts[1][1]["deltas"] == texts[2][1]["deltas"]
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize("option", [{"grammar_bytes": 0}, {"grammar_depth": -1}, {"grammar_seconds": 0.0}])
+def test_limits_of_grammars_are_numbers_of_something(folder: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(LoadError, match=next(iter(option))):
+        GenerationAdapter.load(ModelDir.of(folder), "", option)

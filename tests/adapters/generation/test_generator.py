@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -11,7 +12,6 @@ import pytest
 
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.generator import Generator
-from adapters.generation.job import Job
 from adapters.generation.prompts import Prompts
 from adapters.generation.refusal import RefusedJob
 from adapters.generation.vocabulary import Vocabulary
@@ -30,11 +30,10 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def parts_of(made: Generator, **fields: Any) -> list[Any]:
-    parts = await made.begin(Job.of(fields))
     try:
-        return [orjson.loads(part) async for part in parts]
+        async with aclosing(await made.begin(made.job(fields))) as parts:
+            return [orjson.loads(part) async for part in parts]
     finally:
-        await parts.aclose()
         made.close()
 
 
@@ -72,3 +71,18 @@ def test_what_would_never_fit_the_cache_is_refused(vocabulary: Vocabulary) -> No
     with pytest.raises(RefusedJob, match="9 bytes") as caught:
         run(parts_of(generator(vocabulary, Small([])), prompt="one"))
     assert caught.value.code == "context_length_exceeded"
+
+
+def test_a_grammar_is_the_mask_of_each_sequence_and_a_bad_one_is_refused_before_any(vocabulary: Vocabulary) -> None:
+    def asked(schema: Any) -> ScriptedEngine:
+        engine = ScriptedEngine([events_of([50])])
+        run(
+            parts_of(generator(vocabulary, engine), prompt="one", n=2, grammar={"kind": "json_schema", "value": schema})
+        )
+        return engine
+
+    first, second = asked({"type": "object"}).asked
+    assert first.mask is not None
+    assert first.mask is second.mask
+    with pytest.raises(RefusedJob, match="Invalid type: objekt"):
+        asked({"type": "objekt"})

@@ -15,7 +15,8 @@ def test_defaults_are_openai_s() -> None:
     job = Job.of({"prompt": "one", "seed": None, "stop": None})
     assert job == Job(prompts=("one",), sampling=job.sampling)
     assert (job.sampling.temperature, job.sampling.top_p, job.sampling.top_k, job.sampling.seed) == (1.0, 1.0, 0, None)
-    assert Job.of({"prompt": "one"}, temperature=0.0).sampling.temperature == 0.0
+    assert Job.of({"prompt": "one"}, {"temperature": 0.5}).sampling.temperature == 0.5
+    assert Job.of({"prompt": "one", "temperature": 0}, {"temperature": 0.5}).sampling.temperature == 0
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,37 @@ def test_what_is_refused_names_its_field(field: str, value: Any) -> None:
 def test_too_many_sequences_are_refused() -> None:
     with pytest.raises(RefusedJob, match="1024"):
         Job.of({"prompt": ["one"] * 100, "n": 11})
+
+
+TOOLS = [{"type": "function", "function": {"name": "now"}}]
+
+
+def test_which_tools_a_chat_calls() -> None:
+    def chat(**fields: Any) -> Any:
+        return Job.of({"messages": [{}], "tools": TOOLS, **fields}).prompts[0]
+
+    assert chat() == Chat([{}], TOOLS)
+    assert chat(tool_choice="none").tools is None
+    assert chat(tool_choice="required").needs_call
+    named = chat(tool_choice={"name": "now"}, parallel_tool_calls=False)
+    assert (named.needs_call, named.required_tool, named.parallel_calls) == (True, "now", False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tool_choice": "any"}, "tool_choice"),
+        ({"tool_choice": ["now"]}, "tool_choice"),
+        ({"tool_choice": {"name": "then"}}, "tool_choice"),
+        ({"tool_choice": "required", "tools": []}, "tool_choice"),
+        ({"tool_choice": "required", "grammar": {"kind": "json_object"}}, "tool_choice"),
+        ({"tool_choice": {"name": "now"}, "tools": [5, {"function": 5}]}, "tool_choice"),
+        ({"parallel_tool_calls": "no"}, "parallel_tool_calls"),
+        ({"grammar": 5}, "grammar"),
+        ({"grammar": {"kind": "json_object", "field": "response_format"}, "ignore_eos": True}, "ignore_eos"),
+    ],
+)
+def test_choices_that_are_refused(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(RefusedJob) as caught:
+        Job.of({"messages": [{}], "tools": TOOLS, **fields})
+    assert caught.value.param == param

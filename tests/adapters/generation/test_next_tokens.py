@@ -11,6 +11,7 @@ import torch
 from adapters.generation.engine import Finish, Generation, Sampling, TokenEvent
 from adapters.generation.next_tokens import next_events
 from adapters.generation.sampler import RowSampler
+from tests.adapters.generation.masks import by
 
 SIZE = 10
 
@@ -58,7 +59,7 @@ def test_masks_and_rows_that_fail_leave_the_others_alone() -> None:
 
     logits = rows(3, 4, 5, 6)
     logits[2] = torch.nan
-    sequences = [going(), going(mask=fails), going(), going()]
+    sequences = [going(), going(mask=by(fails)), going(), going()]
     first, masked, broken, last = next_events(logits, sequences)
     assert [first, last] == [TokenEvent(3), TokenEvent(6)]
     assert isinstance(masked, LookupError)
@@ -67,5 +68,5 @@ def test_masks_and_rows_that_fail_leave_the_others_alone() -> None:
 
 
 def test_all_may_fail() -> None:
-    [event] = next_events(rows(3), [going(mask=lambda made, row: row.fill_(-torch.inf))])
+    [event] = next_events(rows(3), [going(mask=by(lambda made, row: row.fill_(-torch.inf)))])
     assert isinstance(event, ValueError)

@@ -18,6 +18,7 @@ from transformers import (
 
 from adapters.generation.engine import Generation, Sampling
 from adapters.generation.sampler import RowSampler, draw
+from tests.adapters.generation.masks import by
 
 SIZE = 300
 
@@ -80,7 +81,7 @@ def test_the_repetition_penalty_is_that_of_transformers(made: list[int]) -> None
         own.note(token)
     row = logits()
     expected = RepetitionPenaltyLogitsProcessor(1.3)(torch.tensor([[1, 2, 2, *made]]), row.clone())
-    own.change(row[0], made)
+    own.change(row[0])
     assert torch.equal(row, expected)
 
 
@@ -89,7 +90,7 @@ def test_the_other_penalties_are_those_of_openai_and_of_the_answer_alone() -> No
     for token in (7, 7, 8):
         own.note(token)
     row, before = logits()[0], logits()[0]
-    own.change(row, [7, 7, 8])
+    own.change(row)
     changed = {7: -0.5 - 2 * 0.25, 8: -0.5 - 0.25 + 1, 4: -100.0}
     for token in range(12):
         assert row[token] == pytest.approx(float(before[token]) + changed.get(token, 0), abs=1e-5)
@@ -100,16 +101,17 @@ def test_a_mask_sees_what_was_made_and_changes_the_row() -> None:
         assert made == [5]
         row[:9] = row[10:] = -torch.inf
 
-    own = sampler(mask=only_nine, temperature=1.0)
+    own = sampler(mask=by(only_nine), temperature=1.0)
     rows = logits()
-    own.change(rows[0], [5])
+    own.note(5)
+    own.change(rows[0])
     assert draw(rows, [own]) == [9]
 
 
 def test_a_mask_that_leaves_nothing_is_refused() -> None:
-    own = sampler(mask=lambda made, row: row.fill_(-torch.inf))
+    own = sampler(mask=by(lambda made, row: row.fill_(-torch.inf)))
     with pytest.raises(ValueError, match="leaves no token"):
-        own.change(logits()[0], [])
+        own.change(logits()[0])
 
 
 def test_a_row_is_drawn_the_same_beside_others_and_with_other_last_bits() -> None:

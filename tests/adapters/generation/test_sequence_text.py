@@ -100,3 +100,16 @@ def test_a_call_that_is_cut_ends_by_length_and_stays_text(vocabulary: Vocabulary
     found = deltas(vocabulary, text, 'one <tool_call>{"na')
     assert "".join(each.text for each in found) == 'one <tool_call>{"na'
     assert found[-1].finish == "length"
+
+
+def test_without_parallel_calls_the_first_one_ends_it(vocabulary: Vocabulary) -> None:
+    call = '<tool_call>{"name": "now"}</tool_call>'
+    text = SequenceText(vocabulary, tools=ToolCallReader([{"function": {"name": "now"}}]), parallel_calls=False)
+    found = []
+    for event in events_of(vocabulary.encode_rendered(f"so {call} and {call}")):
+        found.append(text.push(event))
+        if text.finish:
+            break
+    assert (text.finish, found[-1].finish) == (Finish.STOP, "tool_calls")
+    assert "".join(each.text for each in found) == "so"
+    assert [call for each in found for call in each.calls] == [ToolCall("now", "{}")]

@@ -13,6 +13,7 @@ import torch
 from adapters.generation.engine import EngineClosed, EngineFull, Finish, Generation, Sampling, TokenEvent
 from adapters.generation.sequential_engine import SequentialEngine
 from adapters.generation.slot_engine import SlotEngine
+from tests.adapters.generation.masks import by
 from tests.adapters.generation.models import events_of, greedy, prompt_of, tiny, together, tokens_of
 from tests.patience import becomes
 
@@ -80,7 +81,7 @@ def test_a_mask_that_fails_ends_its_own_sequence() -> None:
         raise LookupError("no such state")
 
     async def run(engine: SequentialEngine) -> list[Any]:
-        bad = Generation(prompt=prompt_of(5), max_tokens=5, mask=failing)
+        bad = Generation(prompt=prompt_of(5), max_tokens=5, mask=by(failing))
         runs = (tokens_of(engine, each) for each in (bad, Generation(prompt=prompt_of(5), max_tokens=5)))
         return await asyncio.gather(*runs, return_exceptions=True)
 
@@ -114,7 +115,7 @@ def test_who_is_closed_is_gone_within_a_step() -> None:
                 loop.call_soon_threadsafe(reached.set)
                 asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(60)
 
-        given_up = engine.submit(Generation(prompt=prompt_of(5), max_tokens=400, mask=wait))
+        given_up = engine.submit(Generation(prompt=prompt_of(5), max_tokens=400, mask=by(wait)))
         next_one = engine.submit(Generation(prompt=prompt_of(5), max_tokens=3))
         with pytest.raises(EngineFull):
             engine.submit(Generation(prompt=prompt_of(5), max_tokens=3))
@@ -138,7 +139,7 @@ def test_closing_fails_what_runs_and_waits() -> None:
             loop.call_soon_threadsafe(reached.set)
             asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(60)
 
-        generation = Generation(prompt=prompt_of(5), max_tokens=400, mask=wait)
+        generation = Generation(prompt=prompt_of(5), max_tokens=400, mask=by(wait))
         streams = [engine.submit(generation), engine.submit(generation)]
         await reached.wait()
         closed = asyncio.ensure_future(asyncio.to_thread(engine.close))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
@@ -14,6 +15,7 @@ from adapters.generation.engine import EngineClosed, EngineFull, Finish, Generat
 from adapters.generation.kv_blocks import SMALLEST_CAPACITY
 from adapters.generation.slot_engine import SlotEngine
 from adapters.generation.slot_support import cache_shape
+from tests.adapters.generation.masks import by
 from tests.adapters.generation.models import events_of, gate, greedy, prompt_of, tiny, together, tokens_of
 from tests.patience import becomes
 
@@ -223,8 +225,8 @@ def test_a_mask_that_fails_ends_its_own_sequence(llama: Any, reference: Any, eng
 
     async def run() -> list[Any]:
         good = Generation(prompt=prompt_of(6), max_tokens=9)
-        masked = Generation(prompt=prompt_of(6), max_tokens=9, mask=even)
-        bad = Generation(prompt=prompt_of(9, 1), max_tokens=9, mask=failing)
+        masked = Generation(prompt=prompt_of(6), max_tokens=9, mask=by(even))
+        bad = Generation(prompt=prompt_of(9, 1), max_tokens=9, mask=by(failing))
         runs = (tokens_of(engine, each) for each in (good, masked, bad))
         return await asyncio.gather(*runs, return_exceptions=True)
 
@@ -234,6 +236,54 @@ def test_a_mask_that_fails_ends_its_own_sequence(llama: Any, reference: Any, eng
     assert all(token % 2 == 0 for token in masked)
     assert isinstance(error, LookupError)
     assert engine.usage().running == 0
+
+
+class LateMask:
+    """One that is ready when a test says so, and then lets everything follow."""
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self.looks = 0
+
+    def is_ready(self, patience: float = 0.0) -> bool:
+        self.looks += 1
+        return self.ready.wait(patience)
+
+    def apply(self, row: Any) -> None:
+        assert self.ready.is_set()
+
+    def advance(self, token: int) -> None:
+        """What follows is ready as well."""
+
+
+def test_a_mask_that_takes_long_holds_its_own_sequence_only(reference: Any, engine: SlotEngine) -> None:
+    late = LateMask()
+
+    async def run() -> tuple[list[int], list[int]]:
+        slow = asyncio.ensure_future(
+            tokens_of(engine, Generation(prompt=prompt_of(6), max_tokens=9, mask=lambda: late))
+        )
+        await becomes(lambda: late.looks)
+        fast = await tokens_of(engine, Generation(prompt=prompt_of(9, 1), max_tokens=9))
+        assert not slow.done()
+        late.ready.set()
+        return fast, await slow
+
+    fast, slow = asyncio.run(run())
+    assert fast == greedy(reference, prompt_of(9, 1), 9)
+    assert slow == greedy(reference, prompt_of(6), 9)
+
+
+def test_who_waits_for_a_mask_may_give_up(engine: SlotEngine) -> None:
+    late = LateMask()
+
+    async def run() -> None:
+        stream = engine.submit(Generation(prompt=prompt_of(6), max_tokens=9, mask=lambda: late))
+        await becomes(lambda: late.looks)
+        await stream.aclose()
+        await becomes(lambda: engine.usage().running == 0)
+
+    asyncio.run(run())
 
 
 def test_who_makes_the_model_fail_ends_alone(llama: Any, reference: Any, engine: SlotEngine) -> None:

@@ -64,7 +64,8 @@ def test_what_changes_no_text_is_taken() -> None:
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [
-        ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
+        ({"response_format": {"type": "xml"}}, "response_format", "invalid_type"),
+        ({"tool_choice": {"type": "custom"}}, "tool_choice", "unsupported_parameter"),
         ({"functions": []}, "functions", "unsupported_parameter"),
         ({"store": True}, "store", "invalid_type"),
         ({"temprature": 1}, "temprature", "unknown_parameter"),
@@ -92,10 +93,10 @@ def test_refusals_of_chats(fields: dict[str, Any], param: str, code: str | None)
 def test_tools() -> None:
     tools = [{"type": "function", "function": {"name": "now"}}]
     assert job(chat(tools=tools, tool_choice="auto", parallel_tool_calls=True))["tools"] == tools
-    assert "tools" not in job(chat(tools=tools, tool_choice="none"))
-    for choice in ("required", {"type": "function", "function": {"name": "now"}}):
-        with pytest.raises(FieldRefused, match="tool_choice"):
-            chat(tools=tools, tool_choice=choice)
+    none = job(chat(tools=tools, tool_choice="none", parallel_tool_calls=False))
+    assert (none["tool_choice"], none["parallel_tool_calls"]) == ("none", False)
+    named = {"type": "function", "function": {"name": "now"}}
+    assert job(chat(tools=tools, tool_choice=named))["tool_choice"] == {"name": "now"}
 
 
 def test_refusals_of_completions() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from server.api.rest.asgi import AsgiMessage
-from server.api.rest.event_stream import KEEP_ALIVE, event, send_events
+from server.api.rest.event_stream import KEEP_ALIVE, NamedEvent, event, send_events
 from server.errors import InvalidInput
 from server.inference.answer import StreamedAnswer
 from tests.patience import becomes
@@ -107,3 +107,7 @@ def test_what_keeps_a_connection_is_no_event() -> None:
     assert comment.startswith(b": ")
     assert comment.endswith(b"\n\n")
     assert document == b"data: : a document that only looks like it\n\n"
+
+
+def test_events_with_names() -> None:
+    assert event(NamedEvent("response.created", b"{}")) == b"event: response.created\ndata: {}\n\n"
