@@ -307,6 +307,8 @@ class Adapter(ABC):
     own_process: ClassVar[bool] = False
     #: runs no such code, but takes the processor and the memory for long: always in a worker, too
     own_worker: ClassVar[bool] = False
+    #: its worker keeps converted copies of files, in the folder that `POLYSERVE_CONVERTED_DIR` names
+    converts: ClassVar[bool] = False
     #: `match` says itself what a requirements.txt beside the model means, also by giving no requirements
     reads_requirements: ClassVar[bool] = False
 

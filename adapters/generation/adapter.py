@@ -1,4 +1,4 @@
-"""Decoder language models of transformers: a folder with `config.json` (`...ForCausalLM`), weights and a tokenizer.
+"""Decoder language models: transformers' folders (`config.json` with `...ForCausalLM`, weights, a tokenizer), and GGUF.
 
 They are asked by jobs (`job`), and answer in parts as tokens are made. They run in a worker: a request takes long, and
 the engine computes all the time.
@@ -28,6 +28,7 @@ from adapters.base import (
     Traits,
     Trust,
 )
+from adapters.generation import gguf_folder
 from adapters.generation.generator import Generator
 from adapters.generation.job import Job
 from adapters.generation.loading import load_generator
@@ -67,6 +68,7 @@ class GenerationAdapter(Adapter):
     requires: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     safe_form: ClassVar[str] = "as safetensors"
     own_worker: ClassVar[bool] = True
+    converts: ClassVar[bool] = True
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("dtype", choices=DTYPES, meaning="the weights' type in memory; float32 unless set"),
         Parameter("device", meaning="cpu, cuda, cuda:1, ...; a GPU where there is one unless set"),
@@ -82,6 +84,10 @@ class GenerationAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
+        return cls._match_folder(model_dir) or (None if weights_of(model_dir) else gguf_folder.match(model_dir))
+
+    @classmethod
+    def _match_folder(cls, model_dir: ModelDir) -> Match | None:
         try:
             config = read_config(model_dir)
             if config is None or not generates(config) or is_foreign(model_dir, config) or not weights_of(model_dir):
@@ -99,7 +105,7 @@ class GenerationAdapter(Adapter):
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
-        generator = load_generator(model_dir, options)
+        generator = load_generator(model_dir, file, options)
         signature = Signature(
             inputs=(TensorSpec(TEXT_INPUT, "BYTES", (-1,)),),
             outputs=(TensorSpec(TEXT_OUTPUT, "BYTES", (-1,)),),

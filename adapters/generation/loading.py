@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir, Parameters
+from adapters.formats.gguf import read_header
+from adapters.generation import gguf_copies
 from adapters.generation.cache_memory import bytes_of_context, cache_limit
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.engine import Engine
 from adapters.generation.engines import engine_for
 from adapters.generation.generator import Generator
+from adapters.generation.gguf_folder import unserved
 from adapters.generation.prompts import Prompts
 from adapters.generation.vocabulary import Vocabulary
 from adapters.huggingface_.bundle import weights_of
@@ -31,8 +34,9 @@ _COUNTS = ("threads", "cache_bytes", *_OF_ENGINE)
 _LONGEST_TEMPLATE = 1 << 20  #: bytes
 
 
-def load_generator(model_dir: ModelDir, options: Parameters) -> Generator:
-    """
+def load_generator(model_dir: ModelDir, file: str, options: Parameters) -> Generator:
+    """`file` is a GGUF file, or "" for the folder as a whole.
+
     Raises:
         LoadError: the folder cannot be served, with the reason.
     """
@@ -41,14 +45,10 @@ def load_generator(model_dir: ModelDir, options: Parameters) -> Generator:
     _checked(options)
     torch.set_num_threads(options.get("threads") or cores())
     try:
-        model, report = load_model(
-            model_dir.path,
-            "AutoModelForCausalLM",
-            ".safetensors" in weights_of(model_dir),
-            options.get("dtype", "float32"),
-        )
-        tokenizer = from_folder("AutoTokenizer", model_dir.path)
+        model, report, tokenizer = _read(model_dir, file, options.get("dtype", "float32"))
         model = model.to(options.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    except LoadError:
+        raise
     except Exception as error:
         raise LoadError(reason_of(error)) from error
     check_loaded(report)
@@ -63,6 +63,22 @@ def load_generator(model_dir: ModelDir, options: Parameters) -> Generator:
         _end_ids(model, tokenizer),
     )
     return Generator(_engine(model, context, options), prompts)
+
+
+def _read(model_dir: ModelDir, file: str, dtype: str) -> tuple[Any, dict[str, Any], Any]:
+    """Model, transformers' report on its weights, tokenizer."""
+    if not file:
+        model, report = load_model(
+            model_dir.path, "AutoModelForCausalLM", ".safetensors" in weights_of(model_dir), dtype
+        )
+        return model, report, from_folder("AutoTokenizer", model_dir.path)
+    path = model_dir.file(file)
+    with path.open("rb") as stream:
+        header = read_header(stream)
+    if problem := unserved(file, header):  # the file may be another one than the one that was matched
+        raise LoadError(problem)
+    found = gguf_copies.load(path, dtype, header.numbers)
+    return found.model, found.report, found.tokenizer
 
 
 def _engine(model: Any, context: int, options: Parameters) -> Engine:

@@ -57,6 +57,7 @@ class Assembly:
             settings.request_timeout,
             environments.python,
             settings.max_answer_bytes,
+            settings.converted_dir,
         )
         loader = Loader(
             trials,

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from adapters.base import LoadError, ModelDir, Trust
 from adapters.registry import Choice
 from server.config.model_config import FILE, ModelConfig
+from server.runtime.cache_dir import cache_directory
 from server.runtime.receiving import ReceiveBudget
 from server.workers.adapter import RemoteAdapter
 from server.workers.launch import MAX_ANSWER, Guard, WorkerSpec, answer_budget, answer_limits, nothing_to_guard
@@ -51,6 +52,7 @@ class WorkerPlacement:
     call_timeout: float = 60.0  #: seconds, for models that do not say otherwise
     python_for: PythonFor = this_python
     max_answer: int = MAX_ANSWER  #: bytes of one answer
+    converted_dir: Path | None = None  #: where copies of models are kept that were converted; the cache's, unless set
     _pools: weakref.WeakSet[WorkerPool] = field(default_factory=weakref.WeakSet)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -91,6 +93,7 @@ class WorkerPlacement:
             WorkerModel(choice.adapter.name, directory, choice.match.file, options),
             self.python_for(directory.name, choice.match.requirements, directory.path),
             config.pass_env,
+            self._environment(choice),
             config.memory_limit,
             self.load_timeout,
             config.call_timeout or self.call_timeout,
@@ -102,6 +105,11 @@ class WorkerPlacement:
             self._pools.add(pool)
         hello = pool.start()
         return RemoteAdapter(choice.adapter.name, hello, pool), hello
+
+    def _environment(self, choice: Choice) -> dict[str, str]:
+        if not choice.adapter.converts:
+            return {}
+        return {"POLYSERVE_CONVERTED_DIR": str(self.converted_dir or cache_directory("converted"))}
 
     def kill(self) -> None:
         """End all workers, and what they started, now: the server is going."""
