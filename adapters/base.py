@@ -297,6 +297,8 @@ class Adapter(ABC):
     platform: str = field(default="", init=False, repr=False)
     #: what may be done with its calls: the class's, or this one model's
     traits: Traits = field(default=Traits(), init=False, repr=False)
+    #: memory that it may come to take beyond what it has once it is loaded
+    reserve_bytes: int = field(default=0, init=False, repr=False)
     #: modules that `load` imports; the registry tells the operator what to install when one is absent
     requires: ClassVar[tuple[str, ...]] = ()
     #: options that `polyserve.yaml` may set for this adapter

@@ -116,7 +116,9 @@ class GenerationAdapter(Adapter):
             any_name=True,
             parameters=_PARAMETERS,
         )
-        return cls(signature, generator)
+        adapter = cls(signature, generator)
+        adapter.reserve_bytes = generator.reserve_bytes
+        return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         raise NotImplementedError("a language model answers whole requests")

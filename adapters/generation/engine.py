@@ -71,6 +71,8 @@ class EngineUsage:
     prefix_hits: int  #: prompt tokens that did not need computing, since the start
     prompt_tokens: int  #: all, since the start
     generated_tokens: int
+    running_bytes: int = 0  #: of the cache, that those which run hold; what is more may be given up any time
+    preemptions: int = 0  #: sequences that gave their cache to older ones, to be read again later; since the start
 
 
 class TokenStream(Protocol):
@@ -109,6 +111,9 @@ class Engine(Protocol):
         """
 
     def usage(self) -> EngineUsage: ...
+
+    def longest(self) -> int:
+        """Tokens of one sequence, prompt and answer, that its cache has room for."""
 
     def close(self) -> None:
         """Fail what runs and waits with `EngineClosed`, and end the engine's thread; takes as long as a step may."""

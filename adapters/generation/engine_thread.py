@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.generation.engine import EngineClosed, EngineFull, EngineUsage, Generation, TokenEvent, TokenStream
 from adapters.generation.token_stream import Outbox, QueuedTokenStream
@@ -16,15 +18,18 @@ class Submission:
     """One generation from its submission to its end. The engine's thread alone has it, but for `cancelled`."""
 
     generation: Generation
-    reserved: int  #: bytes of cache that are its own until its end
+    number: int  #: in the order they came
+    reserved: int  #: bytes of cache that are its own now
     stream: QueuedTokenStream = field(init=False)
     cancelled: bool = False
+    progress: Any = None  #: the engine's own, of one that has been put back
 
 
 class EngineThread(ABC):
     """Admits generations in the order they come, as far as `slots` and `cache_limit` (bytes) allow, and runs them.
 
-    At most `max_waiting` more may wait.
+    At most `max_waiting` more may wait. Who is admitted holds what it takes at first, and asks for more as it grows;
+    where there is none left, the youngest is put back, before all who wait, and the oldest always goes on.
     """
 
     def __init__(self, *, slots: int, cache_limit: int, max_waiting: int) -> None:
@@ -36,7 +41,8 @@ class EngineThread(ABC):
         self._reserved = 0
         self._closed = False
         self._outbox = Outbox()
-        self._prefix_hits = self._prompt_tokens = self._generated_tokens = 0
+        self._numbers = itertools.count()
+        self._prefix_hits = self._prompt_tokens = self._generated_tokens = self._preemptions = 0
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def submit(self, generation: Generation) -> TokenStream:
@@ -46,7 +52,7 @@ class EngineThread(ABC):
                 f"the cache of {len(generation.prompt)} + {generation.max_tokens} tokens takes {need} bytes, "
                 f"and all caches together may take {self.cache_limit}"
             )
-        request = Submission(generation, need)
+        request = Submission(generation, next(self._numbers), self._need_at_first(generation))
         request.stream = QueuedTokenStream(lambda: self._cancel(request))
         with self._changed:
             if self._closed:
@@ -55,7 +61,10 @@ class EngineThread(ABC):
             self._admit()
             if len(self._waiting) > self.max_waiting:
                 self._waiting.pop()
-                raise EngineFull(f"{self.max_waiting} generations wait already")
+                raise EngineFull(
+                    f"{self.max_waiting} generations wait already (max_queue), "
+                    f"and the {self._running} that run hold {self._reserved} of {self.cache_limit} bytes of cache"
+                )
         return request.stream
 
     def usage(self) -> EngineUsage:
@@ -68,6 +77,8 @@ class EngineThread(ABC):
                 prefix_hits=self._prefix_hits,
                 prompt_tokens=self._prompt_tokens,
                 generated_tokens=self._generated_tokens,
+                running_bytes=self._reserved,
+                preemptions=self._preemptions,
             )
 
     def close(self) -> None:
@@ -81,6 +92,10 @@ class EngineThread(ABC):
     @abstractmethod
     def _need(self, generation: Generation) -> int:
         """Bytes of cache at the most."""
+
+    def _need_at_first(self, generation: Generation) -> int:
+        """Bytes of cache that it holds from the beginning; no more than `_need`."""
+        return self._need(generation)
 
     @abstractmethod
     def _cache_bytes(self) -> int: ...
@@ -116,6 +131,24 @@ class EngineThread(ABC):
                 self._waiting.remove(request)
                 self._admit()
             self._changed.notify()
+
+    def _enlarge(self, request: Submission, reserved: int) -> bool:
+        """Let it hold so many bytes, if there are."""
+        with self._changed:
+            if self._reserved - request.reserved + reserved > self.cache_limit:
+                return False
+            self._reserved += reserved - request.reserved
+            request.reserved = reserved
+            return True
+
+    def _put_back(self, request: Submission, reserved: int) -> None:
+        """It is to be started once more, before all who wait, when there are so many bytes for it."""
+        with self._changed:
+            self._running -= 1
+            self._reserved -= request.reserved
+            request.reserved = reserved
+            self._waiting.appendleft(request)
+            self._preemptions += 1
 
     def _tell(self, request: Submission, event: TokenEvent) -> None:
         self._outbox.put(request.stream, event)

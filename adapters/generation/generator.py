@@ -19,8 +19,10 @@ from adapters.generation.tool_calls import ToolCallReader
 class Generator:
     """Jobs through one engine, any number at a time, on one event loop."""
 
-    def __init__(self, engine: Engine, prompts: Prompts) -> None:
+    def __init__(self, engine: Engine, prompts: Prompts, *, on_processor: bool = True) -> None:
+        """`on_processor`: the cache lies in the machine's memory, not on a device of its own."""
         self._engine = engine
+        self._on_processor = on_processor
         self._prompts = prompts
         # A long prompt takes a moment, for which the other sequences' tokens would have to wait.
         self._tokenizing = ThreadPoolExecutor(1, "tokenize")
@@ -58,6 +60,11 @@ class Generator:
             return SequenceText(vocabulary, job.stop, told=told, tools=tools)
         before = () if generation.prompt_logprobs else generation.prompt
         return SequenceText(vocabulary, job.stop, told=told, before=before, echo=job.echo)
+
+    @property
+    def reserve_bytes(self) -> int:
+        """Memory of the machine that the cache may come to take."""
+        return self._engine.usage().cache_limit if self._on_processor else 0
 
     def close(self) -> None:
         self._engine.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from adapters.base import LoadError, ModelDir, Parameters
 from adapters.formats.gguf import read_header
 from adapters.generation import gguf_copies
-from adapters.generation.cache_memory import bytes_of_context, cache_limit
+from adapters.generation.cache_memory import bytes_of_context, cache_limit, memory_bytes
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.engine import Engine
 from adapters.generation.engines import engine_for
@@ -27,10 +28,13 @@ from adapters.huggingface_.loading import (
     reason_of,
 )
 
+logger = logging.getLogger(__name__)
+
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 #: option -> the engine's word for it
 _OF_ENGINE = {"slots": "slots", "prefill_chunk": "prefill_chunk", "max_queue": "max_waiting"}
 _COUNTS = ("threads", "cache_bytes", *_OF_ENGINE)
+_SHORTEST_CONTEXT = 128  #: that is worth serving where the model has a longer one
 _LONGEST_TEMPLATE = 1 << 20  #: bytes
 
 
@@ -56,13 +60,14 @@ def load_generator(model_dir: ModelDir, file: str, options: Parameters) -> Gener
     if name := options.get("chat_template"):
         tokenizer.chat_template = _template(model_dir, name)
     context = _context(model_limit(model, tokenizer), options.get("max_context"))
+    engine = _engine(model, context, options)
     prompts = Prompts(
         Vocabulary(tokenizer, int(model.get_input_embeddings().num_embeddings)),
         ChatTemplate(tokenizer),
-        context,
+        _held(context, engine),
         _end_ids(model, tokenizer),
     )
-    return Generator(_engine(model, context, options), prompts)
+    return Generator(engine, prompts, on_processor=model.device.type == "cpu")
 
 
 def _read(model_dir: ModelDir, file: str, dtype: str) -> tuple[Any, dict[str, Any], Any]:
@@ -83,9 +88,24 @@ def _read(model_dir: ModelDir, file: str, dtype: str) -> tuple[Any, dict[str, An
 
 def _engine(model: Any, context: int, options: Parameters) -> Engine:
     of_context = bytes_of_context(model.config.get_text_config(), model.dtype.itemsize, context)
-    limit = options.get("cache_bytes") or cache_limit(of_context)
+    limit = options.get("cache_bytes") or cache_limit(of_context, memory_bytes(str(model.device)))
     given = {name: options[option] for option, name in _OF_ENGINE.items() if option in options}
     return engine_for(model, cache_limit=limit, **given)
+
+
+def _held(context: int, engine: Engine) -> int:
+    """The context as far as the engine's cache has room for one sequence."""
+    longest = engine.longest()
+    if longest >= context:
+        return context
+    limit = engine.usage().cache_limit
+    if longest < _SHORTEST_CONTEXT:
+        engine.close()
+        raise LoadError(f"its cache ({limit} bytes) has room for {longest} tokens: set options.cache_bytes to more")
+    logger.warning(
+        "the context is %d tokens, of %d: the cache (%d bytes) has room for no more", longest, context, limit
+    )
+    return longest
 
 
 def _checked(options: Parameters) -> None:

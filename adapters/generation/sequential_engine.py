@@ -55,6 +55,9 @@ class SequentialEngine(EngineThread):
     def _cache_bytes(self) -> int:
         return 0
 
+    def longest(self) -> int:
+        return 1 << 31  # whatever the context is: what its cache takes is known to nobody
+
     def _start(self, request: Submission) -> None:
         self._next.append(request)
         self._prompt_tokens += len(request.generation.prompt)

@@ -50,6 +50,7 @@ class Assembly:
         catalog = catalog_of(settings)
         may_import = threading.Event()
         trials = TrialPool(settings.load_threads, settings.load_timeout) if settings.trial else None
+        budget = settings.memory_budget.resolve() if settings.memory_budget else None
         environments = Environments(settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout)
         workers = WorkerPlacement(
             settings.isolation,
@@ -58,6 +59,7 @@ class Assembly:
             environments.python,
             settings.max_answer_bytes,
             settings.converted_dir,
+            budget,
         )
         loader = Loader(
             trials,
@@ -68,7 +70,7 @@ class Assembly:
             workers=workers,
             auto_env=settings.auto_env,
             default_options=settings.predictor_options(),
-            budget=Budget(settings.memory_budget.resolve() if settings.memory_budget else None),
+            budget=Budget(budget),
         )
         unrequested = Demand.LOOK if settings.load == "lazy" else Demand.TRY
         return cls(

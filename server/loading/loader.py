@@ -270,7 +270,8 @@ class Loader:
             with contextlib.nullcontext() if known else self.budget.admit_unknown():
                 adapter, hello = self._workers.load(directory, choice, options, config, guard)
                 try:
-                    room.take(hello.memory_bytes * adapter.pool.count)
+                    reserve = 0 if self.budget.limit is None else hello.reserve_bytes
+                    room.take((hello.memory_bytes + reserve) * adapter.pool.count)
                 except BaseException:
                     adapter.close()
                     raise

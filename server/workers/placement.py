@@ -53,6 +53,7 @@ class WorkerPlacement:
     python_for: PythonFor = this_python
     max_answer: int = MAX_ANSWER  #: bytes of one answer
     converted_dir: Path | None = None  #: where copies of models are kept that were converted; the cache's, unless set
+    memory_budget: int | None = None  #: bytes of all models
     _pools: weakref.WeakSet[WorkerPool] = field(default_factory=weakref.WeakSet)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -107,9 +108,13 @@ class WorkerPlacement:
         return RemoteAdapter(choice.adapter.name, hello, pool), hello
 
     def _environment(self, choice: Choice) -> dict[str, str]:
-        if not choice.adapter.converts:
-            return {}
-        return {"POLYSERVE_CONVERTED_DIR": str(self.converted_dir or cache_directory("converted"))}
+        """What a worker may want to know of the server."""
+        told = {}
+        if choice.adapter.converts:
+            told["POLYSERVE_CONVERTED_DIR"] = str(self.converted_dir or cache_directory("converted"))
+        if self.memory_budget is not None:
+            told["POLYSERVE_MEMORY_BUDGET"] = str(self.memory_budget)
+        return told
 
     def kill(self) -> None:
         """End all workers, and what they started, now: the server is going."""
