@@ -228,7 +228,8 @@ class Request:
     | grpc     | stream          | the same, of a stream       | a ModelInferResponse                          |
 
     One that `generates` is asked in the protocol "generation" alone, which no client speaks: the body is a job
-    (`adapters.generation.job`), answered by a stream of its parts (`adapters.generation.answer_parts`).
+    (`adapters.generation.job`), answered by a stream of its parts (`adapters.generation.answer_parts`). The verb
+    "usage" asks for what the engine holds (`adapters.generation.engine.EngineUsage`), as JSON.
 
     Messages of gRPC are serialized. A client that asked for a stream takes a `Reply` for a stream of one part; one that
     did not is never given a stream, with the exception of V1, which has but one verb for both.

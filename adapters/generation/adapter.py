@@ -6,7 +6,7 @@ the engine computes all the time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import orjson
@@ -40,6 +40,8 @@ from adapters.huggingface_.sentence import is_foreign, read_sentence
 
 #: Triton's names
 TEXT_INPUT, TEXT_OUTPUT = "text_input", "text_output"
+#: the verb that asks what the engine holds (`engine.EngineUsage`)
+USAGE = "usage"
 #: what a prediction may be asked with; `job` has the ranges
 _PARAMETERS = (
     Parameter("max_tokens", int, meaning="tokens of the answer, at most; 16 unless asked"),
@@ -124,6 +126,8 @@ class GenerationAdapter(Adapter):
         raise NotImplementedError("a language model answers whole requests")
 
     async def answer(self, request: Request) -> Reply | ReplyStream:
+        if request.verb == USAGE:
+            return Reply(orjson.dumps(asdict(self.generator.usage())), JSON_HEADERS)
         try:
             parts = await self.generator.begin(Job.of(_object(request.body)))
         except InvalidInput as error:

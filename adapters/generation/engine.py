@@ -73,6 +73,8 @@ class EngineUsage:
     generated_tokens: int
     running_bytes: int = 0  #: of the cache, that those which run hold; what is more may be given up any time
     preemptions: int = 0  #: sequences that gave their cache to older ones, to be read again later; since the start
+    step_seconds: float = 0.0  #: for which the present step has been going on; a step takes much less than a request
+    failed: str = ""  #: why the engine's thread has ended; "" while it goes on
 
 
 class TokenStream(Protocol):

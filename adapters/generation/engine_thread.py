@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,6 +13,8 @@ from typing import Any
 
 from adapters.generation.engine import EngineClosed, EngineFull, EngineUsage, Generation, TokenEvent, TokenStream
 from adapters.generation.token_stream import Outbox, QueuedTokenStream
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -40,6 +44,8 @@ class EngineThread(ABC):
         self._running = 0
         self._reserved = 0
         self._closed = False
+        self._failed = ""
+        self._step_began: float | None = None  #: monotonic
         self._outbox = Outbox()
         self._numbers = itertools.count()
         self._prefix_hits = self._prompt_tokens = self._generated_tokens = self._preemptions = 0
@@ -56,7 +62,7 @@ class EngineThread(ABC):
         request.stream = QueuedTokenStream(lambda: self._cancel(request))
         with self._changed:
             if self._closed:
-                raise EngineClosed("the engine has been closed")
+                raise EngineClosed(self._failed or "the engine has been closed")
             self._waiting.append(request)
             self._admit()
             if len(self._waiting) > self.max_waiting:
@@ -79,6 +85,8 @@ class EngineThread(ABC):
                 generated_tokens=self._generated_tokens,
                 running_bytes=self._reserved,
                 preemptions=self._preemptions,
+                step_seconds=0.0 if (began := self._step_began) is None else time.monotonic() - began,
+                failed=self._failed,
             )
 
     def close(self) -> None:
@@ -164,17 +172,31 @@ class EngineThread(ABC):
             self._admit()
 
     def _run(self) -> None:
+        try:
+            self._run_steps()
+        except BaseException as error:  # nobody may wait for ever for a thread that has ended
+            logger.exception("the engine's thread has ended")
+            with self._changed:
+                self._closed = True
+                self._failed = f"the engine's thread has ended: {type(error).__name__}: {error}"
+        self._step_began = None
+        self._fail_all()
+
+    def _run_steps(self) -> None:
+        """Until it is closed."""
         busy = False
         while True:
+            self._step_began = None
             with self._changed:
                 while not (busy or self._admitted or self._closed):
                     self._changed.wait()
                 admitted, self._admitted = self._admitted, []
                 closed = self._closed
+            self._beat()
             for request in admitted:
                 self._guarded_start(request)
             if closed:
-                break
+                return
             try:
                 busy = self._step()
             except Exception as error:  # code of others' may fail in any way, and nobody may wait for ever
@@ -182,7 +204,10 @@ class EngineThread(ABC):
                 for request in self._abandon():
                     self._end(request, error)
             self._outbox.send()
-        self._fail_all()
+
+    def _beat(self) -> None:
+        """A step begins, or has come further: whoever looks sees that it goes on."""
+        self._step_began = time.monotonic()
 
     def _guarded_start(self, request: Submission) -> None:
         try:
@@ -191,7 +216,7 @@ class EngineThread(ABC):
             self._end(request, error)
 
     def _fail_all(self) -> None:
-        gone = EngineClosed("the engine has been closed")
+        gone = EngineClosed(self._failed or "the engine has been closed")
         for request in self._abandon():
             self._end(request, gone)
         with self._changed:

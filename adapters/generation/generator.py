@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from adapters.generation.answer_parts import AnswerParts
-from adapters.generation.engine import Engine, EngineFull, Generation, TokenStream
+from adapters.generation.engine import Engine, EngineFull, EngineUsage, Generation, TokenStream
 from adapters.generation.job import Chat, Job, Prompt
 from adapters.generation.prompts import Prompts
 from adapters.generation.refusal import TOO_LONG, RefusedJob
@@ -60,6 +60,10 @@ class Generator:
             return SequenceText(vocabulary, job.stop, told=told, tools=tools)
         before = () if generation.prompt_logprobs else generation.prompt
         return SequenceText(vocabulary, job.stop, told=told, before=before, echo=job.echo)
+
+    def usage(self) -> EngineUsage:
+        """What the engine holds at this moment."""
+        return self._engine.usage()
 
     @property
     def reserve_bytes(self) -> int:

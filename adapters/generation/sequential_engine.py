@@ -116,6 +116,7 @@ class SequentialEngine(EngineThread):
         return request.cancelled or self._closed
 
     def _made(self, request: Submission, event: TokenEvent) -> None:
+        self._beat()
         self._tell(request, event)
         self._outbox.send()
 
