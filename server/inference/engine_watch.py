@@ -58,9 +58,9 @@ class EngineWatch:
         self._hold({})
 
     async def _look_on(self, pool: WorkerPool) -> None:
-        """While there are requests, and once after the last one."""
+        """While there are requests, and then until the engines hold none: who was given up goes with the next step."""
         busy = True
-        while busy and not self._over:
+        while (busy or self._counts.held["running"] or self._counts.held["waiting"]) and not self._over:
             await asyncio.sleep(self._tick)
             busy = self._is_busy()
             try:

@@ -38,10 +38,14 @@ class Workers:
     def __init__(self, *workers: OneWorker) -> None:
         self.workers = list(workers)
         self.looks = 0
+        self.idle_after = 1 << 30  #: looks, with which they hold nothing any more
 
     async def answer_each(self, request: Request) -> dict[OneWorker, Reply]:
         assert (request.verb, request.protocol) == (USAGE, "generation")
         self.looks += 1
+        if self.looks >= self.idle_after:
+            for worker in self.workers:
+                worker.told.update(running=0, waiting=0, running_bytes=0)
         return {each: Reply(orjson.dumps(each.told), {}) for each in self.workers if each.verdict is None}
 
 
@@ -53,16 +57,25 @@ def watch_over(pool: Workers, counts: TokenCounts, looks: int = 1, **settings: A
 
 
 async def looked(watch: EngineWatch) -> None:
+    """Until it has nothing more to look at."""
     watch.begin()
     await becomes(lambda: watch._task is not None and watch._task.done())
 
 
-def test_what_all_workers_hold_together() -> None:
-    counts = TokenCounts()
-    pool = Workers(OneWorker(running=2, waiting=1, running_bytes=60), OneWorker(running=1, running_bytes=20))
-    asyncio.run(looked(watch_over(pool, counts)))
-    assert counts.held == {"running": 3, "waiting": 1, "cache": 0.4}
-    assert pool.looks == 2, "once more after the last request"
+def test_what_all_workers_hold_together_until_they_hold_nothing() -> None:
+    async def run() -> None:
+        counts = TokenCounts()
+        pool = Workers(OneWorker(running=2, waiting=1, running_bytes=60), OneWorker(running=1, running_bytes=20))
+        watch = watch_over(pool, counts)
+        watch.begin()
+        await becomes(lambda: counts.held == {"running": 3, "waiting": 1, "cache": 0.4})
+        await becomes(lambda: pool.looks > 3)
+        pool.idle_after = pool.looks + 2
+        await looked(watch)
+        assert counts.held == {"running": 0, "waiting": 0, "cache": 0}
+        assert pool.looks == pool.idle_after
+
+    asyncio.run(run())
 
 
 def test_what_counts_up_is_counted_once_and_over_restarts() -> None:
@@ -89,21 +102,24 @@ def test_what_counts_up_is_counted_once_and_over_restarts() -> None:
     ],
 )
 def test_a_worker_whose_engine_hangs_is_ended(told: dict[str, Any], reason: str) -> None:
-    bad, good, counts = OneWorker(running=5, **told), OneWorker(running=1, step_seconds=4.9), TokenCounts()
+    bad, good, counts = OneWorker(running=5, **told), OneWorker(step_seconds=4.9, prompt_tokens=1), TokenCounts()
     asyncio.run(looked(watch_over(Workers(bad, good), counts)))
     assert str(bad.verdict) == reason
     assert bad.verdict is not None
     assert bad.verdict.status == 503
     assert good.verdict is None
-    assert counts.held["running"] == 1
+    assert counts.held["running"] == 0
+    assert counts.counted["prefix_queries"] == 1
 
 
 def test_a_model_that_goes_holds_nothing() -> None:
     async def run() -> None:
         counts = TokenCounts()
         watch = watch_over(Workers(OneWorker(running=2, running_bytes=50)), counts)
-        await looked(watch)
+        watch.begin()
+        await becomes(lambda: counts.held["running"] == 2)
         watch.end()
+        await becomes(lambda: watch._task is not None and watch._task.done())
         assert counts.held == {"running": 0, "waiting": 0, "cache": 0}
         watch.begin()
         assert watch._task is not None
