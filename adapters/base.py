@@ -116,6 +116,9 @@ class Match:
     version: str = ""
     #: another adapter's name and the subfolder ("" for this one) that holds the model itself: the rest describes it
     delegate: tuple[str, str] | None = None
+    #: the name of another folder of the mount that is loaded with this one, as it is what this one changes: it is
+    #: verified, and has to stay the same, as this one
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)

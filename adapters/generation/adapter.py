@@ -14,6 +14,7 @@ import orjson
 from adapters.base import (
     Adapter,
     InvalidInput,
+    LoadError,
     Match,
     ModelDir,
     Parameter,
@@ -28,10 +29,10 @@ from adapters.base import (
     Traits,
     Trust,
 )
-from adapters.generation import gguf_folder
+from adapters.generation import gguf_folder, lora_folder
 from adapters.generation.generator import Generator
 from adapters.generation.job import Job
-from adapters.generation.loading import load_generator
+from adapters.generation.loading import LoraOf, load_generator
 from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
 from adapters.huggingface_.architecture import generates, takes
 from adapters.huggingface_.bundle import Damaged, check, needs_sentencepiece, read_config, weights_of
@@ -86,6 +87,10 @@ class GenerationAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
+        return cls._match_whole(model_dir) or lora_folder.match(model_dir, cls._match_whole)
+
+    @classmethod
+    def _match_whole(cls, model_dir: ModelDir) -> Match | None:
         return cls._match_folder(model_dir) or (None if weights_of(model_dir) else gguf_folder.match(model_dir))
 
     @classmethod
@@ -107,7 +112,10 @@ class GenerationAdapter(Adapter):
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
-        generator = load_generator(model_dir, file, options)
+        if file == lora_folder.CONFIG:
+            generator = cls._load_lora(model_dir, options)
+        else:
+            generator = load_generator(model_dir, file, options)
         signature = Signature(
             inputs=(TensorSpec(TEXT_INPUT, "BYTES", (-1,)),),
             outputs=(TensorSpec(TEXT_OUTPUT, "BYTES", (-1,)),),
@@ -121,6 +129,18 @@ class GenerationAdapter(Adapter):
         adapter = cls(signature, generator)
         adapter.reserve_bytes = generator.reserve_bytes
         return adapter
+
+    @classmethod
+    def _load_lora(cls, model_dir: ModelDir, options: Parameters) -> Generator:
+        try:
+            lora = lora_folder.read(model_dir)
+            base = lora_folder.base_of(model_dir, lora)
+        except Damaged as error:
+            raise LoadError(str(error)) from error
+        found = cls._match_whole(base)
+        if found is None or found.problem:  # it has changed since it was matched
+            raise LoadError(f"its base model cannot be served: {found.problem if found else 'it is gone'}")
+        return load_generator(base, found.file, options, LoraOf(model_dir, lora))
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         raise NotImplementedError("a language model answers whole requests")

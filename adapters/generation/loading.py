@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from adapters.generation.engine import Engine
 from adapters.generation.engines import engine_for
 from adapters.generation.generator import Generator
 from adapters.generation.gguf_folder import unserved
+from adapters.generation.lora_folder import Lora
+from adapters.generation.lora_weights import add_lora
 from adapters.generation.prompts import Prompts
 from adapters.generation.vocabulary import Vocabulary
 from adapters.huggingface_.bundle import weights_of
@@ -35,11 +38,20 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _OF_ENGINE = {"slots": "slots", "prefill_chunk": "prefill_chunk", "max_queue": "max_waiting"}
 _COUNTS = ("threads", "cache_bytes", *_OF_ENGINE)
 _SHORTEST_CONTEXT = 128  #: that is worth serving where the model has a longer one
+_TEMPLATE = "chat_template.jinja"  #: which transformers reads by itself, but not beside a LoRA
 _LONGEST_TEMPLATE = 1 << 20  #: bytes
 
 
-def load_generator(model_dir: ModelDir, file: str, options: Parameters) -> Generator:
-    """`file` is a GGUF file, or "" for the folder as a whole.
+@dataclass(frozen=True, slots=True)
+class LoraOf:
+    """A LoRA that changes the model: its own folder, and what that says."""
+
+    model_dir: ModelDir
+    lora: Lora
+
+
+def load_generator(model_dir: ModelDir, file: str, options: Parameters, changed_by: LoraOf | None = None) -> Generator:
+    """`file` is a GGUF file, or "" for the folder as a whole. The options are about the folder that is served.
 
     Raises:
         LoadError: the folder cannot be served, with the reason.
@@ -50,6 +62,9 @@ def load_generator(model_dir: ModelDir, file: str, options: Parameters) -> Gener
     torch.set_num_threads(options.get("threads") or cores())
     try:
         model, report, tokenizer = _read(model_dir, file, options.get("dtype", "float32"))
+        if changed_by is not None:
+            add_lora(model, changed_by.model_dir.path, changed_by.lora)
+            model_dir = changed_by.model_dir
         model = model.to(options.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
     except LoadError:
         raise
@@ -57,7 +72,7 @@ def load_generator(model_dir: ModelDir, file: str, options: Parameters) -> Gener
         raise LoadError(reason_of(error)) from error
     check_loaded(report)
     check_vocabulary(tokenizer)
-    if name := options.get("chat_template"):
+    if name := options.get("chat_template") or (changed_by and model_dir.has(_TEMPLATE) and _TEMPLATE):
         tokenizer.chat_template = _template(model_dir, name)
     context = _context(model_limit(model, tokenizer), options.get("max_context"))
     engine = _engine(model, context, options)

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from adapters.base import Adapter, LoadError, ModelDir, Trust
+from adapters.base import Adapter, LoadError, Match, ModelDir, Trust
 from server.loading.catalog import Found
 from server.loading.loader import Loader
 from server.loading.signatures import Verifier
@@ -324,3 +325,55 @@ def test_what_is_swapped_after_its_signature_was_verified_is_not_loaded(tmp_path
 
     with pytest.raises(LoadError, match=r"^model\.echo was changed after it was checked$"):
         loader(verifier=Signed(tmp_path / "key")).load(found(tmp_path / "a"))
+
+
+@pytest.fixture
+def beside(tmp_path: Path, echo: type[EchoAdapter], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is loaded with the model `a`."""
+    matched = echo.match
+
+    def match(model_dir: ModelDir) -> Match | None:
+        claim = matched(model_dir)
+        return claim and replace(claim, beside="base")
+
+    monkeypatch.setattr(echo, "match", match)
+    folder = tmp_path / "base"
+    folder.mkdir()
+    (folder / "weights").write_text("1")
+    return folder
+
+
+def test_what_is_loaded_with_a_model_is_verified_and_has_to_stay(tmp_path: Path, beside: Path) -> None:
+    verified: list[str] = []
+
+    class Signed(Verifier):
+        def verify(self, directory: ModelDir) -> None:
+            verified.append(directory.path.name)
+
+    loader(verifier=Signed(tmp_path / "key")).load(found(tmp_path / "a"))
+    assert verified == ["a", "base"]
+
+    class Unsigned(Verifier):
+        def verify(self, directory: ModelDir) -> None:
+            if directory.path == beside:
+                raise LoadError("not signed")
+
+    with pytest.raises(LoadError, match="not signed"):
+        loader(verifier=Unsigned(tmp_path / "key")).load(found(tmp_path / "a"))
+
+
+def test_what_is_loaded_with_a_model_and_changes_is_not_taken(
+    tmp_path: Path, beside: Path, echo: type[EchoAdapter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = echo.load
+
+    def swapping(*arguments: Any) -> EchoAdapter:
+        (beside / "weights").write_text(str(time.monotonic_ns()))
+        return load(*arguments)
+
+    monkeypatch.setattr(echo, "load", swapping)
+    with pytest.raises(LoadError, match="weights was changed after it was checked"):
+        loader().load(found(tmp_path / "a"))
+    (beside / "link").symlink_to("/etc/passwd")
+    with pytest.raises(LoadError, match="link"):
+        loader().load(found(tmp_path / "a"))
