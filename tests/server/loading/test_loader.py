@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -16,11 +17,13 @@ import pytest
 from adapters.base import Adapter, LoadError, Match, ModelDir, Trust
 from server.loading.catalog import Found
 from server.loading.loader import Loader
+from server.loading.memory_budget import Budget
 from server.loading.signatures import Verifier
 from server.loading.trial.pool import Trial, TrialPool
 from server.runtime.cpu import ONE_THREAD
+from server.workers.messages import Hello
 from server.workers.placement import WorkerPlacement
-from tests.server.stand_ins import EchoAdapter
+from tests.server.stand_ins import SIGNATURE, EchoAdapter
 
 PATIENCE = 60.0
 
@@ -377,3 +380,23 @@ def test_what_is_loaded_with_a_model_and_changes_is_not_taken(
     (beside / "link").symlink_to("/etc/passwd")
     with pytest.raises(LoadError, match="link"):
         loader().load(found(tmp_path / "a"))
+
+
+@pytest.mark.parametrize(("limit", "held"), [(None, 200_000), (1_000_000, 300_000)])
+def test_what_workers_may_come_to_take_counts_where_there_is_a_budget(
+    limit: int | None, held: int, tmp_path: Path, echo: type[EchoAdapter]
+) -> None:
+    class Workers(WorkerPlacement):
+        def wants(self, choice: Any, config: Any) -> bool:
+            return True
+
+        def load(self, *arguments: Any) -> Any:
+            adapter: Any = echo("echo", {})
+            adapter.pool = SimpleNamespace(count=2)
+            return adapter, Hello(SIGNATURE, "echo", True, 0.1, 100_000, {}, "", 50_000)
+
+    may_import = threading.Event()
+    may_import.set()
+    loaded = Loader(None, may_import, workers=Workers(), budget=Budget(limit)).load(found(tmp_path / "a"))
+    assert loaded.claim is not None
+    assert loaded.claim.memory == held
