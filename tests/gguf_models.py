@@ -55,6 +55,7 @@ def _add_tokenizer(writer: Any, tokenizer: Any, config: Any) -> None:
     writer.add_token_merges(merges)
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
+    writer.add_add_bos_token(True)
     writer.add_chat_template(TEMPLATE)
 
 

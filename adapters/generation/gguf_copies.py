@@ -45,17 +45,20 @@ class LoadedFolder:
     tokenizer: Any
 
 
-def load(file: Path, dtype: str, numbers: int) -> LoadedFolder:
-    """The model (of so many `numbers`) and its tokenizer; from a copy, which is made where there is none yet."""
+def load(file: Path, dtype: str, numbers: int, *, begins: bool = False) -> LoadedFolder:
+    """The model (of so many `numbers`) and its tokenizer; from a copy, which is made where there is none yet.
+
+    `begins`: the file says that texts begin with the token of a beginning.
+    """
     dtype = "float32" if dtype == "auto" else dtype  # weights of four bits have no type of their own to be kept in
     folder = os.environ.get(FOLDER)
     root = Path(folder) if folder else None
     if root is None or not _usable(root):
-        return _read(file, dtype)
+        return _read(file, dtype, begins=begins)
     stamp = _stamp(file)
     copy = root / f"{_digest(file)}-{dtype}-{_versions()}"
     if not (copy / _WHOLE).is_file():
-        made = _read(file, dtype)
+        made = _read(file, dtype, begins=begins)
         if _stamp(file) != stamp:
             raise LoadError(f"{file.name} was changed while it was read")
         if not _keep(made, file, copy, numbers):
@@ -66,7 +69,7 @@ def load(file: Path, dtype: str, numbers: int) -> LoadedFolder:
     return LoadedFolder(model, report, from_folder("AutoTokenizer", copy))
 
 
-def _read(file: Path, dtype: str) -> LoadedFolder:
+def _read(file: Path, dtype: str, *, begins: bool) -> LoadedFolder:
     """By transformers' reader, from a folder with nothing else in it that could be read, too."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # its reader shows a bar, whatever transformers is told
     with tempfile.TemporaryDirectory(prefix="polyserve-gguf-") as folder:
@@ -75,6 +78,8 @@ def _read(file: Path, dtype: str) -> LoadedFolder:
         model, report = load_model(Path(folder), "AutoModelForCausalLM", True, dtype, gguf_file="model.gguf")
     check_loaded(report)
     _as_any_other(model, tokenizer)
+    if begins:
+        _begin_texts(tokenizer)
     return LoadedFolder(model, report, tokenizer)
 
 
@@ -85,6 +90,21 @@ def _as_any_other(model: Any, tokenizer: Any) -> None:
         del model.config.quantization_config
     if model.generation_config.eos_token_id is None:
         model.generation_config.eos_token_id = tokenizer.eos_token_id
+
+
+def _begin_texts(tokenizer: Any) -> None:
+    """Texts begin with its token for that, which transformers does not read of every kind of vocabulary."""
+    from tokenizers import processors
+
+    first, number = tokenizer.bos_token, tokenizer.bos_token_id
+    if first is None or tokenizer("a")["input_ids"][:1] == [number]:
+        return
+    beginning = processors.TemplateProcessing(
+        single=[first, "$A"], pair=[first, "$A", first, "$B:1"], special_tokens=[(first, number)]
+    )
+    inner = tokenizer.backend_tokenizer
+    before = inner.post_processor
+    inner.post_processor = beginning if before is None else processors.Sequence([before, beginning])
 
 
 def _keep(made: LoadedFolder, file: Path, copy: Path, numbers: int) -> bool:

@@ -78,6 +78,12 @@ def unserved(name: str, header: gguf.GgufHeader) -> str:
     return ""
 
 
+def begins_texts(header: gguf.GgufHeader) -> bool:
+    """Whether texts begin with a token of their own; where nothing is said, llama.cpp takes it of SentencePiece's."""
+    said = header.values.get("tokenizer.ggml.add_bos_token")
+    return said if isinstance(said, bool) else header.text("tokenizer.ggml.model") == "llama"
+
+
 def _oversized(header: gguf.GgufHeader, architecture: str) -> str:
     """A size that its tensors do not bear out: memory would be taken for it before they are looked at."""
     blocks = {found[1] for name in header.tensors if (found := _BLOCK.match(name))}

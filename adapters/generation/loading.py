@@ -16,7 +16,7 @@ from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.engine import Engine
 from adapters.generation.engines import engine_for
 from adapters.generation.generator import Generator
-from adapters.generation.gguf_folder import unserved
+from adapters.generation.gguf_folder import begins_texts, unserved
 from adapters.generation.lora_folder import Lora
 from adapters.generation.lora_weights import add_lora
 from adapters.generation.prompts import Prompts
@@ -97,7 +97,7 @@ def _read(model_dir: ModelDir, file: str, dtype: str) -> tuple[Any, dict[str, An
         header = read_header(stream)
     if problem := unserved(file, header):  # the file may be another one than the one that was matched
         raise LoadError(problem)
-    found = gguf_copies.load(path, dtype, header.numbers)
+    found = gguf_copies.load(path, dtype, header.numbers, begins=begins_texts(header))
     return found.model, found.report, found.tokenizer
 
 

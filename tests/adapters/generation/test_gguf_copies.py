@@ -58,6 +58,16 @@ def test_it_is_the_model_that_it_was_made_of(source: Path, file: Path, monkeypat
     assert found.model.generation_config.eos_token_id == before.eos_token_id
 
 
+def test_texts_begin_as_the_file_says(source: Path, file: Path, root: Path) -> None:
+    before = from_folder("AutoTokenizer", source)
+    texts = "one two", "日本 <|end|>"
+    for _ in range(2):  # made, and from the copy
+        tokenizer = gguf_copies.load(file, "float32", 10, begins=True).tokenizer
+        assert [tokenizer(each)["input_ids"] for each in texts] == [before(each)["input_ids"] for each in texts]
+    assert before("one")["input_ids"][0] == before.bos_token_id
+    assert len(copies(root)) == 1
+
+
 def test_a_copy_is_made_once_and_used(file: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = gguf_copies.load(file, "float32", 10)
     (copy,) = copies(root)
@@ -112,8 +122,8 @@ def test_a_file_that_changes_while_it_is_read(
     mine = Path(shutil.copy(file, tmp_path / "mine.gguf"))
     reading = gguf_copies._read
 
-    def changing(file: Path, dtype: str) -> gguf_copies.LoadedFolder:
-        found = reading(file, dtype)
+    def changing(*arguments: Any, **named: Any) -> gguf_copies.LoadedFolder:
+        found = reading(*arguments, **named)
         os.utime(mine, (1, 1))
         return found
 

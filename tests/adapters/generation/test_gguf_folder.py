@@ -8,8 +8,9 @@ import pytest
 
 from adapters import registry
 from adapters.base import LoadError, ModelDir, Rank, Trust
+from adapters.formats.gguf import GgufHeader
 from adapters.generation import GenerationAdapter
-from adapters.generation.gguf_folder import NEEDS, match
+from adapters.generation.gguf_folder import NEEDS, begins_texts, match
 from tests.gguf_models import header, number, tensor, text, texts, value
 
 
@@ -80,6 +81,16 @@ def test_what_is_claimed_and_not_served(name: str, tmp_path: Path) -> None:
     assert told in claimed(tmp_path, **files)[1]
     with pytest.raises(LoadError):
         registry.choose(ModelDir.of(tmp_path))
+
+
+def test_whether_texts_begin_with_a_token() -> None:
+    def begins(**values: object) -> bool:
+        return begins_texts(GgufHeader({name.replace("__", "."): each for name, each in values.items()}, {}, 0))
+
+    assert begins(tokenizer__ggml__add_bos_token=True)
+    assert begins(tokenizer__ggml__model="llama")
+    assert not begins(tokenizer__ggml__model="llama", tokenizer__ggml__add_bos_token=False)
+    assert not begins(tokenizer__ggml__model="gpt2", tokenizer__ggml__add_bos_token=1)
 
 
 def test_weights_beside_it_come_first(tmp_path: Path) -> None:
