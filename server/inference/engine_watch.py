@@ -60,13 +60,17 @@ class EngineWatch:
     async def _look_on(self, pool: WorkerPool) -> None:
         """While there are requests, and then until the engines hold none: who was given up goes with the next step."""
         busy = True
-        while (busy or self._counts.held["running"] or self._counts.held["waiting"]) and not self._over:
+        while (busy or self._is_busy() or self._holds) and not self._over:  # one may have come during the last look
             await asyncio.sleep(self._tick)
             busy = self._is_busy()
             try:
                 await self._look(pool)
             except Exception:  # whatever a worker sends: the next look may be a better one
                 log.warning("model %s: what its engine holds could not be read", self._name, exc_info=True)
+
+    @property
+    def _holds(self) -> bool:
+        return bool(self._counts.held["running"] or self._counts.held["waiting"])
 
     async def _look(self, pool: WorkerPool) -> None:
         found: dict[Worker, Mapping[str, Any]] = {}

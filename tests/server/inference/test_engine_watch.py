@@ -78,6 +78,24 @@ def test_what_all_workers_hold_together_until_they_hold_nothing() -> None:
     asyncio.run(run())
 
 
+def test_a_request_that_comes_during_the_last_look_is_seen() -> None:
+    async def run() -> None:
+        pool, busy = Workers(OneWorker()), [False]
+
+        async def answer_each(request: Request) -> dict[OneWorker, Reply]:
+            found = await Workers.answer_each(pool, request)
+            busy[0] = pool.looks == 1  # it comes when the worker has answered; the next look is its last
+            watch.begin()
+            return found
+
+        pool.answer_each = answer_each  # type: ignore[method-assign]
+        watch = EngineWatch("m", cast(WorkerPool, pool), TokenCounts(), lambda: busy[0], tick=0.001)
+        await looked(watch)
+        assert pool.looks == 3, "the first one, one while it was there, one after it"
+
+    asyncio.run(run())
+
+
 def test_what_counts_up_is_counted_once_and_over_restarts() -> None:
     async def run() -> None:
         counts, worker = TokenCounts(), OneWorker(prompt_tokens=10, prefix_hits=4, preemptions=1)
