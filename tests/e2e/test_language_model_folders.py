@@ -1,8 +1,7 @@
-"""Language models in other folders than transformers' whole ones, and what is told of all of them while they work."""
+"""Language models in other folders than transformers' whole ones."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,6 @@ from tests.e2e.process import Server
 from tests.gguf_models import save_gguf
 from tests.language_models import save_language_model
 from tests.lora_models import LLAMA_LAYERS, save_lora
-from tests.patience import wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -69,27 +67,3 @@ def test_a_lora_is_a_model_of_its_own(server: Server) -> None:
 )
 def test_others_have_a_reason(server: Server, name: str, told: str) -> None:
     assert told in reasons(server)[name]
-
-
-def gauge(server: Server, name: str, model: str) -> float:
-    pattern = re.compile(rf'^polyserve_{name}\{{[^}}]*model="{model}"[^}}]*\}} (.+)$', re.MULTILINE)
-    found = pattern.search(server.client.get("/metrics").text)
-    assert found is not None, name
-    return float(found[1])
-
-
-def test_what_an_engine_holds_is_told_while_it_works_and_after(server: Server) -> None:
-    answer(server, "base", prompt="the quick brown fox jumps over the lazy dog" * 4)
-    assert gauge(server, "num_requests_waiting", "gguf") == 0
-    before = gauge(server, "inter_token_latency_seconds_count", "base")
-    long = {"model": "base", "prompt": "a", "max_tokens": 3900, "ignore_eos": True, "stream": True}
-    with server.client.stream("POST", COMPLETIONS, json=long) as stream:
-        next(stream.iter_lines())
-        wait_for(lambda: gauge(server, "num_requests_running", "base") == 1, "a running request")
-        assert 0 < gauge(server, "kv_cache_usage_perc", "base") < 1
-    wait_for(lambda: gauge(server, "num_requests_running", "base") == 0, "its end")
-    assert gauge(server, "kv_cache_usage_perc", "base") == 0
-    answer(server, "base", prompt="the quick brown fox jumps over the lazy dog" * 4)
-    wait_for(lambda: gauge(server, "prefix_cache_hits_total", "base") > 0, "a hit")
-    assert gauge(server, "prefix_cache_queries_total", "base") > gauge(server, "prefix_cache_hits_total", "base")
-    assert gauge(server, "inter_token_latency_seconds_count", "base") == before + 11
