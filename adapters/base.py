@@ -116,6 +116,9 @@ class Match:
     version: str = ""
     #: another adapter's name and the subfolder ("" for this one) that holds the model itself: the rest describes it
     delegate: tuple[str, str] | None = None
+    #: the name of another folder of the mount that is loaded with this one, as it is what this one changes: it is
+    #: verified, and has to stay the same, as this one
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,8 @@ class Request:
     | grpc     | stream          | the same, of a stream       | a ModelInferResponse                          |
 
     One that `generates` is asked in the protocol "generation" alone, which no client speaks: the body is a job
-    (`adapters.generation.job`), answered by a stream of its parts (`adapters.generation.answer_parts`).
+    (`adapters.generation.job`), answered by a stream of its parts (`adapters.generation.answer_parts`). The verb
+    "usage" asks for what the engine holds (`adapters.generation.engine.EngineUsage`), as JSON.
 
     Messages of gRPC are serialized. A client that asked for a stream takes a `Reply` for a stream of one part; one that
     did not is never given a stream, with the exception of V1, which has but one verb for both.
@@ -302,6 +306,8 @@ class Adapter(ABC):
     carries: str = field(default="", init=False, repr=False)
     #: what may be done with its calls: the class's, or this one model's
     traits: Traits = field(default=Traits(), init=False, repr=False)
+    #: memory that it may come to take beyond what it has once it is loaded
+    reserve_bytes: int = field(default=0, init=False, repr=False)
     #: modules that `load` imports; the registry tells the operator what to install when one is absent
     requires: ClassVar[tuple[str, ...]] = ()
     #: options that `polyserve.yaml` may set for this adapter
@@ -312,6 +318,8 @@ class Adapter(ABC):
     own_process: ClassVar[bool] = False
     #: runs no such code, but takes the processor and the memory for long: always in a worker, too
     own_worker: ClassVar[bool] = False
+    #: its worker keeps converted copies of files, in the folder that `POLYSERVE_CONVERTED_DIR` names
+    converts: ClassVar[bool] = False
     #: `match` says itself what a requirements.txt beside the model means, also by giving no requirements
     reads_requirements: ClassVar[bool] = False
 

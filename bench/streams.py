@@ -51,7 +51,7 @@ class Ticking(Model):
 Part: TypeAlias = dict[str, float]
 
 PROTOCOLS = ("v1", "v2", "grpc")
-_HEAD = "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+HEAD = "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,15 +73,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _make_models(mount: Path) -> None:
+    save_logistic(mount / "logistic")
+    (mount / "ticking").mkdir()
+    (mount / "ticking" / "model.py").write_text(textwrap.dedent(MODEL))
+
+
+def save_logistic(folder: Path) -> None:
+    """A model that takes next to no time."""
     import joblib
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
-    for name in ("ticking", "logistic"):
-        (mount / name).mkdir(parents=True)
-    (mount / "ticking" / "model.py").write_text(textwrap.dedent(MODEL))
+    folder.mkdir(parents=True)
     rows = np.random.default_rng(0).normal(size=(60, 4))
-    joblib.dump(LogisticRegression().fit(rows, np.arange(60) % 3), mount / "logistic" / "model.joblib")
+    joblib.dump(LogisticRegression().fit(rows, np.arange(60) % 3), folder / "model.joblib")
 
 
 async def _measure(server: Running, folder: Path, options: argparse.Namespace) -> None:
@@ -94,17 +99,18 @@ async def _measure(server: Running, folder: Path, options: argparse.Namespace) -
         rows.append([protocol, str(len(parts)), f"{1000 * before:.1f}", f"{1000 * late:.2f}", str(made)])
     head = ["protocol", "parts", "first came before the second was made, ms", "a part's way, ms (median)"]
     say(table([*head, "parts made when the client left after the third"], rows))
-    alone = await _latencies(server, 200)
+    alone = await latencies(server, 200)
     streams = [asyncio.create_task(_drain(server, options)) for _ in range(options.streams)]
-    beside = await _latencies(server, 200)
+    beside = await latencies(server, 200)
     done = [stream.done() for stream in streams]
     await asyncio.gather(*streams)
-    say(f"\nanother model, V1, one connection: p50 {number(_p(alone, 50))} ms, p99 {number(_p(alone, 99))} ms alone;")
+    idle = f"p50 {number(percentile(alone, 50))} ms, p99 {number(percentile(alone, 99))} ms alone"
+    say(f"\nanother model, V1, one connection: {idle};")
     left = f"{done.count(False)} to {options.streams} streams"
-    say(f"beside {left}: p50 {number(_p(beside, 50))}, p99 {number(_p(beside, 99))} ms")
+    say(f"beside {left}: p50 {number(percentile(beside, 50))}, p99 {number(percentile(beside, 99))} ms")
 
 
-def _p(milliseconds: list[float], percent: int) -> float:
+def percentile(milliseconds: list[float], percent: int) -> float:
     return sorted(milliseconds)[min(len(milliseconds) - 1, len(milliseconds) * percent // 100)]
 
 
@@ -136,7 +142,7 @@ async def _events(port: int, path: str, body: object) -> AsyncGenerator[Part, No
     raw = json.dumps(body).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(_HEAD.format(path=path, length=len(raw)).encode() + raw)
+        writer.write(HEAD.format(path=path, length=len(raw)).encode() + raw)
         async for line in reader:
             if line.startswith(b"data: "):
                 yield json.loads(line[6:])
@@ -177,14 +183,14 @@ def _answer_in(raw: bytes) -> bytes:
     return raw[at + 1 :]
 
 
-async def _latencies(server: Running, requests: int) -> list[float]:
+async def latencies(server: Running, requests: int) -> list[float]:
     """Milliseconds of each request to the other model, one after the other on one connection."""
     raw = json.dumps({"instances": [[0.1, 0.2, 0.3, 0.4]]}).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.http_port)
     found = []
     for _ in range(requests):
         start = time.monotonic()
-        writer.write(_HEAD.format(path="/v1/models/logistic:predict", length=len(raw)).encode() + raw)
+        writer.write(HEAD.format(path="/v1/models/logistic:predict", length=len(raw)).encode() + raw)
         head = await reader.readuntil(b"\r\n\r\n")
         await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
         found.append(1000 * (time.monotonic() - start))

@@ -1,5 +1,5 @@
 """What a model's files hold, read as bytes: no framework is imported and nothing of a file is executed to know it.
 
 `probe` names a file's format by its leading bytes, `protobuf` walks through messages, `pickles` finds what a pickle
-would call, `requirements` reads the pip requirements beside a model.
+would call, `gguf` reads the header of such a file, `requirements` reads the pip requirements beside a model.
 """

@@ -1,4 +1,4 @@
-"""Decoder language models of transformers: a folder with `config.json` (`...ForCausalLM`), weights and a tokenizer.
+"""Decoder language models: transformers' folders (`config.json` with `...ForCausalLM`, weights, a tokenizer), and GGUF.
 
 They are asked by jobs (`job`), and answer in parts as tokens are made. They run in a worker: a request takes long, and
 the engine computes all the time.
@@ -6,7 +6,7 @@ the engine computes all the time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import orjson
@@ -14,6 +14,7 @@ import orjson
 from adapters.base import (
     Adapter,
     InvalidInput,
+    LoadError,
     Match,
     ModelDir,
     Parameter,
@@ -28,8 +29,9 @@ from adapters.base import (
     Traits,
     Trust,
 )
+from adapters.generation import gguf_folder, lora_folder
 from adapters.generation.generator import Generator
-from adapters.generation.loading import load_generator
+from adapters.generation.loading import LoraOf, load_generator
 from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
 from adapters.huggingface_.architecture import generates, takes
 from adapters.huggingface_.bundle import Damaged, check, needs_sentencepiece, read_config, weights_of
@@ -38,6 +40,8 @@ from adapters.huggingface_.sentence import is_foreign, read_sentence
 
 #: Triton's names
 TEXT_INPUT, TEXT_OUTPUT = "text_input", "text_output"
+#: the verb that asks what the engine holds (`engine.EngineUsage`)
+USAGE = "usage"
 #: what a prediction may be asked with; `job` has the ranges
 _PARAMETERS = (
     Parameter("max_tokens", int, meaning="tokens of the answer, at most; 16 unless asked"),
@@ -66,6 +70,7 @@ class GenerationAdapter(Adapter):
     requires: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     safe_form: ClassVar[str] = "as safetensors"
     own_worker: ClassVar[bool] = True
+    converts: ClassVar[bool] = True
     options: ClassVar[tuple[Parameter, ...]] = (
         Parameter("dtype", choices=DTYPES, meaning="the weights' type in memory; float32 unless set"),
         Parameter("device", meaning="cpu, cuda, cuda:1, ...; a GPU where there is one unless set"),
@@ -84,6 +89,14 @@ class GenerationAdapter(Adapter):
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
+        return cls._match_whole(model_dir) or lora_folder.match(model_dir, cls._match_whole)
+
+    @classmethod
+    def _match_whole(cls, model_dir: ModelDir) -> Match | None:
+        return cls._match_folder(model_dir) or (None if weights_of(model_dir) else gguf_folder.match(model_dir))
+
+    @classmethod
+    def _match_folder(cls, model_dir: ModelDir) -> Match | None:
         try:
             config = read_config(model_dir)
             if config is None or not generates(config) or is_foreign(model_dir, config) or not weights_of(model_dir):
@@ -101,7 +114,10 @@ class GenerationAdapter(Adapter):
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
-        generator = load_generator(model_dir, options)
+        if file == lora_folder.CONFIG:
+            generator = cls._load_lora(model_dir, options)
+        else:
+            generator = load_generator(model_dir, file, options)
         signature = Signature(
             inputs=(TensorSpec(TEXT_INPUT, "BYTES", (-1,)),),
             outputs=(TensorSpec(TEXT_OUTPUT, "BYTES", (-1,)),),
@@ -112,12 +128,28 @@ class GenerationAdapter(Adapter):
             any_name=True,
             parameters=_PARAMETERS,
         )
-        return cls(signature, generator)
+        adapter = cls(signature, generator)
+        adapter.reserve_bytes = generator.reserve_bytes
+        return adapter
+
+    @classmethod
+    def _load_lora(cls, model_dir: ModelDir, options: Parameters) -> Generator:
+        try:
+            lora = lora_folder.read(model_dir)
+            base = lora_folder.base_of(model_dir, lora)
+        except Damaged as error:
+            raise LoadError(str(error)) from error
+        found = cls._match_whole(base)
+        if found is None or found.problem:  # it has changed since it was matched
+            raise LoadError(f"its base model cannot be served: {found.problem if found else 'it is gone'}")
+        return load_generator(base, found.file, options, LoraOf(model_dir, lora))
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         raise NotImplementedError("a language model answers whole requests")
 
     async def answer(self, request: Request) -> Reply | ReplyStream:
+        if request.verb == USAGE:
+            return Reply(orjson.dumps(asdict(self.generator.usage())), JSON_HEADERS)
         try:
             parts = await self.generator.begin(self.generator.job(_object(request.body)))
         except InvalidInput as error:

@@ -4,7 +4,8 @@
     {"deltas": [{"index": 0, "text": "Par", "tokens": [...], "finish": null}, ...]}
         ... and "calls": [{"name": ..., "arguments": "{...}"}] where the model calls tools
     {}                                                                 nothing yet, but it is being worked on
-    {"usage": {"prompt_tokens": 12, "completion_tokens": 3}, "seconds": {"first_token": 0.2, "per_token": 0.05}}    last
+    {"usage": {"prompt_tokens": 12, "completion_tokens": 3}, "seconds": {"first_token": 0.2, "per_token": 0.05, ...},
+     "gaps": [[0, 2, ...], 0.1], "finished": {"stop": 1}}              last; the gaps between tokens are a histogram
 
 Tokens are taken from the engine as they come, whatever the reader's pace: a slow client holds no slot. What has come
 meanwhile goes in one part. Whoever closes the parts ends the work.
@@ -15,6 +16,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -23,6 +26,10 @@ import orjson
 from adapters.generation.engine import TokenStream
 from adapters.generation.sequence_text import SequenceText, TextDelta
 
+#: seconds; vLLM's own buckets
+GAP_BOUNDS = (
+    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
+)  # fmt: skip
 #: seconds until a part says that there is nothing new: less than any `call_timeout`
 _PATIENCE = 0.5
 
@@ -66,7 +73,9 @@ class AnswerParts:
             raise StopAsyncIteration
         if not self._unfinished and self._news.empty():
             self._over = True
-            return orjson.dumps({"usage": self._usage(), "seconds": self._pace.seconds()})
+            finished = Counter(str(text.finish) for text in self._texts)
+            told = {"usage": self._usage(), "seconds": self._pace.seconds(), "gaps": self._pace.gaps()}
+            return orjson.dumps({**told, "finished": finished})
         return orjson.dumps(await self._next_news())
 
     async def aclose(self) -> None:
@@ -140,7 +149,8 @@ class _Pace:
         self._began = clock()
         self._first: float | None = None
         self._last: dict[int, float] = {}  #: when the last token of a sequence came
-        self._between, self._gaps = 0.0, 0
+        self._between = 0.0
+        self._gaps = [0] * (len(GAP_BOUNDS) + 1)
 
     def token(self, index: int) -> None:
         """One of this sequence has come."""
@@ -149,13 +159,21 @@ class _Pace:
             self._first = now
         if (last := self._last.get(index)) is not None:
             self._between += now - last
-            self._gaps += 1
+            self._gaps[bisect_left(GAP_BOUNDS, now - last)] += 1
         self._last[index] = now
 
     def seconds(self) -> dict[str, float]:
-        """From the job to its first token, and between two tokens of a sequence; what there was of them."""
-        seconds = {} if self._first is None else {"first_token": self._first - self._began}
-        return seconds | {"per_token": self._between / self._gaps} if self._gaps else seconds
+        """From the job to its first token, and to its end, and between two tokens of a sequence; what there was."""
+        seconds = {"whole": self._clock() - self._began}
+        if self._first is not None:
+            seconds["first_token"] = self._first - self._began
+        if gaps := sum(self._gaps):
+            seconds["per_token"] = self._between / gaps
+        return seconds
+
+    def gaps(self) -> tuple[list[int], float]:
+        """How many there were between two tokens up to each of `GAP_BOUNDS`, and their sum."""
+        return self._gaps, self._between
 
 
 def _append(deltas: list[dict[str, Any]], index: int, delta: TextDelta) -> None:

@@ -87,6 +87,10 @@ class EngineUsage:
     prefix_hits: int  #: prompt tokens that did not need computing, since the start
     prompt_tokens: int  #: all, since the start
     generated_tokens: int
+    running_bytes: int = 0  #: of the cache, that those which run hold; what is more may be given up any time
+    preemptions: int = 0  #: sequences that gave their cache to older ones, to be read again later; since the start
+    step_seconds: float = 0.0  #: for which the present step has been going on; a step takes much less than a request
+    failed: str = ""  #: why the engine's thread has ended; "" while it goes on
 
 
 class TokenStream(Protocol):
@@ -125,6 +129,9 @@ class Engine(Protocol):
         """
 
     def usage(self) -> EngineUsage: ...
+
+    def longest(self) -> int:
+        """Tokens of one sequence, prompt and answer, that its cache has room for."""
 
     def close(self) -> None:
         """Fail what runs and waits with `EngineClosed`, and end the engine's thread; takes as long as a step may."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.generation.engine import EngineClosed, EngineFull, EngineUsage, Generation, TokenEvent, TokenStream
 from adapters.generation.token_stream import Outbox, QueuedTokenStream
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -16,15 +22,18 @@ class Submission:
     """One generation from its submission to its end. The engine's thread alone has it, but for `cancelled`."""
 
     generation: Generation
-    reserved: int  #: bytes of cache that are its own until its end
+    number: int  #: in the order they came
+    reserved: int  #: bytes of cache that are its own now
     stream: QueuedTokenStream = field(init=False)
     cancelled: bool = False
+    progress: Any = None  #: the engine's own, of one that has been put back
 
 
 class EngineThread(ABC):
     """Admits generations in the order they come, as far as `slots` and `cache_limit` (bytes) allow, and runs them.
 
-    At most `max_waiting` more may wait.
+    At most `max_waiting` more may wait. Who is admitted holds what it takes at first, and asks for more as it grows;
+    where there is none left, the youngest is put back, before all who wait, and the oldest always goes on.
     """
 
     def __init__(self, *, slots: int, cache_limit: int, max_waiting: int) -> None:
@@ -35,8 +44,11 @@ class EngineThread(ABC):
         self._running = 0
         self._reserved = 0
         self._closed = False
+        self._failed = ""
+        self._step_began: float | None = None  #: monotonic
         self._outbox = Outbox()
-        self._prefix_hits = self._prompt_tokens = self._generated_tokens = 0
+        self._numbers = itertools.count()
+        self._prefix_hits = self._prompt_tokens = self._generated_tokens = self._preemptions = 0
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def submit(self, generation: Generation) -> TokenStream:
@@ -46,16 +58,19 @@ class EngineThread(ABC):
                 f"the cache of {len(generation.prompt)} + {generation.max_tokens} tokens takes {need} bytes, "
                 f"and all caches together may take {self.cache_limit}"
             )
-        request = Submission(generation, need)
+        request = Submission(generation, next(self._numbers), self._need_at_first(generation))
         request.stream = QueuedTokenStream(lambda: self._cancel(request))
         with self._changed:
             if self._closed:
-                raise EngineClosed("the engine has been closed")
+                raise EngineClosed(self._failed or "the engine has been closed")
             self._waiting.append(request)
             self._admit()
             if len(self._waiting) > self.max_waiting:
                 self._waiting.pop()
-                raise EngineFull(f"{self.max_waiting} generations wait already")
+                raise EngineFull(
+                    f"{self.max_waiting} generations wait already (max_queue), "
+                    f"and the {self._running} that run hold {self._reserved} of {self.cache_limit} bytes of cache"
+                )
         return request.stream
 
     def usage(self) -> EngineUsage:
@@ -68,6 +83,10 @@ class EngineThread(ABC):
                 prefix_hits=self._prefix_hits,
                 prompt_tokens=self._prompt_tokens,
                 generated_tokens=self._generated_tokens,
+                running_bytes=self._reserved,
+                preemptions=self._preemptions,
+                step_seconds=0.0 if (began := self._step_began) is None else time.monotonic() - began,
+                failed=self._failed,
             )
 
     def close(self) -> None:
@@ -81,6 +100,10 @@ class EngineThread(ABC):
     @abstractmethod
     def _need(self, generation: Generation) -> int:
         """Bytes of cache at the most."""
+
+    def _need_at_first(self, generation: Generation) -> int:
+        """Bytes of cache that it holds from the beginning; no more than `_need`."""
+        return self._need(generation)
 
     @abstractmethod
     def _cache_bytes(self) -> int: ...
@@ -117,6 +140,24 @@ class EngineThread(ABC):
                 self._admit()
             self._changed.notify()
 
+    def _enlarge(self, request: Submission, reserved: int) -> bool:
+        """Let it hold so many bytes, if there are."""
+        with self._changed:
+            if self._reserved - request.reserved + reserved > self.cache_limit:
+                return False
+            self._reserved += reserved - request.reserved
+            request.reserved = reserved
+            return True
+
+    def _put_back(self, request: Submission, reserved: int) -> None:
+        """It is to be started once more, before all who wait, when there are so many bytes for it."""
+        with self._changed:
+            self._running -= 1
+            self._reserved -= request.reserved
+            request.reserved = reserved
+            self._waiting.appendleft(request)
+            self._preemptions += 1
+
     def _tell(self, request: Submission, event: TokenEvent) -> None:
         self._outbox.put(request.stream, event)
         if not event.in_prompt:
@@ -131,17 +172,31 @@ class EngineThread(ABC):
             self._admit()
 
     def _run(self) -> None:
+        try:
+            self._run_steps()
+        except BaseException as error:  # nobody may wait for ever for a thread that has ended
+            logger.exception("the engine's thread has ended")
+            with self._changed:
+                self._closed = True
+                self._failed = f"the engine's thread has ended: {type(error).__name__}: {error}"
+        self._step_began = None
+        self._fail_all()
+
+    def _run_steps(self) -> None:
+        """Until it is closed."""
         busy = False
         while True:
+            self._step_began = None
             with self._changed:
                 while not (busy or self._admitted or self._closed):
                     self._changed.wait()
                 admitted, self._admitted = self._admitted, []
                 closed = self._closed
+            self._beat()
             for request in admitted:
                 self._guarded_start(request)
             if closed:
-                break
+                return
             try:
                 busy = self._step()
             except Exception as error:  # code of others' may fail in any way, and nobody may wait for ever
@@ -149,7 +204,10 @@ class EngineThread(ABC):
                 for request in self._abandon():
                     self._end(request, error)
             self._outbox.send()
-        self._fail_all()
+
+    def _beat(self) -> None:
+        """A step begins, or has come further: whoever looks sees that it goes on."""
+        self._step_began = time.monotonic()
 
     def _guarded_start(self, request: Submission) -> None:
         try:
@@ -158,7 +216,7 @@ class EngineThread(ABC):
             self._end(request, error)
 
     def _fail_all(self) -> None:
-        gone = EngineClosed("the engine has been closed")
+        gone = EngineClosed(self._failed or "the engine has been closed")
         for request in self._abandon():
             self._end(request, gone)
         with self._changed:

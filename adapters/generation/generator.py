@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from adapters.generation.answer_parts import AnswerParts
-from adapters.generation.engine import Engine, EngineFull, Generation, TokenStream
+from adapters.generation.engine import Engine, EngineFull, EngineUsage, Generation, TokenStream
 from adapters.generation.grammar import Grammar, GrammarLimits
 from adapters.generation.grammar_compiler import GrammarCompiler
 from adapters.generation.job import Chat, Job, Prompt
@@ -23,9 +23,12 @@ from adapters.generation.tool_grammar import grammar_of
 class Generator:
     """Jobs through one engine, any number at a time, on one event loop."""
 
-    def __init__(self, engine: Engine, prompts: Prompts, limits: GrammarLimits | None = None) -> None:
-        """`limits` are those of grammars."""
+    def __init__(
+        self, engine: Engine, prompts: Prompts, limits: GrammarLimits | None = None, *, on_processor: bool = True
+    ) -> None:
+        """`limits` are those of grammars; `on_processor`: the cache lies in the machine's memory, not on a device."""
         self._engine = engine
+        self._on_processor = on_processor
         self._prompts = prompts
         self._grammars = GrammarCompiler(prompts.vocabulary, prompts.end_ids, limits)
         # A long prompt takes a moment, for which the other sequences' tokens would have to wait.
@@ -84,6 +87,15 @@ class Generator:
             return SequenceText(vocabulary, job.stop, told=told, tools=tools, parallel_calls=prompt.parallel_calls)
         before = () if generation.prompt_logprobs else generation.prompt
         return SequenceText(vocabulary, job.stop, told=told, before=before, echo=job.echo)
+
+    def usage(self) -> EngineUsage:
+        """What the engine holds at this moment."""
+        return self._engine.usage()
+
+    @property
+    def reserve_bytes(self) -> int:
+        """Memory of the machine that the cache may come to take."""
+        return self._engine.usage().cache_limit if self._on_processor else 0
 
     def close(self) -> None:
         self._engine.close()

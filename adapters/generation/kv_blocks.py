@@ -108,6 +108,14 @@ class CachePool:
     def bytes_for(self, tokens: int) -> int:
         return capacity_of(tokens) * self.shape.bytes_per_token
 
+    def longest(self) -> int:
+        """Tokens of the longest row that the limit allows."""
+        tokens = self.limit // self.shape.bytes_per_token
+        if tokens < SMALLEST_CAPACITY:
+            return 0
+        step = 1 << max(tokens.bit_length() - 3, 0)
+        return tokens // step * step
+
     def allocate(self, rows: int, capacity: int) -> CacheBlock:
         """A block of its own, or a smaller one where the limit does not allow so many rows.
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir, Parameters
-from adapters.generation.cache_memory import bytes_of_context, cache_limit
+from adapters.formats.gguf import read_header
+from adapters.generation import gguf_copies
+from adapters.generation.cache_memory import bytes_of_context, cache_limit, memory_of
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.engine import Engine
 from adapters.generation.engines import engine_for
 from adapters.generation.generator import Generator
+from adapters.generation.gguf_folder import begins_texts, unserved
 from adapters.generation.grammar import GrammarLimits
+from adapters.generation.lora_folder import Lora
+from adapters.generation.lora_weights import add_lora
 from adapters.generation.own_settings import chat_tokens, sampling_defaults
 from adapters.generation.prompts import Prompts
 from adapters.generation.vocabulary import Vocabulary
@@ -26,17 +33,30 @@ from adapters.huggingface_.loading import (
     reason_of,
 )
 
+logger = logging.getLogger(__name__)
+
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 #: option -> the engine's word for it
 _OF_ENGINE = {"slots": "slots", "prefill_chunk": "prefill_chunk", "max_queue": "max_waiting"}
 #: option -> the word of `GrammarLimits`
 _OF_GRAMMARS = {"grammar_bytes": "size", "grammar_depth": "depth", "grammar_seconds": "seconds"}
 _COUNTS = ("threads", "cache_bytes", *_OF_ENGINE, "grammar_bytes", "grammar_depth")
+_SHORTEST_CONTEXT = 128  #: that is worth serving where the model has a longer one
+_TEMPLATE = "chat_template.jinja"  #: which transformers reads by itself, but not beside a LoRA
 _LONGEST_TEMPLATE = 1 << 20  #: bytes
 
 
-def load_generator(model_dir: ModelDir, options: Parameters) -> Generator:
-    """
+@dataclass(frozen=True, slots=True)
+class LoraOf:
+    """A LoRA that changes the model: its own folder, and what that says."""
+
+    model_dir: ModelDir
+    lora: Lora
+
+
+def load_generator(model_dir: ModelDir, file: str, options: Parameters, changed_by: LoraOf | None = None) -> Generator:
+    """`file` is a GGUF file, or "" for the folder as a whole. The options are about the folder that is served.
+
     Raises:
         LoadError: the folder cannot be served, with the reason.
     """
@@ -45,38 +65,69 @@ def load_generator(model_dir: ModelDir, options: Parameters) -> Generator:
     _checked(options)
     torch.set_num_threads(options.get("threads") or cores())
     try:
-        model, report = load_model(
-            model_dir.path,
-            "AutoModelForCausalLM",
-            ".safetensors" in weights_of(model_dir),
-            options.get("dtype", "float32"),
-        )
-        tokenizer = from_folder("AutoTokenizer", model_dir.path)
+        model, report, tokenizer = _read(model_dir, file, options.get("dtype", "float32"))
+        if changed_by is not None:
+            add_lora(model, changed_by.model_dir.path, changed_by.lora)
+            model_dir = changed_by.model_dir
         model = model.to(options.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    except LoadError:
+        raise
     except Exception as error:
         raise LoadError(reason_of(error)) from error
     check_loaded(report)
     check_vocabulary(tokenizer)
-    if name := options.get("chat_template"):
+    if name := options.get("chat_template") or (changed_by and model_dir.has(_TEMPLATE) and _TEMPLATE):
         tokenizer.chat_template = _template(model_dir, name)
     context = _context(model_limit(model, tokenizer), options.get("max_context"))
+    engine = _engine(model, context, options)
     prompts = Prompts(
         Vocabulary(tokenizer, int(model.get_input_embeddings().num_embeddings)),
         ChatTemplate(tokenizer),
-        context,
+        _held(context, engine),
         _end_ids(model, tokenizer),
         sampling_defaults(model.generation_config),
         chat_tokens(model.generation_config),
     )
     limits = {name: options[option] for option, name in _OF_GRAMMARS.items() if option in options}
-    return Generator(_engine(model, context, options), prompts, GrammarLimits(**limits))
+    return Generator(engine, prompts, GrammarLimits(**limits), on_processor=model.device.type == "cpu")
+
+
+def _read(model_dir: ModelDir, file: str, dtype: str) -> tuple[Any, dict[str, Any], Any]:
+    """Model, transformers' report on its weights, tokenizer."""
+    if not file:
+        model, report = load_model(
+            model_dir.path, "AutoModelForCausalLM", ".safetensors" in weights_of(model_dir), dtype
+        )
+        return model, report, from_folder("AutoTokenizer", model_dir.path)
+    path = model_dir.file(file)
+    with path.open("rb") as stream:
+        header = read_header(stream)
+    if problem := unserved(file, header):  # the file may be another one than the one that was matched
+        raise LoadError(problem)
+    found = gguf_copies.load(path, dtype, header.numbers, begins=begins_texts(header))
+    return found.model, found.report, found.tokenizer
 
 
 def _engine(model: Any, context: int, options: Parameters) -> Engine:
     of_context = bytes_of_context(model.config.get_text_config(), model.dtype.itemsize, context)
-    limit = options.get("cache_bytes") or cache_limit(of_context)
+    limit = options.get("cache_bytes") or cache_limit(of_context, memory_of(str(model.device)))
     given = {name: options[option] for option, name in _OF_ENGINE.items() if option in options}
     return engine_for(model, cache_limit=limit, **given)
+
+
+def _held(context: int, engine: Engine) -> int:
+    """The context as far as the engine's cache has room for one sequence."""
+    longest = engine.longest()
+    if longest >= context:
+        return context
+    limit = engine.usage().cache_limit
+    if longest < _SHORTEST_CONTEXT:
+        engine.close()
+        raise LoadError(f"its cache ({limit} bytes) has room for {longest} tokens: set options.cache_bytes to more")
+    logger.warning(
+        "the context is %d tokens, of %d: the cache (%d bytes) has room for no more", longest, context, limit
+    )
+    return longest
 
 
 def _checked(options: Parameters) -> None:

@@ -58,6 +58,9 @@ class SequentialEngine(EngineThread):
     def _cache_bytes(self) -> int:
         return 0
 
+    def longest(self) -> int:
+        return 1 << 31  # whatever the context is: what its cache takes is known to nobody
+
     def _start(self, request: Submission) -> None:
         self._next.append(request)
         self._prompt_tokens += len(request.generation.prompt)
@@ -116,6 +119,7 @@ class SequentialEngine(EngineThread):
         return request.cancelled or self._closed
 
     def _made(self, request: Submission, event: TokenEvent) -> None:
+        self._beat()
         self._tell(request, event)
         self._outbox.send()
 

@@ -22,6 +22,8 @@ from adapters.generation.token_logprobs import event_of, prompt_events
 _CHUNKS_WHEN_ALONE = 4
 #: seconds that are waited for a mask where there is nothing to compute, until others are looked after
 _PATIENCE = 0.01
+#: tokens of an answer that a sequence holds room for when it begins: most answers take no more
+_ROOM_AT_FIRST = 128
 
 
 class SlotEngine(EngineThread):
@@ -68,14 +70,24 @@ class SlotEngine(EngineThread):
     def _need(self, generation: Generation) -> int:
         return self._pool.bytes_for(len(generation.prompt) + generation.max_tokens)
 
+    def _need_at_first(self, generation: Generation) -> int:
+        return self._pool.bytes_for(len(generation.prompt) + min(generation.max_tokens, _ROOM_AT_FIRST))
+
     def _cache_bytes(self) -> int:
         return self._pool.allocated
+
+    def longest(self) -> int:
+        return self._pool.longest()
 
     def _start(self, request: Submission) -> None:
         if not request.generation.max_tokens and not request.generation.prompt_logprobs:
             self._end(request)
             return
-        self._reading.append(SlotSequence(request, self._vocabulary, self._model.device))
+        if request.progress is not None:
+            self._reading.append(request.progress)
+            return
+        request.progress = SlotSequence(request, self._vocabulary, self._model.device)
+        self._reading.append(request.progress)
         self._prompt_tokens += len(request.generation.prompt)
 
     def _abandon(self) -> list[Submission]:
@@ -104,10 +116,9 @@ class SlotEngine(EngineThread):
 
     def _decoding_turns(self) -> Iterator[Turn]:
         """In the order of rows, so that neighbours share a call of attention."""
-        for sequence in self._decoding:
-            assert sequence.block is not None
-            if sequence.length == sequence.block.capacity:
-                self._pool.place_among_others(sequence, sequence.length + 1)
+        for sequence in sorted(self._decoding, key=lambda each: each.request.number):
+            if sequence.block is not None and sequence.length == sequence.block.capacity:
+                self._grow(sequence)
         for block in self._pool.shared_blocks():
             for occupant in block.occupants:
                 sequence = cast(SlotSequence, occupant)
@@ -117,19 +128,42 @@ class SlotEngine(EngineThread):
     def _waits_for_mask(self, sequence: SlotSequence) -> bool:
         return any(each is sequence for each, _ in self._undrawn)
 
+    def _grow(self, sequence: SlotSequence) -> None:
+        """Give it a longer row, if need be for those of younger ones; or put it back, where there are none."""
+        try:
+            while not self._enlarge(sequence.request, self._pool.bytes_for(sequence.length + 1)):
+                youngest = max((*self._decoding, *self._reading), key=lambda each: each.request.number)
+                self._free(youngest)
+                ids = len(youngest.ids) + min(youngest.left, _ROOM_AT_FIRST)
+                youngest.length = 0
+                self._put_back(youngest.request, self._pool.bytes_for(ids))
+                if youngest is sequence:
+                    return
+            self._pool.place_among_others(sequence, sequence.length + 1)
+        except (RuntimeError, MemoryError) as error:  # there is no memory for it, whatever the limit
+            self._finish(sequence, error)
+
     def _reading_turns(self) -> Iterator[Turn]:
         left = self._chunk if self._decoding else self._chunk * _CHUNKS_WHEN_ALONE
-        for sequence in self._reading:
+        for sequence in list(self._reading):
             if not left:
                 break
             if self._waits_for_mask(sequence):
                 continue
-            if sequence.block is None:
-                self._begin(sequence)
+            if sequence.block is None and not self._begins(sequence):
+                continue
             most = self._chunk if sequence.tells_prompt else left  # the logits of each token take room
             count = min(left, most, len(sequence.ids) - sequence.length)
             left -= count
             yield Turn(sequence, count, decodes=False)
+
+    def _begins(self, sequence: SlotSequence) -> bool:
+        try:
+            self._begin(sequence)
+        except (RuntimeError, MemoryError) as error:
+            self._finish(sequence, error)
+            return False
+        return True
 
     def _begin(self, sequence: SlotSequence) -> None:
         """Give it a row, with what others have computed of the same beginning."""
@@ -141,7 +175,8 @@ class SlotEngine(EngineThread):
             source, shared = found
             sequence.block.fill(0, source.block, source.row, shared)
             sequence.length = shared
-            self._prefix_hits += shared
+            if not sequence.made:
+                self._prefix_hits += shared
 
     def _running_prefixes(self) -> Iterator[ComputedPrefix]:
         for each in (*self._decoding, *self._reading):
@@ -169,12 +204,16 @@ class SlotEngine(EngineThread):
         self._draw(read)
 
     def _tell_prompt(self, sequence: SlotSequence, count: int, logits: Any) -> None:
-        first, ids = sequence.length, sequence.ids
-        if not first:
-            self._tell(sequence.request, event_of(None, ids[0], None, in_prompt=True))
-        following = ids[first + 1 : first + count + 1]
-        for event in prompt_events(logits[: len(following)], following, sequence.generation.logprobs):
-            self._tell(sequence.request, event)
+        first, prompt = sequence.length, sequence.generation.prompt
+        if not sequence.told:
+            self._tell(sequence.request, event_of(None, prompt[0], None, in_prompt=True))
+            sequence.told = 1
+        begin, end = max(first + 1, sequence.told), min(first + count + 1, len(prompt))
+        if begin < end:
+            rows = logits[begin - first - 1 : end - first - 1]
+            for event in prompt_events(rows, prompt[begin:end], sequence.generation.logprobs):
+                self._tell(sequence.request, event)
+            sequence.told = end
 
     def _draw(self, read: Sequence[tuple[SlotSequence, Any]]) -> None:
         """The next token of each, by the logits after all its others, or its end; and of those that waited for masks.
@@ -204,7 +243,7 @@ class SlotEngine(EngineThread):
         sequence.ids.append(event.token)
         if event.finish is not None:
             self._finish(sequence)
-        elif len(sequence.made) == 1:
+        elif sequence in self._reading:
             self._reading.remove(sequence)
             self._decoding.append(sequence)
             self._pool.place_among_others(sequence, sequence.length + 1)

@@ -22,6 +22,7 @@ class SlotSequence:
         self.ids = list(generation.prompt)
         self.made: list[int] = []
         self.length = 0
+        self.told = 0  #: of the prompt's tokens, where each is told
         self.block: CacheBlock | None = None
         self.row = 0
         self.sampler = RowSampler(generation, vocabulary, generation.prompt, device)
@@ -29,6 +30,11 @@ class SlotSequence:
     @property
     def generation(self) -> Generation:
         return self.request.generation
+
+    @property
+    def left(self) -> int:
+        """Tokens that it may still make."""
+        return self.generation.max_tokens - len(self.made)
 
     @property
     def tells_prompt(self) -> bool:

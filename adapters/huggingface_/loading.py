@@ -83,7 +83,9 @@ def from_folder(auto_class: str, path: Path, **settings: Any) -> Any:
     return loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False, **settings)
 
 
-def load_model(path: Path, auto_class: str, safetensors: bool, dtype: str) -> tuple[Any, dict[str, Any]]:
+def load_model(
+    path: Path, auto_class: str, safetensors: bool, dtype: str, **settings: Any
+) -> tuple[Any, dict[str, Any]]:
     """The model, and transformers' report on its weights, for `check_loaded`."""
     import torch
     from transformers.utils import logging
@@ -99,6 +101,7 @@ def load_model(path: Path, auto_class: str, safetensors: bool, dtype: str) -> tu
         weights_only=True,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
+        **settings,
     )
     return model, report
 

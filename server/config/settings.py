@@ -70,6 +70,9 @@ class Settings:
         env="STORAGE_URI")
     storage_dir: Path | None = setting(None, types.directory(), MODELS,
         "Where models from stores are kept; several servers may share it.", shown="~/.cache/polyserve/models")
+    converted_dir: Path | None = setting(None, types.directory(), MODELS,
+        "Where GGUF models are kept in the form that they are loaded from; several servers may share it.",
+        shown="~/.cache/polyserve/converted")
     private_redirects: bool = setting(False, types.switch(), MODELS,
         "Let web servers of --model send downloads on to addresses that are not public.")
     predict_proba: bool = setting(False, types.switch(), MODELS,

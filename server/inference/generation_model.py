@@ -20,6 +20,7 @@ from server.codec.decoded_request import DecodedRequest
 from server.codec.fast.grpc_templates import RequestTemplate, grpc_decoder, known_decoder
 from server.errors import InvalidInput, NotSupported
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer, v2_headers
+from server.inference.engine_watch import EngineWatch
 from server.inference.generated_parts import GeneratedParts
 from server.inference.passthrough_model import PassthroughModel, nearest_error
 from server.inference.request import InferenceRequest
@@ -34,15 +35,20 @@ class GenerationModel(PassthroughModel):
 
     reads_events = False
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._watch = EngineWatch(self.name, self.pool, self._metrics.generation, lambda: bool(self.in_flight.count))
+
     async def handle(self, request: InferenceRequest) -> Answer | StreamedAnswer:
         """The model's answer: to a job its parts, or a refusal in OpenAI's shape; to others one in their protocol.
 
         Raises:
             ServingError
         """
+        self._watch.begin()
         answer = await super().handle(request)
         if isinstance(answer, StreamedAnswer):
-            answer = StreamedAnswer(answer.headers, MeteredParts(answer.parts, self._metrics.generated))
+            answer = StreamedAnswer(answer.headers, MeteredParts(answer.parts, self._metrics.generation.job))
         if request.protocol == _JOBS:
             return answer
         if isinstance(answer, Answer):
@@ -52,6 +58,10 @@ class GenerationModel(PassthroughModel):
         if request.verb in _STREAMS:
             return StreamedAnswer([], TextParts(parts, lambda text: self._part(request, call, text)))
         return self._complete(request, call, await _texts(parts, call.rows))
+
+    def stop(self) -> None:
+        super().stop()
+        self._watch.end()
 
     def _asked(self, request: InferenceRequest) -> Request:
         """
@@ -102,9 +112,9 @@ class GenerationModel(PassthroughModel):
 
 
 class MeteredParts:
-    """The parts of a job; `ended` gets the usage and the seconds that the last one tells."""
+    """The parts of a job; `ended` gets the last one."""
 
-    def __init__(self, parts: Parts, ended: Callable[[Mapping[str, int], Mapping[str, float]], None]) -> None:
+    def __init__(self, parts: Parts, ended: Callable[[Mapping[str, Any]], None]) -> None:
         self._parts = parts
         self._ended = ended
 
@@ -114,8 +124,7 @@ class MeteredParts:
     async def __anext__(self) -> bytes:
         part = await anext(self._parts)
         if part.startswith(_LAST):
-            last = orjson.loads(part)
-            self._ended(last["usage"], last.get("seconds", {}))
+            self._ended(orjson.loads(part))
         return part
 
     async def aclose(self) -> None:

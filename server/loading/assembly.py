@@ -54,6 +54,7 @@ class Assembly:
         allow_entries(settings.max_model_files)
         catalog = catalog_of(settings)
         may_import = threading.Event()
+        budget = settings.memory_budget.resolve() if settings.memory_budget else None
         sandbox = sandbox_of(settings)
         roots = (settings.model_dir, settings.storage_dir or cache_directory("models"))
         trials = TrialPool(settings.load_threads, settings.load_timeout, sandbox, roots) if settings.trial else None
@@ -67,6 +68,8 @@ class Assembly:
             environments.python,
             settings.max_answer_bytes,
             sandbox,
+            settings.converted_dir,
+            budget,
         )
         loader = Loader(
             trials,
@@ -77,7 +80,7 @@ class Assembly:
             workers=workers,
             auto_env=settings.auto_env,
             default_options=settings.predictor_options(),
-            budget=Budget(settings.memory_budget.resolve() if settings.memory_budget else None),
+            budget=Budget(budget),
         )
         unrequested = Demand.LOOK if settings.load == "lazy" else Demand.TRY
         return cls(

@@ -161,7 +161,7 @@ class Loader:
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
             with logs.about(found.name):
-                guard = self._guard(seal, choice)
+                guard = self._guard_beside(directory, choice, self._guard(seal, choice))
                 adapter, trial, model, stamp = self._place(directory, choice, options, config, room, guard)
             self._check_loaded(found, adapter, room, guard)
         except NotInMemory as error:
@@ -185,6 +185,22 @@ class Loader:
         if trust.needed(choice) is not Trust.CODE:
             return seal.check
         return partial(seal.check, additions=True) if self._verifier else nothing_to_guard
+
+    def _guard_beside(self, directory: ModelDir, choice: Choice, guard: Guard) -> Guard:
+        """The same for another folder that is loaded with this one, once that is verified, too."""
+        if not choice.match.beside:
+            return guard
+        beside = ModelDir.of(directory.root / choice.match.beside, directory.root)
+        seal = Seal.of(beside)
+        if self._verifier:
+            self._verifier.verify(beside)
+        files.refuse_strange_files(beside)
+
+        def both() -> None:
+            guard()
+            seal.check()
+
+        return both
 
     def _check_loaded(self, found: Found, adapter: Adapter, room: Room, guard: Guard) -> None:
         try:
@@ -274,7 +290,8 @@ class Loader:
             with contextlib.nullcontext() if known else self.budget.admit_unknown():
                 adapter, hello = self._workers.load(directory, choice, options, config, guard)
                 try:
-                    room.take(hello.memory_bytes * adapter.pool.count)
+                    reserve = 0 if self.budget.limit is None else hello.reserve_bytes
+                    room.take((hello.memory_bytes + reserve) * adapter.pool.count)
                 except BaseException:
                     adapter.close()
                     raise

@@ -152,13 +152,14 @@ class ModelMetrics(Requests):
         self.swaps = 0  #: one loaded model took the place of another
         self.evictions = 0  #: to make room for others in the memory budget
         self.failed_reloads = 0  #: one that was to take the place of another could not be loaded
-        self.tokens: TokenCounts | None = None  #: of a language model that was asked
+        self.tokens: TokenCounts | None = None  #: of a language model
 
-    def generated(self, usage: Mapping[str, int], seconds: Mapping[str, float]) -> None:
-        """A job of a language model has ended."""
+    @property
+    def generation(self) -> TokenCounts:
+        """What is counted of a language model: that it is one is known from the first look on."""
         if self.tokens is None:
             self.tokens = TokenCounts()
-        self.tokens.job(usage, seconds)
+        return self.tokens
 
     def restarted(self) -> None:
         """A worker died and is started again; one thread at a time."""

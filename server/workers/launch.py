@@ -70,6 +70,7 @@ class WorkerSpec:
     job: WorkerModel
     python: Path = Path(sys.executable)
     pass_env: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)  #: what the server itself tells it
     memory_limit: int | None = None  #: bytes of resident memory
     load_timeout: float = 300.0  #: seconds
     call_timeout: float = 60.0  #: seconds; a call that takes longer ends the worker
@@ -87,7 +88,7 @@ class WorkerSpec:
 
     def environ(self) -> dict[str, str]:
         """This process's environment without its secrets, and, in another interpreter, without paths of modules."""
-        environ = scrubbed(os.environ, self.pass_env)
+        environ = {**scrubbed(os.environ, self.pass_env), **self.environment}
         if self._foreign:
             environ.pop("PYTHONPATH", None)
         return environ

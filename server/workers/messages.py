@@ -51,10 +51,12 @@ class Hello:
     memory_bytes: int  #: resident, of the whole worker
     example: Tensors
     example_error: str = ""  #: why the model refused its example
+    reserve_bytes: int = 0  #: that it may come to take beside those
 
     def to_fields(self) -> dict[str, Any]:
         """All but the example, which travels as tensors."""
         plain = {name: getattr(self, name) for name in ("platform", "batchable", "seconds", "memory_bytes")}
+        plain["reserve_bytes"] = self.reserve_bytes
         return {**plain, "example_error": self.example_error, "signature": signature_to_fields(self.signature)}
 
     @classmethod
@@ -71,6 +73,7 @@ class Hello:
             _checked(hello, "memory_bytes", int),
             example,
             _checked(hello, "example_error", str),
+            max(0, _checked(hello, "reserve_bytes", int)),
         )
 
 

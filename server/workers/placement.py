@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from adapters.base import LoadError, ModelDir, Trust
 from adapters.registry import Choice
 from server.config.model_config import FILE, ModelConfig
+from server.runtime.cache_dir import cache_directory
 from server.runtime.receiving import ReceiveBudget
 from server.runtime.sandbox.sandbox import NO_SANDBOX, Sandbox
 from server.workers.adapter import RemoteAdapter
@@ -54,6 +55,8 @@ class WorkerPlacement:
     python_for: PythonFor = this_python
     max_answer: int = MAX_ANSWER  #: bytes of one answer
     sandbox: Sandbox = NO_SANDBOX
+    converted_dir: Path | None = None  #: where copies of models are kept that were converted; the cache's, unless set
+    memory_budget: int | None = None  #: bytes of all models
     _pools: weakref.WeakSet[WorkerPool] = field(default_factory=weakref.WeakSet)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -100,6 +103,7 @@ class WorkerPlacement:
             WorkerModel(choice.adapter.name, directory, choice.match.file, options),
             python,
             config.pass_env,
+            self._environment(choice),
             config.memory_limit,
             self.load_timeout,
             config.call_timeout or self.call_timeout,
@@ -112,6 +116,15 @@ class WorkerPlacement:
             self._pools.add(pool)
         hello = pool.start()
         return RemoteAdapter(choice.adapter.name, hello, pool), hello
+
+    def _environment(self, choice: Choice) -> dict[str, str]:
+        """What a worker may want to know of the server."""
+        told = {}
+        if choice.adapter.converts:
+            told["POLYSERVE_CONVERTED_DIR"] = str(self.converted_dir or cache_directory("converted"))
+        if self.memory_budget is not None:
+            told["POLYSERVE_MEMORY_BUDGET"] = str(self.memory_budget)
+        return told
 
     def kill(self) -> None:
         """End all workers, and what they started, now: the server is going."""

@@ -79,7 +79,16 @@ def _load(connection: ipc.Connection, job: WorkerModel) -> Adapter | None:
 
 def _hello(model: Adapter, seconds: float, test: SelfTest) -> list[ipc.Part]:
     example = {} if test.error or model.signature.whole else model.example()
-    hello = Hello(model.signature, model.platform, test.batchable, seconds, resident_bytes(), example, test.error)
+    hello = Hello(
+        model.signature,
+        model.platform,
+        test.batchable,
+        seconds,
+        resident_bytes(),
+        example,
+        test.error,
+        model.reserve_bytes,
+    )
     return ipc.pack(hello.to_fields(), example)
 
 

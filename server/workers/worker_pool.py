@@ -7,6 +7,7 @@ Each worker has a thread that does nothing else. A worker that served well for a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from adapters.base import Array, LoadError, Parameters, Reply, ReplyStream, Request, Tensors
-from server.errors import NotReady
+from server.errors import NotReady, ServingError
 from server.runtime import ipc
 from server.workers.channels import CallDone, CallOutcome
 from server.workers.launch import WorkerSpec
@@ -150,6 +151,14 @@ class WorkerPool:
         if not serving or self._closed.is_set():
             raise self._not_ready()
         return await min(serving, key=lambda worker: worker.busy).answer(request)
+
+    async def answer_each(self, request: Request) -> dict[Worker, Reply | ReplyStream]:
+        """The answer of each worker that serves; of those that have none now, nothing."""
+        found: dict[Worker, Reply | ReplyStream] = {}
+        for worker in list(self._serving):
+            with contextlib.suppress(ServingError):
+                found[worker] = await worker.answer(request)
+        return found
 
     def close(self) -> None:
         """Let the workers close the model and end; returns at once."""

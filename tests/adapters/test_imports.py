@@ -34,6 +34,8 @@ BETWEEN = {
     ("generation.adapter", "huggingface_.bundle"),
     ("generation.adapter", "huggingface_.loading"),
     ("generation.adapter", "huggingface_.sentence"),
+    ("generation.gguf_copies", "huggingface_.loading"),
+    ("generation.lora_folder", "huggingface_.bundle"),
     ("generation.loading", "huggingface_.bundle"),
     ("generation.loading", "huggingface_.loading"),
     ("mlflow_.flavors", "registry"),

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from adapters.generation.answer_parts import AnswerParts
+from adapters.generation.answer_parts import GAP_BOUNDS, AnswerParts
 from adapters.generation.engine import TokenEvent
 from adapters.generation.sequence_text import SequenceText
 from adapters.generation.vocabulary import Vocabulary
@@ -64,10 +64,15 @@ def test_the_last_part_tells_how_fast_the_tokens_came(vocabulary: Vocabulary) ->
 
     last = asyncio.run(run("one two"))
     assert last["usage"]["completion_tokens"] > 2
-    assert last["seconds"] == {"first_token": 1, "per_token": 1}
+    made = last["usage"]["completion_tokens"]
+    assert last["seconds"] == {"first_token": 1, "per_token": 1, "whole": made + 1}
+    counts, total = last["gaps"]
+    assert total == made - 1
+    assert counts[GAP_BOUNDS.index(1.0)] == sum(counts) == made - 1
+    assert last["finished"] == {"length": 1}
     (lonely,) = {len(vocabulary.encode_rendered(text)) for text in ("a",)}
     assert lonely == 1
-    assert asyncio.run(run("a"))["seconds"] == {"first_token": 1}
+    assert asyncio.run(run("a"))["seconds"] == {"first_token": 1, "whole": 2}
 
 
 def test_parts_come_as_tokens_do(vocabulary: Vocabulary) -> None:

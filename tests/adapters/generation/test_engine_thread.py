@@ -147,3 +147,53 @@ def test_closing_fails_who_is_left(engine: CountingEngine) -> None:
         assert (engine.usage().running, engine.usage().waiting) == (0, 0)
 
     asyncio.run(run())
+
+
+def test_a_step_that_does_not_end_is_seen(engine: CountingEngine) -> None:
+    async def run() -> None:
+        assert engine.usage().step_seconds == 0
+        stream = engine.submit(generation())
+        await becomes(lambda: engine.usage().step_seconds > 0.02)
+        engine.permits.release()
+        await anext(stream)
+        await becomes(lambda: engine.usage().step_seconds == 0)
+
+    asyncio.run(run())
+
+
+def test_a_thread_that_ends_fails_all_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    class Exiting(CountingEngine):
+        def _step(self) -> bool:
+            raise SystemExit("enough")
+
+    engine = Exiting(slots=1)
+
+    async def run() -> None:
+        streams = [engine.submit(generation()) for _ in range(2)]
+        for stream in streams:
+            with pytest.raises(EngineClosed, match="the engine's thread has ended: SystemExit: enough"):
+                await anext(stream)
+        with pytest.raises(EngineClosed, match="SystemExit: enough"):
+            engine.submit(generation())
+
+    asyncio.run(run())
+    assert "SystemExit: enough" in engine.usage().failed
+    assert "the engine's thread has ended" in caplog.text
+    engine.close()
+
+
+def test_who_is_put_back_comes_first(engine: CountingEngine) -> None:
+    async def run() -> None:
+        for size in (6, 3, 6):
+            engine.submit(generation(size=size))
+        await becomes(lambda: len(engine.running) == 2)
+        youngest = engine.running[1]
+        assert not engine._enlarge(youngest, 5)
+        assert engine._enlarge(youngest, 4)
+        assert engine.usage().running_bytes == 10
+        engine._put_back(youngest, 5)
+        assert engine._waiting[0] is youngest
+        usage = engine.usage()
+        assert (usage.running, usage.waiting, usage.running_bytes, usage.preemptions) == (1, 2, 6, 1)
+
+    asyncio.run(run())

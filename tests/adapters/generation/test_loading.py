@@ -30,4 +30,4 @@ def test_missing_weights_are_no_model(tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
     with pytest.raises(LoadError, match="the weights lack"):
-        loading.load_generator(ModelDir.of(folder), {})
+        loading.load_generator(ModelDir.of(folder), "", {})

@@ -7,19 +7,23 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 
-from adapters.base import Adapter, LoadError, ModelDir, Trust
+from adapters.base import Adapter, LoadError, Match, ModelDir, Trust
 from server.loading.catalog import Found
 from server.loading.loader import Loader
+from server.loading.memory_budget import Budget
 from server.loading.signatures import Verifier
 from server.loading.trial.pool import Trial, TrialPool
 from server.runtime.cpu import ONE_THREAD
+from server.workers.messages import Hello
 from server.workers.placement import WorkerPlacement
-from tests.server.stand_ins import EchoAdapter
+from tests.server.stand_ins import SIGNATURE, EchoAdapter
 
 PATIENCE = 60.0
 
@@ -324,3 +328,75 @@ def test_what_is_swapped_after_its_signature_was_verified_is_not_loaded(tmp_path
 
     with pytest.raises(LoadError, match=r"^model\.echo was changed after it was checked$"):
         loader(verifier=Signed(tmp_path / "key")).load(found(tmp_path / "a"))
+
+
+@pytest.fixture
+def beside(tmp_path: Path, echo: type[EchoAdapter], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is loaded with the model `a`."""
+    matched = echo.match
+
+    def match(model_dir: ModelDir) -> Match | None:
+        claim = matched(model_dir)
+        return claim and replace(claim, beside="base")
+
+    monkeypatch.setattr(echo, "match", match)
+    folder = tmp_path / "base"
+    folder.mkdir()
+    (folder / "weights").write_text("1")
+    return folder
+
+
+def test_what_is_loaded_with_a_model_is_verified_and_has_to_stay(tmp_path: Path, beside: Path) -> None:
+    verified: list[str] = []
+
+    class Signed(Verifier):
+        def verify(self, directory: ModelDir) -> None:
+            verified.append(directory.path.name)
+
+    loader(verifier=Signed(tmp_path / "key")).load(found(tmp_path / "a"))
+    assert verified == ["a", "base"]
+
+    class Unsigned(Verifier):
+        def verify(self, directory: ModelDir) -> None:
+            if directory.path == beside:
+                raise LoadError("not signed")
+
+    with pytest.raises(LoadError, match="not signed"):
+        loader(verifier=Unsigned(tmp_path / "key")).load(found(tmp_path / "a"))
+
+
+def test_what_is_loaded_with_a_model_and_changes_is_not_taken(
+    tmp_path: Path, beside: Path, echo: type[EchoAdapter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = echo.load
+
+    def swapping(*arguments: Any) -> EchoAdapter:
+        (beside / "weights").write_text(str(time.monotonic_ns()))
+        return load(*arguments)
+
+    monkeypatch.setattr(echo, "load", swapping)
+    with pytest.raises(LoadError, match="weights was changed after it was checked"):
+        loader().load(found(tmp_path / "a"))
+    (beside / "link").symlink_to("/etc/passwd")
+    with pytest.raises(LoadError, match="link"):
+        loader().load(found(tmp_path / "a"))
+
+
+@pytest.mark.parametrize(("limit", "held"), [(None, 200_000), (1_000_000, 300_000)])
+def test_what_workers_may_come_to_take_counts_where_there_is_a_budget(
+    limit: int | None, held: int, tmp_path: Path, echo: type[EchoAdapter]
+) -> None:
+    class Workers(WorkerPlacement):
+        def wants(self, choice: Any, config: Any) -> bool:
+            return True
+
+        def load(self, *arguments: Any) -> Any:
+            adapter: Any = echo("echo", {})
+            adapter.pool = SimpleNamespace(count=2)
+            return adapter, Hello(SIGNATURE, "echo", True, 0.1, 100_000, {}, "", 50_000)
+
+    may_import = threading.Event()
+    may_import.set()
+    loaded = Loader(None, may_import, workers=Workers(), budget=Budget(limit)).load(found(tmp_path / "a"))
+    assert loaded.claim is not None
+    assert loaded.claim.memory == held

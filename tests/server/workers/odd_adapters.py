@@ -195,7 +195,8 @@ def _signature(name: str) -> Signature:
 class WholeAdapter(OddAdapter):
     """Answers the body, upper-case, after doing or waiting for what the body says: `do crash`, `wait 0.1`.
 
-    `count` answers how many requests wait, and how many no longer do since they were cancelled.
+    `count` answers how many requests wait, and how many no longer do since they were cancelled. The verb "usage"
+    answers what `usage.json` in its folder says.
     """
 
     name: ClassVar[str] = "whole"
@@ -212,6 +213,8 @@ class WholeAdapter(OddAdapter):
     cancelled: int
 
     async def answer(self, request: Request) -> Reply:
+        if request.verb == "usage":
+            return Reply((self.folder / "usage.json").read_bytes(), {})
         verb, _, rest = request.body.decode().partition(" ")
         if verb == "do":
             if not waits(self.folder, rest):

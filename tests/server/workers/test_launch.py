@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from adapters.base import ModelDir
 from server.runtime.cpu import ONE_THREAD
-from server.workers.launch import scrubbed
+from server.workers.launch import WorkerSpec, scrubbed
+from server.workers.messages import WorkerModel
 
 SECRETS = (
     *("ADMIN_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_PROFILE"),
@@ -36,3 +38,9 @@ def test_addresses_with_passwords_are_left_out() -> None:
 def test_what_is_named_is_passed_on() -> None:
     environ = {"HF_TOKEN": "a", "AWS_PROFILE": "b", "ADMIN_TOKEN": "c"}
     assert scrubbed(environ, ["HF_TOKEN", "AWS_PROFILE"]).keys() - ONE_THREAD.keys() == {"HF_TOKEN", "AWS_PROFILE"}
+
+
+def test_what_the_server_tells_a_worker_is_beside_that() -> None:
+    job = WorkerModel("odd", ModelDir.of("."), "model.txt", {})
+    assert "TOLD" not in WorkerSpec("m", job).environ()
+    assert WorkerSpec("m", job, environment={"TOLD": "this"}).environ()["TOLD"] == "this"

@@ -19,7 +19,7 @@ SIGNATURE = Signature(
     parameters=(Parameter("method", str, ("x", "y"), "which"), Parameter("n", int), Parameter("t", float, (0.5,))),
     explanations=(TensorSpec("contributions", "FP64", (-1, 4)),),
 )
-HELLO = Hello(SIGNATURE, "odd", True, 1.5, 1000, {}, "no")
+HELLO = Hello(SIGNATURE, "odd", True, 1.5, 1000, {}, "no", 2000)
 
 
 def travelled(fields: Any) -> Any:

@@ -43,6 +43,16 @@ def test_settings_of_the_server_and_of_the_model(server: Any, model: Any, expect
     assert WorkerPlacement(server).wants(CHOICE, ModelConfig(isolation=model)) is expected
 
 
+def test_what_workers_are_told_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generation = Choice(registry.get("generation"), Match(Rank.BUNDLE))
+    told = WorkerPlacement(converted_dir=tmp_path, memory_budget=1000)._environment(generation)
+    assert told == {"POLYSERVE_CONVERTED_DIR": str(tmp_path), "POLYSERVE_MEMORY_BUDGET": "1000"}
+    assert WorkerPlacement(memory_budget=1000)._environment(CHOICE) == {"POLYSERVE_MEMORY_BUDGET": "1000"}
+    assert WorkerPlacement()._environment(CHOICE) == {}
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path))
+    assert WorkerPlacement()._environment(generation) == {"POLYSERVE_CONVERTED_DIR": str(tmp_path / "converted")}
+
+
 def test_what_has_to_be_in_a_process() -> None:
     workers = WorkerPlacement()
     needing = Choice(CHOICE.adapter, Match(Rank.CONTENT, "model.joblib", requirements="scikit-learn==1.5.2"))
