@@ -128,6 +128,7 @@ class HuggingFaceAdapter(Adapter):
             any_name=True,
             parameters=(*kind.parameters, TRUNCATION, *([TOKEN_COUNTS] if meaning else [])),
             task=meaning,
+            labels=task.labels,
         )
         return cls(signature, task, defaults)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.resources
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import fastapi_offline
 from fastapi import FastAPI, Request
@@ -17,11 +16,10 @@ from starlette.exceptions import HTTPException
 
 import adapters.base
 from server.api.openapi.document import TITLE, document
-from server.api.openapi.request_examples import ModelExamples, examples_of
+from server.api.openapi.request_examples import KnownExamples, ModelExamples
 from server.codec.error_text import described
 from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
-from server.inference.model import ServedModel
 from server.repository.repository import Repository
 
 STATIC = "/docs/static"
@@ -63,16 +61,14 @@ def _add_errors(app: FastAPI) -> None:
 
 def _describe(app: FastAPI, repository: Repository, version: str) -> None:
     """Say what there is to ask of the models that there are, whenever somebody would like to know."""
-    known: WeakKeyDictionary[ServedModel, ModelExamples] = WeakKeyDictionary()
+    known = KnownExamples()
 
     def examples(name: str) -> ModelExamples:
         model = repository.serving.get(name)
         if model is None:
             return ModelExamples(name)
-        if model not in known:
-            state = repository.states(name, model.version or None)
-            known[model] = examples_of(next(iter(state.values())).found, model)
-        return known[model]
+        state = repository.states(name, model.version or None)
+        return known.of(next(iter(state.values())).found, model)
 
     def described() -> dict[str, Any]:
         return document([examples(name) for name in repository.store.names()], version)
