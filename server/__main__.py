@@ -1,4 +1,4 @@
-"""The command line: a command of `server.cli`, or the server: settings -> catalog -> (loading begins) -> KServe -> server.
+"""The command line: a command of `server.cli`, or settings -> catalog -> (loading begins) -> KServe -> server.
 
 The order is the start-up time: models are found and tried in a child process while KServe is still being imported.
 """
@@ -24,7 +24,7 @@ log = logging.getLogger("kserve")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command, or the server until it is told to stop. Mistakes in settings end it with status 2 and one line each."""
+    """Run a command, or the server until it is told to stop. Mistakes end it with status 2 and one line each."""
     argv = sys.argv[1:] if argv is None else argv
     if is_for_commands(argv, os.environ):
         from server.cli.main import run

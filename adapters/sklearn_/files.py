@@ -62,9 +62,7 @@ def find(model_dir: ModelDir) -> Match | None:
     origin = None if model.problem else origin_of(model.contents, model_dir.file(model.file))
     version = model.contents.sklearn_version
     made_by = f"scikit-learn {version}" if version else ""
-    return Match(
-        rank, model.file, model.problem, _requires(model.contents), trust, origin=origin, made_by=made_by
-    )
+    return Match(rank, model.file, model.problem, _requires(model.contents), trust, origin=origin, made_by=made_by)
 
 
 def _judge(model_dir: ModelDir, name: str) -> _Candidate:

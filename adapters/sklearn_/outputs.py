@@ -37,7 +37,7 @@ def label_dtype(model: Any) -> np.dtype[Any] | None:
 
 
 def labels_of(model: Any) -> tuple[str, ...]:
-    """What a classifier of one target calls its classes, as texts; () where there are none, or more than one can read."""
+    """What a classifier of one target calls its classes, as texts; () where there are none, or too many."""
     classes = getattr(model, "classes_", None)
     if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) > _MOST_LABELS:
         return ()

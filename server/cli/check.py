@@ -7,8 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, as_completed
-from dataclasses import dataclass
+from concurrent.futures import CancelledError, Future, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +51,11 @@ def check(directory: Path, json_: bool, junit: Path | None, github: bool, strict
         if junit is not None:
             _write(junit, results, seconds)
         if json_:
-            say(as_json({"directory": str(directory), "failed": failed, "models": [each.to_fields() for each in results]}))
+            say(
+                as_json(
+                    {"directory": str(directory), "failed": failed, "models": [each.to_fields() for each in results]}
+                )
+            )
         else:
             say()
             say(_summary(results, failed, seconds, directory))
@@ -67,7 +70,9 @@ def _check_writable(file: Path | None) -> None:
         click.UsageError: before a long check, not after it.
     """
     if file is not None and not file.absolute().parent.is_dir():
-        raise click.UsageError(f"--junit={plain(file)}: there is no folder {plain(file.absolute().parent)}: make it first")
+        raise click.UsageError(
+            f"--junit={plain(file)}: there is no folder {plain(file.absolute().parent)}: make it first"
+        )
 
 
 def _write(file: Path, results: list[CheckResult], seconds: float) -> None:
@@ -98,7 +103,9 @@ def _results(settings: Settings, *, quiet: bool, strict: bool) -> Iterator[Check
 
 
 def _line(result: CheckResult, widest: int) -> str:
-    mark = paint("FAIL", "red") if result.failed else paint("warn", "yellow") if result.problem else paint("ok  ", "green")
+    mark = (
+        paint("FAIL", "red") if result.failed else paint("warn", "yellow") if result.problem else paint("ok  ", "green")
+    )
     name = plain(f"{result.name} {result.version}".rstrip()).ljust(widest)
     recorded = f"  {result.examples} recorded" if result.examples else ""
     facts = f"{result.adapter:<12}  {result.seconds:5.1f} s{recorded}" if result.adapter else ""
@@ -131,22 +138,15 @@ def _loading(settings: Settings) -> Iterator[tuple[Assembly, dict[Future[Loaded]
         loop.call_soon_threadsafe(loop.stop)
 
 
-@dataclass(frozen=True)
-class _Recorded:
+def _recorded(found: Found) -> int:
     """How many examples a folder records."""
+    from adapters.base import LoadError
+    from server.loading import recorded_examples
 
-    found: Found
-
-    @property
-    def count(self) -> int:
-        from adapters.base import LoadError
-        from server.loading import recorded_examples
-
-        directory = self.found.directory
-        try:
-            return len(recorded_examples.read(directory.path, self.found.home, directory.root))
-        except LoadError:  # the folder has changed since
-            return 0
+    try:
+        return len(recorded_examples.read(found.directory.path, found.home, found.directory.root))
+    except LoadError:  # the folder has changed since
+        return 0
 
 
 def _result(found: Found, future: Future[Loaded], *, strict: bool) -> CheckResult:
@@ -155,11 +155,11 @@ def _result(found: Found, future: Future[Loaded], *, strict: bool) -> CheckResul
     place = str(found.directory.path)
     try:
         loaded = future.result()
-    except LoadError as error:
+    except (LoadError, CancelledError) as error:
         return CheckResult(found.name, found.version, place, problem=str(error), failed=True)
     adapter = loaded.adapter.name
     loaded.adapter.close()
     loaded.adapter.release()
     failed = strict and bool(loaded.warning)
-    examples = _Recorded(found).count
-    return CheckResult(found.name, found.version, place, adapter, loaded.seconds, examples, loaded.warning, failed)
+    facts = (adapter, loaded.seconds, _recorded(found), loaded.warning, failed)
+    return CheckResult(found.name, found.version, place, *facts)

@@ -44,16 +44,12 @@ def curl(
     headers: Sequence[str],
     send: bool,
 ) -> int:
-    """Print a request that the model NAME answers, as curl, gRPC (grpcurl) or a Python program; --send sends it.
-
-    The request is the first of the model's examples.json, or is made from its signature. It is asked of a running
-    server, or of one that is started for it with --dir.
-
-    Status 1: the model refused the request, or no server answers.
+    """Print a request that the model NAME answers: the first of its examples.json, or one made from its signature.
+    Status 1: the model refused it, or no server answers.
     """
     if url and directory:
         raise click.UsageError("--url and --dir are two ways to the model: give one of them")
-    body = None if data is None else _body(data)
+    body = None if data is None else body_of(data)
     with server_for(name, url, directory, headers) as (server, port):
         metadata = server.model(name, version)
         request = request_for(way or choose_way(metadata, body), metadata, version, body)
@@ -72,14 +68,18 @@ def server_for(
     """The server that is to be asked, and its gRPC port: the running one, or one for this model alone."""
     asked = RunningServer.at(url or DEFAULT_URL, headers)
     if directory is None:
+        if "/" in name and (folder := Path(name)).is_dir():
+            there = plain(folder.parent)
+            raise click.UsageError(f"{plain(name)} is a folder: write {plain(folder.name)} --dir={there}")
         yield asked, _GRPC_PORT
         return
     with serving(name, directory) as temporary:
         yield RunningServer(temporary.rest.url, asked.headers), temporary.grpc_port
 
 
-def _body(data: str) -> Any:
-    """
+def body_of(data: str) -> Any:
+    """What `--data` gives: JSON itself, a file of it, or standard input.
+
     Raises:
         click.UsageError: it is no JSON, or there is no such file.
     """

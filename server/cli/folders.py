@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from server.cli.screen import plain
 
@@ -24,9 +25,9 @@ class Folder(click.ParamType[Path]):
             raise click.UsageError(problem)
         return Path(value)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[object]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
         """Folders only."""
-        return [click.shell_completion.CompletionItem(incomplete, type="dir")]
+        return [CompletionItem(incomplete, type="dir")]
 
 
 def problem_of(text: str) -> str:

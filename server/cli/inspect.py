@@ -172,7 +172,9 @@ def _tensors(report: ModelReport) -> dict[str, str]:
     if signature.generates or signature.whole:
         return {"takes": takes(signature), "gives": gives(signature)}
     columns = [f"{name} {signature.inputs[0].datatype}" for name in signature.columns]
-    choices = [f"{each.name}: {', '.join(map(str, each.choices)) or each.kind.__name__}" for each in signature.parameters]
+    choices = [
+        f"{each.name}: {', '.join(map(str, each.choices)) or each.kind.__name__}" for each in signature.parameters
+    ]
     return {
         "takes": "\n".join(columns or [tensor(each) for each in signature.inputs]),
         "gives": "\n".join(tensor(each) for each in signature.outputs),

@@ -1,4 +1,4 @@
-"""`polyserve serve`: the server itself, which `server.__main__` runs; here are its flags, for the shells' completion."""
+"""`polyserve serve`: `server.__main__` runs the server itself; here are its flags, for the shells' completion."""
 
 from __future__ import annotations
 

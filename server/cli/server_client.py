@@ -131,7 +131,9 @@ class RunningServer:
         if isinstance(reason, TimeoutError):
             return f"{self.url} does not answer within {_TIMEOUT:g} s: is it the right address (--url)?"
         if isinstance(reason, http.client.BadStatusLine | http.client.RemoteDisconnected | ConnectionResetError):
-            return f"{self.url} does not speak HTTP: gRPC's port is another (8081) than REST's (8080); name that by --url"
+            return (
+                f"{self.url} does not speak HTTP: gRPC's port is another (8081) than REST's (8080); name that by --url"
+            )
         said = getattr(reason, "strerror", None) or reason
         return f"{self.url} cannot be asked: {plain(said)}; name another address by --url"
 

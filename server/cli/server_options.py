@@ -1,4 +1,4 @@
-"""The server's own settings as options of commands: what a command finds is what the server does with the same flags."""
+"""The server's own settings as options of commands, which find what the server does with the same flags."""
 
 from __future__ import annotations
 
@@ -56,5 +56,8 @@ def settings_of(directory: Path, given: Mapping[str, Any], **fixed: str) -> Sett
         raise click.UsageError("; ".join(error.problems)) from error
 
 
-#: they name other models than those of the folder
-_NOT_HERE = ("STORAGE_URI", "POLYSERVE_MODEL", "MODEL_DIR", "MODEL_NAME")
+#: they name other models than those of the folder, or leave some out
+_NOT_HERE = (
+    *("STORAGE_URI", "POLYSERVE_MODEL", "MODEL_DIR", "MODEL_NAME"),
+    *("POLYSERVE_LOAD", "POLYSERVE_MEMORY_BUDGET"),  # every model is looked at, now
+)

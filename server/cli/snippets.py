@@ -117,7 +117,9 @@ def _tensor(tensor: Mapping[str, Any]) -> dict[str, Any]:
     values = tensor["data"]
     place = _CONTENTS.get(str(tensor["datatype"]))
     if place is None or any(value is None for value in values):
-        raise Failure(f"{plain(tensor['name'])}: {plain(tensor['datatype'])} has no JSON over gRPC; take another way (--as=v2)")
+        raise Failure(
+            f"{plain(tensor['name'])}: {plain(tensor['datatype'])} has no JSON over gRPC; take another way (--as=v2)"
+        )
     if place == "bytes_contents":
         values = [base64.b64encode(str(value).encode()).decode() for value in values]
     return {**{key: tensor[key] for key in ("name", "shape", "datatype")}, "contents": {place: values}}

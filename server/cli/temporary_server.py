@@ -67,7 +67,9 @@ def serving(name: str, directory: Path) -> Iterator[TemporaryServer]:
         raise click.UsageError(problem)
     http_port, grpc_port = _free_ports()
     flags = [f"--model_dir={folder}", f"--model_name={name}", f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("POLYSERVE_") and key not in _NOT_ITS}
+    environ = {
+        key: value for key, value in os.environ.items() if not key.startswith("POLYSERVE_") and key not in _NOT_ITS
+    }
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "server", *flags, "--watch=false", "--ready=any", "--shutdown_delay=0"],
