@@ -97,7 +97,10 @@ def _tensorflow(directory: ModelDir, file: str) -> tuple[str, Any]:
     with path.open("rb") as stream:
         data, start, end = FileBytes(stream), 0, path.stat().st_size
         for number in (2, 1, 5):
-            start, end = next((each.start, each.end) for each in fields(data, start, end) if each.number == number)
+            each = next((each for each in fields(data, start, end) if each.number == number), None)
+            if each is None:
+                return "TensorFlow", ""
+            start, end = each.start, each.end
         return "TensorFlow", data[start : min(end, start + _LONGEST + 1)].decode()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 import time
@@ -85,7 +84,7 @@ def _write(file: Path, results: list[CheckResult], seconds: float) -> None:
 def _summary(results: list[CheckResult], failed: int, seconds: float, directory: Path) -> str:
     if not results:
         return paint(f"{plain(directory)} holds no model: put each into a folder of its own", "red")
-    counted = f"{len(results)} models checked in {seconds:.1f} s"
+    counted = f"{len(results)} {'models' if len(results) > 1 else 'model'} checked in {seconds:.1f} s"
     return paint(f"{counted}: {failed} failed", "red") if failed else paint(f"{counted}: all are well", "green")
 
 
@@ -115,6 +114,8 @@ def _line(result: CheckResult, widest: int) -> str:
 @contextlib.contextmanager
 def _loading(settings: Settings) -> Iterator[tuple[Assembly, dict[Future[Loaded], Found]]]:
     """The models on their way, as the server begins them: what they are asked is asked on an event loop."""
+    import asyncio
+
     from server.api.kserve.argv import arguments
     from server.loading.assembly import Assembly
     from server.loading.catalog import NoModelDir
@@ -151,12 +152,14 @@ def _recorded(found: Found) -> int:
 
 def _result(found: Found, future: Future[Loaded], *, strict: bool) -> CheckResult:
     from adapters.base import LoadError
+    from server.cli.advice import advice_on
 
     place = str(found.directory.path)
     try:
         loaded = future.result()
     except (LoadError, CancelledError) as error:
-        return CheckResult(found.name, found.version, place, problem=str(error), failed=True)
+        problem = "; ".join(filter(None, (str(error), advice_on(str(error), found.directory))))
+        return CheckResult(found.name, found.version, place, problem=problem, failed=True)
     adapter = loaded.adapter.name
     loaded.adapter.close()
     loaded.adapter.release()

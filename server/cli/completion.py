@@ -14,17 +14,15 @@ SHELLS = ("bash", "zsh", "fish")
 
 @click.command(
     epilog="""\b
-bash:  polyserve completion bash > ~/.local/share/bash-completion/completions/polyserve
-zsh:   polyserve completion zsh > "${fpath[1]}/_polyserve"
-fish:  polyserve completion fish > ~/.config/fish/completions/polyserve.fish
+As in .bashrc, .zshrc, and config.fish:
+  eval "$(polyserve completion bash)"
+  eval "$(polyserve completion zsh)"
+  polyserve completion fish | source
 """
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print a script that completes commands, options and files in SHELL.
-
-    Write it where the shell looks for such scripts, and start a new shell.
-    """
+    """Print a script that completes commands, options and folders in SHELL."""
     from server.cli.main import command_group
 
     found = get_completion_class(shell)

@@ -103,7 +103,8 @@ def _show_all(directory: Path, reports: Sequence[ModelReport], catalog: Catalog)
     _show_remarks(reports)
     bad = sum(each.fails for each in reports)
     say()
-    say(f"{len(reports)} models, {bad} would not load" if bad else f"{len(reports)} models")
+    counted = f"{len(reports)} models" if len(reports) > 1 else "1 model"
+    say(f"{counted}, {bad} would not load" if bad else counted)
 
 
 def _row(report: ModelReport) -> tuple[str, ...]:
@@ -125,12 +126,17 @@ def _signature(report: ModelReport) -> str:
 
 
 def _show_remarks(reports: Sequence[ModelReport]) -> None:
-    remarks = [(each, text) for each in reports for text in (each.problem, each.note) if text]
+    remarks = [(each, text) for each in reports for text in (_trouble(each), each.note) if text]
     if remarks:
         say()
     for report, text in remarks:
         name = f"{report.name} {report.version}".rstrip()
-        say(f"{paint(plain(name), 'red' if text == report.problem else 'yellow')}: {plain(text)}")
+        say(f"{paint(plain(name), 'red' if report.problem else 'yellow')}: {plain(text)}")
+
+
+def _trouble(report: ModelReport) -> str:
+    """The reason, and what to do about it."""
+    return "; ".join(filter(None, (report.problem, report.advice)))
 
 
 def _show_one(report: ModelReport, catalog: Catalog) -> None:
@@ -146,11 +152,12 @@ def _show_one(report: ModelReport, catalog: Catalog) -> None:
         **_tensors(report),
         "missing": f"pip install {' '.join(report.missing)}" if report.missing else "",
         "problem": report.problem,
+        "advice": report.advice,
         "note": "; ".join(filter(None, (report.note, *catalog.notes))),
     }
     for name, text in lines.items():
         for number, line in enumerate(text.split("\n") if text else ()):
-            colour = {"problem": "red", "note": "yellow"}.get(name, "bright_black")
+            colour = {"problem": "red", "advice": "yellow", "note": "yellow"}.get(name, "bright_black")
             say(f"{paint(name.ljust(8) if not number else ' ' * 8, colour)} {plain(line)}")
 
 

@@ -13,6 +13,7 @@ from adapters import registry
 from adapters.base import LoadError, ModelDir, Rank, Signature, TensorSpec, Trust
 from adapters.formats.made_by import made_by
 from adapters.registry import Choice, NotInstalled
+from server.cli.advice import advice_on
 from server.loading import compatibility, trust
 from server.loading.catalog import Found, look_again
 from server.loading.files import stamp_of
@@ -42,6 +43,7 @@ class ModelReport:
     size: int = 0  #: bytes of all files
     trust: str = ""  #: the level of --trust that it needs
     problem: str = ""  #: why it would not load
+    advice: str = ""  #: what to do about that, where the reason does not say it
     missing: tuple[str, ...] = ()  #: what `pip install` needs
     note: str = ""  #: what the operator should know, though it would load
     signature: Signature | None = None  #: None: not known without running it
@@ -65,6 +67,7 @@ class ModelReport:
             "trust": self.trust,
             "loads": False if self.problem else None if self.signature is None else True,
             "reason": self.problem,
+            "advice": self.advice,
             "missing": list(self.missing),
             "note": self.note,
             "memory_bytes": self.memory,
@@ -74,6 +77,11 @@ class ModelReport:
 
 def report_of(found: Found, loader: Loader, trials: TrialPool | None) -> ModelReport:
     """The report on one model; `trials` are where its signature is found, None: nothing is loaded."""
+    report = _looked_at(found, loader, trials)
+    return replace(report, advice=advice_on(report.problem, found.directory)) if report.problem else report
+
+
+def _looked_at(found: Found, loader: Loader, trials: TrialPool | None) -> ModelReport:
     report = ModelReport(found.name, found.version, str(found.directory.path))
     try:
         found = look_again(found)

@@ -33,7 +33,7 @@ def has_colours(stream: IO[str] | None = None, environ: Mapping[str, str] = os.e
     return target.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def paint(text: str, colour: str, *, bold: bool = False) -> str:
+def paint(text: str, colour: str, *, bold: bool | None = None) -> str:
     """The text in that colour, where standard output shows colours."""
     return click.style(text, fg=colour, bold=bold) if text and has_colours() else text
 

@@ -48,5 +48,8 @@ def milliseconds(value: float) -> str:
 
 
 def _bar(share: float) -> str:
-    block = "█" if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" else "#"
-    return block * (max(1, round(share * _COLUMNS)) if share > 0 else 0)
+    return _block() * (max(1, round(share * _COLUMNS)) if share > 0 else 0)
+
+
+def _block() -> str:
+    return "█" if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" else "#"
