@@ -179,8 +179,7 @@ class PolyServer(frame.ModelServer):
         wanted = self._settings.grpc_port
         inner_socket = str(self._frontends.directory / "grpc") if self._frontends else ""
         try:
-            if self._frontends:
-                check_free(wanted)
+            check_free(wanted)  # gRPC's own words for it are many
             server, self._grpc_port = await service.serve(
                 handlers, wanted, limits, inner_socket, shared=bool(self._frontends)
             )

@@ -7,6 +7,7 @@ numbers to publish take a load generator in C (wrk, h2load).
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from urllib.parse import SplitResult
 
 _TIMEOUT = 120.0  #: seconds for an answer
 _LONGEST_HEAD = 2**20
+_STATUS = re.compile(r"HTTP/1\.\d \d{3}")
 
 
 @dataclass
@@ -109,6 +111,8 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
     except asyncio.LimitOverrunError as error:
         raise ValueError(str(error)) from error
     first, *lines = head.split("\r\n")
+    if not _STATUS.match(first):
+        raise ValueError(f"{first[:80]!r} is no status")
     named = {name.strip().lower(): value.strip().lower() for name, _, value in (line.partition(":") for line in lines)}
     if named.get("transfer-encoding") == "chunked":
         while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):

@@ -12,7 +12,9 @@ def test_of_commands(argv: list[str]) -> None:
     assert is_for_commands(argv, {})
 
 
-@pytest.mark.parametrize("argv", [[], ["--model_dir=x"], ["serve"], ["serve", "--help"], ["--model_dir", "x", "--help"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["--model_dir=x"], ["serve"], ["serve", "--help"], ["--model_dir", "x", "--help"]]
+)
 def test_of_the_server(argv: list[str]) -> None:
     assert not is_for_commands(argv, {})
     assert is_for_commands(argv, {COMPLETE: "bash_complete"})

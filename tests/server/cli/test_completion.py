@@ -50,7 +50,7 @@ def test_bash_itself_completes_by_it() -> None:
     import sys
 
     program = (
-        f"polyserve() {{ {sys.executable} -m server \"$@\"; }}; export -f polyserve\n"
+        f'polyserve() {{ {sys.executable} -m server "$@"; }}; export -f polyserve\n'
         'eval "$(polyserve completion bash)"\n'
         "COMP_WORDS=(polyserve ins); COMP_CWORD=1\n"
         "_polyserve_completion polyserve; echo ${COMPREPLY[@]}\n"

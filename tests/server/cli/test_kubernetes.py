@@ -42,7 +42,9 @@ def test_a_deployment_is_that_of_deploy() -> None:
 @pytest.mark.parametrize("uri", URIS)
 def test_kserve_accepts_it(uri: str, tmp_path: Path) -> None:
     assert CRDS.is_dir()
-    (tmp_path / "manifest.yaml").write_text(as_yaml(inference_service(plan(uri, namespace="team", flags=("--watch=false",)))))
+    (tmp_path / "manifest.yaml").write_text(
+        as_yaml(inference_service(plan(uri, namespace="team", flags=("--watch=false",))))
+    )
     report = check_crds(tmp_path / "manifest.yaml")
     assert report.returncode == 0, report.stdout
     assert report.stdout.splitlines()[-1] == "1 checked, 0 errors"
@@ -83,7 +85,14 @@ def test_names_that_kubernetes_takes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("Iris_2", "iris-2"), ("2.model", "model-2-model"), ("--", "model"), ("x" * 80, "x" * 63), ("Ünï", "n"), ("a\nb", "a-b")],
+    [
+        ("Iris_2", "iris-2"),
+        ("2.model", "model-2-model"),
+        ("--", "model"),
+        ("x" * 80, "x" * 63),
+        ("Ünï", "n"),
+        ("a\nb", "a-b"),
+    ],
 )
 def test_names_that_it_does_not(text: str, name: str) -> None:
     assert problem_of_name(text)

@@ -16,7 +16,9 @@ def test_they_are_made_wherever_one_stands(tmp_path: Path) -> None:
     ended = command("examples", str(tmp_path / "models"), "--only=sklearn-iris", cwd=tmp_path, PYTHONSAFEPATH="1")
     assert ended.status == 0, ended.err
     assert (tmp_path / "models" / "sklearn-iris" / "model.joblib").is_file()
-    assert command("examples", str(tmp_path / "models"), "--only=sklearn-iris").out == "sklearn-iris: is there already\n"
+    assert (
+        command("examples", str(tmp_path / "models"), "--only=sklearn-iris").out == "sklearn-iris: is there already\n"
+    )
 
 
 def test_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

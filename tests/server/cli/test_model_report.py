@@ -88,7 +88,9 @@ def test_a_signature_is_found_by_loading_in_a_child(reports, iris: Path, tmp_pat
 def test_reasons_name_the_adapter_and_what_is_missing(reports, monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = registry.adapters()["lightgbm"]
     monkeypatch.setattr(adapter, "requires", ("lightgbm", "no_such_module"))
-    found = reports(trees={"model.txt": "tree\nversion=v4\n"}, typo={"model.txt": "x", "polyserve.yaml": "adaptor: x\n"})
+    found = reports(
+        trees={"model.txt": "tree\nversion=v4\n"}, typo={"model.txt": "x", "polyserve.yaml": "adaptor: x\n"}
+    )
     assert (found["trees"].adapter, found["trees"].missing) == ("lightgbm", ("no_such_module",))
     assert "pip install no_such_module" in found["trees"].problem
     assert found["typo"].problem == "polyserve.yaml: unknown key adaptor; did you mean adapter?"

@@ -42,5 +42,5 @@ def test_what_comes_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_mistakes_are_the_servers() -> None:
-    with pytest.raises(click.UsageError, match="--load_timeout=0: .*; --trust=sfe: must be safe, pickle or code"):
+    with pytest.raises(click.UsageError, match=r"--load_timeout=0: .*; --trust=sfe: must be safe, pickle or code"):
         settings_of(Path("here"), {"trust": "sfe", "load_timeout": "0"})
