@@ -85,10 +85,6 @@ def _sentence_transformers(directory: ModelDir, file: str) -> tuple[str, Any]:
     return "sentence-transformers", known
 
 
-def _skops(directory: ModelDir, file: str) -> tuple[str, Any]:
-    return "skops", _zipped(directory, file, "schema.json").get("_skops_version")
-
-
 def _tensorflow(directory: ModelDir, file: str) -> tuple[str, Any]:
     """Keras' archives tell it; SavedModels do in the meta information of their first graph: fields 2, 1, 5."""
     if file.endswith(".keras"):
@@ -138,7 +134,6 @@ _READERS: Mapping[str, Callable[[ModelDir, str], tuple[str, Any]]] = {
     "huggingface": _transformers,
     "generation": _transformers,
     "sentence_transformers": _sentence_transformers,
-    "skops": _skops,
     "tensorflow": _tensorflow,
     "mlflow": _mlflow,
 }

@@ -47,7 +47,7 @@ class Failure(click.ClickException):
     exit_code = FAILED
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """The commands, each imported when it is called for: the help imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -97,7 +97,7 @@ def _unknown(word: str) -> str:
 
 @click.group(
     name=COMMAND,
-    cls=Commands,
+    cls=CommandGroup,
     help=ABOUT,
     epilog=EPILOG,
     invoke_without_command=False,

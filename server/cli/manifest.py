@@ -24,7 +24,7 @@ _ROOM = 3  #: a loaded model takes more than its file does, and twice that while
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelPlace:
     """Where a manifest's models lie."""
 
     uri: str
@@ -90,7 +90,7 @@ def as_yaml(documents: Sequence[Document]) -> str:
     return yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, width=120).rstrip()
 
 
-def _source(text: str) -> Source:
+def _source(text: str) -> ModelPlace:
     """
     Raises:
         click.UsageError: it is neither a folder nor an address, or one with a secret in it.
@@ -100,7 +100,7 @@ def _source(text: str) -> Source:
             raise click.UsageError(problem)
         folder = Path(text).resolve()
         name = name_from(folder.name)
-        return Source(f"pvc://models/{name}", name, _size(folder), plain(text))
+        return ModelPlace(f"pvc://models/{name}", name, _size(folder), plain(text))
     try:
         address = Address.of_kserve(text)
     except ValueError as error:
@@ -114,7 +114,7 @@ def _source(text: str) -> Source:
     if address.kind == "file":
         raise click.UsageError(f"{plain(text)} would be a folder of the container: name DIR, or an address of a store")
     last = [part for part in text.partition("://")[2].split("/") if part][-1]
-    return Source(text, name_from(last.partition(":")[0].partition(".")[0]))
+    return ModelPlace(text, name_from(last.partition(":")[0].partition(".")[0]))
 
 
 def _size(folder: Path) -> int:
@@ -137,14 +137,14 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     return parts[0], parts[-1]
 
 
-def _check_downloadable(found: Source, plan: Plan) -> None:
+def _check_downloadable(found: ModelPlace, plan: Plan) -> None:
     if plan.claim is None and Address.of_kserve(found.uri).kind == _OF_KSERVE:
         raise click.UsageError(
             f"{plain(found.uri)} is downloaded or mounted by KServe alone: take --kind=InferenceService"
         )
 
 
-def _comments(found: Source, plan: Plan) -> list[str]:
+def _comments(found: ModelPlace, plan: Plan) -> list[str]:
     lines = []
     if found.copied_from:
         claim, _, path = found.uri.removeprefix("pvc://").partition("/")

@@ -65,12 +65,6 @@ CASES: dict[str, tuple[str, str, Callable[[Path], object], str]] = {
     ),
     "spaCy": ("spacy", "", lambda f: (f / "meta.json").write_text('{"spacy_version": ">=3.8"}'), "spaCy >=3.8"),
     "spaCy's package": ("spacy", "", spacy_package, "spaCy >=3.8,<3.9"),
-    "skops": (
-        "skops",
-        "m.skops",
-        lambda f: zipped(f / "m.skops", "schema.json", {"_skops_version": "0.13"}),
-        "skops 0.13",
-    ),
     "Keras": (
         *("tensorflow", "m.keras"),
         lambda f: zipped(f / "m.keras", "metadata.json", {"keras_version": "3.9.0"}),
