@@ -4,14 +4,16 @@
 #   docker build -t polyserve --build-arg FRAMEWORKS=sklearn,xgboost .
 #   docker run -p 8080:8080 -p 8081:8081 -v "$PWD/models:/mnt/models:ro" polyserve
 #
-# It runs as user 1000 and writes nothing but /tmp: --read-only --tmpfs /tmp --cap-drop ALL are fine. A volume on
-# /var/cache/polyserve keeps what it fetched (--model) and the environments of models with requirements of their own.
+# It runs as user 1000, or any other, and writes nothing but /tmp: --read-only --tmpfs /tmp --cap-drop ALL are fine. A
+# volume on /var/cache/polyserve keeps what it fetched (--model) and the environments of models with requirements of
+# their own. Without --build-arg GPU=true nothing of CUDA is in it.
 
 FROM python:3.11-slim-bookworm AS dependencies
 # Extras of pyproject.toml: all, or some of sklearn,xgboost,lightgbm,onnx,spacy,huggingface,tensorflow,torch,catboost,
 # skops,sentence-transformers,mlflow, and beside these signing (--verify_key) and storage (--model NAME=s3://...).
 ARG FRAMEWORKS=all
-# An index with CPU builds of torch: on x86-64, PyPI's own build brings gigabytes of CUDA along.
+# true: torch and XGBoost with CUDA. Otherwise their CPU builds; torch's come from its own index, or a mirror of it.
+ARG GPU=false
 ARG PIP_EXTRA_INDEX_URL
 # The base image's pip installs into /venv, which so needs none of its own.
 ENV PIP_PYTHON=/venv/bin/python \
@@ -21,19 +23,22 @@ RUN python -m venv --without-pip /venv
 
 # Nearly empty, the package stands for its dependencies: a change of the source keeps their layer.
 WORKDIR /src
-COPY pyproject.toml constraints.txt ./
+COPY pyproject.toml constraints.txt deploy/image/install.py ./
 COPY server/__init__.py server/
-RUN python -c "import sys, tomllib; \
-known = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; \
-wrong = sorted(set(sys.argv[1].split(',')) - set(known)); \
-sys.exit(f'unknown in FRAMEWORKS: {wrong}; known are {sorted(known)}' if wrong else 0)" "$FRAMEWORKS" \
-    && touch README.md \
-    && pip install --constraint constraints.txt ".[$FRAMEWORKS]"
+RUN touch README.md && python install.py "$FRAMEWORKS" "$GPU"
 
-# What no model server needs: XGBoost's library for talk between GPUs, the asynchronous half of the Kubernetes client,
-# TensorFlow's and torch's headers, C++ tests, and the packages' own tests (but numpy's, which numpy.testing imports).
+# The bill of materials, with the licences, is made by a tool that leaves nothing else here.
+RUN python -m venv --without-pip /bom \
+    && PIP_PYTHON=/bom/bin/python pip install "$(grep ^cyclonedx-bom== constraints.txt)" \
+    && mkdir -p /venv/share/polyserve \
+    && /bom/bin/cyclonedx-py environment /venv/bin/python --gather-license-texts --output-reproducible \
+        --output-file /venv/share/polyserve/bom.json \
+    && rm -rf /bom
+
+# What no model server needs: the asynchronous half of the Kubernetes client, TensorFlow's and torch's headers, C++ tests,
+# and the packages' own tests (but numpy's, which numpy.testing imports).
 WORKDIR /venv/lib/python3.11/site-packages
-RUN pip uninstall --yes polyserve nvidia-nccl-cu12 \
+RUN pip uninstall --yes polyserve \
     && rm -rf kubernetes/aio tensorflow/include torch/include torch/test torch/bin/test_* torch/bin/*Test torch/bin/protoc* \
     && find . -type d -name tests -not -path './numpy/*' -prune -exec rm -rf {} +
 
@@ -49,7 +54,8 @@ RUN pip install --no-deps --prefix /package .
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="PolyServe" \
       org.opencontainers.image.description="Serves a directory of models, whatever made them: KServe V1, V2 (REST and gRPC)" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="python:3.11-slim-bookworm"
 # LightGBM uses the system's OpenMP; the other frameworks bring their own. ONNX graphs of texts name the locale en_US.UTF-8.
 # Debian keeps one version per release.
 # hadolint ignore=DL3008

@@ -6,6 +6,7 @@ HTTP_PORT ?= 8080
 GRPC_PORT ?= 8081
 IMAGE      ?= polyserve:latest
 FRAMEWORKS ?= all
+GPU        ?= false
 # The container engine: Docker where its daemon answers, else Podman. BUILD_FLAGS are handed to its `build`.
 ENGINE      ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
 BUILD_FLAGS ?=
@@ -24,7 +25,7 @@ STAMP := .venv/.installed
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: PYTHON MODEL_DIR HTTP_PORT GRPC_PORT IMAGE FRAMEWORKS ENGINE BUILD_FLAGS PARALLEL,"
+	@echo "  Variables: PYTHON MODEL_DIR HTTP_PORT GRPC_PORT IMAGE FRAMEWORKS GPU ENGINE BUILD_FLAGS PARALLEL,"
 	@echo "  as in: make serve MODEL_DIR=/srv/models HTTP_PORT=9000"
 
 .PHONY: install
@@ -95,9 +96,16 @@ bench: $(STAMP) ## Measure PolyServe, KServe and MLServer side by side, into ben
 	$(BIN)/python -m bench
 
 .PHONY: image
-image: ## Build the container image with FRAMEWORKS (all, or some: sklearn,xgboost)
-	$(ENGINE) build $(BUILD_FLAGS) --build-arg FRAMEWORKS=$(FRAMEWORKS) \
-		--label org.opencontainers.image.version=$(VERSION) --tag $(IMAGE) .
+image: ## Build the container image with FRAMEWORKS (all, or some: sklearn,xgboost), with CUDA by GPU=true
+	$(ENGINE) build $(BUILD_FLAGS) --build-arg FRAMEWORKS=$(FRAMEWORKS) --build-arg GPU=$(GPU) \
+		--label org.opencontainers.image.version=$(VERSION) \
+		--label org.opencontainers.image.revision="$$(git rev-parse HEAD 2>/dev/null)" --tag $(IMAGE) .
+
+.PHONY: manifests
+manifests: $(STAMP) ## Make deploy/deployment.yaml from the chart
+	@{ echo "# PolyServe on plain Kubernetes, without KServe and without Helm: the chart with its defaults (make manifests)."; \
+	$(BIN)/helm template polyserve deploy/chart | grep -v -e '^# Source' -e 'helm.sh/chart' -e 'managed-by: Helm'; } > build.deployment
+	@mv build.deployment deploy/deployment.yaml
 
 .PHONY: clean
 clean: ## Remove what make made, but for models/

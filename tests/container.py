@@ -67,10 +67,10 @@ class Engine:
             raise RuntimeError(f"{self.command} {' '.join(argv)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def build(self, tag: str, **arguments: str) -> str:
-        """Build the Dockerfile; the image's name."""
+    def build(self, tag: str, context: Path = ROOT, **arguments: str) -> str:
+        """Build a folder's Dockerfile; the image's name."""
         given = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-        self("build", *self.build_flags, *given, "--tag", tag, str(ROOT))
+        self("build", *self.build_flags, *given, "--tag", tag, str(context))
         return tag
 
     def image(self, tag: str) -> dict[str, Any]:
@@ -79,9 +79,9 @@ class Engine:
         return {"Healthcheck": found.get("Healthcheck"), **found["Config"]}  # Podman keeps that one outside
 
     @contextmanager
-    def run(self, image: str, models: Path, *argv: str) -> Iterator[Container]:
-        """A container that serves `models`, mounted read-only, on free ports of localhost."""
-        mounted = ("--volume", f"{models}:/mnt/models:ro")
+    def run(self, image: str, models: Path | None, *argv: str, user: str = "") -> Iterator[Container]:
+        """A container that serves `models`, mounted read-only, or what the image has, on free ports of localhost."""
+        mounted = [*(["--volume", f"{models}:/mnt/models:ro"] if models else []), *(["--user", user] if user else [])]
         ports = ("--publish", "127.0.0.1::8080", "--publish", "127.0.0.1::8081")
         name = self("run", "--detach", *self.run_flags, *ports, *mounted, image, *argv).stdout.strip()
         try:
@@ -121,13 +121,14 @@ class Container:
     def wait_until_ready(self, seconds: float = 120) -> None:
         """Wait for `/v2/health/ready`; a container that ends or takes too long fails with its log."""
         url, deadline = f"{self.url}/v2/health/ready", time.monotonic() + seconds
-        while not _answers(url):
+        while not answers(url):
             if not self.state()["Running"] or time.monotonic() > deadline:
                 raise AssertionError(f"the container is not ready: {self.state()}\n{self.logs()}")
             time.sleep(0.5)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a GET of it is answered 200."""
     try:
         return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
 import pytest
+import yaml
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
+from bench.ports import free_port
 from examples import EXAMPLES
-from tests.container import ROOT, Container, Engine
+from tests.container import ROOT, Container, Engine, answers
+from tests.deploy import manifests
 from tests.e2e.leaving_load import LeavingLoad
 from tests.patience import wait_for
 
@@ -25,6 +33,18 @@ ENTITIES = (
     b'{"predictions":[{"entities":[{"text":"Apple","label":"ORG"},{"text":"U.K.","label":"GPE"},'
     b'{"text":"$1 billion","label":"MONEY"}]}]}'
 )
+DOUBLE = """
+import kserve
+
+
+class Double(kserve.Model):
+    def __init__(self, name):
+        super().__init__(name)
+        self.ready = True
+
+    def predict(self, payload, headers=None):
+        return {"predictions": [2 * each for each in payload["instances"]]}
+"""
 SECONDS_TO_STOP = 60  #: until the engine kills it; a quiet machine takes one
 
 
@@ -150,6 +170,94 @@ def test_its_configuration(engine: Engine, image: str) -> None:
     assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert not config.get("Volumes")
     assert not [name for name in config["Env"] if name.startswith("PIP_")]
+
+
+def test_it_runs_as_any_user(engine: Engine, image: str, models: Path) -> None:
+    """As OpenShift runs it: a user of the namespace's own, in group 0."""
+    with engine.run(image, models, user="123456:0") as container:
+        container.wait_until_ready()
+        assert container.execute("id", "-u").stdout.strip() == "123456"
+        assert states(container) == dict.fromkeys(EXAMPLES, ("READY", ""))
+        assert {name: predict(container, name).status_code for name in EXAMPLES} == dict.fromkeys(EXAMPLES, 200)
+
+
+@pytest.mark.parametrize("way", ["chart", "chart/values/openshift.yaml", "kserve/overlays/standard"])
+def test_the_pod_of_the_manifests_plays(engine: Engine, image: str, models: Path, tmp_path: Path, way: str) -> None:
+    """A Pod as Kubernetes would make it, with models where the claim is; its probes are asked as the kubelet does."""
+    if engine.command != "podman":
+        pytest.skip("Podman plays pods")
+    if way.startswith("kserve") and shutil.which("kubectl") is None:
+        pytest.skip("kubectl, which reads kustomizations")
+    spec = pod_of(way)
+    (container,) = spec["containers"]
+    container |= {"image": image, "imagePullPolicy": "Never"}
+    container["args"] = [arg.replace("{{.Name}}", "model") for arg in container["args"]]
+    ports = {each["name"]: each for each in container["ports"]}
+    rest, remote = (ports.get("http") or ports["http1"]), ports["grpc"]
+    for each in (rest, remote):
+        each["hostPort"] = free_port()
+    spec["volumes"] = [each for each in spec["volumes"] if each["name"] != "models"]
+    spec["volumes"].append({"name": "models", "hostPath": {"path": str(models), "type": "Directory"}})
+    mounts = [each for each in container["volumeMounts"] if each["name"] != "models"]
+    container["volumeMounts"] = [*mounts, {"name": "models", "mountPath": "/mnt/models", "readOnly": True}]
+    manifest = tmp_path / "pod.yaml"
+    manifest.write_text(
+        yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "played"}, "spec": spec})
+    )
+    engine("kube", "play", str(manifest))
+    try:
+        url = f"http://127.0.0.1:{rest['hostPort']}"
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            path = container[probe]["httpGet"]["path"]
+            wait_for(lambda path=path: answers(url + path), f"{probe}: {path}", 240)  # type: ignore[misc]
+        answer = httpx.post(f"{url}/v1/models/sklearn-iris:predict", json=EXAMPLES["sklearn-iris"].sample, timeout=60)
+        assert answer.status_code == 200, answer.text
+        with grpc.insecure_channel(f"127.0.0.1:{remote['hostPort']}") as channel:
+            assert GRPCInferenceServiceStub(channel).ServerReady(pb.ServerReadyRequest(), timeout=30).ready
+    finally:
+        engine("kube", "down", str(manifest))
+
+
+def pod_of(way: str) -> dict[str, Any]:
+    """The pod's specification in what the chart, or an overlay, renders to."""
+    if way.startswith("kserve"):
+        (runtime,) = manifests.read(manifests.overlay(way))
+        return {key: copy.deepcopy(runtime["spec"][key]) for key in ("containers", "volumes")}
+    values = () if way == "chart" else ("--values", str(manifests.DEPLOY / way))
+    (found,) = (each for each in manifests.read(manifests.template(*values)) if each["kind"] == "Deployment")
+    spec: dict[str, Any] = found["spec"]["template"]["spec"]
+    return spec
+
+
+def test_an_image_of_ones_own_brings_its_model(engine: Engine, image: str, tmp_path: Path) -> None:
+    """The Dockerfile that deploy/README.md shows."""
+    (text,) = re.findall(r"```dockerfile\n(.+?)```", (ROOT / "deploy" / "README.md").read_text(), re.DOTALL)
+    assert text.startswith("FROM polyserve:latest\n")
+    (tmp_path / "Dockerfile").write_text(text.replace("polyserve:latest", image))
+    (tmp_path / "model.py").write_text(DOUBLE)
+    with engine.run(engine.build("localhost/polyserve:test-own", tmp_path), None) as container:
+        container.wait_until_ready()
+        answer = httpx.post(f"{container.url}/v1/models/double:predict", json={"instances": [2, 3]}, timeout=60)
+        assert answer.json() == {"predictions": [4, 6]}, answer.text
+
+
+def test_nothing_of_cuda_is_in_it(served: Container) -> None:
+    look = (
+        "import glob, importlib.metadata as m, torch, xgboost;"
+        "print(torch.version.cuda, xgboost.build_info()['USE_CUDA'], m.version('xgboost') == xgboost.__version__,"
+        "[d.name for d in m.distributions() if d.name.startswith('nvidia')])"
+    )
+    assert served.execute("python", "-c", look).stdout.strip() == "None False True []"
+
+
+def test_its_bill_of_materials_names_what_is_installed(served: Container) -> None:
+    look = "import importlib.metadata as m; print(*sorted({d.name.lower() for d in m.distributions()} - {'polyserve'}))"
+    installed = served.execute("python", "-c", look).stdout.split()
+    bill = json.loads(served.execute("cat", "/venv/share/polyserve/bom.json").stdout)
+    assert bill["bomFormat"] == "CycloneDX"
+    assert set(installed) <= {component["name"].lower() for component in bill["components"]}
+    licensed = [component for component in bill["components"] if component.get("licenses")]
+    assert len(licensed) > 0.8 * len(installed)  # not every package says under which
 
 
 def test_it_stops_at_once(engine: Engine, image: str, models: Path) -> None:
