@@ -17,7 +17,8 @@ Document = dict[str, Any]
 
 MOUNT, CACHE = "/mnt/models", "/var/cache/polyserve"
 HTTP_PORT, GRPC_PORT = 8080, 8081
-_USER = 1000
+_GRACE = 60  #: seconds
+_DISK = ("1Gi", "16Gi")  #: requested, and at most
 _PVC = re.compile(r"pvc://(?P<claim>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)(/(?P<path>.*))?")
 _APP = "app.kubernetes.io/name"
 
@@ -54,54 +55,48 @@ def inference_service(plan: Plan) -> list[Document]:
         "securityContext": {
             **_LOCKED,
             "privileged": False,
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
+            **_NO_ROOT,
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [*_MOUNTS],
     }
-    volumes = [{"name": "tmp", "emptyDir": {}}]
-    spec = {"predictor": {"minReplicas": 1, "containers": [container], "volumes": volumes}}
+    spec = {"predictor": {"minReplicas": 1, "containers": [container], "volumes": [*_VOLUMES]}}
     return [_object("serving.kserve.io/v1beta1", "InferenceService", plan, spec)]
 
 
 def deployment(plan: Plan) -> list[Document]:
     """A Deployment and a Service, for a cluster without KServe."""
     labels = {_APP: plan.name}
-    mount, volume = _storage(plan)
+    mounts, volumes = _storage(plan)
     container = {
         "name": "polyserve",
         "image": plan.image,
-        "imagePullPolicy": "IfNotPresent",
         "args": _args(*_source(plan), *_served(), *plan.flags),
         "ports": [{"name": "http", "containerPort": HTTP_PORT}, {"name": "grpc", "containerPort": GRPC_PORT}],
-        **_probes("http"),
+        **_probes("http", scheme="HTTP"),
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
         "resources": _resources(plan),
         "securityContext": _LOCKED,
-        "volumeMounts": [mount, {"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [*_MOUNTS, *mounts],
     }
     pod = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "fsGroup": _USER,
-            "runAsGroup": _USER,
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "terminationGracePeriodSeconds": _GRACE,
+        "securityContext": _NO_ROOT,
         "containers": [container],
-        "volumes": [volume, {"name": "tmp", "emptyDir": {}}],
+        "volumes": [*_VOLUMES, *volumes],
     }
     scraped = {"scrape": "true", "path": "/metrics", "port": str(HTTP_PORT)}
     annotations = {f"prometheus.io/{key}": value for key, value in scraped.items()}
     template = {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod}
-    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    # one node alone may mount a claim: the old pod goes before the new one starts
+    strategy = {"strategy": {"type": "Recreate"}} if volumes else {}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, **strategy, "template": template}
     ports = [
         {"name": "http", "port": HTTP_PORT, "targetPort": "http"},
         {"name": "grpc", "port": GRPC_PORT, "targetPort": "grpc", "appProtocol": "kubernetes.io/h2c"},
     ]
-    service = {"selector": labels, "ports": ports}
+    service = {"type": "ClusterIP", "selector": labels, "ports": ports}
     return [
         _object("apps/v1", "Deployment", plan, spec, labels),
         _object("v1", "Service", plan, service, labels),
@@ -121,6 +116,12 @@ def name_from(text: str) -> str:
     return name if name[:1].isalpha() else f"model-{name}".strip("-")[:63].strip("-")
 
 
+_NO_ROOT: Document = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+_MOUNTS = ({"name": "tmp", "mountPath": "/tmp"}, {"name": "cache", "mountPath": CACHE})
+_VOLUMES: tuple[Document, ...] = (
+    {"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}},
+    {"name": "cache", "emptyDir": {"sizeLimit": "10Gi"}},
+)
 _LOCKED: Document = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -150,29 +151,30 @@ def _source(plan: Plan) -> tuple[str, ...]:
     return (f"--model={plan.model_name}={Address.read(plan.uri).uri}",)
 
 
-def _storage(plan: Plan) -> tuple[Document, Document]:
-    """Where the models come from: a claim, or a place to keep what is downloaded."""
+def _storage(plan: Plan) -> tuple[list[Document], list[Document]]:
+    """The claim that the models come from, where one is mounted."""
     found = plan.claim
     if found is None:
-        return {"name": "cache", "mountPath": CACHE}, {"name": "cache", "emptyDir": {}}
+        return [], []
     mount: Document = {"name": "models", "mountPath": MOUNT, "readOnly": True}
     path = (found["path"] or "").strip("/")
     mount |= {"subPath": path} if path else {}
-    return mount, {"name": "models", "persistentVolumeClaim": {"claimName": found["claim"]}}
+    return [mount], [{"name": "models", "persistentVolumeClaim": {"claimName": found["claim"]}}]
 
 
-def _probes(port: int | str) -> Document:
+def _probes(port: int | str, **more: str) -> Document:
     def probe(path: str, **times: int) -> Document:
-        return {"httpGet": {"path": path, "port": port}, **times}
+        return {"httpGet": {"path": path, "port": port, **more}, **times}
 
     return {
+        "startupProbe": probe("/v2/health/live", periodSeconds=2, timeoutSeconds=3, failureThreshold=90),
         "readinessProbe": probe("/v2/health/ready", periodSeconds=5, timeoutSeconds=3),
-        "livenessProbe": probe("/v2/health/live", initialDelaySeconds=30, periodSeconds=10, timeoutSeconds=5),
+        "livenessProbe": probe("/v2/health/live", periodSeconds=10, timeoutSeconds=5),
     }
 
 
 def _resources(plan: Plan) -> Document:
     return {
-        "requests": {"cpu": plan.cpu[0], "memory": plan.memory[0]},
-        "limits": {"cpu": plan.cpu[1], "memory": plan.memory[1]},
+        "requests": {"cpu": plan.cpu[0], "memory": plan.memory[0], "ephemeral-storage": _DISK[0]},
+        "limits": {"cpu": plan.cpu[1], "memory": plan.memory[1], "ephemeral-storage": _DISK[1]},
     }

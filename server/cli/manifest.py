@@ -19,7 +19,7 @@ KINDS = {"InferenceService": inference_service, "Deployment": deployment}
 #: what KServe alone downloads or mounts
 _OF_KSERVE = "unknown"
 _GIB = 2**30
-_LEAST = (1, 4)  #: GiB of memory: requested, and at most
+_LEAST = (2, 4)  #: GiB of memory: requested, and at most
 _ROOM = 3  #: a loaded model takes more than its file does, and twice that while it is swapped
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from adapters.base import Signature, TensorSpec
 
-_MOST = 3  #: tensors or columns that are named in a line
+_MOST = 3  #: tensors that are named in a line
+_UNNAMED = "output-0"  #: what an output is called whose model has no name for it
 
 
 def takes(signature: Signature) -> str:
@@ -17,27 +18,25 @@ def takes(signature: Signature) -> str:
         return "whole requests"
     if signature.columns:
         (matrix,) = signature.inputs
-        return f"{len(signature.columns)} columns {matrix.datatype}: {_some(signature.columns)}"
+        return f"{len(signature.columns)} columns {matrix.datatype}"
     if signature.table and len(signature.inputs) > _MOST:
-        return f"{len(signature.inputs)} columns: {_tensors(signature.inputs)}"
-    return _tensors(signature.inputs)
+        return f"{len(signature.inputs)} columns"
+    return _some([tensor(each) for each in signature.inputs if not each.optional])
 
 
 def gives(signature: Signature) -> str:
     """What comes out."""
     if signature.generates:
         return "text (language model)"
-    return _tensors(signature.outputs)
+    if len(signature.outputs) == 1:
+        return tensor(signature.outputs[0]).removeprefix(f"{_UNNAMED} ")
+    return _some([tensor(each) for each in signature.outputs])
 
 
 def tensor(spec: TensorSpec) -> str:
     """`name FP32[?, 10]`."""
     sizes = ["?" if size == -1 else str(size) for size in spec.shape]
     return f"{spec.name} {spec.datatype}[{', '.join(sizes)}]{' (optional)' if spec.optional else ''}"
-
-
-def _tensors(specs: Sequence[TensorSpec]) -> str:
-    return _some([tensor(each) for each in specs])
 
 
 def _some(names: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ def test_a_folder_of_models(iris: Path) -> None:
     head, *rows = ended.out.splitlines()
     assert head.split("  ")[0] == "MODEL"
     by_name = {row.split()[0]: row for row in rows if row}
-    assert "4 columns FP64: sepal length (cm)" in by_name["iris"]
+    assert "4 columns FP64 -> INT64[?]" in by_name["iris"]
     assert "would not load" in by_name["broken"]
     assert "not known before it is loaded" in by_name["code"]
     assert "code: not loaded: it brings code of its own" in rows

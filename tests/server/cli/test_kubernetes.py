@@ -12,9 +12,9 @@ import yaml
 from server.cli.kubernetes import Plan, deployment, inference_service, name_from, problem_of_name
 from server.cli.manifest import as_yaml
 from server.config.settings import Settings
-from tests.test_deploy import CRDS, DEPLOY, check_crds, needs_crds
+from tests.deploy.manifests import DEPLOY, check_crds, containers, needs_crds
 
-SIZES: dict[str, Any] = {"image": "polyserve:latest", "cpu": ("1", "2"), "memory": ("1Gi", "4Gi")}
+SIZES: dict[str, Any] = {"image": "polyserve:latest", "cpu": ("1", "2"), "memory": ("2Gi", "4Gi")}
 URIS = ("pvc://models/iris", "s3://bucket/iris", "hf://owner/model", "https://host/a.zip", "oci://registry/image:1")
 
 
@@ -29,19 +29,26 @@ def of_deploy(file: str) -> dict[str, Any]:
 
 def test_an_inference_service_is_that_of_deploy() -> None:
     (ours,) = inference_service(plan("pvc://models"))
-    assert ours == of_deploy("inferenceservice-custom.yaml")["InferenceService"]
+    assert ours == of_deploy("kserve/examples/inferenceservice-custom.yaml")["InferenceService"]
 
 
 def test_a_deployment_is_that_of_deploy() -> None:
+    """But for what the chart adds: its labels, an account, a budget, and where pods go."""
     theirs = of_deploy("deployment.yaml")
-    for ours in deployment(plan("pvc://models")):
-        assert ours == theirs[ours["kind"]]
+    ours = {document["kind"]: document for document in deployment(plan("pvc://polyserve-models"))}
+    assert list(containers(ours["Deployment"])) == list(containers(theirs["Deployment"]))
+    assert ours["Service"]["spec"]["ports"] == theirs["Service"]["spec"]["ports"]
+    our_spec, their_spec = ours["Deployment"]["spec"], theirs["Deployment"]["spec"]
+    assert our_spec["strategy"] == their_spec["strategy"]
+    assert our_spec["template"]["metadata"]["annotations"] == their_spec["template"]["metadata"]["annotations"]
+    our_pod, their_pod = our_spec["template"]["spec"], their_spec["template"]["spec"]
+    assert set(their_pod) - set(our_pod) == {"serviceAccountName", "topologySpreadConstraints"}
+    assert {key: their_pod[key] for key in our_pod} == our_pod
 
 
 @needs_crds
 @pytest.mark.parametrize("uri", URIS)
 def test_kserve_accepts_it(uri: str, tmp_path: Path) -> None:
-    assert CRDS.is_dir()
     (tmp_path / "manifest.yaml").write_text(
         as_yaml(inference_service(plan(uri, namespace="team", flags=("--watch=false",))))
     )
@@ -66,11 +73,11 @@ def test_the_servers_flags_are_its_own(uri: str) -> None:
         assert (settings.http_port, settings.grpc_port) == (8080, 8081)
     mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
     assert {volume["name"] for volume in pod["volumes"]} == mounts.keys()
+    assert mounts["cache"]["mountPath"] == "/var/cache/polyserve", "where downloads are kept"
     if uri.startswith("pvc"):
         assert mounts["models"]["subPath"] == "iris"
     else:
         assert settings_of_deployment(pod).models[0][1].uri == uri
-        assert mounts["cache"]["mountPath"] == "/var/cache/polyserve"
 
 
 def settings_of_deployment(pod: dict[str, Any]) -> Settings:

@@ -35,8 +35,8 @@ def test_of_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     assert out.startswith(f"# Copy {tmp_path}/iris to the folder iris of the claim models first")
     deployment, service = yaml.safe_load_all(out)
     container = deployment["spec"]["template"]["spec"]["containers"][0]
-    assert container["volumeMounts"][0]["subPath"] == "iris"
-    assert container["resources"]["requests"]["memory"] == "10Gi"
+    assert container["volumeMounts"][-1]["subPath"] == "iris"
+    assert container["resources"]["requests"]["memory"] == "11Gi"
     assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
     assert "&id" not in out, "no anchors"
 

@@ -16,9 +16,11 @@ MANY = tuple(TensorSpec(name, "FP64", (-1,)) for name in "abcde")
     ("signature", "text"),
     [
         (Signature((X,), (Y,)), "x FP32[?, 4]"),
-        (Signature((X,), (Y,), columns=("a", "b", "c", "d")), "4 columns FP32: a, b, c, 1 more"),
-        (Signature(MANY, (Y,), table=True), "5 columns: a FP64[?], b FP64[?], c FP64[?], 2 more"),
+        (Signature((X,), (Y,), columns=("a", "b", "c", "d")), "4 columns FP32"),
+        (Signature(MANY, (Y,), table=True), "5 columns"),
         (Signature(MANY[:2], (Y,), table=True), "a FP64[?], b FP64[?]"),
+        (Signature(MANY, (Y,)), "a FP64[?], b FP64[?], c FP64[?], 2 more"),
+        (Signature((X, TensorSpec("z", "FP32", (-1,), optional=True)), (Y,)), "x FP32[?, 4]"),
         (Signature((), (), whole=True), "whole requests"),
         (Signature((X,), (Y,), whole=True, generates=True), "text"),
     ],
@@ -29,5 +31,6 @@ def test_what_goes_in(signature: Signature, text: str) -> None:
 
 def test_what_comes_out() -> None:
     assert gives(Signature((X,), (Y, X))) == "y INT64[?], x FP32[?, 4]"
+    assert gives(Signature((X,), (TensorSpec("output-0", "FP64", (-1, 3)),))) == "FP64[?, 3]"
     assert gives(Signature((X,), (Y,), whole=True, generates=True)) == "text (language model)"
     assert tensor(TensorSpec("z", "BYTES", (-1,), optional=True)) == "z BYTES[?] (optional)"
