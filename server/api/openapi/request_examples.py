@@ -43,6 +43,7 @@ class ModelExamples:
     explains: bool = False
     generates: bool = False
     parameters: Sequence[Parameter] = field(default=())
+    outputs: Sequence[TensorSpec] = field(default=())
     #: bodies for OpenAI's routes, by path
     openai: Mapping[str, Any] = field(default_factory=dict)
 
@@ -82,6 +83,7 @@ def examples_of(found: Found, model: ServedModel) -> ModelExamples:
         bool(signature.explanations),
         signature.whole,
         signature.parameters,
+        signature.outputs,
         _openai(found.name, signature, model.refuses_example),
     )
 
