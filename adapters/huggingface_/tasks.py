@@ -135,7 +135,9 @@ def _labels(encoder: Encoder) -> tuple[str, ...]:
     """What the classes are called, where there are several, in the order of the logits."""
     config = encoder.model.config
     count = config.num_labels
-    return tuple(str(config.id2label[index]) for index in range(count)) if 1 < count <= _MOST_LABELS else ()
+    if not 1 < count <= _MOST_LABELS:
+        return ()
+    return tuple(str(config.id2label.get(index, index)) for index in range(count))
 
 
 class TokenClassification(Task):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from server.cli.server_client import RunningServer
 
 _PAUSE = 0.05  #: seconds between two looks at it
 _STOP = 20.0  #: seconds that it may take to end
+_STILL_LOADING = 504  #: the status of a request that has waited for as long as requests may
 _SHOWN = 2000  #: bytes of its output, where it fails
 #: variables that would give the server other models, or other ways in, than the command means
 _NOT_ITS = ("STORAGE_URI", "MODEL_NAME", "MODEL_DIR", "ADMIN_TOKEN", "KSERVE_TLS_CERT_FILE", "KSERVE_TLS_KEY_FILE")
@@ -56,7 +58,7 @@ def folder_of(name: str, directory: Path) -> Path:
 
 @contextlib.contextmanager
 def serving(name: str, directory: Path) -> Iterator[TemporaryServer]:
-    """Within, a server serves the model `name` of a folder of models, alone, on ports of its own.
+    """Within, a server serves the model `name` of a folder of models, on ports of its own.
 
     Raises:
         click.UsageError: there is no such folder.
@@ -66,13 +68,14 @@ def serving(name: str, directory: Path) -> Iterator[TemporaryServer]:
     if problem := problem_of(str(folder)):
         raise click.UsageError(problem)
     http_port, grpc_port = _free_ports()
-    flags = [f"--model_dir={folder}", f"--model_name={name}", f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
+    # of the others no file is loaded: only what is asked for is
+    flags = [f"--model_dir={directory}", "--load=lazy", f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
     environ = {
         key: value for key, value in os.environ.items() if not key.startswith("POLYSERVE_") and key not in _NOT_ITS
     }
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "server", *flags, "--watch=false", "--ready=any", "--shutdown_delay=0"],
+            [sys.executable, "-m", "server", *flags, "--watch=false", "--shutdown_delay=0"],
             env={**environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -95,19 +98,20 @@ def _free_ports() -> tuple[int, int]:
 
 
 def _wait(server: RunningServer, name: str, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+    """Until the model is loaded: asking what it takes loads it."""
+    path = f"/v2/models/{urllib.parse.quote(name, safe='')}"
     while True:
         if process.poll() is not None:
             raise Failure(f"the server of {plain(name)} ended: {_last_of(output)}")
-        with contextlib.suppress(Failure):  # it does not listen yet
-            index = server.post("/v2/repository/index", b"").document
-            states = {each["name"]: (each["state"], each["reason"]) for each in index} if index else {}
-            state, reason = states.get(name, ("", ""))
-            if state == "READY":
-                return
-            if state == "UNAVAILABLE":
-                break
-        time.sleep(_PAUSE)
-    raise Failure(f"{plain(name)} cannot be served: {plain(reason)}")
+        try:
+            answer = server.get(path)
+        except Failure:  # it does not listen yet
+            time.sleep(_PAUSE)
+            continue
+        if answer.status == 200:
+            return
+        if answer.status != _STILL_LOADING:
+            raise Failure(f"{plain(name)} cannot be served: {answer.error}")
 
 
 def _last_of(output: IO[bytes]) -> str:
