@@ -170,6 +170,7 @@ def test_the_child_knows_neither_the_server_nor_kserve(
         "server.runtime.lifeline",
         "server.runtime.receiving",
         "server.workers",
+        "server.workers.messages",
         "server.workers.self_test",
     }
     assert "'OMP_NUM_THREADS': '1'" in environ
