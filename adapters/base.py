@@ -114,6 +114,8 @@ class Match:
     origin: Origin | None = None
     #: what the files call their own version, which clients of their framework ask for
     version: str = ""
+    #: the library that wrote the file, with its version, where the look at it has told that anyway
+    made_by: str = ""
     #: another adapter's name and the subfolder ("" for this one) that holds the model itself: the rest describes it
     delegate: tuple[str, str] | None = None
     #: the name of another folder of the mount that is loaded with this one, as it is what this one changes: it is
@@ -211,6 +213,8 @@ class Signature:
     #: of a row; "score", how well the texts of a row's first two inputs go together; "transcription", what is said in
     #: the sound of a row, as transformers' pipelines answer; "": nothing. The first two take TOKEN_COUNTS.
     task: str = ""
+    #: What the model calls its classes, in the order of their probabilities; (): it has none, or tells none.
+    labels: tuple[str, ...] = ()
 
     @property
     def of_language(self) -> bool:

@@ -10,7 +10,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -64,6 +64,16 @@ class Outdated(LoadError):
     def __init__(self, problem: str, origin: Origin) -> None:
         super().__init__(problem)
         self.origin = origin
+
+
+class NotInstalled(LoadError):
+    """The model's adapter, or the model itself, needs packages that are not installed."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        """`modules` are their import names."""
+        self.packages = tuple(DISTRIBUTION.get(name, name) for name in modules)
+        names = " ".join(self.packages)
+        super().__init__(f"{names.replace(' ', ' and ')} is not installed: pip install {names}")
 
 
 @dataclass(frozen=True)
@@ -128,9 +138,14 @@ def choose(model_dir: ModelDir, only: str | None = None, *, refit: bool = False)
         return choice
 
 
-def _chosen(model_dir: ModelDir, only: str | None, refit: bool) -> Choice:
+def claims_on(model_dir: ModelDir, only: str | None = None) -> list[Choice]:
+    """Whatever adapters say of a directory, those with a `problem` included; `only` asks one of them."""
     candidates = [get(only)] if only else list(adapters().values())
-    claims = [Choice(adapter, match) for adapter in candidates if (match := adapter.match(model_dir)) is not None]
+    return [Choice(adapter, match) for adapter in candidates if (match := adapter.match(model_dir)) is not None]
+
+
+def _chosen(model_dir: ModelDir, only: str | None, refit: bool) -> Choice:
+    claims = claims_on(model_dir, only)
     if not claims:
         raise Unsupported(_unsupported(model_dir, only))
     best = max(claim.match.rank for claim in claims)
@@ -203,8 +218,7 @@ def _single(claims: list[Choice]) -> Choice:
 def _require(modules: Iterable[str]) -> None:
     absent = [name for name in dict.fromkeys(modules) if importlib.util.find_spec(name) is None]
     if absent:
-        names = " ".join(DISTRIBUTION.get(name, name) for name in absent)
-        raise LoadError(f"{names.replace(' ', ' and ')} is not installed: pip install {names}")
+        raise NotInstalled(absent)
 
 
 def _unsupported(model_dir: ModelDir, only: str | None) -> str:

@@ -32,7 +32,7 @@ from bench.report import table
 
 #: packages from the top to the bottom: what imports what is upward is counted against it
 ORDER = (
-    *("__main__", "app", "frontends", "api", "repository", "loading", "inference"),
+    *("__main__", "cli", "app", "frontends", "api", "repository", "loading", "inference"),
     *("codec", "workers", "telemetry", "config", "runtime", "errors", "text"),
 )
 ROOT = Path(__file__).resolve().parents[1]

@@ -54,7 +54,12 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _names(text: str) -> list[str]:
+def names_of(text: str) -> list[str]:
+    """Comma-separated names of examples.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such example; the message names the nearest.
+    """
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in EXAMPLES:
@@ -67,7 +72,7 @@ def _names(text: str) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m examples", description="Make one small real model per framework.")
     parser.add_argument("directory", type=Path, help="where to; each model gets a folder in it")
-    parser.add_argument("--only", type=_names, default=list(EXAMPLES), metavar="NAMES", help="comma-separated names")
+    parser.add_argument("--only", type=names_of, default=list(EXAMPLES), metavar="NAMES", help="comma-separated names")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The command line: settings -> catalog -> (loading begins) -> KServe -> server.
+"""The command line: a command of `server.cli`, or settings -> catalog -> (loading begins) -> KServe -> server.
 
 The order is the start-up time: models are found and tried in a child process while KServe is still being imported.
 """
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from server.api.kserve.argv import arguments
+from server.cli.commands import is_for_commands, serve_arguments
 from server.config.flags import SettingsError
 from server.config.settings import COMMAND, Settings, command_line, unknown_variables
 from server.runtime import logs, memory
@@ -24,10 +25,15 @@ log = logging.getLogger("kserve")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the server until it is told to stop. Mistakes in settings end it with status 2 and one line each."""
+    """Run a command, or the server until it is told to stop. Mistakes end it with status 2 and one line each."""
+    argv = sys.argv[1:] if argv is None else argv
+    if is_for_commands(argv, os.environ):
+        from server.cli.main import run
+
+        sys.exit(run(argv))
     signals = Signals()
     signals.install()
-    settings = command_line(sys.argv[1:] if argv is None else argv, os.environ, check)
+    settings = command_line(serve_arguments(argv), os.environ, check)
     for variable, value in ONE_THREAD.items():  # an operator's own values stay
         os.environ.setdefault(variable, value)
     try:

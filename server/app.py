@@ -55,6 +55,8 @@ from server.runtime.sockets import PortTaken, check_free, shared_listener
 
 log = logging.getLogger("kserve")
 
+_OTHER_PORT = "end what listens there, or name another port"
+
 
 class PolyServer(frame.ModelServer):
     """The main process: one event loop, REST and gRPC over one repository."""
@@ -122,6 +124,7 @@ class PolyServer(frame.ModelServer):
         self.setup_event_loop()
         self.repository.attach_loop(asyncio.get_running_loop())
         self._loader.attach_loop(asyncio.get_running_loop())
+        self._check_port()
         rest = self._rest()
         listener = self._listener()
         log.info("%s", self._access.rule)
@@ -154,6 +157,18 @@ class PolyServer(frame.ModelServer):
         except SocketTaken as error:
             raise SystemExit(f"polyserve: --uds={path} is taken: {error}") from error
 
+    def _check_port(self) -> None:
+        """Say in one line that the REST port is somebody's, before models are loaded for nobody.
+
+        Raises:
+            SystemExit
+        """
+        try:
+            check_free(self._settings.rest_port)
+        except PortTaken as error:
+            port = self._settings.rest_port
+            raise SystemExit(f"polyserve: --http_port={port} is taken: {error}; {_OTHER_PORT}") from error
+
     def _listener(self) -> socket.socket | None:
         """The socket of the REST port, where others share it."""
         if self._frontends is None:
@@ -162,7 +177,8 @@ class PolyServer(frame.ModelServer):
             check_free(self._settings.rest_port)
             return shared_listener(self._settings.rest_port)
         except PortTaken as error:
-            raise SystemExit(f"polyserve: --http_port={self._settings.rest_port} is taken: {error}") from error
+            port = self._settings.rest_port
+            raise SystemExit(f"polyserve: --http_port={port} is taken: {error}; {_OTHER_PORT}") from error
 
     async def _start_frontends(self, rest: RESTServer, listener: socket.socket | None) -> None:
         if self._frontends is None or listener is None:
@@ -186,13 +202,12 @@ class PolyServer(frame.ModelServer):
         wanted = self._settings.grpc_port
         inner_socket = str(self._frontends.directory / "grpc") if self._frontends else ""
         try:
-            if self._frontends:
-                check_free(wanted)
+            check_free(wanted)  # gRPC's own words for it are many
             server, self._grpc_port = await service.serve(
                 handlers, wanted, limits, inner_socket, shared=bool(self._frontends), certificates=self._certificates
             )
         except (RuntimeError, PortTaken) as error:
-            raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}") from error
+            raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}; {_OTHER_PORT}") from error
         secured = " (TLS)" if self._certificates else ""
         log.info("gRPC server listens on port %d%s", self._grpc_port, secured)
         return server

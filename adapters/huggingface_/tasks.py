@@ -19,6 +19,7 @@ from adapters.huggingface_.sentence import Sentence
 from adapters.shared.arrays import array_of
 
 OUTPUT = "output-0"
+_MOST_LABELS = 1000
 PAIR = "text_pair"  #: the input with the second text of each row, for tasks that take pairs
 
 TRUNCATION = Parameter("truncation", bool, meaning="cut texts that are too long, instead of refusing them")
@@ -64,6 +65,11 @@ class Task(ABC):
         """`Signature.task` of answers with that spec."""
         return ""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """`Signature.labels`."""
+        return ()
+
     def prepare(self, text: str, settings: Settings) -> str:
         """The text as the tokenizer gets it."""
         return text
@@ -99,6 +105,10 @@ class SequenceClassification(Task):
     def meaning(self, spec: TensorSpec) -> str:
         return "score" if spec.datatype == "FP32" else ""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return _labels(self.encoder)
+
     def answer(self, row: Row, output: Any, settings: Settings) -> Any:
         if (count := _count(settings)) is not None:
             return self._best(output, count)
@@ -129,6 +139,15 @@ class SequenceClassification(Task):
         return sorted(scored, key=lambda entry: -entry["score"])[:count]
 
 
+def _labels(encoder: Encoder) -> tuple[str, ...]:
+    """What the classes are called, where there are several, in the order of the logits."""
+    config = encoder.model.config
+    count = config.num_labels
+    if not 1 < count <= _MOST_LABELS:
+        return ()
+    return tuple(str(config.id2label.get(index, index)) for index in range(count))
+
+
 class TokenClassification(Task):
     """The class of every token, those that the tokenizer adds ([CLS], [SEP]) among them: [[0, 3, 0, ...]]."""
 
@@ -140,6 +159,10 @@ class TokenClassification(Task):
 
     def spec(self, settings: Settings) -> TensorSpec:
         return TensorSpec(OUTPUT, "BYTES", (-1,), json=True)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return _labels(self.encoder)
 
     def answer(self, row: Row, output: Any, settings: Settings) -> Any:
         if settings.get("labels"):

@@ -35,7 +35,7 @@ from adapters.sklearn_.direct import Record, direct
 from adapters.sklearn_.examine import Examined, examine, reason
 from adapters.sklearn_.explain import Explainer, explainer_of
 from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
-from adapters.sklearn_.outputs import label_dtype, tensors_of
+from adapters.sklearn_.outputs import label_dtype, labels_of, tensors_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, slow_texts, writes_inputs
 
 logger = logging.getLogger(__name__)
@@ -129,6 +129,7 @@ class SklearnAdapter(Adapter):
             any_name=not isinstance(inputs, Table),
             parameters=(Parameter("method", str, methods, "the estimator's method that answers"),),
             explanations=explainer.specs if explainer else (),
+            labels=labels_of(model),
         )
         short = _short(model, inputs, method, proofs)
         adapter = cls(

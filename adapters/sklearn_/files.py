@@ -60,7 +60,9 @@ def find(model_dir: ModelDir) -> Match | None:
         return Match(Rank.SUFFIX, model.file, problem=model.problem)
     trust = Trust.CODE if model_dir.trusted else Trust.PICKLE  # a trusted pickle runs whatever it names
     origin = None if model.problem else origin_of(model.contents, model_dir.file(model.file))
-    return Match(rank, model.file, model.problem, _requires(model.contents), trust, origin=origin)
+    version = model.contents.sklearn_version
+    made_by = f"scikit-learn {version}" if version else ""
+    return Match(rank, model.file, model.problem, _requires(model.contents), trust, origin=origin, made_by=made_by)
 
 
 def _judge(model_dir: ModelDir, name: str) -> _Candidate:

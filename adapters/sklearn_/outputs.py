@@ -12,6 +12,9 @@ from adapters.base import Array, Tensors
 __all__ = ["label_dtype", "tensors_of"]
 
 
+_MOST_LABELS = 1000
+
+
 def tensors_of(answer: Any, labels: np.dtype[Any] | None = None, names: Sequence[str] = ()) -> Tensors:
     """An answer as `output-0`, `output-1`, ... (several where a model of several outputs gives a list of arrays).
 
@@ -31,6 +34,14 @@ def label_dtype(model: Any) -> np.dtype[Any] | None:
         return None
     dtype = np.array(classes.tolist()).dtype
     return dtype if dtype.kind in "biuf" else None
+
+
+def labels_of(model: Any) -> tuple[str, ...]:
+    """What a classifier of one target calls its classes, as texts; () where there are none, or too many."""
+    classes = getattr(model, "classes_", None)
+    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) > _MOST_LABELS:
+        return ()
+    return tuple(str(label) for label in classes.tolist())
 
 
 def _array(part: Any, labels: np.dtype[Any] | None) -> Array:

@@ -28,6 +28,7 @@ class ServedModel(Protocol):
     in_flight: InFlight
     pool: WorkerPool | None  #: its processes, where it runs in some of its own
     born: float  #: when it came, on the monotonic clock
+    made_by: str  #: the library that wrote its files, and its version; "": nobody knows
 
     #: rows in one call, at most; 0: no dimension of its tensors is known to be rows
     max_rows: int

@@ -42,6 +42,7 @@ class PassthroughModel:
     max_rows = 0
     merges = False
     refuses_example = False
+    made_by = ""
 
     def __init__(
         self,

@@ -60,6 +60,7 @@ class TensorModel:
         self.max_rows = limits.max_rows if self.signature.batched else 0
         self.merges = merges
         self.refuses_example = False
+        self.made_by = ""
         self.in_flight = InFlight()
         self.born = time.monotonic()
         splits = adapter.traits.parallel and adapter.traits.thread_safe

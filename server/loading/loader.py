@@ -33,10 +33,11 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapters import registry
 from adapters.base import Adapter, LoadError, ModelDir, Reply, ReplyStream, Request, Trust
+from adapters.formats.made_by import made_by
 from adapters.registry import Choice
 from server.config.model_config import ModelConfig, check_options
 from server.errors import NotSupported
@@ -73,6 +74,16 @@ class Loaded:
     claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
     model: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
     stamp: FolderStamp = NO_FILES  #: of its files then
+    made_by: str = ""  #: the library that wrote them, and its version
+
+
+class Recognised(NamedTuple):
+    """What a directory holds, and how it is to be loaded."""
+
+    directory: ModelDir
+    choice: Choice
+    options: dict[str, Any]
+    config: ModelConfig
 
 
 class Loader:
@@ -146,18 +157,7 @@ class Loader:
         config: ModelConfig | None = None
         seal = Seal.of(found.directory)
         try:
-            if self._verifier:
-                self._may_import.wait()
-                self._verifier.verify(found.directory)
-            config = self._config(found)
-            full = config.trust == "full" and self._allowed is Trust.CODE
-            directory = replace(found.directory, trusted=full, name=found.name)
-            choice = self._choose(directory, config)
-            config = _with_own_version(config, found, choice)
-            directory = choice.directory or directory
-            options = self._options(config, choice.adapter)
-            if full:
-                options["trust"] = "full"
+            directory, choice, options, config = self.recognise(found)
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
             with logs.about(found.name):
@@ -177,7 +177,26 @@ class Loader:
         if not isinstance(adapter, RemoteAdapter):
             warning = compatibility.warning(choice, warning)
         seconds = time.monotonic() - start
-        return Loaded(adapter, config, batchable, seconds, warning, bool(refusal), room.claim, model, stamp)
+        made = choice.match.made_by or made_by(choice.adapter.name, directory, choice.match.file)
+        return Loaded(adapter, config, batchable, seconds, warning, bool(refusal), room.claim, model, stamp, made)
+
+    def recognise(self, found: Found) -> Recognised:
+        """What a directory holds, and how it would be loaded; nothing of it is executed, and no framework imported.
+
+        Raises:
+            LoadError: it cannot be served, with the reason.
+        """
+        if self._verifier:
+            self._may_import.wait()
+            self._verifier.verify(found.directory)
+        config = self._config(found)
+        full = config.trust == "full" and self._allowed is Trust.CODE
+        directory = replace(found.directory, trusted=full, name=found.name)
+        choice = self._choose(directory, config)
+        options = self._options(config, choice.adapter)
+        if full:
+            options["trust"] = "full"
+        return Recognised(choice.directory or directory, choice, options, _with_own_version(config, found, choice))
 
     def _guard(self, seal: Seal, choice: Choice) -> Guard:
         """Makes sure that the files are those that were checked. Code may write beside them, and unless it is signed

@@ -40,7 +40,9 @@ class ModelFactory:
             count = pool.count if pool is not None else 1
             lanes = loaded.config.lanes
             kind = GenerationModel if loaded.adapter.signature.generates else PassthroughModel
-            return kind(found.name, loaded.adapter, self.limits, metrics, lanes, found.version, count)
+            served = kind(found.name, loaded.adapter, self.limits, metrics, lanes, found.version, count)
+            served.made_by = loaded.made_by
+            return served
         if loaded.warning:
             log.warning("model %s: %s", found.name, loaded.warning)
         merges = loaded.batchable and loaded.config.batching
@@ -48,6 +50,7 @@ class ModelFactory:
         how = (self.executor, limits, metrics, merges)
         model = TensorModel(found.name, loaded.adapter, *how, found.version, self.log_latency)
         model.refuses_example = loaded.refuses_example
+        model.made_by = loaded.made_by
         return model
 
 

@@ -99,7 +99,8 @@ def signature_of(received: Mapping[str, Any]) -> Signature:
     variants = _checked(received, "variants", dict)
     values["variants"] = {name: signature_of(variants[name]) for name in _all_of(str, list(variants))}
     _all_of(str, [values.get("task", "")])
-    flags = [name for name in values if name not in (*_SPECS, "parameters", "columns", "variants", "task")]
+    values["labels"] = tuple(_all_of(str, _checked({"labels": [], **received}, "labels", list)))
+    flags = [name for name in values if name not in (*_SPECS, "parameters", "columns", "variants", "task", "labels")]
     _all_of(bool, [values[name] for name in flags])
     return Signature(**values)
 

@@ -12,7 +12,7 @@ import pytest
 
 from adapters import registry
 from adapters.base import Adapter, LoadError, Match, ModelDir, Origin, Rank
-from adapters.registry import Ambiguous, Outdated, Unsupported
+from adapters.registry import Ambiguous, NotInstalled, Outdated, Unsupported
 
 Claims = Callable[..., None]
 
@@ -145,3 +145,18 @@ def test_a_broken_package_of_others_takes_nobody_down(
     with caplog.at_level(logging.WARNING):
         assert list(registry.adapters()) == list(registry.TABLE)
     assert "adapter broken (no_such_module:Adapter) does not import" in caplog.text
+
+
+def test_what_is_not_installed_is_named_as_pip_calls_it() -> None:
+    error = NotInstalled(["PIL", "no_such_module"])
+    assert error.packages == ("pillow", "no_such_module")
+    assert str(error) == "pillow and no_such_module is not installed: pip install pillow no_such_module"
+
+
+def test_claims_are_told_with_their_problems(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("tree\nversion=v4\n")
+    (claim,) = registry.claims_on(ModelDir.of(tmp_path))
+    assert claim.adapter.name == "lightgbm"
+    assert claim.match.problem == "two candidate models: a.txt and b.txt; keep one"
+    assert registry.claims_on(ModelDir.of(tmp_path), "xgboost") == []

@@ -64,5 +64,7 @@ def test_a_port_that_others_have_is_named(app: ModuleType, taken: int) -> None:
 
     with pytest.raises(SystemExit, match=f"--http_port={taken} is taken"):
         app.PolyServer._listener(Server())
+    with pytest.raises(SystemExit, match=f"--http_port={taken} is taken.*name another"):
+        app.PolyServer._check_port(Server())
     Server._frontends = None  # type: ignore[assignment]
     assert app.PolyServer._listener(Server()) is None

@@ -15,6 +15,7 @@ from bench.house import ImportGraph
 #: packages (and modules directly inside `server/`) from the top to the bottom; no arrows within a row
 FLOORS = (
     {"__main__"},
+    {"cli"},
     {"app"},
     {"frontends"},
     {"api"},

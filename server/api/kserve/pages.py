@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-from weakref import WeakKeyDictionary
 
 import fastapi_offline
 from fastapi import FastAPI, Request
@@ -18,11 +17,10 @@ from adapters import base
 from server.api.console.pages import add_console
 from server.api.lookup import Refresh, nothing_new
 from server.api.openapi.document import TITLE, document
-from server.api.openapi.request_examples import ModelExamples, examples_of
+from server.api.openapi.request_examples import KnownExamples, ModelExamples
 from server.codec.error_text import described
 from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
-from server.inference.model import ServedModel
 from server.repository.repository import Repository
 
 STATIC = "/docs/static"
@@ -86,7 +84,7 @@ class ExamplesOfModels:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._known: WeakKeyDictionary[ServedModel, ModelExamples] = WeakKeyDictionary()
+        self._known = KnownExamples()
 
     def all(self) -> list[ModelExamples]:
         """Of each model, by what answers for its name."""
@@ -97,10 +95,8 @@ class ExamplesOfModels:
 
     def of(self, model: ServedModel) -> ModelExamples:
         """Of one that is in memory."""
-        if model not in self._known:
-            state = self._repository.states(model.name, model.version or None)
-            self._known[model] = examples_of(next(iter(state.values())).found, model)
-        return self._known[model]
+        state = self._repository.states(model.name, model.version or None)
+        return self._known.of(next(iter(state.values())).found, model)
 
 
 def _add_index(app: FastAPI, repository: Repository) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.base import Parameter
+from adapters.base import Parameter, TensorSpec
 from server.api.openapi.operations import OPERATIONS, TAGS, Operation
 from server.api.openapi.request_examples import ModelExamples
 from server.api.openapi.schemas import BINARY, ERRORS, JSON, SCHEMAS, TEXT, ref
@@ -115,14 +115,22 @@ def _example(operation: Operation, model: ModelExamples) -> Any:
     """What can be sent to the model as it stands; None: nobody knows."""
     if operation.examples == "explain":
         return model.v1 if model.explains else None
+    if operation.examples == "openai":
+        return model.openai.get(operation.path)
     return getattr(model, operation.examples) if operation.examples else None
 
 
 def _shown(model: ModelExamples, value: Any) -> dict[str, Any]:
     shown = {"summary": f"{model.name} ({model.adapter})", "value": value}
-    if model.parameters:
-        shown["description"] = "parameters: " + "; ".join(map(_meaning, model.parameters))
+    about = ["answers: " + ", ".join(map(_tensor, model.outputs))] if model.outputs else []
+    about += ["parameters: " + "; ".join(map(_meaning, model.parameters))] if model.parameters else []
+    if about:
+        shown["description"] = "; ".join(about)
     return shown
+
+
+def _tensor(spec: TensorSpec) -> str:
+    return f"{spec.name} {spec.datatype} {list(spec.shape)}"
 
 
 def _meaning(parameter: Parameter) -> str:

@@ -42,7 +42,7 @@ class Operation:
     errors: Sequence[int] = ()
     description: str = ""
     takes: str = ""  #: the schema of the body; "": there is none
-    examples: str = ""  #: which of a model's examples fit: "v1", "v2", "explain", "instance"
+    examples: str = ""  #: which of a model's examples fit: "v1", "v2", "explain", "instance", "openai"
     needs_body: bool = True
     binary: bool = False  #: raw tensors may follow the JSON
     media: str = JSON  #: of a 200
@@ -193,6 +193,7 @@ _OTHERS = [
             *("post", f"/v1/{path}", "OpenAI", summary, "Anything", _ASKED),
             "OpenAI's API; with `stream` the chunks come as events. The same under /openai, or another prefix.",
             takes=takes,
+            examples="openai",
             error="OpenAIError",
         )
         for path, takes, summary in (
@@ -205,6 +206,7 @@ _OTHERS = [
         Operation(
             *("post", f"/v1/{path}", "OpenAI", summary, f"{body}Response", _ASKED, about),
             takes=f"{body}Request",
+            examples="openai",
             error="OpenAIError",
         )
         for path, body, summary, about in (

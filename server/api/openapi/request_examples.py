@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import orjson
@@ -27,6 +28,8 @@ from server.loading.catalog import Found
 
 #: bytes of a body that is shown; an image's would be a page of zeros
 LONGEST = 100_000
+#: what language models are shown with
+PROMPT, FEW_TOKENS = "Once upon a time", 16
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class ModelExamples:
     explains: bool = False
     generates: bool = False
     parameters: Sequence[Parameter] = field(default=())
+    outputs: Sequence[TensorSpec] = field(default=())
+    #: bodies for OpenAI's routes, by path
+    openai: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def instance(self) -> Any:
@@ -48,12 +54,27 @@ class ModelExamples:
         return instances[0] if instances else None
 
 
+class KnownExamples:
+    """The examples of models, made when somebody first asks for them, and kept as long as the model is there."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[ServedModel, ModelExamples] = WeakKeyDictionary()
+
+    def of(self, found: Found, model: ServedModel) -> ModelExamples:
+        """What there is to show of a model that is in memory."""
+        if model not in self._known:
+            self._known[model] = examples_of(found, model)
+        return self._known[model]
+
+
 def examples_of(found: Found, model: ServedModel) -> ModelExamples:
     """What there is to show of a model that is in memory."""
     signature = model.signature
     bodies = _recorded(found)
     if not signature.whole and not model.refuses_example:
         bodies = {**_made_up(model), **bodies}
+    elif signature.generates:
+        bodies = {**_of_language(signature), **bodies}
     return ModelExamples(
         found.name,
         model.adapter.name,
@@ -62,7 +83,29 @@ def examples_of(found: Found, model: ServedModel) -> ModelExamples:
         bool(signature.explanations),
         signature.whole,
         signature.parameters,
+        signature.outputs,
+        _openai(found.name, signature, model.refuses_example),
     )
+
+
+def _of_language(signature: Signature) -> dict[str, Any]:
+    """A language model goes on with any text."""
+    (text,) = signature.inputs
+    tensor = {"name": text.name, "shape": [1], "datatype": text.datatype, "data": [PROMPT]}
+    few = {"max_tokens": FEW_TOKENS}
+    return {"v1": {"instances": [PROMPT], "parameters": few}, "v2": {"inputs": [tensor], "parameters": few}}
+
+
+def _openai(name: str, signature: Signature, refuses: bool) -> dict[str, Any]:
+    """Bodies for the routes of OpenAI's API that the model has."""
+    if signature.generates:
+        return {"/v1/completions": {"model": name, "prompt": PROMPT, "max_tokens": FEW_TOKENS}}
+    if not signature.task or refuses:
+        return {}
+    pairs = {"/v1/rerank": {"model": name, "query": PROMPT, "documents": [PROMPT, "A king had three sons."]}}
+    if signature.task == "embedding":
+        return {"/v1/embeddings": {"model": name, "input": [PROMPT]}, **pairs}
+    return pairs
 
 
 def _recorded(found: Found) -> dict[str, Any]:

@@ -99,6 +99,7 @@ SCHEMAS: Mapping[str, Schema] = {
         platform=_STRING,
         inputs=array(obj(["name", "datatype", "shape"], **_TENSOR)),
         outputs=array(obj(["name", "datatype", "shape"], **_TENSOR)),
+        parameters={"type": "object", "description": "what else is known: adapter, columns, labels, examples, ..."},
     ),
     "ModelReady": obj(["name", "ready"], name=_STRING, ready=_BOOLEAN),
     "ModelStatus": obj(

@@ -17,6 +17,7 @@ import orjson
 
 from server.api.lookup import Refresh, nothing_new
 from server.api.model_metadata import model_metadata
+from server.api.model_parameters import ModelParameters
 from server.api.rest.asgi import Handler, Scope
 from server.api.rest.paths import LOGGING, MODEL_TRACE, TRACE, V2, ModelPath, is_settings
 from server.api.triton.configuration import model_config
@@ -39,6 +40,7 @@ class ModelFacts:
         """`refresh` is awaited before the statistics are read."""
         self._repository = repository
         self._refresh = refresh
+        self._parameters = ModelParameters(repository)
         self._tellers = {
             ("v1", "status"): self._v1_status,
             ("v1", "metadata"): self._v1_metadata,
@@ -82,7 +84,9 @@ class ModelFacts:
         return _json(settings(parse_object(body, "the settings") if body.strip() else {}))
 
     async def _metadata(self, name: str, version: str | None) -> Answer:
-        return _json(await model_metadata(self._repository, name, version))
+        known = await model_metadata(self._repository, name, version)
+        model = await self._repository.ready(name, version)
+        return _json({**known, "parameters": self._parameters.of(name, version, model)})
 
     async def _ready(self, name: str, version: str | None) -> Answer:
         self._check_ready(name, version)
@@ -108,7 +112,8 @@ class ModelFacts:
         model = await self._repository.ready(name, version)
         states = self._repository.states(name, version)
         number = next((number for number, state in states.items() if state.model is model), model.version)
-        return _json(version_metadata(name, number, model))
+        parameters = self._parameters.of(name, version, model)
+        return _json({**version_metadata(name, number, model), "parameters": parameters})
 
     def _check_ready(self, name: str, version: str | None) -> None:
         """

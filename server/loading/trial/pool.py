@@ -21,12 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapters.base import LoadError
+from adapters.base import LoadError, Signature
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
 from server.runtime.own_code import module_command
 from server.runtime.sandbox.sandbox import NO_SANDBOX, Confinement, Sandbox
 from server.workers.launch import scrubbed
+from server.workers.messages import signature_of
 from server.workers.self_test import DOING
 
 __all__ = ["Trial", "TrialPool"]
@@ -47,14 +48,25 @@ class TrialPool:
         self._changed = threading.Condition()
         self._closed = 0  #: how often
 
-    def try_load(self, adapter: str, path: Path, root: Path, file: str, options: Mapping[str, Any]) -> Trial:
+    def try_load(
+        self,
+        adapter: str,
+        path: Path,
+        root: Path,
+        file: str,
+        options: Mapping[str, Any],
+        *,
+        describe: bool = False,
+    ) -> Trial:
         """Load the model of directory `path` in a child; blocks until there is an answer.
+
+        `describe`: the model is loaded and not run, and the trial has its signature.
 
         Raises:
             LoadError: it cannot be loaded, took too long, or crashed the child; the message is the reason.
         """
         where = {"path": str(path), "root": str(root), "file": file}
-        job = ipc.pack({"adapter": adapter, "options": dict(options), **where})
+        job = ipc.pack({"adapter": adapter, "options": dict(options), "describe": describe, **where})
         with self._changed:
             if not any(root.is_relative_to(known) for known in self._roots):
                 self._roots |= {root}  # and children that do not know it are used no more
@@ -165,6 +177,8 @@ class Trial:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     #: why the server's own process must not serve it, which only loading it told
     carries: str = ""
+    #: what the model takes and gives; None: nobody asked for it
+    signature: Signature | None = None
 
 
 class Crash(LoadError):
@@ -209,7 +223,8 @@ class TrialProcess:
             raise Crash(self._child.cause_of_death(DOING[self._stage]), first=self._trials == 1) from error
         if not answer.pop("ok"):
             raise LoadError(answer["reason"])
-        return Trial(**answer)
+        signature = answer.pop("signature", None)
+        return Trial(**answer, signature=None if signature is None else signature_of(signature))
 
     def alive(self) -> bool:
         return self._child.alive()

@@ -21,7 +21,8 @@ from adapters import registry
 from adapters.base import LoadError, ModelDir
 from server.runtime import ipc
 from server.runtime.lifeline import resident_bytes, tie_to_parent
-from server.workers.self_test import one_line, self_test
+from server.workers.messages import signature_to_fields
+from server.workers.self_test import SelfTest, one_line, self_test
 
 _MAX_REASON = 4000
 
@@ -49,10 +50,13 @@ def _try(job: dict[str, Any], announce: Callable[[str], None]) -> dict[str, Any]
         before, began = resident_bytes(), time.perf_counter()
         model = adapter.load(ModelDir(Path(job["path"]), Path(job["root"])), job["file"], job["options"])
         seconds = time.perf_counter() - began
-        announce("example")
-        test = self_test(model)
+        describe = job.get("describe", False)
+        if not describe:
+            announce("example")
+        test = SelfTest(model.traits.batchable) if describe else self_test(model)
         evidence, carries = dict(model.evidence()), model.carries
         memory = max(0, resident_bytes() - before)
+        told = {"signature": signature_to_fields(model.signature)} if describe else {}
         model.close()
     except LoadError as error:
         return {"ok": False, "reason": str(error)[:_MAX_REASON]}
@@ -66,6 +70,7 @@ def _try(job: dict[str, Any], announce: Callable[[str], None]) -> dict[str, Any]
         "example_error": test.error,
         "evidence": evidence,
         "carries": carries,
+        **told,
     }
 
 

@@ -135,6 +135,7 @@ def test_labelled_tokens_are_the_pipelines_answers(name: str, folders: Folders, 
     from transformers import pipeline
 
     expected = pipeline("token-classification", str(folders(name)), device="cpu")(TEXTS)
+    assert load(name).signature.labels == tuple(LABELS["id2label"].values())
     answers = ask(load(name), TEXTS, labels=True)
     assert any(answers)
     for got, wanted in zip(answers, expected, strict=True):

@@ -46,6 +46,13 @@ def test_a_class_is_the_largest_logits() -> None:
     assert classifier().spec({}) == TensorSpec("output-0", "INT64", (-1,))
 
 
+def test_what_the_classes_are_called() -> None:
+    assert classifier().labels == TokenClassification(encoder(), Sentence()).labels == ("O", "B", "C")
+    assert classifier(labels=4).labels == ("O", "B", "C", "3"), "a configuration may lack one"
+    assert classifier(labels=1).labels == ()
+    assert FillMask(encoder(), Sentence()).labels == ()
+
+
 def test_a_text_has_scores_by_class_in_whatever_form_is_asked_for() -> None:
     task = classifier()
     assert task.answer(ROW, LOGITS, {"return_probabilities": True}) == {"0": 0.1667, "1": 0.3333, "2": 0.5}

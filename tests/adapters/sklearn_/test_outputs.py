@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from adapters.sklearn_.outputs import label_dtype, tensors_of
+from adapters.sklearn_.outputs import label_dtype, labels_of, tensors_of
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,19 @@ def test_labels_that_were_objects_are_numbers_again(classes: list[Any], dtype: s
         assert tensors_of(np.array(classes, object), found)["output-0"].dtype == found
     assert label_dtype(SimpleNamespace(classes_=np.array([1, 2]))) is None
     assert label_dtype(object()) is None
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [
+        (np.array([0, 1]), ("0", "1")),
+        (np.array(["no", "yes"], object), ("no", "yes")),
+        ([np.array([0, 1]), np.array([0, 1])], ()),
+        (np.zeros((2, 2)), ()),
+        (np.arange(5000), ()),
+        (None, ()),
+    ],
+)
+def test_what_the_classes_are_called(classes: Any, labels: tuple[str, ...]) -> None:
+    assert labels_of(SimpleNamespace(classes_=classes)) == labels
+    assert labels_of(object()) == ()

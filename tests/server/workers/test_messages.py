@@ -29,6 +29,7 @@ def travelled(fields: Any) -> Any:
 def test_a_signature_survives_the_way() -> None:
     assert signature_of(travelled(signature_to_fields(SIGNATURE))) == SIGNATURE
     others: list[dict[str, Any]] = [{"whole": True}, {"whole": True, "streams": True}, {"task": "score"}]
+    others.append({"labels": ("no", "yes")})
     for signature in (Signature((), (), **fields) for fields in others):
         assert signature_of(travelled(signature_to_fields(signature))) == signature
 
@@ -56,6 +57,8 @@ def changed(fields: Any, path: tuple[Any, ...], value: Any) -> Any:
         (("memory_bytes",), 1.5),
         (("signature",), []),
         (("signature", "task"), 1),
+        (("signature", "labels"), [1]),
+        (("signature", "labels"), "no"),
         (("signature", "inputs"), {}),
         (("signature", "inputs", 0), None),
         (("signature", "inputs", 0), {"shape": []}),

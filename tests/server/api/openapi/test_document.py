@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from openapi_spec_validator import validate
 
-from adapters.base import Parameter
+from adapters.base import Parameter, TensorSpec
 from server.api.kserve.pages import add_pages
 from server.api.openapi.document import document
 from server.api.openapi.request_examples import ModelExamples
@@ -45,6 +45,16 @@ def test_the_models_are_named_and_those_with_examples_first() -> None:
     assert list(shown(post(known, "/v1/models/{model_name}:explain"))) == ["b"]
     assert list(shown(post(known, "/v2/models/{model_name}/infer"))) == ["b"]
     assert shown(post(known, "/predictions/{model_name}"))["a"]["value"] == [1]
+
+
+def test_openais_routes_and_what_comes_back() -> None:
+    body = {"model": "tiny", "prompt": "Once", "max_tokens": 16}
+    outputs = (TensorSpec("text", "BYTES", (-1,)),)
+    known = document([ModelExamples("tiny", "generation", outputs=outputs, openai={"/v1/completions": body})], "1.2")
+    validate(known)
+    (example,) = shown(post(known, "/v1/completions")).values()
+    assert example == {"summary": "tiny (generation)", "value": body, "description": "answers: text BYTES [-1]"}
+    assert shown(post(known, "/v1/embeddings")) == {}
 
 
 @pytest.mark.parametrize("models", [[], [ModelExamples("away")]])

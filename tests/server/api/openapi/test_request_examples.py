@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from adapters.base import Array, Parameter, Signature, TensorSpec, example_of
-from server.api.openapi.request_examples import LONGEST, examples_of, v1_request, v2_request
+from server.api.openapi.request_examples import LONGEST, KnownExamples, examples_of, v1_request, v2_request
 from server.codec import v1, v2
 from server.repository.repository import Repository
 from tests.server.api.conftest import predict
@@ -114,3 +114,30 @@ def test_of_a_model_that_reads_whole_requests(models: Repository) -> None:
     model = models.ready_model("plain")
     known = made(models, signature=replace(model.signature, whole=True))
     assert (known.v1, known.v2, known.generates) == (None, None, True)
+
+
+TEXT = (spec("text", "BYTES"),)
+OF_LANGUAGE = {
+    "generation": (Signature(TEXT, OUTPUTS, whole=True, generates=True), ["/v1/completions"]),
+    "embedding": (Signature(TEXT, OUTPUTS, task="embedding"), ["/v1/embeddings", "/v1/rerank"]),
+    "score": (Signature(TEXT, OUTPUTS, task="score"), ["/v1/rerank"]),
+    "nothing of it": (Signature(TEXT, OUTPUTS), []),
+}
+
+
+@pytest.mark.parametrize("kind", OF_LANGUAGE)
+def test_models_of_language_have_bodies_for_openais_routes(models: Repository, kind: str) -> None:
+    signature, paths = OF_LANGUAGE[kind]
+    known = made(models, signature=signature)
+    assert list(known.openai) == paths
+    assert all(body["model"] == "plain" for body in known.openai.values())
+    if kind == "generation":
+        assert known.v1 == {"instances": ["Once upon a time"], "parameters": {"max_tokens": 16}}
+        assert known.v2["inputs"][0]["data"] == ["Once upon a time"]
+
+
+def test_examples_are_made_once(models: Repository) -> None:
+    model = models.ready_model("plain")
+    known = KnownExamples()
+    found = models.states("plain")["1"].found
+    assert known.of(found, model) is known.of(found, model)

@@ -105,6 +105,14 @@ def test_a_sound_model(shared: TrialPool, attempt: Attempt) -> None:
     assert 0 <= trial.seconds < 30
 
 
+def test_a_description_is_made_without_running_the_model(shared: TrialPool, tmp_path: Path) -> None:
+    (tmp_path / "model.txt").write_text("\nrefuse\n")
+    trial = shared.try_load("moody", tmp_path, tmp_path, "model.txt", {}, describe=True)
+    assert trial.signature is not None
+    assert (trial.example_error, [spec.name for spec in trial.signature.inputs]) == ("", ["x"])
+    assert shared.try_load("moody", tmp_path, tmp_path, "model.txt", {}).signature is None
+
+
 def test_memory_is_what_the_model_added(shared: TrialPool, attempt: Attempt) -> None:
     shared.close()  # an earlier test's child has grown by that test's frameworks
     assert attempt(shared).memory_bytes < 20e6
@@ -162,6 +170,7 @@ def test_the_child_knows_neither_the_server_nor_kserve(
         "server.runtime.lifeline",
         "server.runtime.receiving",
         "server.workers",
+        "server.workers.messages",
         "server.workers.self_test",
     }
     assert "'OMP_NUM_THREADS': '1'" in environ

@@ -1,0 +1,175 @@
+"""`polyserve bench NAME`: how fast a model answers, and how often, with requests made from its signature."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from server.cli.curl import body_of, server_for
+from server.cli.folders import Folder
+from server.cli.load_run import LoadResult, run_load
+from server.cli.main import FAILED, Failure
+from server.cli.screen import as_json, paint, plain, progress, say, table
+from server.cli.server_client import DEFAULT_URL, RunningServer
+from server.cli.snippets import ModelRequest, choose_way, request_for
+from server.cli.text_plot import bars, histogram, milliseconds
+
+_HEAD = ("CLIENTS", "REQUESTS/S", "ROWS/S", "P50 MS", "P90 MS", "P99 MS", "MAX MS", "ERRORS")
+_WAYS = ("v1", "v2", "openai")
+
+
+class Counts(click.ParamType[tuple[int, ...]]):
+    """1,4,16"""
+
+    name = "counts"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            counts = tuple(int(each) for each in str(value).split(","))
+        except ValueError:
+            counts = ()
+        if not counts or not all(1 <= count <= 1024 for count in counts):
+            raise click.UsageError(f"--clients={plain(value)} must be numbers from 1 to 1024, as in 1,4,16")
+        return counts
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked, by whom."""
+
+    server: RunningServer
+    request: ModelRequest
+    rows: int  #: in each request; 0: nobody knows
+
+    def ask(self, clients: int, seconds: float) -> LoadResult:
+        url = urlsplit(self.server.url)
+        return run_load(url, self.request.path, self.request.text.encode(), self.server.headers, clients, seconds)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--url", help=f"A running server.  [default: {DEFAULT_URL}]")
+@click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
+@click.option("--clients", type=Counts(), default="1,4,16", show_default=True, help="At once, one run each.")
+@click.option("--seconds", type=click.FloatRange(0.1, 600), default=3.0, show_default=True, help="Of each run.")
+@click.option("--rows", type=click.IntRange(1, 100_000), help="Rows in each request.  [default: the example's]")
+@click.option("--as", "way", type=click.Choice(_WAYS), help="How to ask.  [default: v1; openai for language models]")
+@click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; may be repeated.")
+@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+def bench(
+    name: str,
+    url: str | None,
+    directory: Path | None,
+    clients: tuple[int, ...],
+    seconds: float,
+    rows: int | None,
+    way: str | None,
+    data: str | None,
+    headers: Sequence[str],
+    json_: bool,
+) -> int:
+    """Measure how long the model NAME takes to answer, and how many requests it answers in a second.
+
+    Clients ask one request after another, over REST, with the model's example. Status 1: a request failed.
+    """
+    if url and directory:
+        raise click.UsageError("--url and --dir are two ways to the model: give one of them")
+    body = None if data is None else body_of(data)
+    with server_for(name, url, directory, headers) as (server, _):
+        metadata = server.model(name)
+        request = request_for(way or choose_way(metadata, body), metadata, body=body)
+        target = _with_rows(Target(server, request, _rows(request.body)), rows)
+        _check(target)
+        results = [_run(target, count, seconds) for count in clients]
+    if json_:
+        say(as_json(_document(name, target, results)))
+    else:
+        _show(name, metadata, target, results)
+    return FAILED if any(each.errors for each in results) else 0
+
+
+def _check(target: Target) -> None:
+    """
+    Raises:
+        Failure: the model refuses the request: there is nothing to measure.
+    """
+    answer = target.server.post(target.request.path, target.request.text.encode())
+    if answer.status >= 400:
+        raise Failure(f"the server answers {answer.status}: {answer.error}")
+
+
+def _run(target: Target, clients: int, seconds: float) -> LoadResult:
+    with progress(f"{clients} clients ask for {seconds:g} s"):
+        return target.ask(clients, seconds)
+
+
+def _rows(body: Any) -> int:
+    """Rows of a request, as far as its body tells."""
+    if not isinstance(body, Mapping):
+        return 0
+    if isinstance(instances := body.get("instances"), list):
+        return len(instances)
+    inputs = body.get("inputs")
+    shape = inputs[0].get("shape") if isinstance(inputs, list) and inputs and isinstance(inputs[0], Mapping) else None
+    return shape[0] if isinstance(shape, list) and shape and isinstance(shape[0], int) else 0
+
+
+def _with_rows(target: Target, rows: int | None) -> Target:
+    """The request with so many rows: the example's, again and again."""
+    if rows is None:
+        return target
+    body = target.request.body
+    instances = body.get("instances") if isinstance(body, Mapping) else None
+    if not isinstance(instances, list) or not instances:
+        raise click.UsageError("--rows is for requests with instances: take --as=v1")
+    longer = {**body, "instances": list(itertools.islice(itertools.cycle(instances), rows))}
+    return replace(target, request=replace(target.request, body=longer), rows=rows)
+
+
+def _document(name: str, target: Target, results: Sequence[LoadResult]) -> dict[str, Any]:
+    runs = [
+        {
+            "clients": each.clients,
+            "seconds": round(each.seconds, 3),
+            "requests_per_second": round(each.rate, 1),
+            **{f"p{percent}_ms": round(1000 * each.quantile(percent / 100), 3) for percent in (50, 90, 99)},
+            "max_ms": round(1000 * each.quantile(1.0), 3),
+            "errors": dict(each.errors),
+        }
+        for each in results
+    ]
+    return {"model": name, "path": target.request.path, "rows": target.rows, "runs": runs}
+
+
+def _show(name: str, metadata: Mapping[str, Any], target: Target, results: Sequence[LoadResult]) -> None:
+    adapter = metadata.get("parameters", {}).get("adapter", metadata.get("platform", ""))
+    rows = f", {target.rows} rows a request" if target.rows else ""
+    say(f"{plain(name)} ({plain(adapter)}): POST {plain(target.request.path)}{rows}")
+    say()
+    for line in table(_HEAD, [_row(each, target.rows) for each in results], numbers=range(len(_HEAD) - 1)):
+        say(line)
+    say()
+    say(paint("requests a second, by clients", "bright_black"))
+    for line in bars([(str(each.clients), each.rate, f"{each.rate:,.0f}") for each in results]):
+        say(line)
+    last = results[-1]
+    say()
+    say(paint(f"how long answers took, of {last.clients} clients", "bright_black"))
+    for line in histogram(last.latencies):
+        say(line)
+
+
+def _row(result: LoadResult, rows: int) -> tuple[str, ...]:
+    times = [milliseconds(1000 * result.quantile(share)) for share in (0.5, 0.9, 0.99, 1.0)]
+    errors = ", ".join(f"{count} {what}" for what, count in result.errors.most_common())
+    per_second = f"{result.rate * rows:,.0f}" if rows > 1 else ""
+    return (str(result.clients), f"{result.rate:,.0f}", per_second, *times, errors)

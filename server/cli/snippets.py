@@ -1,0 +1,168 @@
+"""A request to a model in the words of V1, V2, gRPC, OpenAI's API, and as a Python program."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pprint
+import shlex
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.cli.main import Failure
+from server.cli.screen import plain
+
+WAYS = ("v1", "v2", "grpc", "python", "openai")
+_METHOD = "inference.GRPCInferenceService/ModelInfer"
+#: where a ModelInferRequest has the values of each datatype
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
+    "INT64": "int64_contents",
+    **dict.fromkeys(("UINT8", "UINT16", "UINT32"), "uint_contents"),
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+_NO_EXAMPLE = (
+    "nobody knows what {name} takes: write a request and its answer into examples.json in its folder, "
+    "or give the body by --data"
+)
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """A request: its way, the path (none for gRPC) and the body."""
+
+    way: str
+    path: str
+    body: Any
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self.body, ensure_ascii=False)
+
+
+def choose_way(metadata: Mapping[str, Any], body: Any) -> str:
+    """The way that suits a model, or the body that is given, best."""
+    if isinstance(body, Mapping):
+        return "v2" if isinstance(body.get("inputs"), list) and "instances" not in body else "v1"
+    known = examples(metadata)
+    return "openai" if task(metadata) == "generation" else "v2" if "v2" in known and "v1" not in known else "v1"
+
+
+def examples(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the server says that the model answers."""
+    found = metadata.get("parameters", {}).get("examples", {})
+    return found if isinstance(found, Mapping) else {}
+
+
+def task(metadata: Mapping[str, Any]) -> str:
+    return str(metadata.get("parameters", {}).get("task", ""))
+
+
+def request_for(way: str, metadata: Mapping[str, Any], version: str = "", body: Any = None) -> ModelRequest:
+    """The request to a model in one of the `WAYS`; `body`: the user's own, instead of an example.
+
+    Raises:
+        Failure: there is no example, or the model has no such way.
+    """
+    name = str(metadata["name"])
+    known = examples(metadata)
+    if way == "openai":
+        return _openai(name, metadata, known.get("openai", {}), body)
+    if way == "python":
+        way = "v1" if "v1" in known or (isinstance(body, Mapping) and "instances" in body) else "v2"
+        return _rest("python", name, version, way, known.get(way) if body is None else body)
+    if way == "grpc":
+        return ModelRequest("grpc", "", _grpc(name, version, known.get("v2") if body is None else body))
+    return _rest(way, name, version, way, known.get(way) if body is None else body)
+
+
+def _rest(way: str, name: str, version: str, protocol: str, body: Any) -> ModelRequest:
+    if body is None:
+        raise Failure(_NO_EXAMPLE.format(name=plain(name)))
+    quoted = urllib.parse.quote(name, safe="")
+    versioned = f"/versions/{urllib.parse.quote(version, safe='')}" if version else ""
+    path = f"/v1/models/{quoted}{versioned}:predict" if protocol == "v1" else f"/v2/models/{quoted}{versioned}/infer"
+    return ModelRequest(way, path, body)
+
+
+def _openai(name: str, metadata: Mapping[str, Any], known: Mapping[str, Any], body: Any) -> ModelRequest:
+    if not known:
+        raise Failure(f"{plain(name)} has no route of OpenAI's API: it is neither a language model nor of embeddings")
+    path, example = next(iter(known.items()))
+    if isinstance(body, Mapping):
+        path = "/v1/chat/completions" if "messages" in body else path
+    return ModelRequest("openai", path, example if body is None else body)
+
+
+def _grpc(name: str, version: str, body: Any) -> dict[str, Any]:
+    """A V2 body as the JSON of a ModelInferRequest."""
+    if not isinstance(body, Mapping) or not isinstance(body.get("inputs"), list):
+        raise Failure(_NO_EXAMPLE.format(name=plain(name)) + " (gRPC takes V2's: an object with inputs)")
+    message: dict[str, Any] = {"model_name": name}
+    if version:
+        message["model_version"] = version
+    message["inputs"] = [_tensor(tensor) for tensor in body["inputs"]]
+    if parameters := body.get("parameters"):
+        message["parameters"] = {key: _parameter(value) for key, value in parameters.items()}
+    return message
+
+
+def _tensor(tensor: Mapping[str, Any]) -> dict[str, Any]:
+    values = tensor["data"]
+    place = _CONTENTS.get(str(tensor["datatype"]))
+    if place is None or any(value is None for value in values):
+        raise Failure(
+            f"{plain(tensor['name'])}: {plain(tensor['datatype'])} has no JSON over gRPC; take another way (--as=v2)"
+        )
+    if place == "bytes_contents":
+        values = [base64.b64encode(str(value).encode()).decode() for value in values]
+    return {**{key: tensor[key] for key in ("name", "shape", "datatype")}, "contents": {place: values}}
+
+
+def _parameter(value: Any) -> dict[str, Any]:
+    kinds = {bool: "bool_param", int: "int64_param", str: "string_param", float: "double_param"}
+    return {kinds.get(type(value), "string_param"): value}
+
+
+def shown(request: ModelRequest, url: str, grpc_address: str, headers: Mapping[str, str]) -> str:
+    """The request as a line for a shell, or a program."""
+    if request.way == "python":
+        return _program(request, url, headers)
+    given = [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()]
+    if request.way == "grpc":
+        words = ["grpcurl -plaintext", *given, f"-d {shlex.quote(request.text)}", grpc_address, _METHOD]
+        return _joined(words)
+    kind = "-H 'Content-Type: application/json'"
+    return _joined([f"curl -s {shlex.quote(url + request.path)}", kind, *given, f"-d {shlex.quote(request.text)}"])
+
+
+def _joined(words: list[str]) -> str:
+    """On one line, where it is short; else a word a line."""
+    line = " ".join(words)
+    return line if len(line) <= 100 else " \\\n  ".join(words)
+
+
+def _program(request: ModelRequest, url: str, headers: Mapping[str, str]) -> str:
+    body = pprint.pformat(request.body, width=100, sort_dicts=False)
+    given = {"Content-Type": "application/json", **headers}
+    return "\n".join(
+        [
+            "import json",
+            "import urllib.request",
+            "",
+            f"body = {body}",
+            "request = urllib.request.Request(",
+            f"    {url + request.path!r},",
+            "    json.dumps(body).encode(),",
+            f"    {given!r},",
+            ")",
+            "with urllib.request.urlopen(request) as answer:",
+            "    print(json.dumps(json.load(answer), indent=2))",
+        ]
+    )

@@ -1,0 +1,52 @@
+"""A ModelInfer call by JSON, to a gRPC server of this process and to none."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
+    GRPCInferenceServiceServicer,
+    add_GRPCInferenceServiceServicer_to_server,
+)
+
+from server.cli.grpc_request import infer
+from server.cli.main import Failure
+
+REQUEST = {
+    "model_name": "m",
+    "inputs": [{"name": "x", "shape": [2], "datatype": "FP64", "contents": {"fp64_contents": [1.5, 2.0]}}],
+}
+
+
+class Echo(GRPCInferenceServiceServicer):
+    def ModelInfer(self, request: Any, context: Any) -> Any:
+        metadata = dict(context.invocation_metadata())
+        if metadata.get("x-key") != "v":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no key\n")
+        (tensor,) = request.inputs
+        output = pb.ModelInferResponse.InferOutputTensor(name="y", datatype="FP64", shape=tensor.shape)
+        output.contents.CopyFrom(tensor.contents)
+        return pb.ModelInferResponse(model_name=request.model_name, outputs=[output])
+
+
+def test_a_call() -> None:
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_GRPCInferenceServiceServicer_to_server(Echo(), server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        answer = infer(address, REQUEST, {"X-Key": "v"})
+        assert answer["outputs"][0]["contents"] == {"fp64_contents": [1.5, 2.0]}
+        with pytest.raises(Failure, match=r"the server answers INVALID_ARGUMENT: no key$"):
+            infer(address, REQUEST, {})
+    finally:
+        server.stop(None)
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(Failure, match=r"nothing answers gRPC at 127.0.0.1:1: name the server's port by --grpc-port"):
+        infer("127.0.0.1:1", REQUEST, {})

@@ -1,0 +1,120 @@
+"""Requests in every way: what is printed is what a shell, or Python, takes for it."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import shlex
+from typing import Any
+
+import pytest
+
+from server.cli.main import Failure
+from server.cli.snippets import ModelRequest, choose_way, request_for, shown
+
+V1 = {"instances": [{"it's": "a 'quote' \"and\" ünï $HOME `x`\n"}]}
+V2 = {
+    "inputs": [
+        {"name": "t", "shape": [1], "datatype": "BYTES", "data": ["ü"]},
+        {"name": "n", "shape": [2], "datatype": "INT8", "data": [1, 2]},
+    ],
+    "parameters": {"a": 1, "b": "x", "c": True, "d": 0.5},
+}
+OPENAI = {"/v1/completions": {"model": "m", "prompt": "Once"}}
+
+
+def metadata(**parameters: Any) -> dict[str, Any]:
+    return {"name": "a model", "parameters": parameters}
+
+
+ALL = metadata(examples={"v1": V1, "v2": V2, "openai": OPENAI})
+
+
+def words(way: str) -> list[str]:
+    """What a shell makes of the line."""
+    line = shown(request_for(way, ALL), "http://host:1", "host:2", {"X-Key": "a'b"})
+    return shlex.split(line.replace("\\\n", " "))
+
+
+@pytest.mark.parametrize(
+    ("way", "path", "body"), [("v1", "v1/models/a%20model:predict", V1), ("v2", "v2/models/a%20model/infer", V2)]
+)
+def test_curl(way: str, path: str, body: Any) -> None:
+    found = words(way)
+    assert found[:3] == ["curl", "-s", f"http://host:1/{path}"]
+    assert json.loads(found[found.index("-d") + 1]) == body
+    assert found[found.index("-H") + 1] == "Content-Type: application/json"
+    assert "X-Key: a'b" in found
+
+
+def test_grpc() -> None:
+    found = words("grpc")
+    assert (found[0], found[-2], found[-1]) == ("grpcurl", "host:2", "inference.GRPCInferenceService/ModelInfer")
+    message = json.loads(found[found.index("-d") + 1])
+    text, numbers = message["inputs"]
+    assert base64.b64decode(text["contents"]["bytes_contents"][0]).decode() == "ü"
+    assert numbers["contents"] == {"int_contents": [1, 2]}
+    assert message["parameters"] == {
+        "a": {"int64_param": 1}, "b": {"string_param": "x"}, "c": {"bool_param": True}, "d": {"double_param": 0.5},
+    }  # fmt: skip
+
+
+def test_openai() -> None:
+    found = words("openai")
+    assert found[2] == "http://host:1/v1/completions"
+    chat = request_for("openai", ALL, body={"model": "m", "messages": []})
+    assert chat.path == "/v1/chat/completions"
+
+
+def test_python() -> None:
+    program = shown(request_for("python", ALL), "http://host:1", "", {})
+    tree = ast.parse(program)
+    body = next(node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "body")
+    assert ast.literal_eval(body) == V1
+
+
+def test_versions() -> None:
+    assert request_for("v1", ALL, "2").path == "/v1/models/a%20model/versions/2:predict"
+    assert request_for("v2", ALL, "old").path == "/v2/models/a%20model/versions/old/infer"
+    assert request_for("grpc", ALL, "2").body["model_version"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("known", "body", "way"),
+    [
+        (ALL, None, "v1"),
+        (metadata(task="generation", examples={"v1": V1}), None, "openai"),
+        (metadata(examples={"v2": V2}), None, "v2"),
+        (metadata(), None, "v1"),
+        (ALL, {"inputs": [{}]}, "v2"),
+        (ALL, {"inputs": {"x": []}}, "v1"),
+        (ALL, {"instances": []}, "v1"),
+    ],
+)
+def test_the_way_that_suits_best(known: dict[str, Any], body: Any, way: str) -> None:
+    assert choose_way(known, body) == way
+
+
+@pytest.mark.parametrize("way", ["v1", "v2", "grpc", "python"])
+def test_without_an_example(way: str) -> None:
+    with pytest.raises(
+        Failure, match=r"nobody knows what a model takes: .*examples.json .* or give the body by --data"
+    ):
+        request_for(way, metadata())
+    with pytest.raises(Failure, match="neither a language model nor of embeddings"):
+        request_for("openai", metadata())
+    if way in ("v1", "v2"):
+        assert request_for(way, metadata(), body={"x": 1}).body == {"x": 1}
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "BF16"])
+def test_what_grpc_has_no_json_for(datatype: str) -> None:
+    v2 = {"inputs": [{"name": "x", "shape": [1], "datatype": datatype, "data": [1.0]}]}
+    with pytest.raises(Failure, match="take another way"):
+        request_for("grpc", metadata(examples={"v2": v2}))
+
+
+def test_a_short_one_is_a_line() -> None:
+    line = shown(ModelRequest("v1", "/x", {}), "http://h", "", {})
+    assert line == "curl -s http://h/x -H 'Content-Type: application/json' -d '{}'"
