@@ -39,6 +39,7 @@ class EncoderModel:
             any_name=True,
             parameters=(*self.task.parameters, *self.task.beside, TRUNCATION, *([TOKEN_COUNTS] if meaning else [])),
             task=meaning,
+            labels=self.task.labels,
         )
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:

@@ -21,6 +21,7 @@ from server.api.openapi.request_examples import KnownExamples, ModelExamples
 from server.codec.error_text import described
 from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
+from server.inference.model import ServedModel
 from server.repository.repository import Repository
 
 STATIC = "/docs/static"
