@@ -23,6 +23,7 @@ from server.cli.folders import problem_of
 from server.cli.main import Failure
 from server.cli.screen import plain, progress
 from server.cli.server_client import RunningServer
+from server.runtime.own_code import module_command
 
 _PAUSE = 0.05  #: seconds between two looks at it
 _STOP = 20.0  #: seconds that it may take to end
@@ -75,7 +76,7 @@ def serving(name: str, directory: Path) -> Iterator[TemporaryServer]:
     }
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "server", *flags, "--watch=false", "--shutdown_delay=0"],
+            [*module_command("server.__main__"), *flags, "--watch=false", "--shutdown_delay=0"],
             env={**environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-#: the folder that holds `server` and `adapters`
-_SOURCE_ROOT = Path(__file__).resolve().parents[3]
-_OURS = ("server", "adapters")
+from server.runtime.own_code import OWN_NAMES, SOURCE_ROOT
+
 _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store"),
     *(
@@ -68,7 +67,7 @@ def _of_python(python: Path, search: Sequence[str]) -> Iterator[str]:
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
     yield str(python.parent.parent)  # an environment of a model's own
     yield str(Path(os.path.realpath(python)).parent.parent)
-    yield from (str(_SOURCE_ROOT / name) for name in _OURS)
+    yield from (str(SOURCE_ROOT / name) for name in OWN_NAMES)
     yield from (path for path in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if os.path.isabs(path))  # noqa: PTH117
-    away = {str(_SOURCE_ROOT), os.path.abspath("."), ""}  # noqa: PTH100  (a working directory may hold anything)
+    away = {str(SOURCE_ROOT), os.path.abspath("."), ""}  # noqa: PTH100  (a working directory may hold anything)
     yield from (path for path in search if path not in away and os.path.isabs(path))  # noqa: PTH117

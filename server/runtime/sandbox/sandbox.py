@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from server.runtime.own_code import SOURCE_ROOT
 from server.runtime.sandbox.kernel import Kernel
 from server.runtime.sandbox.launcher import Policy
 from server.runtime.sandbox.readable import devices, system_paths
@@ -21,10 +22,8 @@ from server.runtime.sandbox.users import UserRange
 
 __all__ = ["NO_SANDBOX", "Confinement", "Sandbox"]
 
-_BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from server.runtime.sandbox.launcher import main; main(sys.argv[2:])"
-)
-_SOURCE_ROOT = Path(__file__).resolve().parents[3]
+_PACKAGE = __name__.rpartition(".")[0]
+_BOOT = f"import sys; sys.path.insert(0, sys.argv[1]); from {_PACKAGE}.launcher import main; main(sys.argv[2:])"
 #: for libraries that would otherwise warn in every process that they find no semaphores
 _WITHOUT_SEMAPHORES = {"JOBLIB_MULTIPROCESSING": "0"}
 _PREFIX = f"polyserve-sandbox-{os.getpid()}-"
@@ -52,7 +51,7 @@ class Confinement:
 
     def command(self, command: Sequence[str]) -> list[str]:
         """The command line that runs this one, confined."""
-        launcher = (sys.executable, "-I", "-S", "-c", _BOOT, str(_SOURCE_ROOT), str(self._policy))
+        launcher = (sys.executable, "-I", "-S", "-c", _BOOT, str(SOURCE_ROOT), str(self._policy))
         return [*launcher, *command]
 
     def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -102,7 +101,7 @@ class Sandbox:
         policy = Policy(
             (*needed, *(os.path.abspath(path) for path in (*readable, *self.readable))),  # noqa: PTH100
             (*devices(), *(os.path.abspath(path) for path in writable)),  # noqa: PTH100
-            (str(_SOURCE_ROOT),),  # Python looks for `server` among its names
+            (str(SOURCE_ROOT),),  # Python looks for `server` among its names
             self.network or network,
             self.kernel.landlock if self.confines else 0,
             self.kernel.machine_name if self.confines and self.kernel.machine else "",
