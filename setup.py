@@ -13,9 +13,6 @@ import ast
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
-from setuptools.command.build_py import build_py
-
 OWN = "polyserve_runtime"
 FOLDERS = ("server", "adapters")
 _NAMES = "|".join(FOLDERS)
@@ -58,22 +55,27 @@ def modules_in(root: Path) -> frozenset[str]:
     return frozenset(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths)
 
 
-class BuildPy(build_py):
-    """setuptools' own, and the rewriting."""
-
-    def run(self) -> None:
-        super().run()
-        if self.editable_mode:
-            return
-        package = Path(self.build_lib) / OWN
-        modules = modules_in(Path(__file__).parent)
-        for path in package.rglob("*.py"):
-            source = path.read_text(encoding="utf-8")
-            if path != package / "__init__.py" and (new := moved(source, modules, str(path))) != source:
-                path.write_text(new, encoding="utf-8")
+def move_all(package: Path) -> None:
+    """Rewrite the files of a package that a build has just made."""
+    modules = modules_in(Path(__file__).parent)
+    for path in package.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        if path != package / "__init__.py" and (new := moved(source, modules, str(path))) != source:
+            path.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":
+    from setuptools import find_packages, setup  # whoever imports this file for its functions keeps his own distutils
+    from setuptools.command.build_py import build_py
+
+    class BuildPy(build_py):
+        """setuptools' own, and the rewriting."""
+
+        def run(self) -> None:
+            super().run()
+            if not self.editable_mode:
+                move_all(Path(self.build_lib) / OWN)
+
     setup(
         packages=[OWN, *(f"{OWN}.{name}" for name in find_packages(include=[f"{each}*" for each in FOLDERS]))],
         package_dir={f"{OWN}.{folder}": folder for folder in FOLDERS},

@@ -129,7 +129,7 @@ def _loading(settings: Settings) -> Iterator[tuple[Assembly, dict[Future[Loaded]
     try:
         begun = assembly.begin()
         with arguments(settings):
-            import server.app  # noqa: F401  (KServe, which is there when the server loads models)
+            from server import app  # noqa: F401  (KServe, which is there when the server loads models)
         assembly.allow_imports()
         assembly.loader.attach_loop(loop)
         by_key = {found.key: found for found in assembly.catalog.found}

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-import server
 from server.cli.main import Failure
 from server.cli.screen import plain
+from server.runtime.own_code import SOURCE_ROOT
 
-_TREE = Path(server.__file__).resolve().parents[1]
+_TREE = SOURCE_ROOT
 
 
 @click.command()

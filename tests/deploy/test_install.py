@@ -10,7 +10,7 @@ import pytest
 
 from tests.deploy.manifests import DEPLOY, ROOT
 
-EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,9 @@ def install() -> ModuleType:
     ],
 )
 def test_what_extras_ask_for(install: ModuleType, chosen: list[str], torch: bool, xgboost: bool) -> None:
-    names = install.closure(EXTRAS, chosen, "polyserve")
+    names = install.closure(PROJECT["optional-dependencies"], chosen, PROJECT["name"])
     assert ("torch" in names, "xgboost" in names) == (torch, xgboost)
-    assert "polyserve" not in names
+    assert PROJECT["name"] not in names
 
 
 def test_extras_of_extras_are_counted_once(install: ModuleType) -> None:

@@ -32,7 +32,8 @@ def test_the_statuses_are_those_of_the_contract() -> None:
     told = {kind.__name__: kind.status for kind in KINDS}
     assert told == {
         "ServingError": 500, "InvalidInput": 400, "Unauthorized": 401, "Forbidden": 403, "NotFound": 404,
-        "MethodNotAllowed": 405, "TooSlow": 408, "TooLarge": 413, "UnknownCoding": 415, "HeadTooLarge": 431,
+        "MethodNotAllowed": 405, "TooSlow": 408, "TooLarge": 413, "UnknownCoding": 415,
+        "UnsupportedMediaType": 415, "HeadTooLarge": 431,
         "Overloaded": 503,
         "QueueFull": 429,
         "ClientGone": 499, "ModelFailed": 500, "NotSupported": 501, "NotReady": 503, "DeadlineExceeded": 504,

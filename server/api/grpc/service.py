@@ -14,8 +14,8 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.api.access import Access, peer_address
 from server.api.grpc.callers import Callers
+from server.api.grpc.channel_credentials import server_credentials
 from server.api.grpc.channel_limits import GrpcLimits
-from server.api.grpc.credentials import server_credentials
 from server.api.grpc.health import health_handler
 from server.api.grpc.infer_calls import Inference
 from server.api.grpc.protos import INFER, SERVICE, STREAM, message_type

@@ -14,7 +14,7 @@ from kserve.errors import ModelNotFound
 from starlette.exceptions import HTTPException
 
 from adapters import base
-from server.api.console.pages import add_console
+from server.api.console.console_pages import add_console
 from server.api.lookup import Refresh, nothing_new
 from server.api.openapi.document import TITLE, document
 from server.api.openapi.request_examples import KnownExamples, ModelExamples

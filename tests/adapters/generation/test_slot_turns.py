@@ -32,7 +32,7 @@ def pool(model: Any) -> Iterator[CachePool]:
 
 def sequence(pool: CachePool, length: int, seed: int = 0, **fields: Any) -> SlotSequence:
     generation = Generation(prompt=prompt_of(length, seed), max_tokens=5, **fields)
-    made = SlotSequence(Submission(generation, 0), VOCABULARY, "cpu")
+    made = SlotSequence(Submission(generation, 0, 0), VOCABULARY, "cpu")
     pool.place_alone(made, length)
     return made
 

@@ -162,13 +162,13 @@ class CountingTokenizer:
 def test_a_tokenizer_is_given_no_more_than_can_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.huggingface_.encoder.AT_ONCE", 200)
     counting = CountingTokenizer()
-    (row,) = encoder(counting).rows(["1 " + "2 " * 100_000])
+    (row,) = encoder(counting).rows(["1 " + "2 " * 100_000], truncation=True)
     assert row.ids == [1, *[2] * 7]
     assert max(counting.given) <= 201
     counting.truncation_side = "left"
-    (row,) = encoder(counting).rows(["1 " + "2 " * 100_000])
+    (row,) = encoder(counting).rows(["1 " + "2 " * 100_000], truncation=True)
     assert row.ids == [2] * 8
-    (row,) = encoder(counting).rows(["3 " * 1000], pairs=["4 " * 1000])
+    (row,) = encoder(counting).rows(["3 " * 1000], truncation=True, pairs=["4 " * 1000])
     assert (row.ids, row.pair) == ([3] * 8, True)
     with pytest.raises(InvalidInput, match="the model takes 8"):
         encoder(counting).rows(["1 " * 1000], truncation=False)
@@ -183,9 +183,9 @@ def test_a_text_of_which_too_little_is_seen_is_refused(monkeypatch: pytest.Monke
 def test_many_texts_are_tokenized_in_portions(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["hello world " * (n % 5 + 1) for n in range(40)]
     pairs = [None if n % 3 else "my dog is cute" for n in range(40)]
-    whole = encoder(tokenizer).rows(texts, pairs=pairs)
+    whole = encoder(tokenizer).rows(texts, truncation=True, pairs=pairs)
     monkeypatch.setattr("adapters.huggingface_.encoder.portions", lambda lengths: [[n] for n, _ in enumerate(lengths)])
-    assert encoder(tokenizer).rows(texts, pairs=pairs) == whole
+    assert encoder(tokenizer).rows(texts, truncation=True, pairs=pairs) == whole
 
 
 def test_a_panic_of_the_tokenizer_is_a_failure_of_the_model() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+import sklearn
 import xgboost
 from sklearn.base import BaseEstimator
 from sklearn.cluster import DBSCAN
@@ -38,7 +39,7 @@ from tests.adapters.sklearn_.kit import TEXTS, X, Y, serve
 MODEL = LogisticRegression().fit(X, Y)
 
 #: a claim on a pickle, which is never plain data: `--trust safe` must leave it alone, whatever its scan found
-pickled = partial(Match, Rank.CONTENT, trust=Trust.PICKLE)
+pickled = partial(Match, Rank.CONTENT, trust=Trust.PICKLE, made_by=f"scikit-learn {sklearn.__version__}")
 
 
 class Threshold(BaseEstimator):

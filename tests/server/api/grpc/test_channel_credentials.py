@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from server.api.grpc.credentials import server_credentials
+from server.api.grpc.channel_credentials import server_credentials
 from server.runtime.certificates import CertificateFiles
 from tests.certificates import Authority, Pair
 

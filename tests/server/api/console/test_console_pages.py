@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.testclient import TestClient
 
-from server.api.console.pages import add_console
+from server.api.console.console_pages import add_console
 from server.api.openapi.request_examples import ModelExamples, examples_of
 from server.errors import NotFound
 from server.inference.model import ServedModel
