@@ -20,13 +20,12 @@ import spacy
 from playwright.sync_api import Browser, Page, expect
 from sklearn.linear_model import LogisticRegression
 
-from tests.e2e.browser import DESK, PHONE, Watched, axe_source, chromium, faults, shown
+from tests.e2e.browser import DESK, PHONE, WAIT, Watched, axe_source, chromium, faults, shown
 from tests.e2e.process import Server
 from tests.language_models import save_language_model
 
 CUSTOM = Path(__file__).parents[1] / "custom_models"
 TOKEN = "a token for the console"
-WAIT = 60_000  #: ms, for what is waited for
 ANSWER = "pre[aria-label='The answer as JSON']"
 
 pytestmark = [pytest.mark.e2e]
