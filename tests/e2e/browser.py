@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 AXE = "4.10.3"
 WAIT = 120_000  #: ms, for what is waited for
 expect.set_options(timeout=WAIT)  # playwright's own five seconds are a fast machine's
 #: sizes of windows that people have
-DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+DESK, PHONE = ViewportSize(width=1280, height=860), ViewportSize(width=390, height=844)
 
 
 @contextmanager
