@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from time import thread_time
+from time import perf_counter, thread_time
 
 from server.errors import ServingError
 from server.inference.batching.executor import Begin, Call, CallExecutor, Place
@@ -137,10 +137,10 @@ class Batcher:
         loop, ended = self.queue.loop, False
         try:
             while not ended and not self._answering:
-                call = self.policy.next(self.queue, now := loop.time())
+                call = self.policy.next(self.queue, loop.time())
                 if call is None:
                     break
-                self._count(call, now)
+                self._count(call)
                 self._run(call, loop)
                 ended = call.requests[0].finished
         finally:
@@ -157,9 +157,10 @@ class Batcher:
         else:
             self.calls.start(loop, call)
 
-    def _count(self, call: Call, now: float) -> None:
+    def _count(self, call: Call) -> None:
+        now = perf_counter()
         try:
-            self.on_call(call.rows, [now - request.enqueued_at for request in call.requests])
+            self.on_call(call.rows, [now - request.waiting_since for request in call.requests])
         except Exception:  # ours; the requests are no longer in the queue, and must be answered all the same
             log.exception("a call could not be counted")
 

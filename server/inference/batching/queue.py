@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
+from time import perf_counter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from adapters.base import Tensors
@@ -63,7 +64,7 @@ def limits_of(settings: Settings, cores: int) -> Limits:
 class Waiter(Generic[T]):
     """One who waits in a queue for a `T`, or for the error that stands in its place."""
 
-    __slots__ = ("deadline", "done", "enqueued_at", "finished", "is_disconnected")
+    __slots__ = ("deadline", "done", "enqueued_at", "finished", "is_disconnected", "waiting_since")
 
     def __init__(
         self,
@@ -75,7 +76,8 @@ class Waiter(Generic[T]):
         self.done = done
         self.is_disconnected = is_disconnected
         self.deadline = deadline  #: the queue's, where that is earlier
-        self.enqueued_at = 0.0  #: set by the queue, in seconds of the loop's clock
+        self.enqueued_at = 0.0  #: set by the queue, in seconds of the loop's clock, whose ticks are milliseconds
+        self.waiting_since = 0.0  #: the same by `perf_counter`, which is what steps of requests are measured by
         self.finished = False  #: it has its outcome, or nobody wants one any more
 
     def resolve(self, outcome: T | ServingError) -> None:
@@ -160,6 +162,7 @@ class BoundedQueue(deque[W]):
         if len(self) >= self._limits.max_queue and not self.drop_disconnected():
             raise QueueFull(f"{self._name} has {len(self)} requests waiting (limit max_queue): try again later")
         waiter.enqueued_at = now = loop.time()
+        waiter.waiting_since = perf_counter()
         latest = now + self._limits.timeout
         if waiter.deadline > latest:
             waiter.deadline = latest

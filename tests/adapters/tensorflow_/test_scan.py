@@ -177,6 +177,7 @@ def test_dense_arithmetic_is_steady(tmp_path: Path) -> None:
     models.frozen(tmp_path / "model.pb", lambda tf: tf.square(tf.compat.v1.placeholder(tf.float32, [None]), "y"))
     assert models.load(tmp_path / "dense").traits.steady
     assert models.load(tmp_path).traits.steady
+    (tmp_path / "free").mkdir()
     models.frozen(
         tmp_path / "free" / "model.pb", lambda tf: tf.square(tf.compat.v1.placeholder(tf.float32, [None] * 2), "y")
     )
