@@ -136,7 +136,8 @@ def test_it_runs_without_rights_on_a_read_only_file_system(served: Container) ->
     [((), "/tmp/.cache/polyserve"), (("--volume", "/var/cache/polyserve"), "/var/cache/polyserve")],
 )
 def test_a_volume_takes_the_cache(engine: Engine, image: str, volume: tuple[str, ...], cache: str) -> None:
-    code = "from server.runtime.cache_dir import *; print(*map(cache_directory, ('models', 'environments')))"
+    module = "polyserve_runtime.server.runtime.cache_dir"
+    code = f"from {module} import *; print(*map(cache_directory, ('models', 'environments')))"
     flags = ("run", "--rm", *engine.run_flags, *volume, "--entrypoint", "python")
     assert engine(*flags, image, "-c", code).stdout.split() == [f"{cache}/models", f"{cache}/environments"]
 
@@ -153,7 +154,10 @@ def test_its_health_check_tells_the_truth(engine: Engine, image: str, served: Co
 
 
 def test_the_bytecode_is_compiled(served: Container) -> None:
-    look = "import os, kserve, server; print([os.path.exists(module.__cached__) for module in (kserve, server)])"
+    look = (
+        "import os, kserve, polyserve_runtime as ours;"
+        "print([os.path.exists(module.__cached__) for module in (kserve, ours)])"
+    )
     assert served.execute("python", "-c", look).stdout.strip() == "[True, True]"
 
 

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from adapters.generation import grammar_trial_process
-
+#: run as a file, never imported here: llguidance may not be installed
+_PROCESS = Path(__file__).with_name("grammar_trial_process.py")
 _EMPTY = '{"grammars": [{"lark_grammar": "start: "a""}]}'
 _START = 60.0  #: seconds for the process to come up, which are not the grammar's
 
@@ -21,8 +21,7 @@ class GrammarTrial:
     """The process, which is started when it is needed, and again when it has died. One grammar at a time."""
 
     def __init__(self, command: list[str] | None = None) -> None:
-        file = str(Path(grammar_trial_process.__file__))
-        self._command = command or [sys.executable, "-P", file]
+        self._command = command or [sys.executable, "-P", str(_PROCESS)]
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._closed = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -19,6 +20,7 @@ class GrammarMask:
         self._matcher = matcher
         self._pool = pool
         self._field = field
+        self._lock = threading.Lock()  # a matcher is used by one thread at a time, or it fails
         self._next: Future[torch.Tensor] = pool.submit(self._computed)
 
     def is_ready(self, patience: float = 0.0) -> bool:
@@ -38,10 +40,12 @@ class GrammarMask:
 
     def _computed(self, token: int | None = None) -> torch.Tensor:
         """Bool [vocabulary], behind the token."""
-        if token is not None:
-            self._matcher.consume_token(token)
-        bits = self._matcher.compute_bitmask() if not self._matcher.is_error() else b""
-        if self._matcher.is_error():
-            problem = self._matcher.get_error().partition("\n")[0]
+        with self._lock:
+            if token is not None:
+                self._matcher.consume_token(token)
+            bits = self._matcher.compute_bitmask() if not self._matcher.is_error() else b""
+            failed = self._matcher.is_error()
+            problem = self._matcher.get_error().partition("\n")[0] if failed else ""
+        if failed:
             raise RefusedJob(f"{self._field}: the grammar came to no end: {problem}", self._field, "invalid_grammar")
         return torch.from_numpy(np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")).bool()
