@@ -49,7 +49,7 @@ class InferenceRequest(QueuedRequest):
 
     __slots__ = (
         *("protocol", "verb", "model", "version", "headers", "body", "json_length", "template", "codec"),
-        *("received_at", "decoded_at", "predicted_at", "pipeline", "answer"),
+        *("received_at", "predicted_at", "pipeline", "answer"),
     )
     codec: Codec
     pipeline: Pipeline

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+
+from tests.npm import npm_file
 
 AXE = "4.10.3"
 WAIT = 120_000  #: ms, for what is waited for
@@ -37,16 +36,9 @@ def chromium() -> Iterator[Browser]:
 
 
 def axe_source() -> str | None:
-    """axe-core's script, fetched by npm the first time; None without npm."""
-    folder = Path(tempfile.gettempdir()) / f"polyserve-axe-{AXE}"
-    script = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            return None
-        install = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", f"--prefix={folder}"]
-        subprocess.run([*install, f"axe-core@{AXE}"], check=True, timeout=280)
-    return script.read_text()
+    """axe-core's script; None without npm."""
+    script = npm_file("axe-core", AXE, "axe-core/axe.min.js")
+    return script.read_text() if script is not None else None
 
 
 def faults(page: Page, axe: str) -> list[dict[str, Any]]:

@@ -203,14 +203,15 @@ class FastProtocol(BoundedProtocol):
             self._write(*respond(NotReady("the model has been replaced by one of another kind: try again")))
 
     def _write(self, status: int, headers: list[Header], body: bytes) -> None:
-        asked = self._head
-        if asked is not None and asked.request_id:
-            others = [each for each in headers if each[0] != request_ids.HEADER]
-            headers = [*others, (request_ids.HEADER, asked.request_id)]
-        if asked is not None and asked.coding and len(body) >= OFFERED:
-            self._background = asyncio.create_task(self._write_compressed(asked.coding, Answer(status, headers, body)))
-        else:
-            self._write_whole(status, headers, body)
+        if (asked := self._head) is not None:
+            if asked.request_id:
+                others = [each for each in headers if each[0] != request_ids.HEADER]
+                headers = [*others, (request_ids.HEADER, asked.request_id)]
+            if asked.coding and len(body) >= OFFERED:
+                answer = Answer(status, headers, body)
+                self._background = asyncio.create_task(self._write_compressed(asked.coding, answer))
+                return
+        self._write_whole(status, headers, body)
 
     async def _write_compressed(self, coding: str, answer: Answer) -> None:
         self._write_whole(*await compressed(answer, coding, OFFERED))

@@ -160,7 +160,7 @@ class Batcher:
     def _count(self, call: Call) -> None:
         now = perf_counter()
         try:
-            self.on_call(call.rows, [now - request.waiting_since for request in call.requests])
+            self.on_call(call.rows, [now - request.decoded_at for request in call.requests])
         except Exception:  # ours; the requests are no longer in the queue, and must be answered all the same
             log.exception("a call could not be counted")
 

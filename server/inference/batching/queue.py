@@ -64,7 +64,7 @@ def limits_of(settings: Settings, cores: int) -> Limits:
 class Waiter(Generic[T]):
     """One who waits in a queue for a `T`, or for the error that stands in its place."""
 
-    __slots__ = ("deadline", "done", "enqueued_at", "finished", "is_disconnected", "waiting_since")
+    __slots__ = ("deadline", "done", "enqueued_at", "finished", "is_disconnected")
 
     def __init__(
         self,
@@ -76,8 +76,7 @@ class Waiter(Generic[T]):
         self.done = done
         self.is_disconnected = is_disconnected
         self.deadline = deadline  #: the queue's, where that is earlier
-        self.enqueued_at = 0.0  #: set by the queue, in seconds of the loop's clock, whose ticks are milliseconds
-        self.waiting_since = 0.0  #: the same by `perf_counter`, which is what steps of requests are measured by
+        self.enqueued_at = 0.0  #: set by the queue, in seconds of the loop's clock
         self.finished = False  #: it has its outcome, or nobody wants one any more
 
     def resolve(self, outcome: T | ServingError) -> None:
@@ -100,7 +99,7 @@ class QueuedRequest(Waiter[Tensors]):
     A subclass need not call `__init__`; what the queue reads has to be there when it is put.
     """
 
-    __slots__ = ("decoded", "key")
+    __slots__ = ("decoded", "decoded_at", "key")
 
     def __init__(
         self,
@@ -110,6 +109,8 @@ class QueuedRequest(Waiter[Tensors]):
     ) -> None:
         super().__init__(done, is_disconnected)
         self.decoded = decoded
+        #: when it began to wait, by `perf_counter` as all steps of requests are: a loop's clock ticks in milliseconds
+        self.decoded_at = perf_counter()
         self.key: object = None  #: set by the batcher: equal for those that may share a call
 
 
@@ -162,7 +163,6 @@ class BoundedQueue(deque[W]):
         if len(self) >= self._limits.max_queue and not self.drop_disconnected():
             raise QueueFull(f"{self._name} has {len(self)} requests waiting (limit max_queue): try again later")
         waiter.enqueued_at = now = loop.time()
-        waiter.waiting_since = perf_counter()
         latest = now + self._limits.timeout
         if waiter.deadline > latest:
             waiter.deadline = latest

@@ -7,10 +7,7 @@ that name by an authority of the test's own, and a proxy (as companies have one)
 from __future__ import annotations
 
 import datetime
-import shutil
 import socket
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from bench.ports import free_port
+from tests.npm import npm_file
 from tests.server.loading.storage.kit import running
 
 VERSION = "3.34.0"
@@ -46,16 +44,8 @@ class Azurite:
 
 
 def program() -> Path | None:
-    """Azurite's command, installed by npm the first time; None without npm."""
-    prefix = Path(tempfile.gettempdir()) / f"polyserve-azurite-{VERSION}"
-    command = prefix / "node_modules" / ".bin" / "azurite-blob"
-    if not command.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            return None
-        install = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", f"--prefix={prefix}"]
-        subprocess.run([*install, f"azurite@{VERSION}"], check=True, timeout=280)
-    return command
+    """Azurite's command; None without npm."""
+    return npm_file("azurite", VERSION, ".bin/azurite-blob")
 
 
 @contextmanager
