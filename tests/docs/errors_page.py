@@ -1,0 +1,131 @@
+"""docs/errors.md: every message that the product can print (`make messages`), by what is to be done about it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from server import errors
+from tests.messages import Message, messages
+
+_HEAD = """\
+# Errors by message
+
+Search this page for the words of a message that stand between its values; `…` is a value. Over REST a message comes as
+`{"error": "…"}`, a model's reason is in `POST /v2/repository/index`, in the log and in `polyserve inspect`.
+"""
+
+Rule = tuple[str, str, Callable[[Message], bool]]
+
+
+def _in(*places: str, kinds: tuple[str, ...] = ()) -> Callable[[Message], bool]:
+    return lambda each: each.file.startswith(places) and (not kinds or each.kind in kinds)
+
+
+def _kinds(*kinds: str) -> Callable[[Message], bool]:
+    return lambda each: each.kind in kinds
+
+
+_REQUEST = (
+    *("InvalidInput", "FieldRefused", "RefusedJob", "NotFound", "NotSupported", "MethodNotAllowed", "TooLarge"),
+    *("HeadTooLarge", "UnknownCoding", "UnsupportedMediaType", "ModelUnknown", "Malformed", "Refused"),
+)
+_LATER = ("QueueFull", "NotReady", "Overloaded", "DeadlineExceeded", "TooSlow", "NoRoom", "WorkerDied")
+_DAMAGED = ("Damaged", "MalformedGguf", "Unreadable")
+_BROKEN = ("damaged", "cut ", "empty")
+_LOGGED = ("warning", "error", "exception", "critical")
+
+#: what to do, in a heading and a sentence; which messages: the first rule that fits counts
+RULES: tuple[Rule, ...] = (
+    (
+        "A flag, a variable or a command is written otherwise",
+        "Nothing was started. `polyserve serve --help` and `polyserve COMMAND --help` list what there is; "
+        "[settings](settings.md) has it as a table.",
+        lambda each: (
+            _in("server/config/flags", "server/config/settings", "server/cli")(each)
+            and each.kind not in (*_LOGGED, "info", "debug", "text", "Command", "Fact", "Operation")
+        ),
+    ),
+    (
+        "`polyserve.yaml` says something that there is not",
+        "The model is UNAVAILABLE until the file is mended; it is loaded again by itself.",
+        _in("server/config/model_config", "server/config/version_policy", kinds=("LoadError", "ValueError")),
+    ),
+    (
+        "A key or a token is missing or wrong",
+        "See [API keys](security.md#api-keys).",
+        _kinds("KeysError", "Unauthorized", "Forbidden"),
+    ),
+    (
+        "Send another request",
+        "The request does not fit the model or the protocol; the message names the field. `GET /v2/models/NAME` and "
+        "`polyserve curl NAME` say what the model takes.",
+        _kinds(*_REQUEST),
+    ),
+    (
+        "Try again later, or give the server more",
+        "The server is well, and has no room or no time for this request now.",
+        _kinds(*_LATER),
+    ),
+    (
+        "Look into the model's code",
+        "The model itself has failed at this request.",
+        _kinds("ModelFailed"),
+    ),
+    (
+        "Fetch the model again, or give the server the right to",
+        "A store did not give what was asked for.",
+        _kinds("StorageError"),
+    ),
+    (
+        "Mend the model's requirements",
+        "Its environment was not built; the model is UNAVAILABLE.",
+        _in("server/loading/environments", "adapters/formats/requirements", kinds=("LoadError", "OSError", "problem")),
+    ),
+    (
+        "Copy the file again",
+        "The file is not whole, or is not what its name says. Compare sizes or checksums with where it came from.",
+        lambda each: (
+            each.kind in _DAMAGED
+            or (each.kind in ("LoadError", "problem") and any(word in each.text for word in _BROKEN))
+        ),
+    ),
+    (
+        "Save the model in another way, or say more in `polyserve.yaml`",
+        "The model is UNAVAILABLE: it cannot be served as it lies there. The message says what can.",
+        _kinds("LoadError", "problem", "Match", "Verdict", "UnreadableDescription", "Foreign", "Origin"),
+    ),
+    (
+        "Lines of the log",
+        "Nothing stops; they say what is worth knowing.",
+        _kinds(*_LOGGED),
+    ),
+)
+
+
+def grouped() -> Mapping[str, list[Message]]:
+    """The messages by the heading under which they stand, each once."""
+    found: dict[str, list[Message]] = defaultdict(list)
+    seen = set()
+    for message in messages():
+        heading = next((heading for heading, _, fits in RULES if fits(message)), "")
+        if heading and (heading, message.text) not in seen:
+            seen.add((heading, message.text))
+            found[heading].append(message)
+    return found
+
+
+def page() -> str:
+    """The whole page."""
+    found, parts = grouped(), [_HEAD]
+    for heading, advice, _ in RULES:
+        lines = sorted({_line(each) for each in found[heading]}, key=str.lower)
+        parts.append(f"## {heading}\n\n{advice}\n\n" + "".join(lines))
+    return "\n".join(parts)
+
+
+def _line(message: Message) -> str:
+    kind = getattr(errors, message.kind, None)
+    status = f" ({kind.status})" if isinstance(kind, type) and issubclass(kind, errors.ServingError) else ""
+    text = " ".join(message.text.replace("{}", "…").replace("`", "'").split())
+    return f"- `{text}`{status}\n"
