@@ -219,8 +219,8 @@ class Settings:
     uds: Path | None = setting(None, types.directory(), SERVER,
         "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask.")
     api_keys_file: str | None = setting(None, types.existing_file(), SERVER,
-        "A file of API keys (README): every request but health brings one, as Authorization: Bearer or X-API-Key, over "
-        "gRPC as well. It is read again when it changes.")
+        "A file of API keys (docs/security.md): every request but health brings one, as Authorization: Bearer or "
+        "X-API-Key, over gRPC as well. It is read again when it changes.")
     shutdown_delay: float | None = setting(None, types.seconds(zero=True), SERVER,
         "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers know.",
         shown="3s in a Kubernetes pod, else 0s")

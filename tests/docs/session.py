@@ -24,7 +24,7 @@ from tests.docs.marks import check
 from tests.docs.pages import Answer, Command, File, NotRun, PageError, Script, Step
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120.0  #: seconds for a server to be ready, or for a model to be swapped
+PATIENCE = 240.0  #: seconds for a server to be ready, or for a model to be swapped
 _TICK = 0.1
 _AS_ROOT = re.compile(r"^the server runs as root: .*\n", re.MULTILINE)  #: a line that other readers do not see
 _SHIM = '#!/bin/sh\nexec env PYTHONPATH="{root}" "{python}" -m server "$@"\n'
@@ -115,7 +115,7 @@ class Session:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=240,
+            timeout=600,
             check=False,
         )
         printed = self._in(done.stdout.decode())

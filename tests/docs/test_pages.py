@@ -14,12 +14,13 @@ from tests.docs.session import ROOT, Session
 PAGES = {name: path for path in pages(ROOT) if (name := path.relative_to(ROOT).as_posix()) not in GENERATED}
 #: the readers of these share a folder and a server
 TOGETHER = ("docs/frameworks/",)
+#: what these show does not depend on trials in children, which would take half of the time
+UNTRIED = ("README.md", "docs/migrate/", *TOGETHER)
 RUN = [name for name, path in PAGES.items() if any(not isinstance(step, NotRun) for step in steps(path.read_text()))]
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """The frameworks' reader. What is tried elsewhere (trials in children) is left out: it takes half of the time."""
     session = Session(tmp_path_factory.mktemp("together") / "reader", POLYSERVE_TRIAL="false")
     yield session
     session.close()
@@ -31,12 +32,13 @@ def test_no_block_is_left_out(name: str) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", RUN)
 def test_what_a_page_says_is_what_comes(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if name.startswith(TOGETHER):
         request.getfixturevalue("together").follow(name, steps(PAGES[name].read_text()))
         return
-    session = Session(tmp_path / "reader")
+    session = Session(tmp_path / "reader", POLYSERVE_TRIAL=str(not name.startswith(UNTRIED)).lower())
     try:
         session.follow(name, steps(PAGES[name].read_text()))
     finally:
