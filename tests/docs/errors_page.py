@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
@@ -15,6 +16,7 @@ Search this page for the words of a message that stand between its values; `…`
 `{"error": "…"}`, a model's reason is in `POST /v2/repository/index`, in the log and in `polyserve inspect`.
 """
 
+#: a heading, what to do, and which messages
 Rule = tuple[str, str, Callable[[Message], bool]]
 
 
@@ -26,6 +28,25 @@ def _kinds(*kinds: str) -> Callable[[Message], bool]:
     return lambda each: each.kind in kinds
 
 
+def _reasons(*places: str) -> Callable[[Message], bool]:
+    """Texts of these places that are put into errors elsewhere: those that say what is wrong, or what to do."""
+    return lambda each: (
+        each.kind == "text"
+        and each.file.startswith(places)
+        and _WRONG.search(each.text) is not None
+        and "\n" not in each.text
+        and not each.text[:1].isupper()
+    )
+
+
+def _any(*rules: Callable[[Message], bool]) -> Callable[[Message], bool]:
+    return lambda each: any(fits(each) for fits in rules)
+
+
+_WRONG = re.compile(
+    r"\b(not|no|none|cannot|unknown|missing|damaged|cut|longer|larger|more than|did you mean|must|lacks|two|twice|only)\b"
+    r"|\bnames\b|: [a-z]+ (it|the|a|them|one)\b"
+)
 _REQUEST = (
     *("InvalidInput", "FieldRefused", "RefusedJob", "NotFound", "NotSupported", "MethodNotAllowed", "TooLarge"),
     *("HeadTooLarge", "UnknownCoding", "UnsupportedMediaType", "ModelUnknown", "Malformed", "Refused"),
@@ -33,6 +54,7 @@ _REQUEST = (
 _LATER = ("QueueFull", "NotReady", "Overloaded", "DeadlineExceeded", "TooSlow", "NoRoom", "WorkerDied")
 _DAMAGED = ("Damaged", "MalformedGguf", "Unreadable")
 _BROKEN = ("damaged", "cut ", "empty")
+_USAGE = ("UsageError", "Failure", "SettingsError", "ValueError")
 _LOGGED = ("warning", "error", "exception", "critical")
 
 #: what to do, in a heading and a sentence; which messages: the first rule that fits counts
@@ -41,26 +63,30 @@ RULES: tuple[Rule, ...] = (
         "A flag, a variable or a command is written otherwise",
         "Nothing was started. `polyserve serve --help` and `polyserve COMMAND --help` list what there is; "
         "[settings](settings.md) has it as a table.",
-        lambda each: (
-            _in("server/config/flags", "server/config/settings", "server/cli")(each)
-            and each.kind not in (*_LOGGED, "info", "debug", "text", "Command", "Fact", "Operation")
+        _any(
+            _in("server/config/flags", "server/config/settings", "server/cli", kinds=_USAGE),
+            _reasons("server/config/flags", "server/config/settings", "server/config/memory", "server/cli/folders"),
+            _reasons("server/config/model_uri", "server/cli/server_client", "server/cli/main"),
         ),
     ),
     (
         "`polyserve.yaml` says something that there is not",
         "The model is UNAVAILABLE until the file is mended; it is loaded again by itself.",
-        _in("server/config/model_config", "server/config/version_policy", kinds=("LoadError", "ValueError")),
+        _any(
+            _in("server/config/model_config", "server/config/version_policy", kinds=("LoadError", "ValueError")),
+            _reasons("server/config/model_config", "server/config/version_policy"),
+        ),
     ),
     (
         "A key or a token is missing or wrong",
         "See [API keys](security.md#api-keys).",
-        _kinds("KeysError", "Unauthorized", "Forbidden"),
+        _any(_kinds("KeysError", "Unauthorized", "Forbidden"), _reasons("server/config/api_keys")),
     ),
     (
         "Send another request",
         "The request does not fit the model or the protocol; the message names the field. `GET /v2/models/NAME` and "
         "`polyserve curl NAME` say what the model takes.",
-        _kinds(*_REQUEST),
+        _any(_kinds(*_REQUEST), _reasons("server/codec", "server/api/rest", "server/api/openai", "server/api/grpc")),
     ),
     (
         "Try again later, or give the server more",
@@ -91,9 +117,22 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     (
+        "Decide whether you trust the model",
+        "It could run code when it is loaded, or is not signed. [Trust](security.md#trust) says what each level lets in; "
+        "save the model in a format without code, or let it in.",
+        _any(
+            _in("server/loading/trust", "server/loading/signatures", kinds=("LoadError", "text", "problem")),
+            _reasons("adapters/formats/pickles", "adapters/torch_/script", "adapters/torch_/exported"),
+            _reasons("adapters/tensorflow_/scan", "adapters/tensorflow_/keras", "adapters/onnx_/audit"),
+        ),
+    ),
+    (
         "Save the model in another way, or say more in `polyserve.yaml`",
         "The model is UNAVAILABLE: it cannot be served as it lies there. The message says what can.",
-        _kinds("LoadError", "problem", "Match", "Verdict", "UnreadableDescription", "Foreign", "Origin"),
+        _any(
+            _kinds("LoadError", "problem", "Match", "Verdict", "UnreadableDescription", "Foreign", "Origin"),
+            _reasons("adapters/", "server/loading/", "server/repository/", "server/workers/"),
+        ),
     ),
     (
         "Lines of the log",
