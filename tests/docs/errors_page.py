@@ -44,8 +44,8 @@ def _any(*rules: Callable[[Message], bool]) -> Callable[[Message], bool]:
 
 
 _WRONG = re.compile(
-    r"\b(not|no|none|cannot|unknown|missing|damaged|cut|longer|larger|more than|did you mean|must|lacks|two|twice|only)\b"
-    r"|\bnames\b|: [a-z]+ (it|the|a|them|one)\b"
+    r"\b(not|no|none|cannot|unknown|missing|damaged|cut|longer|larger|more than|did you mean|must|lacks|two)\b"
+    r"|\b(twice|only|names)\b|: [a-z]+ (it|the|a|them|one)\b"
 )
 _REQUEST = (
     *("InvalidInput", "FieldRefused", "RefusedJob", "NotFound", "NotSupported", "MethodNotAllowed", "TooLarge"),
@@ -118,8 +118,8 @@ RULES: tuple[Rule, ...] = (
     ),
     (
         "Decide whether you trust the model",
-        "It could run code when it is loaded, or is not signed. [Trust](security.md#trust) says what each level lets in; "
-        "save the model in a format without code, or let it in.",
+        "It could run code when it is loaded, or is not signed. [Trust](security.md#trust) says what each level lets "
+        "in; save the model in a format without code, or let it in.",
         _any(
             _in("server/loading/trust", "server/loading/signatures", kinds=("LoadError", "text", "problem")),
             _reasons("adapters/formats/pickles", "adapters/torch_/script", "adapters/torch_/exported"),
