@@ -83,13 +83,14 @@ def test_a_right_page_and_the_same_with_another_answer(tmp_path: Path) -> None:
     try:
         session.follow("page", steps(RIGHT))
         session.patience = 1
-        with pytest.raises(PageError, match=r"page:15: the page shows\n.*5.1\D+\nbut there came\n.*5.0"):
+        with pytest.raises(PageError, match=r"page:16: the page shows\n.*5.1\D+\nbut there came\n.*5.0"):
             session.follow("page", steps(RIGHT.replace("[2,5.0]", "[2,5.1]")))
     finally:
         session.close()
 
 
 @pytest.mark.e2e
-def test_a_server_that_ends_is_told_with_its_log(session: Session) -> None:
+def test_a_server_that_ends_is_told_with_its_log(tmp_path: Path) -> None:
+    session = Session(tmp_path / "reader")
     with pytest.raises(PageError, match=r"(?s)page:2: the server does not listen:.*did you mean --model_dir\?"):
         session.follow("page", steps("```console\n$ polyserve serve --modle_dir=models\n```\n"))
