@@ -152,7 +152,8 @@ class PolyServer(frame.ModelServer):
         await listening(rest)
         try:
             async with listening_on(path, rest._server):
-                log.info("the REST server listens on %s, too", path)
+                alone = ": this process alone answers there (--workers)" if self._frontends else ""
+                log.info("the REST server listens on %s, too%s", path, alone)
                 await asyncio.wait([ending])
         except SocketTaken as error:
             raise SystemExit(f"polyserve: --uds={path} is taken: {error}") from error
