@@ -105,7 +105,7 @@ def serve(settings: Settings, signals: Signals) -> None:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
     watcher = Watcher.of(settings, assembly.catalog, assembly.rescan)
-    with logs.kept():
+    with logs.kept(logging.DEBUG if settings.log_level == "debug" else logging.INFO):
         loading = assembly.begin()
         with arguments(settings):
             from server import app

@@ -43,8 +43,7 @@ class FrontendServer:
 
     def __init__(self, settings: Settings, number: int, start: Mapping[str, Any], control: socket.socket) -> None:
         """`start` is what the main process has sent over `control`, in message `number`."""
-        if settings.configure_logging:
-            configure_logging(settings.log_config_file)
+        configure_logging(settings)
         logs.identify()
         self._settings = settings
         self._number = number
