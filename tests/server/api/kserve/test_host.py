@@ -30,16 +30,21 @@ def test_it_stands_in_for_kserves_histograms() -> None:
 
 @pytest.fixture
 def loggers() -> Iterator[None]:
-    """As before anybody has set them up, and afterwards as they were."""
+    """They are afterwards as they were."""
     known = [logging.getLogger(name) for name in NAMES]
     before = [(each.handlers[:], each.filters[:], each.level, each.propagate) for each in known]
-    for each in known:
-        each.handlers.clear()
-        each.propagate = False  # or KServe finds pytest's handlers, and takes the log for one that is set up
     yield
     for each, (handlers, filters, level, propagate) in zip(known, before, strict=True):
         each.handlers[:], each.filters[:], each.propagate = handlers, filters, propagate
         each.setLevel(level)
+
+
+def set_up(**told: Any) -> None:
+    """In a process whose log nobody has set up: KServe lets alone what has handlers, as pytest's are."""
+    for name in NAMES:
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = False
+    configure_logging(Settings(**told))
 
 
 def forms(*names: str) -> list[Any]:
@@ -50,7 +55,7 @@ def forms(*names: str) -> list[Any]:
 
 @pytest.mark.usefixtures("loggers")
 def test_lines_have_the_form_and_the_level_that_are_told() -> None:
-    configure_logging(Settings(log_format="json", log_level="warning"))
+    set_up(log_format="json", log_level="warning")
     assert forms("kserve", "kserve.trace", "uvicorn", "uvicorn.access") == [JsonLines] * 4
     assert logging.getLogger("kserve").level == logging.WARNING
     assert not logging.getLogger("uvicorn.error").isEnabledFor(logging.INFO)
@@ -58,7 +63,7 @@ def test_lines_have_the_form_and_the_level_that_are_told() -> None:
 
 @pytest.mark.usefixtures("loggers")
 def test_by_default_there_is_text_and_the_servers_own_chatter_is_left_out() -> None:
-    configure_logging(Settings())
+    set_up()
     assert forms("kserve", "uvicorn") == [TextLines] * 2
     log = logging.getLogger("kserve")
     theirs = log.makeRecord("kserve", logging.INFO, kserve.logging.__file__, 1, "not registered", (), None)
