@@ -20,6 +20,7 @@ from server.runtime import logs, memory
 from server.runtime.cpu import ONE_THREAD
 from server.runtime.sandbox.kernel import Kernel
 from server.runtime.signals import Signals
+from server.telemetry import tracing
 
 log = logging.getLogger("kserve")
 
@@ -53,6 +54,8 @@ def check(settings: Settings) -> None:
     """
     check_sandbox(settings)
     check_key(settings)
+    if problem := tracing.problem(os.environ):
+        raise SettingsError(problem)
 
 
 def check_sandbox(settings: Settings, kernel: Kernel | None = None) -> None:

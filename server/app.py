@@ -47,6 +47,7 @@ from server.inference.batching.threads import predictors
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
+from server.repository.observation import Observation
 from server.repository.repository import Repository
 from server.repository.store import ModelStore
 from server.runtime import logs
@@ -78,6 +79,7 @@ class PolyServer(frame.ModelServer):
         store = ModelStore()
         self._settings = settings
         self._frontends = _frontends(settings, loader.budget, store)
+        self._observation = Observation(os.environ)
         self.repository = Repository(
             catalog,
             loader,
@@ -90,6 +92,7 @@ class PolyServer(frame.ModelServer):
             before_load=before_load,
             unrequested=unrequested,
             log_latency=settings.enable_latency_logging,
+            taps=self._observation.taps,
         )
         configure_logging(settings)
         super().__init__(registered_models=KServeRegistry(self.repository))
@@ -120,6 +123,7 @@ class PolyServer(frame.ModelServer):
                 lambda: self._main(partial(self.repository.first_scan, loading, when_loaded), signals),
             )
         finally:
+            self._observation.close()
             if self._frontends:
                 self._frontends.remove_directory()
 

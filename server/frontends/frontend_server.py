@@ -30,6 +30,7 @@ from server.frontends.grpc_proxy import GrpcProxy
 from server.frontends.http_proxy import FrontendProtocol, FrontendRoutes
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
+from server.repository.observation import Observation
 from server.runtime import logs, memory
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
@@ -52,7 +53,9 @@ class FrontendServer:
         self._directory = Path(start["directory"])
         self._control = control
         cores = cpu_count()
-        self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), settings.enable_latency_logging)
+        self._observation = Observation(os.environ)
+        how = (settings.enable_latency_logging, self._observation.taps)
+        self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), *how)
         self._shares = Shares.of(settings.max_connections, settings.workers)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
         self._certificates = certificates_of(settings)
@@ -66,7 +69,10 @@ class FrontendServer:
 
     def run(self) -> None:
         """Serve until the main process says stop."""
-        run(self._settings.event_loop, self._main)
+        try:
+            run(self._settings.event_loop, self._main)
+        finally:
+            self._observation.close()
 
     async def _main(self) -> None:
         self._control.setblocking(False)
