@@ -20,6 +20,7 @@ from server.runtime import logs, memory
 from server.runtime.cpu import ONE_THREAD
 from server.runtime.sandbox.kernel import Kernel
 from server.runtime.signals import Signals
+from server.telemetry import tracing
 
 log = logging.getLogger("kserve")
 
@@ -53,6 +54,8 @@ def check(settings: Settings) -> None:
     """
     check_sandbox(settings)
     check_signer(settings)
+    if problem := tracing.problem(os.environ):
+        raise SettingsError(problem)
 
 
 def check_sandbox(settings: Settings, kernel: Kernel | None = None) -> None:
@@ -106,7 +109,7 @@ def serve(settings: Settings, signals: Signals) -> None:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
     watcher = Watcher.of(settings, assembly.catalog, assembly.rescan)
-    with logs.kept():
+    with logs.kept(logging.DEBUG if settings.log_level == "debug" else logging.INFO):
         loading = assembly.begin()
         with arguments(settings):
             from server import app

@@ -34,6 +34,8 @@ SERVER, LOGGING, TLS, PREDICTOR = "Server", "Logging", "TLS", "Predictor behind 
 
 Protocol = Literal["v1", "v2", "grpc-v2"]
 PROTOCOL = types.one_of("v1", "v2", "grpc-v2")
+LogLevel = Literal["debug", "info", "warning", "error"]
+LOG_LEVEL = types.one_of("debug", "info", "warning", "error")
 PORT = types.integer("PORT", 0, 65535)
 COUNT = types.integer("N", 1)
 PROCESSES = types.integer("N", 1, 64)
@@ -246,6 +248,11 @@ class Settings:
         "How long requests in flight have after that; with the delay, less than the terminationGracePeriodSeconds of a "
         "pod (30), or than docker stop's --time (10).")
 
+    log_format: Literal["text", "json"] = setting("text", types.one_of("text", "json"), LOGGING,
+        "Lines for people, or a JSON object a line: time, level, message, model, request_id, trace_id.")
+    log_level: LogLevel | None = setting(None, LOG_LEVEL, LOGGING,
+        "From which level on lines are logged; POST /v2/logging changes it while the server runs.",
+        shown="KSERVE_LOGLEVEL, or info")
     access_log: bool = setting(False, types.switch(), LOGGING, "Log every request.")
     access_log_format: str | None = setting(None, types.text("FORMAT"), LOGGING,
         "Format of the access log, in asgi-logger's terms; needs the package asgi-logger.", kserve=True)
@@ -365,6 +372,9 @@ class Settings:
                 f"--max_bodies_bytes={self.max_bodies_bytes} is less than --max_body_bytes={self.max_body_bytes}: "
                 "a body as large as that would never fit"
             )
+        if self.log_format != "text" and (self.log_config_file or not self.configure_logging):
+            other = "--log_config_file" if self.log_config_file else "--configure_logging=false"
+            yield f"--log_format={self.log_format} is for the log that the server sets up, and {other} sets up another"
         if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
             yield "--access_log_format needs a package that is not installed: pip install asgi-logger"
         yield from self._conflicts_of_signers()
