@@ -79,7 +79,7 @@ class PolyServer(frame.ModelServer):
         store = ModelStore()
         self._settings = settings
         self._frontends = _frontends(settings, loader.budget, store)
-        self._observation = Observation(os.environ)
+        self._observation = Observation(settings, os.environ, store.metrics)
         self.repository = Repository(
             catalog,
             loader,

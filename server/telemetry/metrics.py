@@ -9,7 +9,8 @@ Counts are plain numbers that only the event loop touches; they become Prometheu
     polyserve_model_state{model,state}                     polyserve_worker_restarts_total{model}
     polyserve_swaps_total{model}                           polyserve_failed_reloads_total{model}
     polyserve_model_memory_bytes{model}                    polyserve_evictions_total{model}
-    polyserve_memory_budget_bytes                          of language models: `token_counts`
+    polyserve_payloads_total{model,result}                 polyserve_memory_budget_bytes
+    of language models: `token_counts`
 
 KServe's histograms keep their names: `request_preprocess_seconds` is decoding, `request_predict_seconds` waiting and
 predicting, `request_postprocess_seconds` encoding, `request_explain_seconds` explaining.
@@ -184,9 +185,14 @@ class Metrics(Collector):
         evictions = CounterMetricFamily("polyserve_evictions", "times it made room for others", labels=["model"])
         for model, size in self._memory().items():
             memory.add_metric([model], size)
+        payloads = CounterMetricFamily("polyserve_payloads", "requests and answers logged", labels=["model", "result"])
         for model, metrics in models:
             evictions.add_metric([model], metrics.evictions)
-        yield from (memory, evictions)
+            results = {"sent": metrics.payloads_sent, "dropped": metrics.payloads_dropped}
+            for result, count in {**results, "failed": metrics.payloads_failed}.items():
+                if any(results.values()) or metrics.payloads_failed:
+                    payloads.add_metric([model, result], count)
+        yield from (memory, evictions, payloads)
         if self._budget is not None:
             yield GaugeMetricFamily("polyserve_memory_budget_bytes", "what models may take", value=self._budget)
 
