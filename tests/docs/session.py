@@ -208,10 +208,12 @@ class Session:
     # --- ports --------------------------------------------------------------------------------------------------------
 
     def _out(self, text: str) -> str:
-        return text.replace("8080", str(self.http)).replace("8081", str(self.grpc))
+        ports = {"8080": str(self.http), "8081": str(self.grpc)}
+        return re.sub(r"808[01]", lambda found: ports[found[0]], text)
 
     def _in(self, text: str) -> str:
-        told = text.replace(str(self.http), "8080").replace(str(self.grpc), "8081")
+        ports = {str(self.http): "8080", str(self.grpc): "8081"}
+        told = re.sub("|".join(ports), lambda found: ports[found[0]], text)
         return _AS_ROOT.sub("", told.replace(str(self.folder), "~"))
 
 
