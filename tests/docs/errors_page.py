@@ -35,7 +35,8 @@ def _reasons(*places: str) -> Callable[[Message], bool]:
         and each.file.startswith(places)
         and _WRONG.search(each.text) is not None
         and "\n" not in each.text
-        and not each.text[:1].isupper()
+        and (each.text[:1].islower() or each.text[:1] == "{")
+        and len(each.text) >= _SHORTEST
     )
 
 
@@ -53,6 +54,7 @@ _REQUEST = (
 )
 _LATER = ("QueueFull", "NotReady", "Overloaded", "DeadlineExceeded", "TooSlow", "NoRoom", "WorkerDied")
 _DAMAGED = ("Damaged", "MalformedGguf", "Unreadable")
+_SHORTEST = 16  #: characters of a text that can be searched for
 _BROKEN = ("damaged", "cut ", "empty")
 _USAGE = ("UsageError", "Failure", "SettingsError", "ValueError")
 _LOGGED = ("warning", "error", "exception", "critical")

@@ -33,7 +33,8 @@ _SHIM = '#!/bin/sh\nexec env PYTHONPATH="{root}" "{python}" -m server "$@"\n'
 class Session:
     """What happens between the first line of a page and the last."""
 
-    def __init__(self, folder: Path, patience: float = PATIENCE, **environ: str) -> None:
+    def __init__(self, folder: Path, patience: float = PATIENCE, **settings: str) -> None:
+        """In a folder that is made; `settings` are variables of the server alone."""
         self.folder = folder
         self.patience = patience
         self.http, self.grpc = free_port(), free_port()
@@ -47,8 +48,15 @@ class Session:
         shim.write_text(_SHIM.format(root=ROOT, python=sys.executable))
         shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
         path = os.pathsep.join([str(shims), str(Path(sys.executable).parent), os.environ["PATH"]])
-        quick = {"POLYSERVE_WATCH_INTERVAL": "0.2", "POLYSERVE_WATCH_SETTLE": "0.4", "OMP_NUM_THREADS": "1"}
-        self._environ = {**os.environ, **quick, "PATH": path, "COLUMNS": "120", "TF_CPP_MIN_LOG_LEVEL": "3", **environ}
+        quick = {"POLYSERVE_WATCH_INTERVAL": "0.2", "POLYSERVE_WATCH_SETTLE": "0.4"}
+        self._environ = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PATH": path,
+            "COLUMNS": "120",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+        self._settings = {**quick, **settings, "PYTHONPATH": str(ROOT)}
 
     def follow(self, page: str, steps: list[Step], write: Callable[[Answer, str], None] | None = None) -> None:
         """Do what a page says; `write` is given the answers, where they are not to be compared.
@@ -154,7 +162,7 @@ class Session:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "server", "serve", *argv, *ports],
                 cwd=self.folder,
-                env={**self._environ, "PYTHONPATH": str(ROOT)},
+                env={**self._environ, **self._settings},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -200,10 +208,12 @@ class Session:
     # --- ports --------------------------------------------------------------------------------------------------------
 
     def _out(self, text: str) -> str:
-        return text.replace("8080", str(self.http)).replace("8081", str(self.grpc))
+        ports = {"8080": str(self.http), "8081": str(self.grpc)}
+        return re.sub(r"808[01]", lambda found: ports[found[0]], text)
 
     def _in(self, text: str) -> str:
-        told = text.replace(str(self.http), "8080").replace(str(self.grpc), "8081")
+        ports = {str(self.http): "8080", str(self.grpc): "8081"}
+        told = re.sub("|".join(ports), lambda found: ports[found[0]], text)
         return _AS_ROOT.sub("", told.replace(str(self.folder), "~"))
 
 

@@ -32,4 +32,4 @@ def page() -> str:
     example = re.search(r"\n\n((?: {4}.*\n)+)", model_config.__doc__ or "")
     assert example is not None, "the docstring of model_config shows every key"
     keys = "".join(line.removeprefix("    ") + "\n" for line in example.group(1).splitlines())
-    return _HEAD.format(flags=markdown(Settings) + "\n", keys=keys)
+    return _HEAD.format(flags=markdown(Settings), keys=keys)

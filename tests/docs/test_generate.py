@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from server.config.flags import flags_of
+from server.config.model_config import _KEYS
 from server.config.settings import Settings
 from tests.docs import errors_page
 from tests.docs.generate import GENERATED
+from tests.docs.pages import blocks
 from tests.docs.session import ROOT
 from tests.messages import messages
 
@@ -22,6 +25,11 @@ def test_a_page_is_up_to_date(name: str) -> None:
 def test_every_flag_is_there() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     assert [flag.flag for flag in flags_of(Settings) if f"`{flag.env}`" not in page] == []
+
+
+def test_every_key_of_a_models_file_is_there() -> None:
+    (block,) = blocks((ROOT / "docs" / "settings.md").read_text())
+    assert set(yaml.safe_load(block.text)) == set(_KEYS)
 
 
 def test_forty_mistakes_are_shown() -> None:
