@@ -135,7 +135,7 @@ def _rounds(alive: Mapping[str, Running], connections: int, options: argparse.Na
         measured(server)  # warms it up
     rounds = []
     for turn in range(options.rounds):
-        names = list(alive) if turn % 2 == 0 else list(reversed(alive))
+        names = list(alive) if turn % 2 == 0 else [*alive][::-1]
         rounds.append({name: measured(alive[name]) for name in names})
         say(f"round {turn + 1} of {options.rounds} on {connections} connections")
     return rounds

@@ -93,7 +93,12 @@ class Repository:
         self._on_demand: OnDemandLoader[ServedModel] = OnDemandLoader(
             self.ready_model, self._lifecycle.bring, limits, ThreadPoolExecutor(2, "wake")
         )
-        self.metrics = Metrics(self.queues, self.store.memory, loader.budget.limit, self.store.metrics, replicas.counts)
+        self.metrics = Metrics(
+            *(self.queues, self.store.memory, loader.budget.limit, self.store.metrics, replicas.counts),
+            details=self.store.details,
+            in_flight_elsewhere=replicas.in_flight,
+            downloaded=self.store.downloaded,
+        )
         #: by name: what a request is for that names no version
         self.serving = self.store.serving
         for found in catalog.found:

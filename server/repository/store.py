@@ -17,7 +17,7 @@ from server.loading.catalog import Found
 from server.loading.load_spec import LoadSpec
 from server.loading.memory_budget import ModelKey
 from server.repository.state import ModelState, ModelVersions
-from server.telemetry.metrics import MetricsByModel
+from server.telemetry.metrics import MetricsByModel, ModelDetails
 
 
 class ModelStore:
@@ -87,6 +87,25 @@ class ModelStore:
             if state.model is not None:
                 sizes[state.found.name] = sizes.get(state.found.name, 0) + state.memory
         return sizes
+
+    def details(self) -> list[ModelDetails]:
+        """Each version that is in memory, as the metrics show it; of those in this process the requests under way."""
+        return [
+            ModelDetails(
+                *(state.found.name, state.found.version),
+                {"adapter": state.model.adapter.name, "made_by": state.model.made_by},
+                state.seconds,
+                state.model.in_flight.count,
+                state.model.pool.memory if state.model.pool is not None else (),
+            )
+            for state in self.states()
+            if state.model is not None
+        ]
+
+    def downloaded(self) -> dict[str, int]:
+        """Bytes that were downloaded of each model that comes from a store."""
+        found = {state.found.name: state.found.source for state in self.states()}
+        return {name: source.downloaded for name, source in found.items() if source is not None}
 
     def queues(self) -> dict[str, tuple[str, int]]:
         """Each model's state, and how many requests wait for it in this process."""
