@@ -11,13 +11,23 @@ from __future__ import annotations
 import threading
 import unicodedata
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import NamedTuple
 
+from server.config.shadow_config import ShadowConfig
 from server.inference.model import ServedModel
 from server.loading.catalog import Found
 from server.loading.load_spec import LoadSpec
 from server.loading.memory_budget import ModelKey
 from server.repository.state import ModelState, ModelVersions
 from server.telemetry.metrics import MetricsByModel, ModelDetails
+
+
+class Shadow(NamedTuple):
+    """A version that runs beside the one that serves."""
+
+    model: ServedModel
+    config: ShadowConfig
 
 
 class ModelStore:
@@ -27,6 +37,8 @@ class ModelStore:
         self.metrics = metrics or MetricsByModel()
         self.models: dict[str, ModelVersions] = {}  #: by name
         self.serving: dict[str, ServedModel] = {}  #: what a request is for that names no version
+        self.shadows: dict[str, Shadow] = {}  #: what runs beside it
+        self.promoted: set[ModelKey] = set()  #: shadows that serve, whatever their files say
         self.lock = threading.RLock()  #: held while states are replaced, never while a model is loaded
 
     def get(self, key: ModelKey) -> ModelState | None:
@@ -125,6 +137,10 @@ class ModelStore:
             self.models[name] = versions
             self._settle(name)
 
+    def as_promoted(self, found: Found) -> Found:
+        """A directory as it is served: one that was promoted is no shadow any more, whatever its file says."""
+        return replace(found, shadow=None) if found.key in self.promoted else found
+
     def replace(self, old: ModelState, new: ModelState, labels: Mapping[str, str] | None = None) -> bool:
         """Put `new` in the place of `old`, unless somebody else (who unloaded the model, say) did meanwhile."""
         with self.lock:
@@ -153,6 +169,11 @@ class ModelStore:
         """Say anew who serves a name."""
         versions = self.models.get(name)
         model = versions.newest.model if versions is not None else None
+        beside = versions.shadow if versions is not None else None
+        if beside is not None and beside.model is not None and beside.found.shadow is not None:
+            self.shadows[name] = Shadow(beside.model, beside.found.shadow)
+        else:
+            self.shadows.pop(name, None)
         if model is None:
             self.serving.pop(name, None)
             return

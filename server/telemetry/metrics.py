@@ -7,7 +7,8 @@ Counts are plain numbers that only the event loop touches; they become Prometheu
     polyserve_in_flight{model}                             polyserve_model_info{model,version,adapter,made_by}
     polyserve_load_seconds{model}                          polyserve_worker_memory_bytes{model,worker}
     polyserve_rows_total{model}                            polyserve_batch_rows{model}
-    polyserve_download_bytes_total{model}
+    polyserve_download_bytes_total{model}                  polyserve_shadow_requests_total{model,version,result}
+    polyserve_shadow_seconds_total{model,version,of}
     polyserve_queue_seconds{model}                         polyserve_queue_length{model}
     polyserve_model_state{model,state}                     polyserve_worker_restarts_total{model}
     polyserve_swaps_total{model}                           polyserve_failed_reloads_total{model}
@@ -174,6 +175,7 @@ class Metrics(Collector):
         yield from self._queues(models)
         yield from self._sizes(models)
         yield from self._loaded()
+        yield from _shadows(summed.each())
         yield from families({model: metrics.tokens for model, metrics in models if metrics.tokens is not None})
 
     def _summed(self) -> MetricsByModel:
@@ -256,6 +258,21 @@ class Metrics(Collector):
         yield from (memory, evictions, payloads)
         if self._budget is not None:
             yield GaugeMetricFamily("polyserve_memory_budget_bytes", "what models may take", value=self._budget)
+
+
+def _shadows(models: Sequence[tuple[str, str, ModelMetrics]]) -> Iterator[Metric]:
+    """Of versions that run beside others."""
+    labels = ["model", "version"]
+    answers = CounterMetricFamily("polyserve_shadow_requests", "answers of a shadow", labels=[*labels, "result"])
+    seconds = CounterMetricFamily("polyserve_shadow_seconds", "what both took for the same", labels=[*labels, "of"])
+    for model, version, counts in models:
+        results = {name: getattr(counts, f"shadow_{name}") for name in ("agreed", "differed", "failed", "skipped")}
+        if any(results.values()):
+            for result, count in results.items():
+                answers.add_metric([model, version, result], count)
+            seconds.add_metric([model, version, "shadow"], counts.shadow_seconds)
+            seconds.add_metric([model, version, "serving"], counts.served_seconds)
+    yield from (answers, seconds)
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:

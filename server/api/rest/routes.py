@@ -112,14 +112,14 @@ class Routes:
         """
         path, method = scope["path"], scope["method"]
         check_served(path)
+        if is_admin(scope):
+            self._check_access(scope)
         if method == "POST":
             if (asked := asked_by(scope)) is not None:
                 await self._wake(asked.model, asked.version)
                 return self._inference.handler(asked) if self._is_ours(asked, scope) else None
             if (refused := refusal(path)) is not None:
                 raise refused
-            if is_admin(scope):
-                self._check_access(scope)
             if path.startswith(ADMIN):
                 return self._loading.handler(path)
         elif method == "GET":
