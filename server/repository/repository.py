@@ -26,6 +26,7 @@ from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
 from server.inference.model import ServedModel
 from server.inference.taps import Tap
+from server.inference.user_metrics import UserMetrics
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Demand, ModelKey
@@ -98,11 +99,13 @@ class Repository:
         self._on_demand: OnDemandLoader[ServedModel] = OnDemandLoader(
             self.ready_model, self._lifecycle.bring, limits, ThreadPoolExecutor(2, "wake")
         )
+        self.user_metrics = UserMetrics(self.store.loaded)
         self.metrics = Metrics(
             *(self.queues, self.store.memory, loader.budget.limit, self.store.metrics, replicas.counts),
             details=self.store.details,
             in_flight_elsewhere=replicas.in_flight,
             downloaded=self.store.downloaded,
+            others=self.user_metrics.families,
         )
         #: by name: what a request is for that names no version
         self.serving = self.store.serving

@@ -114,6 +114,10 @@ class ModelStore:
             if state.model is not None
         ]
 
+    def loaded(self) -> list[ServedModel]:
+        """What is in memory."""
+        return [state.model for state in self.states() if state.model is not None]
+
     def downloaded(self) -> dict[str, int]:
         """Bytes that were downloaded of each model that comes from a store."""
         found = {state.found.name: state.found.source for state in self.states()}

@@ -25,7 +25,7 @@ predicting, `request_postprocess_seconds` encoding, `request_explain_seconds` ex
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -138,12 +138,13 @@ class Metrics(Collector):
         details: Callable[[], Sequence[ModelDetails]] = lambda: (),
         in_flight_elsewhere: Callable[[str], int] = lambda model: 0,
         downloaded: Callable[[], Mapping[str, int]] = _no_sizes,
+        others: Callable[[], Iterable[Metric]] = lambda: (),
     ) -> None:
         """`states` gives each model's state and the length of its queue; `memory` the bytes of those in memory.
 
         `other_processes` gives what those that answer for this one's models have counted, by process, and
         `in_flight_elsewhere` how many requests they are at. `details` tells of what is in memory, `downloaded` the
-        bytes of what comes from stores.
+        bytes of what comes from stores, `others` are families of users' own.
         """
         self._states = states
         self._memory = memory
@@ -153,6 +154,7 @@ class Metrics(Collector):
         self._details = details
         self._in_flight_elsewhere = in_flight_elsewhere
         self._downloaded = downloaded
+        self._others = others
 
     def of(self, model: str) -> ModelMetrics:
         """What is counted of one model in this process, all its versions together."""
@@ -176,6 +178,7 @@ class Metrics(Collector):
         yield from self._sizes(models)
         yield from self._loaded()
         yield from _shadows(summed.each())
+        yield from self._others()
         yield from families({model: metrics.tokens for model, metrics in models if metrics.tokens is not None})
 
     def _summed(self) -> MetricsByModel:

@@ -43,8 +43,10 @@ def _model(repository: Repository, name: str, waiting: int) -> dict[str, Any]:
         if version["shadow"] and version["version"] in by_version:
             version["compared"] = _compared(by_version[version["version"]])
     counts = ModelMetrics()
-    for metrics in by_version.values():
-        counts.merge(metrics.snapshot())
+    beside = {version["version"] for version in versions if version["shadow"]}  # they answer nobody
+    for number, metrics in by_version.items():
+        if number not in beside:
+            counts.merge(metrics.snapshot())
     ready = [each for each in versions if each["state"] == State.READY]
     shown = next((each for each in reversed(ready) if not each["shadow"]), ready[-1] if ready else versions[-1])
     return {

@@ -11,6 +11,8 @@ FastAPI's routing, its request and response models and KServe's timing middlewar
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 
 from server.api.access import Access
@@ -99,7 +101,7 @@ class Routes:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """To KServe's application, which would read a body of any size."""
         if scope["path"] == METRICS:
-            await self._refresh()
+            await asyncio.gather(self._refresh(), self._repository.user_metrics.refresh())
         with self._limits.bodies.share() as share:
             body = BoundedBody(scope, receive, send, self._limits.most, share.take)
             await self._app(scope, body.receive, body.send)

@@ -87,7 +87,7 @@ function chartsOf(model) {
 }
 
 function versions(model) {
-  const rows = model.versions.map((each) => h("tr", {}, h("td", {}, each.version || "–", each.shadow ? h("span", { class: "chip" }, "shadow") : null), h("td", {}, h("span", { class: `pill ${each.state}` }, each.state)),
+  const rows = model.versions.map((each) => h("tr", {}, h("td", {}, each.version || "–", each.shadow ? [" ", h("span", { class: "chip" }, "shadow")] : null), h("td", {}, h("span", { class: `pill ${each.state}` }, each.state)),
     h("td", { class: "n" }, bytes(each.memory)), h("td", { class: "n" }, each.seconds ? seconds(each.seconds) : "–"), h("td", {}, each.own_process ? "its own" : "the server's")));
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "State"].map((head) => h("th", { scope: "col" }, head)), ["Memory", "Loaded in"].map((head) => h("th", { scope: "col", class: "n" }, head)), h("th", { scope: "col" }, "Process"))), h("tbody", {}, rows)));
 }
