@@ -21,6 +21,7 @@ from bench.arguments import count, guarded, list_of, say
 from bench.check import ask, check
 from bench.load import LoadFailed, drive
 from bench.making import sample
+from bench.metrics import Phase
 from bench.models import MODELS
 from bench.plan import POLYSERVE
 from bench.ports import free_port
@@ -76,24 +77,25 @@ def _run(options: argparse.Namespace) -> int:
     with _drain(port), running(systems, [options.model]) as alive:
         for connections in options.connections:
             rounds = _rounds(alive, connections, options)
-            for name in alive:
-                found = [each[name] for each in rounds]
-                ratios = [each[name] / each[OFF] for each in rounds]
-                spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
-                lines.append(
-                    (
-                        name,
-                        str(connections),
-                        number(statistics.median(found)),
-                        f"{statistics.median(ratios):.3f}",
-                        spread,
-                    )
-                )
-    print(
-        f"1 row of {options.model} over V1: requests/s, and the ratio to `{OFF}`, medians of {options.rounds} rounds\n"
-    )
-    print(table(("looking on", "connections", "requests/s", "ratio", "from to"), lines))
+            lines += [(name, str(connections), *_figures(name, rounds)) for name in alive]
+    print(f"1 row of {options.model} over V1, medians of {options.rounds} rounds. Ratios to `{OFF}`: of requests/s,")
+    print("and of processor time the other way round; below 1 is dearer. Processor time is the steadier of the two.\n")
+    print(table(("looking on", "connections", "requests/s", "ratio", "µs of processor", "ratio", "from to"), lines))
     return 0
+
+
+def _figures(name: str, rounds: Sequence[Mapping[str, Phase]]) -> tuple[str, ...]:
+    speeds = [each[name].throughput for each in rounds]
+    faster = [each[name].throughput / each[OFF].throughput for each in rounds]
+    costs = [each[name].cpu for each in rounds]
+    cheaper = [each[OFF].cpu / each[name].cpu for each in rounds]
+    return (
+        number(statistics.median(speeds)),
+        f"{statistics.median(faster):.3f}",
+        number(statistics.median(costs)),
+        f"{statistics.median(cheaper):.3f}",
+        f"{min(cheaper):.3f} to {max(cheaper):.3f}",
+    )
 
 
 def _system(name: str, flags: Sequence[str], environ: Mapping[str, str], tree: Path | None = None) -> System:
@@ -119,23 +121,24 @@ def _drain(port: int) -> Iterator[None]:
         process.wait()
 
 
-def _rounds(alive: Mapping[str, Running], connections: int, options: argparse.Namespace) -> list[dict[str, float]]:
-    """Requests a second of each server, round by round; every other round goes backwards."""
+def _rounds(alive: Mapping[str, Running], connections: int, options: argparse.Namespace) -> list[dict[str, Phase]]:
+    """The figures of each server, round by round; every other round goes backwards."""
     expected = sample(options.model, 1)
     asked = request(Protocol.V1, options.model, expected.inputs)
 
-    def measured(server: Running) -> float:
+    def measured(server: Running) -> Phase:
+        before = server.cpu_seconds()
         figures = drive(asked, server.http_port, connections, options.seconds)
         if figures.errors:
             raise LoadFailed(f"{figures.errors} of {figures.requests} requests failed")
-        return figures.throughput
+        return Phase(figures.throughput, 1e6 * (server.cpu_seconds() - before) / figures.requests)
 
     for server in alive.values():
         check(Protocol.V1, ask(asked, server.http_port, server.grpc_port), expected)
         measured(server)  # warms it up
     rounds = []
     for turn in range(options.rounds):
-        names = list(alive) if turn % 2 == 0 else list(reversed(alive))
+        names = list(alive) if turn % 2 == 0 else [*alive][::-1]
         rounds.append({name: measured(alive[name]) for name in names})
         say(f"round {turn + 1} of {options.rounds} on {connections} connections")
     return rounds

@@ -102,3 +102,11 @@ class CopyRepository:
             if model.waiting:
                 waiting[model.name] = waiting.get(model.name, 0) + model.waiting
         return waiting
+
+    def in_flight(self) -> dict[str, int]:
+        """Requests under way, by model."""
+        found: dict[str, int] = {}
+        for model in self._copies.values():
+            if model.in_flight.count:
+                found[model.name] = found.get(model.name, 0) + model.in_flight.count
+        return found

@@ -40,6 +40,7 @@ _FEW, _MANY = 16, 1024
 _COUNTS = (
     *("rows", "restarts", "swaps", "evictions", "failed_reloads"),
     *("payloads_sent", "payloads_dropped", "payloads_failed"),
+    *("shadow_agreed", "shadow_differed", "shadow_failed", "shadow_skipped", "shadow_seconds", "served_seconds"),
 )
 
 
@@ -158,6 +159,9 @@ class ModelMetrics(Requests):
         self.payloads_sent = 0  #: requests and answers that were logged
         self.payloads_dropped = 0  #: that were not: too many waited
         self.payloads_failed = 0  #: that were not: nobody took them
+        #: of a version that runs beside another: its answers by how they compare, and the seconds of both
+        self.shadow_agreed = self.shadow_differed = self.shadow_failed = self.shadow_skipped = 0
+        self.shadow_seconds = self.served_seconds = 0.0
         self.tokens: TokenCounts | None = None  #: of a language model
 
     @property

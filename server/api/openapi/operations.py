@@ -155,7 +155,11 @@ _OTHERS = [
             needs_body=False,
             admin=True,
         )
-        for verb, summary in (("load", "Load a model (again)"), ("unload", "Unload a model, once it has answered"))
+        for verb, summary in (
+            ("load", "Load a model (again)"),
+            ("unload", "Unload a model, once it has answered"),
+            ("promote", "Have the version with `shadow: true` serve"),
+        )
     ),
     *(
         Operation(

@@ -12,7 +12,7 @@ from server.errors import ServingError, respond
 from server.inference.answer import Answer
 from server.inference.model import ServedModel
 from server.inference.request import InferenceRequest
-from server.inference.taps import Seen, SeenOutcome
+from server.inference.taps import Seen, SeenOutcome, ShadowRequest
 from server.repository.payloads.payload import JSON, PROTOBUF, Kind, Payload
 
 
@@ -33,6 +33,8 @@ class PayloadTap:
         self._headers = frozenset(name.lower() for name in headers)
 
     def __call__(self, model: ServedModel, request: InferenceRequest) -> Seen | None:
+        if isinstance(request, ShadowRequest):  # its twin was seen
+            return None
         if self._share < 1.0 and random() >= self._share:
             return None
         known, body = request.request_id or uuid.uuid4().hex, request.body
