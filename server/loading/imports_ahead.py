@@ -31,7 +31,7 @@ AHEAD: dict[str, tuple[str, ...]] = {
     "lightgbm": (),
     "sklearn": ("sklearn.linear_model", "sklearn.ensemble", "sklearn.pipeline", "sklearn.preprocessing"),
     "torch": (),
-    "transformers": (),
+    "transformers": ("transformers.modeling_utils", "transformers.generation.utils", "transformers.processing_utils"),
     "xgboost": (),
 }
 _MOST_FOLDERS = 100  #: that are looked at; others of so many are of the same kinds

@@ -17,15 +17,17 @@ from server.runtime.secret_names import is_secret
 
 __all__ = ["hide", "reveal", "secrets_in"]
 
-#: settings that are paths of files, though their names are those of secrets
-_PATHS = frozenset({"POLYSERVE_API_KEYS_FILE", "POLYSERVE_VERIFY_KEY", "POLYSERVE_SSL_KEYFILE"})
+#: settings whose names are those of secrets: paths of files, and a yes or no
+_HARMLESS = frozenset({
+    "POLYSERVE_ALLOW_CREDENTIALS", "POLYSERVE_API_KEYS_FILE", "POLYSERVE_SSL_KEYFILE", "POLYSERVE_VERIFY_KEY",
+})  # fmt: skip
 _VARIABLE = "_POLYSERVE_HIDDEN"  #: the descriptor of the file
 _MOST = 2**22  #: bytes; Linux gives a process's environment less
 
 
 def secrets_in(environ: Mapping[str, str]) -> list[str]:
     """The variables of an environment that no child may see, by name."""
-    return [name for name, value in environ.items() if is_secret("" if name in _PATHS else name, value)]
+    return [name for name, value in environ.items() if is_secret("" if name in _HARMLESS else name, value)]
 
 
 def hide() -> None:
