@@ -13,7 +13,7 @@ from kserve.protocol.rest.server import RESTServer
 
 from server.api.rest.asgi import App
 from server.api.rest.bounded_protocol import Bounds
-from server.api.rest.tls import TlsProtocol
+from server.api.tls import TlsProtocol
 from server.config.settings import Settings
 from server.runtime.certificates import CertificateError, CertificateFiles
 

@@ -14,7 +14,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from server.api.rest.connections import Connections, Wait
+from server.api.connections import Connections, Wait
 from server.runtime.certificates import CertificateFiles
 
 log = logging.getLogger("kserve")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from server.api.rest.connections import Connections
+from server.api.connections import Connections
 from server.api.rest.limits import HttpLimits
-from server.api.rest.tls import TlsProtocol
+from server.api.tls import TlsProtocol
 from server.runtime.certificates import CertificateFiles
 from tests.certificates import Authority
 from tests.patience import becomes
