@@ -112,6 +112,10 @@ class Settings:
         REQUESTS, "How gRPC answers are compressed for clients that take it, which nearly all do. Requests may come "
         "compressed in any case; over REST clients ask for it (Accept-Encoding).")
 
+    grpc_frontend: Literal["http2", "grpcio"] = setting("http2", types.one_of("http2", "grpcio"), REQUESTS,
+        "What talks HTTP/2 to clients of gRPC: http2 is the server's own, many times as quick; "
+        "grpcio is the server of that library. Both answer alike.")
+
     max_models: int = setting(10_000, COUNT, LOADING,
         "Folders of the models directory that are served, at most; those that were there first keep their places.")
     max_model_files: int = setting(10_000, COUNT, LOADING,

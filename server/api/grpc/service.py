@@ -64,8 +64,8 @@ class InferenceService(TritonCalls):
         super().__init__(repository, refresh)
         self._access = access or Access()
         self.callers = Callers(self._access.keys, make_ids=make_ids)
-        self._inference = Inference(repository, self.callers)
-        self.infer, self.stream = self._inference.infer, self._inference.stream
+        self.inference = Inference(repository, self.callers)
+        self.infer, self.stream = self.inference.infer, self.inference.stream
 
     @with_status
     async def ServerLive(self, request: Any, context: Any) -> Any:

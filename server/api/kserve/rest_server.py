@@ -51,7 +51,8 @@ def rest_server(
 def _behind_tls(
     certificates: CertificateFiles, bounds: Bounds, protocol: Callable[..., asyncio.Protocol], **uvicorns: Any
 ) -> TlsProtocol:
-    return TlsProtocol(certificates, bounds.connections, bounds.limits.head_timeout, partial(protocol, **uvicorns))
+    context = lambda: certificates.current().context  # noqa: E731
+    return TlsProtocol(context, bounds.connections, bounds.limits.head_timeout, partial(protocol, **uvicorns))
 
 
 def certificates_of(settings: Settings) -> CertificateFiles | None:
