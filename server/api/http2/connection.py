@@ -18,8 +18,8 @@ from server.api.http2.frame_reader import FrameReader, Http2Limits
 from server.api.http2.frames import END_HEADERS, END_STREAM, ConnectionFailure, ErrorCode, StreamFailure
 from server.api.http2.header_blocks import HeaderBlocks, KnownHead
 from server.api.http2.hpack import Field
+from server.api.http2.outbox import Stream
 from server.api.http2.request_head import MalformedHead, check_trailers
-from server.api.http2.streams import Stream
 
 #: frames that a header block may come in
 _MOST_FRAGMENTS = 32
@@ -185,7 +185,7 @@ class Http2Connection(FrameReader):
 
     def answer(self, stream: Stream, head: bytes, body: bytes, trailers: bytes) -> None:
         """A whole answer: two header blocks, and the body between them."""
-        if not stream.pending and self.out.whole(stream, head, body, trailers):
+        if not stream.pending and self.out.at_once(stream, head, body, trailers):
             self._finished(stream)
             return
         self.out.headers(stream.id, head)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from server.api.http2 import frames
 from server.api.http2.floods import MOST_IDLE_FRAMES, MOST_RESETS, MOST_UPDATES, FrameRate
 from server.api.http2.frames import ACK, ConnectionFailure, ErrorCode, StreamFailure
-from server.api.http2.streams import Outbox, Stream
+from server.api.http2.outbox import Outbox, Stream
 
 #: asks whether the client has read that the server goes
 _LEAVING = b"leaving."

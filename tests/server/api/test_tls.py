@@ -38,10 +38,15 @@ class Site:
         self._seconds = seconds
         self.port = 0
 
+    def _context(self) -> ssl.SSLContext:
+        return self._files.current().context
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         server = await asyncio.get_running_loop().create_server(
-            lambda: TlsProtocol(lambda: self._files.current().context, self.connections, self._seconds, Echo), "127.0.0.1", 0
+            lambda: TlsProtocol(lambda: self._files.current().context, self.connections, self._seconds, Echo),
+            "127.0.0.1",
+            0,
         )
         self.port = server.sockets[0].getsockname()[1]
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from server.api.http2.streams import Stream
+from server.api.http2.outbox import Stream
 
 
 class CallLink(Protocol):

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from server.api.grpc.native.call_context import Aborted, CallContext, Pairs
-from server.api.grpc.native.message_frames import Message, MessageError
+from server.api.grpc.native.message_frames import FramedMessage, MessageError
 from server.errors import ServingError
 
 log = logging.getLogger("kserve")
@@ -25,7 +25,7 @@ class HandledCall(Protocol):
 
     def context(self) -> CallContext: ...
 
-    async def read(self, message: Message) -> bytes:
+    async def read(self, message: FramedMessage) -> bytes:
         """What a message says; it is taken, and others may come in its place."""
 
     async def send(self, answer: bytes) -> None:
@@ -46,7 +46,7 @@ class CallTask:
         """`tasks` keeps the task from being collected."""
         self._call = call
         self._handler = handler
-        self._messages: deque[Message] = deque()
+        self._messages: deque[FramedMessage] = deque()
         self._ended = False  #: no message comes any more
         self._more = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -63,7 +63,7 @@ class CallTask:
         """There are messages that the handler has not taken."""
         return bool(self._messages)
 
-    def put(self, message: Message) -> None:
+    def put(self, message: FramedMessage) -> None:
         self._messages.append(message)
         self._more.set()
 

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from server.api.connections import Connections, Wait
-from server.api.grpc.native.call import Call
 from server.api.grpc.native.call_head import call_head, too_large
 from server.api.grpc.native.call_site import CallSite
+from server.api.grpc.native.grpc_call import GrpcCall
 from server.api.http2.connection import Http2Connection
 from server.api.http2.frame_reader import Http2Limits
 from server.api.http2.header_blocks import KnownHead
 from server.api.http2.hpack import Field
-from server.api.http2.streams import Stream
+from server.api.http2.outbox import Stream
 
 #: seconds in which a client that was sent away can read why
 _LINGER = 1.0
@@ -130,7 +130,7 @@ class GrpcProtocol(asyncio.Protocol):
         return too_large(self._limits.max_head)
 
     def began(self, stream: Stream) -> None:
-        stream.call = Call(self._site, self, stream, self._loop)
+        stream.call = GrpcCall(self._site, self, stream, self._loop)
         stream.call.begin()
 
     def received(self, stream: Stream, data: bytes) -> None:

@@ -28,7 +28,7 @@ class MessageError(ServingError):
     grpc: ClassVar[str] = "INTERNAL"
 
 
-class Message(NamedTuple):
+class FramedMessage(NamedTuple):
     """One as it came."""
 
     compressed: bool
@@ -47,11 +47,12 @@ class MessageReader:
         self._buffer = bytearray()
         self._held = 0
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes) -> list[FramedMessage]:
         """The messages that are whole by now: what they hold is counted until `release`.
 
         Raises:
             TooLarge, Overloaded
+            MessageError: there is something else.
         """
         self._bodies.take(len(data))
         self._held += len(data)
@@ -59,12 +60,14 @@ class MessageReader:
         buffer += data
         found = []
         while len(buffer) >= PREFIX:
+            if buffer[0] > 1:
+                raise MessageError(f"a message begins with the byte {buffer[0]}, which says nothing: 0 or 1 does")
             size = int.from_bytes(buffer[1:PREFIX], "big")
             if size > self._most >= 0:
                 raise TooLarge(f"SERVER: Received message larger than max ({size} vs. {self._most})")
             if len(buffer) < PREFIX + size:
                 break
-            found.append(Message(buffer[0] == 1, bytes(memoryview(buffer)[PREFIX : PREFIX + size])))
+            found.append(FramedMessage(buffer[0] == 1, bytes(memoryview(buffer)[PREFIX : PREFIX + size])))
             del buffer[: PREFIX + size]
         return found
 
@@ -91,7 +94,7 @@ def framed(message: bytes, compressed: bool = False) -> bytes:
     return (b"\x01" if compressed else b"\x00") + len(message).to_bytes(4, "big") + message
 
 
-async def inflated(message: Message, encoding: str, most: int) -> bytes:
+async def inflated(message: FramedMessage, encoding: str, most: int) -> bytes:
     """What a message says, of `most` bytes at most.
 
     Raises:

@@ -18,10 +18,10 @@ from server.api.grpc.native.call_head import CallHead
 from server.api.grpc.native.call_link import CallLink
 from server.api.grpc.native.call_site import CallSite
 from server.api.grpc.native.call_task import CallTask
-from server.api.grpc.native.message_frames import PREFIX, Message, MessageReader, deflated, framed, inflated
+from server.api.grpc.native.message_frames import PREFIX, FramedMessage, MessageReader, deflated, framed, inflated
 from server.api.grpc.protos import INFER, SERVICE
 from server.api.grpc.statuses import known_error
-from server.api.http2.streams import Stream
+from server.api.http2.outbox import Stream
 from server.errors import NotReady, ServingError, TooLarge, TooSlow, message
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import InferenceRequest
@@ -34,7 +34,7 @@ _LONGEST = 366 * 24 * 3600.0
 _AHEAD = 64 * 1024
 
 
-class Call:
+class GrpcCall:
     """Its life is that of its stream."""
 
     __slots__ = (
@@ -92,7 +92,7 @@ class Call:
         ended = self._stream.remote_closed
         if ended and self._reader is None and self._task is None and self._is_whole(data):
             if not self._start(data[PREFIX:]):
-                self._message(Message(False, data[PREFIX:]))
+                self._message(FramedMessage(False, data[PREFIX:]))
                 self._said_all()
             return
         if self.finished:
@@ -125,7 +125,7 @@ class Call:
         else:
             self._link.used(self._stream, len(data))
 
-    def _message(self, received: Message) -> None:
+    def _message(self, received: FramedMessage) -> None:
         """One that a handler takes; what comes after the only one of a request is of nobody's interest."""
         if self.finished or self._request is not None:
             return
@@ -176,7 +176,7 @@ class Call:
             if self._compresses:
                 self._in_task(self.send_only(outcome.body, ()))
             else:
-                self._whole(framed(outcome.body), len(outcome.body), answer_blocks.OK_TRAILERS)
+                self._reply(framed(outcome.body), len(outcome.body), answer_blocks.OK_TRAILERS)
         elif isinstance(outcome, ServingError):
             self.fail(outcome)
         else:  # the model was replaced, a moment ago, by one that answers in parts
@@ -196,7 +196,7 @@ class Call:
     def _remaining(self) -> float | None:
         return None if self._timer is None else max(0.0, self._timer.when() - self._loop.time())
 
-    async def read(self, received: Message) -> bytes:
+    async def read(self, received: FramedMessage) -> bytes:
         if self._reader is not None:
             self._reader.release(len(received.raw))
         if self._deferred and not (self._task is not None and self._task.lags):
@@ -222,7 +222,7 @@ class Call:
             self.fail(error)
             return
         body = framed(await deflated(answer, self._site.encoding), True) if self._compresses else framed(answer)
-        self._whole(body, len(answer), answer_blocks.trailers("OK", "", trailing))
+        self._reply(body, len(answer), answer_blocks.trailers("OK", "", trailing))
 
     def drained(self) -> None:
         """The client has read what was sent."""
@@ -244,7 +244,7 @@ class Call:
         head = answer_blocks.head(self._site.encoding if self._compresses else "")
         return head + answer_blocks.metadata(((request_ids.NAME, self._id),)) if self._id else head
 
-    def _whole(self, body: bytes, size: int, trailers: bytes) -> None:
+    def _reply(self, body: bytes, size: int, trailers: bytes) -> None:
         """The answer and its end at once."""
         if self.finished:
             return

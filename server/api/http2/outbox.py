@@ -72,7 +72,7 @@ class Outbox:
         """A header block of ours, which always fits one frame."""
         self.put(frame_head(len(block), HEADERS, END_HEADERS | flags, stream) + block)
 
-    def whole(self, stream: Stream, head: bytes, body: bytes, trailers: bytes) -> bool:
+    def at_once(self, stream: Stream, head: bytes, body: bytes, trailers: bytes) -> bool:
         """A whole answer by one piece of bytes; False where the windows or a frame's size do not let it through."""
         length = len(body)
         if length > self.window or length > stream.send_window or length > self.max_frame:
