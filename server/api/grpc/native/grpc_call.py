@@ -194,7 +194,8 @@ class GrpcCall:
         return CallContext(self._head.metadata, self._link.peer, self._remaining, self._send_head)
 
     def _remaining(self) -> float | None:
-        return None if self._timer is None else max(0.0, self._timer.when() - self._loop.time())
+        timeout = self._head.timeout
+        return None if timeout is None else max(0.0, self.began_at + timeout - self._loop.time())
 
     async def read(self, received: FramedMessage) -> bytes:
         if self._reader is not None:

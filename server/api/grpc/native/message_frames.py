@@ -115,7 +115,7 @@ async def inflated(message: FramedMessage, encoding: str, most: int) -> bytes:
     if len(whole) > most:
         raise TooLarge("Decompressed message larger than max")
     if not inflater.eof or inflater.unused_data:
-        raise MessageError("Decompression failed due to zlib error")
+        raise MessageError("Decompression failed due to data error")
     return whole
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ _SAID += frame(frames.PING, 0, 0, b"12345678") + headers(3)
 def test_it_does_not_matter_where_bytes_are_cut(cuts: list[int]) -> None:
     talk, said = Talk(hello=b""), HELLO + _SAID
     places = sorted({0, *cuts, len(said)})
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         talk.said(said[begin:end])
     assert talk.app.bodies == {1: b"a" * 300 + b"b", 3: b""}
     assert (frames.PING, frames.ACK, 0, b"12345678") in talk.heard()
