@@ -31,9 +31,12 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _named(name)
         basic = x509.BasicConstraints(ca=True, path_length=None)
+        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         self._certificate = (
             _builder(self._name, self._name, self._key)
             .add_extension(basic, critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.file = folder / f"{name}.pem"
@@ -45,7 +48,12 @@ class Authority:
         names = x509.SubjectAlternativeName(
             [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
         )
-        signed = _builder(_named(name), self._name, key).add_extension(names, critical=False)
+        above = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())  # Python 3.13 asks for it
+        signed = (
+            _builder(_named(name), self._name, key)
+            .add_extension(names, critical=False)
+            .add_extension(above, critical=False)
+        )
         pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         pair.chain.write_bytes(signed.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         pair.key.write_bytes(

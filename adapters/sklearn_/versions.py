@@ -28,7 +28,7 @@ _UNTIL = {
     (1, 8): ("2.5", "1.18"),
 }
 #: Python's minor versions -> the first scikit-learn that was built for them
-_FIRST_BUILD = {(3, 11): (1, 1, 3), (3, 12): (1, 3, 1)}
+_FIRST_BUILD = {(3, 11): (1, 1, 3), (3, 12): (1, 3, 1), (3, 13): (1, 5, 2)}
 
 #: a booster in a pickle as XGBoost wrote it until 1.5, and the version that JSON of those days ends with
 _OLD_BOOSTER = re.compile(rb'CONFIG-offset:|\{"Config":')

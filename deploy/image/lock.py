@@ -43,6 +43,8 @@ def names(requirements: str) -> list[str]:
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     everything = [tool for group in TOOLS.values() for tool in group]
+    pins = (ROOT / "constraints.txt").read_text()
+    everything += [f"xgboost-cpu=={version}" for version in re.findall(r"^xgboost==(.+)$", pins, re.MULTILINE)]
     locked = resolve(
         "pyproject.toml", "--extra=all", "--generate-hashes", constraint=ROOT / "constraints.txt", tools=everything
     )
