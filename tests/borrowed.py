@@ -263,10 +263,6 @@ BORROWED: tuple[Borrowed, ...] = (
     # what else the server needs
     Borrowed("pip", "pip._internal.models.index.PyPI", ("server/loading/environments/requirements.py",),
              "the index that pip takes when it is told none"),
-    Borrowed("model-signing", "model_signing._signing.sign_ec_key", ("server/loading/signatures.py",),
-             "to read a signature once, and check and compare what was read", slow=True),
-    Borrowed("model-signing", "model_signing._signing.sign_sigstore_pb", ("server/loading/signatures.py",), "the same",
-             slow=True),
     # Python itself
     Borrowed("python", "_compat_pickle", ("adapters/formats/pickles/machine.py",), "Python 2's names of globals"),
     Borrowed("python", "pickle._Unpickler", ("adapters/formats/pickles/machine.py",),

@@ -32,6 +32,10 @@ NOT_ALONE = {
     "sandbox_read",
     "access_log_format",
     "verify_key",
+    "verify_certificates",
+    "verify_identity",
+    "verify_issuer",
+    "verify_trust_config",
 }
 
 
