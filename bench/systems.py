@@ -79,7 +79,7 @@ def _mlserver(batching: mlserver_env.Batching | None) -> Callable[[Sequence[str]
 def _triton(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
     folder = places.RUN / "triton"
     triton_env.write_repository(folder, models, {name: MODELS[name].file for name in models})
-    return Launch(triton_env.command(folder, http_port, grpc_port), environ=triton_env.environ())
+    return Launch(triton_env.command(folder, http_port, grpc_port), triton_env.PACKAGES, triton_env.environ())
 
 
 def _mosec(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:

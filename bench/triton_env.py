@@ -16,11 +16,14 @@ from bench import places
 from bench.environments import Environment
 
 VERSION = "0.7.0"
+#: the stub was built for numpy 1, and takes arrays of numpy 2 for empty ones
 ENVIRONMENT = Environment(
-    "triton", (f"nvidia-pytriton=={VERSION}",), ("scikit-learn", "numpy", "joblib", "onnxruntime")
+    "triton", ("numpy==1.26.4",), ("scikit-learn", "joblib", "onnxruntime"), bare=(f"nvidia-pytriton=={VERSION}",)
 )
 
-_SERVER = ENVIRONMENT.site_packages / "pytriton" / "tritonserver"
+PACKAGES = ENVIRONMENT.site_packages  #: where the server is to run
+
+_SERVER = PACKAGES / "pytriton" / "tritonserver"
 _STUB = "triton_python_backend_stub"
 _MODEL = Path(__file__).with_name("peers") / "triton_model.py"
 
@@ -41,9 +44,6 @@ def command(folder: Path, http_port: int, grpc_port: int) -> list[str]:
     shutil.rmtree(backends, ignore_errors=True)
     shutil.copytree(_SERVER / "backends", backends)
     shutil.copy2(_SERVER / "python_backend_stubs" / python / _STUB, backends / "python" / _STUB)
-    utilities = backends / "python" / "triton_python_backend_utils.py"  # the first that the stub imports
-    packages = f"import sys; sys.path.insert(0, {str(ENVIRONMENT.site_packages)!r})\n"  # it does not read PYTHONPATH
-    utilities.write_text(packages + utilities.read_text())
     flags = {
         "model-repository": folder,
         "backend-directory": backends,
@@ -57,8 +57,11 @@ def command(folder: Path, http_port: int, grpc_port: int) -> list[str]:
 
 
 def environ() -> Mapping[str, str]:
-    """Where the server and the stub find their libraries, and the stub Python's own."""
-    libraries = [str(ENVIRONMENT.site_packages / "nvidia_pytriton.libs"), str(sysconfig.get_config_var("LIBDIR"))]
+    """Where the server and the stub find their libraries, and the stub Python's own.
+
+    The stub reads no PYTHONPATH, but looks into its working directory first: that is to be `PACKAGES`.
+    """
+    libraries = [str(PACKAGES / "nvidia_pytriton.libs"), str(sysconfig.get_config_var("LIBDIR"))]
     return {"LD_LIBRARY_PATH": os.pathsep.join(libraries), "PYTHONHOME": sys.base_prefix}
 
 
@@ -86,5 +89,4 @@ parameters {{ key: "file" value: {{ string_value: "{path}" }} }}
 
 
 def _tensor(name: str, datatype: str, dimensions: tuple[int, ...]) -> str:
-    shape = f"dims: {list(dimensions)}" if dimensions else "dims: [ 1 ] reshape { shape: [ ] }"
-    return f'{{ name: "{name}" data_type: TYPE_{datatype} {shape} }}'
+    return f'{{ name: "{name}" data_type: TYPE_{datatype} dims: {list(dimensions or (1,))} }}'

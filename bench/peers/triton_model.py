@@ -27,7 +27,8 @@ class TritonPythonModel:
 def _sklearn(path: str) -> Any:
     import joblib
 
-    return joblib.load(path).predict
+    model = joblib.load(path)
+    return lambda rows: model.predict(rows).reshape(-1, 1)
 
 
 def _onnx(path: str) -> Any:
