@@ -1,6 +1,7 @@
 """`polyserve.yaml` in a model's folder: what overrides the guesses about that model.
 
     adapter: sklearn            # instead of asking every adapter
+    engine: vllm                # or llama_cpp: that program serves the folder, as a child of the model's worker
     trust: full                 # load this pickle whatever it names
     options:                    # the adapter's own
       method: predict_proba
@@ -16,6 +17,7 @@
     pinned: true                # loaded at the start, and never evicted for others (--memory_budget)
     versions: latest            # of a folder with versions: latest, latest: N, all, or a list of numbers
     labels: {stable: 1}         # names for versions
+    shadow: true                # of a version: it runs beside the one that serves (`shadow_config`)
 
 Every mistake is a LoadError that names the key, the value and what is allowed: it becomes the model's reason.
 """
@@ -33,6 +35,7 @@ import yaml
 
 from adapters.base import LoadError, ModelDir, Parameter
 from server.config.flags import types
+from server.config.shadow_config import ShadowConfig, read_shadow
 from server.config.version_policy import VersionPolicy, read_labels, read_policy
 from server.text import printable
 
@@ -40,11 +43,13 @@ FILE = "polyserve.yaml"
 MAX_BYTES = 64 * 1024
 
 _KEYS = (
-    *("adapter", "trust", "options", "batching", "lanes"),
+    *("adapter", "engine", "trust", "options", "batching", "lanes"),
     *("isolation", "workers", "memory_limit", "call_timeout", "pass_env"),
     "pinned",
-    *("versions", "labels"),
+    *("versions", "labels", "shadow"),
 )
+#: programs that serve language models: names of adapters, as the registry has them
+ENGINES = ("vllm", "llama_cpp")
 _MOST_WORKERS = 64
 _LEAST_MEMORY = 64 * 2**20  #: bytes; an interpreter with numpy alone takes half of that
 
@@ -74,6 +79,7 @@ class ModelConfig:
     pinned: bool = False  #: loaded at the start, and never evicted
     versions: VersionPolicy = field(default_factory=VersionPolicy)
     labels: Mapping[str, str] = field(default_factory=dict)  #: label -> version
+    shadow: ShadowConfig | None = None  #: this version answers nobody, and is compared with the one that does
 
     @classmethod
     def of_version(cls, path: Path, home: Path, root: Path, signed: bool = False) -> Self:
@@ -113,7 +119,7 @@ class ModelConfig:
         if strange := [key for key in options if not isinstance(key, str)]:
             raise LoadError(f"{FILE}: options: the key {printable(repr(strange[0]))} must be text")
         return cls(
-            adapter=_value(content.get("adapter"), str, "adapter"),
+            adapter=_adapter(content),
             trust=_value(content.get("trust"), str, "trust", ("full",)),
             options=options,
             batching=_value(batching.get("enabled", True), bool, "batching.enabled") is not False,
@@ -127,6 +133,7 @@ class ModelConfig:
             pinned=_value(content.get("pinned"), bool, "pinned") is True,
             versions=read_policy(content.get("versions")),
             labels=read_labels(content.get("labels")),
+            shadow=read_shadow(content.get("shadow")),
         )
 
 
@@ -143,6 +150,15 @@ def check_options(options: Mapping[str, Any], declared: Collection[Parameter]) -
         for name, value in options.items()
         if value is not None
     }
+
+
+def _adapter(content: Mapping[Any, Any]) -> str | None:
+    """The adapter that is named, by its name or by that of the program that it starts."""
+    adapter: str | None = _value(content.get("adapter"), str, "adapter")
+    engine: str | None = _value(content.get("engine"), str, "engine", ENGINES)
+    if adapter and engine:
+        raise LoadError(f"{FILE}: adapter and engine both say who serves the folder: leave one out")
+    return adapter or engine
 
 
 def _read(model_dir: ModelDir) -> bytes:

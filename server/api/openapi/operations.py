@@ -46,6 +46,7 @@ class Operation:
     needs_body: bool = True
     binary: bool = False  #: raw tensors may follow the JSON
     media: str = JSON  #: of a 200
+    streams: bool = False  #: ... or events, where the request asks for them
     admin: bool = False
     error: str = "Error"  #: the schema of what else it can end in
 
@@ -155,7 +156,11 @@ _OTHERS = [
             needs_body=False,
             admin=True,
         )
-        for verb, summary in (("load", "Load a model (again)"), ("unload", "Unload a model, once it has answered"))
+        for verb, summary in (
+            ("load", "Load a model (again)"),
+            ("unload", "Unload a model, once it has answered"),
+            ("promote", "Have the version with `shadow: true` serve"),
+        )
     ),
     *(
         Operation(
@@ -178,13 +183,17 @@ _OTHERS = [
     ),
     *(
         operation
-        for path in ("/v2/trace/setting", "/v2/logging")
+        for path, told, admin in (
+            ("/v2/trace/setting", "The same; a change is refused", False),
+            ("/v2/logging", "The same, once the log's level is as it says: `log_level`, or Triton's switches", True),
+        )
         for operation in (
             Operation("get", path, "Health", "How the server was set up", "Anything"),
             Operation(
-                *("post", path, "Health", "The same; a change is refused", "Anything", (400, 413, 501)),
+                *("post", path, "Health", told, "Anything", (400, 401, 403, 413, 501) if admin else (400, 413, 501)),
                 takes="Anything",
                 needs_body=False,
+                admin=admin,
             ),
         )
     ),
@@ -194,6 +203,7 @@ _OTHERS = [
             "OpenAI's API; with `stream` the chunks come as events. The same under /openai, or another prefix.",
             takes=takes,
             examples="openai",
+            streams=True,
             error="OpenAIError",
         )
         for path, takes, summary in (
