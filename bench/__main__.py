@@ -16,7 +16,7 @@ from bench.models import MODELS
 from bench.plan import Step
 from bench.report import Footprint, Setting, report
 from bench.requests import Protocol
-from bench.systems import SYSTEMS, running
+from bench.systems import SYSTEMS, obtainable, running
 
 SECONDS, ROUNDS = 3, 3
 
@@ -44,7 +44,8 @@ def chosen(options: argparse.Namespace) -> list[Step]:
 
 
 def _run(steps: Sequence[Step], options: argparse.Namespace, command: str) -> int:
-    names = {name for step in steps for name in step.systems}
+    names = obtainable(sorted({name for step in steps for name in step.systems}), say)
+    steps = plan.narrowed(steps, list(MODELS), names)
     wanted = {step.workload.model for step in steps}
     date, load = datetime.datetime.now(datetime.UTC), machine.load_average()
     with running(
@@ -60,7 +61,7 @@ def _run(steps: Sequence[Step], options: argparse.Namespace, command: str) -> in
         command=command,
         machine=machine.machine(),
         load_average=load,
-        versions=machine.versions(with_mlserver=any(name.startswith(plan.MLSERVER) for name in names)),
+        versions=machine.versions([SYSTEMS[name].environment for name in names]),
         seconds=options.seconds,
         rounds=options.rounds,
     )

@@ -7,17 +7,23 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
-from bench import mlserver_env, places
+from bench import places
+from bench.environments import Environment
 
 _OURS = (
     "kserve", "uvicorn", "uvloop", "httptools", "fastapi", "orjson", "grpcio", "numpy", "scikit-learn", "xgboost",
     "lightgbm", "onnxruntime", "spacy", "torch", "transformers",
 )  # fmt: skip
-_MLSERVERS = ("mlserver", "uvicorn", "fastapi", "grpcio", "numpy", "scikit-learn", "xgboost", "lightgbm")
+#: of the systems' own environments, those that are in them
+_THEIRS = (
+    "mlserver", "nvidia-pytriton", "mosec", "uvicorn", "fastapi", "grpcio", "numpy", "scikit-learn", "xgboost",
+    "lightgbm", "onnxruntime",
+)  # fmt: skip
 
 
 def machine() -> str:
@@ -34,13 +40,16 @@ def load_average() -> float:
     return os.getloadavg()[0]
 
 
-def versions(with_mlserver: bool) -> dict[str, str]:
+def versions(environments: Iterable[Environment | None]) -> dict[str, str]:
     """Environment or tool -> what is in it."""
     found = {"Python": platform.python_version(), "PolyServe": _commit()}
     found["PolyServe's and KServe's environment"] = _listed({name: importlib.metadata.version(name) for name in _OURS})
-    if with_mlserver:
-        theirs = mlserver_env.versions()
-        found["MLServer's environment"] = _listed({name: theirs[name] for name in _MLSERVERS})
+    for environment in dict.fromkeys(environments):
+        if environment:
+            theirs = environment.versions()
+            found[f"Environment of {environment.name}"] = _listed(
+                {name: theirs[name] for name in _THEIRS if name in theirs}
+            )
     found["Load generators"] = f"{_first_line('wrk', '--version')}; {_first_line('h2load', '--version')}"
     return found
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import subprocess
-import sys
-import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import places
+from bench.environments import Environment
 from bench.models import MODELS
 
 VERSION = "1.7.1"
@@ -29,7 +26,13 @@ RUNTIMES = {
 _PACKAGES = ("mlserver", "mlserver-sklearn", "mlserver-xgboost", "mlserver-lightgbm")
 #: MLServer 1.7.1 asks uvloop for a current event loop, which newer ones no longer make up.
 _PINNED = ("uvloop==0.21.0",)
-_SAME_VERSIONS = ("scikit-learn", "xgboost", "lightgbm", "numpy", "joblib")
+
+ENVIRONMENT = Environment(
+    "mlserver",
+    (*(f"{name}=={VERSION}" for name in _PACKAGES), *_PINNED),
+    ("scikit-learn", "xgboost", "lightgbm", "numpy", "joblib"),
+)
+COMMAND = ENVIRONMENT.folder / "bin" / "mlserver"
 
 
 @dataclass(frozen=True)
@@ -47,33 +50,6 @@ class Ports:
     http: int
     grpc: int
     metrics: int
-
-
-def ensure() -> Path:
-    """The path of the `mlserver` command; its environment is made, which takes minutes, when it is missing.
-
-    Raises:
-        subprocess.CalledProcessError: pip failed; its output says why.
-    """
-    python = places.MLSERVER_VENV / "bin" / "python"
-    stamp = places.MLSERVER_VENV / ".installed"
-    wanted = [f"{name}=={VERSION}" for name in _PACKAGES] + list(_PINNED)
-    wanted += [f"{name}=={importlib.metadata.version(name)}" for name in _SAME_VERSIONS]
-    if not stamp.is_file() or stamp.read_text() != "\n".join(wanted):
-        print(f"installing MLServer {VERSION} into {places.MLSERVER_VENV}", file=sys.stderr, flush=True)
-        venv.create(places.MLSERVER_VENV, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
-        stamp.write_text("\n".join(wanted))
-    return places.MLSERVER_VENV / "bin" / "mlserver"
-
-
-def versions() -> dict[str, str]:
-    """The version of each distribution in MLServer's environment."""
-    python = places.MLSERVER_VENV / "bin" / "python"
-    listed = subprocess.run(
-        [python, "-m", "pip", "list", "--format=json"], check=True, capture_output=True, text=True
-    ).stdout
-    return {each["name"].lower(): each["version"] for each in json.loads(listed)}
 
 
 def write_settings(folder: Path, models: Sequence[str], ports: Ports, batching: Batching | None) -> None:

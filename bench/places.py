@@ -14,4 +14,3 @@ MODELS = CACHE / "models"  #: every model, a folder each
 EXPECTED = CACHE / "expected"  #: what the framework itself answers, a file for each model and number of rows
 RUN = CACHE / "run"  #: what one run serves and sends
 LOGS = CACHE / "logs"  #: the output of each system
-MLSERVER_VENV = CACHE / "mlserver-venv"

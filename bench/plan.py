@@ -13,10 +13,12 @@ from bench.systems import SYSTEMS
 
 CONNECTIONS = (1, 16, 64, 256)
 TABULAR = ("xgboost", "lightgbm", "onnx")
+BOOSTERS = ("xgboost", "lightgbm")
 TEXT = ("spacy", "bert")
 
 POLYSERVE, KSERVE, KSERVE_1_THREAD = "polyserve", "kserve", "kserve-1-thread"
 MLSERVER, MLSERVER_BATCHING = "mlserver", "mlserver-batching"
+TRITON, MOSEC = "triton", "mosec"
 FASTAPI, ECHO = "fastapi", "echo"
 OPENMP = ("lightgbm", "bert")  #: models that many threads can slow down, by much on busy cores
 
@@ -47,15 +49,16 @@ def claims() -> list[Step]:
     """What the claims need (claims.py), with the large payloads beside it."""
     both = (POLYSERVE, KSERVE)
     return [
-        Step(Workload("logistic"), (*both, FASTAPI, ECHO)),
-        Step(Workload("logistic", Protocol.V2), (*both, MLSERVER)),
-        Step(Workload("logistic", Protocol.V2_BINARY), both),
-        Step(Workload("logistic", Protocol.GRPC), (*both, MLSERVER, ECHO)),
-        Step(Workload("logistic", connections=1), both),
+        Step(Workload("logistic"), (*both, MOSEC, FASTAPI, ECHO)),
+        Step(Workload("logistic", Protocol.V2), (*both, MLSERVER, TRITON)),
+        Step(Workload("logistic", Protocol.V2_BINARY), (*both, TRITON)),
+        Step(Workload("logistic", Protocol.GRPC), (*both, MLSERVER, TRITON, ECHO)),
+        Step(Workload("logistic", connections=1), (*both, MOSEC)),
         Step(Workload("forest"), both),
         Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING)),
         Step(Workload("forest", connections=1), both),
         *(Step(Workload(model), _kserves(model)) for model in TABULAR),
+        *(Step(Workload(model, connections=1), _kserves(model)) for model in BOOSTERS),
         *(Step(Workload(model, connections=count), _kserves(model)) for model in TEXT for count in (32, 64)),
         *(Step(Workload("wide", protocol, 16, 1024), both) for protocol in (Protocol.V1, Protocol.V2_BINARY)),
     ]

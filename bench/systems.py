@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench import making, mlserver_env, places
+from bench import making, mlserver_env, mosec_env, places, triton_env
+from bench.environments import Environment
 from bench.models import MODELS
 from bench.ports import free_port
 from bench.process import Running, started
@@ -42,6 +44,7 @@ class System:
     protocols: frozenset[Protocol] = ALL_PROTOCOLS
     models: frozenset[str] = ALL_MODELS
     path: str = ""  #: of a system without models: where requests go instead
+    environment: Environment | None = None  #: of its own; None: ours
 
     def serves(self, model: str, protocol: Protocol) -> bool:
         """Whether it has a runtime for the model and speaks the protocol."""
@@ -68,9 +71,19 @@ def _mlserver(batching: mlserver_env.Batching | None) -> Callable[[Sequence[str]
         folder = places.RUN / ("mlserver-batching" if batching else "mlserver")
         ports = mlserver_env.Ports(http_port, grpc_port, free_port())
         mlserver_env.write_settings(folder, models, ports, batching)
-        return Launch([str(mlserver_env.ensure()), "start", "."], cwd=folder)
+        return Launch([str(mlserver_env.COMMAND), "start", "."], cwd=folder)
 
     return launch
+
+
+def _triton(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    folder = places.RUN / "triton"
+    triton_env.write_repository(folder, models, {name: MODELS[name].file for name in models})
+    return Launch(triton_env.command(folder, http_port, grpc_port), triton_env.PACKAGES, triton_env.environ())
+
+
+def _mosec(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    return Launch(mosec_env.command({name: MODELS[name].file for name in models}, http_port))
 
 
 def _nothing(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
@@ -95,6 +108,7 @@ _MLSERVER = System(
     _mlserver(None),
     protocols=frozenset({Protocol.V2, Protocol.GRPC}),
     models=frozenset(mlserver_env.RUNTIMES),
+    environment=mlserver_env.ENVIRONMENT,
 )
 
 SYSTEMS: dict[str, System] = {
@@ -115,6 +129,25 @@ SYSTEMS: dict[str, System] = {
             about=f"the same with adaptive batching: `max_batch_size` {_BATCHING.size}, "
             f"`max_batch_time` {_BATCHING.seconds}",
             launch=_mlserver(_BATCHING),
+        ),
+        System(
+            "triton",
+            f"Triton as the wheel of nvidia-pytriton {triton_env.VERSION} carries it, each model in its Python backend "
+            "with dynamic batching, no metrics",
+            _triton,
+            protocols=frozenset({Protocol.V2, Protocol.V2_BINARY, Protocol.GRPC}),
+            models=triton_env.MODELS,
+            environment=triton_env.ENVIRONMENT,
+        ),
+        System(
+            "mosec",
+            f"mosec {mosec_env.VERSION}, each model a worker at V1's path that reads and writes V1's JSON with orjson, "
+            "`max_batch_size` 64, `max_wait_time` 1 ms; it has no gRPC",
+            _mosec,
+            ready="/",
+            protocols=frozenset({Protocol.V1}),
+            models=mosec_env.MODELS,
+            environment=mosec_env.ENVIRONMENT,
         ),
         System(
             "fastapi",
@@ -152,21 +185,37 @@ def running(
 ) -> Iterator[dict[str, Running]]:
     """Start the systems side by side with those of the `models` that each has a runtime for; ready when it yields.
 
-    PolyServe gives the `isolated` ones processes of their own. Models and MLServer's environment are made first where
-    they are missing.
+    PolyServe gives the `isolated` ones processes of their own. Models and environments are made first where they are
+    missing.
 
     Raises:
         NotStarted, subprocess.CalledProcessError
     """
     making.ensure(models)
-    if any(system.name.startswith(_MLSERVER.name) for system in systems):
-        mlserver_env.ensure()
+    for system in systems:
+        if system.environment:
+            system.environment.ensure()
     _stage(models, isolated)
     with contextlib.ExitStack() as stack:
         begun = [(system, time.monotonic(), stack.enter_context(start(system, models))) for system in systems]
         with ThreadPoolExecutor(len(begun)) as pool:
             list(pool.map(lambda one: one[2].wait_ready(one[0].ready, one[1]), begun))
         yield {system.name: each for system, _, each in begun}
+
+
+def obtainable(names: Iterable[str], say: Callable[[str], None]) -> list[str]:
+    """Those systems that can be had here: the others' environments cannot be made, which is said."""
+    found = []
+    for name in names:
+        environment = SYSTEMS[name].environment
+        try:
+            if environment:
+                environment.ensure()
+        except subprocess.CalledProcessError as error:
+            say(f"{name} is left out: its environment cannot be made ({error})")
+        else:
+            found.append(name)
+    return found
 
 
 def start(system: System, models: Sequence[str]) -> contextlib.AbstractContextManager[Running]:

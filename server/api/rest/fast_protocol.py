@@ -131,11 +131,11 @@ class FastProtocol(BoundedProtocol):
         """Start once the body is whole; what follows it waits."""
         if len(self._body) >= head.length:
             self._let_go()
-            body, early = bytes(self._body[: head.length]), bytes(self._body[head.length :])
-            self._body = bytearray()
-            if early:
-                self.hold(early)
-            self._start(head, body)
+            received, self._body = self._body, bytearray()
+            if len(received) > head.length:
+                self.hold(bytes(received[head.length :]))
+                del received[head.length :]
+            self._start(head, bytes(received))
 
     def _let_go(self) -> None:
         self._bounds.bodies.held -= self._held
