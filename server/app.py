@@ -168,7 +168,10 @@ class PolyServer(frame.ModelServer):
         await listening(rest)
         try:
             async with listening_on(path, rest._server):
-                log.debug("the REST server listens on %s, too", path)
+                if self._frontends:
+                    log.info("the REST server listens on %s, too: this process alone answers there (--workers)", path)
+                else:
+                    log.debug("the REST server listens on %s, too", path)
                 await asyncio.wait([ending])
         except SocketTaken as error:
             raise SystemExit(f"polyserve: --uds={path} is taken: {error}") from error

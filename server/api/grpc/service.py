@@ -135,8 +135,9 @@ def _attended(service: InferenceService, name: str) -> Any:
     method, callers = getattr(service, name), service.callers
 
     async def attended(_: None, request: Any, context: Any) -> Any:
-        callers.check_method(await callers.attend(context), name, request)
-        return await method(request, context)
+        metadata = await callers.attend(context)
+        callers.check_method(metadata, name, request)
+        return callers.of_the_key(metadata, name, await method(request, context))
 
     attended.__name__ = name
     answered = with_status(attended)

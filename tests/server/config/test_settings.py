@@ -35,6 +35,10 @@ NOT_ALONE = {
     "payload_log_mode",
     "payload_log_share",
     "payload_log_headers",
+    "verify_certificates",
+    "verify_identity",
+    "verify_issuer",
+    "verify_trust_config",
 }
 
 
