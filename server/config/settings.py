@@ -105,8 +105,8 @@ class Settings:
         "Size of an answer of a model that runs in a process of its own, at most; four such are held at the same time, "
         "of all models together.")
     max_bodies_bytes: int | None = setting(None, types.size(), REQUESTS,
-        "Bytes of REST requests' bodies that a process holds at once, over all connections, inflated where they came "
-        "compressed; one that does not fit is answered 503.", shown="512MiB, or max_body_bytes")
+        "Bytes of REST requests' bodies and gRPC messages that a process holds at once, over all connections, inflated "
+        "where they came compressed; one that does not fit is answered 503.", shown="512MiB, or max_body_bytes")
     max_head_bytes: int = setting(64 * 2**10, types.size(), REQUESTS,
         "Size of a REST request's head, its first line and headers, at most, and of its trailers; larger ones are "
         "answered 431.")
@@ -122,6 +122,10 @@ class Settings:
     grpc_compression: Literal["none", "gzip", "deflate"] = setting("none", types.one_of("none", "gzip", "deflate"),
         REQUESTS, "How gRPC answers are compressed for clients that take it, which nearly all do. Requests may come "
         "compressed in any case; over REST clients ask for it (Accept-Encoding).")
+
+    grpc_frontend: Literal["http2", "grpcio"] = setting("http2", types.one_of("http2", "grpcio"), REQUESTS,
+        "What talks HTTP/2 to clients of gRPC: http2 is the server's own, many times as quick; "
+        "grpcio is the server of that library. Both answer alike.")
 
     max_models: int = setting(10_000, COUNT, LOADING,
         "Folders of the models directory that are served, at most; those that were there first keep their places.")
@@ -220,9 +224,9 @@ class Settings:
     head_timeout: float = setting(20.0, types.seconds(), SERVER,
         "How long the head of a REST request may take from its first byte on; then it is answered 408.")
     body_timeout: float = setting(120.0, types.seconds(), SERVER,
-        "How long the body of a REST request may take after its head; then it is answered 408.")
+        "How long the body of a REST request, or a message of gRPC, may take after its head; then it is answered 408.")
     send_timeout: float = setting(60.0, types.seconds(), SERVER,
-        "How long the client of a REST request may read nothing of its answer; then the connection is closed.")
+        "How long a client may read nothing of its answer; then the connection, or the gRPC call, is ended.")
     openai_route_prefix: str = setting("/openai", types.route_prefix(), SERVER,
         "What stands before /v1/chat/completions, /v1/completions and /v1/models of OpenAI's API; the first two are "
         "served without it, too.", env="KSERVE_OPENAI_ROUTE_PREFIX")
@@ -241,8 +245,8 @@ class Settings:
         "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask. With --workers "
         "the main process alone answers there.")
     api_keys_file: str | None = setting(None, types.existing_file(), SERVER,
-        "A file of API keys (README): every request but health brings one, as Authorization: Bearer or X-API-Key, over "
-        "gRPC as well. It is read again when it changes.")
+        "A file of API keys (docs/security.md): every request but health brings one, as Authorization: Bearer or "
+        "X-API-Key, over gRPC as well. It is read again when it changes.")
     shutdown_delay: float | None = setting(None, types.seconds(zero=True), SERVER,
         "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers know.",
         shown="3s in a Kubernetes pod, else 0s")

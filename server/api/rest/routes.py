@@ -16,6 +16,7 @@ import asyncio
 import orjson
 
 from server.api.access import Access
+from server.api.bodies import Bodies
 from server.api.lookup import Refresh, nothing_new
 from server.api.openai.endpoints import OpenAIPaths
 from server.api.openai.error_object import in_openai_shape
@@ -35,7 +36,6 @@ from server.api.rest.asgi import (
 from server.api.rest.event_stream import send_events
 from server.api.rest.facts import ModelFacts
 from server.api.rest.head_cache import is_cloudevent
-from server.api.rest.limits import Bodies
 from server.api.rest.paths import ModelPath, asked_by, facts_asked_by, refusal
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served, is_admin
