@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from prometheus_client.core import Metric
 
 from server.telemetry.counters import ModelMetrics
-from server.telemetry.metrics import Metrics
+from server.telemetry.metrics import Metrics, MetricsByModel, ModelDetails
 from server.telemetry.token_counts import TokenCounts
 
 _HEAD = """\
 # Metrics
 
 Prometheus reads them at `/metrics`; with `--workers` the sums over all processes. Names without `polyserve_` are those
-of KServe's own servers, so that their dashboards work. Dashboard and alerts: [deploy/](../deploy/README.md).
+of KServe's own servers, so that their dashboards work. `version` is there for models with versions alone. Dashboard and alerts: [deploy/](../deploy/README.md).
 
 | metric | kind | labels | meaning |
 | --- | --- | --- | --- |
@@ -24,8 +24,14 @@ _TAILS = {"counter": "_total"}
 
 def families() -> Iterator[Metric]:
     """As a server shows them that has answered every kind of request, under a budget."""
-    metrics = Metrics(lambda: {"a": ("READY", 0)}, memory=lambda: {"a": 1}, budget=1)
-    counts: ModelMetrics = metrics.of("a")
+    by_model = MetricsByModel()
+    metrics = Metrics(
+        *(lambda: {"a": ("READY", 0)}, lambda: {"a": 1}, 1, by_model),
+        details=lambda: [ModelDetails("a", "1", {"adapter": "sklearn"}, 0.1, 0, (1,))],
+        downloaded=lambda: {"a": 1},
+    )
+    counts: ModelMetrics = by_model.of("a", "1")
+    counts.payloads_sent = counts.shadow_agreed = 1
     counts.answered("v1", 0.0, 0.001, 0.2, 0.25)
     counts.explanations.failed("v2", 501, 0.1)
     counts.called(4, [0.5])
