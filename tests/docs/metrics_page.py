@@ -14,7 +14,8 @@ _HEAD = """\
 # Metrics
 
 Prometheus reads them at `/metrics`; with `--workers` the sums over all processes. Names without `polyserve_` are those
-of KServe's own servers, so that their dashboards work. `version` is there for models with versions alone. Dashboard and alerts: [deploy/](../deploy/README.md).
+of KServe's own servers, so that their dashboards work. `version` is there
+for models with versions alone. Dashboard and alerts: [deploy/](../deploy/README.md).
 
 | metric | kind | labels | meaning |
 | --- | --- | --- | --- |
