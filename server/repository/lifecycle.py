@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 
 from adapters.base import LoadError
-from server.errors import NotFound, NotReady, sendable
+from server.errors import NotFound, sendable
 from server.loading.catalog import Catalog, Found
 from server.loading.load_spec import LoadSpec
 from server.loading.loader import Loaded, Loader
@@ -184,28 +184,6 @@ class Lifecycle:
         state = self._store.get(found.key)
         if state is not None and state.state is State.EVICTED and not state.loading:
             raise NoMemory(f"model {found.name!r} is not ready: {state.reason}")
-
-    def promote(self, name: str) -> str:
-        """Have the version that runs beside another serve in its place, which stays in memory; its number. Blocks.
-
-        Raises:
-            NotFound: there is no such model.
-            NotReady: nothing runs beside it.
-        """
-        with self._store.lock:
-            versions = self._store.models.get(name)
-            if versions is None:
-                raise NotFound(f"model {name!r} does not exist")
-            state = versions.shadow
-        if state is None:
-            raise NotReady(f"model {name!r} has no version with `shadow: true` in memory that could take over")
-        with self._replicas.change(name), self._store.lock:
-            self._store.promoted.add(state.found.key)
-            current = self._store.get(state.found.key)
-            if current is not None:
-                self._store.put(replace(current, found=self._store.as_promoted(current.found)))
-        log.info("model %s serves: it was promoted", state.label)
-        return state.found.version
 
     # versions
 

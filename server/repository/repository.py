@@ -17,11 +17,11 @@ a file of its own, which know those below them:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
-from server.errors import NotFound, NotReady, ServingError
+from server.errors import NotFound, NotReady
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
 from server.inference.model import ServedModel
@@ -35,6 +35,7 @@ from server.repository.eviction import Evictor
 from server.repository.factory import ModelFactory
 from server.repository.lifecycle import Lifecycle
 from server.repository.on_demand import NotLoaded, OnDemandLoader
+from server.repository.promotion import promote, take_over
 from server.repository.readiness import why_not_ready
 from server.repository.replicas import NoReplicas, Replicas
 from server.repository.retirement import Retirement
@@ -42,8 +43,6 @@ from server.repository.shadowing import ShadowTap
 from server.repository.state import ModelState, State
 from server.repository.store import ModelStore
 from server.telemetry.metrics import Metrics
-
-log = logging.getLogger("kserve")
 
 __all__ = ["ModelState", "Repository", "ServedModel", "State"]
 
@@ -94,7 +93,7 @@ class Repository:
             rescan or (lambda: catalog),
             before_load,
             unrequested,
-            ShadowTap(self.store, self._take_over).attend,
+            ShadowTap(self.store, partial(take_over, self.store, replicas)).attend,
         )
         self._on_demand: OnDemandLoader[ServedModel] = OnDemandLoader(
             self.ready_model, self._lifecycle.bring, limits, ThreadPoolExecutor(2, "wake")
@@ -285,8 +284,8 @@ class Repository:
         return self._lifecycle.load_model(self.store.known_as(name))
 
     async def promote(self, name: str) -> str:
-        """`Lifecycle.promote`, for who can wait."""
-        return await asyncio.to_thread(self._lifecycle.promote, self.store.known_as(name))
+        """`promotion.promote`, for who can wait."""
+        return await asyncio.to_thread(promote, self.store, self._replicas, self.store.known_as(name))
 
     def load_version(self, found: Found, demand: Demand = Demand.LOAD) -> bool:
         """`Lifecycle.load_version`"""
@@ -299,13 +298,6 @@ class Repository:
     def unload(self, name: str) -> None:
         """`Retirement.unload`"""
         self._retirement.unload(self.store.known_as(name))
-
-    def _take_over(self, name: str) -> None:
-        """A shadow has proved itself."""
-        try:
-            self._lifecycle.promote(name)
-        except ServingError as error:  # it was unloaded meanwhile, or somebody was faster
-            log.warning("model %s: its shadow does not take over: %s", name, error)
 
     async def unload_and_wait(self, name: str) -> None:
         """`Retirement.unload_and_wait`"""

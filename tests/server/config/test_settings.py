@@ -32,13 +32,13 @@ NOT_ALONE = {
     "sandbox_read",
     "access_log_format",
     "verify_key",
+    "payload_log_mode",
+    "payload_log_share",
+    "payload_log_headers",
     "verify_certificates",
     "verify_identity",
     "verify_issuer",
     "verify_trust_config",
-    "payload_log_mode",
-    "payload_log_share",
-    "payload_log_headers",
 }
 
 
