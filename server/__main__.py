@@ -1,6 +1,7 @@
-"""The command line: a command of `server.cli`, or settings -> catalog -> (loading begins) -> KServe -> server.
+"""The command line: a command of `server.cli`, or settings -> catalog -> frameworks -> (loading begins) -> KServe.
 
-The order is the start-up time: models are found and tried in a child process while KServe is still being imported.
+The order is the start-up time: models are found, the frameworks that they need are imported once, and models are tried
+in forks of this process, which has one thread until then, while KServe is imported.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from server.api.kserve.argv import arguments
 from server.cli.commands import is_for_commands, serve_arguments
 from server.config.flags import SettingsError
 from server.config.settings import COMMAND, Settings, command_line, unknown_variables
-from server.runtime import logs, memory
+from server.runtime import hidden_environ, logs, memory
 from server.runtime.cpu import ONE_THREAD
 from server.runtime.sandbox.kernel import Kernel
 from server.runtime.signals import Signals
+from server.telemetry import tracing
 
 log = logging.getLogger("kserve")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command, or the server until it is told to stop. Mistakes end it with status 2 and one line each."""
+    own_process = argv is None
     argv = sys.argv[1:] if argv is None else argv
     if is_for_commands(argv, os.environ):
         from server.cli.main import run
@@ -34,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     signals = Signals()
     signals.install()
     settings = command_line(serve_arguments(argv), os.environ, check)
+    if own_process and settings.trial and not settings.sandbox:
+        hidden_environ.hide()
     for variable, value in ONE_THREAD.items():  # an operator's own values stay
         os.environ.setdefault(variable, value)
     try:
@@ -52,7 +57,9 @@ def check(settings: Settings) -> None:
         SettingsError: what takes more than the settings' own module to find out is wrong.
     """
     check_sandbox(settings)
-    check_key(settings)
+    check_signer(settings)
+    if problem := tracing.problem(os.environ):
+        raise SettingsError(problem)
 
 
 def check_sandbox(settings: Settings, kernel: Kernel | None = None) -> None:
@@ -67,16 +74,17 @@ def check_sandbox(settings: Settings, kernel: Kernel | None = None) -> None:
         )
 
 
-def check_key(settings: Settings) -> None:
+def check_signer(settings: Settings) -> None:
     """
     Raises:
-        SettingsError: `--verify_key` is no key that signatures can be verified with.
+        SettingsError: `--verify_key` and its like name nothing that signatures can be verified with.
     """
-    if settings.verify_key:
-        from server.loading.signatures import key_problem  # imports what --help need not wait for
+    if settings.signed:
+        from server.loading.signers import signer_of  # imports what --help need not wait for
 
-        if problem := key_problem(settings.verify_key, settings.model_dir):
-            raise SettingsError(f"--verify_key {problem}")
+        signer = signer_of(settings)
+        if signer and (problem := signer.problem(settings.model_dir)):
+            raise SettingsError(f"{signer.option} {problem}")
 
 
 def _end(status: str | int | None) -> NoReturn:
@@ -98,6 +106,7 @@ def serve(settings: Settings, signals: Signals) -> None:
 
     logs.forward()
     memory.limit_arenas()
+    memory.collect_rarely()
     memory.shut()
     try:
         assembly = Assembly.of(settings)
@@ -105,7 +114,9 @@ def serve(settings: Settings, signals: Signals) -> None:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
     watcher = Watcher.of(settings, assembly.catalog, assembly.rescan)
-    with logs.kept():
+    with logs.kept(logging.DEBUG if settings.log_level == "debug" else logging.INFO):
+        assembly.import_ahead()
+        hidden_environ.reveal()
         loading = assembly.begin()
         with arguments(settings):
             from server import app

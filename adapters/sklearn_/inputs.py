@@ -14,6 +14,7 @@ from adapters.datatypes import NUMPY_OF
 from adapters.shared.categories import known as listing
 from adapters.sklearn_.columns import Column, columns_of, first_to_look, is_a, is_missing
 from adapters.sklearn_.declared import declare, teach
+from adapters.sklearn_.text_bounds import of_one_width
 
 __all__ = ["Inputs", "Matrix", "Table", "Values", "inputs_of"]
 
@@ -119,7 +120,8 @@ class Matrix(Inputs):
         nullable = any(column.nullable for column in self.columns)
         finite = all(column.finite for column in self.columns)
         shape = (-1, len(self.columns))
-        return (TensorSpec(_NAME, self._datatype, shape, nullable, finite, any_type=self._any_type),)
+        note = next((column.note for column in self.columns if column.note), "")
+        return (TensorSpec(_NAME, self._datatype, shape, nullable, finite, any_type=self._any_type, note=note),)
 
     @property
     def uniform(self) -> bool:
@@ -130,7 +132,7 @@ class Matrix(Inputs):
     def rows(self, tensors: Tensors) -> Any:
         rows = tensors[_NAME]
         if rows.dtype.kind == "O" and self._text:
-            rows = rows.astype(np.str_)
+            rows = of_one_width(rows)
         elif rows.dtype.kind == "O" or (self._retyped and not self.named):
             rows = as_trained(self.columns[0], rows)
         elif self.copies:
@@ -312,7 +314,10 @@ def _fitted(model: Any, name: str) -> Any:
 def _spec(column: Column) -> TensorSpec:
     if not column.used and not column.declared:  # what it held in training is not known
         return TensorSpec(column.name, "BYTES", (-1,), nullable=True, optional=True, unused=True)
-    return TensorSpec(column.name, column.datatype, (-1,), column.nullable, column.finite, any_type=column.any_type)
+    free = column.any_type
+    return TensorSpec(
+        column.name, column.datatype, (-1,), column.nullable, column.finite, any_type=free, note=column.note
+    )
 
 
 def _two(values: Sequence[Any], datatype: str) -> Array:

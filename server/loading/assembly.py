@@ -1,32 +1,37 @@
 """What finds, tries and loads models, put together as the settings want it: all that there is before KServe.
 
-settings --> catalog, Assembly --> begin: the models are being tried --> (KServe is imported) --> allow_imports:
-    they are loaded into this process, too
+settings --> catalog, Assembly --> import_ahead --> begin: the models are being tried --> (KServe is imported)
+    --> allow_imports: they are loaded into this process, too
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Self
 
 from server.config.settings import Settings
 from server.loading.catalog import Catalog
 from server.loading.environments import Environments
 from server.loading.files import allow_entries
+from server.loading.imports_ahead import import_ahead, why_not
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
 from server.loading.sandboxing import log_sandbox, sandbox_of
 from server.loading.signatures import Verifier
+from server.loading.signers import signer_of
 from server.loading.sources import Rescan, catalog_of
 from server.loading.trial.pool import TrialPool
 from server.loading.trust import allowed_by
 from server.runtime.cache_dir import cache_directory
 from server.workers.placement import WorkerPlacement
+
+log = logging.getLogger("kserve")
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Assembly:
             may_import,
             prefer_proba=settings.predict_proba,
             allowed=allowed_by(settings.trust),
-            verifier=Verifier(Path(settings.verify_key)) if settings.verify_key else None,
+            verifier=Verifier(signer) if (signer := signer_of(settings)) else None,
             workers=workers,
             auto_env=settings.auto_env,
             default_options=settings.predictor_options(),
@@ -95,6 +100,15 @@ class Assembly:
             unrequested,
             may_import=may_import,
         )
+
+    def import_ahead(self) -> None:
+        """Import what models need that are tried soon, and fork trials off this process, where that can be."""
+        if self.trials is None or self.unrequested is Demand.LOOK:
+            return
+        if why := why_not(self.workers.sandbox, os.environ):
+            log.info("trials are fresh processes, not forks: %s", why)
+            return
+        import_ahead(self.loader, self.trials, self.catalog.found)
 
     def begin(self) -> dict[ModelKey, Future[Loaded]]:
         """Begin to try and load all models, in threads and child processes."""

@@ -47,6 +47,8 @@ BETWEEN = {
     ("sentence_transformers_.folder", "huggingface_.bundle"),
     ("sentence_transformers_.folder", "huggingface_.sentence"),
     ("sklearn_.columns", "xgboost_.format"),
+    ("sklearn_.direct.boosters", "lightgbm_.single_rows"),
+    ("sklearn_.direct.boosters", "xgboost_.dense_rows"),
     ("spacy_.adapter", "torchserve_.temporary"),
     ("upstream.adapter", "generation.gguf_folder"),
     ("upstream.adapter", "generation.adapter"),

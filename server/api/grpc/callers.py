@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from server.api import request_ids
-from server.api.credentials import CARRIERS, KeyGuard, check_all, check_model
+from server.api.credentials import CARRIERS, KeyGuard, check_model
 from server.config.api_keys import ApiKey
 from server.errors import InvalidInput
 from server.runtime import logs
@@ -18,7 +18,8 @@ Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
 #: methods that need no key: probes bring none, and `server.api.access` asks who loads and unloads
 _OPEN = frozenset({"ServerLive", "ServerReady", "RepositoryModelLoad", "RepositoryModelUnload"})
-_INDEX, _STATISTICS = "RepositoryIndex", "ModelStatistics"
+#: methods that list models -> the member of their answer
+_LISTS = {"RepositoryIndex": "models", "ModelStatistics": "model_stats"}
 _CARRIERS = frozenset(str(name, "ascii") for name in CARRIERS)
 
 
@@ -29,27 +30,39 @@ class Callers:
         self.keys = keys
         self._make_ids = make_ids
 
+    @property
+    def makes_ids(self) -> bool:
+        """Whether every call has an identifier in the end."""
+        return self._make_ids
+
     async def attend(self, context: Any) -> Metadata:
         """The call's metadata, its identifier among it, which the caller is told.
 
         Raises:
             InvalidInput: the identifier is none.
         """
-        metadata: Metadata = context.invocation_metadata() or ()
+        known, metadata = self.identified(context.invocation_metadata() or ())
+        if known:
+            logs.request_id.set(known)  # of this task, which gRPC makes for each call
+            await context.send_initial_metadata(((request_ids.NAME, known),))
+        return metadata
+
+    def identified(self, metadata: Metadata) -> tuple[str, Metadata]:
+        """A call's identifier, "" where it has none, and its metadata with it.
+
+        Raises:
+            InvalidInput: the identifier is none.
+        """
         known = ""
         for name, value in metadata:
             if name == request_ids.NAME:
                 if known:
                     raise InvalidInput(f"{request_ids.NAME} is given more than once: send one")
                 known = request_ids.checked(value if isinstance(value, str) else str(value, "latin-1"))
-        if not known:
-            if not self._make_ids:
-                return metadata
+        if not known and self._make_ids:
             known = request_ids.made()
             metadata = (*metadata, (request_ids.NAME, known))
-        logs.request_id.set(known)  # of this task, which gRPC makes for each call
-        await context.send_initial_metadata(((request_ids.NAME, known),))
-        return metadata
+        return known, metadata
 
     def check(self, metadata: Metadata, model: str) -> None:
         """
@@ -71,8 +84,17 @@ class Callers:
         model = getattr(request, "name", "") or getattr(request, "model_name", "")
         if model:
             check_model(key, model)
-        elif method in (_INDEX, _STATISTICS):
-            check_all(key, method)
+
+    def of_the_key(self, metadata: Metadata, method: str, answer: Any) -> Any:
+        """The answer of such a method without the models that the call's key is not for."""
+        member = _LISTS.get(method)
+        if self.keys is None or member is None or (key := self.keys.key_of(metadata)).models is None:
+            return answer
+        listed = getattr(answer, member)
+        kept = [each for each in listed if key.allows(each.name)]
+        del listed[:]
+        listed.extend(kept)
+        return answer
 
     def shown(self, metadata: Metadata) -> Metadata:
         """The metadata that models may see: keys are none of their business."""

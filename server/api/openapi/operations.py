@@ -156,7 +156,11 @@ _OTHERS = [
             needs_body=False,
             admin=True,
         )
-        for verb, summary in (("load", "Load a model (again)"), ("unload", "Unload a model, once it has answered"))
+        for verb, summary in (
+            ("load", "Load a model (again)"),
+            ("unload", "Unload a model, once it has answered"),
+            ("promote", "Have the version with `shadow: true` serve"),
+        )
     ),
     *(
         Operation(
@@ -179,13 +183,17 @@ _OTHERS = [
     ),
     *(
         operation
-        for path in ("/v2/trace/setting", "/v2/logging")
+        for path, told, admin in (
+            ("/v2/trace/setting", "The same; a change is refused", False),
+            ("/v2/logging", "The same, once the log's level is as it says: `log_level`, or Triton's switches", True),
+        )
         for operation in (
             Operation("get", path, "Health", "How the server was set up", "Anything"),
             Operation(
-                *("post", path, "Health", "The same; a change is refused", "Anything", (400, 413, 501)),
+                *("post", path, "Health", told, "Anything", (400, 401, 403, 413, 501) if admin else (400, 413, 501)),
                 takes="Anything",
                 needs_body=False,
+                admin=admin,
             ),
         )
     ),

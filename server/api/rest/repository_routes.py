@@ -1,6 +1,7 @@
 """Loading and unloading over REST, as KServe and Triton have it, and what Triton has beside it and is refused.
 
     POST /v2/repository/models/{model}/load, /unload        {"parameters": {...}}, or no body
+    POST /v2/repository/models/{model}/promote              the version with `shadow: true` serves
     /v2/systemsharedmemory/..., /v2/cudasharedmemory/...    501
 
 Who may do so is asked before this.
@@ -14,6 +15,7 @@ from typing import Any
 import orjson
 
 from server.api.rest.asgi import Handler, Scope
+from server.api.rest.paths import LOGGING
 from server.api.triton.loading_options import check_options
 from server.codec.error_text import described
 from server.codec.json_bodies import parse_object
@@ -23,8 +25,9 @@ from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
 
 ADMIN = "/v2/repository/models/"  #: loading and unloading: not open to everybody
+_CONSOLE, _LOG = "/console/models/", "/log"
 _SHARED_MEMORY = ("/v2/systemsharedmemory", "/v2/cudasharedmemory")
-_VERBS = ("load", "unload")
+_VERBS = ("load", "unload", "promote")
 
 
 class RepositoryRoutes:
@@ -40,8 +43,19 @@ class RepositoryRoutes:
 
     async def _change(self, verb: str, name: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
         check_options(_parameters(body))
+        if verb == "promote":
+            version = await self._repository.promote(name)
+            return Answer(200, JSON_HEADERS, orjson.dumps({"name": name, "version": version, "promote": True}))
         await (self._repository.load(name) if verb == "load" else self._repository.unload_and_wait(name))
         return Answer(200, JSON_HEADERS, orjson.dumps({"name": name, verb: True}))
+
+
+def is_admin(scope: Scope) -> bool:
+    """Whether a request would change the server, or read a model's log: who may do so is asked (`api.access`)."""
+    path: str = scope["path"]
+    if path.startswith(_CONSOLE) and path.endswith(_LOG):  # what a model prints may be anything
+        return True
+    return path.startswith(ADMIN) or (path == LOGGING and scope["method"] == "POST")
 
 
 def check_served(path: str) -> None:

@@ -11,9 +11,12 @@ FastAPI's routing, its request and response models and KServe's timing middlewar
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 
 from server.api.access import Access
+from server.api.bodies import Bodies
 from server.api.lookup import Refresh, nothing_new
 from server.api.openai.endpoints import OpenAIPaths
 from server.api.openai.error_object import in_openai_shape
@@ -33,16 +36,17 @@ from server.api.rest.asgi import (
 from server.api.rest.event_stream import send_events
 from server.api.rest.facts import ModelFacts
 from server.api.rest.head_cache import is_cloudevent
-from server.api.rest.limits import Bodies
 from server.api.rest.paths import ModelPath, asked_by, facts_asked_by, refusal
 from server.api.rest.predict import InferenceRoutes
-from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served
+from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served, is_admin
 from server.api.rest.torchserve import Predictions
 from server.api.rest.torchserve_management import Management
+from server.api.triton.server_settings import ChangeLevel
 from server.errors import ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
+from server.runtime import logs
 
 METRICS = "/metrics"
 OPENAI = "/openai"  #: KServe's prefix, unless it is set otherwise
@@ -60,15 +64,17 @@ class Routes:
         refresh: Refresh = nothing_new,
         bodies: Bodies | None = None,
         openai: OpenAIPaths | None = None,
+        change_level: ChangeLevel = logs.set_level,
     ) -> None:
-        """`refresh` is awaited before what is counted is read; `bodies` are those of the process."""
+        """`refresh` is awaited before what is counted is read; `bodies` are those of the process; `change_level` is
+        called with a new level of the log."""
         self._app = app
         self._refresh = refresh
         self._repository = repository
         self._limits = BodyLimits(max_body_bytes, bodies or Bodies())
         self._access = access or Access()
         self._inference = InferenceRoutes(repository)
-        self._facts = ModelFacts(repository, refresh)
+        self._facts = ModelFacts(repository, refresh, change_level)
         self._predictions = Predictions(repository)
         self._management = Management(repository)
         self._loading = RepositoryRoutes(repository)
@@ -95,7 +101,7 @@ class Routes:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """To KServe's application, which would read a body of any size."""
         if scope["path"] == METRICS:
-            await self._refresh()
+            await asyncio.gather(self._refresh(), self._repository.user_metrics.refresh())
         with self._limits.bodies.share() as share:
             body = BoundedBody(scope, receive, send, self._limits.most, share.take)
             await self._app(scope, body.receive, body.send)
@@ -108,6 +114,8 @@ class Routes:
         """
         path, method = scope["path"], scope["method"]
         check_served(path)
+        if is_admin(scope):
+            self._check_access(scope)
         if method == "POST":
             if (asked := asked_by(scope)) is not None:
                 await self._wake(asked.model, asked.version)
@@ -115,7 +123,6 @@ class Routes:
             if (refused := refusal(path)) is not None:
                 raise refused
             if path.startswith(ADMIN):
-                self._check_access(scope)
                 return self._loading.handler(path)
         elif method == "GET":
             if path == "/v2/health/live":
@@ -156,7 +163,7 @@ class Routes:
     def _check_access(self, scope: Scope) -> None:
         """
         Raises:
-            Unauthorized, Forbidden: loading and unloading are not for who asks.
+            Unauthorized, Forbidden: loading and unloading, and what else changes the server, are not for who asks.
         """
         headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
         self._access.check((scope.get("client") or ("",))[0], headers)
