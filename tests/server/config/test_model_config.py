@@ -68,12 +68,12 @@ def test_batching_may_be_switched_off_in_one_word(tmp_path: Path) -> None:
         (
             "zzz: 1",
             "unknown key zzz; allowed are adapter, engine, trust, options, batching, lanes, "
-            "isolation, workers, memory_limit, call_timeout, pass_env, pinned, versions, labels",
+            "isolation, workers, memory_limit, call_timeout, pass_env, pinned, versions, labels, shadow",
         ),
         (
             "1: 2",
             "unknown key 1; allowed are adapter, engine, trust, options, batching, lanes, "
-            "isolation, workers, memory_limit, call_timeout, pass_env, pinned, versions, labels",
+            "isolation, workers, memory_limit, call_timeout, pass_env, pinned, versions, labels, shadow",
         ),
         ("batching: {max_row: 3}", "unknown key batching.max_row; did you mean batching.max_rows?"),
         ("batching: {q: 3}", "unknown key batching.q; allowed are enabled, max_rows"),
