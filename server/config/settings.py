@@ -217,8 +217,8 @@ class Settings:
         "What a proxy in front has before every path: /models. It is left out of paths, and stands before the links of "
         "/docs.", shown="none")
     uds: Path | None = setting(None, types.directory(), SERVER,
-        "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask. With --workers the "
-        "main process alone answers there.")
+        "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask. With --workers "
+        "the main process alone answers there.")
     api_keys_file: str | None = setting(None, types.existing_file(), SERVER,
         "A file of API keys (README): every request but health brings one, as Authorization: Bearer or X-API-Key, over "
         "gRPC as well. It is read again when it changes.")

@@ -26,6 +26,7 @@ from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
 from server.runtime.own_code import module_command
 from server.runtime.sandbox.sandbox import NO_SANDBOX, Confinement, Sandbox
+from server.runtime.sandbox.users import UserRange
 from server.workers.launch import scrubbed
 from server.workers.messages import signature_of
 from server.workers.self_test import DOING
@@ -151,7 +152,8 @@ class TrialPool:
 
     def _start(self) -> TrialProcess:
         try:
-            return TrialProcess(self._sandbox.confinement(self._roots), self._roots)
+            users = None if self._sandbox.confines else self._sandbox.users  # one that is confined has lost its rights
+            return TrialProcess(self._sandbox.confinement(self._roots), self._roots, users=users)
         except OSError as error:
             raise LoadError(f"no process for trying the model could be started: {error}") from error
 
@@ -192,8 +194,14 @@ class Crash(LoadError):
 class TrialProcess:
     """One trial process, and this side of the conversation with it."""
 
-    def __init__(self, confinement: Confinement | None = None, roots: frozenset[Path] = frozenset()) -> None:
-        """`roots`: what it may read, if it is confined.
+    def __init__(
+        self,
+        confinement: Confinement | None = None,
+        roots: frozenset[Path] = frozenset(),
+        *,
+        users: UserRange | None = None,
+    ) -> None:
+        """`roots`: what it may read, if it is confined. It becomes one of these `users`.
 
         Raises:
             OSError: it cannot be started.
@@ -207,6 +215,10 @@ class TrialProcess:
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  ("" is the current one)
         environ = {**scrubbed(os.environ), "PYTHONPATH": path}
         self._child = ChildProcess("trial process", _command, environ, confinement=confinement)
+        self._users = users
+        self.user = users.take() if users else None
+        with contextlib.suppress(OSError):  # it has died: the first trial tells of it
+            self._child.connection.send(ipc.pack({"user": self.user}))
 
     def run(self, adapter: str, job: Sequence[ipc.Part], timeout: float) -> Trial:
         """One trial of a packed job; after a timeout or a crash the child is dead."""
@@ -235,6 +247,9 @@ class TrialProcess:
     def reap(self) -> None:
         """End the process and let go of all that belongs to it."""
         self._child.reap()
+        if self._users is not None and self.user is not None:
+            self._users.give_back(self.user)
+            self._users = None
 
     def _exchange(self, job: Sequence[ipc.Part], deadline: float) -> dict[str, Any]:
         self._child.connection.send(job)
