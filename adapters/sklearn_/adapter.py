@@ -196,7 +196,7 @@ def _explainer(model: Any, inputs: Inputs, found: Examined) -> Explainer | None:
         explainer = explainer_of(model, len(inputs.columns))
         return explainer and explainer.proved(lambda: inputs.rows(found.example))
     except Exception as error:  # the parts of a model are not always what their class says
-        logger.info("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
+        logger.debug("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
         return None
 
 

@@ -26,7 +26,7 @@ from typing import NoReturn
 from adapters import registry
 from adapters.base import Adapter, LoadError
 from server.runtime import ipc
-from server.runtime.lifeline import resident_bytes, tie_to_parent
+from server.runtime.lifeline import resident_bytes_of_all, tie_to_parent
 from server.runtime.receiving import ReceiveLimits
 from server.workers.import_names import release_names
 from server.workers.messages import Hello, WorkerModel
@@ -84,7 +84,7 @@ def _hello(model: Adapter, seconds: float, test: SelfTest) -> list[ipc.Part]:
         model.platform,
         test.batchable,
         seconds,
-        resident_bytes(),
+        resident_bytes_of_all(),
         example,
         test.error,
         model.reserve_bytes,

@@ -1,7 +1,7 @@
 """Asks every request over REST for an API key (`server.api.credentials`): an ASGI application around the routes.
 
     health, /ping, /, OPTIONS                        open: probes and browsers' preflights bring no keys
-    load and unload                                  `server.api.access`
+    load, unload, and to change the log's level      `server.api.access`
     what names a model in its path                   a key that is for the model
     OpenAI's routes, whose bodies name the model     a key; the route looks whether it is for the model
     lists of models (index, statistics, ...)         a key: its models are listed (`keyed_lists`)
@@ -20,7 +20,7 @@ from server.api.openai.error_object import in_openai_shape
 from server.api.rest.asgi import App, Receive, Scope, Send, send_whole, unread
 from server.api.rest.keyed_lists import LISTS, of_the_key
 from server.api.rest.paths import MODEL_TRACE, V1, V2, parse, parse_facts
-from server.api.rest.repository_routes import ADMIN
+from server.api.rest.repository_routes import is_admin
 from server.api.rest.torchserve import EXPLANATIONS, PING, PREDICTIONS
 from server.api.rest.torchserve_management import MODELS as MANAGED
 from server.config.api_keys import ApiKey
@@ -43,7 +43,7 @@ class KeyedRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if scope["type"] == "http" and path not in _OPEN and not path.startswith(ADMIN):
+        if scope["type"] == "http" and path not in _OPEN and not is_admin(scope):
             try:
                 key = self._keys.key_of(scope["headers"])
                 self._check(key, path)

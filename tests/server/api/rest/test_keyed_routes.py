@@ -48,9 +48,15 @@ def statuses(keys: KeyGuard, path: str) -> list[int]:
     return [ask(guard, path, key)[0] for key in ("", "wrong", SOME, ALL)]
 
 
-@pytest.mark.parametrize("path", ["/", "/ping", "/v2/health/live", "/v2/health/ready", "/v2/repository/models/x/load"])
+@pytest.mark.parametrize("path", ["/", "/ping", "/v2/health/live", "/v2/health/ready"])
 def test_what_is_open(keys: KeyGuard, path: str) -> None:
     assert statuses(keys, path) == [200] * 4
+
+
+@pytest.mark.parametrize("path", ["/v2/repository/models/x/load", "/v2/logging"])
+def test_who_changes_the_server_is_asked_behind(keys: KeyGuard, path: str) -> None:
+    assert statuses(keys, path) == [200] * 4
+    assert ask(KeyedRoutes(behind, keys), path, SOME)[1]["headers"] == ["x-api-key", "authorization", "x"]
 
 
 OF_A_MODEL = [
@@ -75,7 +81,7 @@ def test_what_tells_of_all_models_needs_a_key_for_all(keys: KeyGuard, path: str)
     assert statuses(keys, path) == [401, 401, 403, 200]
 
 
-@pytest.mark.parametrize("path", ["/v2", "/docs", "/v2/logging", "/nowhere", "/openai/v1/chat/completions",
+@pytest.mark.parametrize("path", ["/v2", "/docs", "/nowhere", "/openai/v1/chat/completions",
                                   "/v1/completions", "/openai/v1/models", "/v1/models", "/v2/models",
                                   "/v2/models/stats", "/models"])  # fmt: skip
 def test_anything_else_needs_a_key(keys: KeyGuard, path: str) -> None:
