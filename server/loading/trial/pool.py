@@ -25,6 +25,7 @@ from adapters.base import LoadError, Signature
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
 from server.runtime.own_code import module_command
+from server.runtime.sandbox.capabilities import can_become_reader
 from server.runtime.sandbox.sandbox import NO_SANDBOX, Confinement, Sandbox
 from server.runtime.sandbox.users import UserRange
 from server.workers.launch import scrubbed
@@ -152,7 +153,9 @@ class TrialPool:
 
     def _start(self) -> TrialProcess:
         try:
-            users = None if self._sandbox.confines else self._sandbox.users  # one that is confined has lost its rights
+            users = None  # one that is confined has lost the rights to become another
+            if not self._sandbox.confines and self._sandbox.users is not None and can_become_reader():
+                users = self._sandbox.users
             return TrialProcess(self._sandbox.confinement(self._roots), self._roots, users=users)
         except OSError as error:
             raise LoadError(f"no process for trying the model could be started: {error}") from error

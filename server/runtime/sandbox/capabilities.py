@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 
 READ_ANY = 0b110  #: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: within what Landlock leaves, files of other users
 _READ_ALONE = 0b100
-_PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP, _PR_SET_KEEPCAPS = 38, 24, 8
+_NEEDED = _READ_ALONE | 1 << 6 | 1 << 7 | 1 << 8  #: and SETGID, SETUID, SETPCAP
+_PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP, _PR_SET_SECUREBITS = 38, 24, 28
+_NO_SETUID_FIXUP = 1 << 2
 _CAPABILITIES = 64
 _VERSION_3 = 0x20080522  #: of `capset`
+
+
+def can_become_reader(status: Path = Path("/proc/self/status")) -> bool:
+    """Whether this process has the rights that `become_reader` takes; Docker's usual set lacks the one to read."""
+    held = int(next(line for line in status.read_text().splitlines() if line.startswith("CapEff")).split()[1], 16)
+    return held & _NEEDED == _NEEDED
 
 
 def become_reader(user: int) -> None:
@@ -25,8 +34,10 @@ def become_reader(user: int) -> None:
         OSError: it is not root.
     """
     libc = ctypes.CDLL(None, use_errno=True)
+    # `access`, by which libraries look whether there is a file, would else leave out what another user than root may
+    if libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "the rights of root cannot be told from its id")
     _bound_capabilities(libc, _READ_ALONE)
-    libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)

@@ -17,6 +17,7 @@ import pytest
 
 from adapters.base import LoadError
 from server.loading.trial.pool import Trial, TrialPool
+from server.runtime.sandbox.capabilities import can_become_reader
 from server.runtime.sandbox.sandbox import Sandbox
 from server.runtime.sandbox.users import UserRange
 from server.workers.self_test import same_rows
@@ -107,7 +108,7 @@ def test_a_sound_model(shared: TrialPool, attempt: Attempt) -> None:
     assert 0 <= trial.seconds < 30
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.skipif(os.geteuid() != 0 or not can_become_reader(), reason="only root can be another user")
 def test_children_of_root_are_users_of_their_own_who_read_all_and_write_nothing(tmp_path: Path) -> None:
     users = UserRange(54000, 54009)
     pool = TrialPool(1, 60, Sandbox(users=users))
