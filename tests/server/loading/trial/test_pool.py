@@ -206,6 +206,7 @@ def test_the_child_knows_neither_the_server_nor_kserve(
         "server.runtime",
         "server.runtime.ipc",
         "server.runtime.lifeline",
+        "server.runtime.memory",
         "server.runtime.receiving",
         "server.runtime.sandbox",
         "server.runtime.sandbox.capabilities",
