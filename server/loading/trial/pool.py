@@ -26,7 +26,9 @@ from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
 from server.runtime.forking import ForkedProcess, ForkServer
 from server.runtime.own_code import module_command
+from server.runtime.sandbox.capabilities import can_become_reader
 from server.runtime.sandbox.sandbox import NO_SANDBOX, Confinement, Sandbox
+from server.runtime.sandbox.users import UserRange
 from server.workers.launch import scrubbed
 from server.workers.messages import signature_of
 from server.workers.self_test import DOING
@@ -161,7 +163,10 @@ class TrialPool:
     def _start(self) -> TrialProcess:
         try:
             fork = self._forks.fork if self._forks else None
-            return TrialProcess(self._sandbox.confinement(self._roots), self._roots, fork)
+            users = None  # one that is confined has lost the rights to become another
+            if not self._sandbox.confines and self._sandbox.users is not None and can_become_reader():
+                users = self._sandbox.users
+            return TrialProcess(self._sandbox.confinement(self._roots), self._roots, fork, users=users)
         except OSError as error:
             raise LoadError(f"no process for trying the model could be started: {error}") from error
 
@@ -207,8 +212,10 @@ class TrialProcess:
         confinement: Confinement | None = None,
         roots: frozenset[Path] = frozenset(),
         fork: Callable[[int], ForkedProcess] | None = None,
+        *,
+        users: UserRange | None = None,
     ) -> None:
-        """`roots`: what it may read, if it is confined. `fork` makes it, unless it is.
+        """`roots`: what it may read, if it is confined. `fork` makes it, unless it is. It becomes one of these `users`.
 
         Raises:
             OSError: it cannot be started.
@@ -219,6 +226,10 @@ class TrialProcess:
         self._trials = 0
         self._stage = "load"
         self._child = ChildProcess("trial process", _command, environment(), confinement=confinement, fork=fork)
+        self._users = users
+        self.user = users.take() if users else None
+        with contextlib.suppress(OSError):  # it has died: the first trial tells of it
+            self._child.connection.send(ipc.pack({"user": self.user}))
 
     def run(self, adapter: str, job: Sequence[ipc.Part], timeout: float) -> Trial:
         """One trial of a packed job; after a timeout or a crash the child is dead."""
@@ -247,6 +258,9 @@ class TrialProcess:
     def reap(self) -> None:
         """End the process and let go of all that belongs to it."""
         self._child.reap()
+        if self._users is not None and self.user is not None:
+            self._users.give_back(self.user)
+            self._users = None
 
     def _exchange(self, job: Sequence[ipc.Part], deadline: float) -> dict[str, Any]:
         self._child.connection.send(job)

@@ -1,8 +1,9 @@
 """The child's side of a trial: load a model where a crash costs nothing, and say what came of it.
 
 Started by `pool.TrialProcess` as `python -m server.loading.trial.trial_main FD`, with a socket under that descriptor.
-It lives on between trials, so that frameworks are imported once. It imports `adapters` and the frameworks that they
-need, and of the server only what a child needs.
+The first message says which user it becomes, where the server is root (`--worker_uids`): one who may read all that root
+may, and no more. It lives on between trials, so that frameworks are imported once. It imports `adapters` and the
+frameworks that they need, and of the server only what a child needs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from adapters import registry
 from adapters.base import LoadError, ModelDir
 from server.runtime import ipc, memory
 from server.runtime.lifeline import resident_bytes, tie_to_parent
+from server.runtime.sandbox.capabilities import become_reader
 from server.workers.messages import signature_to_fields
 from server.workers.self_test import SelfTest, one_line, self_test
 
@@ -33,6 +35,10 @@ def main(descriptor: int) -> None:
     libc = ctypes.CDLL(None)
     with socket.socket(fileno=descriptor) as end:
         connection = ipc.Connection(end)
+        if (begun := connection.receive()) is None:
+            return
+        if (user := begun.fields["user"]) is not None:
+            become_reader(user)
         while (job := connection.receive()) is not None:
             answer = _try(job.fields, lambda stage: connection.send(ipc.pack({"stage": stage})))
             gc.collect()

@@ -15,14 +15,11 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from server.runtime.sandbox import landlock, seccomp
+from server.runtime.sandbox.capabilities import READ_ANY, drop_capabilities, give_up_new_privileges
 from server.runtime.sandbox.system_calls import MACHINES
 
 #: the status of a process that could not be confined
 FAILED = 126
-_PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 38, 24
-_CAPABILITIES = 64
-_READ_ANY = 0b110  #: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: within what Landlock leaves, files of other users
-_VERSION_3 = 0x20080522  #: of `capset`
 #: what is about the machine in /proc, never about other processes; each is held open, as the kernel may forget entries
 #: that nobody uses, and with them the rules about them
 _PROC = (
@@ -80,9 +77,8 @@ def apply(policy: Policy) -> None:
         os.setresgid(policy.user, policy.user, policy.user)
         os.setresuid(policy.user, policy.user, policy.user)
     elif os.geteuid() == 0 and (policy.landlock or policy.machine):
-        _drop_capabilities(libc, _READ_ANY if policy.landlock else 0)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "new privileges cannot be given up")
+        drop_capabilities(libc, READ_ANY if policy.landlock else 0)
+    give_up_new_privileges(libc)
     if policy.landlock:
         readable, writable = (*policy.readable, *shared), (*policy.writable, *own)
         landlock.confine(policy.landlock, readable, writable, policy.listable, network=policy.network)
@@ -105,14 +101,3 @@ def _held(*names: str) -> tuple[str, ...]:
         os.set_inheritable(held, True)
         found.append(f"/proc/self/fd/{held}")
     return tuple(found)
-
-
-def _drop_capabilities(libc: ctypes.CDLL, kept: int) -> None:
-    """Root is a user like any other from now on, but for these."""
-    for capability in range(_CAPABILITIES):
-        if not kept >> capability & 1:
-            libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # refused where there is no such, or no right to
-    header = (ctypes.c_uint32 * 2)(_VERSION_3, 0)
-    data = (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)
-    if libc.capset(header, data):
-        raise OSError(ctypes.get_errno(), "capabilities cannot be given up")

@@ -17,6 +17,9 @@ import pytest
 
 from adapters.base import LoadError
 from server.loading.trial.pool import Trial, TrialPool
+from server.runtime.sandbox.capabilities import can_become_reader
+from server.runtime.sandbox.sandbox import Sandbox
+from server.runtime.sandbox.users import UserRange
 from server.workers.self_test import same_rows
 from tests.patience import wait_for
 from tests.processes import command, descendants
@@ -105,6 +108,41 @@ def test_a_sound_model(shared: TrialPool, attempt: Attempt) -> None:
     assert 0 <= trial.seconds < 30
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not can_become_reader(), reason="only root can be another user")
+def test_children_of_root_are_users_of_their_own_who_read_all_and_write_nothing(tmp_path: Path) -> None:
+    users = UserRange(54000, 54009)
+    pool = TrialPool(1, 60, Sandbox(users=users))
+
+    def attempt(name: str, load: str = "") -> Trial:
+        (tmp_path / name / "model.txt").write_text(load)
+        (tmp_path / name / "model.txt").chmod(0o600)
+        return pool.try_load("moody", tmp_path / name, tmp_path, "model.txt", {})
+
+    def owners() -> set[int]:
+        (child,) = pool._children
+        process = psutil.Process(child._child.pid)
+        return {*process.uids(), *process.gids()}
+
+    for name, mode in (("open", 0o777), ("closed", 0o700)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "open" / "started").touch()
+    (tmp_path / "open" / "started").chmod(0o666)
+    try:
+        for _ in range(2):  # in one child, that goes on
+            assert attempt("open").batchable
+            assert owners() == {54000}
+        with pytest.raises(LoadError, match=r"Permission denied.*started"):  # the adapter notes there that it begins
+            attempt("closed")
+        with pytest.raises(LoadError, match="was killed"):
+            attempt("open", "kill")
+        assert attempt("open").batchable
+        assert owners() == {next(iter(users._taken))} != {54000}
+    finally:
+        pool.close()
+    assert not users._taken
+
+
 def test_a_description_is_made_without_running_the_model(shared: TrialPool, tmp_path: Path) -> None:
     (tmp_path / "model.txt").write_text("\nrefuse\n")
     trial = shared.try_load("moody", tmp_path, tmp_path, "model.txt", {}, describe=True)
@@ -170,6 +208,8 @@ def test_the_child_knows_neither_the_server_nor_kserve(
         "server.runtime.lifeline",
         "server.runtime.memory",
         "server.runtime.receiving",
+        "server.runtime.sandbox",
+        "server.runtime.sandbox.capabilities",
         "server.workers",
         "server.workers.messages",
         "server.workers.self_test",

@@ -21,6 +21,9 @@ def called(name, *arguments):
     if result < 0:
         raise OSError(ctypes.get_errno(), name)
     return result
+def threaded(call):
+    with __import__("concurrent.futures").futures.ThreadPoolExecutor() as pool:
+        return pool.submit(call).result()
 found = {}
 for name, code in json.loads(sys.argv[1]).items():
     try:
@@ -48,3 +51,12 @@ def tried(sandbox: Sandbox, attempts: Mapping[str, str], readable: tuple[Path, .
         return json.loads(ended.stdout)
     finally:
         confinement.close()
+
+
+def tried_as_reader(user: int, attempts: Mapping[str, str]) -> Any:
+    """The same in a process that has gone on as this user, who may read."""
+    begin = f"from server.runtime.sandbox.capabilities import become_reader; become_reader({user})"
+    command = [sys.executable, "-c", f"{begin}\n{_TRY}", json.dumps(dict(attempts))]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
