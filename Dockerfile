@@ -8,7 +8,11 @@
 # volume on /var/cache/polyserve keeps what it fetched (--model) and the environments of models with requirements of
 # their own. Without --build-arg GPU=true nothing of CUDA is in it.
 
-FROM python:3.11-slim-bookworm AS dependencies
+# Another Python: 3.12 or 3.13. Another base, or this one by its digest: BASE=python:3.11-slim-bookworm@sha256:...
+ARG PYTHON=3.11
+ARG BASE=python:${PYTHON}-slim-bookworm
+
+FROM ${BASE} AS dependencies
 # Extras of pyproject.toml: all, or some of sklearn,xgboost,lightgbm,onnx,spacy,huggingface,tensorflow,torch,catboost,
 # skops,sentence-transformers,mlflow, and beside these signing (--verify_key) and storage (--model NAME=s3://...).
 ARG FRAMEWORKS=all
@@ -21,16 +25,14 @@ ENV PIP_PYTHON=/venv/bin/python \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv --without-pip /venv
 
-# Nearly empty, the package stands for its dependencies: a change of the source keeps their layer.
+# Exact versions, each file held against its hash (deploy/image/requirements.txt).
 WORKDIR /src
-COPY pyproject.toml setup.py constraints.txt deploy/image/install.py ./
-COPY server/__init__.py server/
-COPY polyserve_runtime/__init__.py polyserve_runtime/
-RUN touch README.md && python install.py "$FRAMEWORKS" "$GPU"
+COPY deploy/image ./
+RUN python install.py "$FRAMEWORKS" "$GPU"
 
 # The bill of materials, with the licences, is made by a tool that leaves nothing else here.
 RUN python -m venv --without-pip /bom \
-    && PIP_PYTHON=/bom/bin/python pip install "$(grep ^cyclonedx-bom== constraints.txt)" \
+    && PIP_PYTHON=/bom/bin/python python install.py bom \
     && mkdir -p /venv/share/polyserve \
     && /bom/bin/cyclonedx-py environment /venv/bin/python --gather-license-texts --output-reproducible \
         --output-file /venv/share/polyserve/bom.json \
@@ -38,26 +40,29 @@ RUN python -m venv --without-pip /bom \
 
 # What no model server needs: the asynchronous half of the Kubernetes client, TensorFlow's and torch's headers, C++ tests,
 # and the packages' own tests (but numpy's, which numpy.testing imports).
-WORKDIR /venv/lib/python3.11/site-packages
-RUN pip uninstall --yes polyserve-runtime \
-    && rm -rf kubernetes/aio tensorflow/include torch/include torch/test torch/bin/test_* torch/bin/*Test torch/bin/protoc* \
-    && find . -type d -name tests -not -path './numpy/*' -prune -exec rm -rf {} +
+RUN site=$(echo /venv/lib/python*/site-packages) \
+    && rm -rf "$site"/kubernetes/aio "$site"/tensorflow/include "$site"/torch/include "$site"/torch/test \
+        "$site"/torch/bin/test_* "$site"/torch/bin/*Test "$site"/torch/bin/protoc* \
+    && find "$site" -type d -name tests -not -path "$site/numpy/*" -prune -exec rm -rf {} +
 
 
 FROM dependencies AS package
-WORKDIR /src
-COPY LICENSE ./
+RUN python -m venv --without-pip /build && PIP_PYTHON=/build/bin/python python install.py build
+COPY pyproject.toml setup.py LICENSE ./
 COPY polyserve_runtime polyserve_runtime
 COPY adapters adapters
 COPY server server
-RUN pip install --no-deps --prefix /package .
+RUN touch README.md \
+    && PIP_PYTHON=/build/bin/python pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
+    && pip install --no-deps --no-index --prefix /package /wheels/*.whl
 
 
-FROM python:3.11-slim-bookworm
+FROM ${BASE}
+ARG BASE
 LABEL org.opencontainers.image.title="PolyServe" \
       org.opencontainers.image.description="Serves a directory of models, whatever made them: KServe V1, V2 (REST and gRPC)" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.base.name="python:3.11-slim-bookworm"
+      org.opencontainers.image.base.name="${BASE}"
 # LightGBM uses the system's OpenMP; the other frameworks bring their own. ONNX graphs of texts name the locale en_US.UTF-8.
 # Debian keeps one version per release.
 # hadolint ignore=DL3008

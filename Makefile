@@ -34,8 +34,8 @@ install: $(STAMP) ## Make .venv with every framework and the test tools
 # The stamp comes last, so an interrupted installation is taken up again; a .venv whose pip is broken is made anew.
 # constraints.txt also keeps pip from taking a newer build of torch than the one that is tested.
 $(STAMP): pyproject.toml constraints.txt
-	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
-		{ echo "PolyServe needs Python 3.11 or 3.12, found '$(PYTHON)'; name one: make install PYTHON=python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "PolyServe needs Python 3.11, 3.12 or 3.13, found '$(PYTHON)'; name one: make install PYTHON=python3.11" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
 	@echo "Installing into .venv; the first time takes some minutes"
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]'
@@ -56,6 +56,10 @@ lint: $(STAMP) ## Run ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+.PHONY: lock
+lock: $(STAMP) ## Resolve what the image installs, with hashes, into deploy/image (after a change of constraints or extras)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python deploy/image/lock.py
 
 .PHONY: audit
 audit: $(STAMP) ## Look for known vulnerabilities in the tested versions of constraints.txt (asks the package index)

@@ -37,6 +37,12 @@ TABLE: dict[str, str] = {
     "mlflow": "adapters.mlflow_:MlflowAdapter",
 }
 
+#: engines of other programs: asked about a folder only where its polyserve.yaml names one (`engine:`)
+ENGINES: dict[str, str] = {
+    "vllm": "adapters.upstream:VllmAdapter",
+    "llama_cpp": "adapters.upstream:LlamaCppAdapter",
+}
+
 log = logging.getLogger(__name__)
 
 ENTRY_POINTS = "polyserve.adapters"
@@ -103,8 +109,8 @@ def get(name: str) -> type[Adapter]:
     Raises:
         LoadError: there is none; the message names the nearest.
     """
-    if name in TABLE:  # a worker needs no other
-        return _import(TABLE[name])
+    if target := TABLE.get(name) or ENGINES.get(name):  # a worker needs no other
+        return _import(target)
     known = adapters()
     if name in known:
         return known[name]

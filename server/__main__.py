@@ -21,6 +21,7 @@ from server.runtime import hidden_environ, logs, memory
 from server.runtime.cpu import ONE_THREAD
 from server.runtime.sandbox.kernel import Kernel
 from server.runtime.signals import Signals
+from server.telemetry import tracing
 
 log = logging.getLogger("kserve")
 
@@ -56,7 +57,9 @@ def check(settings: Settings) -> None:
         SettingsError: what takes more than the settings' own module to find out is wrong.
     """
     check_sandbox(settings)
-    check_key(settings)
+    check_signer(settings)
+    if problem := tracing.problem(os.environ):
+        raise SettingsError(problem)
 
 
 def check_sandbox(settings: Settings, kernel: Kernel | None = None) -> None:
@@ -71,16 +74,17 @@ def check_sandbox(settings: Settings, kernel: Kernel | None = None) -> None:
         )
 
 
-def check_key(settings: Settings) -> None:
+def check_signer(settings: Settings) -> None:
     """
     Raises:
-        SettingsError: `--verify_key` is no key that signatures can be verified with.
+        SettingsError: `--verify_key` and its like name nothing that signatures can be verified with.
     """
-    if settings.verify_key:
-        from server.loading.signatures import key_problem  # imports what --help need not wait for
+    if settings.signed:
+        from server.loading.signers import signer_of  # imports what --help need not wait for
 
-        if problem := key_problem(settings.verify_key, settings.model_dir):
-            raise SettingsError(f"--verify_key {problem}")
+        signer = signer_of(settings)
+        if signer and (problem := signer.problem(settings.model_dir)):
+            raise SettingsError(f"{signer.option} {problem}")
 
 
 def _end(status: str | int | None) -> NoReturn:
@@ -110,7 +114,7 @@ def serve(settings: Settings, signals: Signals) -> None:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2)
     watcher = Watcher.of(settings, assembly.catalog, assembly.rescan)
-    with logs.kept():
+    with logs.kept(logging.DEBUG if settings.log_level == "debug" else logging.INFO):
         assembly.import_ahead()
         hidden_environ.reveal()
         loading = assembly.begin()

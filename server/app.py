@@ -20,7 +20,7 @@ from server.api.grpc import service
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.kserve import frame
 from server.api.kserve.dataplane import PolyDataPlane, PolyRepositoryExtension
-from server.api.kserve.host import cpu_count, register
+from server.api.kserve.host import configure_logging, cpu_count, register
 from server.api.kserve.models import KServeRegistry
 from server.api.kserve.pages import add_pages
 from server.api.kserve.rest_server import RESTServer, certificates_of, listening, rest_server
@@ -36,6 +36,8 @@ from server.api.rest.methods import Methods
 from server.api.rest.routes import Routes
 from server.api.rest.unix_socket import SocketTaken, listening_on
 from server.api.shutdown import Shutdown
+from server.api.start_banner import banner
+from server.api.triton.server_settings import ChangeLevel
 from server.config.api_keys import KeysError
 from server.config.settings import Settings
 from server.frontends import internal_listener
@@ -45,6 +47,7 @@ from server.inference.batching.threads import predictors
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
+from server.repository.observation import Observation
 from server.repository.repository import Repository
 from server.repository.store import ModelStore
 from server.runtime import logs
@@ -76,6 +79,7 @@ class PolyServer(frame.ModelServer):
         store = ModelStore()
         self._settings = settings
         self._frontends = _frontends(settings, loader.budget, store)
+        self._observation = Observation(os.environ)
         self.repository = Repository(
             catalog,
             loader,
@@ -88,7 +92,9 @@ class PolyServer(frame.ModelServer):
             before_load=before_load,
             unrequested=unrequested,
             log_latency=settings.enable_latency_logging,
+            taps=self._observation.taps,
         )
+        configure_logging(settings)
         super().__init__(registered_models=KServeRegistry(self.repository))
         register(self.repository.metrics)
         self.dataplane = PolyDataPlane(self.repository)
@@ -117,6 +123,7 @@ class PolyServer(frame.ModelServer):
                 lambda: self._main(partial(self.repository.first_scan, loading, when_loaded), signals),
             )
         finally:
+            self._observation.close()
             if self._frontends:
                 self._frontends.remove_directory()
 
@@ -127,7 +134,6 @@ class PolyServer(frame.ModelServer):
         self._check_port()
         rest = self._rest()
         listener = self._listener()
-        log.info("%s", self._access.rule)
         first_scan()
         if self.enable_grpc:
             self._grpc_server = await self._serve_grpc()
@@ -141,9 +147,16 @@ class PolyServer(frame.ModelServer):
             rest._server.serve([listener] if listener else None),
             self._start_frontends(rest, listener),
             self._serve_unix_socket(rest, ending),
+            self._tell_addresses(rest),
         )
         await ending
         log.info("stopped")
+
+    async def _tell_addresses(self, rest: RESTServer) -> None:
+        """Log where the server listens, once it does."""
+        await listening(rest)
+        port = rest._server.servers[0].sockets[0].getsockname()[1]
+        log.info("%s", banner(self._settings, port, self._grpc_port, self._access.rule))
 
     async def _serve_unix_socket(self, rest: RESTServer, ending: asyncio.Task[None]) -> None:
         """REST on `--uds` as well, until no new connections are taken."""
@@ -152,7 +165,10 @@ class PolyServer(frame.ModelServer):
         await listening(rest)
         try:
             async with listening_on(path, rest._server):
-                log.info("the REST server listens on %s, too", path)
+                if self._frontends:
+                    log.info("the REST server listens on %s, too: this process alone answers there (--workers)", path)
+                else:
+                    log.debug("the REST server listens on %s, too", path)
                 await asyncio.wait([ending])
         except SocketTaken as error:
             raise SystemExit(f"polyserve: --uds={path} is taken: {error}") from error
@@ -196,7 +212,8 @@ class PolyServer(frame.ModelServer):
 
     async def _serve_grpc(self) -> service.Server:
         wanted_ids = self._settings.request_ids
-        inference = service.InferenceService(self.repository, self._access, self._refresh(), make_ids=wanted_ids)
+        asked = (self.repository, self._access, self._refresh())
+        inference = service.InferenceService(*asked, make_ids=wanted_ids, change_level=self._change_level())
         handlers = service.handlers(inference)
         limits = GrpcLimits.of(self._settings, self._shares.grpc)
         wanted = self._settings.grpc_port
@@ -208,9 +225,10 @@ class PolyServer(frame.ModelServer):
             )
         except (RuntimeError, PortTaken) as error:
             raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}; {_OTHER_PORT}") from error
-        secured = " (TLS)" if self._certificates else ""
-        log.info("gRPC server listens on port %d%s", self._grpc_port, secured)
         return server
+
+    def _change_level(self) -> ChangeLevel:
+        return self._frontends.log_from if self._frontends else logs.set_level
 
     def _refresh(self) -> Refresh:
         return self._frontends.refresh if self._frontends else nothing_new
@@ -220,7 +238,7 @@ class PolyServer(frame.ModelServer):
         theirs = frame.application()
         limits = (self._settings.max_body_bytes, self._access, self._refresh(), self._bounds.bodies)
         openai = OpenAIPaths(self._settings.openai_route_prefix)
-        routes = Routes(theirs, self.repository, *limits, openai)
+        routes = Routes(theirs, self.repository, *limits, openai, self._change_level())
         guarded = KeyedRoutes(routes, self._access.keys, openai) if self._access.keys else routes
         cors = Cors(self._settings.allowed_origins, credentials=self._settings.allow_credentials)
         methods = Methods(guarded, theirs.router.routes, cors, openai)

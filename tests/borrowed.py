@@ -149,6 +149,14 @@ def _torch_module() -> Any:
     return torch.nn.Module()
 
 
+def _lightgbm_booster() -> Any:
+    import lightgbm
+    import numpy as np
+
+    data = lightgbm.Dataset(np.arange(40.0).reshape(-1, 1), np.arange(40.0))
+    return lightgbm.train({"verbose": -1, "num_threads": 1}, data, 1)
+
+
 def _xgboost_classifier() -> Any:
     import numpy as np
     import xgboost
@@ -255,10 +263,6 @@ BORROWED: tuple[Borrowed, ...] = (
     # what else the server needs
     Borrowed("pip", "pip._internal.models.index.PyPI", ("server/loading/environments/requirements.py",),
              "the index that pip takes when it is told none"),
-    Borrowed("model-signing", "model_signing._signing.sign_ec_key", ("server/loading/signatures.py",),
-             "to read a signature once, and check and compare what was read", slow=True),
-    Borrowed("model-signing", "model_signing._signing.sign_sigstore_pb", ("server/loading/signatures.py",), "the same",
-             slow=True),
     # Python itself
     Borrowed("python", "_compat_pickle", ("adapters/formats/pickles/machine.py",), "Python 2's names of globals"),
     Borrowed("python", "pickle._Unpickler", ("adapters/formats/pickles/machine.py",),
@@ -293,8 +297,12 @@ BORROWED: tuple[Borrowed, ...] = (
     # boosters
     Borrowed("catboost", "catboost.CatBoost._is_ranking_objective", ("adapters/catboost_.py",),
              "which of its classes a model was made by"),
-    Borrowed("xgboost", "xgboost.XGBModel._get_iteration_range", ("adapters/sklearn_/explain.py",),
-             "the trees that a prediction is made of"),
+    Borrowed("xgboost", "xgboost.XGBModel._get_iteration_range",
+             ("adapters/sklearn_/explain.py", f"{_DIRECT}/boosters.py"), "the trees that a prediction is made of"),
+    Borrowed("xgboost", "xgboost.core._LIB", ("adapters/xgboost_/dense_rows.py",), "the public C functions"),
+    Borrowed("lightgbm", "lightgbm.basic._LIB", ("adapters/lightgbm_/single_rows.py",), "the public C functions"),
+    Borrowed("lightgbm", "lightgbm.Booster._handle", ("adapters/lightgbm_/single_rows.py",),
+             "what they know a booster by", _lightgbm_booster),
     Borrowed("xgboost", "xgboost.XGBClassifier._Booster", ("adapters/sklearn_/settle.py",),
              "to set its threads, where there is one", _xgboost_classifier),
     # scikit-learn: what `sklearn_/direct` calls without the checks around it, and what tells of columns

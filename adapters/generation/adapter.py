@@ -118,17 +118,7 @@ class GenerationAdapter(Adapter):
             generator = cls._load_lora(model_dir, options)
         else:
             generator = load_generator(model_dir, file, options)
-        signature = Signature(
-            inputs=(TensorSpec(TEXT_INPUT, "BYTES", (-1,)),),
-            outputs=(TensorSpec(TEXT_OUTPUT, "BYTES", (-1,)),),
-            whole=True,
-            overlaps=True,
-            streams=True,
-            generates=True,
-            any_name=True,
-            parameters=_PARAMETERS,
-        )
-        adapter = cls(signature, generator)
+        adapter = cls(text_signature(), generator)
         adapter.reserve_bytes = generator.reserve_bytes
         return adapter
 
@@ -151,7 +141,7 @@ class GenerationAdapter(Adapter):
         if request.verb == USAGE:
             return Reply(orjson.dumps(asdict(self.generator.usage())), JSON_HEADERS)
         try:
-            parts = await self.generator.begin(self.generator.job(_object(request.body)))
+            parts = await self.generator.begin(self.generator.job(job_fields(request.body)))
         except InvalidInput as error:
             return refusal(error)
         return ReplyStream(parts, JSON_HEADERS)
@@ -160,7 +150,26 @@ class GenerationAdapter(Adapter):
         self.generator.close()
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def text_signature() -> Signature:
+    """Of a model that goes on with texts, whichever engine makes the tokens."""
+    return Signature(
+        inputs=(TensorSpec(TEXT_INPUT, "BYTES", (-1,)),),
+        outputs=(TensorSpec(TEXT_OUTPUT, "BYTES", (-1,)),),
+        whole=True,
+        overlaps=True,
+        streams=True,
+        generates=True,
+        any_name=True,
+        parameters=_PARAMETERS,
+    )
+
+
+def job_fields(body: bytes) -> dict[str, Any]:
+    """The fields of a job.
+
+    Raises:
+        RefusedJob: it is none.
+    """
     found = orjson.loads(body)
     if not isinstance(found, dict):
         raise RefusedJob("a job must be a JSON object")

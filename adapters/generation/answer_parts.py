@@ -4,8 +4,9 @@
     {"deltas": [{"index": 0, "text": "Par", "tokens": [...], "finish": null}, ...]}
         ... and "calls": [{"name": ..., "arguments": "{...}"}] where the model calls tools
     {}                                                                 nothing yet, but it is being worked on
-    {"usage": {"prompt_tokens": 12, "completion_tokens": 3}, "seconds": {"first_token": 0.2, "per_token": 0.05, ...},
-     "gaps": [[0, 2, ...], 0.1], "finished": {"stop": 1}}              last; the gaps between tokens are a histogram
+    {"usage": {"prompt_tokens": 12, "completion_tokens": 3, "cached_tokens": 0},
+     "seconds": {"first_token": 0.2, "per_token": 0.05, ...}, "finished": {"stop": 1},
+     "gaps": [[0, 2, ...], 0.1]}                                       last; the gaps between tokens are a histogram
 
 Tokens are taken from the engine as they come, whatever the reader's pace: a slow client holds no slot. What has come
 meanwhile goes in one part. Whoever closes the parts ends the work.
@@ -19,12 +20,11 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import orjson
 
-from adapters.generation.engine import TokenStream
-from adapters.generation.sequence_text import SequenceText, TextDelta
+from adapters.generation.sequence_text import TextDelta
 
 #: seconds; vLLM's own buckets
 GAP_BOUNDS = (
@@ -34,23 +34,52 @@ GAP_BOUNDS = (
 _PATIENCE = 0.5
 
 
+class EventStream(Protocol):
+    """Events of one sequence, whichever engine makes them: each says whether it is `in_prompt`."""
+
+    def __aiter__(self) -> Any: ...
+
+    async def __anext__(self) -> Any: ...
+
+    async def aclose(self) -> None: ...
+
+
+class EventReader(Protocol):
+    """What makes a text of those."""
+
+    @property
+    def generated(self) -> int: ...
+
+    @property
+    def finish(self) -> str | None: ...
+
+    def push(self, event: Any) -> TextDelta: ...
+
+    def end(self) -> TextDelta: ...
+
+
 class AnswerParts:
     """`adapters.base.Parts` of one job."""
 
     def __init__(
         self,
-        sequences: Sequence[tuple[TokenStream, SequenceText]],
+        sequences: Sequence[tuple[EventStream, EventReader]],
         prompt_tokens: int,
         *,
         stream: bool,
+        cached_tokens: Callable[[], int] = lambda: 0,
         patience: float = _PATIENCE,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`stream`: deltas come as they are made; else each sequence is one."""
+        """`stream`: deltas come as they are made; else each sequence is one.
+
+        `cached_tokens` tells at the end how many of the prompts' tokens were not computed.
+        """
         self._pace = _Pace(clock)
         self._texts = [text for _, text in sequences]
         self._streams = [tokens for tokens, _ in sequences]
         self._prompt_tokens = prompt_tokens
+        self._cached_tokens = cached_tokens
         self._stream = stream
         self._patience = patience
         self._news: asyncio.Queue[tuple[int, TextDelta] | BaseException] = asyncio.Queue()
@@ -105,7 +134,7 @@ class AnswerParts:
             self._unfinished -= news[1].finish is not None
         return {"deltas": deltas}
 
-    async def _run(self, index: int, tokens: TokenStream, text: SequenceText) -> None:
+    async def _run(self, index: int, tokens: EventStream, text: EventReader) -> None:
         """Make one sequence, and let go of its slot."""
         deltas: list[TextDelta] = []
         try:
@@ -138,7 +167,8 @@ class AnswerParts:
 
     def _usage(self) -> dict[str, int]:
         made = sum(text.generated for text in self._texts)
-        return {"prompt_tokens": self._prompt_tokens, "completion_tokens": made}
+        told = {"prompt_tokens": self._prompt_tokens, "completion_tokens": made}
+        return {**told, "cached_tokens": self._cached_tokens()}
 
 
 class _Pace:

@@ -100,6 +100,10 @@ class TokenStream(Protocol):
     step failed with for this sequence; its neighbours go on.
     """
 
+    cached_tokens: (
+        int  #: of the prompt, that were not computed, for another sequence began so; known with the first event
+    )
+
     def __aiter__(self) -> Self: ...
 
     async def __anext__(self) -> TokenEvent: ...

@@ -71,7 +71,10 @@ class Generator:
                 raise RefusedJob(str(error), None, TOO_LONG) from error
             raise
         size = sum(len(generation.prompt) for generation in generations)
-        return AnswerParts(sequences, size, stream=job.stream)
+        first = [tokens for tokens, _ in sequences[:: job.n]]  # a prompt counts once, however many choices are made
+        return AnswerParts(
+            sequences, size, stream=job.stream, cached_tokens=lambda: sum(tokens.cached_tokens for tokens in first)
+        )
 
     def _grammar(self, job: Job) -> Grammar | None:
         """What the texts have to be like."""

@@ -177,6 +177,7 @@ class SlotEngine(EngineThread):
             sequence.length = shared
             if not sequence.made:
                 self._prefix_hits += shared
+                sequence.request.stream.cached_tokens = shared
 
     def _running_prefixes(self) -> Iterator[ComputedPrefix]:
         for each in (*self._decoding, *self._reading):

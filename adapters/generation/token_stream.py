@@ -21,6 +21,7 @@ class QueuedTokenStream:
 
     def __init__(self, on_close: Callable[[], None]) -> None:
         self.loop = asyncio.get_running_loop()
+        self.cached_tokens = 0  #: set by the engine's thread, before the first event
         self._on_close = on_close
         self._arrived: deque[Delivery] = deque()
         self._waiter: asyncio.Future[None] | None = None

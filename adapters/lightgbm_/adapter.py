@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from adapters.base import (
 )
 from adapters.formats import probe
 from adapters.lightgbm_ import format as model_format
+from adapters.lightgbm_ import single_rows
 from adapters.shared import explanations
 from adapters.shared.categories import category_spec, check_kind
 from adapters.shared.messages import several
@@ -70,6 +72,7 @@ class LightGBMAdapter(Adapter):
     booster: Any
     method: str
     codes: dict[str, Codes]
+    quick: dict[str, single_rows.Predict]  #: methods whose single rows go past LightGBM's Python
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -106,11 +109,16 @@ class LightGBMAdapter(Adapter):
             rows = np.zeros((1, len(names)))
             proved = explanations.proved(lambda: _explain(booster, rows), lambda: _predict(booster, rows, "margin"))
             signature = replace(signature, explanations=proved)
-        return cls(signature, booster, method, codes)
+        sizes = {names.index(name): len(of_column) for name, of_column in codes.items()}
+        return cls(signature, booster, method, codes, _quick(booster, sizes))
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         rows = self._rows(inputs)
-        return by_method(parameters, self.method, lambda name: {"output-0": _predict(self.booster, rows, name)})
+        return by_method(parameters, self.method, lambda name: {"output-0": self._answer(rows, name)})
+
+    def _answer(self, rows: Array, method: str) -> Array:
+        quick = self.quick.get(method)
+        return quick(rows) if quick else _predict(self.booster, rows, method)
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return _explain(self.booster, self._rows(inputs))
@@ -139,6 +147,18 @@ class LightGBMAdapter(Adapter):
 def _predict(booster: Any, rows: Array, method: str) -> Array:
     answer: Array = booster.predict(rows, raw_score=method == "margin", pred_leaf=method == "leaf", num_threads=1)
     return answer
+
+
+def _quick(booster: Any, categories: dict[int, int]) -> dict[str, single_rows.Predict]:
+    return {
+        method: single_rows.proved(
+            booster,
+            raw_score=method == "margin",
+            ordinary=partial(_predict, booster, method=method),
+            categories=categories,
+        )
+        for method in ("predict", "margin")
+    }
 
 
 def _explain(booster: Any, rows: Array) -> Tensors:

@@ -59,7 +59,7 @@ def proved(explain: Callable[[], Tensors], raw: Callable[[], Array]) -> tuple[Te
     try:
         explained, output = explain(), raw()
     except Exception as error:  # whatever a framework raises for what it does not explain
-        logger.info("the model does not explain its predictions: %s", brief(str(error)))
+        logger.debug("the model does not explain its predictions: %s", brief(str(error)))
         return ()
     if not adds_up(explained, output):
         logger.warning("the model's explanations are not served: they do not add up to its raw output")

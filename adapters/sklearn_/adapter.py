@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -37,6 +37,7 @@ from adapters.sklearn_.explain import Explainer, explainer_of
 from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
 from adapters.sklearn_.outputs import label_dtype, labels_of, tensors_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, slow_texts, writes_inputs
+from adapters.sklearn_.text_bounds import TEXT_OPTION, check_texts, holds_long, longest_text
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class SklearnAdapter(Adapter):
         Parameter("method", str, meaning="the estimator's method that answers: predict, predict_proba, transform, ..."),
         Parameter("predict_proba", bool, meaning="answer with predict_proba where the estimator has it"),
         Parameter("inputs", str, meaning="datatypes of columns of which the model says none: 'when: BYTES, v: FP64'"),
+        TEXT_OPTION,
     )
 
     model: Any
@@ -81,6 +83,7 @@ class SklearnAdapter(Adapter):
     short: dict[str, Direct]  #: methods that have a direct path, proved equal to the estimator's own
     explainer: Explainer | None
     proofs: list[tuple[str, bool]]  #: that led to them
+    longest: int = field(default=0, init=False)  #: characters of a text; 0: any
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -106,7 +109,8 @@ class SklearnAdapter(Adapter):
             inputs.copies = writes_inputs(model)
             proofs = Record(model_dir.evidence.get("proofs", ()))
             adapter = cls._described(model, inputs, methods, method, proofs)
-            adapter.carries = slow_texts(model)
+            adapter.longest = longest_text(model, options)
+            adapter.carries = slow_texts(model) or holds_long(adapter.longest)
             return adapter
         except LoadError as error:
             raise LoadError(f"{file} {error}") from error
@@ -146,6 +150,8 @@ class SklearnAdapter(Adapter):
     def _answer(self, inputs: Tensors, method: str) -> Tensors:
         if method not in self.methods:
             raise InvalidInput(f"parameters.method: the model has no {method!r}; it has {', '.join(self.methods)}")
+        if self.longest:
+            check_texts(inputs, self.longest)
         try:
             if short := self.short.get(method):
                 answer = short(np.ascontiguousarray(next(iter(inputs.values()))))
@@ -190,7 +196,7 @@ def _explainer(model: Any, inputs: Inputs, found: Examined) -> Explainer | None:
         explainer = explainer_of(model, len(inputs.columns))
         return explainer and explainer.proved(lambda: inputs.rows(found.example))
     except Exception as error:  # the parts of a model are not always what their class says
-        logger.info("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
+        logger.debug("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
         return None
 
 

@@ -14,6 +14,7 @@ from adapters.datatypes import NUMPY_OF
 from adapters.shared.categories import known as listing
 from adapters.sklearn_.columns import Column, columns_of, first_to_look, is_a, is_missing
 from adapters.sklearn_.declared import declare, teach
+from adapters.sklearn_.text_bounds import of_one_width
 
 __all__ = ["Inputs", "Matrix", "Table", "Values", "inputs_of"]
 
@@ -130,7 +131,7 @@ class Matrix(Inputs):
     def rows(self, tensors: Tensors) -> Any:
         rows = tensors[_NAME]
         if rows.dtype.kind == "O" and self._text:
-            rows = rows.astype(np.str_)
+            rows = of_one_width(rows)
         elif rows.dtype.kind == "O" or (self._retyped and not self.named):
             rows = as_trained(self.columns[0], rows)
         elif self.copies:

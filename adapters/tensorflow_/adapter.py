@@ -30,6 +30,7 @@ from adapters.tensorflow_ import frozen, keras_, saved_model
 from adapters.tensorflow_.scan import GraphScan
 from adapters.tensorflow_.trial import SignatureFindings, examine
 from adapters.tensorflow_.types import Entry, error_of_run
+from adapters.tensorflow_.value_flow import sizes_of
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class TensorflowAdapter(Adapter):
             -1 in spec.shape[each.signature.batched :] for each in served.values() for spec in each.signature.inputs
         )
         adapter.traits = replace(adapter.traits, steady=loaded.steady and not free)
+        adapter.carries = sizes_of(loaded.sized)
         return adapter
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -153,7 +155,7 @@ def _trust(found: GraphScan) -> dict[str, Any]:
         return {"trust": Trust.CODE, "carries": f"{carries}: {listed(found.offences)}"}
     if found.printing:  # in a worker, whose lines the log tells from the server's own
         return {"carries": f"writes what it is given into the log: {listed(found.printing)}"}
-    return {}
+    return {"carries": sizes_of(found.sized)} if found.sized else {}
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class _Loaded:
     entries: Sequence[Entry]
     shut: Callable[[], None]
     steady: bool
+    sized: str = ""  #: as of `GraphScan`, where only loading tells
 
 
 def _loaded(model_dir: ModelDir, file: str, options: Parameters) -> _Loaded:
@@ -176,9 +179,11 @@ def _loaded(model_dir: ModelDir, file: str, options: Parameters) -> _Loaded:
     path = model_dir.file(file)
     if file.lower().endswith(".pb"):
         session, entries = frozen.load(path, options.get("inputs", ""), options.get("outputs", ""))
-        return _Loaded(entries, session.close, frozen.contents(path).steady)
+        sized = frozen.sized(path, options["inputs"]) if "inputs" in options else ""
+        return _Loaded(entries, session.close, frozen.contents(path).steady, sized)
     _refuse(options, "a frozen graph", "inputs", "outputs")
-    return _Loaded(keras_.load(path), lambda: None, steady=False)
+    entries, sized = keras_.load(path)
+    return _Loaded(entries, lambda: None, steady=False, sized=sized)
 
 
 def _refuse(options: Parameters, owner: str, *names: str) -> None:

@@ -14,6 +14,7 @@ from adapters.tensorflow_.graph import frozen_graph
 from adapters.tensorflow_.scan import GraphScan, judge_frozen
 from adapters.tensorflow_.session import Tensor, entry, open_session
 from adapters.tensorflow_.types import DATATYPES, Entry, message_of, port, tensorflow
+from adapters.tensorflow_.value_flow import sized_by_values
 
 #: operations that nobody reads from, and that still are no outputs
 _NO_OUTPUTS = frozenset({"Placeholder", "PlaceholderWithDefault", "Const", "Assert", "Print", "PrintV2", "NoOp"})
@@ -41,6 +42,12 @@ def _read(path: Path, size: int, changed: int) -> GraphScan:
             "is a graph that is not frozen: its variables' values are not in it. Bring the whole SavedModel"
         )
     return judge_frozen(graph)
+
+
+def sized(path: Path, inputs: str) -> str:
+    """As `GraphScan.sized`, where requests give the tensors that the option names."""
+    graph = frozen_graph(path)
+    return sized_by_values(graph, graph.nodes, _split(inputs))
 
 
 def load(path: Path, inputs: str, outputs: str) -> tuple[Any, list[Entry]]:

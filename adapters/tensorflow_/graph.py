@@ -42,6 +42,7 @@ class Function:
     nodes: tuple[Node, ...]
     swappable: bool  #: the optimizer may put it in the place of another that does the same (`api_implements`)
     functions: tuple[str, ...] = ()  #: others that its attributes name, those of its signature by default
+    results: tuple[tuple[str, str], ...] = ()  #: what it gives: the names, and the tensors of its own
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class MetaGraph:
     restore: str = ""  #: the saver's operation that reads the checkpoint
     fetched: list[str] = field(default_factory=list)  #: tensors and operations of signatures and collections
     assets: dict[str, str] = field(default_factory=dict)  #: tensor -> the file in `assets` whose path it takes
+    fed: list[str] = field(default_factory=list)  #: tensors that signatures take
 
 
 #: operations whose text attributes say where they write
@@ -87,6 +89,17 @@ def frozen_graph(path: Path) -> Graph:
     graph = Graph()
     with _opened(path) as (data, size):
         _read_graph(data, 0, size, graph)
+    return graph
+
+
+def graph_of(data: bytes) -> Graph:
+    """The graph that these bytes are.
+
+    Raises:
+        Malformed: they are no graph.
+    """
+    graph = Graph()
+    _read_graph(data, 0, len(data), graph)
     return graph
 
 
@@ -116,7 +129,8 @@ def _meta_graph(data: Buffer, span: Field) -> MetaGraph:
         elif each.number == 4:  # collection_def: name -> CollectionDef
             meta.fetched += _collected(data, each)
         elif each.number == 5:  # signature_def: name -> SignatureDef
-            meta.fetched += _fetched(data, each)
+            meta.fetched += _of_signature(data, each, 2)
+            meta.fed += _of_signature(data, each, 1)
         elif each.number == 6:  # asset_file_def
             tensor, file = _asset(data, each)
             meta.assets[tensor] = file
@@ -130,11 +144,11 @@ def _collected(data: Buffer, entry: Field) -> Iterator[str]:
             yield from (_text(data, value) for value in _messages(fields(data, nodes.start, nodes.end), 1))
 
 
-def _fetched(data: Buffer, entry: Field) -> Iterator[str]:
-    """The tensors that a signature gives, plain, sparse or composite."""
+def _of_signature(data: Buffer, entry: Field, number: int) -> Iterator[str]:
+    """The tensors that a signature takes (1) or gives (2), plain, sparse or composite."""
     for signature in _messages(fields(data, entry.start, entry.end), 2):
-        for output in _messages(fields(data, signature.start, signature.end), 2):
-            for info in _messages(fields(data, output.start, output.end), 2):
+        for port in _messages(fields(data, signature.start, signature.end), number):
+            for info in _messages(fields(data, port.start, port.end), 2):
                 yield from _tensors(data, info)
 
 
@@ -178,6 +192,8 @@ def _read_graph(data: Buffer, start: int, end: int, graph: Graph) -> None:
 def _function(data: Buffer, span: Field) -> tuple[str, Function]:
     name, arguments, nodes, swappable = "", [], [], False
     functions: list[str] = []
+    outputs: list[str] = []
+    given: dict[str, str] = {}
     for each in fields(data, span.start, span.end):
         if each.wire != BYTES:
             continue
@@ -187,14 +203,20 @@ def _function(data: Buffer, span: Field) -> tuple[str, Function]:
                     name = _text(data, part)
                 elif part.number == 2 and part.wire == BYTES:
                     arguments.append(_texts(data, part).get(1, ""))
+                elif part.number == 3 and part.wire == BYTES:
+                    outputs.append(_texts(data, part).get(1, ""))
                 elif part.number == 4 and part.wire == BYTES:  # attr: an AttrDef, its default_value field 3
                     functions += _called(data, part, 3)
         elif each.number == 3:
             nodes.append(_node(data, each))
+        elif each.number == 4:  # ret: name of an output -> tensor
+            ret = _texts(data, each)
+            given[ret.get(1, "")] = ret.get(2, "")
         elif each.number == 5:  # attr: name -> AttrValue
             swappable = swappable or _texts(data, each).get(1) == "api_implements"
             functions += _called(data, each)
-    return name, Function(tuple(arguments), tuple(nodes), swappable, tuple(functions))
+    results = tuple((output, given.get(output, "")) for output in outputs)
+    return name, Function(tuple(arguments), tuple(nodes), swappable, tuple(functions), results)
 
 
 def _node(data: Buffer, span: Field) -> Node:

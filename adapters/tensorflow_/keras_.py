@@ -17,8 +17,10 @@ from typing import Any
 
 from adapters.base import Array, LoadError, ModelDir
 from adapters.formats import probe
+from adapters.tensorflow_.graph import graph_of
 from adapters.tensorflow_.keras_objects import FUNCTIONS, LAYERS, OPERATIONS, PACKAGES, PARTS, TRAINING, VALUES
 from adapters.tensorflow_.types import Entry, TensorflowPort, message_of, port, tensorflow
+from adapters.tensorflow_.value_flow import sized_by_values
 
 log = logging.getLogger(__name__)
 
@@ -126,8 +128,8 @@ def _is_one_of(name: Any, names: frozenset[str]) -> bool:
     return isinstance(name, str) and name in names
 
 
-def load(path: Path) -> list[Entry]:
-    """The model's only signature.
+def load(path: Path) -> tuple[list[Entry], str]:
+    """The model's only signature; and the operation, if any, that makes as much of a request as its values say.
 
     Raises:
         LoadError: it cannot be loaded.
@@ -137,7 +139,8 @@ def load(path: Path) -> list[Entry]:
         raise LoadError(f"{path.name} {problem}")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        return [_entry(tf, keras, model)]
+        entry, sized = _entry(tf, keras, model)
+        return [entry], sized
     except LoadError:
         raise
     except Exception as error:
@@ -172,7 +175,7 @@ def _hdf5_problem(path: Path) -> str:
     return _config_problem(config)
 
 
-def _entry(tf: Any, keras: Any, model: Any) -> Entry:
+def _entry(tf: Any, keras: Any, model: Any) -> tuple[Entry, str]:
     inputs = list(getattr(model, "inputs", None) or ())
     if not inputs:
         raise LoadError("the model was saved before it was built: call it on data once, then save it")
@@ -194,7 +197,13 @@ def _entry(tf: Any, keras: Any, model: Any) -> Entry:
         values = function(*(tf.constant(array, spec.dtype) for array, spec in zip(arrays, specs, strict=True)))
         return [value.numpy() for value in values]
 
-    return Entry("serving_default", tuple(taken), tuple(given), run)
+    return Entry("serving_default", tuple(taken), tuple(given), run), _sized(function, len(specs))
+
+
+def _sized(function: Any, count: int) -> str:
+    """As `GraphScan.sized`: Keras has the graph made; the first `count` of its inputs are the request's."""
+    graph = graph_of(function.graph.as_graph_def().SerializeToString())
+    return sized_by_values(graph, graph.nodes, [tensor.name for tensor in function.inputs[:count]])
 
 
 def _outputs(model: Any, tensors: Sequence[Any]) -> list[TensorflowPort]:

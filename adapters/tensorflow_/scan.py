@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from adapters.tensorflow_.graph import Graph, MetaGraph, Node
 from adapters.tensorflow_.operations import HARMLESS, PRINTING
+from adapters.tensorflow_.value_flow import PLACEHOLDERS, sized_by_values
 
 #: what reads one of the model's own files, and which input takes the path: a checkpoint; a text file
 _RESTORES = {"Restore": 0, "RestoreSlice": 0, "RestoreV2": 0}
@@ -41,6 +42,7 @@ class GraphScan:
     problem: str = ""
     offences: tuple[str, ...] = ()  #: operations that are not known to do nothing but compute, sorted
     printing: tuple[str, ...] = ()  #: operations that write what a request brings into the log, sorted
+    sized: str = ""  #: an operation that makes as much of a request as its values say
     steady: bool = False  #: nothing but arithmetic on dense tensors: no loop, no branch, nothing to wait for
 
 
@@ -50,20 +52,25 @@ def judge(meta: MetaGraph) -> GraphScan:
     served.run(meta.fetched)
     restoring = _Walk(meta.graph, {meta.filename} - {""}, _RESTORES)
     restoring.run([meta.restore] if meta.restore else [])
-    return _scan(served, restoring)
+    fed = {*meta.fed, *_placeholders(meta.graph)}
+    return replace(_scan(served, restoring), sized=sized_by_values(meta.graph, meta.fetched, fed))
 
 
 def judge_frozen(graph: Graph) -> GraphScan:
     """What a frozen graph would do, whichever of its nodes are asked for."""
     walk = _Walk(graph, (), {})
     walk.run(graph.nodes)
-    return _scan(walk)
+    return replace(_scan(walk), sized=sized_by_values(graph, graph.nodes, _placeholders(graph)))
+
+
+def _placeholders(graph: Graph) -> set[str]:
+    return {node.name for node in graph.nodes.values() if node.op in PLACEHOLDERS}
 
 
 def _scan(served: _Walk, *others: _Walk) -> GraphScan:
     found = served.found.union(*(walk.found for walk in others))
     printing = PRINTING & served.kinds.union(*(walk.kinds for walk in others))
-    return GraphScan("", tuple(sorted(found)), tuple(sorted(printing)), served.kinds <= _DENSE)
+    return GraphScan("", tuple(sorted(found)), tuple(sorted(printing)), steady=served.kinds <= _DENSE)
 
 
 def is_offence(node: Node) -> bool:

@@ -121,7 +121,8 @@ class XGBoostAdapter(Adapter):
             ) from error
         if features == 0:
             raise LoadError(f"{file} holds a booster that was never trained")
-        run = Runner(booster, used_rounds(booster, file, options.get("trees")))
+        sizes = {index: len(values) for index, values in categories.items()}
+        run = Runner(booster, used_rounds(booster, file, options.get("trees")), sizes)
         method = options.get("method", "predict")
         if method not in run.methods:
             raise LoadError(f"a {run.kind} booster has no method {method!r}: use {' or '.join(run.methods)}")

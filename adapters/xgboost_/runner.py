@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from adapters.base import Array, Tensors
 from adapters.shared import explanations
+from adapters.xgboost_ import dense_rows
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +23,8 @@ class Runner:
     Rows are [n, features] of FP32.
     """
 
-    def __init__(self, booster: Any, rounds: int) -> None:
-        """`rounds`: only the trees of so many rounds are used; 0: all."""
+    def __init__(self, booster: Any, rounds: int, categories: Mapping[int, int] | None = None) -> None:
+        """`rounds`: only the trees of so many rounds are used; 0: all. `categories`: column -> how many it knows."""
         self._booster = booster
         self._range = (0, rounds)
         self.kind: str = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
@@ -31,8 +34,26 @@ class Runner:
         self.thread_safe = self._in_place
         self._explainer = booster if self.thread_safe else booster.copy()  # explains beside predictions
         self.methods = ("predict", "margin") if self.kind == "gblinear" else ("predict", "margin", "leaf")
+        #: methods that go past XGBoost's Python
+        self.quick: dict[str, dense_rows.Predict] = {}
+        if self._in_place:
+            self.quick = {
+                method: dense_rows.proved(
+                    booster,
+                    rounds,
+                    margin=method == "margin",
+                    ordinary=partial(self._ordinary, method=method),
+                    categories=categories,
+                )
+                for method in ("predict", "margin")
+            }
 
     def __call__(self, rows: Array, method: str) -> Array:
+        """What the method, one of `methods`, answers."""
+        quick = self.quick.get(method)
+        return quick(rows) if quick else self._ordinary(rows, method)
+
+    def _ordinary(self, rows: Array, method: str) -> Array:
         answer: Array
         if self._in_place and method != "leaf":
             kind = "margin" if method == "margin" else "value"

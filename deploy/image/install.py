@@ -1,14 +1,19 @@
-"""What the Dockerfile installs: PolyServe's dependencies with the extras of FRAMEWORKS, for processors or for GPUs.
+"""What the Dockerfile installs: what PolyServe needs with the extras of FRAMEWORKS, for processors or for GPUs.
 
-    python install.py FRAMEWORKS GPU        in a folder with pyproject.toml and constraints.txt
+    python install.py FRAMEWORKS GPU        all, or some of extras.json; true or false
+    python install.py build|bom             the tools of the image's build alone
+
+Everything has the version and one of the hashes of requirements.txt (`make lock`), and nothing is built on the way.
 
 PyPI's builds of torch and XGBoost for x86-64 bring gigabytes of CUDA along. Without GPU=true their CPU builds are
 taken: torch's from its project's own index (which uv knows by name) or, where that is not reached, from wherever pip
-is configured to look; XGBoost's library from the distribution xgboost-cpu, which is the same package without CUDA.
+is configured to look, with the hashes of torch-cpu.txt; XGBoost's library from the distribution xgboost-cpu, which is
+the same package without CUDA.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -16,47 +21,55 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
+HERE = Path(__file__).parent
 #: where the environment is made; pip is told so by PIP_PYTHON
 VENV = "/venv"
-#: a library for talk between GPUs that XGBoost's CUDA build asks for
-NCCL = "nvidia-nccl-cu12"
+#: groups of extras.json that are the build's own
+TOOLS = ("build", "bom")
+#: what torch's and XGBoost's CUDA builds ask for, and nothing else does
+_CUDA = re.compile(r"nvidia-|cuda-|triton$")
 
 
-def closure(extras: dict[str, list[str]], chosen: list[str], project: str) -> set[str]:
-    """The names of the distributions that extras ask for, also by way of each other."""
-    names: set[str] = set()
-    waiting, seen = list(chosen), set()
-    while waiting:
-        extra = waiting.pop()
-        if extra in seen:
-            continue
-        seen.add(extra)
-        for requirement in extras[extra]:
-            name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-            if name == project:
-                waiting += re.findall(r"[\w-]+", requirement.removeprefix(name))
-            else:
-                names.add(name)
-    return names
+def locked(path: Path) -> dict[str, str]:
+    """The lines of a requirements file by distribution; one that differs by Python or platform has several."""
+    found: dict[str, str] = {}
+    for block in re.split(r"^(?=[\w.-]+==)", path.read_text(), flags=re.MULTILINE):
+        if match := re.match(r"([\w.-]+)==", block):
+            found[match[1]] = found.get(match[1], "") + block.rstrip() + "\n"
+    return found
 
 
-def pin(constraints: str, name: str) -> str:
-    """`NAME==VERSION` as it was tested."""
-    return next(line for line in constraints.splitlines() if line.startswith(f"{name}=="))
+def wanted(needs: dict[str, list[str]], frameworks: str) -> set[str]:
+    """The distributions that the server needs with these extras.
+
+    Raises:
+        SystemExit: there is no such extra.
+    """
+    chosen = frameworks.split(",")
+    known = [extra for extra in needs if extra and extra not in (*TOOLS, "uv", "xgboost-cpu")]
+    if wrong := sorted(set(chosen) - set(known)):
+        raise SystemExit(f"unknown in FRAMEWORKS: {wrong}; known are {known}")
+    return set(needs[""]).union(*(needs[extra] for extra in chosen))
 
 
 def run(*command: str, check: bool = True) -> bool:
     return subprocess.run(command, check=check).returncode == 0
 
 
-def pip(*argv: str) -> None:
-    run(sys.executable, "-m", "pip", *argv)
+def install(requirements: Iterable[str], *argv: str, installer: tuple[str, ...] = (), check: bool = True) -> bool:
+    """Install exactly this, of wheels whose hashes are known."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.writelines(requirements)
+        file.flush()
+        command = installer or (sys.executable, "-m", "pip", "install")
+        options = ("--no-deps", "--only-binary=:all:", "--require-hashes")
+        return run(*command, *options, *argv, "-r", file.name, check=check)
 
 
-def install_torch(wanted: str) -> None:
+def install_torch(build: str) -> None:
     """The CPU build of torch.
 
     Raises:
@@ -64,44 +77,44 @@ def install_torch(wanted: str) -> None:
     """
     python = f"{VENV}/bin/python"
     uv = (f"{VENV}/bin/uv", "pip", "install", f"--python={python}", "--no-cache", "--torch-backend=cpu")
-    if "PIP_EXTRA_INDEX_URL" in os.environ or not run(*uv, wanted, check=False):
+    if "PIP_EXTRA_INDEX_URL" in os.environ or not install([build], installer=uv, check=False):
         print("torch is taken from where pip is configured to look", flush=True)
-        pip("install", wanted)
-    look = "import torch; raise SystemExit(torch.version.cuda is not None)"
-    if not run(python, "-c", look, check=False):
-        raise SystemExit(
-            "torch came with CUDA, since its index of CPU builds was not reached. Name a mirror of it by"
-            " --build-arg PIP_EXTRA_INDEX_URL=ADDRESS, or ask for CUDA by --build-arg GPU=true"
-        )
+        if not install([build], check=False):
+            raise SystemExit(
+                "no CPU build of torch with a hash of torch-cpu.txt was found. Name a mirror of its project's index by"
+                " --build-arg PIP_EXTRA_INDEX_URL=ADDRESS, add the hash of this Python's build to torch-cpu.txt"
+                " (pip hash FILE), or ask for CUDA by --build-arg GPU=true"
+            )
 
 
-def replace_xgboost(wanted: str, site: Path) -> None:
+def replace_xgboost(build: str, site: Path) -> None:
     """Put XGBoost's CPU build where its CUDA build is; its metadata stays, so it is XGBoost to whoever asks."""
     with tempfile.TemporaryDirectory() as folder:
-        pip("install", "--no-deps", f"--target={folder}", wanted.replace("xgboost==", "xgboost-cpu=="))
+        install([build], f"--target={folder}")
         shutil.rmtree(site / "xgboost")
         for name in ("xgboost", "xgboost_cpu.libs"):
             shutil.copytree(Path(folder) / name, site / name)
-    pip("uninstall", "--yes", NCCL)
 
 
-def main(frameworks: str, gpu: str) -> None:
+def main(frameworks: str, gpu: str = "false") -> None:
     if gpu not in ("true", "false"):
         raise SystemExit(f"GPU={gpu}: must be true or false")
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-    chosen, extras = frameworks.split(","), project["optional-dependencies"]
-    if wrong := sorted(set(chosen) - set(extras)):
-        raise SystemExit(f"unknown in FRAMEWORKS: {wrong}; known are {sorted(extras)}")
-    names = closure(extras, chosen, project["name"])
-    constraints = Path("constraints.txt").read_text()
-    on_cpu = gpu == "false" and platform.machine() == "x86_64"
-    pip("install", pin(constraints, "uv"))
-    if on_cpu and "torch" in names:
-        install_torch(pin(constraints, "torch"))
-    pip("install", "--constraint=constraints.txt", f".[{frameworks}]")
-    if on_cpu and "xgboost" in names:
+    needs = json.loads((HERE / "extras.json").read_text())
+    builds = locked(HERE / "requirements.txt")
+    if frameworks in TOOLS:
+        install(builds[name] for name in needs[frameworks])
+        return
+    names = wanted(needs, frameworks)
+    if gpu == "true" or platform.machine() != "x86_64":
+        install(builds[name] for name in sorted(names))
+        return
+    names = {name for name in names if not _CUDA.match(name)}
+    install(builds[name] for name in sorted(names - {"torch"}))
+    if "torch" in names:
+        install_torch(locked(HERE / "torch-cpu.txt")["torch"])
+    if "xgboost" in names:
         (site,) = Path(VENV).glob("lib/python*/site-packages")
-        replace_xgboost(pin(constraints, "xgboost"), site)
+        replace_xgboost(builds["xgboost-cpu"], site)
 
 
 if __name__ == "__main__":

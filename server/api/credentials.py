@@ -126,6 +126,11 @@ def check_model(key: ApiKey | None, model: str) -> None:
         raise Forbidden(f"this API key ({printable(key.name)}) is not for model {printable(model)!r}")
 
 
+def shown_to(key: ApiKey | None, name: str) -> bool:
+    """Whether who has the key may know of the model."""
+    return key is None or key.allows(name)
+
+
 def check_all(key: ApiKey | None, what: str) -> None:
     """
     Raises:

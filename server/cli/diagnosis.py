@@ -24,7 +24,7 @@ from server.text import size
 
 State = Literal["ok", "missing", "bad"]
 
-_PYTHONS = ((3, 11), (3, 13))  #: from, and below
+_PYTHONS = ((3, 11), (3, 14))  #: from, and below
 _NEEDED = ("kserve", "numpy", "orjson", "uvicorn", "grpcio", "msgpack")
 _FEWEST_DESCRIPTORS = 1024
 _LEAST_MEMORY, _LEAST_DISK = 512 * 2**20, 2**30
@@ -89,7 +89,7 @@ def _python() -> Fact:
     version = platform.python_version()
     if _PYTHONS[0] <= sys.version_info[:2] < _PYTHONS[1]:
         return Fact("Python", f"{version} ({sys.executable})")
-    return Fact("Python", version, "bad", "take Python 3.11 or 3.12")
+    return Fact("Python", version, "bad", "take Python 3.11 to 3.13")
 
 
 def _packages() -> Fact:

@@ -1,6 +1,7 @@
 """`polyserve.yaml` in a model's folder: what overrides the guesses about that model.
 
     adapter: sklearn            # instead of asking every adapter
+    engine: vllm                # or llama_cpp: that program serves the folder, as a child of the model's worker
     trust: full                 # load this pickle whatever it names
     options:                    # the adapter's own
       method: predict_proba
@@ -40,11 +41,13 @@ FILE = "polyserve.yaml"
 MAX_BYTES = 64 * 1024
 
 _KEYS = (
-    *("adapter", "trust", "options", "batching", "lanes"),
+    *("adapter", "engine", "trust", "options", "batching", "lanes"),
     *("isolation", "workers", "memory_limit", "call_timeout", "pass_env"),
     "pinned",
     *("versions", "labels"),
 )
+#: programs that serve language models: names of adapters, as the registry has them
+ENGINES = ("vllm", "llama_cpp")
 _MOST_WORKERS = 64
 _LEAST_MEMORY = 64 * 2**20  #: bytes; an interpreter with numpy alone takes half of that
 
@@ -113,7 +116,7 @@ class ModelConfig:
         if strange := [key for key in options if not isinstance(key, str)]:
             raise LoadError(f"{FILE}: options: the key {printable(repr(strange[0]))} must be text")
         return cls(
-            adapter=_value(content.get("adapter"), str, "adapter"),
+            adapter=_adapter(content),
             trust=_value(content.get("trust"), str, "trust", ("full",)),
             options=options,
             batching=_value(batching.get("enabled", True), bool, "batching.enabled") is not False,
@@ -143,6 +146,15 @@ def check_options(options: Mapping[str, Any], declared: Collection[Parameter]) -
         for name, value in options.items()
         if value is not None
     }
+
+
+def _adapter(content: Mapping[Any, Any]) -> str | None:
+    """The adapter that is named, by its name or by that of the program that it starts."""
+    adapter: str | None = _value(content.get("adapter"), str, "adapter")
+    engine: str | None = _value(content.get("engine"), str, "engine", ENGINES)
+    if adapter and engine:
+        raise LoadError(f"{FILE}: adapter and engine both say who serves the folder: leave one out")
+    return adapter or engine
 
 
 def _read(model_dir: ModelDir) -> bytes:

@@ -34,6 +34,8 @@ SERVER, LOGGING, TLS, PREDICTOR = "Server", "Logging", "TLS", "Predictor behind 
 
 Protocol = Literal["v1", "v2", "grpc-v2"]
 PROTOCOL = types.one_of("v1", "v2", "grpc-v2")
+LogLevel = Literal["debug", "info", "warning", "error"]
+LOG_LEVEL = types.one_of("debug", "info", "warning", "error")
 PORT = types.integer("PORT", 0, 65535)
 COUNT = types.integer("N", 1)
 PROCESSES = types.integer("N", 1, 64)
@@ -48,7 +50,14 @@ BODIES = 512 * 2**20
 #: what paths of the server's own begin with
 _OWN_PATHS = ("/v1", "/v2", "/openai", "/predictions", "/explanations", "/docs", "/metrics", "/ping", "/openapi.json")
 #: settings about loading that would be checked again
-_NOT_FOR_ALL = ("verify_key", "allow_credentials")
+_NOT_FOR_ALL = (
+    "verify_key",
+    "verify_certificates",
+    "verify_identity",
+    "verify_issuer",
+    "verify_trust_config",
+    "allow_credentials",
+)
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,16 @@ class Settings:
     verify_key: str | None = setting(None, types.existing_file(), TRUST,
         "A public key (PEM, elliptic curve): every model's folder must hold a model.sig by OpenSSF model-signing that "
         "was made with its private key, and nothing else than what was signed.")
+    verify_certificates: str | None = setting(None, types.existing_file(), TRUST,
+        "The same by certificates (PEM): a model.sig counts that was made with a signing certificate of one of these "
+        "authorities. Take an authority that certifies nobody but who may sign models.")
+    verify_identity: str | None = setting(None, types.text("NAME"), TRUST,
+        "The same by Sigstore: a model.sig counts that this identity made, such as an e-mail address or a workflow's "
+        "address, which --verify_issuer vouches for.")
+    verify_issuer: str | None = setting(None, types.text("URL"), TRUST,
+        "The identity provider (OpenID Connect) of --verify_identity.")
+    verify_trust_config: str | None = setting(None, types.existing_file(), TRUST,
+        "Sigstore's roots for --verify_identity: a client trust config (JSON). Without it the public ones are fetched.")
     sandbox: bool = setting(False, types.switch(), TRUST,
         "Confine the processes in which models run, are tried and have their requirements installed: files (they read "
         "the model's folder, interpreter and libraries, and write temporary files of their own), system calls, signals "
@@ -217,7 +236,8 @@ class Settings:
         "What a proxy in front has before every path: /models. It is left out of paths, and stands before the links of "
         "/docs.", shown="none")
     uds: Path | None = setting(None, types.directory(), SERVER,
-        "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask.")
+        "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask. With --workers "
+        "the main process alone answers there.")
     api_keys_file: str | None = setting(None, types.existing_file(), SERVER,
         "A file of API keys (README): every request but health brings one, as Authorization: Bearer or X-API-Key, over "
         "gRPC as well. It is read again when it changes.")
@@ -228,6 +248,11 @@ class Settings:
         "How long requests in flight have after that; with the delay, less than the terminationGracePeriodSeconds of a "
         "pod (30), or than docker stop's --time (10).")
 
+    log_format: Literal["text", "json"] = setting("text", types.one_of("text", "json"), LOGGING,
+        "Lines for people, or a JSON object a line: time, level, message, model, request_id, trace_id.")
+    log_level: LogLevel | None = setting(None, LOG_LEVEL, LOGGING,
+        "From which level on lines are logged; POST /v2/logging changes it while the server runs.",
+        shown="KSERVE_LOGLEVEL, or info")
     access_log: bool = setting(False, types.switch(), LOGGING, "Log every request.")
     access_log_format: str | None = setting(None, types.text("FORMAT"), LOGGING,
         "Format of the access log, in asgi-logger's terms; needs the package asgi-logger.", kserve=True)
@@ -272,6 +297,11 @@ class Settings:
             SettingsError: with every mistake, naming the flag or the variable, the value and what is allowed.
         """
         return cls(**parse(cls, argv, environ, SAID_ELSEWHERE))
+
+    @property
+    def signed(self) -> bool:
+        """Whether models' folders must be signed."""
+        return bool(self.verify_key or self.verify_certificates or self.verify_identity)
 
     @property
     def max_message_bytes(self) -> int:
@@ -342,8 +372,21 @@ class Settings:
                 f"--max_bodies_bytes={self.max_bodies_bytes} is less than --max_body_bytes={self.max_body_bytes}: "
                 "a body as large as that would never fit"
             )
+        if self.log_format != "text" and (self.log_config_file or not self.configure_logging):
+            other = "--log_config_file" if self.log_config_file else "--configure_logging=false"
+            yield f"--log_format={self.log_format} is for the log that the server sets up, and {other} sets up another"
         if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
             yield "--access_log_format needs a package that is not installed: pip install asgi-logger"
+        yield from self._conflicts_of_signers()
+
+    def _conflicts_of_signers(self) -> Iterator[str]:
+        given = [name for name in ("verify_key", "verify_certificates", "verify_identity") if getattr(self, name)]
+        if len(given) > 1:
+            yield f"{' and '.join(f'--{name}' for name in given)}: one of them says who must have signed the models"
+        if bool(self.verify_identity) != bool(self.verify_issuer):
+            yield "--verify_identity and --verify_issuer need each other: a name counts by whom vouches for it"
+        if self.verify_trust_config and not self.verify_identity:
+            yield "--verify_trust_config needs --verify_identity, whose signatures it is for"
 
 
 def command_line(

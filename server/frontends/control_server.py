@@ -4,6 +4,7 @@ load   spec            a copy, beside those there are              when it is lo
 routes name, routes    which copies answer for a name              at once: from then on they do
 drop   number          a copy that answers nobody any more         when it is closed
 count                                                              what was counted
+log    level           log from this level on                      at once
 stop   grace           answer what has come, and end               at once
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 from server.frontends.copy_repository import CopyRepository
 from server.inference.model import ServedModel
 from server.loading.load_spec import LoadSpec
-from server.runtime import ipc
+from server.runtime import ipc, logs
 
 log = logging.getLogger("kserve")
 
@@ -57,6 +58,9 @@ class ControlServer:
             self._copies.drop(request["number"], lambda: self.answer(number))
         elif do == "count":
             self.answer(number, counts=self._copies.counts(), waiting=self._copies.waiting())
+        elif do == "log":
+            logs.set_level(request["level"])
+            self.answer(number)
         elif do == "stop":
             self._stop(request["grace"])
             self.answer(number)

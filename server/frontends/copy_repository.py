@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from server.errors import NotReady
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
 from server.inference.model import ServedModel
+from server.inference.taps import Tap
 from server.loading.load_spec import LoadSpec
 from server.repository.factory import ModelFactory
 from server.runtime import memory
@@ -19,9 +20,9 @@ from server.telemetry.metrics import CounterSnapshot, MetricsByModel
 class CopyRepository:
     """Lives on the event loop, but for `load`."""
 
-    def __init__(self, executor: Executor, limits: Limits, log_latency: bool) -> None:
+    def __init__(self, executor: Executor, limits: Limits, log_latency: bool, taps: Sequence[Tap] = ()) -> None:
         self._executor = executor
-        self._factory = ModelFactory(executor, limits, log_latency)
+        self._factory = ModelFactory(executor, limits, log_latency, taps)
         self._copies: dict[int, ServedModel] = {}
         self._routes: dict[str, dict[str | None, ServedModel]] = {}
         self._counts = MetricsByModel()

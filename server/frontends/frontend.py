@@ -112,6 +112,11 @@ class Frontend:
         else:
             self.kill()
 
+    def log_from(self, level: int) -> None:
+        """Have it log from this level on, if it serves."""
+        if self._control is not None:
+            self._control.request("log", level=level)
+
     # what it has counted
 
     def count(self) -> Future[None] | None:

@@ -30,6 +30,7 @@ from server.frontends.grpc_proxy import GrpcProxy
 from server.frontends.http_proxy import FrontendProtocol, FrontendRoutes
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
+from server.repository.observation import Observation
 from server.runtime import logs, memory
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
@@ -43,8 +44,7 @@ class FrontendServer:
 
     def __init__(self, settings: Settings, number: int, start: Mapping[str, Any], control: socket.socket) -> None:
         """`start` is what the main process has sent over `control`, in message `number`."""
-        if settings.configure_logging:
-            configure_logging(settings.log_config_file)
+        configure_logging(settings)
         logs.identify()
         self._settings = settings
         self._number = number
@@ -53,7 +53,9 @@ class FrontendServer:
         self._directory = Path(start["directory"])
         self._control = control
         cores = cpu_count()
-        self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), settings.enable_latency_logging)
+        self._observation = Observation(os.environ)
+        how = (settings.enable_latency_logging, self._observation.taps)
+        self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), *how)
         self._shares = Shares.of(settings.max_connections, settings.workers)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
         self._certificates = certificates_of(settings)
@@ -67,7 +69,10 @@ class FrontendServer:
 
     def run(self) -> None:
         """Serve until the main process says stop."""
-        run(self._settings.event_loop, self._main)
+        try:
+            run(self._settings.event_loop, self._main)
+        finally:
+            self._observation.close()
 
     async def _main(self) -> None:
         self._control.setblocking(False)

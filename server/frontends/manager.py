@@ -18,6 +18,7 @@ from typing import Any
 from server.frontends.frontend import Frontend
 from server.frontends.frontend_copies import FrontendCopies
 from server.loading.load_spec import LoadSpec
+from server.runtime import logs
 from server.telemetry.metrics import CounterSnapshot, MetricsByModel
 
 log = logging.getLogger("kserve")
@@ -85,6 +86,13 @@ class FrontendManager:
     def remove_directory(self) -> None:
         """Remove what lies on the disk."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def log_from(self, level: int) -> None:
+        """Log from this level on, here and in the other processes; one that comes later begins as the server did."""
+        logs.set_level(level)
+        with self.lock:
+            for frontend in self._frontends:
+                frontend.log_from(level)
 
     # who answers
 

@@ -7,7 +7,6 @@ it. One call at a time and a bounded number of rows a call keep it from taking t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 from adapters.base import Adapter, Signature, Tensors
@@ -33,14 +32,11 @@ def explanation_batcher(
     limits: Limits,
     metrics: ModelMetrics,
     merges: bool,
-    on_failure: Callable[[BaseException], None],
 ) -> Batcher:
     """The queue of requests for explanations."""
     bounded = replace(limits, concurrency=1, max_rows=min(limits.max_rows, most_rows(adapter.signature)))
     batched = adapter.signature.batched
-    return Batcher(
-        adapter.explain, executor, bounded, merges, batched, name, on_failure=on_failure, on_call=metrics.called
-    )
+    return Batcher(adapter.explain, executor, bounded, merges, batched, name, on_call=metrics.called)
 
 
 def explanation_codec(name: str, signature: Signature, decode_v1: V1Decoder) -> Codec:

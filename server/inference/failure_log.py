@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from server.errors import ServingError
 from server.workers.channels import ModelTrace
 
 log = logging.getLogger("kserve")
@@ -11,12 +12,15 @@ log = logging.getLogger("kserve")
 __all__ = ["log_failure"]
 
 
-def log_failure(model: str, error: BaseException) -> None:
-    """Log that a model failed. Of a failure in a worker the worker's traceback is shown: the way through this process
-    is always the same."""
+def log_failure(model: str, error: BaseException, request_id: str = "") -> None:
+    """Log that a model failed, at the request of that identifier. Of a failure in a worker the worker's traceback is
+    shown: the way through this process is always the same."""
+    whose = {"request_id": request_id}  # said, as this may run in the context of another request of the same call
     cause = error.__cause__
     if isinstance(cause, ModelTrace):
         stack = str(cause.args[0]).rstrip().replace("\n", "\n    ")  # whose text it is must not begin a line
-        log.error("model %s failed: %s\n    %s", model, str(error).replace("\n", "\n    "), stack)
-    else:
-        log.error("model %s failed: %s: %s", model, type(error).__name__, error, exc_info=error)
+        log.error("model %s failed: %s\n    %s", model, str(error).replace("\n", "\n    "), stack, extra=whose)
+        return
+    raised = cause if isinstance(error, ServingError) and cause is not None else error
+    told = raised if not isinstance(raised, ServingError) else error
+    log.error("model %s failed: %s: %s", model, type(told).__name__, told, exc_info=told, extra=whose)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from adapters.base import Tensors
 from server.codec.decoded_request import DecodedRequest
-from server.errors import ClientGone, ServingError, as_serving_error
+from server.errors import ClientGone, ModelFailed, ServingError, as_serving_error
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.merging import Outcome
@@ -133,13 +133,20 @@ class Observer(Protocol):
 class Pipeline:
     """The way of requests of one verb through one model: read, queue, compute, write."""
 
-    __slots__ = ("_batcher", "_codecs", "_observer")
+    __slots__ = ("_batcher", "_codecs", "_observer", "_on_fault")
 
-    def __init__(self, batcher: Batcher, observer: Observer, codecs: Mapping[str, Codec]) -> None:
-        """`codecs` by protocol."""
+    def __init__(
+        self,
+        batcher: Batcher,
+        observer: Observer,
+        codecs: Mapping[str, Codec],
+        on_fault: Callable[[InferenceRequest, ServingError], None] = lambda request, error: None,
+    ) -> None:
+        """`codecs` by protocol; `on_fault` is told what the model or this server failed with, not of mistakes."""
         self._batcher = batcher
         self._observer = observer
         self._codecs = codecs
+        self._on_fault = on_fault
 
     def start(self, request: InferenceRequest, done: AnswerHandler) -> None:
         """Begin; `done` gets the answer or the error exactly once; after `cancel`, not at all."""
@@ -210,6 +217,8 @@ class Pipeline:
         if (done := request.answer) is not None:
             request.answer = None
             self._observer.failed(request, known.status, now())
+            if known.status == ModelFailed.status:
+                self._on_fault(request, known)
             done(known)
 
     def cancel(self, request: InferenceRequest) -> None:

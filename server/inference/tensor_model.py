@@ -71,20 +71,19 @@ class TensorModel:
             merges,
             self.signature.batched,
             name,
-            on_failure=self._log_failure,
             on_call=metrics.called,
             steady=adapter.traits.steady,
             cores=lambda: min(spare(executor), limits.concurrency) if splits else 1,
             begin=adapter.begin if isinstance(adapter, RemoteAdapter) else None,
         )
-        self._explainer = explanation_batcher(name, adapter, executor, limits, metrics, merges, self._log_failure)
+        self._explainer = explanation_batcher(name, adapter, executor, limits, metrics, merges)
         observer = RequestObserver(self, "predict", metrics, self.in_flight)
         self._explanations = RequestObserver(self, "explain", metrics.explanations, self.in_flight)
-        predictions = Pipeline(self._batcher, observer, self._codecs())
+        predictions = Pipeline(self._batcher, observer, self._codecs(), self._log_failure)
         self._pipelines = {"predict": predictions, "stream": predictions}
         if self.signature.explanations:
             codecs = {"v1": explanation_codec(name, adapter.signature, v1_decoder(self.signature))}
-            self._pipelines["explain"] = Pipeline(self._explainer, self._explanations, codecs)
+            self._pipelines["explain"] = Pipeline(self._explainer, self._explanations, codecs, self._log_failure)
 
     def _codecs(self) -> dict[str, Codec]:
         """How each protocol's requests for predictions are read and answered."""
@@ -204,8 +203,8 @@ class TensorModel:
         for batcher in (self._batcher, self._explainer):
             batcher.close(error, partial(is_idle, batcher))
 
-    def _log_failure(self, error: BaseException) -> None:
-        log_failure(self.name, error)
+    def _log_failure(self, request: InferenceRequest, error: BaseException) -> None:
+        log_failure(self.name, error, request.request_id)
 
 
 def tensor_metadata(spec: TensorSpec) -> dict[str, Any]:

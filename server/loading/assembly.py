@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Self
 
 from server.config.settings import Settings
@@ -25,6 +24,7 @@ from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
 from server.loading.sandboxing import log_sandbox, sandbox_of
 from server.loading.signatures import Verifier
+from server.loading.signers import signer_of
 from server.loading.sources import Rescan, catalog_of
 from server.loading.trial.pool import TrialPool
 from server.loading.trust import allowed_by
@@ -81,7 +81,7 @@ class Assembly:
             may_import,
             prefer_proba=settings.predict_proba,
             allowed=allowed_by(settings.trust),
-            verifier=Verifier(Path(settings.verify_key)) if settings.verify_key else None,
+            verifier=Verifier(signer) if (signer := signer_of(settings)) else None,
             workers=workers,
             auto_env=settings.auto_env,
             default_options=settings.predictor_options(),

@@ -84,8 +84,7 @@ def _mounted(settings: Settings, stored: bool, before: Mounted | None) -> Catalo
     """What the mount holds. It may be absent where there are other models, unless it was named."""
     if stored and settings.model_dir == Settings.model_dir and not settings.model_dir.exists():
         return Catalog((), single=False)
-    signed = settings.verify_key is not None
-    return scan(settings.model_dir, settings.model_name, signed, settings.max_models, before)
+    return scan(settings.model_dir, settings.model_name, settings.signed, settings.max_models, before)
 
 
 def _stored(name: str, address: Address, root: Path, private_redirects: bool) -> Found:

@@ -7,6 +7,7 @@ Loaded --> its limits: the server's, then those of its polyserve.yaml --> Tensor
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from server.inference.batching.queue import Limits
@@ -14,6 +15,7 @@ from server.inference.batching.threads import Executor
 from server.inference.generation_model import GenerationModel
 from server.inference.model import ServedModel
 from server.inference.passthrough_model import PassthroughModel
+from server.inference.taps import Tap, tap
 from server.inference.tensor_model import TensorModel
 from server.loading.catalog import Found
 from server.loading.loader import Loaded
@@ -30,9 +32,15 @@ class ModelFactory:
     executor: Executor  #: runs their predictions
     limits: Limits  #: where their polyserve.yaml says nothing else
     log_latency: bool = False  #: they log the steps of every request
+    taps: Sequence[Tap] = ()  #: look on at what they answer
 
     def make(self, found: Found, loaded: Loaded, metrics: ModelMetrics) -> ServedModel:
         """The model that answers under this name and version."""
+        model = self._made(found, loaded, metrics)
+        tap(model, self.taps)
+        return model
+
+    def _made(self, found: Found, loaded: Loaded, metrics: ModelMetrics) -> ServedModel:
         pool = pool_of(loaded.adapter)
         if pool is not None:
             pool.when_restarted(metrics.restarted)

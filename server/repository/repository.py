@@ -24,6 +24,7 @@ from server.errors import NotFound, NotReady
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
 from server.inference.model import ServedModel
+from server.inference.taps import Tap
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Demand, ModelKey
@@ -63,12 +64,13 @@ class Repository:
         before_load: Callable[[Found], None] = _nobody_hears,
         unrequested: Demand = Demand.TRY,
         log_latency: bool = False,
+        taps: Sequence[Tap] = (),
     ) -> None:
         """Everything of `catalog` is "waiting to be loaded".
 
         `rescan` looks at the mount again; without it only what the catalog holds is ever served. `replicas` are other
         processes that answer for what is in `store`. `before_load` hears of each directory that is about to be loaded
-        anew. `unrequested`: what to do with a model that came while nobody asked for it.
+        anew. `unrequested`: what to do with a model that came while nobody asked for it. `taps` look on at answers.
         """
         self.store = store or ModelStore()
         self._catalog = catalog
@@ -80,7 +82,7 @@ class Repository:
         self._lifecycle = Lifecycle(
             self.store,
             loader,
-            ModelFactory(executor, limits, log_latency),
+            ModelFactory(executor, limits, log_latency, taps),
             claims,
             self._retirement,
             replicas,

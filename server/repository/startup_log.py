@@ -1,11 +1,14 @@
-"""What the log says of the first scan: a line now and then while models load, and a table when all were tried."""
+"""What the log says of the first scan: a line now and then while many models load, and one when all were tried.
+
+Each model has had a line of its own by then: that it is ready, or the reason why not.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from server.repository.state import ModelState, State
 from server.text import mebibytes
@@ -13,12 +16,9 @@ from server.text import mebibytes
 log = logging.getLogger("kserve")
 
 EVERY = 5.0  #: seconds between two lines
-#: models that get a line of their own, when they are ready and in the table; of more, the table shows the troubled
+#: models that get a line of their own when they are ready; of more, those in trouble
 FEW = 20
-_MOST_TROUBLED = 20  #: lines, too
-_WIDEST = 60  #: characters of a reason
-
-_HEAD = ("name", "version", "adapter", "seconds", "memory", "state")
+_MOST_NAMED = 10
 
 
 class ScanLog:
@@ -33,49 +33,31 @@ class ScanLog:
         threading.Thread(target=self._tell, name="scan-log", daemon=True).start()
 
     def finish(self) -> None:
-        """All were tried: log the table. One record, so that nobody's line comes between."""
+        """All were tried: log how that went."""
         self._done.set()
         if self._total:
             log.info("%s", summary(self._states(), time.monotonic() - self._start))
 
     def _tell(self) -> None:
+        level = logging.DEBUG if self.few else logging.INFO
         while not self._done.wait(EVERY):
             states = [each.state for each in self._states()]
             tried, failed = len(states) - states.count(State.LOADING), states.count(State.UNAVAILABLE)
-            log.info("loading: %d of %d models, %d failed", tried, len(states), failed)
+            log.log(level, "loading: %d of %d models, %d failed", tried, len(states), failed)
 
 
 def summary(models: Sequence[ModelState], seconds: float) -> str:
-    """The table: every model where they are few; else the totals, and those that are not ready."""
-    few = len(models) <= FEW
-    shown = models if few else [each for each in models if each.state is not State.READY][:_MOST_TROUBLED]
-    lines = [_totals(models, seconds), *_table([_HEAD, *map(_row, shown)])] if shown else [_totals(models, seconds)]
-    bad = sum(each.state is not State.READY for each in models)
-    if not few and bad > len(shown):
-        lines.append(f"    and {bad - len(shown)} more that are not ready: POST /v2/repository/index lists them")
-    return "\n".join(lines)
-
-
-def _totals(models: Sequence[ModelState], seconds: float) -> str:
+    """One line: the totals, and who is not ready."""
     states = [each.state for each in models]
     counts = ", ".join(f"{states.count(state)} {state.lower()}" for state in State if state in states)
     memory = sum(each.memory for each in models if each.model is not None)
-    return f"{len(models)} models tried in {seconds:.1f} s: {counts}; {mebibytes(memory)}"
+    return f"{len(models)} models tried in {seconds:.1f} s: {counts}; {mebibytes(memory)}{_missing(models)}"
 
 
-def _row(model: ModelState) -> tuple[str, ...]:
-    state, reason = model.now
-    why = " ".join(reason.split())
-    why = why if len(why) <= _WIDEST else f"{why[: _WIDEST - 3]}..."
-    took = f"{model.seconds:.2f}" if model.seconds else ""
-    adapter = model.model.adapter.name if model.model else ""
-    memory = mebibytes(model.memory) if model.memory else ""
-    return model.found.name, model.found.version, adapter, took, memory, f"{state}: {why}" if why else str(state)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    """Columns as wide as their widest cell; one that is empty throughout is left out."""
-    columns = [cells for cells in zip(*rows, strict=True) if any(cells[1:])]
-    widths = [max(map(len, cells)) for cells in columns]
-    for row in zip(*columns, strict=True):
-        yield "    " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+def _missing(models: Sequence[ModelState]) -> str:
+    failed = [each.label for each in models if each.now[0] is State.UNAVAILABLE]
+    if not failed:
+        return ""
+    more = len(failed) - _MOST_NAMED
+    named = ", ".join(failed[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"; not served: {named} (POST /v2/repository/index tells why)"

@@ -5,7 +5,9 @@ must not get lost.
 
 What adapters log while they load a model, under the model's name: they do not know what it is served under.
 
-And for whom a line is logged: lines of a request that has an identifier (`x-request-id`) end, or begin, with it.
+For whom a line is logged: lines of a request that has an identifier (`x-request-id`) end, or begin, with it.
+
+And how much is logged: `set_level`, also while the server runs.
 """
 
 from __future__ import annotations
@@ -15,14 +17,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from server.runtime.log_lines import model_of
 from server.text import blanked
 
 log = logging.getLogger("kserve")
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Within, lines are kept; at the end they go where, and as far as, logging was set up to.
+def kept(lowest: int = logging.INFO) -> Iterator[None]:
+    """Within, lines from this level on are kept; at the end they go where, and as far as, logging was set up to.
 
     They are kept by a filter: KServe sets up no logging where its logger has a handler already.
     """
@@ -34,7 +37,7 @@ def kept() -> Iterator[None]:
         return False
 
     log.addFilter(keep)
-    log.setLevel(logging.INFO)
+    log.setLevel(lowest)
     try:
         yield
     finally:
@@ -65,7 +68,7 @@ class Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if log.isEnabledFor(record.levelno):
             subject = f"model {model}: " if (model := _model.get()) else ""
-            line = logging.makeLogRecord(record.__dict__)
+            line = logging.makeLogRecord({**record.__dict__, "model": model})
             line.name, line.msg, line.args = log.name, subject + blanked(record.getMessage()), None
             log.handle(line)
 
@@ -83,6 +86,16 @@ def forward(logger: str = _ADAPTERS) -> None:
         adapters.propagate = False
 
 
+def set_level(level: int) -> None:
+    """Log from this level on, adapters' lines included; what uvicorn says of itself is for debugging."""
+    log.setLevel(level)
+    logging.getLogger("kserve.trace").setLevel(min(level, logging.INFO))  # latencies, which were asked for
+    logging.getLogger("uvicorn.error").setLevel(level if level < logging.INFO else max(level, logging.WARNING))
+    adapters = logging.getLogger(_ADAPTERS)
+    if any(isinstance(each, Forward) for each in adapters.handlers):
+        adapters.setLevel(level)
+
+
 #: the identifier of the request that the running task answers
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 #: whose lines are about requests
@@ -96,10 +109,16 @@ def identify() -> None:
 
 
 def _with_request_id(record: logging.LogRecord) -> bool:
-    if not (known := request_id.get()):
+    said: str | None = getattr(record, "request_id", None)
+    known = request_id.get() if said is None else said
+    if not known or hasattr(record, "plain"):  # it has been here: on its way from one logger to the next
         return True
+    plain = record.getMessage()
+    record.request_id, record.plain = known, plain
     if record.name == "uvicorn.access" and isinstance(record.args, tuple) and record.args:
+        record.client = record.args[0]
         record.args = (f"{record.args[0]} [{known}]", *record.args[1:])  # which its formatter takes, not the line
     else:
-        record.msg, record.args = f"{record.getMessage()} [x-request-id {known}]", None
+        record.model = model_of(record)
+        record.msg, record.args = f"{plain} [x-request-id {known}]", None
     return True

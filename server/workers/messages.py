@@ -48,7 +48,7 @@ class Hello:
     platform: str
     batchable: bool  #: merged rows gave the same answers as single ones
     seconds: float  #: to load it
-    memory_bytes: int  #: resident, of the whole worker
+    memory_bytes: int  #: resident, of the whole worker and of what it started
     example: Tensors
     example_error: str = ""  #: why the model refused its example
     reserve_bytes: int = 0  #: that it may come to take beside those

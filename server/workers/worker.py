@@ -13,7 +13,7 @@ from adapters.base import LoadError, Parameters, Reply, ReplyStream, Request, Te
 from server.errors import DeadlineExceeded, NotReady, ServingError
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
-from server.runtime.lifeline import resident_bytes
+from server.runtime.lifeline import resident_bytes_of_all
 from server.workers.channels import CallDone, TensorChannel
 from server.workers.launch import WorkerSpec
 from server.workers.messages import Hello
@@ -134,7 +134,7 @@ class Worker:
         if (limit := self._spec.memory_limit) is None:
             return
         try:
-            used = resident_bytes(self.pid)
+            used = resident_bytes_of_all(self.pid)
         except OSError:  # it is dead, which `wait` will tell
             return
         if used > limit:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import os
 import socket
 import sys
@@ -27,7 +26,7 @@ from typing import NoReturn
 from adapters import registry
 from adapters.base import Adapter, LoadError
 from server.runtime import ipc, memory
-from server.runtime.lifeline import resident_bytes, tie_to_parent
+from server.runtime.lifeline import resident_bytes_of_all, tie_to_parent
 from server.runtime.receiving import ReceiveLimits
 from server.workers.import_names import release_names
 from server.workers.messages import Hello, WorkerModel
@@ -65,7 +64,6 @@ def _load(connection: ipc.Connection, job: WorkerModel) -> Adapter | None:
         began = time.perf_counter()
         with memory.collected_rarely():
             model = adapter.load(job.directory, job.file, job.options)
-        gc.freeze()  # modules and model stay: no later collection need look at them
         seconds = time.perf_counter() - began
         connection.send(ipc.pack({"stage": "example"}))
         test = SelfTest(batchable=False) if model.signature.whole else self_test(model)
@@ -87,7 +85,7 @@ def _hello(model: Adapter, seconds: float, test: SelfTest) -> list[ipc.Part]:
         model.platform,
         test.batchable,
         seconds,
-        resident_bytes(),
+        resident_bytes_of_all(),
         example,
         test.error,
         model.reserve_bytes,

@@ -132,6 +132,19 @@ def test_merged_requests_get_what_each_would_get_alone(served: Served, data: st.
     assert asyncio.run(all_at_once()) == wanted
 
 
+def test_calls_of_several_threads_get_what_each_would_get_alone(served: Served) -> None:
+    if not served.adapter.traits.thread_safe:
+        pytest.skip("one call at a time")
+    expected = served.expected
+    pairs = list(zip(expected.instances, expected.predictions, strict=True)) * 4
+
+    def ask(pair: tuple[Any, Any]) -> bool:
+        return bool(served.v1({"instances": [pair[0]]}) == [plain(pair[1])])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, pairs))
+
+
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
 def test_v2_equals_the_framework(served: Served, binary: bool) -> None:
     body, json_length = served.request(binary).to_rest()

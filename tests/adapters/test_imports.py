@@ -47,7 +47,27 @@ BETWEEN = {
     ("sentence_transformers_.folder", "huggingface_.bundle"),
     ("sentence_transformers_.folder", "huggingface_.sentence"),
     ("sklearn_.columns", "xgboost_.format"),
+    ("sklearn_.direct.boosters", "lightgbm_.single_rows"),
+    ("sklearn_.direct.boosters", "xgboost_.dense_rows"),
     ("spacy_.adapter", "torchserve_.temporary"),
+    ("upstream.adapter", "generation.gguf_folder"),
+    ("upstream.adapter", "generation.adapter"),
+    ("upstream.adapter", "generation.job"),
+    ("upstream.adapter", "generation.refusal"),
+    ("upstream.adapter", "huggingface_.architecture"),
+    ("upstream.adapter", "huggingface_.bundle"),
+    ("upstream.llama_cpp_program", "generation.grammar"),
+    ("upstream.llama_cpp_program", "generation.refusal"),
+    ("upstream.program", "generation.grammar"),
+    ("upstream.upstream_parts", "generation.answer_parts"),
+    ("upstream.upstream_request", "generation.engine"),
+    ("upstream.upstream_request", "generation.job"),
+    ("upstream.upstream_request", "generation.refusal"),
+    ("upstream.upstream_stream", "generation.refusal"),
+    ("upstream.upstream_text", "generation.sequence_text"),
+    ("upstream.upstream_text", "generation.tool_calls"),
+    ("upstream.upstream_usage", "generation.engine"),
+    ("upstream.vllm_program", "generation.grammar"),
     ("spacy_.package", "torchserve_.archive"),
     ("skops_.adapter", "sklearn_"),
     ("skops_.adapter", "sklearn_.adapter"),
@@ -149,7 +169,8 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 def test_every_adapter_of_the_table_is_a_part() -> None:
     parts = {part(module) for module in modules()} - COMMON_PARTS - {""}
-    assert parts == {target.partition(":")[0].removeprefix("adapters.") for target in registry.TABLE.values()}
+    targets = (*registry.TABLE.values(), *registry.ENGINES.values())
+    assert parts == {target.partition(":")[0].removeprefix("adapters.") for target in targets}
 
 
 def test_no_two_public_classes_have_one_name() -> None:

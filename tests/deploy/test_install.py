@@ -2,61 +2,124 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
-import tomllib
+import json
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tests.deploy.manifests import DEPLOY, ROOT
+from tests.deploy.manifests import DEPLOY
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+IMAGE = DEPLOY / "image"
+NEEDS: dict[str, list[str]] = json.loads((IMAGE / "extras.json").read_text())
+CUDA_ONLY = {"triton", "nvidia-nccl-cu12", "nvidia-cublas", "cuda-toolkit"}
 
 
-@pytest.fixture(scope="module")
-def install() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("install", DEPLOY / "image" / "install.py")
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("install", IMAGE / "install.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
     return module
 
 
+class Recorder:
+    """What would be installed, in its order."""
+
+    def __init__(self, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.batches: list[set[str]] = []
+        self.torch = self.xgboost = ""
+        monkeypatch.setattr(module, "install", self.install)
+        monkeypatch.setattr(module, "install_torch", lambda build: setattr(self, "torch", build))
+        monkeypatch.setattr(module, "replace_xgboost", lambda build, site: setattr(self, "xgboost", build))
+
+    def install(self, requirements: Iterable[str], *argv: str) -> bool:
+        self.batches.append({text.partition("==")[0] for text in requirements})
+        return True
+
+
 @pytest.mark.parametrize(
-    ("chosen", "torch", "xgboost"),
+    ("frameworks", "torch", "xgboost"),
     [
-        (["all"], True, True),
-        (["sklearn", "xgboost"], False, True),
-        (["sentence-transformers"], True, False),
-        (["skops", "mlflow"], False, False),
+        ("all", True, True),
+        ("sklearn,xgboost", False, True),
+        ("sentence-transformers", True, False),
+        ("skops,mlflow", False, False),
     ],
 )
-def test_what_extras_ask_for(install: ModuleType, chosen: list[str], torch: bool, xgboost: bool) -> None:
-    names = install.closure(PROJECT["optional-dependencies"], chosen, PROJECT["name"])
-    assert ("torch" in names, "xgboost" in names) == (torch, xgboost)
-    assert PROJECT["name"] not in names
+def test_what_extras_ask_for_on_processors(
+    install: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, frameworks: str, torch: bool, xgboost: bool
+) -> None:
+    (tmp_path / "lib" / "python3" / "site-packages").mkdir(parents=True)
+    monkeypatch.setattr(install, "VENV", str(tmp_path))
+    recorder = Recorder(install, monkeypatch)
+    install.main(frameworks, "false")
+    (batch,) = recorder.batches
+    assert batch >= set(NEEDS[""]) - CUDA_ONLY
+    assert not batch & CUDA_ONLY
+    assert "torch" not in batch
+    assert ("torch==" in recorder.torch, "xgboost-cpu==" in recorder.xgboost) == (torch, xgboost)
 
 
-def test_extras_of_extras_are_counted_once(install: ModuleType) -> None:
-    extras = {"a": ["one>=1; python_version > '3'", "us[b,c]"], "b": ["us[a]", "two[x]==2"], "c": ["three"]}
-    assert install.closure(extras, ["a"], "us") == {"one", "two", "three"}
+def test_with_cuda_everything_is_the_indexs_own(install: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(install, monkeypatch)
+    install.main("all", "true")
+    (batch,) = recorder.batches
+    assert batch >= {"torch", "xgboost", *CUDA_ONLY}
+    assert (recorder.torch, recorder.xgboost) == ("", "")
 
 
-@pytest.mark.parametrize("name", ["torch", "xgboost", "uv"])
-def test_versions_are_the_tested_ones(install: ModuleType, name: str) -> None:
-    wanted = install.pin((ROOT / "constraints.txt").read_text(), name)
-    assert wanted.startswith(f"{name}==")
+@pytest.mark.parametrize("group", ["build", "bom"])
+def test_the_builds_own_tools(install: ModuleType, monkeypatch: pytest.MonkeyPatch, group: str) -> None:
+    recorder = Recorder(install, monkeypatch)
+    install.main(group)
+    assert recorder.batches == [set(NEEDS[group])]
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
-    [(("sklearn,tensorflw", "false"), r"unknown in FRAMEWORKS: \['tensorflw'\]"), (("sklearn", "yes"), "GPU=yes")],
+    [
+        (("sklearn,tensorflw", "false"), r"unknown in FRAMEWORKS: \['tensorflw'\]; known are .*'sklearn'"),
+        (("sklearn,bom", "false"), r"unknown in FRAMEWORKS: \['bom'\]"),
+        (("sklearn", "yes"), "GPU=yes"),
+    ],
 )
 def test_a_wrong_choice_is_refused_before_anything_is_installed(
     install: ModuleType, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], message: str
 ) -> None:
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(install, "run", lambda *_: pytest.fail("it installs"))
+    monkeypatch.setattr(install, "run", lambda *_, **__: pytest.fail("it installs"))
     with pytest.raises(SystemExit, match=message):
         install.main(*argv)
+
+
+def test_a_file_of_another_hash_is_not_installed(install: ModuleType, tmp_path: Path) -> None:
+    wheel, info = tmp_path / "own_thing-1.0-py3-none-any.whl", "own_thing-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: own-thing\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    folder, target = str(tmp_path), str(tmp_path / "target")
+    where = ("--no-index", f"--find-links={folder}", f"--target={target}")
+    right, wrong = hashlib.sha256(wheel.read_bytes()).hexdigest(), "0" * 64
+    assert not install.install([f"own-thing==1.0 --hash=sha256:{wrong}\n"], *where, check=False)
+    assert not (tmp_path / "target").exists()
+    assert not install.install(["own-thing==1.0\n"], *where, check=False)
+    assert install.install([f"own-thing==1.0 --hash=sha256:{right}\n"], *where, check=False)
+
+
+def test_torch_without_a_known_hash_says_the_ways_out(
+    install: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", str(tmp_path))
+    monkeypatch.setenv("PIP_TARGET", str(tmp_path / "target"))
+    with pytest.raises(SystemExit, match=r"PIP_EXTRA_INDEX_URL=ADDRESS.*torch-cpu\.txt.*GPU=true"):
+        install.install_torch(install.locked(IMAGE / "torch-cpu.txt")["torch"])

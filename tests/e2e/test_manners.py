@@ -19,6 +19,7 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
+from server.api.grpc.protos import message_type
 from tests.e2e.process import Server
 from tests.e2e.test_hot_reload import model, put, until
 
@@ -59,14 +60,15 @@ class Keys:
 
 
 class Place:
-    def __init__(self, server: Server, keys: Keys, socket: Path) -> None:
-        self.server, self.keys, self.socket = server, keys, socket
+    def __init__(self, server: Server, keys: Keys, socket: Path, workers: int) -> None:
+        self.server, self.keys, self.socket, self.workers = server, keys, socket, workers
 
 
 @pytest.fixture(scope="module", params=[1, 2])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     base = tmp_path_factory.mktemp("manners")
-    put(base / "models" / "m" / "model.joblib", model(1.0))
+    for name in ("m", "other"):
+        put(base / "models" / name / "model.joblib", model(1.0))
     (base / "models" / "echo").mkdir()
     (base / "models" / "echo" / "model.py").write_text(ECHO)
     keys = Keys(base / "secret")
@@ -76,7 +78,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                  "--root_path=/ml", "--access_log")  # fmt: skip
         server = Server(base / "models", base / "log", *flags).wait_ready()
         until(lambda: server.log.count("listens, too") >= request.param - 1 and socket.exists(), server)
-        yield Place(server, keys, socket)
+        yield Place(server, keys, socket, request.param)
         assert server.stop() == 0
         for key in (STEADY, ADMIN, "first-", "number-"):
             assert key not in server.log
@@ -175,10 +177,56 @@ def test_keys_over_grpc(place: Place) -> None:
 def test_lists_and_health(place: Place) -> None:
     client = place.server.client
     assert client.get("/v2/health/ready").status_code == 200
-    for path in ("/v1/models", "/metrics"):
-        statuses = [client.get(path, headers={"X-API-Key": key}).status_code for key in ("", STEADY, ADMIN)]
-        assert statuses == [401, 403, 200]
+    statuses = [client.get("/metrics", headers={"X-API-Key": key}).status_code for key in ("", STEADY, ADMIN)]
+    assert statuses == [401, 403, 200]
     assert client.get("/ml/docs", headers={"X-API-Key": STEADY}).text.count("/ml/openapi.json") == 1
+
+
+def names_in(document: Any) -> set[str]:
+    """The models that a list tells of, however it is made."""
+    entries = document if isinstance(document, list) else next(iter(document.values()))
+    return {each if isinstance(each, str) else each.get("name") or each["modelName"] for each in entries}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v2/repository/index"),
+        ("GET", "/v1/models"),
+        ("GET", "/ml/v2/models"),
+        ("GET", "/v2/models/stats"),
+        ("GET", "/models"),
+    ],
+)
+def test_a_list_holds_the_models_of_the_key(place: Place, method: str, path: str) -> None:
+    for _ in range(3):  # whichever process takes it
+        for key, names in ((STEADY, {"m", "echo"}), (ADMIN, {"m", "echo", "other"})):
+            headers = {"X-API-Key": key, "Accept-Encoding": "gzip"}
+            with httpx.Client(base_url=place.server.url, timeout=60) as client:
+                answer = client.request(method, path, headers=headers)
+            assert answer.status_code == 200, answer.text
+            assert names_in(answer.json()) == names
+
+
+def test_nothing_else_tells_of_the_models_of_others(place: Place) -> None:
+    paths = ("/models/other", "/models/other/all", "/console/overview", "/console/models/other", "/openapi.json")
+    for path in (*paths, "/v2/models/other", "/v1/models/other", "/v2/models/other/stats"):
+        statuses = [place.server.client.get(path, headers={"X-API-Key": key}).status_code for key in (STEADY, ADMIN)]
+        assert statuses[0] == 403, path
+        assert statuses[1] != 403, path
+
+
+def test_a_list_over_grpc_holds_the_models_of_the_key(place: Place) -> None:
+    with grpc.insecure_channel(place.server.grpc) as channel:
+        for method in ("RepositoryIndex", "ModelStatistics"):
+            call = channel.unary_unary(
+                f"/inference.GRPCInferenceService/{method}",
+                request_serializer=lambda message: message.SerializeToString(),
+                response_deserializer=message_type(f"{method}Response").FromString,
+            )
+            for key, names in ((STEADY, {"m", "echo"}), (ADMIN, {"m", "echo", "other"})):
+                answer = call(message_type(f"{method}Request")(), metadata=[("x-api-key", key)], wait_for_ready=True)
+                assert {each.name for _, field in answer.ListFields() for each in field} == names
 
 
 def test_a_key_of_an_admin_loads_from_elsewhere(place: Place) -> None:
@@ -209,3 +257,5 @@ def test_the_unix_socket_answers_as_the_port_does(place: Place) -> None:
         assert client.post("/ml/v1/models/m:predict", json=ONES).status_code == 401
         for path in ("/ml/v1/models/m:predict", "/v1/models/m:predict", "/v1/models/echo:predict"):
             assert client.post(path, json=ONES, headers={"X-API-Key": STEADY}).status_code == 200
+    alone = "listens on {}, too: this process alone answers there" in place.server.log.replace(str(place.socket), "{}")
+    assert alone == (place.workers > 1)

@@ -21,7 +21,6 @@ MEMORY = [
 ]
 REFUSED = {
     "update_trace_settings": "requests are not traced here",
-    "update_log_settings": "--log_config_file",
     "load_model otherwise": "'config' is not served",
     **dict.fromkeys(MEMORY, "shared memory is not served"),
 }

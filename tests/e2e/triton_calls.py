@@ -62,7 +62,7 @@ def calls(kind: Any, model: str, tensor: str, columns: int) -> dict[str, Call]:
         "update_trace_settings": lambda it: it.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]}),
         "update_trace_settings to none": lambda it: it.update_trace_settings(settings={"trace_level": ["OFF"]}),
         "get_log_settings": lambda it: it.get_log_settings(),
-        "update_log_settings": lambda it: it.update_log_settings({"log_verbose_level": 1}),
+        "update_log_settings": lambda it: it.update_log_settings({"log_verbose_level": 0}),
         "load_model": lambda it: it.load_model(model),
         "load_model otherwise": lambda it: it.load_model(model, config='{"backend": "onnxruntime"}'),
         "unload_model": lambda it: it.unload_model(model),

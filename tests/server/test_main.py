@@ -31,10 +31,10 @@ def test_a_process_ends_with_what_an_exit_means(code: str | int | None, status: 
 
 def test_a_key_that_verifies_nothing_is_a_mistake_of_the_settings(tmp_path: Path) -> None:
     models = tmp_path / "models"
-    main.check_key(Settings(model_dir=models))
+    main.check_signer(Settings(model_dir=models))
     (tmp_path / "key.pub").write_text("no key")
     with pytest.raises(SettingsError, match="--verify_key"):
-        main.check_key(Settings(model_dir=models, verify_key=str(tmp_path / "key.pub")))
+        main.check_signer(Settings(model_dir=models, verify_key=str(tmp_path / "key.pub")))
 
 
 def test_help_and_mistakes_are_told_without_waiting_for_kserve() -> None:

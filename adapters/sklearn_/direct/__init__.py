@@ -6,8 +6,8 @@ not known to the last attribute.
 
 `build` finds an estimator's plan and has it proved, `plan` says what a plan is, `proof` compares a plan's answers with
 the estimator's own, `record` keeps what was proved, and `kinds` tells of how many others. `linear`, `trees`,
-`boosting`, `scaling`, `models` and `composite` make the plans of families; `merged` makes one tree of many, so that one
-call in C passes through all of them.
+`boosting`, `boosters` (XGBoost's and LightGBM's), `scaling`, `models` and `composite` make the plans of families;
+`merged` makes one tree of many, so that one call in C passes through all of them.
 """
 
 from adapters.sklearn_.direct.build import direct

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.sklearn_.direct import boosting, composite, kinds, linear, models, proof, scaling, trees
+from adapters.sklearn_.direct import boosters, boosting, composite, kinds, linear, models, proof, scaling, trees
 from adapters.sklearn_.direct.plan import Builder, Kernel, OrdinaryRows, Plan
 from adapters.sklearn_.direct.proof import BRIEF, THOROUGH
 from adapters.sklearn_.direct.record import Record
@@ -22,9 +22,9 @@ __all__ = ["direct"]
 
 logger = logging.getLogger(__name__)
 
-#: where scikit-learn's users find a class -> its builder
+#: where its users find a class -> its builder
 _BUILDERS: dict[str, Builder] = (
-    linear.BUILDERS | trees.BUILDERS | boosting.BUILDERS | scaling.BUILDERS | models.BUILDERS
+    linear.BUILDERS | trees.BUILDERS | boosting.BUILDERS | boosters.BUILDERS | scaling.BUILDERS | models.BUILDERS
 )
 _PATHS = {path.rpartition(".")[2]: path for path in (*_BUILDERS, *composite.BUILDERS)}
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from server.api import request_ids
-from server.api.credentials import CARRIERS, KeyGuard, check_all, check_model
+from server.api.credentials import CARRIERS, KeyGuard, check_model
 from server.config.api_keys import ApiKey
 from server.errors import InvalidInput
 from server.runtime import logs
@@ -18,7 +18,8 @@ Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
 #: methods that need no key: probes bring none, and `server.api.access` asks who loads and unloads
 _OPEN = frozenset({"ServerLive", "ServerReady", "RepositoryModelLoad", "RepositoryModelUnload"})
-_INDEX, _STATISTICS = "RepositoryIndex", "ModelStatistics"
+#: methods that list models -> the member of their answer
+_LISTS = {"RepositoryIndex": "models", "ModelStatistics": "model_stats"}
 _CARRIERS = frozenset(str(name, "ascii") for name in CARRIERS)
 
 
@@ -71,8 +72,17 @@ class Callers:
         model = getattr(request, "name", "") or getattr(request, "model_name", "")
         if model:
             check_model(key, model)
-        elif method in (_INDEX, _STATISTICS):
-            check_all(key, method)
+
+    def of_the_key(self, metadata: Metadata, method: str, answer: Any) -> Any:
+        """The answer of such a method without the models that the call's key is not for."""
+        member = _LISTS.get(method)
+        if self.keys is None or member is None or (key := self.keys.key_of(metadata)).models is None:
+            return answer
+        listed = getattr(answer, member)
+        kept = [each for each in listed if key.allows(each.name)]
+        del listed[:]
+        listed.extend(kept)
+        return answer
 
     def shown(self, metadata: Metadata) -> Metadata:
         """The metadata that models may see: keys are none of their business."""

@@ -24,7 +24,9 @@ from server.api.grpc.statuses import with_status
 from server.api.grpc.triton_calls import TritonCalls, asked_model
 from server.api.lookup import Refresh, nothing_new
 from server.api.model_metadata import model_metadata, server_metadata
+from server.api.triton.server_settings import ChangeLevel
 from server.repository.repository import Repository
+from server.runtime import logs
 from server.runtime.certificates import CertificateFiles
 
 #: metadata that tells where a call comes from that a front process hands on
@@ -59,13 +61,17 @@ class InferenceService(TritonCalls):
         refresh: Refresh = nothing_new,
         *,
         make_ids: bool = False,
+        change_level: ChangeLevel = logs.set_level,
     ) -> None:
         """`make_ids`: calls without an identifier get one."""
-        super().__init__(repository, refresh)
+        super().__init__(repository, refresh, change_level)
         self._access = access or Access()
         self.callers = Callers(self._access.keys, make_ids=make_ids)
         self._inference = Inference(repository, self.callers)
         self.infer, self.stream = self._inference.infer, self._inference.stream
+
+    def check_admin(self, context: Any) -> None:
+        self._access.check(_address(context), _headers(context))
 
     @with_status
     async def ServerLive(self, request: Any, context: Any) -> Any:
@@ -92,14 +98,14 @@ class InferenceService(TritonCalls):
 
     @with_status
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:
-        self._access.check(_address(context), _headers(context))
+        self.check_admin(context)
         name = asked_model(request)
         await self._repository.load(name)
         return pb.RepositoryModelLoadResponse(model_name=name, isLoaded=True)
 
     @with_status
     async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:
-        self._access.check(_address(context), _headers(context))
+        self.check_admin(context)
         name = asked_model(request)
         await self._repository.unload_and_wait(name)
         return pb.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
@@ -129,8 +135,9 @@ def _attended(service: InferenceService, name: str) -> Any:
     method, callers = getattr(service, name), service.callers
 
     async def attended(_: None, request: Any, context: Any) -> Any:
-        callers.check_method(await callers.attend(context), name, request)
-        return await method(request, context)
+        metadata = await callers.attend(context)
+        callers.check_method(metadata, name, request)
+        return callers.of_the_key(metadata, name, await method(request, context))
 
     attended.__name__ = name
     answered = with_status(attended)

@@ -11,10 +11,11 @@ from server.api.grpc.statuses import with_status
 from server.api.lookup import Refresh, nothing_new
 from server.api.triton.configuration import model_config
 from server.api.triton.loading_options import check_options
-from server.api.triton.server_settings import TRACE, log_settings, trace_settings
+from server.api.triton.server_settings import TRACE, ChangeLevel, log_settings, trace_settings
 from server.api.triton.statistics import model_statistics
 from server.errors import InvalidInput, NotSupported
 from server.repository.repository import Repository
+from server.runtime import logs
 
 #: which of a `LogSettingValue`'s fields a value goes into
 _LOG_FIELDS = {bool: "bool_param", int: "uint32_param", str: "string_param"}
@@ -23,10 +24,22 @@ _LOG_FIELDS = {bool: "bool_param", int: "uint32_param", str: "string_param"}
 class TritonCalls:
     """Methods of `inference.GRPCInferenceService` that KServe's definition of it lacks."""
 
-    def __init__(self, repository: Repository, refresh: Refresh = nothing_new) -> None:
-        """`refresh` is awaited before the statistics are read."""
+    def __init__(
+        self,
+        repository: Repository,
+        refresh: Refresh = nothing_new,
+        change_level: ChangeLevel = logs.set_level,
+    ) -> None:
+        """`refresh` is awaited before the statistics are read; `change_level` is called with a new level of the log."""
         self.repository = self._repository = repository
         self._refresh = refresh
+        self._change_level = change_level
+
+    def check_admin(self, context: Any) -> None:
+        """
+        Raises:
+            Unauthorized, Forbidden: who calls may not change the server.
+        """
 
     @with_status
     async def RepositoryIndex(self, request: Any, context: Any) -> Any:
@@ -56,7 +69,9 @@ class TritonCalls:
     @with_status
     async def LogSettings(self, request: Any, context: Any) -> Any:
         wanted = {name: _chosen(each) for name, each in request.settings.items()}
-        known = log_settings(wanted)
+        if wanted:
+            self.check_admin(context)
+        known = log_settings(wanted, self._change_level)
         return _message(
             "LogSettingsResponse", {"settings": {name: {_LOG_FIELDS[type(each)]: each} for name, each in known.items()}}
         )

@@ -33,11 +33,11 @@ class ResponseShape:
         return self.document(status_of(text.finish), output, finish=text.finish)
 
     def usage(self, usage: Mapping[str, int]) -> dict[str, Any]:
-        """In the words of responses; which tokens of a prompt were computed before is not told by request."""
+        """In the words of responses; what is written to the cache is not told by request."""
         given, made = usage["prompt_tokens"], usage["completion_tokens"]
         return {
             "input_tokens": given,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "input_tokens_details": {"cached_tokens": usage.get("cached_tokens", 0), "cache_write_tokens": 0},
             "output_tokens": made,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": given + made,

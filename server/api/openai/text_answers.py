@@ -129,4 +129,5 @@ class ChunkStream:
 def token_usage(usage: Mapping[str, int]) -> dict[str, Any]:
     """As chats and completions tell it."""
     prompt, made = usage["prompt_tokens"], usage["completion_tokens"]
-    return {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
+    counts = {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
+    return {**counts, "prompt_tokens_details": {"cached_tokens": usage.get("cached_tokens", 0)}}

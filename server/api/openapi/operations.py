@@ -178,13 +178,17 @@ _OTHERS = [
     ),
     *(
         operation
-        for path in ("/v2/trace/setting", "/v2/logging")
+        for path, told, admin in (
+            ("/v2/trace/setting", "The same; a change is refused", False),
+            ("/v2/logging", "The same, once the log's level is as it says: `log_level`, or Triton's switches", True),
+        )
         for operation in (
             Operation("get", path, "Health", "How the server was set up", "Anything"),
             Operation(
-                *("post", path, "Health", "The same; a change is refused", "Anything", (400, 413, 501)),
+                *("post", path, "Health", told, "Anything", (400, 401, 403, 413, 501) if admin else (400, 413, 501)),
                 takes="Anything",
                 needs_body=False,
+                admin=admin,
             ),
         )
     ),

@@ -21,7 +21,7 @@ from server.api.model_parameters import ModelParameters
 from server.api.rest.asgi import Handler, Scope
 from server.api.rest.paths import LOGGING, MODEL_TRACE, TRACE, V2, ModelPath, is_settings
 from server.api.triton.configuration import model_config
-from server.api.triton.server_settings import log_settings, trace_settings
+from server.api.triton.server_settings import ChangeLevel, log_settings, trace_settings
 from server.api.triton.statistics import model_statistics
 from server.api.version_status import version_metadata, version_status
 from server.codec.json_bodies import parse_object
@@ -29,6 +29,7 @@ from server.errors import NotReady, message
 from server.inference.answer import JSON_HEADERS, Answer
 from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
+from server.runtime import logs
 
 _ALL_STATISTICS = ModelPath("v2", "metadata", "stats")
 
@@ -36,10 +37,16 @@ _ALL_STATISTICS = ModelPath("v2", "metadata", "stats")
 class ModelFacts:
     """Answers such requests from a repository."""
 
-    def __init__(self, repository: Repository, refresh: Refresh = nothing_new) -> None:
-        """`refresh` is awaited before the statistics are read."""
+    def __init__(
+        self,
+        repository: Repository,
+        refresh: Refresh = nothing_new,
+        change_level: ChangeLevel = logs.set_level,
+    ) -> None:
+        """`refresh` is awaited before the statistics are read; `change_level` is called with a new level of the log."""
         self._repository = repository
         self._refresh = refresh
+        self._log_settings = partial(log_settings, change=change_level)
         self._parameters = ModelParameters(repository)
         self._tellers = {
             ("v1", "status"): self._v1_status,
@@ -61,7 +68,7 @@ class ModelFacts:
         if not is_settings(path):
             return None
         if path == LOGGING:
-            return partial(self._settings, log_settings, "")
+            return partial(self._settings, self._log_settings, "")
         model = "" if path == TRACE else path[len(V2) :].removesuffix(MODEL_TRACE)
         return partial(self._settings, trace_settings, model)
 

@@ -27,8 +27,9 @@ MAX_HEADS, MAX_HEAD = 1024, 2048
 #: bytes of a body
 MAX_BODY = 64 * 1024
 
+#: headers that are other ones with every request, and change nothing in how it is understood
+_VARYING = re.compile(rb"\r\n(x-request-id|traceparent|tracestate):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 #: headers that make a request another's: of CloudEvents, of pages in browsers, and all that changes how a body comes
-_REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 _OTHERS = {b"expect", b"transfer-encoding", b"upgrade", b"content-encoding", b"origin"}
 
 
@@ -76,18 +77,23 @@ class HeadCache:
         try:
             return self._known[head]
         except KeyError:
-            if len(head) <= self._max_bytes and _REQUEST_ID.search(head) is not None:
-                return self._identified(head)
+            if len(head) <= self._max_bytes and _VARYING.search(head) is not None:
+                return self._varying(head)
             return self._read(head)
 
-    def _identified(self, head: bytes) -> ParsedHead | None:
-        """A head whose only difference from the last may be its identifier."""
-        found = _REQUEST_ID.findall(head)
-        if len(found) > 1 or not request_ids.is_valid(str(found[0], "latin-1")):
+    def _varying(self, head: bytes) -> ParsedHead | None:
+        """A head whose only difference from the last may be its identifier, or its place in a trace."""
+        found = [(name.lower(), value) for name, value in _VARYING.findall(head)]
+        ids = [value for name, value in found if name == request_ids.HEADER]
+        if len(ids) > 1 or (ids and not request_ids.is_valid(str(ids[0], "latin-1"))):
             return None
-        alike = _REQUEST_ID.sub(b"", head)
+        alike = _VARYING.sub(b"", head)
         parsed = self._known[alike] if alike in self._known else self._read(alike)
-        return parsed.identified(found[0]) if parsed is not None else None
+        if parsed is None:
+            return None
+        extra = tuple(found)
+        known = ids[0] if ids else b""
+        return replace(parsed, request_id=known, headers=(*parsed.headers, *extra), sent=(*parsed.sent, *extra))
 
     def _read(self, head: bytes) -> ParsedHead | None:
         whole = len(head) <= self._max_bytes

@@ -1,10 +1,11 @@
 """Asks every request over REST for an API key (`server.api.credentials`): an ASGI application around the routes.
 
     health, /ping, /, OPTIONS                        open: probes and browsers' preflights bring no keys
-    load and unload                                  `server.api.access`
+    load, unload, and to change the log's level      `server.api.access`
     what names a model in its path                   a key that is for the model
     OpenAI's routes, whose bodies name the model     a key; the route looks whether it is for the model
-    what tells of all models (index, lists, ...)     a key that is for all; OpenAI's list shows the models of the key
+    lists of models (index, statistics, ...)         a key: its models are listed (`keyed_lists`)
+    what tells of all models (metrics, ...)          a key that is for all
     anything else                                    a key
 
 It is there only where the server was told to ask for keys. What carries a key is taken out of the headers, so that no
@@ -17,16 +18,17 @@ from server.api.credentials import CARRIERS, KEY, KeyGuard, check_all, check_mod
 from server.api.openai.endpoints import MODEL, OpenAIPaths
 from server.api.openai.error_object import in_openai_shape
 from server.api.rest.asgi import App, Receive, Scope, Send, send_whole, unread
+from server.api.rest.keyed_lists import LISTS, of_the_key
 from server.api.rest.paths import MODEL_TRACE, V1, V2, parse, parse_facts
-from server.api.rest.repository_routes import ADMIN
+from server.api.rest.repository_routes import is_admin
 from server.api.rest.torchserve import EXPLANATIONS, PING, PREDICTIONS
+from server.api.rest.torchserve_management import MODELS as MANAGED
 from server.config.api_keys import ApiKey
 from server.errors import ServingError
 
 _OPEN = frozenset({"/", PING, "/v2/health/live", "/v2/health/ready"})
-_OF_ALL = frozenset(
-    {"/v1/models", "/v2/models", "/v2/models/stats", "/v2/repository/index", "/metrics", "/openapi.json"}
-)
+_OF_ALL = frozenset({"/metrics", "/openapi.json", "/console/overview"})
+_CONSOLE_MODELS = "/console/models/"
 
 
 class KeyedRoutes:
@@ -41,7 +43,7 @@ class KeyedRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if scope["type"] == "http" and path not in _OPEN and not path.startswith(ADMIN):
+        if scope["type"] == "http" and path not in _OPEN and not is_admin(scope):
             try:
                 key = self._keys.key_of(scope["headers"])
                 self._check(key, path)
@@ -52,6 +54,7 @@ class KeyedRoutes:
                 await send_whole(send, answer)
                 return
             scope = {**scope, KEY: key}
+            send = of_the_key(key, path, send)
             if self._hides:
                 scope["headers"] = [each for each in scope["headers"] if each[0] not in CARRIERS]
         await self._app(scope, receive, send)
@@ -66,7 +69,7 @@ class KeyedRoutes:
                 check_model(key, asked.model)
         elif path in _OF_ALL:
             check_all(key, path)
-        elif (model := named_model(path)) is not None:
+        elif path not in LISTS and (model := named_model(path)) is not None:
             check_model(key, model)
 
 
@@ -76,7 +79,7 @@ def named_model(path: str) -> str | None:
         return asked.model
     if path.startswith(V2) and path.endswith(MODEL_TRACE):
         return path[len(V2) :].removesuffix(MODEL_TRACE)
-    for begin in (PREDICTIONS, EXPLANATIONS, V1, V2):
+    for begin in (PREDICTIONS, EXPLANATIONS, V1, V2, f"{MANAGED}/", _CONSOLE_MODELS):
         if path.startswith(begin):
             return path[len(begin) :].partition("/")[0].partition(":")[0]
     return None

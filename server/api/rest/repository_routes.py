@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from server.api.rest.asgi import Handler, Scope
+from server.api.rest.paths import LOGGING
 from server.api.triton.loading_options import check_options
 from server.codec.error_text import described
 from server.codec.json_bodies import parse_object
@@ -42,6 +43,12 @@ class RepositoryRoutes:
         check_options(_parameters(body))
         await (self._repository.load(name) if verb == "load" else self._repository.unload_and_wait(name))
         return Answer(200, JSON_HEADERS, orjson.dumps({"name": name, verb: True}))
+
+
+def is_admin(scope: Scope) -> bool:
+    """Whether a request would change the server: who may do so is asked (`server.api.access`)."""
+    path: str = scope["path"]
+    return path.startswith(ADMIN) or (path == LOGGING and scope["method"] == "POST")
 
 
 def check_served(path: str) -> None:

@@ -36,13 +36,15 @@ from server.api.rest.head_cache import is_cloudevent
 from server.api.rest.limits import Bodies
 from server.api.rest.paths import ModelPath, asked_by, facts_asked_by, refusal
 from server.api.rest.predict import InferenceRoutes
-from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served
+from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served, is_admin
 from server.api.rest.torchserve import Predictions
 from server.api.rest.torchserve_management import Management
+from server.api.triton.server_settings import ChangeLevel
 from server.errors import ServingError
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
+from server.runtime import logs
 
 METRICS = "/metrics"
 OPENAI = "/openai"  #: KServe's prefix, unless it is set otherwise
@@ -60,15 +62,17 @@ class Routes:
         refresh: Refresh = nothing_new,
         bodies: Bodies | None = None,
         openai: OpenAIPaths | None = None,
+        change_level: ChangeLevel = logs.set_level,
     ) -> None:
-        """`refresh` is awaited before what is counted is read; `bodies` are those of the process."""
+        """`refresh` is awaited before what is counted is read; `bodies` are those of the process; `change_level` is
+        called with a new level of the log."""
         self._app = app
         self._refresh = refresh
         self._repository = repository
         self._limits = BodyLimits(max_body_bytes, bodies or Bodies())
         self._access = access or Access()
         self._inference = InferenceRoutes(repository)
-        self._facts = ModelFacts(repository, refresh)
+        self._facts = ModelFacts(repository, refresh, change_level)
         self._predictions = Predictions(repository)
         self._management = Management(repository)
         self._loading = RepositoryRoutes(repository)
@@ -114,8 +118,9 @@ class Routes:
                 return self._inference.handler(asked) if self._is_ours(asked, scope) else None
             if (refused := refusal(path)) is not None:
                 raise refused
-            if path.startswith(ADMIN):
+            if is_admin(scope):
                 self._check_access(scope)
+            if path.startswith(ADMIN):
                 return self._loading.handler(path)
         elif method == "GET":
             if path == "/v2/health/live":
@@ -156,7 +161,7 @@ class Routes:
     def _check_access(self, scope: Scope) -> None:
         """
         Raises:
-            Unauthorized, Forbidden: loading and unloading are not for who asks.
+            Unauthorized, Forbidden: loading and unloading, and what else changes the server, are not for who asks.
         """
         headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
         self._access.check((scope.get("client") or ("",))[0], headers)

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from server.api.credentials import KEY, shown_to
 from server.api.rest.asgi import Handler, Scope
 from server.codec.error_text import quoted
 from server.errors import InvalidInput, NotFound, NotSupported
@@ -64,7 +65,8 @@ class Management:
     async def _list(self, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
         query = parse_qs(str(scope.get("query_string", b""), "latin-1"))
         most, start = _number(query, "limit", _PAGE, 1), _number(query, "next_page_token", 0, 0)
-        names = list(dict.fromkeys(entry["name"] for entry in self._repository.index()))
+        known = dict.fromkeys(entry["name"] for entry in self._repository.index())
+        names = [name for name in known if shown_to(scope.get(KEY), name)]
         page = {"models": [{"modelName": name, "modelUrl": name} for name in names[start : start + most]]}
         return _json(page | ({"nextPageToken": str(start + most)} if start + most < len(names) else {}))
 

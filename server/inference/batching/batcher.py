@@ -40,7 +40,6 @@ class Batcher:
     merges: bool = True  #: rows are independent: requests may share a call
     batched: bool = True  #: the first dimension of every tensor is the batch
     name: str = "model"
-    on_failure: Callable[[BaseException], None] = lambda error: None  #: told what the model failed with, in any thread
     on_call: Callable[[int, list[float]], None] = lambda rows, waits: None  #: rows of a call, seconds that each waited
     steady: bool = False  #: how long a call takes depends on its inputs' shapes alone
     cores: Callable[[], int] = lambda: 1  #: threads that a large call may be dealt out to, now
@@ -60,7 +59,7 @@ class Batcher:
             traffic=self.traffic,
             tuning=self.tuning,
         )
-        caller = BatchCaller(self.predict, self.batched, self.on_failure)
+        caller = BatchCaller(self.predict, self.batched)
         self.calls = CallExecutor(caller, self.executor, self.begin, self._ended)
         self._look_is_due = False  #: calls are being begun, or will be in the loop's next turn
         self._answering = 0  #: calls whose answers are on their way

@@ -81,7 +81,6 @@ class BatchCaller:
 
     predict: Predict
     batched: bool = True  #: the first dimension of every tensor is the batch
-    on_failure: Callable[[BaseException], None] = lambda _: None  #: told what the model failed with
 
     def run(self, requests: Sequence[DecodedRequest]) -> list[Outcome]:
         """An outcome for each request, all of them alike enough to share a call."""
@@ -120,8 +119,6 @@ class BatchCaller:
 
     def _all(self, requests: Sequence[DecodedRequest], error: ServingError) -> list[Outcome]:
         """One error for all. (Where a process died of a call, the next one would die of more of the same.)"""
-        if isinstance(error, ModelFailed):
-            self.on_failure(error)
         return [error] * len(requests)
 
     def _split(self, requests: Sequence[DecodedRequest], outputs: Tensors) -> list[Outcome]:
@@ -142,8 +139,8 @@ class BatchCaller:
             return self._split([request], self.predict(request.inputs, request.parameters))[0]
         except BaseException as error:  # SystemExit too: a caller must never be left without an answer
             known = as_serving_error(error)
-            if isinstance(known, ModelFailed):
-                self.on_failure(error)
+            if known is not error:
+                known.__cause__ = error  # what the log shows of it
             return known
 
 

@@ -25,6 +25,7 @@ class ScriptedStream:
     events: Iterator[TokenEvent | Exception]
     gate: asyncio.Semaphore | None = None
     closed: int = 0
+    cached_tokens: int = 0
 
     def __aiter__(self) -> Self:
         return self

@@ -46,7 +46,7 @@ def test_prompt_first_usage_last_and_every_text_whole(vocabulary: Vocabulary, st
     first, *middle, last = asyncio.run(run())
     assert first == {"prompt_tokens": 7}
     made = sum(len(vocabulary.encode_rendered(text)) for text in ("one two", "three 🤗"))
-    assert last["usage"] == {"prompt_tokens": 7, "completion_tokens": made}
+    assert last["usage"] == {"prompt_tokens": 7, "completion_tokens": made, "cached_tokens": 0}
     deltas = [delta for part in middle for delta in part["deltas"]]
     for index, text in enumerate(("one two", "three 🤗")):
         mine = [delta for delta in deltas if delta["index"] == index]

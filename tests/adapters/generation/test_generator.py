@@ -48,6 +48,20 @@ def test_prompts_times_n(vocabulary: Vocabulary) -> None:
     assert engine.closed
 
 
+def test_of_each_prompt_the_first_sequence_tells_what_was_not_computed(vocabulary: Vocabulary) -> None:
+    async def ask() -> Any:
+        engine = ScriptedEngine([events_of([50, 51])])
+        made = generator(vocabulary, engine)
+        async with aclosing(await made.begin(made.job({"prompt": ["one", "two"], "n": 2}))) as parts:
+            for stream, cached in zip(engine.streams, (1, 10, 2, 20), strict=True):
+                stream.cached_tokens = cached
+            found = [orjson.loads(part) async for part in parts]
+        made.close()
+        return found[-1]["usage"]["cached_tokens"]
+
+    assert run(ask()) == 3
+
+
 def test_a_text_goes_on_behind_its_prompt_and_a_chat_begins_anew(vocabulary: Vocabulary) -> None:
     echoed = run(parts_of(generator(vocabulary, ScriptedEngine([events_of([50])])), prompt="one", echo=True))
     assert echoed[1]["deltas"][0]["text"].startswith("one")

@@ -125,13 +125,14 @@ def test_a_saved_model_tells_what_is_run_of_each_graph(tmp_path: Path) -> None:
         "sparse": message(4, text(1, "v:0") + text(2, "i:0") + text(3, "s:0")),
         "composite": message(5, message(2, text(1, "part:0"))),
     }
+    taken = text(1, "x") + message(2, text(1, "x:0"))
     signature = b"".join(message(2, text(1, name) + message(2, info)) for name, info in outputs.items())
     meta = (
         message(1, text(4, "serve") + text(4, "gpu"))
         + message(2, message(1, node("y", "Identity")))
         + message(3, text(1, "file:0") + text(3, "restore_all"))
         + message(4, text(1, "saved_model_main_op") + message(2, message(1, text(1, "init"))))
-        + message(5, text(1, "serving_default") + message(2, signature))
+        + message(5, text(1, "serving_default") + message(2, message(1, taken) + signature))
         + message(6, message(1, text(1, "vocab:0")) + text(2, "words.txt"))
     )
     assert saved(tmp_path / "m.pb", meta, message(1, text(4, "train"))) == [
@@ -142,6 +143,7 @@ def test_a_saved_model_tells_what_is_run_of_each_graph(tmp_path: Path) -> None:
             "restore_all",
             ["init", "y:0", "v:0", "i:0", "s:0", "part:0"],
             {"vocab:0": "words.txt"},
+            ["x:0"],
         ),
         MetaGraph({"train"}),
     ]

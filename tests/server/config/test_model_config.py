@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from adapters import registry
 from adapters.base import LoadError, Parameter
-from server.config.model_config import MAX_BYTES, ModelConfig, check_options
+from server.config.model_config import ENGINES, MAX_BYTES, ModelConfig, check_options
 
 DECLARED = (
     Parameter("method", str, ("predict", "predict_proba", "transform")),
@@ -66,12 +67,12 @@ def test_batching_may_be_switched_off_in_one_word(tmp_path: Path) -> None:
         ("adaptor: sklearn", "unknown key adaptor; did you mean adapter?"),
         (
             "zzz: 1",
-            "unknown key zzz; allowed are adapter, trust, options, batching, lanes, "
+            "unknown key zzz; allowed are adapter, engine, trust, options, batching, lanes, "
             "isolation, workers, memory_limit, call_timeout, pass_env, pinned, versions, labels",
         ),
         (
             "1: 2",
-            "unknown key 1; allowed are adapter, trust, options, batching, lanes, "
+            "unknown key 1; allowed are adapter, engine, trust, options, batching, lanes, "
             "isolation, workers, memory_limit, call_timeout, pass_env, pinned, versions, labels",
         ),
         ("batching: {max_row: 3}", "unknown key batching.max_row; did you mean batching.max_rows?"),
@@ -83,6 +84,11 @@ def test_batching_may_be_switched_off_in_one_word(tmp_path: Path) -> None:
         ("batching: {enabled: 1}", "batching.enabled: 1 must be true or false"),
         ("adapter: [sklearn]", "adapter: ['sklearn'] must be text (in quotes, where YAML reads something else)"),
         ("adapter: on", "adapter: True must be text (in quotes, where YAML reads something else)"),
+        ("engine: vlm", "engine: 'vlm' must be one of vllm, llama_cpp"),
+        (
+            "{engine: vllm, adapter: generation}",
+            "adapter and engine both say who serves the folder: leave one out",
+        ),
         ("trust: code", "trust: 'code' must be one of full"),
         ("trust: yes", "trust: True must be one of full"),
         ("options: [1]", "options must hold `key: value` lines, not [1]"),
@@ -224,3 +230,12 @@ def test_where_signatures_are_asked_for_only_a_versions_own_folder_says_how_it_i
     assert (signed.trust, signed.lanes, dict(signed.labels)) == (None, 2 if own else None, {"stable": "1"})
     unsigned = ModelConfig.of_version(version, version.parent, tmp_path)
     assert (unsigned.trust, dict(unsigned.labels)) == (None if own else "full", {"stable": "1"})
+
+
+def test_an_engine_is_an_adapter_of_the_registry_s() -> None:
+    assert set(ENGINES) == set(registry.ENGINES)
+    assert all(registry.get(name).name == name for name in ENGINES)
+
+
+def test_an_engine_says_who_serves_the_folder(tmp_path: Path) -> None:
+    assert read(tmp_path, "engine: llama_cpp") == ModelConfig(adapter="llama_cpp")

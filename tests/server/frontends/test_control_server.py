@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -129,3 +130,18 @@ def test_stop_is_answered_and_begun(copies: CopyRepository) -> None:
         assert main.stopped == [2.5]
 
     run(copies, ask)
+
+
+def test_the_level_of_the_log_is_the_main_process_s(copies: CopyRepository) -> None:
+    loggers = [logging.getLogger(name) for name in ("kserve", "kserve.trace", "uvicorn.error", "adapters")]
+    before = [each.level for each in loggers]
+
+    async def ask(main: Main) -> None:
+        assert await main.ask("log", level=logging.ERROR) == {"error": ""}
+        assert logging.getLogger("kserve").level == logging.ERROR
+
+    try:
+        run(copies, ask)
+    finally:
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)

@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from adapters.base import LoadError, ModelDir
-from server.__main__ import check_key
+from server.__main__ import check_signer
 from server.config.settings import Settings, SettingsError
 from server.loading.catalog import Found, scan
-from server.loading.signatures import Verifier, key_problem
+from server.loading.signatures import Verifier
+from server.loading.signers import Key
 from tests.server.loading.test_loader import loader
 from tests.server.stand_ins import EchoAdapter
 
@@ -62,7 +63,7 @@ def model(tmp_path: Path, keys: tuple[Path, Path]) -> Path:
 
 
 def verify(folder: Path, key: Path) -> None:
-    Verifier(key).verify(ModelDir.of(folder, folder.parent))
+    Verifier(Key("--verify_key", key)).verify(ModelDir.of(folder, folder.parent))
 
 
 def test_a_signed_folder_verifies(model: Path, keys: tuple[Path, Path]) -> None:
@@ -134,7 +135,10 @@ CHANGES: list[tuple[Callable[[Path], object], str]] = [
     (_lead_out, r"^model\.echo leads out of the models directory"),
     (lambda folder: os.mkfifo(folder / "pipe"), r"^pipe is neither a file nor a folder"),
     (lambda folder: (folder / "model.sig").unlink(), r"^the folder is not signed: model\.sig is missing"),
-    (lambda folder: (folder / "model.sig").write_text("{}"), r"^model\.sig is damaged, or no signature by a key"),
+    (
+        lambda folder: (folder / "model.sig").write_text("{}"),
+        r"^model\.sig is damaged, or no signature as --verify_key asks for",
+    ),
     (lambda folder: (folder / "model.sig").write_bytes(b"\xff" * 9), r"^model\.sig is damaged"),
     (lambda folder: (folder / "a\nb").touch(), r"^'a\\nb' is not in the signature"),
 ]
@@ -194,7 +198,7 @@ def test_a_mount_of_kubernetes_verifies(model: Path, keys: tuple[Path, Path]) ->
 
 @pytest.mark.usefixtures("echo")
 def test_the_loader_verifies_first_and_every_time(model: Path, keys: tuple[Path, Path]) -> None:
-    shared = loader(verifier=Verifier(keys[1]))
+    shared = loader(verifier=Verifier(Key("--verify_key", keys[1])))
     found = Found("a", ModelDir.of(model, model.parent))
     assert shared.load(found)
     EchoAdapter.begun.clear()
@@ -223,11 +227,11 @@ def test_a_signed_mount_is_looked_at_without_opening_a_file(model: Path, monkeyp
 def test_settings_check_the_key(tmp_path: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     def problem(key: Path) -> str:
         with pytest.raises(SettingsError) as caught:
-            check_key(Settings.parse([f"--verify_key={key}", f"--model_dir={tmp_path}"], {}))
+            check_signer(Settings.parse([f"--verify_key={key}", f"--model_dir={tmp_path}"], {}))
         return str(caught.value)
 
     for flag in ("--verify_key", "--verify-key"):
-        check_key(settings := Settings.parse([flag, str(keys[1])], {}))
+        check_signer(settings := Settings.parse([flag, str(keys[1])], {}))
         assert settings.verify_key == str(keys[1])
     assert "must be a file that can be read" in problem(tmp_path / "absent")
     assert "must hold a public key in PEM form" in problem(keys[0])
@@ -236,6 +240,8 @@ def test_settings_check_the_key(tmp_path: Path, keys: tuple[Path, Path], monkeyp
     (tmp_path / "key.pub").write_bytes(keys[1].read_bytes())
     assert "must lie outside the models directory" in problem(tmp_path / "key.pub")
     monkeypatch.setitem(sys.modules, "model_signing", None)
-    assert key_problem(str(keys[1]), tmp_path).startswith(
-        "needs packages that are not installed: pip install model-signing pyopenssl (of the image:"
+    assert (
+        Key("--verify_key", keys[1])
+        .problem(tmp_path)
+        .startswith("needs packages that are not installed: pip install model-signing pyopenssl (of the image:")
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from server.runtime.lifeline import resident_bytes
+from server.runtime.lifeline import resident_bytes, resident_bytes_of_all
 from server.runtime.own_code import SOURCE_ROOT
 
 _TIED = """
@@ -45,6 +45,20 @@ def test_resident_memory_is_that_of_the_process() -> None:
         assert other.stdout.readline() == b"started\n"  # it takes no more memory from now on
         assert resident_bytes(other.pid) == psutil.Process(other.pid).memory_info().rss > 0
         assert resident_bytes() > resident_bytes(other.pid)
+
+
+def test_what_a_process_started_counts_with_it() -> None:
+    """A shell whose child holds 100 MB of its own."""
+    code = "x = b'x' * 100_000_000; print('there', flush=True); input()"
+    with subprocess.Popen(
+        ["sh", "-c", '"$0" -c "$1"; true', sys.executable, code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"there\n"
+        assert resident_bytes(shell.pid) < 100_000_000 < resident_bytes_of_all(shell.pid)
+        shell.stdin.write(b"end\n")
+        shell.stdin.close()
 
 
 def test_there_is_no_memory_of_a_process_that_is_not_there() -> None:

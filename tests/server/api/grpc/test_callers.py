@@ -11,6 +11,7 @@ import pytest
 
 from server.api.credentials import KeyFile, KeyGuard
 from server.api.grpc.callers import Callers
+from server.api.grpc.protos import message_type
 from server.errors import Forbidden, InvalidInput, Unauthorized
 
 KEY, ALL = "some-0123456789abcdef", "all-0123456789abcdef"
@@ -78,8 +79,9 @@ def test_inference_asks_for_a_key(callers: Callers) -> None:
         ("ModelReady", {"name": "o"}, False),
         ("TraceSetting", {"model_name": "o"}, False),
         ("ServerMetadata", {}, True),
-        ("RepositoryIndex", {}, False),
-        ("ModelStatistics", {"name": ""}, False),
+        ("ModelStatistics", {"name": "o"}, False),
+        ("RepositoryIndex", {}, True),
+        ("ModelStatistics", {"name": ""}, True),
         ("ModelStatistics", {"name": "m"}, True),
     ],
 )
@@ -104,3 +106,23 @@ def test_models_are_shown_no_keys(callers: Callers) -> None:
     assert callers.shown(WITH) == [("a", "b")]
     assert callers.shown(WITH_ALL) == [("data-bin", b"\xff")]
     assert Callers().shown(WITH) is WITH
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "member"),
+    [
+        ("RepositoryIndex", "RepositoryIndexResponse", "models"),
+        ("ModelStatistics", "ModelStatisticsResponse", "model_stats"),
+    ],
+)
+def test_lists_hold_the_models_of_the_key(callers: Callers, method: str, kind: str, member: str) -> None:
+    def names(callers: Callers, metadata: Any, method: str) -> list[str]:
+        answer = message_type(kind)()
+        for name in ("o", "m", "m2"):
+            getattr(answer, member).add(name=name)
+        return [each.name for each in getattr(callers.of_the_key(metadata, method, answer), member)]
+
+    assert names(callers, WITH, method) == ["m"]
+    assert names(callers, WITH_ALL, method) == ["o", "m", "m2"]
+    assert names(Callers(), (), method) == ["o", "m", "m2"]
+    assert names(callers, WITH, "ServerMetadata") == ["o", "m", "m2"]

@@ -39,7 +39,8 @@ def test_a_whole_answer() -> None:
     answer = asyncio.run(whole_answer(GeneratedParts(source, never_disconnected), shape(2)))
     document = orjson.loads(answer.body)
     assert [choice["message"]["content"] for choice in document["choices"]] == ["a", "b"]
-    assert document["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    counts = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    assert document["usage"] == {**counts, "prompt_tokens_details": {"cached_tokens": 0}}
     assert source.closed
 
 

@@ -108,6 +108,19 @@ def test_heads_that_differ_by_their_identifier_alone_are_read_once() -> None:
     assert plain.request_id == b""
 
 
+def test_and_so_are_those_that_differ_by_their_place_in_a_trace() -> None:
+    cache = HeadCache()
+    for number in range(50):
+        traced = (f"Traceparent: {number}", f"tracestate: a={number}")
+        parsed = cache.parse(head(V1, *traced, "X-Request-ID: id", "X-A: b"))
+        assert parsed is not None
+        assert parsed.request_id == b"id"
+        wanted = {(b"traceparent", b"%d" % number), (b"tracestate", b"a=%d" % number), (b"x-a", b"b")}
+        assert wanted <= set(parsed.headers)
+        assert parsed.sent == parsed.headers
+    assert len(cache._known) == 1
+
+
 @pytest.mark.parametrize(
     "line", ["X-Request-Id:", "X-Request-Id: a b", "X-Request-Id: \xe9", "X-Request-Id: " + "x" * 129]
 )

@@ -48,9 +48,15 @@ def statuses(keys: KeyGuard, path: str) -> list[int]:
     return [ask(guard, path, key)[0] for key in ("", "wrong", SOME, ALL)]
 
 
-@pytest.mark.parametrize("path", ["/", "/ping", "/v2/health/live", "/v2/health/ready", "/v2/repository/models/x/load"])
+@pytest.mark.parametrize("path", ["/", "/ping", "/v2/health/live", "/v2/health/ready"])
 def test_what_is_open(keys: KeyGuard, path: str) -> None:
     assert statuses(keys, path) == [200] * 4
+
+
+@pytest.mark.parametrize("path", ["/v2/repository/models/x/load", "/v2/logging"])
+def test_who_changes_the_server_is_asked_behind(keys: KeyGuard, path: str) -> None:
+    assert statuses(keys, path) == [200] * 4
+    assert ask(KeyedRoutes(behind, keys), path, SOME)[1]["headers"] == ["x-api-key", "authorization", "x"]
 
 
 OF_A_MODEL = [
@@ -58,7 +64,8 @@ OF_A_MODEL = [
     "/v1/models/{}/labels/a:predict", "/v1/models/{}/metadata", "/v1/models/{}/x/y",
     "/v2/models/{}", "/v2/models/{}/infer", "/v2/models/{}/versions/1/infer", "/v2/models/{}/generate_stream",
     "/v2/models/{}/ready", "/v2/models/{}/config", "/v2/models/{}/stats", "/v2/models/{}/trace/setting",
-    "/v2/models/{}/nowhere", "/predictions/{}", "/predictions/{}/1", "/explanations/{}", "/openai/v1/models/{}",
+    "/v2/models/{}/nowhere", "/models/{}", "/models/{}/all", "/console/models/{}", "/predictions/{}",
+    "/predictions/{}/1", "/explanations/{}", "/openai/v1/models/{}",
 ]  # fmt: skip
 
 
@@ -69,15 +76,14 @@ def test_what_names_a_model_needs_a_key_for_it(keys: KeyGuard, path: str) -> Non
     assert statuses(keys, path.format("m2")) == [401, 401, 403, 200]
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/models", "/v2/repository/index", "/metrics", "/openapi.json", "/v2/models/stats"]
-)
+@pytest.mark.parametrize("path", ["/metrics", "/openapi.json", "/console/overview"])
 def test_what_tells_of_all_models_needs_a_key_for_all(keys: KeyGuard, path: str) -> None:
     assert statuses(keys, path) == [401, 401, 403, 200]
 
 
-@pytest.mark.parametrize("path", ["/v2", "/docs", "/v2/logging", "/nowhere", "/openai/v1/chat/completions",
-                                  "/v1/completions", "/openai/v1/models"])  # fmt: skip
+@pytest.mark.parametrize("path", ["/v2", "/docs", "/nowhere", "/openai/v1/chat/completions",
+                                  "/v1/completions", "/openai/v1/models", "/v1/models", "/v2/models",
+                                  "/v2/models/stats", "/models"])  # fmt: skip
 def test_anything_else_needs_a_key(keys: KeyGuard, path: str) -> None:
     assert statuses(keys, path) == [401, 401, 200, 200]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -355,6 +356,17 @@ def test_strangers_may_not_load_or_unload(site: Site, client: Any, verb: str) ->
     answer = site.ask("POST", f"/v2/repository/models/iris/{verb}", client=client)
     assert answer.status == 403
     assert answer.json["error"].startswith("loading and unloading models is open to this machine (loopback) only")
+
+
+def test_strangers_may_read_what_is_logged_and_not_change_it(site: Site) -> None:
+    stranger = ("203.0.113.9", 1)
+    assert site.ask("GET", "/v2/logging", client=stranger).status == 200
+    answer = site.ask("POST", "/v2/logging", {"log_level": "debug"}, client=stranger)
+    assert (answer.status, site.ask("GET", "/v2/logging").json["log_level"]) == (
+        403,
+        logging.getLevelName(logging.getLogger("kserve").getEffectiveLevel()).lower(),
+    )
+    assert site.ask("POST", "/v2/logging").status == 200
 
 
 @pytest.mark.parametrize("client", FRIENDS, ids=str)

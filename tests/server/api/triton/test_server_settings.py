@@ -1,4 +1,4 @@
-"""Settings of traces and of the log: told as they are, and not changed by anybody."""
+"""Settings of traces are told as they are; those of the log as well, and its level is changed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from server.api.triton.server_settings import log_settings, trace_settings
 from server.errors import InvalidInput, NotSupported
+from server.runtime import logs
 
 
 def test_nothing_is_traced_and_to_trace_nothing_is_fine() -> None:
@@ -35,17 +36,62 @@ def test_what_would_not_be_done_is_refused(wanted: Any, error: type[Exception], 
 def log() -> Iterator[logging.Logger]:
     """The server's, which is as it was afterwards."""
     known = logging.getLogger("kserve")
-    before = known.level
+    loggers = [logging.getLogger(name) for name in ("kserve", "kserve.trace", "uvicorn.error", "adapters")]
+    before = [each.level for each in loggers]
     yield known
-    known.setLevel(before)
+    for each, level in zip(loggers, before, strict=True):
+        each.setLevel(level)
 
 
 def test_the_log_is_told_as_it_is(log: logging.Logger) -> None:
     for level, told in ((logging.DEBUG, (True, True, 1)), (logging.WARNING, (False, True, 0))):
         log.setLevel(level)
-        known = log_settings({"log_verbose_level": told[2]})
+        known = log_settings({"log_info": None})
         assert (known["log_info"], known["log_warning"], known["log_verbose_level"]) == told
-    with pytest.raises(NotSupported, match="--log_config_file"):
-        log_settings({"log_file": "elsewhere"})
-    with pytest.raises(InvalidInput, match="no log setting 'loud'"):
-        log_settings({"loud": True})
+    assert known["log_level"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "level"),
+    [
+        ({"log_level": "debug"}, "debug"),
+        ({"log_level": "error"}, "error"),
+        ({"log_verbose_level": 2}, "debug"),
+        ({"log_verbose_level": 0}, "info"),
+        ({"log_info": False}, "warning"),
+        ({"log_info": False, "log_warning": False}, "error"),
+        ({"log_info": False, "log_warning": False, "log_error": False}, "critical"),
+        ({"log_info": True, "log_warning": True, "log_error": True, "log_verbose_level": 0}, "info"),
+    ],
+)
+def test_the_level_is_changed_by_our_name_or_by_tritons_switches(wanted: Any, level: str, log: logging.Logger) -> None:
+    log.setLevel(logging.INFO)
+    changed: list[int] = []
+
+    def change(to: int) -> None:
+        changed.append(to)
+        logs.set_level(to)
+
+    assert log_settings(wanted, change)["log_level"] == level
+    assert changed == [logging.getLevelNamesMapping()[level.upper()]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "says"),
+    [
+        ({"log_file": "elsewhere"}, NotSupported, "--log_config_file"),
+        ({"log_format": "ISO8601"}, NotSupported, "--log_format"),
+        ({"loud": True}, InvalidInput, "no log setting 'loud'"),
+        ({"log_level": "loud"}, InvalidInput, "one of debug, info, warning, error, not the string 'loud'"),
+        ({"log_info": "yes"}, InvalidInput, "'log_info' is true or false, not the string 'yes'"),
+        ({"log_verbose_level": -1}, InvalidInput, "a number from 0 on"),
+        ({"log_info": True, "log_warning": False}, InvalidInput, "logs warnings, too"),
+    ],
+)
+def test_what_the_log_cannot_be_is_refused_and_nothing_changes(
+    wanted: Any, error: type[Exception], says: str, log: logging.Logger
+) -> None:
+    changed: list[int] = []
+    with pytest.raises(error, match=says):
+        log_settings(wanted, changed.append)
+    assert not changed

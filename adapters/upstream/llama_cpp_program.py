@@ -1,0 +1,83 @@
+"""`llama-server` of llama.cpp: its command line, and its words.
+
+Source: llama.cpp's tools/server/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from adapters.base import ModelDir, Parameter, Parameters
+from adapters.generation.grammar import Grammar
+from adapters.generation.refusal import RefusedJob
+from adapters.upstream.program import COMMON_OPTIONS, Metrics, ServingProgram, template_file
+
+_SLOTS = 4  #: sequences at once, unless the options say otherwise
+#: field of a job -> llama.cpp's word
+_WORDS = {"repetition_penalty": "repeat_penalty"}
+#: what it has no word for
+_LACKS = ("stop_token_ids",)
+_CACHE_TYPES = ("f32", "f16", "bf16", "q8_0")
+
+
+class LlamaCppProgram(ServingProgram):
+    """See `ServingProgram`."""
+
+    name = "llama-server"
+    hint = "install llama.cpp on the machine, so that llama-server is on the server's PATH"
+    options = (
+        *COMMON_OPTIONS,
+        Parameter("gpu_layers", int, meaning="layers of the model that a GPU holds"),
+        Parameter("cache_type", choices=_CACHE_TYPES, meaning="the type of keys and values in memory; f16 unless set"),
+    )
+    metrics = Metrics(
+        running="llamacpp:requests_processing",
+        waiting="llamacpp:requests_deferred",
+        cache="llamacpp:kv_cache_usage_ratio",
+        prompt_tokens="llamacpp:prompt_tokens_total",
+        generated_tokens="llamacpp:tokens_predicted_total",
+    )
+
+    def arguments(
+        self, model_dir: ModelDir, file: str, served_name: str, socket: Path, options: Parameters
+    ) -> list[str]:
+        slots = options.get("slots", _SLOTS)
+        line = ["--model", str(model_dir.file(file)), "--alias", served_name, "--host", str(socket)]
+        line += ["--parallel", str(slots), "--metrics", "--no-webui", "--jinja", "--reasoning-format", "none"]
+        if context := options.get("max_context"):
+            line += ["--ctx-size", str(context * slots)]
+        for option, flag in (("threads", "--threads"), ("gpu_layers", "--n-gpu-layers")):
+            if option in options:
+                line += [flag, str(options[option])]
+        if kind := options.get("cache_type"):
+            line += ["--cache-type-k", kind, "--cache-type-v", kind]
+        if template := template_file(model_dir, options):
+            line += ["--chat-template-file", str(template)]
+        return line
+
+    def body(self, fields: dict[str, Any], grammar: Grammar | None) -> dict[str, Any]:
+        for field in _LACKS:
+            if fields.get(field):
+                raise RefusedJob(
+                    f"{field}: llama-server has no word for it: leave it out", field, "unsupported_parameter"
+                )
+        body = {_WORDS.get(name, name): value for name, value in fields.items()}
+        if "repeat_penalty" in body:
+            body["repeat_last_n"] = -1  # over prompt and answer; its own choice is the last 64 tokens
+        return body if grammar is None else {**body, **_constraint(grammar)}
+
+
+def _constraint(grammar: Grammar) -> dict[str, Any]:
+    """
+    Raises:
+        RefusedJob: llama.cpp reads no grammar of that kind.
+    """
+    if grammar.kind == "json_object":
+        return {"response_format": {"type": "json_object"}}
+    if grammar.kind == "json_schema":
+        return {"json_schema": grammar.value}
+    if grammar.kind == "choice":
+        return {"grammar": "root ::= " + " | ".join(json.dumps(each, ensure_ascii=False) for each in grammar.value)}
+    raise grammar.refused(f"llama-server reads JSON schemas and choices, and no grammar by {grammar.kind}")

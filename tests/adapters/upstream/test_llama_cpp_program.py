@@ -1,0 +1,51 @@
+"""The command line of `llama-server`, by options, and its words."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from adapters.base import ModelDir
+from adapters.generation.grammar import Grammar
+from adapters.generation.refusal import RefusedJob
+from adapters.upstream.llama_cpp_program import LlamaCppProgram
+
+PROGRAM = LlamaCppProgram()
+
+
+def line(folder: Path, **options: object) -> list[str]:
+    (folder / "m.gguf").touch()
+    return PROGRAM.arguments(ModelDir.of(folder), "m.gguf", "m", Path("/s"), options)
+
+
+def pairs(words: list[str]) -> dict[str, str]:
+    return dict(pairwise(words))
+
+
+def test_the_context_is_each_sequence_s(tmp_path: Path) -> None:
+    told = pairs(line(tmp_path, slots=3, max_context=100, threads=2, cache_type="q8_0"))
+    assert (told["--ctx-size"], told["--parallel"], told["--threads"]) == ("300", "3", "2")
+    assert told["--model"] == str(tmp_path / "m.gguf")
+    assert told["--cache-type-v"] == "q8_0"
+    assert "--ctx-size" not in line(tmp_path)
+
+
+def test_every_option_of_text_has_choices_or_is_a_place() -> None:
+    free = [option.name for option in PROGRAM.options if option.kind is str and not option.choices]
+    assert free == ["environment", "chat_template"]
+
+
+def test_its_words() -> None:
+    assert PROGRAM.body({"repetition_penalty": 1.5}, None) == {"repeat_penalty": 1.5, "repeat_last_n": -1}
+    choice = PROGRAM.body({}, Grammar("choice", ["yes", 'n"o'], "guided_choice"))
+    assert choice == {"grammar": 'root ::= "yes" | "n\\"o"'}
+    assert PROGRAM.body({}, Grammar("json_schema", {"type": "object"}, "f")) == {"json_schema": {"type": "object"}}
+
+
+def test_what_it_has_no_word_for() -> None:
+    with pytest.raises(RefusedJob, match="stop_token_ids: llama-server has no word for it"):
+        PROGRAM.body({"stop_token_ids": [1]}, None)
+    with pytest.raises(RefusedJob, match="guided_regex: llama-server reads JSON schemas and choices"):
+        PROGRAM.body({}, Grammar("regex", "a+", "guided_regex"))

@@ -1,0 +1,48 @@
+"""Chunks to deltas: calls are kept until they are whole, and an end is one that says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.base import StreamFailed
+from adapters.generation.tool_calls import ToolCall
+from adapters.upstream.upstream_events import CallPiece, ProgramEvent
+from adapters.upstream.upstream_text import UpstreamText
+
+CALLS = [CallPiece(0, "f", '{"a":'), CallPiece(1, "g", ""), CallPiece(0, "", " 1}")]
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_calls(parallel: bool) -> None:
+    text = UpstreamText("vllm", parallel_calls=parallel)
+    assert text.push(ProgramEvent(calls=CALLS)).calls == ()
+    text.push(ProgramEvent(finish="stop"))
+    last = text.end()
+    assert last.finish == "tool_calls"
+    assert last.calls == [ToolCall("f", '{"a": 1}'), ToolCall("g", "{}")][: 2 if parallel else 1]
+
+
+def test_tokens_know_where_their_text_begins() -> None:
+    text = UpstreamText("vllm")
+    text.push(ProgramEvent("ab", [{"token": "ab"}]))
+    (token,) = text.push(ProgramEvent("c", [{"token": "c"}])).tokens
+    assert token["offset"] == 2
+
+
+def test_tokens_are_the_program_s_count_or_else_its_chunks() -> None:
+    text = UpstreamText("vllm")
+    text.push(ProgramEvent("a"))
+    assert (text.generated, text.prompt_tokens, text.cached_tokens) == (1, 0, 0)
+    details = {"prompt_tokens_details": {"cached_tokens": 2}}
+    text.push(ProgramEvent(usage={"completion_tokens": 5, "prompt_tokens": 3, **details}))
+    assert (text.generated, text.prompt_tokens, text.cached_tokens) == (5, 3, 2)
+    text.push(ProgramEvent(usage={"completion_tokens": -5, "prompt_tokens": "3", "prompt_tokens_details": None}))
+    assert (text.generated, text.prompt_tokens, text.cached_tokens) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(("finish", "told"), [(None, "without a reason"), ("abort", "with the reason 'abort'")])
+def test_an_end_that_is_none(finish: str | None, told: str) -> None:
+    text = UpstreamText("vllm")
+    text.push(ProgramEvent("a", finish=finish))
+    with pytest.raises(StreamFailed, match=f"vllm failed at this request: its answer ended {told}"):
+        text.end()

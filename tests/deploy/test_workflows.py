@@ -1,0 +1,52 @@
+"""The public workflows ask for what the project has: its make targets, its Pythons, and actions by their commits."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
+
+from tests.deploy.manifests import ROOT
+
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+PYTHONS = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+
+
+def workflow(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text())
+    return loaded
+
+
+def steps(of: dict[str, Any]) -> list[dict[str, Any]]:
+    return [step for job in of["jobs"].values() for step in job["steps"]]
+
+
+def test_there_are_both() -> None:
+    assert [file.name for file in FILES] == ["ci.yml", "release.yml"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_what_is_made_can_be_made(file: Any) -> None:
+    made = re.findall(r"\bmake ([a-z-]+)", "\n".join(step.get("run", "") for step in steps(workflow(file.name))))
+    assert made
+    assert set(made) <= TARGETS
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_actions_are_pinned_and_rights_are_few(file: Any) -> None:
+    loaded = workflow(file.name)
+    uses = [step["uses"] for step in steps(loaded) if "uses" in step]
+    assert uses
+    assert [use for use in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", use)] == []
+    assert loaded["permissions"] == {"contents": "read"}
+    assert all("timeout-minutes" in job for job in loaded["jobs"].values())
+
+
+def test_every_python_that_is_allowed_is_tested() -> None:
+    tested = workflow("ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert tested == [f"3.{minor}" for minor in range(8, 30) if PYTHONS.contains(f"3.{minor}.0")]
