@@ -49,7 +49,7 @@ print(json.dumps([ask(end, score), ask(end, "os.getpgid(os.getppid()) == os.getp
 
 def test_no_child_looks_into_the_fork_server_or_steers_it() -> None:
     told = run("""
-"".encode("ascii")  # whose module another user may not be able to read
+__import__("codecs").lookup("ascii")  # whose module another user may not be able to read
 if os.getuid() == 0:  # who may look into everything
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
 server = ForkServer.start(program, {})
