@@ -61,20 +61,20 @@ class Running:
             with contextlib.suppress(psutil.NoSuchProcess):
                 yield ask(child)
 
-    def wait_ready(self, path: str, start: float) -> None:
-        """Until GET `path` answers 200; `start` (monotonic) is when the process was started.
+    def wait_ready(self, path: str, start: float, patience: float = READY_SECONDS) -> None:
+        """Until GET `path` answers 200; `start` (monotonic) is when the process was started; `patience` in seconds.
 
         Raises:
             NotStarted
         """
-        while time.monotonic() < start + READY_SECONDS:
+        while time.monotonic() < start + patience:
             if self.process.poll() is not None:
                 raise NotStarted(f"{self.name} ended with {self.process.returncode}: {self._tail()}")
             if _status(self.http_port, path) == 200:
                 self.seconds_to_ready = time.monotonic() - start
                 return
             time.sleep(_POLL_SECONDS)
-        raise NotStarted(f"{self.name} was not ready after {READY_SECONDS} s: {self._tail()}")
+        raise NotStarted(f"{self.name} was not ready after {patience:g} s: {self._tail()}")
 
     def stop(self) -> None:
         """Ask it to end, then end it and whatever it started: they are one process group of their own."""

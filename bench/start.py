@@ -33,6 +33,7 @@ from bench.report import table
 
 RUN = places.CACHE / "start"
 READY = "/v2/health/ready"
+_PATIENCE = 900.0  #: seconds that a start may take
 CASES = {"one": "1 scikit-learn model", "examples": "7 example models", "many": "{count:,} small models"}
 _PEERS = {"one": "kserve_many", "examples": "kserve_examples", "many": "kserve_many"}
 
@@ -130,7 +131,7 @@ def _start(name: str, module: str, tree: Path, folder: Path) -> Start:
     environ = {"PYTHONDONTWRITEBYTECODE": ""}
     begun = time.monotonic()
     with started(name, [sys.executable, "-m", module, *flags], ports, RUN / f"{name}.log", tree, environ) as server:
-        server.wait_ready(READY, begun)
+        server.wait_ready(READY, begun, _PATIENCE)
         return Start(server.seconds_to_ready, _processor_seconds(server), _memory(server))
 
 

@@ -21,7 +21,6 @@ from server.runtime import hidden_environ, logs, memory
 from server.runtime.cpu import ONE_THREAD
 from server.runtime.sandbox.kernel import Kernel
 from server.runtime.signals import Signals
-from server.telemetry import tracing
 
 log = logging.getLogger("kserve")
 
@@ -36,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(run(argv))
     signals = Signals()
     signals.install()
+    for variable, value in ONE_THREAD.items():  # before anything imports numpy; an operator's own values stay
+        os.environ.setdefault(variable, value)
     settings = command_line(serve_arguments(argv), os.environ, check)
     if own_process and settings.trial and not settings.sandbox:
         hidden_environ.hide()
-    for variable, value in ONE_THREAD.items():  # an operator's own values stay
-        os.environ.setdefault(variable, value)
     try:
         serve(settings, signals)
     except SystemExit as error:
@@ -58,6 +57,8 @@ def check(settings: Settings) -> None:
     """
     check_sandbox(settings)
     check_signer(settings)
+    from server.telemetry import tracing  # imports numpy, whose threads are told of by then
+
     if problem := tracing.problem(os.environ):
         raise SettingsError(problem)
 

@@ -60,13 +60,18 @@ def _begin_anew(connection: int, environ: Mapping[str, str]) -> None:
         logger.handlers.clear()
         logger.filters.clear()
         logger.setLevel(logging.WARNING if logger is logging.root else logging.NOTSET)
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or it could not even say that it is to die first
+    _dumpable(True)  # or it could not even say that it is to die first
     die_first_without_memory()
+    _dumpable(False)  # a child that is another's tool by then may not look into it, nor steer it
     for stream in (sys.stdout, sys.stderr):  # what is said before a crash is to be heard
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, write_through=True)
     gc.set_threshold(*_COLLECTED)
     gc.freeze()
+
+
+def _dumpable(yes: bool) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, int(yes), 0, 0, 0)
 
 
 def _close_all_but(kept: Collection[int]) -> None:
@@ -130,6 +135,7 @@ class _Server:
             for descriptor, standard in ((stdin, 0), (stdout, 1), (stdout, 2)):
                 os.dup2(descriptor, standard)
             _close_all_but((0, 1, 2, connection))
+            _dumpable(True)
             self._program(connection)
             status = 0
         except SystemExit as error:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import os
 import socket
 import sys
@@ -65,7 +64,6 @@ def _load(connection: ipc.Connection, job: WorkerModel) -> Adapter | None:
         began = time.perf_counter()
         with memory.collected_rarely():
             model = adapter.load(job.directory, job.file, job.options)
-        gc.freeze()  # modules and model stay: no later collection need look at them
         seconds = time.perf_counter() - began
         connection.send(ipc.pack({"stage": "example"}))
         test = SelfTest(batchable=False) if model.signature.whole else self_test(model)

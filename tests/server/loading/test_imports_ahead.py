@@ -139,7 +139,7 @@ def test_why_trials_are_no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_imported_ahead_starts_no_thread() -> None:
     """Every framework by itself: one that did would cost all others their forks."""
     for name, modules in imports_ahead.AHEAD.items():
-        if name == "transformers" or not _installed(name):
+        if not _installed(name):
             continue
         code = "".join(f"import {module}\n" for module in (name, *modules))
         told = run(Path(), f"{code}from server.runtime.forking import threads; print(json.dumps(threads()))")
@@ -150,3 +150,10 @@ def _installed(name: str) -> bool:
     from importlib.util import find_spec
 
     return find_spec(name) is not None
+
+
+def test_nothing_native_is_there_before_the_command_line_was_read() -> None:
+    """numpy's threads, which it starts as it is imported, would leave no start a fork: `main` says how many first."""
+    code = "import sys, server.__main__; print(sorted({'numpy', 'kserve', 'sklearn'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -45,3 +45,17 @@ score = "int(Path('/proc/self/oom_score_adj').read_text())"
 print(json.dumps([ask(end, score), ask(end, "os.getpgid(os.getppid()) == os.getppid()")]))""")
     assert score == 1000
     assert own is True
+
+
+def test_no_child_looks_into_the_fork_server_or_steers_it() -> None:
+    told = run("""
+__import__("codecs").lookup("ascii")  # whose module another user may not be able to read
+if os.getuid() == 0:  # who may look into everything
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+def may_write(pid):
+    try: return bool(os.close(os.open(f"/proc/{pid}/mem", os.O_RDWR)) or True)
+    except PermissionError: return False
+server = ForkServer.start(program, {})
+_, end = forked(server)
+print(json.dumps([ask(end, "may_write(os.getpid())"), ask(end, "may_write(os.getppid())")]))""")
+    assert told == [True, False]
