@@ -20,7 +20,12 @@ Predict: TypeAlias = Callable[[Any], "Array | list[Any]"]
 
 def load(name: str, folder: Path) -> Predict:
     """The model `name` from its folder, ready to predict."""
-    return _LOADERS[name](folder / MODELS[name].file)
+    return load_file(name, folder / MODELS[name].file)
+
+
+def load_file(name: str, path: Path) -> Predict:
+    """As the model `name` is loaded, from this file or folder."""
+    return _LOADERS[name](path)
 
 
 def _sklearn(path: Path) -> Predict:

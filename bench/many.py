@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(models: int) -> int:
-    expected = _make(models)
+    expected = make(models)
     lines = []
     for name, module in _SYSTEMS.items():
         few = _measured(name, module, dict(list(expected.items())[:1]))
@@ -65,7 +65,7 @@ def _run(models: int) -> int:
     return 0
 
 
-def _make(models: int) -> dict[str, list[int]]:
+def make(models: int) -> dict[str, list[int]]:
     """The folders, and what scikit-learn answers, by model."""
     import joblib
     import numpy as np

@@ -1,6 +1,7 @@
-"""The command line: a command of `server.cli`, or settings -> catalog -> (loading begins) -> KServe -> server.
+"""The command line: a command of `server.cli`, or settings -> catalog -> frameworks -> (loading begins) -> KServe.
 
-The order is the start-up time: models are found and tried in a child process while KServe is still being imported.
+The order is the start-up time: models are found, the frameworks that they need are imported once, and models are tried
+in forks of this process, which has one thread until then, while KServe is imported.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from server.api.kserve.argv import arguments
 from server.cli.commands import is_for_commands, serve_arguments
 from server.config.flags import SettingsError
 from server.config.settings import COMMAND, Settings, command_line, unknown_variables
-from server.runtime import logs, memory
+from server.runtime import hidden_environ, logs, memory
 from server.runtime.cpu import ONE_THREAD
 from server.runtime.sandbox.kernel import Kernel
 from server.runtime.signals import Signals
@@ -27,6 +28,7 @@ log = logging.getLogger("kserve")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command, or the server until it is told to stop. Mistakes end it with status 2 and one line each."""
+    own_process = argv is None
     argv = sys.argv[1:] if argv is None else argv
     if is_for_commands(argv, os.environ):
         from server.cli.main import run
@@ -35,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     signals = Signals()
     signals.install()
     settings = command_line(serve_arguments(argv), os.environ, check)
+    if own_process and settings.trial and not settings.sandbox:
+        hidden_environ.hide()
     for variable, value in ONE_THREAD.items():  # an operator's own values stay
         os.environ.setdefault(variable, value)
     try:
@@ -102,6 +106,7 @@ def serve(settings: Settings, signals: Signals) -> None:
 
     logs.forward()
     memory.limit_arenas()
+    memory.collect_rarely()
     memory.shut()
     try:
         assembly = Assembly.of(settings)
@@ -110,6 +115,8 @@ def serve(settings: Settings, signals: Signals) -> None:
         sys.exit(2)
     watcher = Watcher.of(settings, assembly.catalog, assembly.rescan)
     with logs.kept(logging.DEBUG if settings.log_level == "debug" else logging.INFO):
+        assembly.import_ahead()
+        hidden_environ.reveal()
         loading = assembly.begin()
         with arguments(settings):
             from server import app

@@ -54,6 +54,7 @@ from server.repository.store import ModelStore
 from server.runtime import logs
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
+from server.runtime.log_rings import LogRings
 from server.runtime.signals import Signals
 from server.runtime.sockets import PortTaken, check_free, shared_listener
 
@@ -76,11 +77,12 @@ class PolyServer(frame.ModelServer):
     ) -> None:
         """`rescan`, `before_load`, `unrequested`: as `Repository` has them."""
         logs.identify()
+        self._log_rings = LogRings()
         cores = cpu_count()
         store = ModelStore()
         self._settings = settings
         self._frontends = _frontends(settings, loader.budget, store)
-        self._observation = Observation(os.environ)
+        self._observation = Observation(settings, os.environ, store.metrics)
         self.repository = Repository(
             catalog,
             loader,
@@ -96,6 +98,7 @@ class PolyServer(frame.ModelServer):
             taps=self._observation.taps,
         )
         configure_logging(settings)
+        logging.getLogger("kserve").addHandler(self._log_rings)
         super().__init__(registered_models=KServeRegistry(self.repository))
         register(self.repository.metrics)
         self.dataplane = PolyDataPlane(self.repository)
@@ -265,6 +268,7 @@ class PolyServer(frame.ModelServer):
             *pages,
             grpc_port,
             self._refresh(),
+            self._log_rings.lines,
             keyed=self._access.keys is not None,
         )
         if not self._settings.enable_latency_logging:

@@ -14,6 +14,7 @@ from adapters.shared.messages import brief
 from adapters.spacy_ import config
 from adapters.spacy_.docs import PipelineFindings
 from adapters.spacy_.package import CONFIG
+from adapters.spacy_.without_torch import no_torch
 from adapters.spacy_.writes import assigned
 
 
@@ -43,8 +44,9 @@ def _check_links(data: ModelDir) -> None:
 
 
 def _load(path: Path, load: Callable[[], Any] | None) -> Any:
-    import spacy
-    from spacy.util import load_config
+    with no_torch(path / CONFIG, foreign=load is not None):
+        import spacy
+        from spacy.util import load_config
 
     if torch := sys.modules.get("torch"):  # thinc imports it
         torch.set_num_threads(1)

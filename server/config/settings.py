@@ -19,6 +19,7 @@ from server.config.flags import SettingsError, flags_of, help_text, markdown, pa
 from server.config.kserve_flags import SAID_ELSEWHERE
 from server.config.memory_size import Amount, amount
 from server.config.model_uri import Address, named, without_secrets
+from server.config.payload_target import payload_target
 
 __all__ = ["Settings", "SettingsError", "command_line", "unknown_variables"]
 
@@ -36,6 +37,7 @@ Protocol = Literal["v1", "v2", "grpc-v2"]
 PROTOCOL = types.one_of("v1", "v2", "grpc-v2")
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVEL = types.one_of("debug", "info", "warning", "error")
+PAYLOADS = types.Kind(payload_target, "URL|FILE", quote=without_secrets)
 PORT = types.integer("PORT", 0, 65535)
 COUNT = types.integer("N", 1)
 PROCESSES = types.integer("N", 1, 64)
@@ -243,8 +245,8 @@ class Settings:
         "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask. With --workers "
         "the main process alone answers there.")
     api_keys_file: str | None = setting(None, types.existing_file(), SERVER,
-        "A file of API keys (README): every request but health brings one, as Authorization: Bearer or X-API-Key, over "
-        "gRPC as well. It is read again when it changes.")
+        "A file of API keys (docs/security.md): every request but health brings one, as Authorization: Bearer or "
+        "X-API-Key, over gRPC as well. It is read again when it changes.")
     shutdown_delay: float | None = setting(None, types.seconds(zero=True), SERVER,
         "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers know.",
         shown="3s in a Kubernetes pod, else 0s")
@@ -257,6 +259,17 @@ class Settings:
     log_level: LogLevel | None = setting(None, LOG_LEVEL, LOGGING,
         "From which level on lines are logged; POST /v2/logging changes it while the server runs.",
         shown="KSERVE_LOGLEVEL, or info")
+    payload_log: str | None = setting(None, PAYLOADS, LOGGING,
+        "Where requests and answers are logged: http:// or https:// (a collector of KServe's CloudEvents), s3://bucket/"
+        "path, or the path of a file (JSON lines). Nothing waits for it; what does not fit is dropped and counted.",
+        shown="none")
+    payload_log_mode: Literal["all", "request", "response"] = setting("all", types.one_of("all", "request", "response"),
+        LOGGING, "What of them is logged.")
+    payload_log_share: float = setting(1.0, types.share(), LOGGING,
+        "Which share of the requests is logged, from 0 to 1.")
+    payload_log_headers: tuple[str, ...] = setting((), types.header_names(), LOGGING,
+        "Headers (over gRPC: metadata) that are logged with them; in the variable, white space stands between them.",
+        shown="none")
     access_log: bool = setting(False, types.switch(), LOGGING, "Log every request.")
     access_log_format: str | None = setting(None, types.text("FORMAT"), LOGGING,
         "Format of the access log, in asgi-logger's terms; needs the package asgi-logger.", kserve=True)
@@ -338,7 +351,8 @@ class Settings:
     def plain(self) -> dict[str, Any]:
         """The settings that a process which only answers requests needs, as plain values: `Settings(**plain)`."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_FOR_ALL}
-        return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
+        plain = {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
+        return {**plain, **({"payload_log_headers": told} if (told := self.payload_log_headers) else {})}
 
     def kserve_argv(self) -> list[str]:
         """What `sys.argv` has to hold while `kserve.model_server` is imported, which parses it then."""
@@ -379,6 +393,9 @@ class Settings:
         if self.log_format != "text" and (self.log_config_file or not self.configure_logging):
             other = "--log_config_file" if self.log_config_file else "--configure_logging=false"
             yield f"--log_format={self.log_format} is for the log that the server sets up, and {other} sets up another"
+        for name in ("payload_log_mode", "payload_log_share", "payload_log_headers"):
+            if getattr(self, name) != DEFAULTS[name] and self.payload_log is None:
+                yield f"--{name} is about what --payload_log sends on, and that is not given"
         if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
             yield "--access_log_format needs a package that is not installed: pip install asgi-logger"
         yield from self._conflicts_of_signers()
@@ -391,6 +408,10 @@ class Settings:
             yield "--verify_identity and --verify_issuer need each other: a name counts by whom vouches for it"
         if self.verify_trust_config and not self.verify_identity:
             yield "--verify_trust_config needs --verify_identity, whose signatures it is for"
+
+
+#: by name
+DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
 
 def command_line(

@@ -25,6 +25,7 @@ def main(descriptor: int) -> NoReturn:
     os.set_inheritable(descriptor, False)
     faulthandler.enable()
     memory.limit_arenas()
+    memory.collect_rarely()
     memory.shut()
     logs.forward()
     control = socket.socket(fileno=descriptor)

@@ -35,6 +35,7 @@ from server.runtime import logs, memory
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
 from server.runtime.sockets import shared_listener
+from server.telemetry.metrics import MetricsByModel
 
 log = logging.getLogger("kserve")
 
@@ -53,8 +54,9 @@ class FrontendServer:
         self._directory = Path(start["directory"])
         self._control = control
         cores = cpu_count()
-        self._observation = Observation(os.environ)
-        how = (settings.enable_latency_logging, self._observation.taps)
+        counts = MetricsByModel()
+        self._observation = Observation(settings, os.environ, counts)
+        how = (settings.enable_latency_logging, self._observation.taps, counts)
         self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), *how)
         self._shares = Shares.of(settings.max_connections, settings.workers)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))

@@ -1,11 +1,13 @@
 """What finds, tries and loads models, put together as the settings want it: all that there is before KServe.
 
-settings --> catalog, Assembly --> begin: the models are being tried --> (KServe is imported) --> allow_imports:
-    they are loaded into this process, too
+settings --> catalog, Assembly --> import_ahead --> begin: the models are being tried --> (KServe is imported)
+    --> allow_imports: they are loaded into this process, too
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,6 +19,7 @@ from server.config.settings import Settings
 from server.loading.catalog import Catalog
 from server.loading.environments import Environments
 from server.loading.files import allow_entries
+from server.loading.imports_ahead import import_ahead, why_not
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
 from server.loading.sandboxing import log_sandbox, sandbox_of
@@ -27,6 +30,8 @@ from server.loading.trial.pool import TrialPool
 from server.loading.trust import allowed_by
 from server.runtime.cache_dir import cache_directory
 from server.workers.placement import WorkerPlacement
+
+log = logging.getLogger("kserve")
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,15 @@ class Assembly:
             unrequested,
             may_import=may_import,
         )
+
+    def import_ahead(self) -> None:
+        """Import what models need that are tried soon, and fork trials off this process, where that can be."""
+        if self.trials is None or self.unrequested is Demand.LOOK:
+            return
+        if why := why_not(self.workers.sandbox, os.environ):
+            log.info("trials are fresh processes, not forks: %s", why)
+            return
+        import_ahead(self.loader, self.trials, self.catalog.found)
 
     def begin(self) -> dict[ModelKey, Future[Loaded]]:
         """Begin to try and load all models, in threads and child processes."""

@@ -50,6 +50,7 @@ from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import TrialPool
+from server.loading.warming import warm
 from server.runtime import logs
 from server.workers.adapter import RemoteAdapter
 from server.workers.launch import Guard, nothing_to_guard
@@ -198,6 +199,19 @@ class Loader:
             options["trust"] = "full"
         return Recognised(choice.directory or directory, choice, options, _with_own_version(config, found, choice))
 
+    def tried_here(self, found: Found) -> Choice | None:
+        """What a directory holds, if it would be tried, and then loaded, by this process's own frameworks.
+
+        None: workers load it, or it may not be looked at before its signature is.
+
+        Raises:
+            LoadError: it cannot be served.
+        """
+        if self._verifier or self._auto_env:
+            return None
+        _, choice, _, config = self.recognise(found)
+        return None if self._workers.wants(choice, config) else choice
+
     def _guard(self, seal: Seal, choice: Choice) -> Guard:
         """Makes sure that the files are those that were checked. Code may write beside them, and unless it is signed
         nothing of it was checked."""
@@ -224,6 +238,7 @@ class Loader:
     def _check_loaded(self, found: Found, adapter: Adapter, room: Room, guard: Guard) -> None:
         try:
             guard()
+            warm(found.name, adapter)
             recorded_examples.check(found.directory.path, found.home, found.directory.root, adapter, self._ask)
         except BaseException:
             adapter.close()

@@ -1,4 +1,8 @@
-"""The parent's side of a child process: a fresh interpreter, talk with it, what it prints, and why it died."""
+"""The parent's side of a child process: a fresh interpreter, or a fork; talk with it, what it prints, and why it died.
+
+A fork of this process itself it never is: frameworks' threads and locks do not survive one. `forking` forks what has
+neither.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from server.runtime import ipc
+from server.runtime.forking import ForkedProcess
 from server.runtime.receiving import ReceiveLimits
 from server.runtime.sandbox.sandbox import Confinement
 from server.text import blanked
@@ -38,10 +43,12 @@ class ChildProcess:
         on_output: Callable[[bytes], None] = lambda _: None,
         limits: ReceiveLimits = ipc.WIDEST,
         confinement: Confinement | None = None,
+        fork: Callable[[int], ForkedProcess] | None = None,
     ) -> None:
         """`command` takes the descriptor of the child's end; `noun` is what the process is called in reasons.
 
-        `limits` are of the messages that it may send. `confinement` is this child's alone, and ends with it.
+        `limits` are of the messages that it may send. `confinement` is this child's alone, and ends with it. `fork`
+        makes a child that has the descriptor; where it cannot, the command is run.
 
         Raises:
             OSError: it cannot be started.
@@ -56,10 +63,11 @@ class ChildProcess:
         self.connection = ipc.Connection(ours, limits)
         with theirs:
             try:
+                forked = _forked(fork, theirs.fileno()) if fork and not confinement else None
                 line = command(theirs.fileno())
                 if confinement:
                     line, environ = confinement.command(line), confinement.environ(environ)
-                self._process = _start(line, environ, theirs.fileno())
+                self._process = forked or _start(line, environ, theirs.fileno())
             except OSError:
                 ours.close()
                 if confinement:
@@ -189,6 +197,8 @@ class ChildProcess:
         """Without reaping it: its number, which is its group's, must not go to somebody else yet."""
         if self._process.returncode is not None:
             return True
+        if isinstance(self._process, ForkedProcess):
+            return self._process.has_ended()
         try:
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         except ChildProcessError:
@@ -213,8 +223,15 @@ class ChildProcess:
         return text if len(text) <= _TAIL_SHOWN else f"...{text[-_TAIL_SHOWN:]}"
 
 
+def _forked(fork: Callable[[int], ForkedProcess], descriptor: int) -> ForkedProcess | None:
+    try:
+        return fork(descriptor)
+    except OSError as error:
+        log.info("a fresh process takes the place of a fork: %s", error)
+        return None
+
+
 def _start(command: Sequence[str], environ: Mapping[str, str], descriptor: int) -> subprocess.Popen[bytes]:
-    """A fresh interpreter, never a fork: frameworks' threads and locks do not survive one."""
     return subprocess.Popen(
         command,
         env=environ,

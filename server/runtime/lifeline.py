@@ -16,7 +16,7 @@ def tie_to_parent() -> None:
     """Call it first, in a process that leads a group of its own and whose standard input the parent holds open."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _die_with_parent()
-    _die_first_without_memory()
+    die_first_without_memory()
 
 
 def resident_bytes(pid: int | None = None) -> int:
@@ -79,7 +79,7 @@ def _die_with_parent() -> None:
         os.dup2(nothing.fileno(), 0)
 
 
-def _die_first_without_memory() -> None:
+def die_first_without_memory() -> None:
     """When memory runs out, let the kernel end this process, not the server that started it."""
     try:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

@@ -119,7 +119,7 @@ class WorkerPlacement:
 
     def _environment(self, choice: Choice) -> dict[str, str]:
         """What a worker may want to know of the server."""
-        told = {}
+        told = {"POLYSERVE_OWN_PROCESS": "true"}
         if choice.adapter.converts:
             told["POLYSERVE_CONVERTED_DIR"] = str(self.converted_dir or cache_directory("converted"))
         if self.memory_budget is not None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import os
 import socket
 import sys
@@ -25,7 +26,7 @@ from typing import NoReturn
 
 from adapters import registry
 from adapters.base import Adapter, LoadError
-from server.runtime import ipc
+from server.runtime import ipc, memory
 from server.runtime.lifeline import resident_bytes_of_all, tie_to_parent
 from server.runtime.receiving import ReceiveLimits
 from server.workers.import_names import release_names
@@ -62,7 +63,9 @@ def _load(connection: ipc.Connection, job: WorkerModel) -> Adapter | None:
         if adapter.own_process:
             release_names()
         began = time.perf_counter()
-        model = adapter.load(job.directory, job.file, job.options)
+        with memory.collected_rarely():
+            model = adapter.load(job.directory, job.file, job.options)
+        gc.freeze()  # modules and model stay: no later collection need look at them
         seconds = time.perf_counter() - began
         connection.send(ipc.pack({"stage": "example"}))
         test = SelfTest(batchable=False) if model.signature.whole else self_test(model)

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+from server.api.kserve.lean_import import lean
 from server.config.settings import Settings
 
 
@@ -14,6 +15,7 @@ def arguments(settings: Settings) -> Iterator[None]:
     """Within, `sys.argv` holds our settings: import what needs KServe here, for the first time."""
     argv, sys.argv = sys.argv, [*settings.kserve_argv(), "--enable_docs_url=False"]  # ours needs no CDN
     try:
-        yield
+        with lean():
+            yield
     finally:
         sys.argv = argv

@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 from adapters.base import LoadError, Signature
 from server.runtime import ipc
 from server.runtime.child_process import ChildProcess
+from server.runtime.forking import ForkedProcess, ForkServer
 from server.runtime.own_code import module_command
 from server.runtime.sandbox.sandbox import NO_SANDBOX, Confinement, Sandbox
 from server.workers.launch import scrubbed
@@ -45,6 +46,7 @@ class TrialPool:
         self._sandbox = sandbox
         self._roots = frozenset(roots)
         self._children: list[TrialProcess] = []
+        self._forks: ForkServer | None = None
         self._changed = threading.Condition()
         self._closed = 0  #: how often
 
@@ -78,6 +80,10 @@ class TrialPool:
         # A file that this child survived earlier may have damaged it: only a new child's death is evidence.
         return self._run(adapter, job, new=True)
 
+    def fork_from(self, forks: ForkServer) -> None:
+        """Children are forks from now on, until `close`; those that are to be confined are fresh processes as ever."""
+        self._forks = forks
+
     def warm(self) -> None:
         """Start all children ahead."""
         with self._changed:
@@ -85,9 +91,10 @@ class TrialPool:
                 self._children.append(self._start())
 
     def close(self) -> None:
-        """End all children, and with them the trials that they are at. A later `try_load` starts new ones."""
+        """End all children, and with them the trials that they are at. A later `try_load` starts new ones, no forks."""
         with self._changed:
             self._closed += 1
+            forks, self._forks = self._forks, None
             ending = list(self._children)
             for child in ending:
                 child.kill()
@@ -95,6 +102,8 @@ class TrialPool:
                     self._remove(child)
             self._changed.notify_all()
             self._changed.wait_for(lambda: not set(ending) & set(self._children), timeout=_GRACE)
+            if forks is not None:
+                forks.close()
 
     def rest(self) -> None:
         """End the children that are at no trial, for the sake of their memory."""
@@ -151,7 +160,8 @@ class TrialPool:
 
     def _start(self) -> TrialProcess:
         try:
-            return TrialProcess(self._sandbox.confinement(self._roots), self._roots)
+            fork = self._forks.fork if self._forks else None
+            return TrialProcess(self._sandbox.confinement(self._roots), self._roots, fork)
         except OSError as error:
             raise LoadError(f"no process for trying the model could be started: {error}") from error
 
@@ -192,8 +202,13 @@ class Crash(LoadError):
 class TrialProcess:
     """One trial process, and this side of the conversation with it."""
 
-    def __init__(self, confinement: Confinement | None = None, roots: frozenset[Path] = frozenset()) -> None:
-        """`roots`: what it may read, if it is confined.
+    def __init__(
+        self,
+        confinement: Confinement | None = None,
+        roots: frozenset[Path] = frozenset(),
+        fork: Callable[[int], ForkedProcess] | None = None,
+    ) -> None:
+        """`roots`: what it may read, if it is confined. `fork` makes it, unless it is.
 
         Raises:
             OSError: it cannot be started.
@@ -203,10 +218,7 @@ class TrialProcess:
         self.adapters: set[str] = set()
         self._trials = 0
         self._stage = "load"
-        # This one's modules, wherever they were found.
-        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  ("" is the current one)
-        environ = {**scrubbed(os.environ), "PYTHONPATH": path}
-        self._child = ChildProcess("trial process", _command, environ, confinement=confinement)
+        self._child = ChildProcess("trial process", _command, environment(), confinement=confinement, fork=fork)
 
     def run(self, adapter: str, job: Sequence[ipc.Part], timeout: float) -> Trial:
         """One trial of a packed job; after a timeout or a crash the child is dead."""
@@ -241,6 +253,12 @@ class TrialProcess:
         while "stage" in (answer := self._child.receive(deadline).fields):
             self._stage = answer["stage"]
         return answer
+
+
+def environment() -> dict[str, str]:
+    """A trial process's: this one's without secrets, and with its modules, wherever they were found."""
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  ("" is the current one)
+    return {**scrubbed(os.environ), "PYTHONPATH": path}
 
 
 def _command(descriptor: int) -> Sequence[str]:

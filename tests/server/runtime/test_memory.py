@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from server.runtime import memory
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -24,6 +27,24 @@ print(len(gc.get_objects()))
 def test_what_was_loaded_is_frozen() -> None:
     answer = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert int(answer.stdout) < 5_000
+
+
+def test_what_is_imported_is_looked_through_rarely() -> None:
+    before = gc.get_threshold()
+    with memory.collected_rarely():
+        assert gc.get_threshold()[0] > 10 * before[0]
+        assert gc.isenabled()  # a load that leaves cycles without end is collected all the same
+    assert gc.get_threshold() == before
+
+
+def test_thresholds_that_a_model_has_set_stay() -> None:
+    before = gc.get_threshold()
+    try:
+        with memory.collected_rarely():
+            gc.set_threshold(5, 6, 7)
+        assert gc.get_threshold() == (5, 6, 7)
+    finally:
+        gc.set_threshold(*before)
 
 
 SHUT = """

@@ -17,6 +17,7 @@ import pytest
 from adapters import registry
 from adapters.base import LoadError, Match, Rank, Traits, Trust
 from adapters.registry import Choice
+from adapters.spacy_.without_torch import OWN_PROCESS
 from server.config.model_config import ModelConfig
 from server.errors import NotReady
 from server.inference.batching.queue import Limits
@@ -43,14 +44,18 @@ def test_settings_of_the_server_and_of_the_model(server: Any, model: Any, expect
     assert WorkerPlacement(server).wants(CHOICE, ModelConfig(isolation=model)) is expected
 
 
+ALONE = {OWN_PROCESS: "true"}  #: what every worker is told: it serves nothing else
+
+
 def test_what_workers_are_told_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generation = Choice(registry.get("generation"), Match(Rank.BUNDLE))
     told = WorkerPlacement(converted_dir=tmp_path, memory_budget=1000)._environment(generation)
-    assert told == {"POLYSERVE_CONVERTED_DIR": str(tmp_path), "POLYSERVE_MEMORY_BUDGET": "1000"}
-    assert WorkerPlacement(memory_budget=1000)._environment(CHOICE) == {"POLYSERVE_MEMORY_BUDGET": "1000"}
-    assert WorkerPlacement()._environment(CHOICE) == {}
+    assert told == ALONE | {"POLYSERVE_CONVERTED_DIR": str(tmp_path), "POLYSERVE_MEMORY_BUDGET": "1000"}
+    assert WorkerPlacement(memory_budget=1000)._environment(CHOICE) == ALONE | {"POLYSERVE_MEMORY_BUDGET": "1000"}
+    assert WorkerPlacement()._environment(CHOICE) == ALONE
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path))
-    assert WorkerPlacement()._environment(generation) == {"POLYSERVE_CONVERTED_DIR": str(tmp_path / "converted")}
+    converted = {"POLYSERVE_CONVERTED_DIR": str(tmp_path / "converted")}
+    assert WorkerPlacement()._environment(generation) == ALONE | converted
 
 
 def test_what_has_to_be_in_a_process() -> None:

@@ -168,6 +168,7 @@ def test_the_child_knows_neither_the_server_nor_kserve(
         "server.runtime",
         "server.runtime.ipc",
         "server.runtime.lifeline",
+        "server.runtime.memory",
         "server.runtime.receiving",
         "server.workers",
         "server.workers.messages",

@@ -1,0 +1,78 @@
+"""Frameworks that the models of this start need, imported while the process has one thread: trials are forked off it.
+
+So each framework is imported once, and not again in each process that tries models. What a trial is promised stays: it
+is a process of its own, without the server's secrets, and a file that crashes it ends it alone. Where that could not be
+kept, nothing is imported ahead, and trials are fresh processes (`why_not`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+
+from adapters.base import LoadError
+from adapters.registry import TABLE
+from server.loading.catalog import Found
+from server.loading.loader import Loader
+from server.loading.memory_budget import NotInMemory
+from server.loading.trial import trial_main
+from server.loading.trial.pool import TrialPool, environment
+from server.runtime import cpu
+from server.runtime.forking import ForkServer, threads
+from server.runtime.hidden_environ import secrets_in
+from server.runtime.sandbox.sandbox import Sandbox
+
+log = logging.getLogger("kserve")
+
+#: frameworks whose import starts no thread, and what their models need beside the framework's own name
+AHEAD: dict[str, tuple[str, ...]] = {
+    "lightgbm": (),
+    "sklearn": ("sklearn.linear_model", "sklearn.ensemble", "sklearn.pipeline", "sklearn.preprocessing"),
+    "torch": (),
+    "transformers": ("transformers.modeling_utils", "transformers.generation.utils", "transformers.processing_utils"),
+    "xgboost": (),
+}
+_MOST_FOLDERS = 100  #: that are looked at; others of so many are of the same kinds
+
+
+def why_not(sandbox: Sandbox, environ: Mapping[str, str]) -> str:
+    """Why trials cannot be forks of this process; "" where they can."""
+    if sandbox.confines:
+        return "each is to be confined from its beginning"
+    if secrets_in(environ):
+        return "they would have a copy of the secrets in this process's environment"
+    if not cpu.as_in_children():
+        return "this process has other numbers of threads than they"
+    if threads() > 1:
+        return "this process has other threads"
+    return ""
+
+
+def import_ahead(loader: Loader, trials: TrialPool, models: Iterable[Found]) -> None:
+    """Import what trials of these models need, and have them forked off this process. Call it before any thread."""
+    wanted = list(dict.fromkeys(name for found in islice(models, _MOST_FOLDERS) for name in _needed(loader, found)))
+    if not wanted:
+        return
+    for name in wanted:
+        for module in (name, *AHEAD[name]):
+            try:
+                importlib.import_module(module)
+            except Exception as error:  # whoever tries a model of it will tell
+                log.info("%s is not imported ahead: %s: %s", module, type(error).__name__, error)
+                break
+    if forks := ForkServer.start(trial_main.main, environment()):
+        trials.fork_from(forks)
+
+
+def _needed(loader: Loader, found: Found) -> Iterator[str]:
+    """The frameworks that a trial of this folder imports, of those that can be imported ahead."""
+    if found.problem or found.source is not None:
+        return
+    try:
+        choice = loader.tried_here(found)
+    except (LoadError, NotInMemory, OSError):  # its load will tell
+        return
+    if choice is not None and choice.adapter.name in TABLE:
+        yield from (name for name in (*choice.adapter.requires, *choice.match.requires) if name in AHEAD)

@@ -1,0 +1,88 @@
+"""KServe is imported without its Kubernetes client, and whoever asks for that gets the real one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+_LEAN = """
+import json, sys
+sys.argv = ["server"]
+from server.api.kserve.lean_import import lean
+with lean():
+    import kserve.model_server
+"""
+
+
+def in_a_new_process(code: str) -> Any:
+    """What the code's last line prints, as JSON, of an interpreter that has imported nothing of KServe's."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_neither_kubernetes_nor_a_command_line_is_imported() -> None:
+    imported = in_a_new_process(f"{_LEAN}\nprint(json.dumps(sorted(sys.modules)))")
+    for name in ("kubernetes", "google.auth", "requests", "rich", "kserve.models", "kserve.api.kserve_client"):
+        assert name not in imported
+    assert {"kserve", "kserve.model_server", "httpx"} <= set(imported)
+
+
+def test_no_stand_in_is_left() -> None:
+    names = in_a_new_process(f"""{_LEAN}
+left = [f"{{name}}.{{key}}" for name, module in list(sys.modules.items()) if name.partition(".")[0] == "kserve"
+        for key, value in vars(module).items() if type(value).__module__ == "server.api.kserve.lean_import"]
+left += [name for name, module in sys.modules.items() if module is None and name.startswith(("httpx", "kserve"))]
+left += [str(finder) for finder in sys.meta_path if type(finder).__module__ == "server.api.kserve.lean_import"]
+print(json.dumps(left))""")
+    assert names == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from kserve import KServeClient as found; from kserve.api.kserve_client import KServeClient as real",
+        "import kserve; found = kserve.V1beta1PodSpec; from kserve.models import V1beta1PodSpec as real",
+        "import kserve.models; found = kserve.models.V1beta1ModelSpec; from kserve import V1beta1ModelSpec as real",
+        "from kserve import ApiException as found; from kserve.exceptions import ApiException as real",
+        "import httpx._main; found = real = httpx._main.main",
+    ],
+)
+def test_what_was_put_off_is_the_real_thing_when_it_is_asked_for(code: str) -> None:
+    found = in_a_new_process(f"{_LEAN}\n{code}\nprint(json.dumps([found is real, type(found).__name__]))")
+    assert found[0] is True
+    assert found[1] != "_PutOff"
+
+
+def test_every_name_of_the_package_is_there_as_ever() -> None:
+    plain = in_a_new_process("import json, kserve; print(json.dumps(sorted(vars(kserve))))")
+    missing = in_a_new_process(f"""{_LEAN}
+print(json.dumps([name for name in {plain!r} if not name.startswith("__") and name not in ("api_client",
+      "configuration", "models") and not hasattr(kserve, name)]))""")
+    assert missing == []
+
+
+def test_a_name_that_kserve_has_not_is_an_error() -> None:
+    said = in_a_new_process(f"""{_LEAN}
+try:
+    kserve.Nothing
+except AttributeError as error:
+    print(json.dumps(str(error)))""")
+    assert said == "module 'kserve' has no attribute 'Nothing'"
+
+
+def test_a_kserve_that_is_there_stays_as_it_is() -> None:
+    same = in_a_new_process("""
+import json, sys
+sys.argv = ["server"]
+import kserve
+from server.api.kserve.lean_import import lean
+before, client = dict(vars(kserve)), kserve.KServeClient
+with lean():
+    import kserve.model_server
+print(json.dumps(kserve.KServeClient is client and "__getattr__" not in vars(kserve)))""")
+    assert same is True

@@ -1,0 +1,152 @@
+"""What is imported ahead, and when trials are forks: never where they could see, or do, what a fresh process cannot."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.loading import imports_ahead
+from server.loading.imports_ahead import why_not
+from server.runtime.cpu import ONE_THREAD
+from server.runtime.sandbox.sandbox import NO_SANDBOX, Sandbox
+
+ROOT = Path(__file__).resolve().parents[3]
+
+#: a process as the server's is before it imports KServe: what it tells goes to standard output as JSON
+_BEGIN = """
+import json, os, sys, threading
+from pathlib import Path
+from server.config.settings import Settings
+from server.loading.assembly import Assembly
+assembly = Assembly.of(Settings(model_dir=Path(sys.argv[1])))
+fresh = ".".join(("loading", "trial", "trial_main"))  # in the command line of a fresh trial process
+forks = lambda: assembly.trials._forks is not None
+"""
+
+
+def run(folder: Path, code: str, **variables: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", _BEGIN + code, str(folder)],
+        cwd=ROOT,
+        env={"PATH": "/bin:/usr/bin", **ONE_THREAD, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one scikit-learn model."""
+    import joblib
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "iris").mkdir()
+    joblib.dump(LogisticRegression(max_iter=500).fit(*load_iris(return_X_y=True)), folder / "iris" / "model.joblib")
+    return folder
+
+
+_TRIED = """
+assembly.import_ahead()
+before = {name for name in ("sklearn", "kserve", "torch", "xgboost", "kubernetes") if name in sys.modules}
+pool = assembly.trials
+child = pool._start()
+pool._children.append(child)
+trial = pool.try_load("sklearn", Path(sys.argv[1]) / "iris", Path(sys.argv[1]), "model.joblib", {})
+command = Path(f"/proc/{child._child.pid}/cmdline").read_bytes().decode()
+environ = Path(f"/proc/{child._child.pid}/environ").read_bytes().decode()
+told = [sorted(before), forks(), fresh in command, trial.batchable, bool(trial.evidence), trial.seconds < 60]
+assembly.close()
+print(json.dumps([*told, forks()]))
+"""
+
+
+def test_a_trial_is_a_fork_with_the_framework_that_its_model_needs(models: Path) -> None:
+    assert run(models, _TRIED) == [["sklearn"], True, False, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "variables", [{"SOME_TOKEN": "hush"}, {"INDEX": "https://me:hush@host"}], ids=["name", "value"]
+)
+def test_with_secrets_in_memory_trials_are_fresh_processes(models: Path, variables: dict[str, str]) -> None:
+    assert run(models, _TRIED, **variables) == [[], False, True, True, True, True, False]
+
+
+def test_a_second_thread_makes_them_fresh_processes(models: Path) -> None:
+    begun = "stop = threading.Event(); threading.Thread(target=stop.wait, daemon=True).start()"
+    assert run(models, begun + _TRIED)[:3] == [[], False, True]
+
+
+def test_after_the_start_they_are_fresh_processes_again(models: Path) -> None:
+    told = run(
+        models,
+        """
+assembly.import_ahead()
+assembly.end_trials()
+pool = assembly.trials
+pool.warm()
+commands = [Path(f"/proc/{each._child.pid}/cmdline").read_bytes().decode() for each in pool._children]
+assembly.close()
+print(json.dumps([forks(), all(fresh in command for command in commands), bool(commands)]))""",
+    )
+    assert told == [False, True, True]
+
+
+def test_a_model_for_workers_imports_nothing_here(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "iris").mkdir()
+    (tmp_path / "iris" / "model.joblib").write_bytes((models / "iris" / "model.joblib").read_bytes())
+    (tmp_path / "iris" / "polyserve.yaml").write_text("isolation: process\n")
+    told = run(tmp_path, 'assembly.import_ahead(); print(json.dumps([forks(), "sklearn" in sys.modules]))')
+    assert told == [False, False]
+
+
+def test_an_import_that_fails_is_left_to_the_trial(models: Path) -> None:
+    told = run(
+        models,
+        """
+from server.loading import imports_ahead
+imports_ahead.AHEAD["sklearn"] = ("sklearn.nothing_of_that_name",)
+assembly.import_ahead()
+print(json.dumps([forks(), "sklearn" in sys.modules]))
+assembly.close()""",
+    )
+    assert told == [True, True]
+
+
+def test_why_trials_are_no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(imports_ahead, "threads", lambda: 1)
+    assert why_not(NO_SANDBOX, {"HOME": "/"}) == ""
+    assert "confined" in why_not(Sandbox(confines=True), {})
+    assert "secrets" in why_not(NO_SANDBOX, {"AWS_SECRET_ACCESS_KEY": "hush"})
+    monkeypatch.setattr(imports_ahead, "threads", lambda: 2)
+    assert "other threads" in why_not(NO_SANDBOX, {})
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert "numbers of threads" in why_not(NO_SANDBOX, {})
+
+
+def test_what_is_imported_ahead_starts_no_thread() -> None:
+    """Every framework by itself: one that did would cost all others their forks."""
+    for name, modules in imports_ahead.AHEAD.items():
+        if name == "transformers" or not _installed(name):
+            continue
+        code = "".join(f"import {module}\n" for module in (name, *modules))
+        told = run(Path(), f"{code}from server.runtime.forking import threads; print(json.dumps(threads()))")
+        assert told == 1, name
+
+
+def _installed(name: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(name) is not None
