@@ -334,7 +334,7 @@ class Settings:
     @property
     def bodies_bytes(self) -> int:
         """Bytes of bodies that a process holds at once."""
-        return self.max_bodies_bytes or max(BODIES, self.max_body_bytes)
+        return self.max_bodies_bytes or max(BODIES, self.max_body_bytes, self.max_message_bytes)
 
     def stop_delay(self, environ: Mapping[str, str]) -> float:
         """Seconds from SIGTERM until no new connection is taken."""

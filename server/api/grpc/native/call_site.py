@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple
 
 import grpc
@@ -11,7 +11,7 @@ import grpc
 from server.api.bodies import Bodies
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.infer_calls import Inference
-from server.errors import Overloaded
+from server.errors import Overloaded, TooLarge
 
 #: a connection's share of the bytes of answers that may wait for clients to read them: one of so many
 _SHARE = 4
@@ -50,6 +50,20 @@ class CallSite:
         details = HandlerCallDetails(method, metadata)
         found = (handler.service(details) for handler in self._handlers)
         return next((each for each in found if each is not None), None)
+
+    def in_task(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what takes a while, and tell nobody."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def check_size(self, size: int) -> None:
+        """
+        Raises:
+            TooLarge: an answer of `size` bytes is larger than may be sent.
+        """
+        if size > self.limits.max_send >= 0:
+            raise TooLarge(f"SERVER: Sent message larger than max ({size} vs. {self.limits.max_send})")
 
     def check_room(self, size: int, connection: int) -> None:
         """Whether an answer of `size` bytes may wait for its client, who leaves `connection` bytes unread already.

@@ -18,7 +18,7 @@ from server.api.grpc.native.call_head import CallHead
 from server.api.grpc.native.call_link import CallLink
 from server.api.grpc.native.call_site import CallSite
 from server.api.grpc.native.call_task import CallTask
-from server.api.grpc.native.message_frames import PREFIX, FramedMessage, MessageReader, deflated, framed, inflated
+from server.api.grpc.native.message_frames import FramedMessage, MessageReader, deflated, framed, inflated, only_message
 from server.api.grpc.protos import INFER, SERVICE
 from server.api.grpc.statuses import known_error
 from server.api.http2.outbox import Stream
@@ -90,11 +90,13 @@ class GrpcCall:
     def received(self, data: bytes) -> None:
         """Some of the body has come."""
         ended = self._stream.remote_closed
-        if ended and self._reader is None and self._task is None and self._is_whole(data):
-            if not self._start(data[PREFIX:]):
-                self._message(FramedMessage(False, data[PREFIX:]))
-                self._said_all()
-            return
+        if ended and self._reader is None and self._task is None:
+            raw = only_message(data, self._site.most_received)
+            if raw is not None:
+                if not self._start(raw):
+                    self._message(FramedMessage(False, raw))
+                    self._said_all()
+                return
         if self.finished:
             return
         try:
@@ -105,11 +107,6 @@ class GrpcCall:
             return
         if ended:
             self._said_all()
-
-    def _is_whole(self, data: bytes) -> bool:
-        """Whether this is the body of most calls: one message, not compressed, that has come in one piece."""
-        size = len(data) - PREFIX
-        return 0 <= size <= self._site.most_received and not data[0] and int.from_bytes(data[1:PREFIX], "big") == size
 
     def _read(self, data: bytes) -> None:
         if self._reader is None:
@@ -174,19 +171,14 @@ class GrpcCall:
     def _answered(self, outcome: Answer | StreamedAnswer | ServingError) -> None:
         if isinstance(outcome, Answer):
             if self._compresses:
-                self._in_task(self.send_only(outcome.body, ()))
+                self._site.in_task(self.send_only(outcome.body, ()))
             else:
                 self._reply(framed(outcome.body), len(outcome.body), answer_blocks.OK_TRAILERS)
         elif isinstance(outcome, ServingError):
             self.fail(outcome)
         else:  # the model was replaced, a moment ago, by one that answers in parts
-            self._in_task(outcome.close())
+            self._site.in_task(outcome.close())
             self.fail(NotReady("the model has been replaced by one of another kind: try again"))
-
-    def _in_task(self, work: object) -> None:
-        task: asyncio.Task[None] = self._loop.create_task(work)  # type: ignore[arg-type]
-        self._site.tasks.add(task)
-        task.add_done_callback(self._site.tasks.discard)
 
     # a handler's side
 
@@ -206,8 +198,8 @@ class GrpcCall:
         return await inflated(received, self._head.encoding, self._site.most_received)
 
     async def send(self, answer: bytes) -> None:
-        self._check_size(len(answer))
-        body = framed(await deflated(answer, self._site.encoding), True) if self._compresses else framed(answer)
+        self._site.check_size(len(answer))
+        body = await self._framed(answer)
         if self.finished:
             return
         self._send_head(())
@@ -218,12 +210,14 @@ class GrpcCall:
 
     async def send_only(self, answer: bytes, trailing: Pairs) -> None:
         try:
-            self._check_size(len(answer))
+            self._site.check_size(len(answer))
         except TooLarge as error:
             self.fail(error)
             return
-        body = framed(await deflated(answer, self._site.encoding), True) if self._compresses else framed(answer)
-        self._reply(body, len(answer), answer_blocks.trailers("OK", "", trailing))
+        self._reply(await self._framed(answer), len(answer), answer_blocks.trailers("OK", "", trailing))
+
+    async def _framed(self, answer: bytes) -> bytes:
+        return framed(await deflated(answer, self._site.encoding), True) if self._compresses else framed(answer)
 
     def drained(self) -> None:
         """The client has read what was sent."""
@@ -231,10 +225,6 @@ class GrpcCall:
             self._drained.set_result(None)
 
     # what goes out
-
-    def _check_size(self, size: int) -> None:
-        if size > self._site.limits.max_send >= 0:
-            raise TooLarge(f"SERVER: Sent message larger than max ({size} vs. {self._site.limits.max_send})")
 
     def _send_head(self, pairs: Pairs) -> None:
         if not self._begun and not self.finished:
@@ -250,7 +240,7 @@ class GrpcCall:
         if self.finished:
             return
         try:
-            self._check_size(size)
+            self._site.check_size(size)
             if len(body) > self._stream.send_window:
                 self._site.check_room(len(body), self._link.unread())
         except ServingError as error:

@@ -89,6 +89,14 @@ class MessageReader:
         self._held = 0
 
 
+def only_message(body: bytes, most: int) -> bytes | None:
+    """The message of a body that is like that of most calls: one of `most` bytes at most, not compressed."""
+    size = len(body) - PREFIX
+    if 0 <= size <= most and not body[0] and int.from_bytes(body[1:PREFIX], "big") == size:
+        return body[PREFIX:]
+    return None
+
+
 def framed(message: bytes, compressed: bool = False) -> bytes:
     """A message as it is sent."""
     return (b"\x01" if compressed else b"\x00") + len(message).to_bytes(4, "big") + message

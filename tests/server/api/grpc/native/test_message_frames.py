@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.api.bodies import Bodies
-from server.api.grpc.native.message_frames import FramedMessage, MessageError, MessageReader, deflated, framed, inflated
+from server.api.grpc.native.message_frames import (
+    FramedMessage,
+    MessageError,
+    MessageReader,
+    deflated,
+    framed,
+    inflated,
+    only_message,
+)
 from server.errors import Overloaded, TooLarge
 
 
@@ -67,3 +75,12 @@ def test_a_bomb_takes_no_memory() -> None:
     bomb = FramedMessage(True, zlib.compress(b"\0" * 10**8))
     with pytest.raises(TooLarge):
         asyncio.run(inflated(bomb, "deflate", 10**6))
+
+
+@given(st.binary(max_size=30) | st.binary(max_size=30).map(framed), st.integers(0, 30))
+def test_the_body_of_most_calls_is_known_at_a_glance(body: bytes, most: int) -> None:
+    found = only_message(body, most)
+    if found is not None:
+        assert MessageReader(most, Bodies()).feed(body) == [(False, found)]
+    elif body[:1] == b"\0" and len(body) >= 5:
+        assert int.from_bytes(body[1:5], "big") != len(body) - 5 or len(body) - 5 > most

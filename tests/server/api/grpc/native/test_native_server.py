@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+import uvloop
 
 from server.api.grpc.native.native_server import GrpcConnectionLimits, NativeServer
 from server.config.settings import Settings
@@ -66,6 +68,37 @@ def test_clients_show_theirs_where_they_have_to(tmp_path: Path) -> None:
         await server.stop(None)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("secured", [False, True], ids=["clear", "TLS"])
+def test_large_messages_small_ones_and_what_is_no_grpc(tmp_path: Path, loop: Any, secured: bool) -> None:
+    authority = Authority(tmp_path)
+    own = authority.sign("server")
+
+    async def run() -> None:
+        files = CertificateFiles(str(own.chain), str(own.key)) if secured else None
+        server, port = await started("http2", [Obedient()], certificates=files)
+        options = [*OWN, ("grpc.max_receive_message_length", -1)]
+        target = f"localhost:{port}"
+        channel = grpc.aio.insecure_channel(target, options=options)
+        if secured:
+            trusting = grpc.ssl_channel_credentials(authority.file.read_bytes())
+            channel = grpc.aio.secure_channel(target, trusting, options=options)
+        async with channel:
+            echo = channel.unary_unary("/s/echo")
+            sent = [bytes(range(256)) * size for size in (40_000, 0, 1, 3, 40_000)]
+            assert await asyncio.gather(*(echo(each, timeout=60) for each in sent)) == sent
+            reader, writer = await asyncio.open_connection("localhost", port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+            said = await asyncio.wait_for(reader.read(), 60)
+            assert (b"this is a port of gRPC" in said) is not secured
+            writer.close()
+            assert await echo(b"hello", timeout=60) == b"hello"
+        await server.stop(1)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
 
 
 def test_front_processes_are_served_until_the_end(tmp_path: Path) -> None:
