@@ -14,7 +14,7 @@ ARG BASE=python:${PYTHON}-slim-bookworm
 
 FROM ${BASE} AS dependencies
 # Extras of pyproject.toml: all, or some of sklearn,xgboost,lightgbm,onnx,spacy,huggingface,tensorflow,torch,catboost,
-# skops,sentence-transformers,mlflow, and beside these signing (--verify_key) and storage (--model NAME=s3://...).
+# skops,sentence-transformers,mlflow, and beside these signing (--verify_key), storage (--model NAME=s3://...), tracing.
 ARG FRAMEWORKS=all
 # true: torch and XGBoost with CUDA. Otherwise their CPU builds; torch's come from its own index, or a mirror of it.
 ARG GPU=false

@@ -86,6 +86,10 @@ conformance: $(STAMP) ## Run what peers publish: every call of Triton's clients,
 messages: $(STAMP) ## List every message that the product can print, with a test that names it (WORDS="no rows" for some)
 	@$(BIN)/python -m tests.messages $(WORDS)
 
+.PHONY: docs
+docs: $(STAMP) ## Write the pages of docs/ that are made from the code: settings, metrics, errors, mistakes
+	@$(BIN)/python -m tests.docs.generate
+
 .PHONY: test-image
 test-image: $(STAMP) ## Build the image and run its tests
 	$(BIN)/python -m pytest -m image tests/test_image.py

@@ -17,7 +17,8 @@ from functools import partial
 from server import __version__
 from server.api.access import Access
 from server.api.grpc import service
-from server.api.grpc.channel_limits import GrpcLimits
+from server.api.grpc.grpc_server import GrpcServer
+from server.api.grpc.start_server import start_grpc
 from server.api.kserve import frame
 from server.api.kserve.dataplane import PolyDataPlane, PolyRepositoryExtension
 from server.api.kserve.host import configure_logging, cpu_count, register
@@ -53,6 +54,7 @@ from server.repository.store import ModelStore
 from server.runtime import logs
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
+from server.runtime.log_rings import LogRings
 from server.runtime.signals import Signals
 from server.runtime.sockets import PortTaken, check_free, shared_listener
 
@@ -75,11 +77,12 @@ class PolyServer(frame.ModelServer):
     ) -> None:
         """`rescan`, `before_load`, `unrequested`: as `Repository` has them."""
         logs.identify()
+        self._log_rings = LogRings()
         cores = cpu_count()
         store = ModelStore()
         self._settings = settings
         self._frontends = _frontends(settings, loader.budget, store)
-        self._observation = Observation(os.environ)
+        self._observation = Observation(settings, os.environ, store.metrics)
         self.repository = Repository(
             catalog,
             loader,
@@ -95,6 +98,7 @@ class PolyServer(frame.ModelServer):
             taps=self._observation.taps,
         )
         configure_logging(settings)
+        logging.getLogger("kserve").addHandler(self._log_rings)
         super().__init__(registered_models=KServeRegistry(self.repository))
         register(self.repository.metrics)
         self.dataplane = PolyDataPlane(self.repository)
@@ -141,7 +145,7 @@ class PolyServer(frame.ModelServer):
         end_others = self._frontends.stop if self._frontends else lambda grace: None
         stopping = Shutdown(self.repository, rest._server, self._shared, grace, delay, end_others)
         stopping.listen_to(signals)
-        ending = asyncio.create_task(stopping.run(self._grpc_server, self._grpc_port))
+        ending = asyncio.create_task(stopping.run(self._grpc_server))
         # `serve` returns once told to stop and the requests in flight are answered
         await asyncio.gather(
             rest._server.serve([listener] if listener else None),
@@ -210,20 +214,27 @@ class PolyServer(frame.ModelServer):
             }
         )
 
-    async def _serve_grpc(self) -> service.Server:
+    async def _serve_grpc(self) -> GrpcServer:
         wanted_ids = self._settings.request_ids
         asked = (self.repository, self._access, self._refresh())
         inference = service.InferenceService(*asked, make_ids=wanted_ids, change_level=self._change_level())
         handlers = service.handlers(inference)
-        limits = GrpcLimits.of(self._settings, self._shares.grpc)
         wanted = self._settings.grpc_port
         inner_socket = str(self._frontends.directory / "grpc") if self._frontends else ""
         try:
             check_free(wanted)  # gRPC's own words for it are many
-            server, self._grpc_port = await service.serve(
-                handlers, wanted, limits, inner_socket, shared=bool(self._frontends), certificates=self._certificates
+            server, self._grpc_port = await start_grpc(
+                self._settings,
+                handlers,
+                inference.inference,
+                wanted,
+                self._shares.grpc,
+                self._bounds.bodies,
+                inner_socket,
+                shared=bool(self._frontends),
+                certificates=self._certificates,
             )
-        except (RuntimeError, PortTaken) as error:
+        except (RuntimeError, OSError, PortTaken) as error:
             raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}; {_OTHER_PORT}") from error
         return server
 
@@ -257,6 +268,7 @@ class PolyServer(frame.ModelServer):
             *pages,
             grpc_port,
             self._refresh(),
+            self._log_rings.lines,
             keyed=self._access.keys is not None,
         )
         if not self._settings.enable_latency_logging:

@@ -67,7 +67,10 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
     ),
     "F19": (
         "XGBoost's categories without names",
-        [f"{A}/xgboost_/test_adapter.py::test_a_file_without_the_names_of_categories_says_what_to_send"],
+        [
+            f"{A}/xgboost_/test_adapter.py::test_a_file_without_the_names_of_categories_says_what_to_send",
+            f"{SKLEARN}/test_loading.py::test_xgboosts_categories_without_names_say_what_to_send",
+        ],
     ),
     "F20": (
         "XGBoost's old binary under every name",

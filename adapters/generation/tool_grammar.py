@@ -84,7 +84,17 @@ def _parameters(tool: Mapping[str, Any]) -> dict[str, Any]:
         return _NO_ARGUMENTS
     if not isinstance(given, dict):
         raise RefusedJob(f"tools: the parameters of {tool['name']} must be a JSON schema", "tools")
-    return {"type": "object", **given}
+    # what is open by JSON Schema is not meant to be by whoever lists a function's parameters: a model that is held to
+    # it could go on with names of its own for ever
+    closed = (
+        {"additionalProperties": False} if isinstance(given.get("properties"), dict) and not _composed(given) else {}
+    )
+    return {"type": "object", **closed, **given}
+
+
+def _composed(schema: Mapping[str, Any]) -> bool:
+    """Whether there may be properties that are declared elsewhere."""
+    return not schema.keys().isdisjoint(("allOf", "anyOf", "oneOf", "$ref", "if", "patternProperties"))
 
 
 def _with_definitions(schema: Any, whole: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -9,6 +10,8 @@ from typing import Any, ClassVar, Self
 from adapters.base import (
     TOKEN_COUNTS,
     Adapter,
+    Array,
+    InvalidInput,
     LoadError,
     Match,
     ModelDir,
@@ -35,11 +38,13 @@ _PARAMETERS = {parameter.name: parameter for kind in KINDS.values() for paramete
 class SentenceTransformersAdapter(Adapter):
     """One model of sentence-transformers: texts (or pairs of texts) in, one answer a row out.
 
-    Texts that are too long are cut, as the library does.
+    Texts that are too long are refused, with the number of their tokens, unless `truncation` has them cut, as the
+    library does.
     """
 
     kind: Kind
     defaults: Parameters  #: what the options say of the request parameters
+    texts: Tensors  #: an example; {} where the model takes texts of next to no tokens
 
     name = "sentence_transformers"
     platform = "sentence_transformers"
@@ -76,9 +81,10 @@ class SentenceTransformersAdapter(Adapter):
         if unknown := defaults.keys() - known:
             raise LoadError(f"the option {min(unknown)} means nothing to a {folder.kind}")
         try:
-            output = kind.spec(kind.outputs(kind.example(), defaults)[OUTPUT])
+            texts, answer = _first_answer(kind, defaults)
         except Exception as error:
             raise LoadError(f"the model loads but does not answer: {type(error).__name__}: {error}") from error
+        output = kind.spec(answer)
         meaning = kind.meaning(output)
         signature = Signature(
             inputs=tuple(TensorSpec(name, "BYTES", (-1,)) for name in kind.inputs),
@@ -88,13 +94,21 @@ class SentenceTransformersAdapter(Adapter):
             parameters=(*kind.parameters, *([TOKEN_COUNTS] if meaning else [])),
             task=meaning,
         )
-        return cls(signature, kind, defaults)
+        return cls(signature, kind, defaults, texts)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return self.kind.outputs(inputs, {**self.defaults, **parameters})
 
     def example(self) -> Tensors:
-        return self.kind.example()
+        return self.texts
+
+
+def _first_answer(kind: Kind, defaults: Parameters) -> tuple[Tensors, Array]:
+    """Two rows that the model takes, and what it answers; {} where it takes none of ours whole."""
+    for texts in kind.examples():
+        with contextlib.suppress(InvalidInput):
+            return texts, kind.outputs(texts, defaults)[OUTPUT]
+    return {}, kind.outputs(texts, {**defaults, "truncation": True})[OUTPUT]
 
 
 def _loaded(model_dir: ModelDir, folder: ModelFolder, options: Parameters) -> Any:

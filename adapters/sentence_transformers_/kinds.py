@@ -29,7 +29,7 @@ _CALL_TOKENS = 1024
 _UNLIMITED = 1 << 30
 
 _COMMON = (
-    Parameter("truncation", bool, meaning="cut texts that are too long (the default) or refuse them"),
+    Parameter("truncation", bool, meaning="cut texts that are too long; refused unless set"),
     Parameter("prompt_name", str, meaning="the prompt, of those that come with the model, to write before each text"),
     Parameter("prompt", str, meaning="a text to write before each text, instead of a prompt by name"),
 )
@@ -89,7 +89,7 @@ class Kind(ABC):
         answers: list[Any] = [None] * len(rows)
         with torch.inference_mode():
             with self._tokenizing, without_panics():
-                cut = parameters.get("truncation", True)
+                cut = parameters.get("truncation", False)
                 features = (self._cut if cut else self._whole)(rows, prompt)
             for indices, group in _unpadded(features, len(rows)):
                 on_device = {name: _moved(value, self.model.device) for name, value in group.items()}
@@ -122,9 +122,10 @@ class Kind(ABC):
                 )
         return features
 
-    def example(self) -> Tensors:
-        texts = ("This is an example.", "And this is another one, which is longer.")
-        return {name: np.array(texts, dtype=np.object_) for name in self.inputs}
+    def examples(self) -> Iterator[Tensors]:
+        """Two rows each, the longest first: a model may take texts of few tokens."""
+        for texts in (("This is an example.", "And this is another one, which is longer."), ("one", "two"), ("a", "b")):
+            yield {name: np.array(texts, dtype=np.object_) for name in self.inputs}
 
     def _prompt(self, parameters: Parameters) -> str | None:
         prompts: Mapping[str, str] = self.model.prompts

@@ -7,6 +7,7 @@ pipelines, column transformers and models that hold other models.
 from __future__ import annotations
 
 import datetime
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from adapters.base import LoadError
 
 __all__ = ["Column", "columns_of", "first_to_look", "is_a", "is_missing"]
 
+log = logging.getLogger(__name__)
 
 #: from here on, neighbouring whole numbers share a float64
 _EXACT = 2**53
@@ -46,6 +48,7 @@ class Column:
     tried: Sequence[Any] = ()  #: two values made up for it, where nothing says what it takes
     strict: bool = False  #: of the categories: another one is refused, for the model would take it for one of them
     declared: bool = False  #: its datatype is what the model's folder says
+    note: str = ""  #: what to know of what it takes, for refusals
 
     @property
     def kind(self) -> str:
@@ -249,8 +252,13 @@ def _note_xgboost(model: Any, columns: list[Column]) -> None:
     if "c" in (booster.feature_types or ()):
         from adapters.xgboost_ import format as model_format
 
-        document = model_format.read(bytes(booster.save_raw("ubj")))
-        for index, values in model_format.categories(document).items():
+        known = model_format.categories(model_format.read(bytes(booster.save_raw("ubj"))))
+        if not known:
+            note = model_format.no_names(booster.feature_types, booster.feature_names)
+            log.warning("%s: %s", type(model).__name__, note)
+            for column in columns:
+                column.note = note
+        for index, values in known.items():
             _note_frame_categories(columns[index], values)
             columns[index].strict = True  # XGBoost's search does not compare what it finds
 

@@ -120,7 +120,8 @@ class Matrix(Inputs):
         nullable = any(column.nullable for column in self.columns)
         finite = all(column.finite for column in self.columns)
         shape = (-1, len(self.columns))
-        return (TensorSpec(_NAME, self._datatype, shape, nullable, finite, any_type=self._any_type),)
+        note = next((column.note for column in self.columns if column.note), "")
+        return (TensorSpec(_NAME, self._datatype, shape, nullable, finite, any_type=self._any_type, note=note),)
 
     @property
     def uniform(self) -> bool:
@@ -313,7 +314,10 @@ def _fitted(model: Any, name: str) -> Any:
 def _spec(column: Column) -> TensorSpec:
     if not column.used and not column.declared:  # what it held in training is not known
         return TensorSpec(column.name, "BYTES", (-1,), nullable=True, optional=True, unused=True)
-    return TensorSpec(column.name, column.datatype, (-1,), column.nullable, column.finite, any_type=column.any_type)
+    free = column.any_type
+    return TensorSpec(
+        column.name, column.datatype, (-1,), column.nullable, column.finite, any_type=free, note=column.note
+    )
 
 
 def _two(values: Sequence[Any], datatype: str) -> Array:

@@ -27,7 +27,7 @@ from adapters.base import (
 from adapters.formats import probe
 from adapters.shared import explanations
 from adapters.shared.categories import category_spec, known
-from adapters.shared.messages import XGBOOST_PLACE, first_line, listed, several
+from adapters.shared.messages import XGBOOST_PLACE, first_line, several
 from adapters.shared.methods import by_method
 from adapters.xgboost_ import format as model_format
 from adapters.xgboost_ import old
@@ -43,11 +43,6 @@ _NO_MODELS = (
         re.compile(rb'\[\s*\{\s*"nodeid"|booster\[0\]:'),
         "{} is a dump for reading, which XGBoost cannot load: write the model with save_model('model.ubj')",
     ),
-)
-
-_NO_NAMES = (
-    "{} categories, but the file holds no names of them: send their codes, in the order that pandas had them, or save "
-    "the model with XGBoost 3.1 or later"
 )
 
 #: a categorical column's values -> the codes that the trees know
@@ -114,7 +109,7 @@ class XGBoostAdapter(Adapter):
             if "c" in (booster.feature_types or ()):
                 document = document or model_format.read(bytes(booster.save_raw("ubj")))
             categories = model_format.categories(document) if document else {}
-            note = "" if categories else _no_names(booster)
+            note = "" if categories else model_format.no_names(booster.feature_types, booster.feature_names)
         except ValueError as error:  # XGBoostError is one
             raise LoadError(
                 f"{file} is damaged, or no model that this XGBoost loads: {first_line(error, XGBOOST_PLACE)}"
@@ -191,16 +186,6 @@ class XGBoostAdapter(Adapter):
         for name, codes in self.codes.items():
             inputs[name] = np.asarray([next(iter(codes))] * 2, dtype=inputs[name].dtype)
         return inputs
-
-
-def _no_names(booster: Any) -> str:
-    """What to send for columns that are categories, in a file of XGBoost before 3.1; "" where none are."""
-    kinds, names = booster.feature_types or [], booster.feature_names
-    columns = [repr(names[i]) if names else str(i) for i, kind in enumerate(kinds) if kind == "c"]
-    if not columns:
-        return ""
-    one = len(columns) == 1
-    return _NO_NAMES.format(f"column{'' if one else 's'} {listed(columns)} {'holds' if one else 'hold'}")
 
 
 def _is_model(head: bytes) -> bool:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from adapters.shared.messages import listed
 
 #: JSON text beyond this size is left to XGBoost's own parser: as Python objects it would take ten times the memory
 JSON_LIMIT = 64 << 20
@@ -19,6 +22,11 @@ _DEPTH_LIMIT = 64
 _INTEGERS = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8"}
 _NUMBERS = {**_INTEGERS, b"d": ">f4", b"D": ">f8"}
 _SINGLES = {b"T": True, b"F": False, b"Z": None}
+
+_NO_NAMES = (
+    "{} categories, but the file holds no names of them: send their codes, in the order that pandas had them, or save "
+    "the model with XGBoost 3.1 or later"
+)
 
 Document: TypeAlias = dict[str, Any]
 
@@ -142,6 +150,18 @@ def check(document: Document) -> None:
 
 
 _COUNTS = ("num_feature", "num_class", "num_target")
+
+
+def no_names(kinds: Sequence[str] | None, names: Sequence[str] | None) -> str:
+    """What to send for columns that are categories where a model holds none, as before 3.1; "" where none are.
+
+    `kinds` and `names` are the booster's `feature_types` and `feature_names`.
+    """
+    columns = [repr(names[i]) if names else str(i) for i, kind in enumerate(kinds or ()) if kind == "c"]
+    if not columns:
+        return ""
+    one = len(columns) == 1
+    return _NO_NAMES.format(f"column{'' if one else 's'} {listed(columns)} {'holds' if one else 'hold'}")
 
 
 def categories(document: Document) -> dict[int, list[str] | list[int]]:

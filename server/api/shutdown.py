@@ -3,7 +3,7 @@
 SIGTERM or SIGINT --> not ready --> (shutdown_delay) --> no new connections, each answer closes its own
     --> requests in flight are answered, within grace_period: by other processes first, which hand theirs on
     --> workers end --> exit 0
-gRPC clients      --> asked to leave, each when its connection has reached its age; the server stops when all have been
+gRPC clients      --> asked to leave; the server stops when all have
 a second signal   --> exit at once, 128 and the signal's number
 """
 
@@ -19,8 +19,7 @@ from typing import Protocol
 
 import uvicorn
 
-from server.api.grpc.service import LONGEST_CONNECTION_AGE
-from server.api.grpc.service import Server as GrpcServer
+from server.api.grpc.grpc_server import GrpcServer
 from server.api.rest.fast_protocol import ServerContext
 from server.runtime import drain
 from server.runtime.signals import Signals
@@ -86,22 +85,21 @@ class Shutdown:
         )
         self.begin(self._grace)
 
-    async def run(self, grpc: GrpcServer | None, port: int) -> None:
-        """Wait for the signal, then end both servers (gRPC's listens on `port`): uvicorn's `serve` returns then."""
+    async def run(self, grpc: GrpcServer | None) -> None:
+        """Wait for the signal, then end both servers: uvicorn's `serve` returns then."""
         await self._asked.wait()
         await asyncio.sleep(self._delay)
         self._until = asyncio.get_running_loop().time() + LINGER + self._grace
         others = asyncio.ensure_future(asyncio.to_thread(self._others, self._grace))
-        await asyncio.gather(self._end_rest(others), self._end_grpc(grpc, port, others))
+        await asyncio.gather(self._end_rest(others), self._end_grpc(grpc, others))
 
     def _left(self) -> float:
         """Seconds that requests in flight still have."""
         return max(0.0, min(self._grace, self._until - asyncio.get_running_loop().time()))
 
-    async def _end_grpc(self, grpc: GrpcServer | None, port: int, others: asyncio.Future[None]) -> None:
+    async def _end_grpc(self, grpc: GrpcServer | None, others: asyncio.Future[None]) -> None:
         if grpc is not None:
-            await drain.close_port(port)
-            await self._until_gone(lambda: drain.has_connections(port), LONGEST_CONNECTION_AGE + LINGER)
+            await grpc.leave(LINGER + self._grace)
             await others
             await grpc.stop(self._left())
 

@@ -17,6 +17,7 @@
     pinned: true                # loaded at the start, and never evicted for others (--memory_budget)
     versions: latest            # of a folder with versions: latest, latest: N, all, or a list of numbers
     labels: {stable: 1}         # names for versions
+    shadow: true                # of a version: it runs beside the one that serves (`shadow_config`)
 
 Every mistake is a LoadError that names the key, the value and what is allowed: it becomes the model's reason.
 """
@@ -34,6 +35,7 @@ import yaml
 
 from adapters.base import LoadError, ModelDir, Parameter
 from server.config.flags import types
+from server.config.shadow_config import ShadowConfig, read_shadow
 from server.config.version_policy import VersionPolicy, read_labels, read_policy
 from server.text import printable
 
@@ -44,7 +46,7 @@ _KEYS = (
     *("adapter", "engine", "trust", "options", "batching", "lanes"),
     *("isolation", "workers", "memory_limit", "call_timeout", "pass_env"),
     "pinned",
-    *("versions", "labels"),
+    *("versions", "labels", "shadow"),
 )
 #: programs that serve language models: names of adapters, as the registry has them
 ENGINES = ("vllm", "llama_cpp")
@@ -77,6 +79,7 @@ class ModelConfig:
     pinned: bool = False  #: loaded at the start, and never evicted
     versions: VersionPolicy = field(default_factory=VersionPolicy)
     labels: Mapping[str, str] = field(default_factory=dict)  #: label -> version
+    shadow: ShadowConfig | None = None  #: this version answers nobody, and is compared with the one that does
 
     @classmethod
     def of_version(cls, path: Path, home: Path, root: Path, signed: bool = False) -> Self:
@@ -130,6 +133,7 @@ class ModelConfig:
             pinned=_value(content.get("pinned"), bool, "pinned") is True,
             versions=read_policy(content.get("versions")),
             labels=read_labels(content.get("labels")),
+            shadow=read_shadow(content.get("shadow")),
         )
 
 

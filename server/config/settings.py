@@ -19,6 +19,7 @@ from server.config.flags import SettingsError, flags_of, help_text, markdown, pa
 from server.config.kserve_flags import SAID_ELSEWHERE
 from server.config.memory_size import Amount, amount
 from server.config.model_uri import Address, named, without_secrets
+from server.config.payload_target import payload_target
 
 __all__ = ["Settings", "SettingsError", "command_line", "unknown_variables"]
 
@@ -36,6 +37,7 @@ Protocol = Literal["v1", "v2", "grpc-v2"]
 PROTOCOL = types.one_of("v1", "v2", "grpc-v2")
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVEL = types.one_of("debug", "info", "warning", "error")
+PAYLOADS = types.Kind(payload_target, "URL|FILE", quote=without_secrets)
 PORT = types.integer("PORT", 0, 65535)
 COUNT = types.integer("N", 1)
 PROCESSES = types.integer("N", 1, 64)
@@ -103,8 +105,8 @@ class Settings:
         "Size of an answer of a model that runs in a process of its own, at most; four such are held at the same time, "
         "of all models together.")
     max_bodies_bytes: int | None = setting(None, types.size(), REQUESTS,
-        "Bytes of REST requests' bodies that a process holds at once, over all connections, inflated where they came "
-        "compressed; one that does not fit is answered 503.", shown="512MiB, or max_body_bytes")
+        "Bytes of REST requests' bodies and gRPC messages that a process holds at once, over all connections, inflated "
+        "where they came compressed; one that does not fit is answered 503.", shown="512MiB, or max_body_bytes")
     max_head_bytes: int = setting(64 * 2**10, types.size(), REQUESTS,
         "Size of a REST request's head, its first line and headers, at most, and of its trailers; larger ones are "
         "answered 431.")
@@ -120,6 +122,10 @@ class Settings:
     grpc_compression: Literal["none", "gzip", "deflate"] = setting("none", types.one_of("none", "gzip", "deflate"),
         REQUESTS, "How gRPC answers are compressed for clients that take it, which nearly all do. Requests may come "
         "compressed in any case; over REST clients ask for it (Accept-Encoding).")
+
+    grpc_frontend: Literal["http2", "grpcio"] = setting("http2", types.one_of("http2", "grpcio"), REQUESTS,
+        "What talks HTTP/2 to clients of gRPC: http2 is the server's own, many times as quick; "
+        "grpcio is the server of that library. Both answer alike.")
 
     max_models: int = setting(10_000, COUNT, LOADING,
         "Folders of the models directory that are served, at most; those that were there first keep their places.")
@@ -218,9 +224,9 @@ class Settings:
     head_timeout: float = setting(20.0, types.seconds(), SERVER,
         "How long the head of a REST request may take from its first byte on; then it is answered 408.")
     body_timeout: float = setting(120.0, types.seconds(), SERVER,
-        "How long the body of a REST request may take after its head; then it is answered 408.")
+        "How long the body of a REST request, or a message of gRPC, may take after its head; then it is answered 408.")
     send_timeout: float = setting(60.0, types.seconds(), SERVER,
-        "How long the client of a REST request may read nothing of its answer; then the connection is closed.")
+        "How long a client may read nothing of its answer; then the connection, or the gRPC call, is ended.")
     openai_route_prefix: str = setting("/openai", types.route_prefix(), SERVER,
         "What stands before /v1/chat/completions, /v1/completions and /v1/models of OpenAI's API; the first two are "
         "served without it, too.", env="KSERVE_OPENAI_ROUTE_PREFIX")
@@ -239,8 +245,8 @@ class Settings:
         "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask. With --workers "
         "the main process alone answers there.")
     api_keys_file: str | None = setting(None, types.existing_file(), SERVER,
-        "A file of API keys (README): every request but health brings one, as Authorization: Bearer or X-API-Key, over "
-        "gRPC as well. It is read again when it changes.")
+        "A file of API keys (docs/security.md): every request but health brings one, as Authorization: Bearer or "
+        "X-API-Key, over gRPC as well. It is read again when it changes.")
     shutdown_delay: float | None = setting(None, types.seconds(zero=True), SERVER,
         "How long the server goes on serving, though no longer ready, after SIGTERM: until load balancers know.",
         shown="3s in a Kubernetes pod, else 0s")
@@ -253,6 +259,17 @@ class Settings:
     log_level: LogLevel | None = setting(None, LOG_LEVEL, LOGGING,
         "From which level on lines are logged; POST /v2/logging changes it while the server runs.",
         shown="KSERVE_LOGLEVEL, or info")
+    payload_log: str | None = setting(None, PAYLOADS, LOGGING,
+        "Where requests and answers are logged: http:// or https:// (a collector of KServe's CloudEvents), s3://bucket/"
+        "path, or the path of a file (JSON lines). Nothing waits for it; what does not fit is dropped and counted.",
+        shown="none")
+    payload_log_mode: Literal["all", "request", "response"] = setting("all", types.one_of("all", "request", "response"),
+        LOGGING, "What of them is logged.")
+    payload_log_share: float = setting(1.0, types.share(), LOGGING,
+        "Which share of the requests is logged, from 0 to 1.")
+    payload_log_headers: tuple[str, ...] = setting((), types.header_names(), LOGGING,
+        "Headers (over gRPC: metadata) that are logged with them; in the variable, white space stands between them.",
+        shown="none")
     access_log: bool = setting(False, types.switch(), LOGGING, "Log every request.")
     access_log_format: str | None = setting(None, types.text("FORMAT"), LOGGING,
         "Format of the access log, in asgi-logger's terms; needs the package asgi-logger.", kserve=True)
@@ -334,7 +351,8 @@ class Settings:
     def plain(self) -> dict[str, Any]:
         """The settings that a process which only answers requests needs, as plain values: `Settings(**plain)`."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_FOR_ALL}
-        return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
+        plain = {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
+        return {**plain, **({"payload_log_headers": told} if (told := self.payload_log_headers) else {})}
 
     def kserve_argv(self) -> list[str]:
         """What `sys.argv` has to hold while `kserve.model_server` is imported, which parses it then."""
@@ -375,6 +393,9 @@ class Settings:
         if self.log_format != "text" and (self.log_config_file or not self.configure_logging):
             other = "--log_config_file" if self.log_config_file else "--configure_logging=false"
             yield f"--log_format={self.log_format} is for the log that the server sets up, and {other} sets up another"
+        for name in ("payload_log_mode", "payload_log_share", "payload_log_headers"):
+            if getattr(self, name) != DEFAULTS[name] and self.payload_log is None:
+                yield f"--{name} is about what --payload_log sends on, and that is not given"
         if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
             yield "--access_log_format needs a package that is not installed: pip install asgi-logger"
         yield from self._conflicts_of_signers()
@@ -387,6 +408,10 @@ class Settings:
             yield "--verify_identity and --verify_issuer need each other: a name counts by whom vouches for it"
         if self.verify_trust_config and not self.verify_identity:
             yield "--verify_trust_config needs --verify_identity, whose signatures it is for"
+
+
+#: by name
+DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
 
 def command_line(

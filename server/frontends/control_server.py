@@ -57,7 +57,9 @@ class ControlServer:
         elif do == "drop":
             self._copies.drop(request["number"], lambda: self.answer(number))
         elif do == "count":
-            self.answer(number, counts=self._copies.counts(), waiting=self._copies.waiting())
+            self.answer(
+                number, counts=self._copies.counts(), waiting=self._copies.waiting(), in_flight=self._copies.in_flight()
+            )
         elif do == "log":
             logs.set_level(request["level"])
             self.answer(number)

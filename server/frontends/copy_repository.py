@@ -20,12 +20,20 @@ from server.telemetry.metrics import CounterSnapshot, MetricsByModel
 class CopyRepository:
     """Lives on the event loop, but for `load`."""
 
-    def __init__(self, executor: Executor, limits: Limits, log_latency: bool, taps: Sequence[Tap] = ()) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        limits: Limits,
+        log_latency: bool,
+        taps: Sequence[Tap] = (),
+        counts: MetricsByModel | None = None,
+    ) -> None:
+        """`taps` look on at answers; `counts` is where all is counted."""
         self._executor = executor
         self._factory = ModelFactory(executor, limits, log_latency, taps)
         self._copies: dict[int, ServedModel] = {}
         self._routes: dict[str, dict[str | None, ServedModel]] = {}
-        self._counts = MetricsByModel()
+        self._counts = counts or MetricsByModel()
 
     def begin_stop(self) -> None:
         """The server has been told to stop: its main process says so to whoever asks, here nothing changes."""
@@ -94,3 +102,11 @@ class CopyRepository:
             if model.waiting:
                 waiting[model.name] = waiting.get(model.name, 0) + model.waiting
         return waiting
+
+    def in_flight(self) -> dict[str, int]:
+        """Requests under way, by model."""
+        found: dict[str, int] = {}
+        for model in self._copies.values():
+            if model.in_flight.count:
+                found[model.name] = found.get(model.name, 0) + model.in_flight.count
+        return found

@@ -39,6 +39,7 @@ class Frontend:
         self.number = number
         self.counts: CounterSnapshot = {}  #: what it has counted, when it was asked last
         self.waiting: Mapping[str, int] = {}  #: requests in its queues then, by model
+        self.in_flight: Mapping[str, int] = {}  #: requests that it was at then, by model
         self.copies: FrontendCopies | None = None  #: while it serves
         self.ended = threading.Event()  #: for good
         self._start = start
@@ -98,7 +99,7 @@ class Frontend:
         """The process has ended, with all that it held; what it counted stays."""
         self._control = self.copies = None
         self._owner.keep_counts(self.counts)
-        self.counts, self.waiting = {}, {}
+        self.counts, self.waiting, self.in_flight = {}, {}, {}
 
     def kill(self) -> None:
         """End the process now, if there is one."""
@@ -134,7 +135,8 @@ class Frontend:
         def counted(answer: ControlAnswer) -> None:
             with self._owner.lock:
                 if answer.exception() is None and self._control is control:
-                    self.counts, self.waiting = answer.result()["counts"], answer.result()["waiting"]
+                    told = answer.result()
+                    self.counts, self.waiting, self.in_flight = told["counts"], told["waiting"], told["in_flight"]
             done.set_result(None)
 
         control.request("count").add_done_callback(counted)

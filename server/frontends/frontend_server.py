@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from server.api.access import Access
-from server.api.grpc import service
 from server.api.grpc.callers import Callers
-from server.api.grpc.channel_limits import GrpcLimits
+from server.api.grpc.grpc_server import GrpcServer
 from server.api.grpc.reflection import reflection_handlers
+from server.api.grpc.start_server import start_grpc
 from server.api.kserve.host import configure_logging, cpu_count
 from server.api.kserve.rest_server import certificates_of, listening, rest_server
 from server.api.rest.bounded_protocol import Bounds
@@ -35,6 +35,7 @@ from server.runtime import logs, memory
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
 from server.runtime.sockets import shared_listener
+from server.telemetry.metrics import MetricsByModel
 
 log = logging.getLogger("kserve")
 
@@ -53,8 +54,9 @@ class FrontendServer:
         self._directory = Path(start["directory"])
         self._control = control
         cores = cpu_count()
-        self._observation = Observation(os.environ)
-        how = (settings.enable_latency_logging, self._observation.taps)
+        counts = MetricsByModel()
+        self._observation = Observation(settings, os.environ, counts)
+        how = (settings.enable_latency_logging, self._observation.taps, counts)
         self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), *how)
         self._shares = Shares.of(settings.max_connections, settings.workers)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
@@ -88,7 +90,7 @@ class FrontendServer:
         control = ControlServer(writer, self._copies, shutdown.begin)
         grpc = await self._serve_grpc()
         serving = asyncio.create_task(uvicorn.serve([shared_listener(self._http_port)]))
-        ending = asyncio.create_task(shutdown.run(grpc, self._grpc_port))
+        ending = asyncio.create_task(shutdown.run(grpc))
         await listening(rest)
         memory.settle()
         control.answer(self._number)
@@ -97,11 +99,19 @@ class FrontendServer:
         await ending
         controlling.cancel()
 
-    async def _serve_grpc(self) -> service.Server | None:
+    async def _serve_grpc(self) -> GrpcServer | None:
         if not self._settings.enable_grpc:
             return None
         callers = Callers(self._keys, make_ids=self._settings.request_ids)
-        handlers = [GrpcProxy(self._copies, self._directory, callers), *reflection_handlers()]
-        limits = GrpcLimits.of(self._settings, self._shares.grpc)
-        server, _ = await service.serve(handlers, self._grpc_port, limits, shared=True, certificates=self._certificates)
+        proxy = GrpcProxy(self._copies, self._directory, callers)
+        server, _ = await start_grpc(
+            self._settings,
+            [proxy, *reflection_handlers()],
+            proxy.inference,
+            self._grpc_port,
+            self._shares.grpc,
+            self._bounds.bodies,
+            shared=True,
+            certificates=self._certificates,
+        )
         return server

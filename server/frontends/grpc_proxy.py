@@ -33,7 +33,7 @@ class GrpcProxy(grpc.GenericRpcHandler):
         """Call it on the event loop. The main process asks for keys again where a call is handed on."""
         self._copies = copies
         self._callers = callers or Callers()
-        self._inference = Inference(copies, self._callers)
+        self.inference = Inference(copies, self._callers)
         self._channel = grpc.aio.insecure_channel(f"unix:{directory / 'grpc'}", options=_UNLIMITED)
         self._methods = {name: self._channel.unary_unary(name) for name in _names()}
         self._stream = self._channel.stream_stream(_STREAM)
@@ -53,11 +53,11 @@ class GrpcProxy(grpc.GenericRpcHandler):
 
     async def _infer(self, raw: bytes, context: Any) -> bytes:
         try:
-            here = self._copies.answers_whole(*self._inference.asked(raw))
+            here = self._copies.answers_whole(*self.inference.asked(raw))
         except InvalidInput:
             here = True  # it is refused there
         if here:
-            return await self._inference.infer(raw, context)  # type: ignore[no-any-return]
+            return await self.inference.infer(raw, context)  # type: ignore[no-any-return]
         return await self._hand_on(_INFER, raw, context)
 
     async def _hand_on_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:

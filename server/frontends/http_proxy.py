@@ -10,12 +10,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from server.api.bodies import Bodies
 from server.api.credentials import CARRIERS, KEY, KeyGuard
 from server.api.rest.asgi import App, BodyLimits, Receive, Scope, Send, answered, header
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.head_cache import ParsedHead, is_cloudevent
 from server.api.rest.keyed_routes import KeyedRoutes
-from server.api.rest.limits import Bodies
 from server.api.rest.paths import ModelPath, asked_by
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.routes import send_answer

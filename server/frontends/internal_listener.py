@@ -14,8 +14,8 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from server.api.connections import Wait
 from server.api.rest.bounded_protocol import Bounds
-from server.api.rest.connections import Wait
 from server.api.rest.fast_protocol import FastProtocol, ServerContext
 from server.api.rest.transport import LingeringTransport
 from server.frontends.proxy_protocol import LONGEST, addresses

@@ -165,6 +165,9 @@ class FrontendManager:
     def waiting(self, name: str) -> int:
         return sum(frontend.waiting.get(name, 0) for frontend in self._frontends)
 
+    def in_flight(self, name: str) -> int:
+        return sum(frontend.in_flight.get(name, 0) for frontend in self._frontends)
+
 
 def _wait(answers: Iterable[Future[Any] | None], seconds: float) -> bool:
     """Whether all answers, or the ends of those who were asked, came in time."""

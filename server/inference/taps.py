@@ -34,6 +34,12 @@ class Streamed:
         self.status = status
 
 
+class ShadowRequest(InferenceRequest):
+    """A request that was answered already, sent to another model, too."""
+
+    __slots__ = ()
+
+
 class Tap(Protocol):
     """Looks on, on the event loop. What it raises is logged, and nobody's request fails by it."""
 

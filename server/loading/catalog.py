@@ -13,7 +13,10 @@ from pathlib import Path
 from adapters.base import LoadError, ModelDir
 from adapters.modeldir import inside, legible
 from server.config import version_policy
+from server.config.model_config import FILE as CONFIG
 from server.config.model_config import ModelConfig
+from server.config.shadow_config import ShadowConfig
+from server.config.version_policy import VersionPolicy
 from server.loading.files import is_crowded, too_many
 from server.loading.layout import Layout, Mounted, decide, holds_model, holds_versions
 from server.loading.storage.source import Source
@@ -54,6 +57,7 @@ class Found:
     source: Source | None = None  #: where it comes from, if it is not mounted: the directory is known after `fetch`
     version: str = ""  #: the number of the folder, where the model's folder holds versions
     home: Path | None = None  #: that model's folder
+    shadow: ShadowConfig | None = None  #: it runs beside the version that serves, and answers nobody
 
     @property
     def key(self) -> tuple[str, str]:
@@ -198,10 +202,31 @@ def versions_of(directory: ModelDir, name: str) -> tuple[Found, ...]:
     """The versions that should be served, oldest first, by the policy in the folder's `polyserve.yaml`."""
     try:
         policy = ModelConfig.read(directory.path, directory.root).versions
-        chosen = policy.choose(version_policy.numbered(directory))
+        chosen = _chosen(directory, policy)
     except LoadError as error:
         return (Found(name, directory, str(error), home=directory.path),)
     return _versions(directory, name, chosen)
+
+
+def _chosen(directory: ModelDir, policy: VersionPolicy) -> dict[str, str]:
+    """Version -> folder: those of the policy, and the newest shadow beside them, if it is newer than they are."""
+    present = version_policy.numbered(directory)
+    shadows = {number for number, folder in present.items() if _shadow(directory.path / folder, directory.root)}
+    if policy.numbers or not shadows or shadows == present.keys():
+        return policy.choose(present)
+    chosen = policy.choose({number: folder for number, folder in present.items() if number not in shadows})
+    newest = max(shadows)
+    return chosen | ({str(newest): present[newest]} if newest > max(map(int, chosen)) else {})
+
+
+def _shadow(path: Path, root: Path) -> ShadowConfig | None:
+    """What a version's own file says; a mistake in it is told when the version is loaded."""
+    if not (path / CONFIG).exists():
+        return None
+    try:
+        return ModelConfig.read(path, root).shadow
+    except (LoadError, OSError):
+        return None
 
 
 def older_versions(found: Found) -> tuple[Found, ...]:
@@ -219,7 +244,12 @@ def older_versions(found: Found) -> tuple[Found, ...]:
 def _versions(home: ModelDir, name: str, folders: Mapping[str, str]) -> tuple[Found, ...]:
     path, root = home.path, home.root
     return tuple(
-        Found(name, ModelDir.of(path / folder, root), _problem(path / folder, root), version=version, home=path)
+        Found(
+            *(name, ModelDir.of(path / folder, root), _problem(path / folder, root)),
+            version=version,
+            home=path,
+            shadow=_shadow(path / folder, root),
+        )
         for version, folder in folders.items()
     )
 

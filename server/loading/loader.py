@@ -50,6 +50,7 @@ from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import TrialPool
+from server.loading.warming import warm
 from server.runtime import logs
 from server.workers.adapter import RemoteAdapter
 from server.workers.launch import Guard, nothing_to_guard
@@ -237,6 +238,7 @@ class Loader:
     def _check_loaded(self, found: Found, adapter: Adapter, room: Room, guard: Guard) -> None:
         try:
             guard()
+            warm(found.name, adapter)
             recorded_examples.check(found.directory.path, found.home, found.directory.root, adapter, self._ask)
         except BaseException:
             adapter.close()

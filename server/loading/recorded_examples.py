@@ -66,7 +66,7 @@ def check(folder: Path, home: Path | None, root: Path, adapter: Adapter, ask: As
             answer = _answer(adapter, example, ask)
         except ServingError as error:
             raise LoadError(f"{example.label}: the model answers {error.status}: {error}") from error
-        if difference := next(_response(example.response, answer, example.tolerance), ""):
+        if difference := next(differences(example.response, answer, example.tolerance), ""):
             raise LoadError(f"{example.label}: {difference}")
 
 
@@ -149,8 +149,8 @@ def _loaded(body: bytes, example: Example) -> Any:
         raise LoadError(f"{example.label}: the answer is not JSON") from error
 
 
-def _response(expected: Mapping[str, Any], answer: Any, tolerance: float) -> Iterator[str]:
-    """How an answer differs."""
+def differences(expected: Mapping[str, Any], answer: Any, tolerance: float) -> Iterator[str]:
+    """How an answer differs, numbers by more than the tolerance, relative or absolute; who answers does not count."""
     if not isinstance(answer, dict):
         yield f"expected an object, got {_shown(answer)}"
         return

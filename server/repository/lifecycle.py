@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 
 from adapters.base import LoadError
-from server.errors import NotFound, sendable
+from server.errors import NotFound, NotReady, sendable
 from server.loading.catalog import Catalog, Found
 from server.loading.load_spec import LoadSpec
 from server.loading.loader import Loaded, Loader
@@ -51,10 +51,12 @@ class Lifecycle:
         rescan: Callable[[], Catalog],
         before_load: Callable[[Found], None],
         unrequested: Demand,
+        taken_in: Callable[[str], None] = lambda name: None,
     ) -> None:
         """`before_load` hears of each directory that is about to be loaded, but for those of the first scan.
 
-        `unrequested` is what is done with a model that came while nobody asked for it.
+        `unrequested` is what is done with a model that came while nobody asked for it. `taken_in` hears the name of
+        each that has come.
         """
         self.scanned = False  #: every directory of the first scan was tried
         self._store = store
@@ -66,6 +68,7 @@ class Lifecycle:
         self._rescan = rescan
         self._before_load = before_load
         self._unrequested = unrequested
+        self._taken_in = taken_in
         self._each_logged = True  #: whether each model that is ready gets a line
         self._loads: dict[str, Future[bool]] = {}  #: loads under way, by name: who asks for one more joins
         self._lock = threading.Lock()  #: of `_loads`
@@ -182,11 +185,34 @@ class Lifecycle:
         if state is not None and state.state is State.EVICTED and not state.loading:
             raise NoMemory(f"model {found.name!r} is not ready: {state.reason}")
 
+    def promote(self, name: str) -> str:
+        """Have the version that runs beside another serve in its place, which stays in memory; its number. Blocks.
+
+        Raises:
+            NotFound: there is no such model.
+            NotReady: nothing runs beside it.
+        """
+        with self._store.lock:
+            versions = self._store.models.get(name)
+            if versions is None:
+                raise NotFound(f"model {name!r} does not exist")
+            state = versions.shadow
+        if state is None:
+            raise NotReady(f"model {name!r} has no version with `shadow: true` in memory that could take over")
+        with self._replicas.change(name), self._store.lock:
+            self._store.promoted.add(state.found.key)
+            current = self._store.get(state.found.key)
+            if current is not None:
+                self._store.put(replace(current, found=self._store.as_promoted(current.found)))
+        log.info("model %s serves: it was promoted", state.label)
+        return state.found.version
+
     # versions
 
     def load_version(self, found: Found, demand: Demand = Demand.LOAD) -> bool:
         """Load one directory (again), as far as it is in demand; blocks. Whether it is ready then."""
         self._before_load(found)
+        found = self._store.as_promoted(found)
         with self._store.lock:
             old = self._store.get(found.key) or ModelState(found)
             state, reason = (State.READY, "being loaded again") if old.model else (State.LOADING, "loading")
@@ -228,6 +254,7 @@ class Lifecycle:
             log.info("model %s was loaded, but is no longer asked for", begun.label)
             self._drop(loaded)
             return False
+        self._taken_in(begun.found.name)
         took = f"{loaded.seconds:.2f} s, {mebibytes(new.memory)}"
         level = logging.INFO if self._each_logged else logging.DEBUG
         log.log(level, "model %s is ready (%s, %s)", begun.label, loaded.adapter.name, took)

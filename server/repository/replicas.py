@@ -23,6 +23,9 @@ class Replicas(Protocol):
     def waiting(self, name: str) -> int:
         """Requests that wait for copies of a model."""
 
+    def in_flight(self, name: str) -> int:
+        """Requests that copies of a model are at."""
+
     def counts(self) -> Sequence[CounterSnapshot]:
         """What each of the processes has counted, by model."""
 
@@ -38,6 +41,9 @@ class NoReplicas:
         """There is nothing to wait for."""
 
     def waiting(self, name: str) -> int:
+        return 0
+
+    def in_flight(self, name: str) -> int:
         return 0
 
     def counts(self) -> Sequence[CounterSnapshot]:

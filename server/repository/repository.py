@@ -17,14 +17,16 @@ a file of its own, which know those below them:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from server.errors import NotFound, NotReady
+from server.errors import NotFound, NotReady, ServingError
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import Executor
 from server.inference.model import ServedModel
 from server.inference.taps import Tap
+from server.inference.user_metrics import UserMetrics
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Demand, ModelKey
@@ -36,9 +38,12 @@ from server.repository.on_demand import NotLoaded, OnDemandLoader
 from server.repository.readiness import why_not_ready
 from server.repository.replicas import NoReplicas, Replicas
 from server.repository.retirement import Retirement
+from server.repository.shadowing import ShadowTap
 from server.repository.state import ModelState, State
 from server.repository.store import ModelStore
 from server.telemetry.metrics import Metrics
+
+log = logging.getLogger("kserve")
 
 __all__ = ["ModelState", "Repository", "ServedModel", "State"]
 
@@ -89,11 +94,19 @@ class Repository:
             rescan or (lambda: catalog),
             before_load,
             unrequested,
+            ShadowTap(self.store, self._take_over).attend,
         )
         self._on_demand: OnDemandLoader[ServedModel] = OnDemandLoader(
             self.ready_model, self._lifecycle.bring, limits, ThreadPoolExecutor(2, "wake")
         )
-        self.metrics = Metrics(self.queues, self.store.memory, loader.budget.limit, self.store.metrics, replicas.counts)
+        self.user_metrics = UserMetrics(self.store.loaded)
+        self.metrics = Metrics(
+            *(self.queues, self.store.memory, loader.budget.limit, self.store.metrics, replicas.counts),
+            details=self.store.details,
+            in_flight_elsewhere=replicas.in_flight,
+            downloaded=self.store.downloaded,
+            others=self.user_metrics.families,
+        )
         #: by name: what a request is for that names no version
         self.serving = self.store.serving
         for found in catalog.found:
@@ -271,6 +284,10 @@ class Repository:
         """`Lifecycle.load_model`"""
         return self._lifecycle.load_model(self.store.known_as(name))
 
+    async def promote(self, name: str) -> str:
+        """`Lifecycle.promote`, for who can wait."""
+        return await asyncio.to_thread(self._lifecycle.promote, self.store.known_as(name))
+
     def load_version(self, found: Found, demand: Demand = Demand.LOAD) -> bool:
         """`Lifecycle.load_version`"""
         return self._lifecycle.load_version(found, demand)
@@ -282,6 +299,13 @@ class Repository:
     def unload(self, name: str) -> None:
         """`Retirement.unload`"""
         self._retirement.unload(self.store.known_as(name))
+
+    def _take_over(self, name: str) -> None:
+        """A shadow has proved itself."""
+        try:
+            self._lifecycle.promote(name)
+        except ServingError as error:  # it was unloaded meanwhile, or somebody was faster
+            log.warning("model %s: its shadow does not take over: %s", name, error)
 
     async def unload_and_wait(self, name: str) -> None:
         """`Retirement.unload_and_wait`"""

@@ -94,9 +94,21 @@ class ModelVersions:
 
         One that was evicted counts as serving: which version answers must not depend on the memory.
         """
-        states = list(self.states.values())
+        states = self._main
         serving = [state for state in states if state.available]
         return (serving or states)[-1]
+
+    @property
+    def _main(self) -> list[ModelState]:
+        """The versions that may answer for the name: not those that run beside another, while there is one."""
+        states = list(self.states.values())
+        return [state for state in states if state.found.shadow is None] or states
+
+    @property
+    def shadow(self) -> ModelState | None:
+        """The version that runs beside the one that serves."""
+        beside = [state for state in self.states.values() if state.found.shadow is not None and state.model is not None]
+        return beside[-1] if beside and beside[-1] is not self.newest else None
 
     def of(self, version: str) -> ModelState | None:
         """The version of that number or label."""
@@ -120,7 +132,7 @@ class ModelVersions:
     @property
     def need_fallback(self) -> bool:
         """Whether the newest version has failed, none serves, and none is on its way."""
-        states = list(self.states.values())
+        states = self._main
         return states[-1].failed and not any(state.available or state.busy for state in states)
 
     def next_older(self) -> Found | None:

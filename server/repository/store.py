@@ -11,13 +11,23 @@ from __future__ import annotations
 import threading
 import unicodedata
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import NamedTuple
 
+from server.config.shadow_config import ShadowConfig
 from server.inference.model import ServedModel
 from server.loading.catalog import Found
 from server.loading.load_spec import LoadSpec
 from server.loading.memory_budget import ModelKey
 from server.repository.state import ModelState, ModelVersions
-from server.telemetry.metrics import MetricsByModel
+from server.telemetry.metrics import MetricsByModel, ModelDetails
+
+
+class Shadow(NamedTuple):
+    """A version that runs beside the one that serves."""
+
+    model: ServedModel
+    config: ShadowConfig
 
 
 class ModelStore:
@@ -27,6 +37,8 @@ class ModelStore:
         self.metrics = metrics or MetricsByModel()
         self.models: dict[str, ModelVersions] = {}  #: by name
         self.serving: dict[str, ServedModel] = {}  #: what a request is for that names no version
+        self.shadows: dict[str, Shadow] = {}  #: what runs beside it
+        self.promoted: set[ModelKey] = set()  #: shadows that serve, whatever their files say
         self.lock = threading.RLock()  #: held while states are replaced, never while a model is loaded
 
     def get(self, key: ModelKey) -> ModelState | None:
@@ -88,6 +100,29 @@ class ModelStore:
                 sizes[state.found.name] = sizes.get(state.found.name, 0) + state.memory
         return sizes
 
+    def details(self) -> list[ModelDetails]:
+        """Each version that is in memory, as the metrics show it; of those in this process the requests under way."""
+        return [
+            ModelDetails(
+                *(state.found.name, state.found.version),
+                {"adapter": state.model.adapter.name, "made_by": state.model.made_by},
+                state.seconds,
+                state.model.in_flight.count,
+                state.model.pool.memory if state.model.pool is not None else (),
+            )
+            for state in self.states()
+            if state.model is not None
+        ]
+
+    def loaded(self) -> list[ServedModel]:
+        """What is in memory."""
+        return [state.model for state in self.states() if state.model is not None]
+
+    def downloaded(self) -> dict[str, int]:
+        """Bytes that were downloaded of each model that comes from a store."""
+        found = {state.found.name: state.found.source for state in self.states()}
+        return {name: source.downloaded for name, source in found.items() if source is not None}
+
     def queues(self) -> dict[str, tuple[str, int]]:
         """Each model's state, and how many requests wait for it in this process."""
         with self.lock:
@@ -105,6 +140,10 @@ class ModelStore:
             versions.put(state)
             self.models[name] = versions
             self._settle(name)
+
+    def as_promoted(self, found: Found) -> Found:
+        """A directory as it is served: one that was promoted is no shadow any more, whatever its file says."""
+        return replace(found, shadow=None) if found.key in self.promoted else found
 
     def replace(self, old: ModelState, new: ModelState, labels: Mapping[str, str] | None = None) -> bool:
         """Put `new` in the place of `old`, unless somebody else (who unloaded the model, say) did meanwhile."""
@@ -134,6 +173,11 @@ class ModelStore:
         """Say anew who serves a name."""
         versions = self.models.get(name)
         model = versions.newest.model if versions is not None else None
+        beside = versions.shadow if versions is not None else None
+        if beside is not None and beside.model is not None and beside.found.shadow is not None:
+            self.shadows[name] = Shadow(beside.model, beside.found.shadow)
+        else:
+            self.shadows.pop(name, None)
         if model is None:
             self.serving.pop(name, None)
             return

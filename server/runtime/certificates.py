@@ -33,7 +33,8 @@ class Certificates:
     chain: bytes
     key: bytes
     authorities: bytes | None  #: that sign clients' certificates; None: clients need none
-    context: ssl.SSLContext
+    context: ssl.SSLContext  #: of HTTP/1.1
+    grpc_context: ssl.SSLContext  #: of HTTP/2
 
     @classmethod
     def read(cls, chain: str, key: str, authorities: str | None) -> Self:
@@ -41,21 +42,30 @@ class Certificates:
         Raises:
             CertificateError: they are damaged, or do not fit together.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
+        contexts = [_context(chain, key, authorities, protocol) for protocol in ("http/1.1", "h2")]
         try:
-            context.load_cert_chain(chain, key, _no_password)
-        except (OSError, ValueError) as error:
-            raise CertificateError(f"{chain} and {key} are no certificate and its key: {_cause_of(error)}") from error
-        try:
-            if authorities is not None:
-                context.load_verify_locations(authorities)
-                context.verify_mode = ssl.CERT_REQUIRED
             signers = Path(authorities).read_bytes() if authorities is not None else None
-            return cls(Path(chain).read_bytes(), Path(key).read_bytes(), signers, context)
+            return cls(Path(chain).read_bytes(), Path(key).read_bytes(), signers, *contexts)
+        except OSError as error:
+            raise CertificateError(f"{error.filename} cannot be read: {_cause_of(error)}") from error
+
+
+def _context(chain: str, key: str, authorities: str | None, protocol: str) -> ssl.SSLContext:
+    """How to encrypt connections of a protocol, by its name in ALPN."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols([protocol])
+    try:
+        context.load_cert_chain(chain, key, _no_password)
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"{chain} and {key} are no certificate and its key: {_cause_of(error)}") from error
+    if authorities is not None:
+        try:
+            context.load_verify_locations(authorities)
         except (OSError, ValueError) as error:
             raise CertificateError(f"{authorities} holds no certificates of authorities: {_cause_of(error)}") from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 class CertificateFiles:

@@ -37,7 +37,11 @@ _pack, _SIZE = _MARKS.pack_into, _MARKS.size
 #: so many that numpy costs each next to nothing
 _FEW, _MANY = 16, 1024
 
-_COUNTS = ("rows", "restarts", "swaps", "evictions", "failed_reloads")
+_COUNTS = (
+    *("rows", "restarts", "swaps", "evictions", "failed_reloads"),
+    *("payloads_sent", "payloads_dropped", "payloads_failed"),
+    *("shadow_agreed", "shadow_differed", "shadow_failed", "shadow_skipped", "shadow_seconds", "served_seconds"),
+)
 
 
 class _Marks:
@@ -152,6 +156,12 @@ class ModelMetrics(Requests):
         self.swaps = 0  #: one loaded model took the place of another
         self.evictions = 0  #: to make room for others in the memory budget
         self.failed_reloads = 0  #: one that was to take the place of another could not be loaded
+        self.payloads_sent = 0  #: requests and answers that were logged
+        self.payloads_dropped = 0  #: that were not: too many waited
+        self.payloads_failed = 0  #: that were not: nobody took them
+        #: of a version that runs beside another: its answers by how they compare, and the seconds of both
+        self.shadow_agreed = self.shadow_differed = self.shadow_failed = self.shadow_skipped = 0
+        self.shadow_seconds = self.served_seconds = 0.0
         self.tokens: TokenCounts | None = None  #: of a language model
 
     @property

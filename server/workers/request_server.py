@@ -19,6 +19,7 @@ from adapters.base import Adapter, InvalidInput, Parts, Reply, ReplyStream, Requ
 from adapters.shared.messages import without_trace
 from server.runtime import ipc
 from server.runtime.receiving import ReceiveLimits
+from server.workers.own_metrics import PROTOCOL, VERB, own_metrics
 from server.workers.streams import SendWindow
 
 _MAX_MESSAGE = 4000  #: characters of an error's text
@@ -76,7 +77,8 @@ class RequestServer:
         request = Request(fields["verb"], fields["protocol"], message.tensors["body"].tobytes(), fields["headers"])
         head: dict[str, Any] = {"id": number}
         try:
-            reply = await self._model.answer(request)
+            of_ours = (request.protocol, request.verb) == (PROTOCOL, VERB)
+            reply = own_metrics() if of_ours else await self._model.answer(request)
             if isinstance(reply, ReplyStream):
                 async with aclosing(reply.parts) as parts:
                     opening = ipc.pack({**head, **_head(reply), "stream": True})

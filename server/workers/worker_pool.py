@@ -18,6 +18,7 @@ from functools import partial
 from adapters.base import Array, LoadError, Parameters, Reply, ReplyStream, Request, Tensors
 from server.errors import NotReady, ServingError
 from server.runtime import ipc
+from server.runtime.lifeline import resident_bytes
 from server.workers.channels import CallDone, CallOutcome
 from server.workers.launch import WorkerSpec
 from server.workers.messages import Hello
@@ -97,6 +98,15 @@ class WorkerPool:
         """
         if self.down:
             raise self._not_ready()
+
+    @property
+    def memory(self) -> list[int]:
+        """Resident bytes of each worker that serves."""
+        sizes = []
+        for worker in list(self._serving):
+            with contextlib.suppress(OSError):  # it has just died
+                sizes.append(resident_bytes(worker.pid))
+        return sizes
 
     @property
     def degraded(self) -> str:

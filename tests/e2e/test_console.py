@@ -39,6 +39,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     table = pd.DataFrame({"petal length": [1.0, 5.0, 1.2, 4.8], "petal width": [0.2, 2.0, 0.3, 1.8]})
     joblib.dump(LogisticRegression().fit(table, ["setosa", "virginica"] * 2), models / "flowers" / "model.joblib")
     (models / "broken" / "model.joblib").write_bytes(b"\x80\x04nothing")
+    for version in ("1", "2"):
+        shutil.copytree(models / "flowers", models / "beside" / version)
+    (models / "beside" / "2" / "polyserve.yaml").write_text("shadow: true\n")
     language = spacy.blank("en")
     ruler = language.add_pipe("entity_ruler")
     ruler.add_patterns([{"label": "ORG", "pattern": "Apple"}, {"label": "GPE", "pattern": "London"}])  # type: ignore[attr-defined]
@@ -211,13 +214,46 @@ def test_loading_and_unloading_take_the_token(watched: Watched, server: Server) 
     page = opened(watched, server, "entities")
     page.get_by_role("button", name="Unload").click()
     expect(page.get_by_text("ADMIN_TOKEN")).to_be_visible()
-    page.get_by_role("button", name="Token").click()
-    page.get_by_label("Token", exact=True).last.fill(TOKEN)
-    page.get_by_role("button", name="Keep").click()
+    keep_token(page)
     page.get_by_role("button", name="Unload").click()
     expect(page.locator("h1 + .pill")).to_have_text("UNAVAILABLE")
     page.get_by_role("button", name="Load", exact=True).click()
     expect(page.locator("h1 + .pill")).to_have_text("READY")
+
+
+def keep_token(page: Page) -> None:
+    page.get_by_role("button", name="Token").click()
+    page.get_by_label("Token", exact=True).last.fill(TOKEN)
+    page.get_by_role("button", name="Keep").click()
+
+
+def test_a_shadow_is_compared_and_promoted(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "beside")
+    expect(page.locator("td .chip", has_text="shadow")).to_be_visible()
+    for _ in range(3):
+        answer = server.predict("beside", {"instances": [{"petal length": 1.0, "petal width": 0.2}]})
+        assert answer.json() == {"predictions": ["setosa"]}
+    expect(page.locator("dt:text-is('Answers that agree') + dd")).to_have_text("3")
+    if folder := os.environ.get("POLYSERVE_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "shadow.png", full_page=True)
+    keep_token(page)
+    page.get_by_role("button", name="Promote version 2").click()
+    expect(page.locator("td .chip", has_text="shadow")).to_have_count(0)
+    versions = server.client.get("/console/overview").json()["models"]
+    (beside,) = [model for model in versions if model["name"] == "beside"]
+    assert [version["shadow"] for version in beside["versions"]] == [False, False]
+
+
+def test_the_log_of_a_model_takes_the_token(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "broken")
+    button = page.get_by_role("button", name="Show the last lines")
+    button.click()
+    expect(page.get_by_text("ADMIN_TOKEN")).to_be_visible()
+    keep_token(page)
+    button.click()
+    expect(page.locator("pre.log")).to_contain_text("model broken is not served")
+    if folder := os.environ.get("POLYSERVE_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "log.png", full_page=True)
 
 
 def test_the_keyboard_reaches_everything(watched: Watched) -> None:
@@ -245,7 +281,7 @@ def test_the_button_changes_light_and_dark_and_it_stays(watched: Watched) -> Non
     assert page.evaluate("document.documentElement.dataset.theme") == after
 
 
-@pytest.mark.parametrize("model", ["", "flowers", "entities", "tiny", "streaming", "broken"])
+@pytest.mark.parametrize("model", ["", "flowers", "entities", "tiny", "streaming", "broken", "beside"])
 @pytest.mark.parametrize(
     ("way", "scheme", "size"), [("light", "light", DESK), ("dark", "dark", DESK), ("phone", "light", PHONE)]
 )

@@ -300,6 +300,49 @@ def gone(server: Server) -> float:
     return sum(float(number) for number in count.findall(server.client.get("/metrics").text))
 
 
+def gauge(server: Server, name: str, model: str) -> float:
+    text = server.client.get("/metrics").text
+    found = re.search(rf'^polyserve_{name}{{model="{model}"}} (\S+)$', text, re.MULTILINE)
+    return float(found[1]) if found else -1.0
+
+
+def test_what_runs_and_waits_is_seen_while_it_does(server: Server) -> None:
+    """Of a model with one slot two streams are open: one runs, the other waits."""
+    endless = {"model": "long", "messages": HELLO, "stream": True, "ignore_eos": True, "max_tokens": 90_000}
+
+    def seen(running: int, waiting: int) -> None:
+        def look() -> bool:
+            found = gauge(server, "num_requests_running", "long"), gauge(server, "num_requests_waiting", "long")
+            return found == (running, waiting)
+
+        wait_for(look, f"{running} to run and {waiting} to wait")
+
+    with httpx.Client(base_url=server.url, timeout=60) as other:
+        with server.client.stream("POST", CHAT, json=endless) as first:
+            assert first.status_code == 200
+            with other.stream("POST", CHAT, json=endless):
+                seen(1, 1)
+                wait_for(lambda: 0 < gauge(server, "kv_cache_usage_perc", "long") <= 1, "the cache that it holds")
+            seen(1, 0)
+        seen(0, 0)
+    assert gauge(server, "kv_cache_usage_perc", "long") == 0
+
+
+def test_what_was_read_before_is_cached(server: Server) -> None:
+    text = "one two three the quick brown fox jumps over the lazy dog " * 2
+    fields = {"messages": [{"role": "user", "content": text}], "max_tokens": 1}
+    hits = gauge(server, "prefix_cache_hits_total", "tiny")
+    first, second = (ask(server, CHAT, **fields)["usage"] for _ in range(2))
+    assert second["prompt_tokens_details"]["cached_tokens"] == second["prompt_tokens"] - 1
+    assert 0 <= first["prompt_tokens_details"]["cached_tokens"] < first["prompt_tokens"]
+    *_, last = events(server, CHAT, **fields, stream_options={"include_usage": True})
+    assert last["usage"]["prompt_tokens_details"]["cached_tokens"] == second["prompt_tokens"] - 1
+    response = server.client.post("/openai/v1/responses", json={"model": "tiny", "input": text, "max_output_tokens": 1})
+    assert response.json()["usage"]["input_tokens_details"]["cached_tokens"] == second["prompt_tokens"] - 1
+    wait_for(lambda: gauge(server, "prefix_cache_hits_total", "tiny") >= hits + second["prompt_tokens"], "the hits")
+    assert gauge(server, "prefix_cache_queries_total", "tiny") >= gauge(server, "prefix_cache_hits_total", "tiny")
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_ends_the_work(server: Server, stream: bool) -> None:
     before = gone(server)

@@ -4,12 +4,13 @@ GET /console                     the page
 GET /console/assets/{file}       its modules and style
 GET /console/overview            all models (`overview`)
 GET /console/models/{name}       one (`details`)
+GET /console/models/{name}/log   the last lines of the log about it, for who may load it (`api.access`)
 """
 
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -45,9 +46,15 @@ class Examples(Protocol):
 
 
 def add_console(
-    app: FastAPI, repository: Repository, examples: Examples, about: Mapping[str, Any], refresh: Refresh
+    app: FastAPI,
+    repository: Repository,
+    examples: Examples,
+    about: Mapping[str, Any],
+    refresh: Refresh,
+    log_of: Callable[[str], list[str]] = lambda name: [],
 ) -> None:
-    """Add the routes. `about` is what the page says of the server; `refresh` is awaited before counters are read."""
+    """Add the routes. `about` is what the page says of the server; `refresh` is awaited before counters are read;
+    `log_of` gives the last lines about a model."""
     assets = _assets()
 
     @app.get("/console", include_in_schema=False)
@@ -69,6 +76,11 @@ def add_console(
     async def one_model(name: str) -> Response:
         model = await repository.ready(name)
         return _json(details(model, examples.of(model), about.get("grpc_port")))
+
+    @app.get("/console/models/{name}/log", include_in_schema=False)
+    async def log_of_model(name: str) -> Response:
+        repository.check_known(name)
+        return _json({"name": name, "lines": log_of(name)})
 
 
 def _assets() -> dict[str, Response]:

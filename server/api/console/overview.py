@@ -38,10 +38,17 @@ def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]
 
 def _model(repository: Repository, name: str, waiting: int) -> dict[str, Any]:
     versions = [_version(state) for state in repository.store.models[name].states.values()]
+    by_version = repository.metrics.versions(name)
+    for version in versions:
+        if version["shadow"] and version["version"] in by_version:
+            version["compared"] = _compared(by_version[version["version"]])
     counts = ModelMetrics()
-    for metrics in repository.metrics.versions(name).values():
-        counts.merge(metrics.snapshot())
-    shown = next((each for each in reversed(versions) if each["state"] == State.READY), versions[-1])
+    beside = {version["version"] for version in versions if version["shadow"]}  # they answer nobody
+    for number, metrics in by_version.items():
+        if number not in beside:
+            counts.merge(metrics.snapshot())
+    ready = [each for each in versions if each["state"] == State.READY]
+    shown = next((each for each in reversed(ready) if not each["shadow"]), ready[-1] if ready else versions[-1])
     return {
         "name": name,
         "adapter": shown["adapter"],
@@ -64,6 +71,20 @@ def _version(state: ModelState) -> dict[str, Any]:
         "own_process": state.model is not None and state.model.pool is not None,
         "memory": state.memory,
         "seconds": round(state.seconds, 3),
+        "shadow": state.found.shadow is not None,
+    }
+
+
+def _compared(counts: ModelMetrics) -> dict[str, Any]:
+    """How a version that runs beside another answers, and the mean seconds of both for the same requests."""
+    answers = counts.shadow_agreed + counts.shadow_differed
+    return {
+        "agreed": counts.shadow_agreed,
+        "differed": counts.shadow_differed,
+        "failed": counts.shadow_failed,
+        "skipped": counts.shadow_skipped,
+        "shadow_seconds": counts.shadow_seconds / answers if answers else None,
+        "served_seconds": counts.served_seconds / answers if answers else None,
     }
 
 

@@ -30,27 +30,39 @@ class Callers:
         self.keys = keys
         self._make_ids = make_ids
 
+    @property
+    def makes_ids(self) -> bool:
+        """Whether every call has an identifier in the end."""
+        return self._make_ids
+
     async def attend(self, context: Any) -> Metadata:
         """The call's metadata, its identifier among it, which the caller is told.
 
         Raises:
             InvalidInput: the identifier is none.
         """
-        metadata: Metadata = context.invocation_metadata() or ()
+        known, metadata = self.identified(context.invocation_metadata() or ())
+        if known:
+            logs.request_id.set(known)  # of this task, which gRPC makes for each call
+            await context.send_initial_metadata(((request_ids.NAME, known),))
+        return metadata
+
+    def identified(self, metadata: Metadata) -> tuple[str, Metadata]:
+        """A call's identifier, "" where it has none, and its metadata with it.
+
+        Raises:
+            InvalidInput: the identifier is none.
+        """
         known = ""
         for name, value in metadata:
             if name == request_ids.NAME:
                 if known:
                     raise InvalidInput(f"{request_ids.NAME} is given more than once: send one")
                 known = request_ids.checked(value if isinstance(value, str) else str(value, "latin-1"))
-        if not known:
-            if not self._make_ids:
-                return metadata
+        if not known and self._make_ids:
             known = request_ids.made()
             metadata = (*metadata, (request_ids.NAME, known))
-        logs.request_id.set(known)  # of this task, which gRPC makes for each call
-        await context.send_initial_metadata(((request_ids.NAME, known),))
-        return metadata
+        return known, metadata
 
     def check(self, metadata: Metadata, model: str) -> None:
         """

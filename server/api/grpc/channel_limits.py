@@ -1,7 +1,8 @@
-"""What clients may cost over gRPC, as far as gRPC lets itself be bounded: by channel arguments, and a number of calls.
+"""What clients may cost over gRPC; for grpcio's server as far as that lets itself be bounded, by channel arguments.
 
-Heads are bounded by gRPC itself (`grpc.max_metadata_size`: 8 KiB, and 16 KiB whatever comes). It has no bound that
-could be set from Python on the bytes of all messages together: calls times the size of a message is one.
+Heads are bounded by grpcio itself (`grpc.max_metadata_size`: 8 KiB, and 16 KiB whatever comes). It has no bound that
+could be set from Python on the bytes of all messages together: calls times the size of a message is one. Our own front
+has (`native.call_site`).
 
 Source: grpc/impl/channel_arg_names.h.
 """

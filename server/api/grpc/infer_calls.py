@@ -15,10 +15,10 @@ from server.api.grpc.statuses import known_error, with_status
 from server.api.grpc.stream_messages import streamed, streamed_error
 from server.api.lookup import Models
 from server.codec.fast.grpc_templates import RequestTemplate, TemplateCache
-from server.errors import InvalidInput, message
+from server.errors import InvalidInput, ServingError, message
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.model import ServedModel
-from server.inference.request import InferenceRequest
+from server.inference.request import AnswerHandler, InferenceRequest
 
 
 class Inference:
@@ -26,7 +26,7 @@ class Inference:
 
     def __init__(self, models: Models, callers: Callers | None = None) -> None:
         self._models = models
-        self._callers = callers or Callers()
+        self.callers = callers or Callers()
         self._templates = TemplateCache()
 
     def asked(self, raw: bytes) -> tuple[str, str | None]:
@@ -38,10 +38,34 @@ class Inference:
         known = self._templates.find(raw) or self._read(raw)
         return (known.model, known.version) if isinstance(known, RequestTemplate) else _named(known)
 
+    def start(self, raw: bytes, metadata: Metadata, done: AnswerHandler) -> InferenceRequest | None:
+        """`infer` in callbacks, which costs less than a coroutine; `done` gets the answer or the error once.
+
+        It is called before this returns, or later; never after `cancel` of the request's pipeline. None: the model
+        answers in other ways, is in no memory, or is none; `infer` knows what to do.
+
+        Raises:
+            ServingError: and `done` is not called.
+        """
+        known = self._templates.find(raw) or self._read(raw)
+        name, version = (known.model, known.version) if isinstance(known, RequestTemplate) else _named(known)
+        if self.callers.keys is not None:
+            self.callers.check(metadata, name)
+            metadata = self.callers.shown(metadata)
+        if not self._models.answers_whole(name, version):
+            return None
+        try:
+            model = self._models.ready_model(name, version)
+        except ServingError:
+            return None
+        request = InferenceRequest("grpc", "predict", name, version, metadata, raw, template=known)
+        model.start(request, done)
+        return request
+
     @with_status
     async def infer(self, raw: bytes, context: Any) -> bytes:
         """A request to its answer."""
-        model, request = await self._begin("predict", raw, await self._callers.attend(context))
+        model, request = await self._begin("predict", raw, await self.callers.attend(context))
         answer = await model.handle(request)
         assert isinstance(answer, Answer)  # as adapters promise of this verb
         return answer.body
@@ -49,7 +73,7 @@ class Inference:
     async def stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         """Each request to its answers, one or many, in order; an error is an answer, too, and ends nobody else's."""
         try:
-            metadata = await self._callers.attend(context)
+            metadata = await self.callers.attend(context)
         except InvalidInput as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, message(error))
         async for raw in requests:
@@ -74,9 +98,9 @@ class Inference:
     async def _begin(self, verb: str, raw: bytes, metadata: Metadata) -> tuple[ServedModel, InferenceRequest]:
         known = self._templates.find(raw) or self._read(raw)
         name, version = (known.model, known.version) if isinstance(known, RequestTemplate) else _named(known)
-        if self._callers.keys is not None:
-            self._callers.check(metadata, name)
-            metadata = self._callers.shown(metadata)
+        if self.callers.keys is not None:
+            self.callers.check(metadata, name)
+            metadata = self.callers.shown(metadata)
         model = await self._models.ready(name, version)
         return model, InferenceRequest("grpc", verb, name, version, metadata, raw, template=known)
 

@@ -67,8 +67,8 @@ class InferenceService(TritonCalls):
         super().__init__(repository, refresh, change_level)
         self._access = access or Access()
         self.callers = Callers(self._access.keys, make_ids=make_ids)
-        self._inference = Inference(repository, self.callers)
-        self.infer, self.stream = self._inference.infer, self._inference.stream
+        self.inference = Inference(repository, self.callers)
+        self.infer, self.stream = self.inference.infer, self.inference.stream
 
     def check_admin(self, context: Any) -> None:
         self._access.check(_address(context), _headers(context))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+from collections.abc import Callable
 
 import fastapi_offline
 from fastapi import FastAPI, Request
@@ -35,12 +36,13 @@ def add_pages(
     console: bool = False,
     grpc_port: int | None = None,
     refresh: Refresh = nothing_new,
+    log_of: Callable[[str], list[str]] = lambda name: [],
     *,
     keyed: bool = False,
 ) -> None:
     """Add PolyServe's routes and error bodies. KServe's own must be there already: the later handler wins.
 
-    `keyed`: the server asks for API keys.
+    `keyed`: the server asks for API keys. `log_of` gives the last lines of the log about a model.
     """
     app.title, app.version = TITLE, version
     _add_errors(app)
@@ -51,9 +53,8 @@ def add_pages(
     if swagger:
         _add_swagger(app)
     if console:
-        add_console(
-            app, repository, examples, {"version": version, "swagger": swagger, "grpc_port": grpc_port}, refresh
-        )
+        about = {"version": version, "swagger": swagger, "grpc_port": grpc_port}
+        add_console(app, repository, examples, about, refresh, log_of)
 
 
 def _add_errors(app: FastAPI) -> None:

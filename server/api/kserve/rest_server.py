@@ -13,7 +13,7 @@ from kserve.protocol.rest.server import RESTServer
 
 from server.api.rest.asgi import App
 from server.api.rest.bounded_protocol import Bounds
-from server.api.rest.tls import TlsProtocol
+from server.api.tls import TlsProtocol
 from server.config.settings import Settings
 from server.runtime.certificates import CertificateError, CertificateFiles
 
@@ -51,7 +51,8 @@ def rest_server(
 def _behind_tls(
     certificates: CertificateFiles, bounds: Bounds, protocol: Callable[..., asyncio.Protocol], **uvicorns: Any
 ) -> TlsProtocol:
-    return TlsProtocol(certificates, bounds.connections, bounds.limits.head_timeout, partial(protocol, **uvicorns))
+    context = lambda: certificates.current().context  # noqa: E731
+    return TlsProtocol(context, bounds.connections, bounds.limits.head_timeout, partial(protocol, **uvicorns))
 
 
 def certificates_of(settings: Settings) -> CertificateFiles | None:

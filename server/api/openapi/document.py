@@ -8,7 +8,7 @@ from typing import Any
 from adapters.base import Parameter, TensorSpec
 from server.api.openapi.operations import OPERATIONS, TAGS, Operation
 from server.api.openapi.request_examples import ModelExamples
-from server.api.openapi.schemas import BINARY, ERRORS, JSON, SCHEMAS, TEXT, ref
+from server.api.openapi.schemas import BINARY, ERRORS, EVENTS, JSON, SCHEMAS, TEXT, ref
 
 TITLE = "PolyServe"
 _ABOUT = (
@@ -142,6 +142,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
     content = {operation.media: {"schema": ref(operation.gives) if operation.gives else {"type": "string"}}}
     if operation.binary:
         content[BINARY] = {"schema": {"type": "string", "format": "binary"}}
+    if operation.streams:
+        content[EVENTS] = {}
     if operation.tag == "TorchServe":
         content |= {BINARY: {"schema": {"type": "string", "format": "binary"}}, TEXT: {"schema": {"type": "string"}}}
     responses: dict[str, Any] = {"200": {"description": "the answer", "content": content}}

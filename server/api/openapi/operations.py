@@ -46,6 +46,7 @@ class Operation:
     needs_body: bool = True
     binary: bool = False  #: raw tensors may follow the JSON
     media: str = JSON  #: of a 200
+    streams: bool = False  #: ... or events, where the request asks for them
     admin: bool = False
     error: str = "Error"  #: the schema of what else it can end in
 
@@ -155,7 +156,11 @@ _OTHERS = [
             needs_body=False,
             admin=True,
         )
-        for verb, summary in (("load", "Load a model (again)"), ("unload", "Unload a model, once it has answered"))
+        for verb, summary in (
+            ("load", "Load a model (again)"),
+            ("unload", "Unload a model, once it has answered"),
+            ("promote", "Have the version with `shadow: true` serve"),
+        )
     ),
     *(
         Operation(
@@ -198,6 +203,7 @@ _OTHERS = [
             "OpenAI's API; with `stream` the chunks come as events. The same under /openai, or another prefix.",
             takes=takes,
             examples="openai",
+            streams=True,
             error="OpenAIError",
         )
         for path, takes, summary in (

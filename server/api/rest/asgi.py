@@ -6,9 +6,10 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple, TypeAlias
 
+from server.api.bodies import Bodies
 from server.api.rest.charsets import CONTENT_TYPE, charset_of, in_utf8
 from server.api.rest.content_coding import ENCODING, coding_of, inflated
-from server.api.rest.limits import MOST_DROPPED, Bodies
+from server.api.rest.limits import MOST_DROPPED
 from server.errors import InvalidInput, Overloaded, ServingError, TooLarge, as_serving_error, respond
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import IsDisconnected, never_disconnected

@@ -18,8 +18,9 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from server.api.rest.connections import Connections, Wait
-from server.api.rest.limits import MOST_DROPPED, Bodies, HttpLimits
+from server.api.bodies import Bodies
+from server.api.connections import Connections, Wait
+from server.api.rest.limits import MOST_DROPPED, HttpLimits
 from server.api.rest.transport import LingeringTransport, OneWriteProtocol
 from server.errors import Header, HeadTooLarge, InvalidInput, Overloaded, ServingError, TooSlow, respond
 

@@ -18,11 +18,11 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from server.api import request_ids
+from server.api.connections import Wait
 from server.api.credentials import KeyGuard
 from server.api.lookup import Models
 from server.api.rest.answer_coding import OFFERED, compressed
 from server.api.rest.bounded_protocol import BoundedProtocol, Bounds
-from server.api.rest.connections import Wait
 from server.api.rest.head_cache import HeadRules, ParsedHead, head_cache
 from server.config.settings import Settings
 from server.errors import JSON_HEADER, Header, NotReady, ServingError, as_serving_error, respond

@@ -1,6 +1,7 @@
 """Loading and unloading over REST, as KServe and Triton have it, and what Triton has beside it and is refused.
 
     POST /v2/repository/models/{model}/load, /unload        {"parameters": {...}}, or no body
+    POST /v2/repository/models/{model}/promote              the version with `shadow: true` serves
     /v2/systemsharedmemory/..., /v2/cudasharedmemory/...    501
 
 Who may do so is asked before this.
@@ -24,8 +25,9 @@ from server.inference.request import IsDisconnected
 from server.repository.repository import Repository
 
 ADMIN = "/v2/repository/models/"  #: loading and unloading: not open to everybody
+_CONSOLE, _LOG = "/console/models/", "/log"
 _SHARED_MEMORY = ("/v2/systemsharedmemory", "/v2/cudasharedmemory")
-_VERBS = ("load", "unload")
+_VERBS = ("load", "unload", "promote")
 
 
 class RepositoryRoutes:
@@ -41,13 +43,18 @@ class RepositoryRoutes:
 
     async def _change(self, verb: str, name: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
         check_options(_parameters(body))
+        if verb == "promote":
+            version = await self._repository.promote(name)
+            return Answer(200, JSON_HEADERS, orjson.dumps({"name": name, "version": version, "promote": True}))
         await (self._repository.load(name) if verb == "load" else self._repository.unload_and_wait(name))
         return Answer(200, JSON_HEADERS, orjson.dumps({"name": name, verb: True}))
 
 
 def is_admin(scope: Scope) -> bool:
-    """Whether a request would change the server: who may do so is asked (`server.api.access`)."""
+    """Whether a request would change the server, or read a model's log: who may do so is asked (`api.access`)."""
     path: str = scope["path"]
+    if path.startswith(_CONSOLE) and path.endswith(_LOG):  # what a model prints may be anything
+        return True
     return path.startswith(ADMIN) or (path == LOGGING and scope["method"] == "POST")
 
 

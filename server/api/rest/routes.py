@@ -11,9 +11,12 @@ FastAPI's routing, its request and response models and KServe's timing middlewar
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 
 from server.api.access import Access
+from server.api.bodies import Bodies
 from server.api.lookup import Refresh, nothing_new
 from server.api.openai.endpoints import OpenAIPaths
 from server.api.openai.error_object import in_openai_shape
@@ -33,7 +36,6 @@ from server.api.rest.asgi import (
 from server.api.rest.event_stream import send_events
 from server.api.rest.facts import ModelFacts
 from server.api.rest.head_cache import is_cloudevent
-from server.api.rest.limits import Bodies
 from server.api.rest.paths import ModelPath, asked_by, facts_asked_by, refusal
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served, is_admin
@@ -99,7 +101,7 @@ class Routes:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """To KServe's application, which would read a body of any size."""
         if scope["path"] == METRICS:
-            await self._refresh()
+            await asyncio.gather(self._refresh(), self._repository.user_metrics.refresh())
         with self._limits.bodies.share() as share:
             body = BoundedBody(scope, receive, send, self._limits.most, share.take)
             await self._app(scope, body.receive, body.send)
@@ -112,14 +114,14 @@ class Routes:
         """
         path, method = scope["path"], scope["method"]
         check_served(path)
+        if is_admin(scope):
+            self._check_access(scope)
         if method == "POST":
             if (asked := asked_by(scope)) is not None:
                 await self._wake(asked.model, asked.version)
                 return self._inference.handler(asked) if self._is_ours(asked, scope) else None
             if (refused := refusal(path)) is not None:
                 raise refused
-            if is_admin(scope):
-                self._check_access(scope)
             if path.startswith(ADMIN):
                 return self._loading.handler(path)
         elif method == "GET":

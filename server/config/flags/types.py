@@ -25,6 +25,9 @@ _ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*://[^\s/?#@]+|null)", re.ASCII)
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+", re.ASCII)
 _RANGE = re.compile(r"(\d{1,10})-(\d{1,10})", re.ASCII)
 _DAY = 86400
+_HEADER = re.compile(r"[a-z0-9!#$&'*+.^_`|~-]{1,100}", re.ASCII)
+_CREDENTIALS = ("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key")
+_SECRET = re.compile(r"token|secret|password|api-?key|credential", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,36 @@ def _show_size(count: int) -> str:
         if count % 1024**power == 0:
             return f"{count // 1024**power}{unit}"
     return str(count)
+
+
+def share() -> Kind[float]:
+    """A share of something, from 0 (none) to 1 (all)."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not 0 <= number <= 1:
+            raise ValueError("must be a share from 0 to 1, such as 0.01")
+        return number
+
+    return Kind(read, "SHARE", show=lambda value: f"{value:g}")
+
+
+def header_names() -> Kind[tuple[str, ...]]:
+    """Names of headers that carry no secrets."""
+
+    def read(value: str) -> tuple[str, ...]:
+        found = tuple(name.lower() for name in value.split())
+        for name in found:
+            if not _HEADER.fullmatch(name):
+                raise ValueError(f"{printable(name)} must be the name of a header")
+            if name in _CREDENTIALS or _SECRET.search(name):
+                raise ValueError(f"{name} carries what clients prove themselves by, which is never logged")
+        return found
+
+    return Kind(read, "NAME", show=" ".join, repeats=True)
 
 
 def switch() -> Kind[bool]:

@@ -37,7 +37,9 @@ class Source:
     root: Path  #: the cache's directory
     private_redirects: bool = False  #: whether a store may send the download on to addresses that are not public
     status: str = ""  #: what the index shows while it downloads
+    downloaded: int = 0  #: bytes, since the server started
     _logged: float = field(default=0.0, repr=False)
+    _done: int = field(default=0, repr=False)  #: bytes of the download under way
 
     def fetch(self) -> Path:
         """Download what is stored now, unless it is here already; blocks. The folder with the model is returned.
@@ -51,6 +53,7 @@ class Source:
             raise LoadError(f"{self.address.shown}: kserve-storage is not installed: {WAY_TO_STORAGE}")
         start = time.monotonic()
         try:
+            self._done = 0
             self._tell("asking what is there")
             folder = self._run()
         finally:
@@ -100,6 +103,8 @@ class Source:
         return Path(message["path"]) if "path" in message else None
 
     def _progress(self, done: int, total: int) -> None:
+        self.downloaded += max(0, done - self._done)
+        self._done = done
         self._tell(f"{100 * done // total}% of {size(total)}" if total else size(done))
         if time.monotonic() - self._logged >= LOG_EVERY or done == total:
             self._logged = time.monotonic()

@@ -124,6 +124,19 @@ def test_what_begins_as_one_that_still_runs_is_not_computed_again(
     assert engine.usage().prefix_hits == len(prompt) - 1
 
 
+def test_a_stream_tells_how_much_of_its_prompt_was_not_computed(engine: SlotEngine) -> None:
+    async def cached() -> int:
+        stream = engine.submit(Generation(prompt=prompt_of(40), max_tokens=1))
+        try:
+            assert stream.cached_tokens == 0
+            await anext(stream)
+            return stream.cached_tokens
+        finally:
+            await stream.aclose()
+
+    assert [asyncio.run(cached()) for _ in range(2)] == [0, 39]
+
+
 def test_kept_caches_give_way_to_those_that_run(llama: Any, reference: Any) -> None:
     row = cache_shape(llama).bytes_per_token * SMALLEST_CAPACITY
     with closing(SlotEngine(llama, cache_limit=2 * row)) as engine:

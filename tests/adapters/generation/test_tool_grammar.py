@@ -53,6 +53,28 @@ def fits(grammar: Grammar | None, text: str) -> bool:
     return matcher.try_consume_tokens(list(text.encode())) == len(text.encode()) and matcher.is_accepting()
 
 
+def call(name: str, arguments: str) -> str:
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_open"),
+    [
+        ({"type": "object", "properties": {}}, False),
+        ({"properties": {"a": {"type": "integer"}}}, False),
+        ({"type": "object", "properties": {}, "additionalProperties": True}, True),
+        ({"type": "object"}, True),
+    ],
+)
+def test_a_call_has_the_arguments_that_its_function_lists(parameters: dict[str, Any], is_open: bool) -> None:
+    """Else a model would go on with names of its own until its tokens are used up, and no call be made."""
+    grammar = grammar_of(
+        chat({"name": "f", "parameters": parameters}, tool_choice="required"), None, as_functions=False
+    )
+    assert fits(grammar, call("f", "{}"))
+    assert fits(grammar, call("f", '{"b": 1}')) is is_open
+
+
 def test_any_call_that_is_required() -> None:
     grammar = grammar_of(chat(tool_choice="required"), None, as_functions=False)
     assert fits(grammar, CALL)

@@ -80,7 +80,12 @@ def test_prompts_lengths_and_dimensions(dense_model: Made) -> None:
     for name, value in {"prompt_name": "title", "truncate_dim": 9}.items():
         with pytest.raises(InvalidInput, match=name):
             ask(adapter, ["cute"], **{name: value})
-    assert np.array_equal(ask(load(folder, max_length=4), [TEXTS[0]]), ask(load(folder, max_length=4), ["paris is"]))
+    with pytest.raises(InvalidInput, match=r"text\[0\] has \d+ tokens and the model takes 6: shorten it, or set"):
+        ask(load(folder, max_length=6), TEXTS)
+    assert load(folder, max_length=3).example() == {}  # no text of ours is that short
+    cutting = load(folder, max_length=4, truncation=True)
+    assert np.array_equal(ask(cutting, [TEXTS[0]]), ask(cutting, ["paris is"]))
+    assert np.array_equal(ask(load(folder, max_length=4), [TEXTS[0]], truncation=True), ask(cutting, ["paris is"]))
     with pytest.raises(LoadError, match="max_length is 1000, but this model takes from 3 to 40 tokens"):
         load(folder, max_length=1000)
 

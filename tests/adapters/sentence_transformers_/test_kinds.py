@@ -155,7 +155,7 @@ def test_pairs_are_two_inputs_of_a_row() -> None:
     found = answer_of(Cross(model), {**texts("a", "b"), **texts("cd", "e", name="text_pair")}, {"raw_scores": True})
     assert found.tolist() == [1, 2]
     assert model.calls == [(1, 3), (1, 2)]
-    assert list(Cross(model).example()) == ["text", "text_pair"]
+    assert list(next(Cross(model).examples())) == ["text", "text_pair"]
 
 
 @pytest.mark.parametrize(
@@ -170,4 +170,4 @@ def test_pairs_are_two_inputs_of_a_row() -> None:
 )
 def test_what_an_answer_looks_like_follows_from_two_rows(kind: type[Kind], answer: Any, spec: TensorSpec) -> None:
     assert kind(SimpleNamespace()).spec(answer) == spec
-    assert {len(rows) for rows in kind(SimpleNamespace()).example().values()} == {2}
+    assert {len(rows) for rows in next(kind(SimpleNamespace()).examples()).values()} == {2}

@@ -33,6 +33,8 @@ from adapters import registry
 from adapters.base import LoadError, Match, ModelDir, Rank, Trust
 from adapters.sklearn_ import SklearnAdapter
 from adapters.sklearn_.parts import parts_of
+from server.codec import v1
+from server.errors import InvalidInput as Refused
 from tests.adapters.formats.pickles.attacks import Calls
 from tests.adapters.sklearn_.kit import TEXTS, X, Y, serve
 
@@ -211,3 +213,17 @@ def test_loading_imports_what_the_model_needs(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_xgboosts_categories_without_names_say_what_to_send(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As XGBoost before 3.1 kept them: the trees have categories, by their codes alone."""
+    rows = np.c_[np.arange(40) % 3, np.linspace(0, 1, 40)]
+    model = xgboost.XGBClassifier(n_estimators=3, enable_categorical=True, feature_types=["c", "q"])
+    model.fit(rows, np.arange(40) % 3 == 1)
+    adapter = serve(model, tmp_path)
+    told = "column 0 holds categories, but the file holds no names of them: send their codes"
+    assert told in caplog.text
+    assert told in adapter.signature.inputs[0].note
+    with pytest.raises(Refused, match=r"is the string 'male', the model takes FP64; column 0 holds categories"):
+        v1.decode({"instances": [["male", 0.5]]}, adapter.signature)
+    assert adapter.predict({"input-0": rows}, {})["output-0"].tolist() == model.predict(rows).tolist()

@@ -13,14 +13,14 @@ import grpc
 import pytest
 import uvicorn
 
-from bench.ports import free_port
-from server.api import shutdown
-from server.api.grpc import service
+from server.api.grpc import aio_server, service
 from server.api.grpc.channel_limits import GrpcLimits
+from server.api.grpc.grpc_server import GrpcServer
 from server.api.rest.fast_protocol import ServerContext
 from server.api.shutdown import Shutdown
 from server.runtime.signals import Signals
 from tests.patience import becomes
+from tests.server.api.grpc.fronts import FRONTS, started
 
 MOST = 2**20
 AGE = 0.5  #: seconds that a gRPC connection lives here
@@ -81,12 +81,12 @@ class Clients:
 
 @asynccontextmanager
 async def serving(
-    monkeypatch: pytest.MonkeyPatch, age: float = AGE
-) -> AsyncIterator[tuple[service.Server, int, Calls]]:
+    monkeypatch: pytest.MonkeyPatch, front: str, age: float = AGE
+) -> AsyncIterator[tuple[GrpcServer, int, Calls]]:
     monkeypatch.setattr(service, "MAX_CONNECTION_AGE", age)
-    monkeypatch.setattr(shutdown, "LONGEST_CONNECTION_AGE", PATIENCE)  # a machine that stalls cuts nobody short
+    monkeypatch.setattr(aio_server, "LONGEST_CONNECTION_AGE", PATIENCE)  # a machine that stalls cuts nobody short
     calls = Calls()
-    server, port = await service.serve([calls], free_port(), GrpcLimits(MOST, MOST))
+    server, port = await started(front, [calls], limits=GrpcLimits(MOST, MOST))
     yield server, port, calls
     await server.stop(None)
 
@@ -99,12 +99,13 @@ async def nothing() -> None:
     """There are no other processes."""
 
 
-def test_no_call_is_cancelled_however_many_are_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("front", FRONTS)
+def test_no_call_is_cancelled_however_many_are_begun(monkeypatch: pytest.MonkeyPatch, front: str) -> None:
     async def run() -> None:
-        async with serving(monkeypatch) as (server, port, calls):
+        async with serving(monkeypatch, front) as (server, port, calls):
             clients = Clients(port)
             await becomes(lambda: clients.answered > 100)
-            await made(PATIENCE)._end_grpc(server, port, asyncio.ensure_future(nothing()))
+            await made(PATIENCE)._end_grpc(server, asyncio.ensure_future(nothing()))
             await clients.ended()
             assert clients.ends == {"refused": len(clients.calling)}
             assert clients.answered == calls.begun
@@ -112,13 +113,14 @@ def test_no_call_is_cancelled_however_many_are_begun(monkeypatch: pytest.MonkeyP
     asyncio.run(run())
 
 
-def test_calls_in_flight_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("front", FRONTS)
+def test_calls_in_flight_are_answered(monkeypatch: pytest.MonkeyPatch, front: str) -> None:
     async def run() -> None:
-        async with serving(monkeypatch) as (server, port, calls):
+        async with serving(monkeypatch, front) as (server, port, calls):
             calls.gate.clear()
             clients = Clients(port)
             await becomes(lambda: calls.begun == len(clients.calling))
-            ending = asyncio.create_task(made(PATIENCE)._end_grpc(server, port, asyncio.ensure_future(nothing())))
+            ending = asyncio.create_task(made(PATIENCE)._end_grpc(server, asyncio.ensure_future(nothing())))
             await asyncio.sleep(2 * AGE)  # all have been asked to leave
             assert not ending.done()
             calls.gate.set()
@@ -130,26 +132,28 @@ def test_calls_in_flight_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(run())
 
 
-def test_calls_that_never_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("front", FRONTS)
+def test_calls_that_never_end_are_given_up(monkeypatch: pytest.MonkeyPatch, front: str) -> None:
     async def run() -> None:
-        async with serving(monkeypatch) as (server, port, calls):
+        async with serving(monkeypatch, front) as (server, port, calls):
             calls.gate.clear()
             clients = Clients(port)
             await becomes(lambda: calls.begun == len(clients.calling))
             async with asyncio.timeout(PATIENCE):
-                await made(0.1)._end_grpc(server, port, asyncio.ensure_future(nothing()))
+                await made(0.1)._end_grpc(server, asyncio.ensure_future(nothing()))
             await clients.ended()
             assert clients.answered == 0
 
     asyncio.run(run())
 
 
-def test_processes_that_hand_calls_on_end_first(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("front", FRONTS)
+def test_processes_that_hand_calls_on_end_first(monkeypatch: pytest.MonkeyPatch, front: str) -> None:
     async def run() -> None:
-        async with serving(monkeypatch) as (server, port, _):
+        async with serving(monkeypatch, front) as (server, _, _):
             gate = asyncio.Event()
             others = asyncio.ensure_future(cast(Any, gate.wait()))
-            ending = asyncio.create_task(made(PATIENCE)._end_grpc(server, port, others))
+            ending = asyncio.create_task(made(PATIENCE)._end_grpc(server, others))
             done, _ = await asyncio.wait([ending], timeout=4 * AGE)
             assert not done
             gate.set()
@@ -166,7 +170,7 @@ def test_a_signal_that_has_come_is_heard_on_the_event_loop(caplog: pytest.LogCap
         assert rest.handle_exit == signals.handle  # uvicorn takes the signals over
         signals.handle(15, None)
         await becomes(lambda: models.stopping)
-        running = asyncio.create_task(stop.run(None, 0))
+        running = asyncio.create_task(stop.run(None))
         with contextlib.suppress(asyncio.CancelledError):
             running.cancel()
             await running

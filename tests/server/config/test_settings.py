@@ -36,6 +36,9 @@ NOT_ALONE = {
     "verify_identity",
     "verify_issuer",
     "verify_trust_config",
+    "payload_log_mode",
+    "payload_log_share",
+    "payload_log_headers",
 }
 
 
@@ -157,7 +160,7 @@ def test_every_setting_has_flag_and_variable(name: str, tmp_path: Path) -> None:
     shown = {"model_dir": str(tmp_path), "model_name": "m", "max_asyncio_workers": "3", "log_config_file": __file__}
     shown |= {"shutdown_delay": "0", "max_bodies_bytes": "1GiB", "allowed_origins": "https://example.com *"}
     shown |= {"grpc_max_receive_message_length": "9", "root_path": "/ml", "api_keys_file": __file__}
-    shown |= {"log_level": "debug"}
+    shown |= {"log_level": "debug", "payload_log": "s3://bucket/logs"}
     shown |= {"models": "a=s3://bucket/a b=gs://bucket/b", "storage_uri": "s3://bucket/a", "memory_budget": "60%"}
     text = shown.get(flag.name) or (flag.default_text if flag.default is not None else "value")
     by_flag = Settings.parse([f"{flag.flag}={text}"], {})

@@ -105,7 +105,7 @@ def test_other_requests_are_answered_while_a_copy_is_loaded(copies: CopyReposito
     async def ask(main: Main) -> None:
         loading = main.request("load", spec=spec.to_fields())
         counting = main.request("count")
-        assert await main.answer() == {"id": counting, "error": "", "counts": {}, "waiting": {}}
+        assert await main.answer() == {"id": counting, "error": "", "counts": {}, "waiting": {}, "in_flight": {}}
         EchoAdapter.gate.set()
         assert await main.answer() == {"id": loading, "error": ""}
 

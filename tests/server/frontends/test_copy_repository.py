@@ -83,7 +83,7 @@ def test_counts_are_those_of_the_name_whatever_copy_it_was(copies: CopyRepositor
             spec = echo_spec(tmp_path)
             copies.put(spec.number, copies.load(spec))
             copies.route("a", [(None, spec.number)])
-            assert copies.waiting() == {}
+            assert copies.waiting() == copies.in_flight() == {}
             await predict(copies, "a")
         assert list(copies.counts()) == ["a"]
         assert copies.counts()["a"][""]["requests"] == [["v1", 200, 2]]

@@ -13,15 +13,15 @@ import grpc
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from bench.ports import free_port
 from server.api.access import LOOPBACK, Access
 from server.api.grpc.channel_limits import GrpcLimits
-from server.api.grpc.service import CLIENT, InferenceService, handlers, serve
+from server.api.grpc.service import CLIENT, InferenceService, handlers
 from server.errors import Forbidden
 from server.frontends.copy_repository import CopyRepository
 from server.frontends.grpc_proxy import GrpcProxy, _timeout
 from server.inference.batching.queue import Limits
 from server.repository.repository import Repository
+from tests.server.api.grpc.fronts import FRONTS, started
 
 METHODS = ("RepositoryModelLoad", "RepositoryModelUnload")
 FORGED = "ipv4:9.9.9.9:1"
@@ -45,13 +45,13 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
 
 @asynccontextmanager
-async def doors(seen: Seen, path: Path) -> AsyncIterator[Mapping[str, str]]:
+async def doors(kind: str, seen: Seen, path: Path) -> AsyncIterator[Mapping[str, str]]:
     """Where the main process, a front process, and the main process's own socket take calls."""
     service = handlers(InferenceService(cast(Repository, None), seen))
-    main, port = await serve(service, free_port(), GrpcLimits(MOST, MOST), str(path / "grpc"))
+    main, port = await started(kind, service, None, GrpcLimits(MOST, MOST), str(path / "grpc"))
     with ThreadPoolExecutor(1) as pool:
         front_service = GrpcProxy(CopyRepository(pool, Limits(), log_latency=False), path)
-        front, front_port = await serve([front_service], free_port(), GrpcLimits(MOST, MOST))
+        front, front_port = await started(kind, [front_service], front_service.inference, GrpcLimits(MOST, MOST))
         yield {"main": f"127.0.0.1:{port}", "front": f"127.0.0.1:{front_port}", "socket": f"unix:{path / 'grpc'}"}
         await front.stop(None)
         await front_service._channel.close()
@@ -78,9 +78,12 @@ async def ask(door: str, metadata: Any) -> None:
         [(CLIENT + "-bin", FORGED.encode())],
     ],
 )
-def test_what_a_caller_says_of_himself_is_not_believed(seen: Seen, tmp_path: Path, door: str, metadata: Any) -> None:
+@pytest.mark.parametrize("kind", FRONTS)
+def test_what_a_caller_says_of_himself_is_not_believed(
+    seen: Seen, tmp_path: Path, door: str, metadata: Any, kind: str
+) -> None:
     async def run() -> None:
-        async with doors(seen, tmp_path) as found:
+        async with doors(kind, seen, tmp_path) as found:
             await ask(found[door], metadata)
 
     asyncio.run(run())
@@ -98,9 +101,10 @@ def test_what_a_caller_says_of_himself_is_not_believed(seen: Seen, tmp_path: Pat
         ([(CLIENT, "127.0.0.1")], ""),
     ],
 )
-def test_a_front_process_says_it_once(seen: Seen, tmp_path: Path, metadata: Any, address: str) -> None:
+@pytest.mark.parametrize("kind", FRONTS)
+def test_a_front_process_says_it_once(seen: Seen, tmp_path: Path, metadata: Any, address: str, kind: str) -> None:
     async def run() -> None:
-        async with doors(seen, tmp_path) as found:
+        async with doors(kind, seen, tmp_path) as found:
             await ask(found["socket"], metadata)
 
     asyncio.run(run())
@@ -130,24 +134,28 @@ async def raw_call(door: str, method: str, *metadata: tuple[bytes, bytes]) -> tu
 
 
 @pytest.mark.parametrize("value", [b"\xc3\xa9", b"\xff", b"a\x01"])
-def test_metadata_that_cannot_be_handed_on_is_refused(seen: Seen, tmp_path: Path, value: bytes) -> None:
+@pytest.mark.parametrize("kind", FRONTS)
+def test_metadata_that_cannot_be_handed_on_is_refused(seen: Seen, tmp_path: Path, value: bytes, kind: str) -> None:
     """The call ends, with a status; it was left without an answer once."""
 
     async def run() -> None:
-        async with doors(seen, tmp_path) as found:
+        async with doors(kind, seen, tmp_path) as found:
             method = "/inference.GRPCInferenceService/ModelMetadata"
-            kind, flags = await raw_call(found["front"], method, (b"x-a", value))
-            assert (kind, flags & 1) == (1, 1)  # trailers, and with them the stream's end
+            frame, flags = await raw_call(found["front"], method, (b"x-a", value))
+            assert (frame, flags & 1) == (1, 1)  # trailers, and with them the stream's end
 
     asyncio.run(run())
 
 
 @pytest.mark.parametrize("timeout", [b"99999999H", b"87600H", b"60S"])
-def test_a_deadline_however_far_away_is_none_that_has_passed(seen: Seen, tmp_path: Path, timeout: bytes) -> None:
+@pytest.mark.parametrize("kind", FRONTS)
+def test_a_deadline_however_far_away_is_none_that_has_passed(
+    seen: Seen, tmp_path: Path, timeout: bytes, kind: str
+) -> None:
     """The call reaches the main process; ten thousand years were "exceeded" at once."""
 
     async def run() -> None:
-        async with doors(seen, tmp_path) as found:
+        async with doors(kind, seen, tmp_path) as found:
             method = "/inference.GRPCInferenceService/RepositoryModelLoad"
             await raw_call(found["front"], method, (b"grpc-timeout", timeout))
 

@@ -59,6 +59,7 @@ def test_a_worker_answers_as_the_model_does(make: Make) -> None:
     assert hello.signature.parameters[0].kind is str
     assert hello.example.keys() == {"x"}
     assert 10e6 < hello.memory_bytes < 500e6
+    assert [10e6 < size < 500e6 for size in pool.memory] == [True]
     assert 0 <= hello.seconds < 20
     assert not pool.down
     assert not pool.degraded

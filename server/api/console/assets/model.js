@@ -16,18 +16,20 @@ export function modelView(name) {
   const charts = h("section", { class: "charts", "aria-label": "The last minutes" });
   const facts = h("section", { class: "panel stack" });
   const ask = h("section", { class: "panel stack" });
+  const log = logView(name);
   let shown = ""; // of which state and version the form is
 
   function update(seen) {
     const model = seen.models.find((each) => each.name === name);
     if (!model) {
       put(head, h("h1", {}, name), h("p", { class: "empty" }, "There is no such model."), h("a", { href: "#/" }, "All models"));
-      for (const part of [charts, facts, ask]) part.hidden = true;
+      for (const part of [charts, facts, ask, log]) part.hidden = true;
       return;
     }
     put(head, headOf(model));
     put(charts, chartsOf(model));
-    const stamp = JSON.stringify([model.state, model.versions.map((each) => [each.version, each.state]), model.swaps]);
+    for (const each of model.versions) put(facts.querySelector(`[data-shadow="${each.version}"]`) ?? h("div"), compared(each));
+    const stamp = JSON.stringify([model.state, model.versions.map((each) => [each.version, each.state, each.shadow]), model.swaps]);
     if (stamp === shown) return;
     shown = stamp;
     showFacts(model);
@@ -49,8 +51,12 @@ export function modelView(name) {
     const told = h("p", { role: "status", class: "quiet" });
     const act = (label, verb, kind) => h("button", { type: "button", class: kind, onclick: () => change(verb, told) }, label);
     const loaded = model.state === "READY";
-    put(facts, h("h2", {}, "What it is"), versions(model), h("div", { class: "signature stack" }),
-      h("div", { class: "row" }, act(loaded ? "Reload" : "Load", "load", "plain"), loaded ? act("Unload", "unload", "plain danger") : null), told);
+    const beside = model.versions.filter((each) => each.shadow && each.state === "READY");
+    put(facts, h("h2", {}, "What it is"), versions(model),
+      beside.map((each) => h("div", { class: "stack", "data-shadow": each.version }, compared(each))),
+      h("div", { class: "signature stack" }),
+      h("div", { class: "row" }, act(loaded ? "Reload" : "Load", "load", "plain"), loaded ? act("Unload", "unload", "plain danger") : null,
+        beside.length ? act(`Promote version ${beside.at(-1).version}`, "promote", "") : null), told);
   }
 
   async function change(verb, told) {
@@ -59,7 +65,7 @@ export function modelView(name) {
     told.textContent = got.ok ? `${verb}: done` : words(got.document);
   }
 
-  return { element: [head, charts, h("div", { class: "columns" }, ask, facts)], update };
+  return { element: [head, charts, h("div", { class: "columns" }, ask, facts), log], update };
 }
 
 function headOf(model) {
@@ -81,9 +87,37 @@ function chartsOf(model) {
 }
 
 function versions(model) {
-  const rows = model.versions.map((each) => h("tr", {}, h("td", {}, each.version || "–"), h("td", {}, h("span", { class: `pill ${each.state}` }, each.state)),
+  const rows = model.versions.map((each) => h("tr", {}, h("td", {}, each.version || "–", each.shadow ? [" ", h("span", { class: "chip" }, "shadow")] : null), h("td", {}, h("span", { class: `pill ${each.state}` }, each.state)),
     h("td", { class: "n" }, bytes(each.memory)), h("td", { class: "n" }, each.seconds ? seconds(each.seconds) : "–"), h("td", {}, each.own_process ? "its own" : "the server's")));
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "State"].map((head) => h("th", { scope: "col" }, head)), ["Memory", "Loaded in"].map((head) => h("th", { scope: "col", class: "n" }, head)), h("th", { scope: "col" }, "Process"))), h("tbody", {}, rows)));
+}
+
+/** How a version that runs beside another answers the same requests. */
+function compared(each) {
+  const told = each.compared;
+  if (!told) return [h("p", { class: "quiet" }, `Version ${each.version} runs beside the one that serves; nothing was asked yet.`)];
+  const rows = [["Answers that agree", count(told.agreed)], ["Answers that differ", count(told.differed)], ["Failed", count(told.failed)],
+    ["Not asked, as it was busy", count(told.skipped)], ["Time of a request", `${seconds(told.shadow_seconds)}, the other ${seconds(told.served_seconds)}`]];
+  return [h("h3", {}, `Version ${each.version} beside it`), h("dl", {}, rows.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]))];
+}
+
+/** The last lines of the log about a model, when somebody wants them. */
+function logView(name) {
+  const lines = h("pre", { class: "log", tabindex: "0", "aria-label": "The log about this model", hidden: true });
+  const told = h("p", { role: "status", class: "quiet" });
+  async function show() {
+    try {
+      const got = await get(`console/models/${encodeURIComponent(name)}/log`);
+      lines.hidden = false;
+      lines.textContent = got.lines.join("\n") || "Nothing was logged about it yet.";
+      lines.scrollTop = lines.scrollHeight;
+      told.textContent = "";
+    } catch (error) {
+      told.textContent = error.message;
+    }
+  }
+  return h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, "Log"), h("span", { class: "grow" }),
+    h("button", { type: "button", class: "plain", onclick: show }, "Show the last lines")), told, lines);
 }
 
 function signature(model) {

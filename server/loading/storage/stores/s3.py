@@ -19,15 +19,20 @@ _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 _CHECKSUMS = {"ChecksumSHA256": "sha256", "ChecksumSHA1": "sha1", "ChecksumCRC32C": "crc32c", "ChecksumCRC32": "crc32"}
 
 
+def client() -> Any:
+    """boto3's, with the credentials and the endpoint that KServe's variables and storage spec say."""
+    import boto3
+
+    Storage._update_with_storage_spec()
+    return boto3.client("s3", **Storage._get_s3_client_kwargs())
+
+
 class S3(Files):
     """Objects below a prefix, or one object."""
 
     def __init__(self, address: Address) -> None:
-        import boto3
-
         super().__init__(address)
-        Storage._update_with_storage_spec()
-        self._client = boto3.client("s3", **Storage._get_s3_client_kwargs())
+        self._client = client()
 
     def look(self) -> Listing:
         pages = self._client.get_paginator("list_objects_v2").paginate(

@@ -38,7 +38,14 @@ def client(models: Repository) -> Iterator[TestClient]:
     async def refresh() -> None:
         refreshed.append(True)
 
-    add_console(app, models, Examples(models), {"version": "1.2.3", "grpc_port": 9}, refresh)
+    add_console(
+        app,
+        models,
+        Examples(models),
+        {"version": "1.2.3", "grpc_port": 9},
+        refresh,
+        lambda name: [f"model {name} is ready"],
+    )
     app.state.refreshed = refreshed
     app.add_exception_handler(NotFound, not_found)
     with TestClient(app) as found:
@@ -52,6 +59,11 @@ def test_the_page_names_files_that_are_there(client: TestClient) -> None:
     assert {name.rpartition(".")[2] for name in named} == {"js", "css", "svg"}
     for name in named:
         assert client.get(f"/{name}").status_code == 200
+
+
+def test_the_log_of_a_model(client: TestClient) -> None:
+    assert client.get("/console/models/plain/log").json() == {"name": "plain", "lines": ["model plain is ready"]}
+    assert client.get("/console/models/nobody/log").status_code == 404
 
 
 def test_modules_import_what_is_there_and_nothing_else(client: TestClient) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from server.api.console.overview import overview
+from server.config.shadow_config import ShadowConfig
 from server.errors import InvalidInput
 from server.repository.repository import Repository
 from server.telemetry.counters import SECONDS
@@ -41,6 +43,24 @@ def test_requests_are_counted_by_whose_fault_they_ended_in(models: Repository) -
     assert sum(after["buckets"]) - sum(before["buckets"]) == 3
     assert len(after["buckets"]) == len(SECONDS) + 1
     assert after["tokens"] is None
+
+
+def test_a_version_beside_another_is_shown_with_what_was_compared(models: Repository) -> None:
+    state = models.store.models["many"].states["2"]
+    models.store.put(replace(state, found=replace(state.found, shadow=ShadowConfig())))
+    counts = models.store.metrics.of("many", "2")
+    counts.shadow_agreed, counts.shadow_differed, counts.shadow_seconds, counts.served_seconds = 3, 1, 8.0, 4.0
+    (many,) = [model for model in overview(models, {})["models"] if model["name"] == "many"]
+    assert [version["shadow"] for version in many["versions"]] == [False, True]
+    assert "compared" not in many["versions"][0]
+    assert many["versions"][1]["compared"] == {
+        "agreed": 3,
+        "differed": 1,
+        "failed": 0,
+        "skipped": 0,
+        "shadow_seconds": 2.0,
+        "served_seconds": 1.0,
+    }
 
 
 def test_the_clock_goes_on(models: Repository) -> None:

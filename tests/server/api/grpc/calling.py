@@ -8,18 +8,20 @@ from typing import Any
 
 import grpc
 
-from bench.ports import free_port
 from server.api.grpc.channel_limits import GrpcLimits
-from server.api.grpc.service import InferenceService, handlers, serve
+from server.api.grpc.service import InferenceService, handlers
+from tests.server.api.grpc.fronts import started
 
 PATIENCE = 60
+#: which server is asked: the fixture `front` sets it
+FRONT = "http2"
 
 
 def call_with(service: InferenceService, talk: Callable[[grpc.aio.Channel], Awaitable[Any]]) -> Any:
     """What the talk over a channel to the service comes to."""
 
     async def run() -> Any:
-        server, port = await serve(handlers(service), free_port(), GrpcLimits(2**20, 2**20))
+        server, port = await started(FRONT, handlers(service), service.inference, GrpcLimits(2**20, 2**20))
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 return await asyncio.wait_for(talk(channel), PATIENCE)

@@ -13,6 +13,9 @@ from server.api.grpc.service import InferenceService
 from server.repository.repository import Repository
 from tests.server.api.grpc.calling import call, call_with
 
+#: both fronts answer alike
+pytestmark = pytest.mark.usefixtures("front")
+
 Request = message_class(HEALTH.methods_by_name["Check"].input_type)
 Response = message_class(HEALTH.methods_by_name["Check"].output_type)
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3

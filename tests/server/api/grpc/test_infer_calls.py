@@ -25,6 +25,7 @@ from server.inference.batching.queue import Limits
 from server.loading.catalog import scan
 from server.loading.loader import Loader
 from server.repository.repository import Repository
+from tests.server.api.grpc.fronts import started
 from tests.server.inference.test_passthrough_model import Gate
 from tests.server.inference.test_passthrough_model import model as whole_model
 from tests.server.stand_ins import stand_ins
@@ -55,7 +56,7 @@ def service(repository: Any) -> InferenceService:
 
 
 @asynccontextmanager
-async def calling(server: grpc.aio.Server, port: int) -> AsyncIterator[Ask]:
+async def calling(server: Any, port: int) -> AsyncIterator[Ask]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         method = channel.unary_unary(METHOD)
 
@@ -79,10 +80,19 @@ async def short_way(repository: Any) -> AsyncIterator[Ask]:
 
 
 @asynccontextmanager
+async def callback_way(repository: Any) -> AsyncIterator[Ask]:
+    """By our own HTTP/2, which asks models without a coroutine."""
+    own = service(repository)
+    server, port = await started("http2", handlers(own), own.inference, GrpcLimits(MOST, MOST))
+    async with calling(server, port) as ask:
+        yield ask
+
+
+@asynccontextmanager
 async def long_way(repository: Any) -> AsyncIterator[Ask]:
     """The same service, by which no head is ever known: protobuf reads every message."""
     port, forgetful = free_port(), service(repository)
-    forgetful._inference._templates = Forgetful()
+    forgetful.inference._templates = Forgetful()
     async with calling((await serve(handlers(forgetful), port, GrpcLimits(MOST, MOST)))[0], port) as ask:
         yield ask
 
@@ -184,18 +194,21 @@ def test_known_heads_are_answered_as_others_are(repository: Repository) -> None:
     """Twice in both orders: a head is known once it was seen, and what is like it must not be taken for it."""
 
     async def test() -> None:
-        async with short_way(repository) as short, long_way(repository) as long:
+        async with short_way(repository) as short, long_way(repository) as long, callback_way(repository) as callbacks:
             for name in [*CORPUS, *reversed(CORPUS), *CORPUS]:
-                assert (name, await short(CORPUS[name])) == (name, await long(CORPUS[name]))
+                wanted = (name, await long(CORPUS[name]))
+                assert (name, await short(CORPUS[name])) == wanted
+                assert (name, await callbacks(CORPUS[name])) == wanted
 
     asyncio.run(test())
 
 
-def test_what_is_no_message_is_the_callers_fault(repository: Repository) -> None:
+@pytest.mark.parametrize("way", [short_way, callback_way])
+def test_what_is_no_message_is_the_callers_fault(repository: Repository, way: Any) -> None:
     """gRPC itself would answer UNKNOWN, which means a fault of the server's."""
 
     async def test() -> None:
-        async with short_way(repository) as ask:
+        async with way(repository) as ask:
             for name in [*NO_MESSAGES, *NO_MESSAGES]:
                 await ask(CORPUS["usual"])
                 code, details, _ = await ask(NO_MESSAGES[name])
@@ -205,9 +218,10 @@ def test_what_is_no_message_is_the_callers_fault(repository: Repository) -> None
     asyncio.run(test())
 
 
-def test_a_known_head_spares_protobuf(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", [short_way, callback_way])
+def test_a_known_head_spares_protobuf(repository: Repository, monkeypatch: pytest.MonkeyPatch, way: Any) -> None:
     async def test() -> None:
-        async with short_way(repository) as ask:
+        async with way(repository) as ask:
             for _ in range(2):  # the head of the request, then that of the answer
                 await ask(CORPUS["usual"])
             for function in ("decode", "encode"):

@@ -13,6 +13,9 @@ from server.api.grpc.service import InferenceService
 from server.repository.repository import Repository
 from tests.server.api.grpc.calling import call_with
 
+#: both fronts answer alike
+pytestmark = pytest.mark.usefixtures("front")
+
 
 def ask(models: Repository, service: Any, *asked: dict[str, Any]) -> list[Any]:
     method = service.methods_by_name["ServerReflectionInfo"]

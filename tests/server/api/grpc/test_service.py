@@ -12,6 +12,9 @@ from server.api.grpc.service import InferenceService
 from server.repository.repository import Repository
 from tests.server.api.grpc.calling import call
 
+#: both fronts answer alike
+pytestmark = pytest.mark.usefixtures("front")
+
 PREFIX = "inference.GRPCInferenceService"
 
 

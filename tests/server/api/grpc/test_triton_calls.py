@@ -15,6 +15,9 @@ from server.repository.repository import Repository
 from tests.server.api.conftest import predict
 from tests.server.api.grpc.calling import call
 
+#: both fronts answer alike
+pytestmark = pytest.mark.usefixtures("front")
+
 
 def ask(models: Repository, method: str, **fields: Any) -> Any:
     request = message_type(f"{method}Request")(**fields)

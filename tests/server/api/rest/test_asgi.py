@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from server.api.bodies import Bodies
 from server.api.rest.asgi import AsgiMessage, BodyLimits, answered, header, send_whole
-from server.api.rest.limits import Bodies
 from server.errors import NotReady
 from server.inference.answer import Answer, StreamedAnswer
 

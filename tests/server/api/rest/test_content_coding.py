@@ -8,8 +8,8 @@ import zlib
 
 import pytest
 
+from server.api.bodies import Bodies
 from server.api.rest.content_coding import coding_of, inflated
-from server.api.rest.limits import Bodies
 from server.errors import InvalidInput, Overloaded, TooLarge, UnknownCoding, respond
 
 MOST = 1_000_000

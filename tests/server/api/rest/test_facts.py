@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
+from server.api.bodies import Bodies
 from server.api.rest.asgi import BodyLimits, answered
 from server.api.rest.facts import ModelFacts
-from server.api.rest.limits import Bodies
 from server.api.rest.paths import facts_asked_by
 from server.inference.answer import Answer
 from server.repository.repository import Repository

@@ -369,6 +369,18 @@ def test_strangers_may_read_what_is_logged_and_not_change_it(site: Site) -> None
     assert site.ask("POST", "/v2/logging").status == 200
 
 
+def test_strangers_may_not_read_what_a_model_prints(site: Site) -> None:
+    answer = site.ask("GET", "/console/models/iris/log", client=("203.0.113.9", 1))
+    assert answer.status == 403
+
+
+def test_only_what_runs_beside_another_can_be_promoted(site: Site) -> None:
+    answer = site.ask("POST", "/v2/repository/models/iris/promote")
+    assert answer.status == 503
+    assert "no version with `shadow: true`" in answer.json["error"]
+    assert site.ask("POST", "/v2/repository/models/iris/promote", client=("203.0.113.9", 1)).status == 403
+
+
 @pytest.mark.parametrize("client", FRIENDS, ids=str)
 def test_this_machine_may(site: Site, client: Any) -> None:
     assert site.ask("POST", "/v2/repository/models/iris/load", client=client).json == {"name": "iris", "load": True}

@@ -11,8 +11,8 @@ import httpx
 import pytest
 import uvicorn
 
+from server.api.bodies import Bodies
 from server.api.rest.asgi import BodyLimits, Receive, Scope, Send, answered
-from server.api.rest.limits import Bodies
 from server.api.rest.routes import send_answer
 from server.api.rest.transport import OneWriteProtocol, OneWriteTransport
 from server.inference.answer import Answer

@@ -64,6 +64,7 @@ def test_from_a_plain_web_server(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         assert tree(model.fetch()) == {"model.ubj": DATA}
         assert tree(source(f"http://127.0.0.1:{port}/m.zip", tmp_path / "cache").fetch()) == FILES
     assert model.status == ""
+    assert model.downloaded == len(DATA)
     assert f"model iris: downloading http://127.0.0.1:{port}/model.ubj: 100% of 1000.0 KiB" in caplog.text
     assert "model.ubj is in " in caplog.text
 

@@ -12,10 +12,10 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable
 
-from server.api.rest.connections import Connections, Wait
-from server.runtime.certificates import CertificateFiles
+from server.api.connections import Connections, Wait
 
 log = logging.getLogger("kserve")
 
@@ -25,13 +25,13 @@ class TlsProtocol(asyncio.Protocol):
 
     def __init__(
         self,
-        certificates: CertificateFiles,
+        context: Callable[[], ssl.SSLContext],
         connections: Connections,
         seconds: float,
         protocol: Callable[[], asyncio.Protocol],
     ) -> None:
-        """`seconds`: for the handshake; `protocol` makes what talks then."""
-        self._certificates = certificates
+        """`context` tells how to encrypt now; `seconds`: for the handshake; `protocol` makes what talks then."""
+        self._context = context
         self._connections = connections
         self._seconds = seconds
         self._make = protocol
@@ -66,7 +66,7 @@ class TlsProtocol(asyncio.Protocol):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     async def _shake_hands(self, accepted: socket.socket) -> None:
-        context = self._certificates.current().context
+        context = self._context()
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._make, accepted, ssl=context, ssl_handshake_timeout=self._seconds

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from server.api.rest.connections import Connections, Wait
+from server.api.connections import Connections, Wait
 from server.api.rest.limits import HttpLimits
 from tests.patience import becomes
 

@@ -1,4 +1,4 @@
-"""Who is connected over HTTP, how long each has kept the server waiting, and who has to go.
+"""Who is connected, over HTTP and over gRPC alike, how long each has kept the server waiting, and who has to go.
 
 A connection waits for its client while that has sent nothing yet, half a head or half a body, does not read its answer,
 or is idle. Whoever does so for too long is closed; and when all connections there may be are taken, those who have done
@@ -11,8 +11,6 @@ import asyncio
 import math
 from enum import Enum
 from typing import Protocol
-
-from server.api.rest.limits import HttpLimits
 
 #: seconds between two looks, at least, but where a limit is shorter
 INTERVAL = 1.0
@@ -27,6 +25,13 @@ class Wait(Enum):
     BODY = "body_timeout"
     READING = "send_timeout"  #: that its client reads
     NEXT = "timeout_keep_alive"  #: another request
+
+
+class ConnectionLimits(Protocol):
+    """How many there may be, and by the names of `Wait`'s values for how many seconds each may wait."""
+
+    @property
+    def max_connections(self) -> int: ...
 
 
 class Client(Protocol):
@@ -45,7 +50,7 @@ class Client(Protocol):
 class Connections:
     """All of them, in one process; lives on the event loop."""
 
-    def __init__(self, limits: HttpLimits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
         self._all: set[Client] = set()
         self._timer: asyncio.TimerHandle | None = None

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from server.api.rest.connections import Connections
+from server.api.connections import Connections
 from server.api.rest.limits import HttpLimits
-from server.api.rest.tls import TlsProtocol
+from server.api.tls import TlsProtocol
 from server.runtime.certificates import CertificateFiles
 from tests.certificates import Authority
 from tests.patience import becomes
@@ -38,10 +38,15 @@ class Site:
         self._seconds = seconds
         self.port = 0
 
+    def _context(self) -> ssl.SSLContext:
+        return self._files.current().context
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         server = await asyncio.get_running_loop().create_server(
-            lambda: TlsProtocol(self._files, self.connections, self._seconds, Echo), "127.0.0.1", 0
+            lambda: TlsProtocol(lambda: self._files.current().context, self.connections, self._seconds, Echo),
+            "127.0.0.1",
+            0,
         )
         self.port = server.sockets[0].getsockname()[1]
         yield

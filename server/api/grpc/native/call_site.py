@@ -1,0 +1,68 @@
+"""What all calls of a server share: the methods, the limits, and what is taken of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import grpc
+
+from server.api.bodies import Bodies
+from server.api.grpc.channel_limits import GrpcLimits
+from server.api.grpc.infer_calls import Inference
+from server.errors import Overloaded
+
+#: a connection's share of the bytes of answers that may wait for clients to read them: one of so many
+_SHARE = 4
+
+
+class HandlerCallDetails(NamedTuple):
+    """As `grpc.GenericRpcHandler.service` takes them."""
+
+    method: str
+    invocation_metadata: Sequence[tuple[str, str | bytes]]
+
+
+class CallSite:
+    """Lives on the event loop."""
+
+    def __init__(
+        self,
+        handlers: Sequence[grpc.GenericRpcHandler[Any, Any]],
+        limits: GrpcLimits,
+        bodies: Bodies | None = None,
+        inference: Inference | None = None,
+    ) -> None:
+        """`inference`: how `ModelInfer` is answered in callbacks; None: its handler does it, as all others do."""
+        self._handlers = tuple(handlers)
+        self.limits = limits
+        self.bodies = bodies or Bodies()
+        self.inference = inference
+        self.most_received = limits.max_receive if limits.max_receive >= 0 else self.bodies.most
+        self.encoding = "" if limits.compression == "none" else limits.compression
+        self.calls = 0  #: under way
+        self.unsent = 0  #: bytes of answers that clients have not read
+        self.tasks: set[asyncio.Task[None]] = set()  #: kept from being collected
+
+    def handler(self, method: str, metadata: Sequence[tuple[str, str | bytes]]) -> Any:
+        """The `grpc.RpcMethodHandler` of a method; None: there is no such method."""
+        details = HandlerCallDetails(method, metadata)
+        found = (handler.service(details) for handler in self._handlers)
+        return next((each for each in found if each is not None), None)
+
+    def check_room(self, size: int, connection: int) -> None:
+        """Whether an answer of `size` bytes may wait for its client, who leaves `connection` bytes unread already.
+
+        Raises:
+            Overloaded: it is too much, of all connections together or of this one.
+        """
+        for held, most, whose in (
+            (self.unsent, self.bodies.most, "all connections"),
+            (connection, self.bodies.most // _SHARE, "a connection"),
+        ):
+            if held and held + size > most:
+                raise Overloaded(
+                    f"answers that clients have not read hold {held} bytes by now, and {size} more are too many: "
+                    f"the limit of {whose} is {most} (max_bodies_bytes); read answers while you ask"
+                )

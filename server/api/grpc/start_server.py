@@ -1,0 +1,47 @@
+"""The server of gRPC that the settings ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from server.api.bodies import Bodies
+from server.api.grpc.aio_server import AioServer
+from server.api.grpc.channel_limits import GrpcLimits
+from server.api.grpc.grpc_server import GrpcServer
+from server.api.grpc.infer_calls import Inference
+from server.api.grpc.native.call_site import CallSite
+from server.api.grpc.native.native_server import GrpcConnectionLimits, NativeServer
+from server.api.grpc.service import serve
+from server.config.settings import Settings
+from server.runtime.certificates import CertificateFiles
+
+
+async def start_grpc(
+    settings: Settings,
+    handlers: Sequence[grpc.GenericRpcHandler[Any, Any]],
+    inference: Inference,
+    port: int,
+    max_connections: int,
+    bodies: Bodies,
+    socket: str = "",
+    *,
+    shared: bool = False,
+    certificates: CertificateFiles | None = None,
+) -> tuple[GrpcServer, int]:
+    """Start it; and the port that it has got. `inference` is whose methods `handlers` have for `ModelInfer`.
+
+    `max_connections` and `bodies` are this process's; `socket`, `shared`, `certificates`: as `service.serve` has them.
+
+    Raises:
+        RuntimeError, OSError: the port is taken.
+    """
+    limits = GrpcLimits.of(settings, max_connections)
+    if settings.grpc_frontend == "grpcio":
+        server, bound = await serve(handlers, port, limits, socket, shared=shared, certificates=certificates)
+        return AioServer(server, bound), bound
+    site = CallSite(handlers, limits, bodies, inference)
+    native = NativeServer(site, GrpcConnectionLimits.of(settings, max_connections), certificates)
+    return native, await native.start(port, socket, shared=shared)

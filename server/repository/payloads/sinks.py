@@ -1,0 +1,111 @@
+"""Where payloads go: a collector of CloudEvents, a file of JSON lines, or such files in an S3 bucket.
+
+Only to the address that the operator has given: a collector's redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+
+from server.config.model_uri import Address
+from server.repository.payloads.payload import Payload, Sender, cloud_event, json_line
+
+#: sends some; blocks, and raises an OSError where it fails
+SendPayloads: TypeAlias = Callable[[Sequence[Payload]], None]
+
+_TIMEOUT = 10.0  #: seconds that a collector may take for one
+
+
+class SinkFailed(OSError):
+    """It takes nothing; the message says why, without the address's secrets."""
+
+
+def sink(target: str, sender: Sender) -> SendPayloads:
+    """What sends to this address: `http(s)://`, `s3://`, or the path of a file."""
+    if target.startswith(("http://", "https://")):
+        return Collector(target, sender).send
+    if target.startswith("s3://"):
+        return Bucket(target, sender).send
+    return LinesFile(Path(target), sender).send
+
+
+class Collector:
+    """Takes CloudEvents over HTTP."""
+
+    def __init__(self, url: str, sender: Sender) -> None:
+        self._url = url
+        self._sender = sender
+        self._client = httpx.Client(timeout=_TIMEOUT, follow_redirects=False)
+
+    def send(self, payloads: Sequence[Payload]) -> None:
+        """
+        Raises:
+            SinkFailed: the collector has not taken all of them; those that are left are not tried.
+        """
+        for payload in payloads:
+            headers, body = cloud_event(payload, self._sender)
+            try:
+                answer = self._client.post(self._url, content=body, headers=headers)
+            except httpx.HTTPError as error:
+                raise SinkFailed(f"the collector cannot be reached: {type(error).__name__}") from error
+            if not answer.is_success:
+                raise SinkFailed(f"the collector answered {answer.status_code}")
+
+
+class LinesFile:
+    """A file that grows; it is opened anew each time, so that it may be rotated."""
+
+    def __init__(self, path: Path, sender: Sender) -> None:
+        self._path = path
+        self._sender = sender
+
+    def send(self, payloads: Sequence[Payload]) -> None:
+        """
+        Raises:
+            OSError
+        """
+        with self._path.open("ab") as file:
+            file.write(_lines(payloads, self._sender))
+
+
+class Bucket:
+    """Objects of JSON lines below a prefix, by the hour: `prefix/2026/01/31/12/<unique>.jsonl`."""
+
+    def __init__(self, target: str, sender: Sender) -> None:
+        self._address = Address.of_kserve(target)
+        self._sender = sender
+        self._client: Any = None
+
+    def send(self, payloads: Sequence[Payload]) -> None:
+        """
+        Raises:
+            SinkFailed
+        """
+        hour = time.strftime("%Y/%m/%d/%H", time.gmtime())
+        parts = filter(None, (self._address.path.strip("/"), hour, f"{uuid.uuid4().hex}.jsonl"))
+        try:
+            self._connect().put_object(
+                Bucket=self._address.host,
+                Key="/".join(parts),
+                Body=_lines(payloads, self._sender),
+                ContentType="application/x-ndjson",
+            )
+        except Exception as error:  # botocore's errors have no base that is an OSError
+            raise SinkFailed(f"the bucket {self._address.host} takes nothing: {error}") from error
+
+    def _connect(self) -> Any:
+        if self._client is None:
+            from server.loading.storage.stores.s3 import client
+
+            self._client = client()
+        return self._client
+
+
+def _lines(payloads: Sequence[Payload], sender: Sender) -> bytes:
+    return b"".join(json_line(payload, sender) + b"\n" for payload in payloads)

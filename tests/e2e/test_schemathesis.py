@@ -1,0 +1,66 @@
+"""schemathesis against `/openapi.json`: what it makes up by our schemas, valid and not, is answered as documented."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from tests.e2e.process import Server
+from tests.language_models import save_language_model
+
+pytestmark = pytest.mark.e2e
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+#: routes of OpenAI's, and of the Open Inference Protocol; streams have no end that it would wait for
+PATHS = {
+    "openai": r"^/v1/(chat/completions|completions|responses|embeddings|rerank|score)$",
+    "v2": r"^/v2(/models(/\{model_name\}(/infer|/ready|/generate)?)?|/health/(live|ready))?$",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    mount = tmp_path_factory.mktemp("models")
+    save_language_model(mount / "tiny")
+    (mount / "line").mkdir()
+    joblib.dump(LinearRegression().fit([[0.0, 1.0], [1.0, 0.0]], [0.0, 2.0]), mount / "line" / "model.joblib")
+    server = Server(mount, tmp_path_factory.mktemp("log") / "server.log").wait_ready()
+    yield server
+    server.stop()
+
+
+def narrowed(document: dict[str, Any]) -> dict[str, Any]:
+    """The same, with models that are there: else nearly all that is made up would be answered 404."""
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] == "model_name":
+                    parameter["schema"] = {"enum": ["tiny"] if path.endswith("generate") else ["tiny", "line"]}
+    for name, schema in document["components"]["schemas"].items():
+        if name.endswith("Request") and "model" in schema.get("properties", {}):
+            schema["properties"]["model"] = {"enum": ["tiny"]}
+    return document
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kind", PATHS)
+def test_nothing_that_is_not_documented(server: Server, tmp_path: Path, kind: str) -> None:
+    document = tmp_path / "openapi.json"
+    document.write_text(json.dumps(narrowed(server.client.get("/openapi.json").json())))
+    line = [sys.executable, "-m", "schemathesis.cli", "run", document.name, f"--url={server.url}"]
+    line += [f"--include-path-regex={PATHS[kind]}", f"--checks={CHECKS}", "--phases=examples,coverage,fuzzing"]
+    line += ["--max-examples=10", "--seed=7", "--continue-on-failure", "--suppress-health-check=all"]
+    line += ["--generation-database=none", "--warnings=off", "--no-color", "--request-timeout=120"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=1100)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert "0 selected" not in done.stdout
+    assert "No failures" in done.stdout or "passed" in done.stdout
+    assert server.process.poll() is None

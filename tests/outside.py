@@ -1,0 +1,31 @@
+"""Clients that do not share an environment with the tests: each is run by an interpreter that has it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+
+def interpreter_with(module: str) -> str:
+    """This one, or the one that `<MODULE>_PYTHON` names; skips the test where neither has it."""
+    if importlib.util.find_spec(module) is not None:
+        return sys.executable
+    variable = f"{module.upper()}_PYTHON"
+    if variable not in os.environ:
+        pytest.skip(f"{module} is not installed, and {variable} names no interpreter that has it")
+    return os.environ[variable]
+
+
+def run(python: str, code: str, *arguments: str, seconds: float = 300, **environ: str) -> Any:
+    """Run a program that prints one line of JSON last."""
+    line = [python, "-W", "ignore", "-c", code, *arguments]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", **environ}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=seconds)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,58 @@
+"""Where payloads may go; a mistake ends the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.config.payload_target import payload_target
+from server.config.settings import Settings, SettingsError
+
+
+@pytest.mark.parametrize("text", ["http://collector:8080/events", "https://user:x@host", "s3://bucket/path", "s3://b"])
+def test_addresses(text: str) -> None:
+    assert payload_target(text) == text
+
+
+def test_a_file_in_a_directory_that_is_there(tmp_path: Path) -> None:
+    assert payload_target(str(tmp_path / "x.jsonl")) == str(tmp_path / "x.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("ftp://host/x", "must be http://, https:// or s3://, or the path of a file"),
+        ("http:///x", "must name the host of a collector"),
+        ("s3:///x", "must name a bucket"),
+        ("/nowhere/at/all", "must be the path of a file, in a directory that is there"),
+        ("/", "must be the path of a file"),
+    ],
+)
+def test_what_cannot_take_any(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        payload_target(text)
+
+
+def test_a_mistake_repeats_no_secret() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.parse(["--payload_log=ftp://user:hunter2@host/x"], {})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "x-api-key", "x-auth-token", "x-client-secret"])
+def test_what_clients_prove_themselves_by_is_never_logged(name: str) -> None:
+    with pytest.raises(SettingsError, match="is never logged"):
+        Settings.parse(["--payload_log=/x", f"--payload_log_headers={name}"], {})
+
+
+def test_how_is_nothing_without_where() -> None:
+    for flag in ("--payload_log_share=0.5", "--payload_log_mode=request", "--payload_log_headers=x-tenant"):
+        with pytest.raises(SettingsError, match="--payload_log sends on, and that is not given"):
+            Settings.parse([flag], {})
+
+
+@pytest.mark.parametrize("share", ["2", "-1", "nan", "some"])
+def test_a_share_is_between_none_and_all(share: str) -> None:
+    with pytest.raises(SettingsError, match="must be a share from 0 to 1"):
+        Settings.parse([f"--payload_log_share={share}"], {})
