@@ -57,6 +57,6 @@ def test_proved(caplog: pytest.LogCaptureFixture) -> None:
     )
     assert proved(explained, lambda: RAW + 1) == ()
     assert "do not add up" in caplog.text
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     assert proved(lambda: {"contributions": 1 / 0}, lambda: RAW) == ()
     assert "division by zero" in caplog.text
