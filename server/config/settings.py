@@ -8,13 +8,13 @@ imported: `--help` and a wrong flag answer at once.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
+from server.config.conflicts import conflicts
 from server.config.flags import SettingsError, flags_of, help_text, markdown, parse, setting, types, unknown_variables
 from server.config.kserve_flags import SAID_ELSEWHERE
 from server.config.memory_size import Amount, amount
@@ -49,8 +49,6 @@ LONGEST_MESSAGE = 2**31 - 1  #: bytes that gRPC can carry in one
 LENGTH = types.integer("BYTES", -1, LONGEST_MESSAGE)
 #: bytes of bodies that a process holds at once, unless it is told
 BODIES = 512 * 2**20
-#: what paths of the server's own begin with
-_OWN_PATHS = ("/v1", "/v2", "/openai", "/predictions", "/explanations", "/docs", "/metrics", "/ping", "/openapi.json")
 #: settings about loading that would be checked again
 _NOT_FOR_ALL = (
     "verify_key",
@@ -303,7 +301,7 @@ class Settings:
     # fmt: on
 
     def __post_init__(self) -> None:
-        if problems := tuple(self._conflicts()):
+        if problems := tuple(conflicts(self, DEFAULTS)):
             raise SettingsError(*problems)
 
     @classmethod
@@ -366,48 +364,6 @@ class Settings:
             else:
                 argv.append(f"{flag.flag}={flag.kind.show(value)}")
         return argv
-
-    def _conflicts(self) -> Iterator[str]:
-        if self.enable_grpc and self.rest_port == self.grpc_port != 0:
-            yield f"--http_port={self.http_port} and --grpc_port={self.grpc_port}: the two servers need different ports"
-        if self.ssl_certfile and not self.ssl_keyfile:
-            yield "--ssl_certfile needs --ssl_keyfile beside it"
-        if self.ssl_keyfile and not self.ssl_certfile:
-            yield "--ssl_keyfile needs --ssl_certfile beside it"
-        if self.allow_credentials and (not self.allowed_origins or "*" in self.allowed_origins):
-            yield "--allow_credentials needs the origins by name in --allowed_origins: * would let every page in"
-        if self.root_path.startswith(_OWN_PATHS):
-            yield f"--root_path={self.root_path}: paths of the server itself begin so; choose another"
-        if self.ssl_ca_certs and not self.ssl_certfile:
-            yield "--ssl_ca_certs needs --ssl_certfile and --ssl_keyfile beside it"
-        if self.sandbox and self.isolation == "none":
-            yield "--sandbox confines models' own processes, and --isolation=none leaves torch programs in the server's"
-        for name in ("sandbox_network", "sandbox_read"):
-            if getattr(self, name) and not self.sandbox:
-                yield f"--{name} is about processes that --sandbox confines, and that is not given"
-        if self.max_bodies_bytes and self.max_bodies_bytes < self.max_body_bytes:
-            yield (
-                f"--max_bodies_bytes={self.max_bodies_bytes} is less than --max_body_bytes={self.max_body_bytes}: "
-                "a body as large as that would never fit"
-            )
-        if self.log_format != "text" and (self.log_config_file or not self.configure_logging):
-            other = "--log_config_file" if self.log_config_file else "--configure_logging=false"
-            yield f"--log_format={self.log_format} is for the log that the server sets up, and {other} sets up another"
-        for name in ("payload_log_mode", "payload_log_share", "payload_log_headers"):
-            if getattr(self, name) != DEFAULTS[name] and self.payload_log is None:
-                yield f"--{name} is about what --payload_log sends on, and that is not given"
-        if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
-            yield "--access_log_format needs a package that is not installed: pip install asgi-logger"
-        yield from self._conflicts_of_signers()
-
-    def _conflicts_of_signers(self) -> Iterator[str]:
-        given = [name for name in ("verify_key", "verify_certificates", "verify_identity") if getattr(self, name)]
-        if len(given) > 1:
-            yield f"{' and '.join(f'--{name}' for name in given)}: one of them says who must have signed the models"
-        if bool(self.verify_identity) != bool(self.verify_issuer):
-            yield "--verify_identity and --verify_issuer need each other: a name counts by whom vouches for it"
-        if self.verify_trust_config and not self.verify_identity:
-            yield "--verify_trust_config needs --verify_identity, whose signatures it is for"
 
 
 #: by name

@@ -4,9 +4,7 @@ import argparse
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -329,49 +327,11 @@ def test_a_hostile_value_is_shown_bounded_and_on_one_line() -> None:
     assert message == r"--ready='a\n\x1b[31mb\udcff': must be scan, any or all"
 
 
-def test_ports_may_be_equal_where_they_do_not_meet(certificate: tuple[str, str]) -> None:
-    cert, key = certificate
-    tls = [f"--ssl_certfile={cert}", f"--ssl_keyfile={key}"]
-    assert Settings.parse(["--http_port=0", "--grpc_port=0"], {}).http_port == 0
-    assert Settings.parse(["--grpc_port=8080", "--enable_grpc=false"], {}).grpc_port == 8080
-    assert Settings.parse([*tls, "--grpc_port=8080"], {}).rest_port == 8443
-    assert len(problems(*tls, "--grpc_port=8443")) == 1
-
-
-def test_a_certificate_needs_its_key(certificate: tuple[str, str]) -> None:
-    cert, key = certificate
-    assert problems(f"--ssl_certfile={cert}") == ("--ssl_certfile needs --ssl_keyfile beside it",)
-    assert problems(KSERVE_TLS_KEY_FILE=key) == ("--ssl_keyfile needs --ssl_certfile beside it",)
-    assert problems(f"--ssl_ca_certs={cert}") == ("--ssl_ca_certs needs --ssl_certfile and --ssl_keyfile beside it",)
-    whole = [f"--ssl_certfile={cert}", f"--ssl_keyfile={key}", f"--ssl_ca_certs={cert}"]
-    assert Settings.parse(whole, {}).ssl_ca_certs == cert
-
-
-def test_a_sandbox_is_for_processes_of_models(tmp_path: Path) -> None:
-    assert "--isolation=none leaves torch programs" in problems("--sandbox", "--isolation=none")[0]
-    assert "--sandbox_network is about processes" in problems("--sandbox_network")[0]
-    assert "--sandbox_read is about processes" in problems(f"--sandbox_read={tmp_path}")[0]
-    told = Settings.parse(["--sandbox", f"--sandbox_read={tmp_path}", f"--sandbox-read={tmp_path}"], {})
-    assert told.sandbox_read == (tmp_path, tmp_path)
-    assert "must be a directory" in problems("--sandbox", f"--sandbox_read={tmp_path}/absent")[0]
-
-
 def test_user_ids_are_a_range_or_none() -> None:
     assert Settings.parse(["--worker_uids=2000-2001"], {}).worker_uids == (2000, 2001)
     assert Settings.parse(["--worker_uids=none"], {}).worker_uids is None
     for wrong in ("2000", "0-5", "3000-2000", "a-b", "1000-99999999999"):
         assert "must be user ids" in problems(f"--worker_uids={wrong}")[0]
-
-
-def test_an_access_log_format_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "asgi_logger", None)  # as if it were not installed
-    assert problems("--access_log_format=%(h)s") == (
-        "--access_log_format needs a package that is not installed: pip install asgi-logger",
-    )
-    package = ModuleType("asgi_logger")
-    package.__spec__ = ModuleSpec("asgi_logger", None)
-    monkeypatch.setitem(sys.modules, "asgi_logger", package)
-    assert Settings.parse(["--access_log_format=%(h)s"], {}).access_log_format == "%(h)s"
 
 
 # --- the command line as a user meets it ------------------------------------------------------------------------------
