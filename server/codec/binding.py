@@ -73,6 +73,8 @@ def _by_name(sent: dict[str, WireTensor], signature: Signature) -> Tensors:
 
 def _one(tensor: WireTensor, spec: TensorSpec) -> Array:
     array = tensor.array
+    if array.ndim == 0 and spec.shape == (-1,):  # one row, as KServe's Hugging Face server takes a text of shape []
+        array = array.reshape(1)
     if spec.json:
         return fit(json_values.from_tensor(array), spec, _field(tensor.name))
     if spec.any_type:

@@ -4,11 +4,13 @@
     {"age": {"0": 31, "1": 40}, "city": {"0": "Rome", "1": "Oslo"}} columns as `DataFrame.to_dict` gives them
     [{"age": 31, "city": "Rome"}, {"age": 40, "city": "Oslo"}]      records
 
-Each is as many rows as it holds; an instance with a value a column is one row of any table.
+Each is as many rows as it holds; an instance with a value a column is one row of any table. What a record lacks is
+missing, as in pandas, where the model takes missing values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from adapters.base import Signature
@@ -62,9 +64,10 @@ def rows_of_frames(instances: list[Any], signature: Signature, field: str) -> li
             holds a row.
     """
     rows: list[dict[str, Any]] = []
+    missing = dict.fromkeys(_may_lack(signature))
     for i, instance in enumerate(instances):
         if isinstance(instance, list) and all(map(is_named, instance)):
-            rows += instance
+            rows += [missing | record for record in instance] if missing else instance
         elif is_named(instance):
             rows += _rows(_looked_at(instance, signature), f"{field}[{i}]")
         else:
@@ -72,6 +75,13 @@ def rows_of_frames(instances: list[Any], signature: Signature, field: str) -> li
     if not rows:
         raise InvalidInput(f"{field}[0] holds no rows: send at least one")
     return rows
+
+
+def _may_lack(signature: Signature) -> Iterator[str]:
+    """The columns that a row need not have a value for."""
+    for spec in signature.inputs:
+        if spec.nullable and not spec.unused:
+            yield from signature.columns or (spec.name,)
 
 
 def _rows(frame: dict[str, Any], field: str) -> list[dict[str, Any]]:

@@ -54,12 +54,19 @@ def test_columns_without_known_names_need_the_content_type_and_keep_their_order(
         bound(MATRIX, ["pd"], **sent)
 
 
+def test_a_single_value_is_one_row() -> None:
+    """As KServe's documents ask its Hugging Face server: `"shape": [], "data": ["a text"]`."""
+    assert bound(COLUMNS, a=np.array(0.5), b=np.array(2.0))["x"].tolist() == [[0.5, 2.0]]
+    text = Signature((TensorSpec("text", "BYTES", (-1,)),), ())
+    assert bound(text, text=np.array(b"a", dtype=object))["text"].tolist() == ["a"]
+
+
 BAD_COLUMNS: list[tuple[dict[str, Array], str]] = [
     ({"a": np.ones(2)}, "column 'b' is missing"),
     ({"a": np.ones(2), "c": np.ones(2)}, "column 'c' is unknown; known: 'a', 'b'"),
     ({"a": np.ones(2), "b": np.ones(3)}, "the columns hold different numbers of rows: 'a' holds 2, 'b' holds 3"),
     ({"a": np.ones(2), "b": np.ones((2, 2))}, "input 'b' has shape [2, 2], the model takes [-1]"),
-    ({"a": np.ones(2), "b": np.ones(())}, "input 'b' has shape [], the model takes [-1]"),
+    ({"a": np.ones(2), "b": np.ones(())}, "hold different numbers of rows: 'a' holds 2, 'b' holds 1"),
     ({"a": np.ones(2), "b": objects(b"1", b"2")}, "input 'b' takes FP64, but BYTES was sent"),
     ({"a": np.ones(2), "b": np.array([1, np.nan])}, "input 'b'[1] is a missing value (NaN)"),
     ({"a": np.ones(1), "x" * 10_000: np.ones(1)}, "is unknown; known: 'a', 'b'"),

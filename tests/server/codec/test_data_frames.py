@@ -64,6 +64,26 @@ def test_tables_of_mixed_types(signature: Signature) -> None:
     assert str(flat({"instances": [{"a": [None], "b": ["m"]}]})["a"]) == "[nan]"
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        [{"a": 1.5}, {"b": 2.0}],  # what KServe's tests send to its LightGBM server
+        [{"a": 1.5}, {"a": 3.0}],
+        [{"a": 1.5, "b": 2.0}, {"b": 4.0}],
+    ],
+)
+def test_what_a_record_lacks_is_missing(frame: Any) -> None:
+    """Where the model takes missing values; else the column is asked for."""
+    nullable = replace(MATRIX, inputs=(replace(MATRIX.inputs[0], nullable=True),))
+    wanted = pd.DataFrame(frame, columns=["a", "b"]).to_numpy()
+    (decoded,) = v1.decode(orjson.dumps({"inputs": [frame]}), nullable).inputs.values()
+    np.testing.assert_array_equal(decoded, wanted)
+    with pytest.raises(InvalidInput, match=r"lacks '[ab]'"):
+        decode({"inputs": [frame]})
+    with pytest.raises(InvalidInput, match="unknown name 'c'"):
+        v1.decode(orjson.dumps({"inputs": [[{"a": 1.5, "c": 2.0}]]}), nullable)
+
+
 MISTAKES: list[tuple[Any, str]] = [
     ([{"a": [1, 2], "b": [3]}], "the columns of instances[0] hold different numbers of rows: 'a' holds 2, 'b' holds 1"),
     ([{"a": {"0": 1}, "b": {"1": 2}}], "instances[0]: only one of the columns 'a' and 'b' has the index"),
