@@ -53,8 +53,14 @@ def ask(server: Server, text: str, model: str = "tiny", **fields: Any) -> Any:
 
 
 def programs(server: Server) -> list[psutil.Process]:
-    below = psutil.Process(server.process.pid).children(recursive=True)
-    return [each for each in below if "bin/vllm" in " ".join(each.cmdline())]
+    return [each for each in psutil.Process(server.process.pid).children(recursive=True) if is_program(each)]
+
+
+def is_program(process: psutil.Process) -> bool:
+    try:
+        return "bin/vllm" in " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
 
 
 @pytest.mark.parametrize("model", ["tiny", "quant"])
@@ -118,8 +124,8 @@ def test_what_dies_is_started_again(server: Server) -> None:
 
 
 def test_it_goes_with_the_server_even_when_that_is_killed(server: Server) -> None:
+    wait_for(lambda: programs(server), "the programs")
     running = programs(server)
-    assert running
     os.kill(server.process.pid, signal.SIGKILL)
     server.wait()
     wait_for(lambda: not any(each.is_running() and each.status() != "zombie" for each in running), "the programs' end")
