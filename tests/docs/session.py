@@ -183,11 +183,12 @@ class Session:
         return "LOADING" not in states.values() and self._folders() <= states.keys()
 
     def _folders(self) -> set[str]:
-        """Those that are models of their own; none where the mount itself is one."""
+        """Those that are models of their own, or will be; none where the mount itself is one."""
         mount = self.folder / (self._serves[0] if self._serves[0][0] != "-" else ".")
         if self._serves[0][0] == "-":
             return set()
-        return {path.name for path in mount.iterdir() if path.is_dir() and not path.name.startswith(".")}
+        folders = [path for path in mount.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        return {path.name for path in folders if any(path.iterdir())}  # an empty one has just been made
 
     def _get(self, path: str) -> int:
         try:
