@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import resource
+import select
 import sys
 from pathlib import Path
 
@@ -71,10 +72,16 @@ def _die_with_parent() -> None:
     A thread that waits for the end of the stream would not do: a loader in native code may hold the GIL for ever. Nor
     would PR_SET_PDEATHSIG: it follows the parent's *thread*, and the loader threads come and go. SIGIO's default action
     is to end the process. Whatever the model's code does to its standard input, the pipe stays open elsewhere.
+
+    A parent that has ended before sends no signal: a front process that had just been started would serve on for ever.
     """
     lifeline = os.dup(0)
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    poller = select.poll()
+    poller.register(lifeline, 0)  # errors and the end are told in any case
+    if poller.poll(0):
+        os._exit(1)
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123  (a descriptor)
         os.dup2(nothing.fileno(), 0)
 

@@ -36,6 +36,17 @@ def test_it_ends_when_its_parents_end_of_standard_input_does() -> None:
     child.stdout.close()
 
 
+def test_it_ends_at_once_where_its_parent_has_ended_before() -> None:
+    command = [sys.executable, "-c", _TIED, str(SOURCE_ROOT)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.close()  # long before an interpreter has started
+    assert child.wait(60) == 1
+    assert child.stdout.read() == b""
+    child.stdout.close()
+
+
 def test_resident_memory_is_that_of_the_process() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdin is not None
