@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +54,21 @@ def small_heap() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+#: who says how much, and to whom, in one process for all tests
+_LOGGERS = ("", "adapters", "kserve", "kserve.trace", "uvicorn", "uvicorn.access", "uvicorn.error")
+
+
+@pytest.fixture(autouse=True)
+def same_log() -> Iterator[None]:
+    """What a test sets up of the log is undone after it: the next one may look for a line that would not be there."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [(each.level, each.propagate, each.disabled) for each in loggers]
+    yield
+    for each, (level, propagate, disabled) in zip(loggers, before, strict=True):
+        each.setLevel(level)
+        each.propagate, each.disabled = propagate, disabled
 
 
 @pytest.fixture(scope="session")
