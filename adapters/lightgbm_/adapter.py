@@ -30,6 +30,7 @@ from adapters.shared import explanations
 from adapters.shared.categories import category_spec, check_kind
 from adapters.shared.messages import several
 from adapters.shared.methods import by_method
+from adapters.shared.native_calls import Predict
 
 _SUFFIXES = (".txt", ".bst", ".bin", ".model", ".lgb", ".lgbm")
 #: other files that LightGBM writes, which are no models: how they begin, and what to say
@@ -72,7 +73,7 @@ class LightGBMAdapter(Adapter):
     booster: Any
     method: str
     codes: dict[str, Codes]
-    quick: dict[str, single_rows.Predict]  #: methods whose single rows go past LightGBM's Python
+    quick: dict[str, Predict]  #: methods whose single rows go past LightGBM's Python
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -149,7 +150,7 @@ def _predict(booster: Any, rows: Array, method: str) -> Array:
     return answer
 
 
-def _quick(booster: Any, categories: dict[int, int]) -> dict[str, single_rows.Predict]:
+def _quick(booster: Any, categories: dict[int, int]) -> dict[str, Predict]:
     return {
         method: single_rows.proved(
             booster,

@@ -7,21 +7,17 @@ parameters; here the row costs 5, and some rows cost less one by one than togeth
 from __future__ import annotations
 
 import ctypes
-import logging
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from adapters.base import Array
-from adapters.shared.native_calls import Pool, differs, freed, rows_like
+from adapters.shared import native_calls
+from adapters.shared.native_calls import Pool, Predict, address, freed, rows_like
 
 __all__ = ["MOST_ROWS", "SingleRows", "proved"]
 
-logger = logging.getLogger(__name__)
-
-#: rows [n, features] of FP64 to [n] or [n, outputs]
-Predict: TypeAlias = Callable[[Array], Array]
 
 #: rows that are asked for one by one; from 16 on, one call for all of them is the quicker one
 MOST_ROWS = 8
@@ -72,7 +68,7 @@ class SingleRows:
     def _filled(self, rows: Array, answer: Array) -> bool:
         slot = self._slots.take()
         try:
-            row, values = _address(rows), _address(answer)
+            row, values = address(rows), address(answer)
             for _ in range(len(rows)):
                 if self._call(slot.configuration, row, slot.length, values):
                     return False
@@ -134,18 +130,13 @@ def proved(booster: Any, *, raw_score: bool, ordinary: Predict, categories: Mapp
 
     `categories` are the columns of codes, and how many codes there are.
     """
-    try:
-        quick = SingleRows(booster, raw_score=raw_score, ordinary=ordinary)
-        batches = rows_like(booster.num_feature(), np.float64, categories, infinite=True)
-        difference = differs(quick, ordinary, (rows[:MOST_ROWS] for rows in batches))
-    except Exception as error:  # another LightGBM than those that this was written for
-        difference = f"{type(error).__name__}: {error}"
-    if not difference:
-        return quick
-    logger.debug("LightGBM's C function for one row is not called by itself: %s", difference)
-    return ordinary
 
+    def quick() -> Predict:
+        return SingleRows(booster, raw_score=raw_score, ordinary=ordinary)
 
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+    return native_calls.proved(
+        "LightGBM's C function for one row",
+        quick,
+        ordinary,
+        lambda: (rows[:MOST_ROWS] for rows in rows_like(booster.num_feature(), np.float64, categories, infinite=True)),
+    )

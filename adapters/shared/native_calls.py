@@ -1,22 +1,27 @@
 """A framework's C function in the place of its Python method: what such calls need, and the proof that the bits agree.
 
-`Pool` lends each call what it writes to, `freed` lets go of what C has made, `rows_like` makes up rows, and `differs`
-compares the two on them. Whoever calls C checks dtype, shape and order first: C reads what it is told is there.
+`Pool` lends each call what it writes to, `freed` lets go of what C has made, `address` is where its values are,
+`rows_like` makes up rows, and `proved` takes the C function where it agrees on them. Whoever calls C checks dtype,
+shape and order first: C reads what it is told is there.
 """
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from adapters.base import Array
 
-__all__ = ["Pool", "differs", "freed", "rows_like"]
+__all__ = ["Pool", "Predict", "address", "differs", "freed", "proved", "rows_like"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Predict: TypeAlias = Callable[[Array], Array]  #: rows in, answers out
 
 _SIZES = (1, 2, 9, 64)  #: rows of a batch
 _WIDEST = 2**20  #: values of a batch; wide models get fewer rows
@@ -44,6 +49,12 @@ class Pool(Generic[T]):
 def freed(owner: object, free: Callable[[Any], Any], handle: Any) -> None:
     """Call `free(handle)` once the owner is gone, before what the owner refers to; not as the process ends."""
     weakref.finalize(owner, free, handle).atexit = False
+
+
+def address(array: Array) -> int:
+    """Where its values begin."""
+    found: int = array.__array_interface__["data"][0]
+    return found
 
 
 def rows_like(
@@ -74,6 +85,24 @@ def differs(quick: Callable[[Array], Any], ordinary: Callable[[Array], Any], bat
         if expected != found:
             return f"{len(rows)} rows: {expected[:3]} by the framework, {found[:3]} by its C function"
     return ""
+
+
+def proved(
+    name: str, make: Callable[[], Predict], ordinary: Predict, batches: Callable[[], Iterable[Array]]
+) -> Predict:
+    """What `make` prepares, if it gives the same bits as `ordinary` on the batches, else `ordinary`.
+
+    `name` is how the log calls the C function.
+    """
+    try:
+        quick = make()
+        difference = differs(quick, ordinary, batches())
+    except Exception as error:  # another version than those that this was written for
+        difference = f"{type(error).__name__}: {error}"
+    if not difference:
+        return quick
+    logger.debug("%s is not called by itself: %s", name, difference)
+    return ordinary
 
 
 def _outcome(function: Callable[[Array], Any], rows: Array) -> tuple[Any, ...]:

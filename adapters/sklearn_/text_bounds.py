@@ -1,7 +1,7 @@
 """How long texts may be: what is searched in one go holds the interpreter, what is padded to one length takes memory.
 
 A vectorizer finds all words of a text at once: 15 million characters held everybody else for 2.8 s. An array of texts
-of one width is as wide as the longest of them: a text of 200 kB among 2,000 short ones took 1.6 GB.
+of one width is as wide as the longest of them: a text of 200 kB among 2,000 short ones would take 1.6 GB.
 """
 
 from __future__ import annotations

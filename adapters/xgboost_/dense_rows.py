@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import ctypes
 import json
-import logging
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from adapters.base import Array
-from adapters.shared.native_calls import Pool, differs, freed, rows_like
+from adapters.shared import native_calls
+from adapters.shared.native_calls import Pool, Predict, address, freed, rows_like
 
 __all__ = ["DenseRows", "proved"]
 
-logger = logging.getLogger(__name__)
-
-#: rows [n, features] to [n] or [n, outputs] of FP32
-Predict: TypeAlias = Callable[[Array], Array]
 
 _FUNCTION = "XGBoosterPredictFromDense"
 _POINTER, _TEXT = ctypes.c_void_p, ctypes.c_char_p
@@ -63,7 +59,7 @@ class DenseRows:
             return self._ordinary(rows)
         slot = self._slots.take()
         try:
-            interface = _INTERFACE % (_address(rows), *rows.shape, _TYPES[rows.dtype])
+            interface = _INTERFACE % (address(rows), *rows.shape, _TYPES[rows.dtype])
             if self._call(self._handle, interface, self._configuration, slot.matrix, *slot.results):
                 return self._ordinary(rows)  # which says why not
             return slot.answer()
@@ -101,7 +97,7 @@ class _Slot:
         """A copy of it; in the thread that made the call, before it makes another one."""
         shape = tuple((ctypes.c_uint64 * self._dimensions.value).from_address(self._shape.value or 0))
         answer = np.empty(shape, np.float32)
-        ctypes.memmove(_address(answer), self._values.value or 0, answer.nbytes)
+        ctypes.memmove(address(answer), self._values.value or 0, answer.nbytes)
         return answer
 
 
@@ -118,22 +114,16 @@ def proved(
 
     `categories` are the columns of codes, and how many codes there are.
     """
-    try:
-        quick = DenseRows(booster, rounds, margin=margin, ordinary=ordinary)
-        difference = differs(quick, ordinary, rows_like(booster.num_features(), dtype, categories))
-    except Exception as error:  # another XGBoost than those that this was written for
-        difference = f"{type(error).__name__}: {error}"
-    if not difference:
-        return quick
-    logger.debug("XGBoost's C function is not called by itself: %s", difference)
-    return ordinary
+
+    def quick() -> Predict:
+        return DenseRows(booster, rounds, margin=margin, ordinary=ordinary)
+
+    def batches() -> Iterator[Array]:
+        return rows_like(booster.num_features(), dtype, categories)
+
+    return native_calls.proved("XGBoost's C function", quick, ordinary, batches)
 
 
 def _configuration(rounds: int, *, margin: bool) -> bytes:
     fields = {"type": int(margin), "training": False, "iteration_begin": 0, "iteration_end": rounds}
     return json.dumps({**fields, "missing": float("nan"), "strict_shape": False, "cache_id": 0}).encode()
-
-
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address

@@ -10,6 +10,7 @@ from typing import Any
 
 from adapters.base import Array, Tensors
 from adapters.shared import explanations
+from adapters.shared.native_calls import Predict
 from adapters.xgboost_ import dense_rows
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Runner:
         self._explainer = booster if self.thread_safe else booster.copy()  # explains beside predictions
         self.methods = ("predict", "margin") if self.kind == "gblinear" else ("predict", "margin", "leaf")
         #: methods that go past XGBoost's Python
-        self.quick: dict[str, dense_rows.Predict] = {}
+        self.quick: dict[str, Predict] = {}
         if self._in_place:
             self.quick = {
                 method: dense_rows.proved(

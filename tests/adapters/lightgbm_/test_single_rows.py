@@ -15,7 +15,8 @@ import pytest
 from adapters.lightgbm_ import single_rows
 from adapters.lightgbm_.adapter import LightGBMAdapter
 from adapters.lightgbm_.single_rows import MOST_ROWS, SingleRows, proved
-from adapters.shared.native_calls import differs, rows_like
+from adapters.shared import native_calls
+from adapters.shared.native_calls import Predict, differs, rows_like
 from adapters.xgboost_.adapter import XGBoostAdapter
 from tests.adapters.boosters import claimed, same
 
@@ -49,7 +50,7 @@ KINDS: dict[str, Callable[[], Any]] = {
 }
 
 
-def _ordinary(booster: Any, raw_score: bool = False) -> single_rows.Predict:
+def _ordinary(booster: Any, raw_score: bool = False) -> Predict:
     return lambda rows: booster.predict(rows, raw_score=raw_score, num_threads=1)
 
 
@@ -151,7 +152,7 @@ def test_otherwise_the_framework_answers_and_the_log_says_why(
         monkeypatch.setattr(single_rows, "_C_API_PREDICT_NORMAL", single_rows._C_API_PREDICT_RAW_SCORE)
     else:
         monkeypatch.setattr(single_rows, "_PARAMETERS", b"num_threads=x")
-    with caplog.at_level(logging.DEBUG, single_rows.__name__):
+    with caplog.at_level(logging.DEBUG, native_calls.__name__):
         assert proved(booster, raw_score=False, ordinary=ordinary) is ordinary
     assert "C function for one row is not called by itself" in caplog.text
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.shared.native_calls import differs, rows_like
+from adapters.shared import native_calls
+from adapters.shared.native_calls import Predict, differs, rows_like
 from adapters.xgboost_ import dense_rows
 from adapters.xgboost_.dense_rows import DenseRows, proved
 from adapters.xgboost_.runner import Runner
@@ -46,7 +47,7 @@ KINDS: dict[str, Callable[[], Any]] = {
 }
 
 
-def _ordinary(booster: Any, rounds: int = 0, kind: str = "value") -> dense_rows.Predict:
+def _ordinary(booster: Any, rounds: int = 0, kind: str = "value") -> Predict:
     return lambda rows: booster.inplace_predict(
         rows, iteration_range=(0, rounds), predict_type=kind, validate_features=False
     )
@@ -157,7 +158,7 @@ def test_otherwise_the_framework_answers_and_the_log_says_why(
         monkeypatch.setattr(dense_rows, "_configuration", lambda rounds, *, margin: whole(1, margin=margin))
     else:
         monkeypatch.setattr(dense_rows.DenseRows, "_slot", _no_matrix)
-    with caplog.at_level(logging.DEBUG, dense_rows.__name__):
+    with caplog.at_level(logging.DEBUG, native_calls.__name__):
         assert proved(booster, 0, margin=False, ordinary=ordinary) is ordinary
     assert "C function is not called by itself" in caplog.text
 
