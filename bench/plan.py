@@ -53,6 +53,7 @@ def claims() -> list[Step]:
         Step(Workload("logistic", Protocol.V2), (*both, MLSERVER, TRITON)),
         Step(Workload("logistic", Protocol.V2_BINARY), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC), (*both, MLSERVER, TRITON, ECHO)),
+        Step(Workload("logistic", Protocol.GRPC, connections=1), (*both, TRITON)),
         Step(Workload("logistic", connections=1), (*both, MOSEC)),
         Step(Workload("forest"), both),
         Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING)),
