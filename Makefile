@@ -69,7 +69,7 @@ audit: $(STAMP) ## Look for known vulnerabilities in the tested versions of cons
 
 .PHONY: check
 check: lint ## Run ruff, mypy and the fast tests
-	$(BIN)/python -m pytest $(PARALLEL) -m "not e2e and not slow and not image"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not e2e and not slow and not image" --ignore=tests/e2e
 
 .PHONY: test
 test: lint ## Run ruff, mypy and every test but those of the image, the end-to-end ones included

@@ -17,7 +17,8 @@ from server.cli.advice import advice_on
 from server.loading import compatibility, trust
 from server.loading.catalog import Found, look_again
 from server.loading.files import stamp_of
-from server.loading.loader import Loader, Recognised
+from server.loading.loader import Loader
+from server.loading.recognition import Recognised
 from server.loading.trial.pool import TrialPool
 
 _LEVELS = {Trust.SAFE: "safe", Trust.PICKLE: "pickle", Trust.CODE: "code"}
@@ -88,7 +89,7 @@ def _looked_at(found: Found, loader: Loader, trials: TrialPool | None) -> ModelR
         if found.problem:
             return replace(report, problem=found.problem)
         report = replace(report, size=stamp_of(found.directory).size)
-        recognised = loader.recognise(found)
+        recognised = loader.recogniser.recognise(found)
     except LoadError as error:
         return _with_claims(replace(report, problem=str(error), missing=_missing(error)), found.directory)
     except Exception as error:  # whatever an adapter's look at hostile bytes raises: the loader says it in these words

@@ -3,10 +3,11 @@
     Found                       a name, a version and a directory (catalog.py), or an address in a store (storage/)
       -> catalog.look_again     downloaded, if it comes from a store; the files as they are now
       -> Seal.of                what they are: from here to the end they have to stay the same (seal.py)
-      -> Verifier.verify        the signature, where `--verify_key` asks for one, before anything else is read
-      -> ModelConfig.read       polyserve.yaml
-      -> registry.choose        which adapter, by the content; `--auto_env`: which versions of its libraries
-      -> trust.check            what the files may do (`--trust`); files.refuse_strange_files: links out, pipes
+      -> Recogniser.recognise   what they hold (recognition.py)
+           Verifier.verify      the signature, where `--verify_key` asks for one, before anything else is read
+           ModelConfig.read     polyserve.yaml
+           registry.choose      which adapter, by the content; `--auto_env`: which versions of its libraries
+           trust.check          what the files may do (`--trust`); files.refuse_strange_files: links out, pipes
       -> Room.enter             is it in demand? Else it waits for its first request (memory_budget.py)
       -> TrialCache.trial       has this very thing gone well before? Else a trial load in a child (trial/): a damaged
            |                    file crashes native loaders, and what the child survived is loaded for real. It loads,
@@ -33,24 +34,24 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from adapters import registry
-from adapters.base import Adapter, LoadError, ModelDir, Reply, ReplyStream, Request, Trust
+from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
 from adapters.formats.made_by import made_by
 from adapters.registry import Choice
-from server.config.model_config import ModelConfig, check_options
-from server.errors import NotSupported
+from server.config.model_config import ModelConfig
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
 from server.loading.files import NO_FILES, FolderStamp
 from server.loading.in_process import InProcessLoader, NeedsWorker, Placed
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
+from server.loading.recognition import Recogniser
 from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import TrialPool
 from server.loading.warming import warm
+from server.loading.whole_answer import answer_in_one
 from server.runtime import logs
 from server.workers.adapter import RemoteAdapter
 from server.workers.launch import Guard, nothing_to_guard
@@ -78,15 +79,6 @@ class Loaded:
     made_by: str = ""  #: the library that wrote them, and its version
 
 
-class Recognised(NamedTuple):
-    """What a directory holds, and how it is to be loaded."""
-
-    directory: ModelDir
-    choice: Choice
-    options: dict[str, Any]
-    config: ModelConfig
-
-
 class Loader:
     """Loads directories from any number of threads."""
 
@@ -111,12 +103,16 @@ class Loader:
         self._in_process = InProcessLoader(TrialCache(trials, self.budget), self.budget, may_import)
         self._workers = workers or WorkerPlacement()
         self._auto_env = auto_env
-        self._default_options = dict(default_options or {})
-        self._allowed = allowed
+        self.recogniser = Recogniser(
+            may_import,
+            prefer_proba=prefer_proba,
+            allowed=allowed,
+            verifier=verifier,
+            auto_env=auto_env,
+            default_options=default_options or {},
+        )
         self._verifier = verifier
         self._loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be
-        self._may_import = may_import
-        self._prefer_proba = prefer_proba
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Requests are on this event loop: what waits to be asked there comes now. To be called once."""
@@ -158,7 +154,7 @@ class Loader:
         config: ModelConfig | None = None
         seal = Seal.of(found.directory)
         try:
-            directory, choice, options, config = self.recognise(found)
+            directory, choice, options, config = self.recogniser.recognise(found)
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
             with logs.about(found.name):
@@ -181,24 +177,6 @@ class Loader:
         made = choice.match.made_by or made_by(choice.adapter.name, directory, choice.match.file)
         return Loaded(adapter, config, batchable, seconds, warning, bool(refusal), room.claim, model, stamp, made)
 
-    def recognise(self, found: Found) -> Recognised:
-        """What a directory holds, and how it would be loaded; nothing of it is executed, and no framework imported.
-
-        Raises:
-            LoadError: it cannot be served, with the reason.
-        """
-        if self._verifier:
-            self._may_import.wait()
-            self._verifier.verify(found.directory)
-        config = self._config(found)
-        full = config.trust == "full" and self._allowed is Trust.CODE
-        directory = replace(found.directory, trusted=full, name=found.name)
-        choice = self._choose(directory, config)
-        options = self._options(config, choice.adapter)
-        if full:
-            options["trust"] = "full"
-        return Recognised(choice.directory or directory, choice, options, _with_own_version(config, found, choice))
-
     def tried_here(self, found: Found) -> Choice | None:
         """What a directory holds, if it would be tried, and then loaded, by this process's own frameworks.
 
@@ -209,7 +187,7 @@ class Loader:
         """
         if self._verifier or self._auto_env:
             return None
-        _, choice, _, config = self.recognise(found)
+        _, choice, _, config = self.recogniser.recognise(found)
         return None if self._workers.wants(choice, config) else choice
 
     def _guard(self, seal: Seal, choice: Choice) -> Guard:
@@ -248,34 +226,6 @@ class Loader:
     def _ask(self, adapter: Adapter, request: Request) -> Reply:
         """Send a whole request as the server will: on its event loop."""
         return asyncio.run_coroutine_threadsafe(answer_in_one(adapter, request), self._loop.result()).result()
-
-    def _config(self, found: Found) -> ModelConfig:
-        path, root = found.directory.path, found.directory.root
-        if not found.home:
-            return ModelConfig.read(path, root)
-        return ModelConfig.of_version(path, found.home, root, signed=self._verifier is not None)
-
-    def _choose(self, directory: ModelDir, config: ModelConfig) -> Choice:
-        try:
-            choice = registry.choose(directory, config.adapter, refit=self._auto_env)
-            choice = trust.in_full(choice) if directory.trusted else choice
-            trust.check(choice, self._allowed)
-            if trust.needed(choice) is not Trust.CODE and not (choice.directory or directory).has(choice.match.file):
-                files.refuse_strange_files(directory)  # a framework will look into the whole folder
-        except registry.Outdated as error:
-            raise LoadError(f"{error}; {compatibility.hint(error.origin)}") from error
-        except LoadError as error:
-            if hint := trust.overruled(config, self._allowed):
-                raise LoadError(f"{error}{hint}") from error
-            raise
-        return choice
-
-    def _options(self, config: ModelConfig, adapter: type[Adapter]) -> dict[str, Any]:
-        options: dict[str, Any] = check_options(config.options, adapter.options)
-        if self._prefer_proba and any(option.name == "predict_proba" for option in adapter.options):
-            options.setdefault("predict_proba", True)
-        known = {option.name for option in adapter.options}
-        return {name: value for name, value in self._default_options.items() if name in known} | options
 
     def _place(
         self,
@@ -333,36 +283,3 @@ class Loader:
             room.leave()
             raise
         return Placed(adapter, hello)
-
-
-def _with_own_version(config: ModelConfig, found: Found, choice: Choice) -> ModelConfig:
-    """The version that the files give themselves is a label of a folder that has no number of its own."""
-    version = choice.match.version
-    if found.version or not version:
-        return config
-    names = [version, version.removesuffix(".0")]  # clients that count in whole numbers say 1 for 1.0
-    return replace(config, labels={**dict.fromkeys(names, found.version), **config.labels})
-
-
-async def answer_in_one(adapter: Adapter, request: Request) -> Reply:
-    """The answer to a request of V1 or V2.
-
-    Raises:
-        NotSupported: it comes in parts.
-    """
-    if adapter.signature.generates:  # whose codecs import KServe, which may not be imported before this process says so
-        from server.inference.answer import Answer
-        from server.inference.batching.queue import Limits
-        from server.inference.generation_model import GenerationModel
-        from server.inference.request import InferenceRequest
-        from server.telemetry.counters import ModelMetrics
-
-        asked = InferenceRequest(request.protocol, request.verb, "", None, [], request.body)
-        answer = await GenerationModel("", adapter, Limits(), ModelMetrics()).handle(asked)
-        assert isinstance(answer, Answer)
-        return Reply(answer.body, {}, answer.status)
-    reply = await adapter.answer(request)
-    if isinstance(reply, ReplyStream):
-        await reply.parts.aclose()
-        raise NotSupported("it answers in parts, which no recorded example holds")
-    return reply

@@ -99,6 +99,7 @@ def test_a_wrong_choice_is_refused_before_anything_is_installed(
         install.main(*argv)
 
 
+@pytest.mark.slow
 def test_a_file_of_another_hash_is_not_installed(install: ModuleType, tmp_path: Path) -> None:
     wheel, info = tmp_path / "own_thing-1.0-py3-none-any.whl", "own_thing-1.0.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:

@@ -48,6 +48,7 @@ async def everything(reply: Reply | ReplyStream) -> list[Any]:
         return [orjson.loads(part) async for part in parts]
 
 
+@pytest.mark.slow
 def test_parts_come_as_they_are_made_and_others_meanwhile(serve: Callable[[str], WorkerPool], tmp_path: Path) -> None:
     pool = serve("streaming")
 

@@ -71,6 +71,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[str], WorkerPool]]:
         assert pool.wait_ended(60)
 
 
+@pytest.mark.slow
 def test_predictions_see_what_the_lifespan_made_and_it_is_left_at_the_end(
     serve: Callable[[str], WorkerPool], tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_predictions_see_what_the_lifespan_made_and_it_is_left_at_the_end(
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_lifespan_that_fails_is_the_models_reason(serve: Callable[[str], WorkerPool]) -> None:
     with pytest.raises(LoadError, match=r"the lifespan of model\.py's application fails: KeyError: 'gone'"):
         serve(MODEL.replace('STATE["m"] = 5', 'STATE["gone"]'))

@@ -48,6 +48,7 @@ WARPERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WARPERS)
 def test_what_is_cut_and_how_likely_the_rest_is_are_as_in_transformers(kind: str) -> None:
     """Every chance is laid on a grid: how much of it falls on each token is that token's probability."""

@@ -18,6 +18,7 @@ from tests.adapters.generation.models import events_of, greedy, prompt_of, tiny,
 from tests.patience import becomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["windows", "Gemma3", "Bloom", "Mamba", "T5", "Bart"])
 def test_tokens_are_those_of_generate(architecture: str) -> None:
     model = tiny(architecture)

@@ -40,6 +40,7 @@ def engine(llama: Any) -> Iterator[SlotEngine]:
         yield engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", HELD)
 def test_tokens_are_those_of_generate_whatever_else_runs(architecture: str) -> None:
     model = tiny(architecture)
@@ -137,6 +138,7 @@ def test_a_stream_tells_how_much_of_its_prompt_was_not_computed(engine: SlotEngi
     assert [asyncio.run(cached()) for _ in range(2)] == [0, 39]
 
 
+@pytest.mark.slow
 def test_kept_caches_give_way_to_those_that_run(llama: Any, reference: Any) -> None:
     row = cache_shape(llama).bytes_per_token * SMALLEST_CAPACITY
     with closing(SlotEngine(llama, cache_limit=2 * row)) as engine:

@@ -48,6 +48,7 @@ def schema(*columns: dict[str, Any], outputs: Any = None, params: Any = None) ->
     return ModelSignature.from_dict({name: json.dumps(part) if part else None for name, part in parts.items()})
 
 
+@pytest.mark.slow
 def test_parameters_of_the_signature_are_those_of_a_request(tmp_path: Path) -> None:
     from mlflow.models import infer_signature
 

@@ -46,6 +46,7 @@ class Sound(torch.nn.Module):
         return self.part(y)
 
 
+@pytest.mark.slow
 def test_a_program_with_graphs_of_its_own_passes(tmp_path: Path) -> None:
     module = Sound().eval()
     m.export(module, [torch.zeros(2, 4, requires_grad=True)], tmp_path / "model.pt2", None)

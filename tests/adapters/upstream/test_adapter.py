@@ -90,6 +90,7 @@ def test_each_failure_is_its_own_request_s(start: Start) -> None:
     assert text_of(asked(model, chat("hello", max_tokens=1))[0]) == " 0"
 
 
+@pytest.mark.slow
 def test_what_hangs_holds_up_nobody_else(start: Start) -> None:
     model = start()
 
@@ -105,6 +106,7 @@ def test_what_hangs_holds_up_nobody_else(start: Start) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_what_hangs_is_given_up_in_time(start: Start) -> None:
     hung, stalled = asked(start(token_seconds=1.0, first_token_seconds=1.0), chat("hang"), chat("stall"))
     assert "no token came for 1 s (options.first_token_seconds)" in str(hung)

@@ -113,6 +113,7 @@ def test_no_call_is_cancelled_however_many_are_begun(monkeypatch: pytest.MonkeyP
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front", FRONTS)
 def test_calls_in_flight_are_answered(monkeypatch: pytest.MonkeyPatch, front: str) -> None:
     async def run() -> None:
@@ -132,6 +133,7 @@ def test_calls_in_flight_are_answered(monkeypatch: pytest.MonkeyPatch, front: st
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front", FRONTS)
 def test_calls_that_never_end_are_given_up(monkeypatch: pytest.MonkeyPatch, front: str) -> None:
     async def run() -> None:
@@ -147,6 +149,7 @@ def test_calls_that_never_end_are_given_up(monkeypatch: pytest.MonkeyPatch, fron
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front", FRONTS)
 def test_processes_that_hand_calls_on_end_first(monkeypatch: pytest.MonkeyPatch, front: str) -> None:
     async def run() -> None:

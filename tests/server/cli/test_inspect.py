@@ -49,6 +49,7 @@ def test_only_looking(iris: Path) -> None:
     assert document["models"][0]["made_by"].startswith("scikit-learn")
 
 
+@pytest.mark.slow
 def test_an_empty_folder(tmp_path: Path) -> None:
     ended = command("inspect", str(tmp_path))
     assert ended.status == 1

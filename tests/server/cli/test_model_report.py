@@ -66,6 +66,7 @@ def test_trust_in_full_is_not_taken(reports, iris: Path, tmp_path: Path) -> None
     assert "not loaded" in found.note
 
 
+@pytest.mark.slow
 def test_a_signature_is_found_by_loading_in_a_child(reports, iris: Path, tmp_path: Path) -> None:
     (tmp_path / "iris").symlink_to(iris)
     (tmp_path / "copy").mkdir()
@@ -102,6 +103,7 @@ def test_less_trust_than_it_needs(reports) -> None:
     assert "--trust=code" in found.problem
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_a_reason(reports) -> None:
     found = reports(bad={"model.txt": "tree\nversion=v4\nnum_class=1\nnonsense"})["bad"]
     assert found.problem

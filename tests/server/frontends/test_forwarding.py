@@ -91,6 +91,7 @@ def test_the_main_process_hears_at_once_of_a_client_that_leaves_in_the_midst(tmp
     asyncio.run(ask())
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_holds_the_main_process_back(tmp_path: Path) -> None:
     """What waits for a slow client is bounded: the main process's writes are not taken for ever."""
     written, part = 0, b"x" * 65536

@@ -75,6 +75,7 @@ def kept(tmp_path: Any) -> Iterator[Kept]:
     kept.stop()
 
 
+@pytest.mark.slow
 def test_it_listens_and_says_so_when_nobody_is_behind_it(kept: Kept) -> None:
     answer = httpx.get(f"http://127.0.0.1:{kept.port}/v2/health/live", timeout=60)
     assert answer.status_code == 503

@@ -88,6 +88,7 @@ async def before(app: Any, path: Path) -> AsyncIterator[Site]:
             listener.close()
 
 
+@pytest.mark.slow
 def test_every_request_is_answered_as_the_main_process_answers_it(repository: Repository, tmp_path: Path) -> None:
     async def ask() -> None:
         async with two(repository, tmp_path) as here:

@@ -71,10 +71,12 @@ print(json.dumps([*told, forks()]))
 """
 
 
+@pytest.mark.slow
 def test_a_trial_is_a_fork_with_the_framework_that_its_model_needs(models: Path) -> None:
     assert run(models, _TRIED) == [["sklearn"], True, False, True, True, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables", [{"SOME_TOKEN": "hush"}, {"INDEX": "https://me:hush@host"}], ids=["name", "value"]
 )
@@ -82,11 +84,13 @@ def test_with_secrets_in_memory_trials_are_fresh_processes(models: Path, variabl
     assert run(models, _TRIED, **variables) == [[], False, True, True, True, True, False]
 
 
+@pytest.mark.slow
 def test_a_second_thread_makes_them_fresh_processes(models: Path) -> None:
     begun = "stop = threading.Event(); threading.Thread(target=stop.wait, daemon=True).start()"
     assert run(models, begun + _TRIED)[:3] == [[], False, True]
 
 
+@pytest.mark.slow
 def test_after_the_start_they_are_fresh_processes_again(models: Path) -> None:
     told = run(
         models,
@@ -110,6 +114,7 @@ def test_a_model_for_workers_imports_nothing_here(models: Path, tmp_path: Path) 
     assert told == [False, False]
 
 
+@pytest.mark.slow
 def test_an_import_that_fails_is_left_to_the_trial(models: Path) -> None:
     told = run(
         models,
@@ -136,6 +141,7 @@ def test_why_trials_are_no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "numbers of threads" in why_not(NO_SANDBOX, {})
 
 
+@pytest.mark.slow
 def test_what_is_imported_ahead_starts_no_thread() -> None:
     """Every framework by itself: one that did would cost all others their forks."""
     for name, modules in imports_ahead.AHEAD.items():

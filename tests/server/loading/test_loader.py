@@ -129,20 +129,6 @@ def test_an_adapters_own_mistake_is_a_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("echo")
-def test_options_come_from_the_file_and_the_settings(tmp_path: Path) -> None:
-    def given(config: str, prefer_proba: bool = False) -> Any:
-        adapter: Any = loader(prefer_proba=prefer_proba).load(found(tmp_path / "a", config=config)).adapter
-        return adapter.options_given
-
-    assert given("") == {}
-    assert given("", prefer_proba=True) == {"predict_proba": True}
-    assert given("options:\n  predict_proba: false\n  factor: 3", prefer_proba=True) == {
-        "predict_proba": False,
-        "factor": 3.0,
-    }
-
-
-@pytest.mark.usefixtures("echo")
 def test_a_trial_comes_first_and_its_verdict_counts(tmp_path: Path) -> None:
     a = found(tmp_path / "a", config="options:\n  factor: 3")
     (tmp_path / "a" / "polyserve.yaml").write_text("options:\n  factor: 3")

@@ -98,6 +98,7 @@ def test_what_is_unchanged_is_not_loaded_again(mount: Mount) -> None:
     assert sorted(EchoAdapter.begun) == ["echo", "echo 1"]  # two threads load them
 
 
+@pytest.mark.slow
 def test_a_change_is_loaded_and_a_failure_is_tried_once(mount: Mount) -> None:
     mount.write("a", "echo")
     mount.start()
@@ -114,6 +115,7 @@ def test_a_change_is_loaded_and_a_failure_is_tried_once(mount: Mount) -> None:
     assert (counts.swaps, counts.failed_reloads) == (1, 1)
 
 
+@pytest.mark.slow
 def test_folders_come_and_go(mount: Mount) -> None:
     mount.start()
     (mount.root / "a").mkdir()
@@ -148,6 +150,7 @@ def test_nothing_is_loaded_while_files_still_come(mount: Mount) -> None:
     until(lambda: mount.serves("a") == "echo " + "x" * 19)
 
 
+@pytest.mark.slow
 def test_the_old_version_serves_until_the_new_one_is_ready(mount: Mount) -> None:
     mount.write("v/1", "echo 1")
     mount.start()
@@ -176,6 +179,7 @@ def test_the_policy_may_change(mount: Mount) -> None:
     until(lambda: list(mount.states()) == [("v", "2")] and mount.ready() == ["v2"])
 
 
+@pytest.mark.slow
 def test_what_was_unloaded_stays_so_until_its_files_change(mount: Mount) -> None:
     mount.write("a", "echo")
     mount.start()
@@ -204,6 +208,7 @@ def test_a_model_that_fills_the_mount_changes_with_any_file(mount: Mount) -> Non
     until(lambda: mount.serves("model") == "echo anew")
 
 
+@pytest.mark.slow
 def test_a_mount_that_cannot_be_read_takes_nothing_away(mount: Mount, caplog: pytest.LogCaptureFixture) -> None:
     mount.write("a", "echo")
     mount.start()
@@ -232,6 +237,7 @@ def test_one_that_writes_into_its_folder_has_to_settle_longer(mount: Mount) -> N
     until(lambda: len(EchoAdapter.begun) > 2)
 
 
+@pytest.mark.slow
 def test_a_folder_with_too_much_in_it_is_looked_through_seldom(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its walk costs as much as hundreds of others' do, at every look; who mends it waits for some looks."""
     mount.write("a", "echo")

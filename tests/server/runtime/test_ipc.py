@@ -149,6 +149,7 @@ def test_what_cannot_travel(array: Array) -> None:
         ipc.pack({}, {"x": array})
 
 
+@pytest.mark.slow
 def test_too_long() -> None:
     narrow = ReceiveLimits(head=1000, body=1000)
     with pytest.raises(ipc.IpcError, match=r"tensors of 2048 bytes are too much.*limit is 1000 \(--max_answer_bytes\)"):

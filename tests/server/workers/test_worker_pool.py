@@ -172,6 +172,7 @@ def test_standard_input_is_empty(make: Make) -> None:
 # --- deaths -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("do", "reason"),
     [

@@ -30,6 +30,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "model.pkl"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_it_is_read_and_skipped_from_its_first_byte(path: Path, form: str) -> None:
     path.write_bytes(FORMS[form](DATA))
@@ -40,6 +41,7 @@ def test_it_is_read_and_skipped_from_its_first_byte(path: Path, form: str) -> No
         assert read.read() == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_more_than_there_is(path: Path, form: str) -> None:
     path.write_bytes(FORMS[form](DATA))
@@ -49,6 +51,7 @@ def test_more_than_there_is(path: Path, form: str) -> None:
         take(read, 2**62)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["zlib", "gzip", "bz2", "xz", "lzma"])
 def test_compressed_data_that_is_cut_or_followed_by_more(path: Path, form: str) -> None:
     packed = FORMS[form](DATA)

@@ -25,6 +25,7 @@ def in_a_new_process(code: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_neither_kubernetes_nor_a_command_line_is_imported() -> None:
     imported = in_a_new_process(f"{_LEAN}\nprint(json.dumps(sorted(sys.modules)))")
     for name in ("kubernetes", "google.auth", "requests", "rich", "kserve.models", "kserve.api.kserve_client"):
@@ -32,6 +33,7 @@ def test_neither_kubernetes_nor_a_command_line_is_imported() -> None:
     assert {"kserve", "kserve.model_server", "httpx"} <= set(imported)
 
 
+@pytest.mark.slow
 def test_no_stand_in_is_left() -> None:
     names = in_a_new_process(f"""{_LEAN}
 left = [f"{{name}}.{{key}}" for name, module in list(sys.modules.items()) if name.partition(".")[0] == "kserve"
@@ -42,6 +44,7 @@ print(json.dumps(left))""")
     assert names == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [
@@ -58,6 +61,7 @@ def test_what_was_put_off_is_the_real_thing_when_it_is_asked_for(code: str) -> N
     assert found[1] != "_PutOff"
 
 
+@pytest.mark.slow
 def test_every_name_of_the_package_is_there_as_ever() -> None:
     plain = in_a_new_process("import json, kserve; print(json.dumps(sorted(vars(kserve))))")
     missing = in_a_new_process(f"""{_LEAN}
@@ -75,6 +79,7 @@ except AttributeError as error:
     assert said == "module 'kserve' has no attribute 'Nothing'"
 
 
+@pytest.mark.slow
 def test_a_kserve_that_is_there_stays_as_it_is() -> None:
     same = in_a_new_process("""
 import json, sys

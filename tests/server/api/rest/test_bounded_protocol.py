@@ -217,6 +217,7 @@ FIRST = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", FIRST.values(), ids=FIRST.keys())
 def test_small_requests_behind_each_other_wait(
     repository: Repository, first: bytes, monkeypatch: pytest.MonkeyPatch
@@ -253,6 +254,7 @@ def test_a_body_for_nobody_is_not_held(repository: Repository) -> None:
     run(repository, ask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_long_body_for_nobody_ends_its_connection(repository: Repository, chunked: bool) -> None:
     async def ask(here: Site) -> None:
@@ -372,6 +374,7 @@ def test_who_asks_nothing_is_closed_without_a_word(repository: Repository, limit
     run(repository, ask, HttpLimits(**{limit: 0.2}))
 
 
+@pytest.mark.slow
 def test_who_does_not_read_is_closed(repository: Repository) -> None:
     async def ask(here: Site) -> None:
         client = await Client.of(here)

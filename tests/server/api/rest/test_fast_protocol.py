@@ -291,6 +291,7 @@ def test_any_requests_in_any_pieces_are_answered_in_order(repository: Repository
     asyncio.run(ask())
 
 
+@pytest.mark.slow
 def test_clients_that_send_without_reading_wait(repository: Repository) -> None:
     """Thousands of requests at once on one connection: all are answered, and what waits is bounded meanwhile."""
 

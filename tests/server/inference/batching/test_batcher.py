@@ -465,6 +465,7 @@ def test_a_client_that_hung_up_is_not_predicted(batcher: Batcher, model: Model) 
     assert model.calls == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_deadline_passes_though_the_model_is_stuck(model: Model, executor: ThreadPoolExecutor) -> None:
     batcher = Batcher(model, executor, Limits(timeout=0.5), name="m")
 

@@ -46,6 +46,7 @@ def test_one_that_does_not_start(tmp_path: Path) -> None:
         Commands().run([str(tmp_path / "none")], {}, tmp_path, 60, "pip", keep=0)
 
 
+@pytest.mark.slow
 def test_its_time_is_limited_and_what_it_started_ends_with_it(tmp_path: Path) -> None:
     code = "import os, time; pid = os.fork(); open(f'pid{pid}', 'w').close() if pid else None; time.sleep(600)"
     ended = run(code, tmp_path, timeout=1.0)

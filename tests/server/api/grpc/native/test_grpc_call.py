@@ -44,6 +44,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "kserve")
 
 
+@pytest.mark.slow
 def test_both_fronts_answer_alike() -> None:
     (ours, our_service), (theirs, their_service) = (asked(front, *CALLS.values()) for front in FRONTS)
     for name, our, their in zip(CALLS, ours, theirs, strict=True):
@@ -55,6 +56,7 @@ def test_both_fronts_answer_alike() -> None:
     assert distant[0][-3:] == pytest.approx(distant[1][-3:], rel=0.9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", [2, 7])
 def test_it_does_not_matter_in_how_many_pieces_a_body_comes(pieces: int) -> None:
     whole, _ = asked("http2", *CALLS.values())
@@ -150,6 +152,7 @@ def test_large_messages_go_both_ways() -> None:
     native(talk)
 
 
+@pytest.mark.slow
 def test_a_reader_who_is_slow_holds_back_the_stream() -> None:
     async def talk(service: Obedient, site: CallSite, port: int) -> None:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.base import Adapter, LoadError, Reply, Request
 from server.loading import recorded_examples
-from server.loading.loader import answer_in_one
+from server.loading.whole_answer import answer_in_one
 from tests.server.generating import ScriptedLanguageModel, parts_of
 
 
