@@ -30,11 +30,12 @@ from adapters.formats import pickles
 from adapters.shared.arrays import specs_of
 from adapters.shared.methods import by_method
 from adapters.sklearn_ import files
+from adapters.sklearn_.arguments import Inputs, Matrix, Table
 from adapters.sklearn_.declared import datatypes_of, recorded_rows
 from adapters.sklearn_.direct import Record, direct
 from adapters.sklearn_.examine import Examined, examine, reason
 from adapters.sklearn_.explain import Explainer, explainer_of
-from adapters.sklearn_.inputs import Inputs, Matrix, Table, inputs_of
+from adapters.sklearn_.inputs import inputs_of
 from adapters.sklearn_.outputs import label_dtype, labels_of, tensors_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, slow_texts, writes_inputs
 from adapters.sklearn_.text_bounds import TEXT_OPTION, check_texts, holds_long, longest_text

@@ -17,8 +17,8 @@ import numpy as np
 
 from adapters.base import LoadError, Tensors
 from adapters.shared.messages import XGBOOST_PLACE, first_line
+from adapters.sklearn_.arguments import Inputs
 from adapters.sklearn_.columns import Column
-from adapters.sklearn_.inputs import Inputs
 
 __all__ = ["Examined", "examine", "reason"]
 
