@@ -4,13 +4,16 @@ import { h, svg } from "./dom.js";
 
 const [WIDTH, HEIGHT, LEFT, KEPT] = [420, 130, 44, 150];
 
-/** A small line without axes. */
+/** A small line without axes, over what is known of the last minute. */
 export function spark(samples, field) {
   const values = samples.map((sample) => sample[field] ?? 0).slice(-60);
-  const most = Math.max(...values, 1e-9);
-  const points = values.map((value, index) => `${(index + 60 - values.length) * (96 / 59)},${22 - (20 * value) / most}`);
-  return svg("svg", { class: "spark", viewBox: "0 0 96 24", "aria-hidden": "true", preserveAspectRatio: "none" },
-    values.length > 1 ? svg("polyline", { class: "line s1", points: points.join(" ") }) : null);
+  const most = Math.max(...values, 0);
+  const step = 96 / Math.max(values.length - 1, 1);
+  const points = values.map((value, index) => `${index * step},${most ? 22 - (20 * value) / most : 22}`).join(" ");
+  const known = values.length > 1;
+  return svg("svg", { class: `spark${most ? "" : " flat"}`, viewBox: "0 0 96 24", "aria-hidden": "true", preserveAspectRatio: "none" },
+    known && most ? svg("polygon", { class: "area", points: `0,24 ${points} 96,24` }) : null,
+    known ? svg("polyline", { class: "line s1", points }) : null);
 }
 
 /** A chart with a scale: `fields` are the samples' fields by what they are called. */
