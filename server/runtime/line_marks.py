@@ -46,7 +46,8 @@ class MarkedLines(io.TextIOWrapper):
     """Standard output or error; a line that begins while a request is answered begins with its mark."""
 
     def __init__(self, stream: Any) -> None:
-        """Writes where that one does, which stays usable."""
+        """Writes where that one does, which stays usable, and is kept: it would close what both write to."""
+        self._beside = stream
         super().__init__(stream.buffer, stream.encoding, stream.errors, write_through=True)
         self._begins = True
 

@@ -89,6 +89,6 @@ for number in range(50):
 {_TAKE}
 """
     found = told(code)
-    assert 1 <= len(found) <= 4
+    assert 1 <= len(found) < 10
     last = [each["name"] for each in found]
     assert last == (["47", "48", "49"] if "MOST = 3" in most else [str(number) for number in range(len(found))])
