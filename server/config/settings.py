@@ -20,6 +20,7 @@ from server.config.kserve_flags import SAID_ELSEWHERE
 from server.config.memory_size import Amount, amount
 from server.config.model_uri import Address, named, without_secrets
 from server.config.payload_target import payload_target
+from server.config.peer_flags import PEER_FLAGS
 
 __all__ = ["Settings", "SettingsError", "command_line", "unknown_variables"]
 
@@ -312,7 +313,7 @@ class Settings:
         Raises:
             SettingsError: with every mistake, naming the flag or the variable, the value and what is allowed.
         """
-        return cls(**parse(cls, argv, environ, SAID_ELSEWHERE))
+        return cls(**parse(cls, argv, environ, {**PEER_FLAGS, **SAID_ELSEWHERE}))
 
     @property
     def signed(self) -> bool:

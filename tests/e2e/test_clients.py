@@ -23,7 +23,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import httpx
@@ -31,15 +31,32 @@ import pytest
 
 from bench import places
 from bench.ports import free_port
-from tests.e2e.conftest import House
+from tests.cases import CASES, Expected
+from tests.e2e.process import Server
 from tests.patience import wait_for
+from tests.shared import Shared
 
 MODEL = "sklearn-logistic"
 
 
+class House(NamedTuple):
+    server: Server
+    expected: Expected  #: of its one model
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[House]:
+    base = tmp_path_factory.mktemp("clients")
+    case = next(case for case in CASES if case.name == MODEL)
+    expected = shared.copy(case, base / "models" / MODEL)
+    server = Server(base / "models", base / "log").wait_ready()
+    yield House(server, expected)
+    assert server.stop() == 0, server.log
+
+
 def tensor(house: House) -> dict[str, Any]:
     """The example's input, as V2 has it."""
-    ((name, array),) = house.expected[MODEL].tensors.items()
+    ((name, array),) = house.expected.tensors.items()
     return {"name": name, "shape": list(array.shape), "datatype": "FP64", "data": array.reshape(-1).tolist()}
 
 
@@ -69,7 +86,7 @@ def transforming(log: Path, predictor: str, protocol: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("protocol", ["v1", "v2", "grpc-v2"])
 def test_kserves_transformer_has_us_as_its_predictor(house: House, tmp_path: Path, protocol: str) -> None:
-    expected = house.expected[MODEL]
+    expected = house.expected
     predictor = house.server.grpc if protocol == "grpc-v2" else house.server.url.removeprefix("http://")
     with transforming(tmp_path / "log", predictor, protocol) as url:
         if protocol == "v1":
@@ -95,7 +112,7 @@ def test_mlservers_own_command_infers(house: House, tmp_path: Path) -> None:
     done = subprocess.run(line, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     answers = [json.loads(each) for each in told.read_text().splitlines()]
-    assert [each["outputs"][0]["data"] for each in answers] == [house.expected[MODEL].predictions] * 20
+    assert [each["outputs"][0]["data"] for each in answers] == [house.expected.predictions] * 20
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

@@ -2,12 +2,12 @@
 
 import { h, svg } from "./dom.js";
 
-const [WIDTH, HEIGHT, LEFT, KEPT] = [420, 130, 44, 150];
+const [WIDTH, HEIGHT, LEFT, SHORTEST] = [420, 130, 44, 30]; // SHORTEST: seconds that a chart shows at least
 
-/** A small line without axes, over what is known of the last minute. */
-export function spark(samples, field) {
+/** A small line without axes, over what is known of the last minute; `room` times the highest value fits. */
+export function spark(samples, field, room = 1) {
   const values = samples.map((sample) => sample[field] ?? 0).slice(-60);
-  const most = Math.max(...values, 0);
+  const most = Math.max(...values, 0) * room;
   const step = 96 / Math.max(values.length - 1, 1);
   const points = values.map((value, index) => `${index * step},${most ? 22 - (20 * value) / most : 22}`).join(" ");
   const known = values.length > 1;
@@ -21,11 +21,12 @@ export function chart(title, samples, fields, shown) {
   const named = Object.entries(fields);
   const most = Math.max(...named.flatMap(([, field]) => samples.map((sample) => sample[field] ?? 0)), 0);
   const top = nice(most);
-  const x = (index) => LEFT + ((index + KEPT - samples.length) * (WIDTH - LEFT)) / (KEPT - 1);
+  const span = Math.max(samples.length, SHORTEST);
+  const x = (index) => LEFT + ((index + span - samples.length) * (WIDTH - LEFT)) / (span - 1);
   const y = (value) => HEIGHT - 14 - (value / top) * (HEIGHT - 24);
   const lines = named.map(([, field], number) => {
     const points = samples.map((sample, index) => (sample[field] === null ? null : `${x(index)},${y(sample[field])}`));
-    return segments(points).map((part) => svg("polyline", { class: `line s${number + 1}`, points: part.join(" ") }));
+    return segments(points).map((part) => svg("polyline", { class: `line s${number + 1}`, points: part.length > 1 ? part.join(" ") : `${part[0]} ${part[0]}` }));
   });
   const area = samples.length > 1 && named.length === 1
     ? svg("polygon", { class: "area", points: `${x(0)},${y(0)} ${samples.map((s, i) => `${x(i)},${y(s[named[0][1]] ?? 0)}`).join(" ")} ${x(samples.length - 1)},${y(0)}` })
@@ -47,12 +48,12 @@ export function chart(title, samples, fields, shown) {
 function segments(points) {
   const found = [[]];
   for (const point of points) point === null ? found.push([]) : found.at(-1).push(point);
-  return found.filter((part) => part.length > 1);
+  return found.filter((part) => part.length);
 }
 
-/** The next number of the kind 1, 2, 5, 10. */
+/** The next number of one digit, whose half is short as well. */
 function nice(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 2, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }

@@ -41,7 +41,7 @@ function tilesOf(seen) {
     tile("Requests/s", count(now?.rate ?? 0), `${count(sum(seen, "requests"))} so far`, spark(all, "rate")),
     tile("p99", seconds(now?.p99 ?? null), now?.p50 ? `median ${seconds(now.p50)}` : "no requests now", spark(all, "p99")),
     tile("Errors/s", count((now?.errors ?? 0) + (now?.refused ?? 0)), `${count(sum(seen, "server_errors"))} of ours, ${count(sum(seen, "client_errors"))} of clients`, spark(all, "failed")),
-    tile("Memory", bytes(seen.server.memory), `models ${bytes(seen.models.reduce((all, m) => all + m.memory, 0))}`, spark(all, "memory")),
+    tile("Memory", bytes(seen.server.memory), `models ${bytes(seen.models.reduce((all, m) => all + m.memory, 0))}`, spark(all, "memory", 1.6)),
   ];
 }
 
