@@ -24,13 +24,12 @@ export function chart(title, samples, fields, shown) {
   const span = Math.max(samples.length, SHORTEST);
   const x = (index) => LEFT + ((index + span - samples.length) * (WIDTH - LEFT)) / (span - 1);
   const y = (value) => HEIGHT - 14 - (value / top) * (HEIGHT - 24);
-  const lines = named.map(([, field], number) => {
-    const points = samples.map((sample, index) => (sample[field] === null ? null : `${x(index)},${y(sample[field])}`));
-    return segments(points).map((part) => svg("polyline", { class: `line s${number + 1}`, points: part.length > 1 ? part.join(" ") : `${part[0]} ${part[0]}` }));
-  });
-  const area = samples.length > 1 && named.length === 1
-    ? svg("polygon", { class: "area", points: `${x(0)},${y(0)} ${samples.map((s, i) => `${x(i)},${y(s[named[0][1]] ?? 0)}`).join(" ")} ${x(samples.length - 1)},${y(0)}` })
-    : null;
+  const parts = named.map(([, field]) => segments(samples.map((sample, index) => (sample[field] === null ? null : [x(index), y(sample[field])]))));
+  const lines = parts.flatMap((found, number) => found.map((part) => (part.length > 1
+    ? svg("polyline", { class: `line s${number + 1}`, points: part.join(" ") })
+    : svg("circle", { class: `dot s${number + 1}`, cx: part[0][0], cy: part[0][1], r: 2.6 }))));
+  const area = named.length > 1 ? null : parts[0].filter((part) => part.length > 1).map((part) =>
+    svg("polygon", { class: "area", points: `${part[0][0]},${y(0)} ${part.join(" ")} ${part.at(-1)[0]},${y(0)}` }));
   const scale = [0, 0.5, 1].map((share) => [
     svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(top * share), y2: y(top * share) }),
     svg("text", { x: LEFT - 6, y: y(top * share) + 3, "text-anchor": "end" }, shown(top * share)),
