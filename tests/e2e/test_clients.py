@@ -95,8 +95,6 @@ def test_kserves_transformer_has_us_as_its_predictor(house: House, tmp_path: Pat
         else:
             answer = httpx.post(f"{url}/v2/models/{MODEL}/infer", json={"inputs": [tensor(house)]}, timeout=60)
             assert answer.json()["outputs"][0]["data"] == expected.predictions
-        wrong = httpx.post(f"{url}/v1/models/{MODEL}:predict", json={"instances": [["a"]]}, timeout=60)
-        assert protocol != "v1" or wrong.status_code == 400
 
 
 def test_mlservers_own_command_infers(house: House, tmp_path: Path) -> None:
