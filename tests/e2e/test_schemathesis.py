@@ -1,6 +1,6 @@
 """schemathesis against `/openapi.json`: what it makes up by our schemas, valid and not, is answered as documented.
 
-And against the Open Inference Protocol's own description, where `POLYSERVE_PROTOCOL` names a copy of its
+And against the Open Inference Protocol's own description, where `OPEN_INFERENCE_PROTOCOL` names a copy of its
 `specification/protocol/open_inference_rest.yaml` (github.com/kserve/open-inference-protocol).
 """
 
@@ -79,8 +79,8 @@ def test_nothing_that_is_not_documented(server: Server, tmp_path: Path, kind: st
 
 @pytest.mark.timeout(1200)
 def test_nothing_that_the_protocol_does_not_know(server: Server, tmp_path: Path) -> None:
-    if (file := os.environ.get("POLYSERVE_PROTOCOL")) is None:
-        pytest.skip("POLYSERVE_PROTOCOL names no copy of the protocol's open_inference_rest.yaml")
+    if (file := os.environ.get("OPEN_INFERENCE_PROTOCOL")) is None:
+        pytest.skip("OPEN_INFERENCE_PROTOCOL names no copy of the protocol's open_inference_rest.yaml")
     document = yaml.safe_load(Path(file).read_text().replace("${MODEL_", "{MODEL_"))
     for path in document["paths"].values():
         for parameter in path.get("parameters", ()):
