@@ -85,4 +85,7 @@ def test_nothing_that_the_protocol_does_not_know(server: Server, tmp_path: Path)
     for path in document["paths"].values():
         for parameter in path.get("parameters", ()):
             parameter["schema"] = {"enum": ["line"] if parameter["name"] == "MODEL_NAME" else ["1"]}
+        if "parameters" in path:  # the protocol does not say what is answered where there is no such version
+            for method in path.keys() & {"get", "post"}:
+                path[method]["responses"]["404"] = {"description": "There is no such model, or version."}
     made_up(server, document, tmp_path)
