@@ -20,6 +20,7 @@ class Collector:
     url: str = ""
     spans: list[Any] = field(default_factory=list)
     services: set[str] = field(default_factory=set)
+    processes: set[int] = field(default_factory=set)
 
     def named(self, name: str) -> list[Any]:
         return [span for span in self.spans if span.name == name]
@@ -31,6 +32,7 @@ class Collector:
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             told = attributes(resource.resource)
             self.services.add(str(told.get("service.name", "")))
+            self.processes.add(told["process.pid"])
             for scope in resource.scope_spans:
                 self.spans.extend(scope.spans)
 

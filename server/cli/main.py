@@ -90,8 +90,8 @@ def _unknown(word: str) -> str:
         return f"there is no command {shown!r}: did you mean {near[0]}?"
     if Path(word).is_dir():
         return f"{shown} is a folder, not a command: write {COMMAND} serve {shown}, or {COMMAND} inspect {shown}"
-    if word == "help":
-        return f"there is no command 'help': write {COMMAND} --help"
+    if word in ("help", "version"):
+        return f"there is no command {word!r}: write {COMMAND} --{word}"
     return f"there is no command {shown!r}: there are {', '.join(COMMANDS)}"
 
 

@@ -13,6 +13,7 @@ from server.config.flags import types
 from server.config.flags.types import Kind
 
 _CGROUPS = "sys/fs/cgroup"
+_LEAST = 1000  #: bytes that somebody may mean who names no unit
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,12 @@ def amount() -> Kind[Amount]:
     def read(text: str) -> Amount:
         if not text.rstrip().endswith("%"):
             try:
-                return Amount(memory=size.read(text))
+                memory = size.read(text)
             except ValueError as error:
                 raise ValueError(f"{error}, or a share of the container's memory, such as 60%") from None
+            if memory < _LEAST and text.strip().isdecimal():
+                raise ValueError(f"is {memory} bytes: write a unit, as in {text.strip()}GiB")
+            return Amount(memory=memory)
         try:
             percent = float(text.rstrip()[:-1])
         except ValueError:

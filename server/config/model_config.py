@@ -213,7 +213,9 @@ def _parse(text: bytes) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise LoadError(f"{FILE}{where}: {printable(error.problem or error.context or 'not YAML')}") from error
+        problem = printable(error.problem or error.context or "not YAML")
+        way_out = "; YAML is indented by spaces, not by tabs" if "'\\t'" in problem else ""
+        raise LoadError(f"{FILE}{where}: {problem}{way_out}") from error
     except yaml.YAMLError as error:
         raise LoadError(f"{FILE} is not YAML: {printable(' '.join(str(error).split()))}") from error
     except RecursionError as error:

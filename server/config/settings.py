@@ -20,6 +20,7 @@ from server.config.kserve_flags import SAID_ELSEWHERE
 from server.config.memory_size import Amount, amount
 from server.config.model_uri import Address, named, without_secrets
 from server.config.payload_target import payload_target
+from server.config.peer_flags import PEER_FLAGS
 
 __all__ = ["Settings", "SettingsError", "command_line", "unknown_variables"]
 
@@ -253,13 +254,14 @@ class Settings:
         "pod (30), or than docker stop's --time (10).")
 
     log_format: Literal["text", "json"] = setting("text", types.one_of("text", "json"), LOGGING,
-        "Lines for people, or a JSON object a line: time, level, message, model, request_id, trace_id.")
+        "Lines for people, or a JSON object a line: time, level, message, model, request_id, trace_id, span_id.")
     log_level: LogLevel | None = setting(None, LOG_LEVEL, LOGGING,
         "From which level on lines are logged; POST /v2/logging changes it while the server runs.",
         shown="KSERVE_LOGLEVEL, or info")
     payload_log: str | None = setting(None, PAYLOADS, LOGGING,
         "Where requests and answers are logged: http:// or https:// (a collector of KServe's CloudEvents), s3://bucket/"
-        "path, or the path of a file (JSON lines). Nothing waits for it; what does not fit is dropped and counted.",
+        "path, gs://bucket/path, https://account.blob.core.windows.net/container/path, or the path of a file (JSON "
+        "lines). Nothing waits for it; what does not fit is dropped and counted.",
         shown="none")
     payload_log_mode: Literal["all", "request", "response"] = setting("all", types.one_of("all", "request", "response"),
         LOGGING, "What of them is logged.")
@@ -311,7 +313,7 @@ class Settings:
         Raises:
             SettingsError: with every mistake, naming the flag or the variable, the value and what is allowed.
         """
-        return cls(**parse(cls, argv, environ, SAID_ELSEWHERE))
+        return cls(**parse(cls, argv, environ, {**PEER_FLAGS, **SAID_ELSEWHERE}))
 
     @property
     def signed(self) -> bool:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from server.errors import ServingError
 from server.workers.channels import ModelTrace
 
 log = logging.getLogger("kserve")
 
+#: of no request that has an identifier
+NOBODYS: Mapping[str, str] = {"request_id": ""}
+
 __all__ = ["log_failure"]
 
 
-def log_failure(model: str, error: BaseException, request_id: str = "") -> None:
-    """Log that a model failed, at the request of that identifier. Of a failure in a worker the worker's traceback is
-    shown: the way through this process is always the same."""
-    whose = {"request_id": request_id}  # said, as this may run in the context of another request of the same call
+def log_failure(model: str, error: BaseException, of: Mapping[str, str] = NOBODYS) -> None:
+    """Log that a model failed, at the request whose `log_fields` these are. Of a failure in a worker the worker's
+    traceback is shown: the way through this process is always the same."""
+    whose = dict(of)  # said, as this may run in the context of another request of the same call
     cause = error.__cause__
     if isinstance(cause, ModelTrace):
         stack = str(cause.args[0]).rstrip().replace("\n", "\n    ")  # whose text it is must not begin a line

@@ -71,9 +71,8 @@ class RequestObserver:
         self.counts.answered(request.protocol, start, decoded, predicted, end)
         if self.model.log_latency:
             before, during, after = (f"{1000 * s:.3f}" for s in (decoded - start, predicted - decoded, end - predicted))
-            whose = f" [x-request-id {known}]" if (known := request.request_id) else ""
             steps = f"preprocess_ms: {before}, {self.verb}_ms: {during}, postprocess_ms: {after}"
-            trace_log.info("%s %s: %s%s", request.protocol, self.model.name, steps, whose)
+            trace_log.info("%s %s: %s", request.protocol, self.model.name, steps, extra=request.log_fields)
         self.in_flight.last = end
         self.in_flight.end()
 

@@ -108,7 +108,7 @@ class PassthroughModel:
             known = as_serving_error(error)
             self._ended(request, known.status)
             if known.status == 500:
-                log_failure(self.name, error, request.request_id)
+                log_failure(self.name, error, request.log_fields)
             if known is error:
                 raise
             raise known from error

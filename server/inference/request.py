@@ -31,13 +31,17 @@ from server.inference.batching.merging import Outcome
 from server.inference.batching.queue import IsDisconnected as IsDisconnected
 from server.inference.batching.queue import QueuedRequest
 from server.inference.batching.queue import never_disconnected as never_disconnected
+from server.telemetry import traceparent
 from server.telemetry.counters import now
+from server.telemetry.traceparent import log_fields
 
 #: takes the answer or the error, once, on the event loop
 AnswerHandler: TypeAlias = Callable[["Answer | StreamedAnswer | ServingError"], None]
 
 #: the header or metadata that has a request's identifier
 _REQUEST_ID = ("x-request-id", b"x-request-id")
+#: ... and the one that says which trace it belongs to: ours, where it is traced
+_TRACEPARENT = (traceparent.NAME, traceparent.HEADER)
 #: bodies and outputs above this many bytes are decoded and encoded in a thread, off the event loop
 INLINE_BYTES = 64 * 1024
 #: as many at a time as there are cores: Python does one at a time anyway, and each takes several times its body
@@ -100,6 +104,12 @@ class InferenceRequest(QueuedRequest):
     def request_id(self) -> str:
         """Its identifier, for the log; "" where it has none."""
         return next((_text(value) for key, value in self.headers if key in _REQUEST_ID), "")
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """Whose a line of the log about it is: its identifier, "" where it has none, and the trace that it is in."""
+        trace = next((log_fields(value) for key, value in self.headers if key in _TRACEPARENT), {})
+        return {"request_id": self.request_id, **trace}
 
     def _is_text(self, key: Any, value: Any) -> bool:
         return self.protocol != "grpc" or isinstance(value, str)

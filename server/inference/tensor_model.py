@@ -204,7 +204,7 @@ class TensorModel:
             batcher.close(error, partial(is_idle, batcher))
 
     def _log_failure(self, request: InferenceRequest, error: BaseException) -> None:
-        log_failure(self.name, error, request.request_id)
+        log_failure(self.name, error, request.log_fields)
 
 
 def tensor_metadata(spec: TensorSpec) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
     POST /v1/models/iris:predict          until the answer is there; of a stream, until its last part
         decode    predict    encode       of models of tensors; `predict` is waiting in the queue and computing
+    queue     predict                 of code that answers requests itself; and below them the spans that it makes
 
-The model's own process gets the server's span as `traceparent`, so that spans of user code hang below it.
+The model's own process gets the server's span as `traceparent`; spans of user code hang below it, and come back with
+its answers (`workers.own_spans`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from server.errors import ServingError, message
 from server.inference.model import ServedModel
 from server.inference.request import InferenceRequest
 from server.inference.taps import Seen, SeenOutcome
+from server.runtime import logs
 from server.telemetry.counters import now
 from server.telemetry.traceparent import HEADER, NAME, TraceParent, parse
 from server.telemetry.tracing import Tracing
@@ -48,14 +51,21 @@ class TraceTap:
         name = _NAMES.get((request.protocol, request.verb), f"{request.protocol} {request.verb}")
         span = self._tracing.begin(name, trace_id, parent, request.received_at, _known(model, request))
         request.headers = _handed_on(request, span)
-        return partial(self._ended, span, request)
+        if (known := logs.request_id.get()) and known == request.request_id:  # the context is this request's alone
+            logs.trace.set(request.log_fields)
+        if model.pool is not None:
+            model.pool.take_spans = partial(self._tracing.take, known=_whose(model))
+        return partial(self._ended, span, request, model.signature.whole)
 
-    def _ended(self, span: Span, request: InferenceRequest, outcome: SeenOutcome) -> None:
+    def _ended(self, span: Span, request: InferenceRequest, whole: bool, outcome: SeenOutcome) -> None:
         end = now()
         failed = isinstance(outcome, ServingError)
-        if not failed and request.predicted_at > request.received_at:
-            marks = (request.received_at, request.decoded_at, request.predicted_at, end)
-            for step, start, until in zip(("decode", "predict", "encode"), marks, marks[1:], strict=False):
+        marks: tuple[float, ...] = (request.received_at, request.decoded_at, request.predicted_at, end)
+        steps: tuple[str, ...] = ("decode", "predict", "encode")
+        if whole:
+            marks, steps = (request.received_at, request.decoded_at, end), ("queue", "predict")
+        if not failed and marks[-2] > marks[0]:
+            for step, start, until in zip(steps, marks, marks[1:], strict=False):
                 self._tracing.step(step, span, start, until)
         span.set_attribute("http.response.status_code", outcome.status)
         if outcome.status >= 500:
@@ -85,6 +95,11 @@ def _known(model: ServedModel, request: InferenceRequest) -> dict[str, Any]:
         "polyserve.request_id": request.request_id,
     }
     return {name: value for name, value in known.items() if value != ""}
+
+
+def _whose(model: ServedModel) -> dict[str, str]:
+    """What tells spans of user code from those of others."""
+    return {"polyserve.model": model.name, **({"polyserve.model_version": model.version} if model.version else {})}
 
 
 def _handed_on(request: InferenceRequest, span: Span) -> list[tuple[Any, Any]]:

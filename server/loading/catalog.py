@@ -15,6 +15,7 @@ from adapters.modeldir import inside, legible
 from server.config import version_policy
 from server.config.model_config import FILE as CONFIG
 from server.config.model_config import ModelConfig
+from server.config.settings import COMMAND
 from server.config.shadow_config import ShadowConfig
 from server.config.version_policy import VersionPolicy
 from server.loading.files import is_crowded, too_many
@@ -155,7 +156,8 @@ def _expanded(folder: Found, signed: bool) -> tuple[Found, ...]:
 def _checked(root: Path) -> Path:
     try:
         if not root.exists():
-            raise NoModelDir(f"the models directory {root} does not exist: mount it, or name another with --model_dir")
+            way_out = f"mount it, or name another with --model_dir ({COMMAND} serve DIR)"
+            raise NoModelDir(f"the models directory {root} does not exist: {way_out}")
         if not root.is_dir():
             raise NoModelDir(f"{root} is a file: --model_dir takes the directory that holds it")
         _look_into(root)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from server.runtime import ipc
 from server.runtime.forking import ForkedProcess
+from server.runtime.line_marks import unmarked
 from server.runtime.receiving import ReceiveLimits
 from server.runtime.sandbox.sandbox import Confinement
 from server.text import blanked
@@ -217,7 +218,7 @@ class ChildProcess:
     def _last_output(self) -> str:
         """The last lines that the child printed, as one line."""
         self.read_output()
-        text = self._tail.partition(_STACK)[0].decode(errors="replace")
+        text = unmarked(self._tail.partition(_STACK)[0]).decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         text = " / ".join(blanked(line) for line in lines[-3:])
         return text if len(text) <= _TAIL_SHOWN else f"...{text[-_TAIL_SHOWN:]}"

@@ -1,7 +1,7 @@
 """How lines of the log look: text for people, or a JSON object a line for machines (`--log_format`).
 
     {"time": "2026-01-31T12:00:00.123Z", "level": "warning", "logger": "kserve", "process": 7, "message": ...,
-     "model": ..., "request_id": ..., "trace_id": ..., "exception": ...}
+     "model": ..., "request_id": ..., "trace_id": ..., "span_id": ..., "exception": ...}
 
 What a line does not have, it has no field for. Of the access log: `client`, `method`, `path`, `status` as well.
 """
@@ -57,6 +57,7 @@ class JsonLines(logging.Formatter):
             ("model", model_of(record)),
             ("request_id", getattr(record, "request_id", "")),
             ("trace_id", getattr(record, "trace_id", "")),
+            ("span_id", getattr(record, "span_id", "")),
             ("exception", self.formatException(record.exc_info) if record.exc_info else record.exc_text or ""),
         ):
             if value:

@@ -13,7 +13,7 @@ And how much is logged: `set_level`, also while the server runs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -98,6 +98,8 @@ def set_level(level: int) -> None:
 
 #: the identifier of the request that the running task answers
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+#: `trace_id` and `span_id` of that request, where it is traced
+trace: ContextVar[Mapping[str, str] | None] = ContextVar("trace", default=None)
 #: whose lines are about requests
 _OF_REQUESTS = ("kserve", "kserve.trace", "uvicorn.access", "uvicorn.error")
 
@@ -115,6 +117,8 @@ def _with_request_id(record: logging.LogRecord) -> bool:
         return True
     plain = record.getMessage()
     record.request_id, record.plain = known, plain
+    if said is None:
+        record.__dict__.update(trace.get() or {})
     if record.name == "uvicorn.access" and isinstance(record.args, tuple) and record.args:
         record.client = record.args[0]
         record.args = (f"{record.args[0]} [{known}]", *record.args[1:])  # which its formatter takes, not the line

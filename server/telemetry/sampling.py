@@ -47,6 +47,11 @@ class Sampling:
         share = {"always_on": 1.0, "always_off": 0.0}.get(kind)
         return cls(round((_share(environ) if share is None else share) * _ALL), name != kind)
 
+    @property
+    def share(self) -> float:
+        """Of the traces that begin here, from 0 to 1."""
+        return self.bound / _ALL
+
     def trace_id(self, parent: TraceParent | None) -> int:
         """The trace that a request is recorded in; 0: it is not recorded."""
         if parent is None:

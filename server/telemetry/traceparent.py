@@ -27,6 +27,12 @@ class TraceParent(NamedTuple):
         return f"00-{self.trace_id:032x}-{self.span_id:016x}-{int(self.sampled):02x}"
 
 
+def log_fields(value: str | bytes) -> dict[str, str]:
+    """What a line of the log tells of a request with this header: OpenTelemetry's fields for logs; {} if it is none."""
+    found = parse(value)
+    return {"trace_id": f"{found.trace_id:032x}", "span_id": f"{found.span_id:016x}"} if found else {}
+
+
 def parse(value: str | bytes) -> TraceParent | None:
     """What a header says; None: it is none."""
     text = value if isinstance(value, str) else value.decode("latin-1")

@@ -12,6 +12,7 @@ dropped, and no request waits.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import Span
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ENDPOINT)
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PACKAGES = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
 _SERVICE = "polyserve"
@@ -93,13 +95,14 @@ class Tracing:
             -_COMPARE,
         )  #: nanoseconds from the epoch to the zero of `now()`, as of that mark
         self._ids = Ids()
-        resource = Resource.create()
+        resource = Resource.create({"process.pid": os.getpid()})  # which of `--workers` it was
         if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
             resource = resource.merge(Resource({SERVICE_NAME: _SERVICE}))
         self._provider = TracerProvider(
             sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False, id_generator=self._ids
         )
         self._provider.add_span_processor(processor)
+        self._processor = processor
         self._tracer = self._provider.get_tracer(_SERVICE)
 
     @classmethod
@@ -126,6 +129,13 @@ class Tracing:
         from opentelemetry.trace import set_span_in_context
 
         self._tracer.start_span(name, set_span_in_context(of), start_time=self.clock(start)).end(self.clock(end))
+
+    def take(self, lines: bytes, known: Mapping[str, str]) -> None:
+        """Spans of a model's own process, as they came; `known` says whose they are."""
+        from server.telemetry.foreign_spans import read_spans
+
+        for span in read_spans(lines, self._provider.resource, known):
+            self._processor.on_end(span)
 
     def clock(self, mark: float) -> int:
         """Nanoseconds since the epoch of a mark of `now()`. Marks of one request keep their distances."""

@@ -17,7 +17,9 @@ from server.runtime.own_code import FIRST_ON_PATH, SOURCE_ROOT
 from server.runtime.receiving import ReceiveBudget, ReceiveLimits
 from server.runtime.sandbox.sandbox import Confinement
 from server.runtime.secret_names import is_secret
+from server.telemetry.tracing import is_asked
 from server.workers.messages import WorkerModel
+from server.workers.own_spans import ASKED
 
 _MAIN = "server.workers.worker_main"
 #: what the fresh interpreter runs: an environment's own view of our packages comes first, since what its requirements
@@ -88,7 +90,8 @@ class WorkerSpec:
 
     def environ(self) -> dict[str, str]:
         """This process's environment without its secrets, and, in another interpreter, without paths of modules."""
-        environ = {**scrubbed(os.environ, self.pass_env), **self.environment}
+        traced = {ASKED: "true"} if is_asked(os.environ) else {}
+        environ = {**scrubbed(os.environ, self.pass_env), **traced, **self.environment}
         if self._foreign:
             environ.pop("PYTHONPATH", None)
         return environ

@@ -6,6 +6,8 @@ import logging
 import time
 from dataclasses import dataclass, field
 
+from server.runtime.line_marks import owned
+from server.telemetry.traceparent import log_fields
 from server.text import blanked
 
 log = logging.getLogger("kserve")
@@ -46,6 +48,7 @@ class OutputLog:
         self._tell_left_out()
 
     def _show(self, line: bytes) -> None:
+        line, request_id, traceparent = owned(line)
         text = blanked(line.rstrip().rpartition(b"\r")[2][:MAX_LINE].decode(errors="replace"))
         if not text.strip():
             return
@@ -57,7 +60,8 @@ class OutputLog:
             return
         self._allowance -= 1
         self._tell_left_out()
-        log.info("model %s | %s%s", self.model, text, "..." if len(line) > MAX_LINE else "")
+        whose = {**({"request_id": request_id} if request_id else {}), **log_fields(traceparent)}
+        log.info("model %s | %s%s", self.model, text, "..." if len(line) > MAX_LINE else "", extra=whose)
 
     def _tell_left_out(self) -> None:
         if self._left_out:

@@ -21,6 +21,7 @@ from server.errors import DeadlineExceeded, ModelFailed, ServingError
 from server.runtime import ipc
 from server.runtime.receiving import ReceiveLimits
 from server.workers.channels import failure
+from server.workers.own_spans import SPANS
 from server.workers.streams import IncomingStream, StreamParts
 
 
@@ -37,16 +38,19 @@ class RequestChannel:
         died: Callable[[], ServingError],
         call_timeout: float,
         limits: ReceiveLimits = ipc.WIDEST,
+        on_spans: Callable[[bytes], None] = lambda spans: None,
     ) -> None:
         """`call_timeout`: seconds for an answer, and for each part of a stream while the reader waits for it.
 
-        `limits`: of a message, and, in bytes, of the parts of all streams that no reader has taken yet.
+        `limits`: of a message, and, in bytes, of the parts of all streams that no reader has taken yet. `on_spans` gets
+        what user code has traced (`own_spans`).
         """
         self._limits = limits
         self._held = 0  #: bytes of parts that no reader has taken
         self._on_malformed = on_malformed
         self._died = died
         self._call_timeout = call_timeout
+        self._on_spans = on_spans
         self._end: socket.socket | None = end.dup()  # the event loop closes what it uses
         self._taking = threading.Lock()
         self._writer: asyncio.StreamWriter | None = None
@@ -209,6 +213,8 @@ class RequestChannel:
         number = fields.get("id")
         if type(number) is not int or number not in self._unanswered:
             raise ipc.IpcError("an answer to nothing that was asked")
+        if (spans := message.tensors.get(SPANS)) is not None:
+            self._on_spans(spans.tobytes())
         if number in self._streams or "stream" in fields:
             self._receive_of_stream(number, message)
         else:

@@ -18,12 +18,16 @@ import numpy as np
 from adapters.base import Adapter, InvalidInput, Parts, Reply, ReplyStream, Request, StreamFailed
 from adapters.shared.messages import without_trace
 from server.runtime import ipc
+from server.runtime.line_marks import own_lines
 from server.runtime.receiving import ReceiveLimits
+from server.telemetry.traceparent import NAME as TRACEPARENT
 from server.workers.own_metrics import PROTOCOL, VERB, own_metrics
+from server.workers.own_spans import SPANS, OwnSpans
 from server.workers.streams import SendWindow
 
 _MAX_MESSAGE = 4000  #: characters of an error's text
 _MAX_STACK = 16_000
+_REQUEST_ID = "x-request-id"
 
 
 async def answer_all(model: Adapter, end: socket.socket, limits: ReceiveLimits = ipc.WIDEST) -> None:
@@ -43,6 +47,7 @@ class RequestServer:
         self._model = model
         self._limits = limits
         self._writer = writer
+        self._spans = OwnSpans()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._windows: dict[int, SendWindow] = {}  #: of those that answer in parts
         #: those that were cancelled from here: a task's own count has the timeouts within the model's code, too
@@ -75,6 +80,9 @@ class RequestServer:
     async def _answer(self, number: int, message: ipc.Message) -> None:
         fields = message.fields
         request = Request(fields["verb"], fields["protocol"], message.tensors["body"].tobytes(), fields["headers"])
+        trace = request.headers.get(TRACEPARENT, "")
+        own_lines(request.headers.get(_REQUEST_ID, ""), trace)
+        self._spans.begin(trace)
         head: dict[str, Any] = {"id": number}
         try:
             of_ours = (request.protocol, request.verb) == (PROTOCOL, VERB)
@@ -85,12 +93,18 @@ class RequestServer:
                     head["end"] = True
                     await self._send(opening)
                     await self._send_parts(number, parts)
-                last = ipc.pack(head)
+                last = ipc.pack(head, self._made())
             else:
-                last = ipc.pack({**head, **_head(reply)}, {"body": np.frombuffer(reply.body, np.uint8)}, self._limits)
+                body = {"body": np.frombuffer(reply.body, np.uint8)}
+                last = ipc.pack({**head, **_head(reply)}, {**body, **self._made()}, self._limits)
         except BaseException as error:  # CancelledError too: the parent waits until it has ended
-            last = ipc.pack({**head, **failure_fields(error)})
+            last = ipc.pack({**head, **failure_fields(error)}, self._made())
         self._write(last)
+
+    def _made(self) -> dict[str, Any]:
+        """The spans that user code has made meanwhile, which travel with an answer."""
+        made = self._spans.take()
+        return {SPANS: np.frombuffer(made, np.uint8)} if made else {}
 
     async def _send_parts(self, number: int, parts: Parts) -> None:
         """Each part as soon as it is made; none is made before it may be sent."""

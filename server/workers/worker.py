@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from adapters.base import LoadError, Parameters, Reply, ReplyStream, Request, Tensors
 from server.errors import DeadlineExceeded, NotReady, ServingError
@@ -38,12 +39,14 @@ class WorkerDied(NotReady):
 class Worker:
     """One worker, from its start to its death."""
 
-    def __init__(self, spec: WorkerSpec) -> None:
-        """
+    def __init__(self, spec: WorkerSpec, on_spans: Callable[[bytes], None] = lambda spans: None) -> None:
+        """`on_spans` gets what user code has traced.
+
         Raises:
             LoadError: no process can be started.
         """
         self._spec = spec
+        self._on_spans = on_spans
         self._tick = _MEMORY_TICK if spec.memory_limit else _TICK
         self._requests: RequestChannel | None = None
         self._verdict: ServingError | None = None  #: why it was killed
@@ -98,6 +101,7 @@ class Worker:
                 self._died,
                 self._spec.call_timeout,
                 self._spec.limits,
+                self._on_spans,
             )
         return hello
 

@@ -27,6 +27,7 @@ from adapters import registry
 from adapters.base import Adapter, LoadError
 from server.runtime import ipc, memory
 from server.runtime.lifeline import resident_bytes_of_all, tie_to_parent
+from server.runtime.line_marks import mark_output
 from server.runtime.receiving import ReceiveLimits
 from server.workers.import_names import release_names
 from server.workers.messages import Hello, WorkerModel
@@ -39,6 +40,7 @@ def main(descriptor: int) -> NoReturn:
     tie_to_parent()
     os.set_inheritable(descriptor, False)
     faulthandler.enable()
+    mark_output()
     connection = ipc.Connection(socket.socket(fileno=descriptor))
     job = connection.receive()
     model = _load(connection, WorkerModel.of(job.fields)) if job else None

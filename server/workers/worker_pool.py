@@ -55,6 +55,8 @@ class WorkerPool:
         self.count = count
         self.restarts = 0
         self._on_restart: Callable[[], None] = lambda: None
+        #: gets what user code has traced in its processes, on the event loop
+        self.take_spans: Callable[[bytes], None] = lambda spans: None
         self._changed = threading.Condition()
         self._workers: set[Worker] = set()  #: all that run
         self._unreaped: set[Worker] = set()  #: those, and what is left of others: what they held is not free yet
@@ -214,7 +216,7 @@ class WorkerPool:
         reason, worker, joined = "", None, None
         try:
             self._spec.guard()
-            worker = Worker(self._spec)
+            worker = Worker(self._spec, lambda spans: self.take_spans(spans))
             self._enter(worker)
             hello = worker.hello()
             self._spec.guard()  # they were read meanwhile

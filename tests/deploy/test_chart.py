@@ -107,6 +107,43 @@ def test_settings_become_flags() -> None:
     assert "--memory_budget=50%" in args
 
 
+def test_settings_of_a_file_of_values_are_as_they_were_written(tmp_path: Path) -> None:
+    """Helm reads a file's numbers as floats, and Go prints large ones with an exponent."""
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        "settings: {max_body_bytes: 104857600, payload_log: s3://logs/x, payload_log_share: 0.01, access_log: true, "
+        "payload_log_headers: [x-tenant, x-team], grpc_frontend: grpcio, sandbox: true}\n"
+        "env: {OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318', OTEL_BSP_MAX_QUEUE_SIZE: 10000000}\n"
+    )
+    one = container("--values", str(values))
+    settings = Settings.parse(one["args"], {})
+    assert (settings.max_body_bytes, settings.payload_log_share, settings.access_log) == (104857600, 0.01, True)
+    assert (settings.payload_log_headers, settings.grpc_frontend) == (("x-tenant", "x-team"), "grpcio")
+    told = {each["name"]: each.get("value") for each in one["env"]}
+    assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
+    assert told["OTEL_BSP_MAX_QUEUE_SIZE"] == "10000000"
+
+
+def test_files_that_flags_name_are_mounted(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        "settings: {verify_key: /etc/signers/key.pub}\n"
+        "extraVolumes: [{name: signers, configMap: {name: signers}}]\n"
+        "extraVolumeMounts: [{name: signers, mountPath: /etc/signers, readOnly: true}]\n"
+        "secrets: {apiKeys: keys}\nmonitoring: {serviceMonitor: true, apiKey: prometheus}\n"
+    )
+    found = kinds("--values", str(values))
+    assert all(check_kubernetes(found[kind]) for kind in ("Deployment", "Service"))
+    (one,) = containers(found["Deployment"])
+    assert {"--verify_key=/etc/signers/key.pub", "--api_keys_file=/etc/polyserve/keys/keys.yaml"} <= {*one["args"]}
+    mounted = {mount["name"]: mount["mountPath"] for mount in one["volumeMounts"]}
+    assert (mounted["signers"], mounted["keys"]) == ("/etc/signers", "/etc/polyserve/keys")
+    volumes = {each["name"]: each for each in found["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["keys"]["secret"] == {"secretName": "keys"}
+    (endpoint,) = found["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["authorization"] == {"credentials": {"name": "prometheus", "key": "key"}}
+
+
 def test_models_from_stores_need_no_claim() -> None:
     found = kinds(*sets("models.claim.enabled=false", "models.uris.iris=s3://bucket/iris"))
     assert "PersistentVolumeClaim" not in found

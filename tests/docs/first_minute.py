@@ -1,4 +1,4 @@
-"""The first minute of a new user, timed: `python3 first_minute.py REPOSITORY`, where only git and make are installed.
+"""The first minute of a new user, timed: `python3 first_minute.py REPOSITORY`, where only git, make and curl are.
 
 Each step is typed as README.md has it, and ends when it has answered: clone, `make serve` (installation, example
 models, server), `polyserve inspect`, `polyserve curl` and what it printed, the console. Prints a table.
@@ -48,7 +48,8 @@ def typed_in(folder: Path, command: str) -> str:
     Raises:
         subprocess.CalledProcessError: it fails.
     """
-    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(["bash", "-c", command], cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
 
 
 def waits_for(seen: Callable[[], str]) -> str:
@@ -98,7 +99,7 @@ def minute(repository: str, base: Path) -> list[Row]:
         rows.append(timed("what that printed", lambda: typed_in(home, printed)))
         rows.append(timed("the console opens", lambda: waits_for(lambda: got("/console"))[:15]))
     except BaseException:
-        print(log.read_text(errors="replace")[-3000:], file=sys.stderr)
+        print(table(rows), log.read_text(errors="replace")[-3000:], sep="\n", file=sys.stderr)
         raise
     finally:
         os.killpg(server.pid, signal.SIGTERM)

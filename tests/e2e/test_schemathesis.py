@@ -1,8 +1,13 @@
-"""schemathesis against `/openapi.json`: what it makes up by our schemas, valid and not, is answered as documented."""
+"""schemathesis against `/openapi.json`: what it makes up by our schemas, valid and not, is answered as documented.
+
+And against the Open Inference Protocol's own description, where `OPEN_INFERENCE_PROTOCOL` names a copy of its
+`specification/protocol/open_inference_rest.yaml` (github.com/kserve/open-inference-protocol).
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +16,7 @@ from typing import Any
 
 import joblib
 import pytest
+import yaml
 from sklearn.linear_model import LinearRegression
 
 from tests.e2e.process import Server
@@ -50,17 +56,36 @@ def narrowed(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kind", PATHS)
-def test_nothing_that_is_not_documented(server: Server, tmp_path: Path, kind: str) -> None:
-    document = tmp_path / "openapi.json"
-    document.write_text(json.dumps(narrowed(server.client.get("/openapi.json").json())))
-    line = [sys.executable, "-m", "schemathesis.cli", "run", document.name, f"--url={server.url}"]
-    line += [f"--include-path-regex={PATHS[kind]}", f"--checks={CHECKS}", "--phases=examples,coverage,fuzzing"]
+def made_up(server: Server, document: dict[str, Any], folder: Path, *flags: str) -> None:
+    """Nothing of what schemathesis makes up by a description is answered in another way."""
+    (folder / "openapi.json").write_text(json.dumps(document))
+    line = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", f"--url={server.url}", *flags]
+    line += [f"--checks={CHECKS}", "--phases=examples,coverage,fuzzing"]
     line += ["--max-examples=10", "--seed=7", "--continue-on-failure", "--suppress-health-check=all"]
     line += ["--generation-database=none", "--warnings=off", "--no-color", "--request-timeout=120"]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=1100)
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=1100)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "0 selected" not in done.stdout
     assert "No failures" in done.stdout or "passed" in done.stdout
     assert server.process.poll() is None
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kind", PATHS)
+def test_nothing_that_is_not_documented(server: Server, tmp_path: Path, kind: str) -> None:
+    document = narrowed(server.client.get("/openapi.json").json())
+    made_up(server, document, tmp_path, f"--include-path-regex={PATHS[kind]}")
+
+
+@pytest.mark.timeout(1200)
+def test_nothing_that_the_protocol_does_not_know(server: Server, tmp_path: Path) -> None:
+    if (file := os.environ.get("OPEN_INFERENCE_PROTOCOL")) is None:
+        pytest.skip("OPEN_INFERENCE_PROTOCOL names no copy of the protocol's open_inference_rest.yaml")
+    document = yaml.safe_load(Path(file).read_text().replace("${MODEL_", "{MODEL_"))
+    for path in document["paths"].values():
+        for parameter in path.get("parameters", ()):
+            parameter["schema"] = {"enum": ["line"] if parameter["name"] == "MODEL_NAME" else ["1"]}
+        if "parameters" in path:  # the protocol does not say what is answered where there is no such version
+            for method in path.keys() & {"get", "post"}:
+                path[method]["responses"]["404"] = {"description": "There is no such model, or version."}
+    made_up(server, document, tmp_path)

@@ -1,7 +1,11 @@
-"""Traces of a whole server, at a collector that decodes what comes: over every protocol, and from user code."""
+"""Traces of a whole server, at a collector that decodes what comes: over every protocol, and from user code.
+
+And what else user code tells of itself from its own process: its lines in the log, its metrics.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +26,29 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 MODEL = "sklearn-logistic"
 TELLING = '''
+import logging
+
 import kserve
+from opentelemetry import trace
+from prometheus_client import Counter
+
+asked = Counter("telling_asked", "How often it was asked.", ["kind"])
+tracer = trace.get_tracer("mine")
+log = logging.getLogger("telling")
+log.addHandler(logging.StreamHandler())
 
 class Telling(kserve.Model):
-    """Answers the headers that it is shown."""
+    """Answers the headers that it is shown, and tells its log and its trace."""
 
     def __init__(self, name):
         super().__init__(name)
         self.ready = True
 
     def predict(self, payload, headers=None):
-        return {"predictions": [dict(headers or {}).get("traceparent", "")]}
+        with tracer.start_as_current_span("looking", attributes={"rows": len(payload["instances"])}):
+            asked.labels("plain").inc()
+            log.warning("asked for %d", len(payload["instances"]))
+            return {"predictions": [dict(headers or {}).get("traceparent", "")]}
 '''
 
 
@@ -70,7 +86,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[S
     expected = shared.copy(case, root / MODEL)
     with collecting() as collector:
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-        server = Server(root, base / "log", OTEL_SERVICE_NAME="mine", **environ).wait_ready()
+        flags = ("--log_format=json", "--workers=2")
+        server = Server(root, base / "log", *flags, OTEL_SERVICE_NAME="mine", **environ).wait_ready()
+        wait_for(lambda: "listens, too" in server.log)
         yield Site(server, collector, expected)
         assert server.stop() == 0, server.log
 
@@ -114,6 +132,48 @@ def test_user_code_is_told_the_servers_span(site: Site) -> None:
     (told,) = answer.json()["predictions"]
     span = site.traced("POST /v1/models/{model}:predict", "own")
     assert told == f"00-{TRACE}-{span.span_id.hex()}-01"
+    wait_for(lambda: site.collector.children(span).keys() == {"queue", "predict", "looking"})
+    own = site.collector.children(span)["looking"]
+    assert attributes(own) == {"rows": 1, "polyserve.model": "telling"}
+
+
+def test_a_line_of_user_code_tells_its_request_and_its_trace(site: Site) -> None:
+    sent = {"instances": [1, 2, 3]}
+    httpx.post(f"{site.server.url}/v1/models/telling:predict", json=sent, headers=headers("logged"))
+    wait_for(lambda: "asked for 3" in site.server.log)
+    (line,) = (json.loads(line) for line in site.server.log.splitlines() if "asked for 3" in line)
+    span = site.traced("POST /v1/models/{model}:predict", "logged")
+    assert (line["model"], line["message"]) == ("telling", "model telling | asked for 3")
+    assert (line["request_id"], line["trace_id"], line["span_id"]) == ("logged", TRACE, span.span_id.hex())
+
+
+def test_what_user_code_counts_is_scraped_with_ours(site: Site) -> None:
+    httpx.post(f"{site.server.url}/v1/models/telling:predict", json={"instances": [1]}).raise_for_status()
+    lines = httpx.get(f"{site.server.url}/metrics").text.splitlines()
+    (line,) = (line for line in lines if line.startswith("telling_asked_total"))
+    name, _, count = line.rpartition(" ")
+    assert name == 'telling_asked_total{kind="plain",model="telling",worker="0"}'
+    assert float(count) >= 1
+
+
+def test_every_process_of_the_server_sends_its_spans(site: Site) -> None:
+    """The kernel deals connections out to both."""
+
+    def seen() -> bool:
+        assert site.server.predict(MODEL, site.body).status_code == 200
+        return len(site.collector.processes) == 2
+
+    site.server.client.headers["connection"] = "close"
+    wait_for(seen)
+
+
+def test_tritons_clients_are_told_how_it_is_traced(site: Site) -> None:
+    url = f"{site.server.url}/v2/trace/setting"
+    known = httpx.get(url).json()
+    assert (known["trace_mode"], known["trace_level"], known["trace_rate"]) == ("opentelemetry", ["TIMESTAMPS"], "1")
+    refused = httpx.post(url, json={"trace_rate": "100"})
+    assert refused.status_code == 501
+    assert "OTEL_TRACES_SAMPLER_ARG" in refused.json()["error"]
 
 
 def test_what_the_caller_does_not_record_is_not_recorded(site: Site) -> None:

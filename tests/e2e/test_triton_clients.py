@@ -56,7 +56,7 @@ def test_what_is_told_is_so(asked: dict[str, dict[str, Any]], client: str) -> No
     answers = asked[client]
     assert answers["is_model_ready of version 1"] is True
     assert answers["get_model_metadata"]["versions"] == ["1"]
-    assert answers["infer"] == answers["infer by version 1"]
+    assert answers["infer"] == answers["infer by version 1"] == answers["infer compressed"]
     config = answers["get_model_config"]
     config = config.get("config", config)
     assert (config["name"], config["platform"], int(config["max_batch_size"])) == (MODEL, "sklearn", 256)

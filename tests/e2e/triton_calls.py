@@ -36,6 +36,8 @@ def calls(kind: Any, model: str, tensor: str, columns: int) -> dict[str, Call]:
         made.set_data_from_numpy(np.ones([2, columns]))
         return [made]
 
+    over_http = {"request_compression_algorithm": "gzip", "response_compression_algorithm": "deflate"}
+    compressed = over_http if kind is tritonclient.http else {"compression_algorithm": "gzip"}
     memory: dict[str, Call] = {
         "get_system_shared_memory_status": lambda it: it.get_system_shared_memory_status(),
         "register_system_shared_memory": lambda it: it.register_system_shared_memory("r", "/r", 64),
@@ -53,6 +55,7 @@ def calls(kind: Any, model: str, tensor: str, columns: int) -> dict[str, Call]:
         "get_model_metadata": lambda it: it.get_model_metadata(model, "1"),
         "get_model_config": lambda it: it.get_model_config(model, "1"),
         "infer": lambda it: it.infer(model, inputs()),
+        "infer compressed": lambda it: it.infer(model, inputs(), **compressed),
         "infer by version 1": lambda it: it.infer(model, inputs(), model_version="1"),
         "get_model_repository_index": lambda it: it.get_model_repository_index(),
         "get_inference_statistics": lambda it: it.get_inference_statistics(model, "1"),

@@ -30,3 +30,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "polyserve.oneNode" -}}
 {{- if and .Values.models.claim.enabled (not .Values.models.claim.existing) (not (has "ReadWriteMany" .Values.models.claim.accessModes)) (not (has "ReadOnlyMany" .Values.models.claim.accessModes)) }}true{{ end }}
 {{- end }}
+
+{{/* A value as a flag or a variable has it: a number of a values file is no float with an exponent. */}}
+{{- define "polyserve.text" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
+{{- end }}

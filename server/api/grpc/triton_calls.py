@@ -11,7 +11,7 @@ from server.api.grpc.statuses import with_status
 from server.api.lookup import Refresh, nothing_new
 from server.api.triton.configuration import model_config
 from server.api.triton.loading_options import check_options
-from server.api.triton.server_settings import TRACE, ChangeLevel, log_settings, trace_settings
+from server.api.triton.server_settings import LISTS, ChangeLevel, log_settings, trace_settings
 from server.api.triton.statistics import model_statistics
 from server.errors import InvalidInput, NotSupported
 from server.repository.repository import Repository
@@ -117,7 +117,7 @@ def _trace_value(name: str, values: list[str]) -> Any:
     """As REST has it: a list where the setting is one, a text elsewhere; none at all asks for what it was."""
     if not values:
         return None
-    return values if isinstance(TRACE.get(name), list) or len(values) > 1 else values[0]
+    return values if name in LISTS or len(values) > 1 else values[0]
 
 
 def _message(name: str, document: dict[str, Any]) -> Any:

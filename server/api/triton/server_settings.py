@@ -6,18 +6,22 @@ Source: Triton's extension_trace.md, extension_logging.md; `log_level` is ours.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from server.codec.error_text import described
 from server.errors import InvalidInput, NotSupported
 from server.runtime import logs
+from server.runtime.log_lines import JsonLines
+from server.telemetry import tracing
+from server.telemetry.sampling import ARGUMENT, SAMPLER, Sampling
 
 #: logs from a level of `logging` on, in every process of the server
 ChangeLevel: TypeAlias = Callable[[int], None]
 
 #: no request is traced
-TRACE: dict[str, Any] = {
+_UNTRACED: dict[str, Any] = {
     "trace_level": ["OFF"],
     "trace_rate": "1000",
     "trace_count": "0",
@@ -27,15 +31,30 @@ TRACE: dict[str, Any] = {
 }
 
 
-def trace_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """How requests are traced: not at all.
+#: settings that are lists; others are texts
+LISTS = frozenset(name for name, value in _UNTRACED.items() if isinstance(value, list))
+
+
+def trace_settings(wanted: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """How requests are traced, every model's alike: not at all, or by OpenTelemetry as its variables say.
 
     Raises:
         InvalidInput: there is no such setting.
         NotSupported: it should be another than it is.
     """
-    how = "requests are not traced here: start the server with --enable_latency_logging for the steps of each"
-    return _unchanged("trace setting", TRACE, wanted, how)
+    if not tracing.is_asked(environ):
+        how = f"requests are not traced here: {tracing.ENDPOINT} at the start has them traced"
+        return _unchanged("trace setting", _UNTRACED, wanted, how)
+    sampling = Sampling.of(environ)
+    rate = round(1 / sampling.share) if sampling.share else 0
+    traced = {
+        "trace_level": ["TIMESTAMPS"] if rate or sampling.follows_parent else ["OFF"],
+        "trace_rate": str(rate),
+        "trace_count": "-1",  # Triton's word for as many as come
+        "trace_mode": "opentelemetry",
+    }
+    how = f"it is as {tracing.ENDPOINT}, {SAMPLER} and {ARGUMENT} said when the server started"
+    return _unchanged("trace setting", {**_UNTRACED, **traced}, wanted, how)
 
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -60,14 +79,15 @@ def log_settings(wanted: Mapping[str, Any], change: ChangeLevel = logs.set_level
 
 
 def _log_now() -> dict[str, Any]:
-    level = logging.getLogger("kserve").getEffectiveLevel()
+    log = logging.getLogger("kserve")
+    level = log.getEffectiveLevel()
     return {
         "log_file": "",
         "log_info": level <= logging.INFO,
         "log_warning": level <= logging.WARNING,
         "log_error": level <= logging.ERROR,
         "log_verbose_level": int(level <= logging.DEBUG),
-        "log_format": "default",
+        "log_format": "json" if any(isinstance(each.formatter, JsonLines) for each in log.handlers) else "default",
         "log_level": logging.getLevelName(level).lower(),
     }
 

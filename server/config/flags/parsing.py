@@ -101,5 +101,5 @@ def _canonical(name: str) -> str:
 
 
 def _nearest(name: str, known: Mapping[str, Flag]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     return f"did you mean {known[near[0]].flag}?" if near else "--help lists the known ones"

@@ -1,19 +1,20 @@
-"""Where payloads go: a collector of CloudEvents, a file of JSON lines, or such files in an S3 bucket.
+"""Where payloads go: a collector of CloudEvents, a file of JSON lines, or such files in a bucket (`buckets`).
 
 Only to the address that the operator has given: a collector's redirects are not followed.
 """
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import httpx
 
 from server.config.model_uri import Address
+from server.config.payload_target import bucket_of
+from server.loading.storage.errors import storage_error
+from server.repository.payloads.buckets import PutObject, new_name, put_into
 from server.repository.payloads.payload import Payload, Sender, cloud_event, json_line
 
 #: sends some; blocks, and raises an OSError where it fails
@@ -27,11 +28,11 @@ class SinkFailed(OSError):
 
 
 def sink(target: str, sender: Sender) -> SendPayloads:
-    """What sends to this address: `http(s)://`, `s3://`, or the path of a file."""
+    """What sends to this address: a collector's, a bucket's, or the path of a file."""
+    if (address := bucket_of(target)) is not None:
+        return Bucket(address, sender).send
     if target.startswith(("http://", "https://")):
         return Collector(target, sender).send
-    if target.startswith("s3://"):
-        return Bucket(target, sender).send
     return LinesFile(Path(target), sender).send
 
 
@@ -77,34 +78,22 @@ class LinesFile:
 class Bucket:
     """Objects of JSON lines below a prefix, by the hour: `prefix/2026/01/31/12/<unique>.jsonl`."""
 
-    def __init__(self, target: str, sender: Sender) -> None:
-        self._address = Address.of_kserve(target)
+    def __init__(self, address: Address, sender: Sender) -> None:
+        self._address = address
         self._sender = sender
-        self._client: Any = None
+        self._put: PutObject | None = None
 
     def send(self, payloads: Sequence[Payload]) -> None:
         """
         Raises:
             SinkFailed
         """
-        hour = time.strftime("%Y/%m/%d/%H", time.gmtime())
-        parts = filter(None, (self._address.path.strip("/"), hour, f"{uuid.uuid4().hex}.jsonl"))
         try:
-            self._connect().put_object(
-                Bucket=self._address.host,
-                Key="/".join(parts),
-                Body=_lines(payloads, self._sender),
-                ContentType="application/x-ndjson",
-            )
-        except Exception as error:  # botocore's errors have no base that is an OSError
-            raise SinkFailed(f"the bucket {self._address.host} takes nothing: {error}") from error
-
-    def _connect(self) -> Any:
-        if self._client is None:
-            from server.loading.storage.stores.s3 import client
-
-            self._client = client()
-        return self._client
+            self._put = self._put or put_into(self._address)
+            self._put(new_name(), _lines(payloads, self._sender))
+        except Exception as error:  # the stores' libraries have hundreds of them
+            why = storage_error(error, self._address)
+            raise SinkFailed(f"{self._address.shown} takes nothing: {why}") from error
 
 
 def _lines(payloads: Sequence[Payload], sender: Sender) -> bytes:

@@ -37,6 +37,7 @@ COMMAND_LINES = {
     "an address for a folder": ("check s3://bucket/iris", "serve it by --model=NAME=s3://bucket/iris"),
     "no folder": ("inspect", "missing argument 'DIR'"),
     "a command misspelt": ("inspekt models", "did you mean inspect?"),
+    "an option without its dashes": ("version", "write polyserve --version"),
     "a folder for a command": ("models", "write polyserve serve models, or polyserve inspect models"),
     "an option misspelt": ("check models --jnuit=x.xml", "'--junit'"),
     "a value misspelt": ("inspect models --trust=pickel", "must be safe, pickle or code"),
@@ -66,6 +67,12 @@ def test_on_the_command_line(home: Path, capsys: Capture, mistake: str) -> None:
 SERVER_LINES = {
     "a flag misspelt": ("--model_dri=models", "unknown flag --model_dri; did you mean --model_dir?"),
     "a flag misspelt behind the word": ("serve models --htp_port=1", "did you mean --http_port?"),
+    "a flag of other servers": ("serve models --host 0.0.0.0 --port=8080", "every address is listened on"),
+    "another server's word for the folder": (
+        "--model-repository=models",
+        "write --model_dir=DIR, or polyserve serve DIR",
+    ),
+    "nothing at all": ("", "name another with --model_dir (polyserve serve DIR)"),
     "a port that is none": ("serve models --http_port=80800", "must be between 0 and 65535"),
     "one port for both": ("serve models --http_port=8081", "the two servers need different ports"),
     "a folder that is not there": ("serve modles", "mount it, or name another with --model_dir"),

@@ -55,3 +55,8 @@ def test_an_amount_is_a_size_or_a_share(text: str, expected: Amount) -> None:
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"60%|100%"):
         amount().read(text)
+
+
+def test_a_number_without_a_unit_that_nobody_means_is_asked_about() -> None:
+    with pytest.raises(ValueError, match="is 4 bytes: write a unit, as in 4GiB"):
+        amount().read("4")

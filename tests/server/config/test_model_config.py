@@ -239,3 +239,7 @@ def test_an_engine_is_an_adapter_of_the_registry_s() -> None:
 
 def test_an_engine_says_who_serves_the_folder(tmp_path: Path) -> None:
     assert read(tmp_path, "engine: llama_cpp") == ModelConfig(adapter="llama_cpp")
+
+
+def test_a_tab_is_told_to_be_one(tmp_path: Path) -> None:
+    assert reason(tmp_path, "options:\n\tmethod: predict\n").endswith("YAML is indented by spaces, not by tabs")

@@ -6,13 +6,33 @@ from pathlib import Path
 
 import pytest
 
-from server.config.payload_target import payload_target
+from server.config import payload_target as module
+from server.config.payload_target import bucket_of, payload_target
 from server.config.settings import Settings, SettingsError
 
+AZURE = "https://account.blob.core.windows.net/container"
 
-@pytest.mark.parametrize("text", ["http://collector:8080/events", "https://user:x@host", "s3://bucket/path", "s3://b"])
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("http://collector:8080/events", "https://user:x@host", "s3://bucket/path", "s3://b", "gs://bucket/path"),
+        *(AZURE, f"{AZURE}/path", f"{AZURE}/path?sv=2024&sig=x"),
+    ],
+)
 def test_addresses(text: str) -> None:
     assert payload_target(text) == text
+
+
+def test_what_is_a_bucket() -> None:
+    asked = ("s3://b/x", "gs://b", AZURE, "https://host/x", "/x")
+    assert [address and address.kind for address in map(bucket_of, asked)] == ["s3", "gs", "azure", None, None]
+
+
+def test_a_bucket_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module._LIBRARIES, "gs", "google.cloud.nothing_of_that_name")
+    with pytest.raises(ValueError, match="not installed: it comes with kserve-storage"):
+        payload_target("gs://bucket")
 
 
 def test_a_file_in_a_directory_that_is_there(tmp_path: Path) -> None:
@@ -22,7 +42,10 @@ def test_a_file_in_a_directory_that_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("ftp://host/x", "must be http://, https:// or s3://, or the path of a file"),
+        ("ftp://host/x", r"must be http:// or https:// \(a collector\), s3://bucket/path, gs://bucket/path"),
+        ("gs:///x", "must name a bucket, such as gs://bucket/path"),
+        ("https://account.blob.core.windows.net/", "is not whole"),
+        ("hf://owner/model", "or the path of a file"),
         ("http:///x", "must name the host of a collector"),
         ("s3:///x", "must name a bucket"),
         ("/nowhere/at/all", "must be the path of a file, in a directory that is there"),

@@ -44,7 +44,7 @@ def test_it_names_the_request_of_a_shared_call_that_failed(caplog: pytest.LogCap
     token = logs.request_id.set("another")
     try:
         with caplog.at_level(logging.ERROR, "kserve"):
-            log_failure("mine", error, "mine-1")
+            log_failure("mine", error, {"request_id": "mine-1"})
             log_failure("mine", error)
     finally:
         logs.request_id.reset(token)

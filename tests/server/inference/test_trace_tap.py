@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from adapters.base import Reply, Request, Signature
 from server.errors import InvalidInput, ModelFailed
 from server.inference.batching.queue import Limits
+from server.inference.passthrough_model import PassthroughModel
 from server.inference.request import InferenceRequest
 from server.inference.taps import Streamed, tap
 from server.inference.tensor_model import TensorModel
 from server.inference.trace_tap import TraceTap
+from server.runtime import logs
 from server.telemetry.metrics import Metrics
 from server.telemetry.sampling import Sampling
 from server.telemetry.traceparent import parse
 from server.telemetry.tracing import Tracing
+from server.workers.worker_pool import WorkerPool
 from tests.server.stand_ins import EchoAdapter
 
 SENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -89,6 +95,15 @@ def test_who_answers_is_told_the_servers_span(model: TensorModel) -> None:
     assert (b"x", b"y") in request.headers
 
 
+def test_lines_in_the_context_of_a_request_tell_its_trace_and_in_that_of_a_connection_none(model: TensorModel) -> None:
+    def told(in_context: str) -> str:
+        logs.request_id.set(in_context)
+        assert Traced().tap(model, asked((b"traceparent", SENT.encode()), (b"x-request-id", b"abc"))) is not None
+        return (logs.trace.get() or {}).get("trace_id", "")
+
+    assert [copy_context().run(told, known) for known in ("abc", "", "another")] == [SENT[3:35], "", ""]
+
+
 def test_what_is_not_sampled_is_let_alone(model: TensorModel) -> None:
     headers = ((b"traceparent", SENT[:-1].encode() + b"0"),)
     request = asked(*headers)
@@ -119,3 +134,33 @@ def test_over_grpc_metadata_is_text(model: TensorModel) -> None:
     assert isinstance(dict(request.headers)["traceparent"], str)
     seen(Streamed(200))
     assert traced.spans.keys() == {"inference.GRPCInferenceService/ModelInfer"}
+
+
+def test_code_that_answers_itself_has_a_queue_and_its_own_spans_below_ours() -> None:
+    traced, told = Traced(), list[str]()
+
+    class Pool:
+        def __init__(self) -> None:
+            self.take_spans: Callable[[bytes], None] = lambda spans: None
+
+    class Own(EchoAdapter):
+        async def answer(self, request: Request) -> Reply:
+            told.append(request.headers["traceparent"])
+            return Reply(b"{}", {})
+
+    adapter = Own("echo", {})
+    adapter.signature = Signature((), (), whole=True)
+    model = PassthroughModel("own", adapter, Limits(), Metrics(dict).of("own"), version="3")
+    model.pool = cast(WorkerPool, Pool())
+    tap(model, (traced.tap,))
+    asyncio.run(model.handle(asked()))
+    (parent,) = map(parse, told)
+    assert parent is not None
+    inner = {"name": "inner", "trace_id": parent.trace_id, "span_id": 7, "parent_id": parent.span_id, "start": 1}
+    rest = {"end": 2, "kind": "INTERNAL", "status": "UNSET", "description": "", "scope": "", "attributes": {}}
+    model.pool.take_spans(json.dumps({**inner, **rest, "events": []}).encode())
+    spans = traced.spans
+    assert spans.keys() == {"queue", "predict", "inner", "POST /v1/models/{model}:predict"}
+    whole = spans["POST /v1/models/{model}:predict"]
+    assert {spans[name].parent.span_id for name in ("queue", "predict", "inner")} == {whole.context.span_id}
+    assert spans["inner"].attributes == {"polyserve.model": "own", "polyserve.model_version": "3"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.telemetry.traceparent import TraceParent, parse
+from server.telemetry.traceparent import TraceParent, log_fields, parse
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -37,3 +37,8 @@ def test_what_is_none_begins_a_trace(text: str) -> None:
 
 def test_versions_to_come_may_say_more() -> None:
     assert parse(f" 01-{TRACE}-{SPAN}-01-what ever ") == TraceParent(int(TRACE, 16), int(SPAN, 16), True)
+
+
+def test_the_log_is_told_the_trace_and_the_span() -> None:
+    assert log_fields(f"00-{TRACE}-{SPAN}-01") == {"trace_id": TRACE, "span_id": SPAN}
+    assert log_fields(b"none") == {}

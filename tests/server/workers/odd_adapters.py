@@ -193,7 +193,7 @@ def _signature(name: str) -> Signature:
 
 
 class WholeAdapter(OddAdapter):
-    """Answers the body, upper-case, after doing or waiting for what the body says: `do crash`, `wait 0.1`.
+    """Answers the body, upper-case, after doing or waiting for what the body says: `do crash`, `wait 0.1`, `trace it`.
 
     `count` answers how many requests wait, and how many no longer do since they were cancelled. The verb "usage"
     answers what `usage.json` in its folder says.
@@ -228,6 +228,10 @@ class WholeAdapter(OddAdapter):
                 raise
             finally:
                 self.waiting -= 1
+        elif verb == "trace":
+            trace = importlib.import_module("opentelemetry.trace")
+            with trace.get_tracer("odd").start_as_current_span(rest):
+                print("traced", rest)
         elif verb == "count":
             return Reply(b"%d %d" % (self.waiting, self.cancelled), {})
         headers = {"verb": request.verb, "protocol": request.protocol, **request.headers}

@@ -26,6 +26,16 @@ def test_lines_however_they_come(lines: Callable[[], list[str]]) -> None:
     assert lines() == ["ab", "c", "é  [31mred x", "100%", "the end"]
 
 
+def test_a_line_is_told_with_the_request_that_it_is_about(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "kserve")
+    log, trace = OutputLog("m"), "4bf92f3577b34da6a3ce929d0e0e4736"
+    log.take(f"\x1eabc 00-{trace}-00f067aa0ba902b7-01\x1fslow\nnobody's\n".encode())
+    mine, nobodys = (record.__dict__ for record in caplog.records)
+    assert (mine["message"].removesuffix(" [x-request-id abc]"), mine["request_id"]) == ("model m | slow", "abc")
+    assert (mine["trace_id"], mine["span_id"]) == (trace, "00f067aa0ba902b7")
+    assert not {"request_id", "trace_id"} & nobodys.keys()
+
+
 def test_long_lines_are_cut(lines: Callable[[], list[str]]) -> None:
     log = OutputLog("m")
     for _ in range(100):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from adapters.base import InvalidInput, Reply, Request
 from server.errors import DeadlineExceeded, ModelFailed, NotReady
 from server.workers.channels import ModelTrace
 from server.workers.launch import answer_limits
+from server.workers.own_spans import ASKED
 from server.workers.worker import WorkerDied
 from server.workers.worker_pool import WorkerPool
 from tests.patience import becomes, wait_for
@@ -61,6 +64,26 @@ def test_requests_and_replies_arrive_whole(serve: Callable[..., WorkerPool]) -> 
         assert (await ask(pool, large)).body == large.upper()
 
     asyncio.run(talk())
+
+
+def test_what_user_code_traces_and_prints_comes_with_its_request(
+    serve: Callable[..., WorkerPool], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "kserve")
+    pool, spans = serve(environment={ASKED: "true"}), list[bytes]()
+    pool.take_spans = spans.append
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    async def talk() -> None:
+        await ask(pool, "trace first")  # which imports what it traces with
+        await ask(pool, "trace it", **{"x-request-id": "abc", "traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+
+    asyncio.run(talk())
+    (span,) = map(json.loads, b"\n".join(spans).splitlines())
+    assert (span["name"], f"{span['trace_id']:032x}") == ("it", trace)
+    wait_for(lambda: "model odd-one | traced it" in caplog.messages)
+    (record,) = (each.__dict__ for each in caplog.records if "traced it" in each.getMessage())
+    assert (record["request_id"], record["trace_id"]) == ("abc", trace)
 
 
 def test_many_at_the_same_time_each_with_its_own_answer(serve: Callable[..., WorkerPool]) -> None:

@@ -2,15 +2,18 @@
 
 import { h, svg } from "./dom.js";
 
-const [WIDTH, HEIGHT, LEFT, KEPT] = [420, 130, 44, 150];
+const [WIDTH, HEIGHT, LEFT, SHORTEST] = [420, 130, 44, 30]; // SHORTEST: seconds that a chart shows at least
 
-/** A small line without axes. */
-export function spark(samples, field) {
+/** A small line without axes, over what is known of the last minute; `room` times the highest value fits. */
+export function spark(samples, field, room = 1) {
   const values = samples.map((sample) => sample[field] ?? 0).slice(-60);
-  const most = Math.max(...values, 1e-9);
-  const points = values.map((value, index) => `${(index + 60 - values.length) * (96 / 59)},${22 - (20 * value) / most}`);
-  return svg("svg", { class: "spark", viewBox: "0 0 96 24", "aria-hidden": "true", preserveAspectRatio: "none" },
-    values.length > 1 ? svg("polyline", { class: "line s1", points: points.join(" ") }) : null);
+  const most = Math.max(...values, 0) * room;
+  const step = 96 / Math.max(values.length - 1, 1);
+  const points = values.map((value, index) => `${index * step},${most ? 22 - (20 * value) / most : 22}`).join(" ");
+  const known = values.length > 1;
+  return svg("svg", { class: `spark${most ? "" : " flat"}`, viewBox: "0 0 96 24", "aria-hidden": "true", preserveAspectRatio: "none" },
+    known && most ? svg("polygon", { class: "area", points: `0,24 ${points} 96,24` }) : null,
+    known ? svg("polyline", { class: "line s1", points }) : null);
 }
 
 /** A chart with a scale: `fields` are the samples' fields by what they are called. */
@@ -18,15 +21,15 @@ export function chart(title, samples, fields, shown) {
   const named = Object.entries(fields);
   const most = Math.max(...named.flatMap(([, field]) => samples.map((sample) => sample[field] ?? 0)), 0);
   const top = nice(most);
-  const x = (index) => LEFT + ((index + KEPT - samples.length) * (WIDTH - LEFT)) / (KEPT - 1);
+  const span = Math.max(samples.length, SHORTEST);
+  const x = (index) => LEFT + ((index + span - samples.length) * (WIDTH - LEFT)) / (span - 1);
   const y = (value) => HEIGHT - 14 - (value / top) * (HEIGHT - 24);
-  const lines = named.map(([, field], number) => {
-    const points = samples.map((sample, index) => (sample[field] === null ? null : `${x(index)},${y(sample[field])}`));
-    return segments(points).map((part) => svg("polyline", { class: `line s${number + 1}`, points: part.join(" ") }));
-  });
-  const area = samples.length > 1 && named.length === 1
-    ? svg("polygon", { class: "area", points: `${x(0)},${y(0)} ${samples.map((s, i) => `${x(i)},${y(s[named[0][1]] ?? 0)}`).join(" ")} ${x(samples.length - 1)},${y(0)}` })
-    : null;
+  const parts = named.map(([, field]) => segments(samples.map((sample, index) => (sample[field] === null ? null : [x(index), y(sample[field])]))));
+  const lines = parts.flatMap((found, number) => found.map((part) => (part.length > 1
+    ? svg("polyline", { class: `line s${number + 1}`, points: part.join(" ") })
+    : svg("circle", { class: `dot s${number + 1}`, cx: part[0][0], cy: part[0][1], r: 2.6 }))));
+  const area = named.length > 1 ? null : parts[0].filter((part) => part.length > 1).map((part) =>
+    svg("polygon", { class: "area", points: `${part[0][0]},${y(0)} ${part.join(" ")} ${part.at(-1)[0]},${y(0)}` }));
   const scale = [0, 0.5, 1].map((share) => [
     svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(top * share), y2: y(top * share) }),
     svg("text", { x: LEFT - 6, y: y(top * share) + 3, "text-anchor": "end" }, shown(top * share)),
@@ -44,12 +47,12 @@ export function chart(title, samples, fields, shown) {
 function segments(points) {
   const found = [[]];
   for (const point of points) point === null ? found.push([]) : found.at(-1).push(point);
-  return found.filter((part) => part.length > 1);
+  return found.filter((part) => part.length);
 }
 
-/** The next number of the kind 1, 2, 5, 10. */
+/** The next number of one digit, whose half is short as well. */
 function nice(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 2, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }

@@ -20,7 +20,7 @@ export async function look() {
     model.now = samples.at(-1) ?? null;
   }
   seen.now = total(before?.models ?? [], seen.models, elapsed, seen.bounds);
-  if (seen.now) all.push(seen.now);
+  if (seen.now) all.push({ ...seen.now, failed: seen.now.errors + seen.now.refused, memory: seen.server.memory });
   if (all.length > KEPT) all.shift();
   before = seen;
   return seen;

@@ -27,6 +27,7 @@ export function modelView(name) {
       return;
     }
     put(head, headOf(model));
+    charts.hidden = model.state === "UNAVAILABLE" && !model.requests;
     put(charts, chartsOf(model));
     for (const each of model.versions) put(facts.querySelector(`[data-shadow="${each.version}"]`) ?? h("div"), compared(each));
     const stamp = JSON.stringify([model.state, model.versions.map((each) => [each.version, each.state, each.shadow]), model.swaps]);

@@ -11,10 +11,10 @@ export function overviewView() {
   const rows = h("tbody");
   const filter = h("input", { type: "search", placeholder: "Filter by name, adapter or state", "aria-label": "Filter the models" });
   const empty = h("p", { class: "empty", hidden: true });
-  const heads = ["Model", "Adapter", "Requests/s", "", "p50", "p99", "Rows a call", "Errors", "Waiting", "Memory"];
+  const heads = ["Model", "State", "Adapter", "Requests/s", "", "p50", "p99", "Rows a call", "Errors", "Waiting", "Memory"];
   const table = h("table", { class: "models" }, h("caption", { class: "skip" }, "Models"),
     h("thead", {}, h("tr", {}, heads.map((head, index) =>
-      h("th", { scope: "col", class: index > 1 ? "n" : "" }, head || h("span", { class: "skip" }, "Trend"))))), rows);
+      h("th", { scope: "col", class: index > 2 ? "n" : "" }, head || h("span", { class: "skip" }, "Trend"))))), rows);
   const element = [h("h1", { class: "skip" }, "Models"), tiles,
     h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, "Models"), h("span", { class: "grow" }), h("div", {}, filter)),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All models" }, table), empty)];
@@ -37,16 +37,27 @@ function tilesOf(seen) {
   const failed = seen.models.filter((model) => model.state === "UNAVAILABLE").length;
   const now = seen.now;
   return [
-    tile("Models ready", ready, `of ${seen.models.length}${failed ? `, ${failed} failed` : ""}`),
+    tile("Models ready", ready, `of ${seen.models.length}${failed ? `, ${failed} failed` : ""}`, h("div", { class: "share", "aria-hidden": "true" }, stateShares(seen.models))),
     tile("Requests/s", count(now?.rate ?? 0), `${count(sum(seen, "requests"))} so far`, spark(all, "rate")),
     tile("p99", seconds(now?.p99 ?? null), now?.p50 ? `median ${seconds(now.p50)}` : "no requests now", spark(all, "p99")),
-    tile("Errors/s", count(now?.errors ?? 0), `${count(sum(seen, "server_errors"))} of ours, ${count(sum(seen, "client_errors"))} of clients`),
-    tile("Memory", bytes(seen.server.memory), `models ${bytes(seen.models.reduce((all, m) => all + m.memory, 0))}`),
+    tile("Errors/s", count((now?.errors ?? 0) + (now?.refused ?? 0)), `${count(sum(seen, "server_errors"))} of ours, ${count(sum(seen, "client_errors"))} of clients`, spark(all, "failed")),
+    tile("Memory", bytes(seen.server.memory), `models ${bytes(seen.models.reduce((all, m) => all + m.memory, 0))}`, spark(all, "memory", 1.6)),
   ];
 }
 
+/** How many models are in which state, as parts of a bar. */
+function stateShares(models) {
+  const counts = new Map();
+  for (const model of models) counts.set(model.state, (counts.get(model.state) ?? 0) + 1);
+  return ["READY", "LOADING", "UNLOADING", "EVICTED", "UNAVAILABLE"].filter((state) => counts.has(state)).map((state) => {
+    const part = h("i", { class: state });
+    part.style.flexGrow = counts.get(state);
+    return part;
+  });
+}
+
 function tile(title, number, note, extra = null) {
-  return h("div", { class: "panel tile" }, h("h3", {}, title), h("div", { class: "row" }, h("div", { class: "number" }, number), h("span", { class: "grow" }), extra), h("div", { class: "quiet" }, note));
+  return h("div", { class: "panel tile" }, h("h3", {}, title), h("div", { class: "number" }, number), h("div", { class: "quiet" }, note), extra);
 }
 
 function rowOf(model) {
@@ -56,9 +67,9 @@ function rowOf(model) {
   return h("tr", {},
     h("td", { class: "first" },
       h("div", { class: "row" }, h("a", { class: "name", href: `#/${encodeURIComponent(model.name)}` }, model.name),
-        h("span", { class: `pill ${model.state}` }, model.state),
         model.versions.length > 1 ? h("span", { class: "chip" }, `${model.versions.length} versions`) : null),
       model.reason ? h("div", { class: "reason", title: model.reason }, model.reason) : null),
+    h("td", { class: "state" }, h("span", { class: `pill ${model.state}` }, model.state)),
     h("td", { class: "wide-only" }, model.adapter ? h("span", { class: "chip" }, model.adapter) : null),
     cell("Requests/s", count(now?.rate ?? 0)),
     h("td", { class: "n wide-only" }, spark(history.get(model.name) ?? [], "rate")),

@@ -13,6 +13,16 @@ from server.loading.storage.listing import Listing, RemoteFile
 from server.loading.storage.stores.base import Files, ListedObjects
 
 
+def container(address: Address) -> tuple[Any, str]:
+    """Azure's client of a container, with the credentials that KServe's variables say, and the path in it."""
+    from azure.storage.blob import ContainerClient
+
+    _, account_url, name, path = Storage._parse_azure_uri(_with_path(address.uri))
+    credential = Storage._get_azure_storage_token() or Storage._get_azure_storage_access_key()
+    client = ContainerClient(account_url, name, credential=credential, retry_total=0, permit_redirects=False)
+    return client, path
+
+
 class AzureBlobs(Files):
     """Blobs below a prefix of a container, or one blob. A query in the address is a shared access signature.
 
@@ -20,14 +30,8 @@ class AzureBlobs(Files):
     """
 
     def __init__(self, address: Address) -> None:
-        from azure.storage.blob import ContainerClient
-
         super().__init__(address)
-        _, account_url, container, self._path = Storage._parse_azure_uri(_with_path(address.uri))
-        credential = Storage._get_azure_storage_token() or Storage._get_azure_storage_access_key()
-        self._client = ContainerClient(
-            account_url, container, credential=credential, retry_total=0, permit_redirects=False
-        )
+        self._client, self._path = container(address)
 
     def look(self) -> Listing:
         blobs = self._client.list_blobs(name_starts_with=self._path or None)

@@ -13,6 +13,17 @@ from server.loading.storage.stores.base import Files, ListedObjects
 _CHUNK = 8 << 20  #: of one request
 
 
+def client() -> Any:
+    """Google's, with the credentials that its variables say; without any it asks as anybody may."""
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.cloud.storage import Client
+
+    try:
+        return Client()
+    except DefaultCredentialsError:
+        return Client.create_anonymous_client()
+
+
 class GoogleCloud(Files):
     """Objects below a prefix, or one object. Without credentials the bucket is asked as anybody may.
 
@@ -20,14 +31,8 @@ class GoogleCloud(Files):
     """
 
     def __init__(self, address: Address) -> None:
-        from google.auth.exceptions import DefaultCredentialsError
-        from google.cloud.storage import Client
-
         super().__init__(address)
-        try:
-            self._client = Client()
-        except DefaultCredentialsError:
-            self._client = Client.create_anonymous_client()
+        self._client = client()
 
     def look(self) -> Listing:
         blobs = self._client.list_blobs(self.address.host, prefix=self.address.path, retry=None)

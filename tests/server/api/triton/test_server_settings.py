@@ -11,12 +11,13 @@ import pytest
 from server.api.triton.server_settings import log_settings, trace_settings
 from server.errors import InvalidInput, NotSupported
 from server.runtime import logs
+from server.runtime.log_lines import JsonLines
 
 
 def test_nothing_is_traced_and_to_trace_nothing_is_fine() -> None:
-    known = trace_settings({})
+    known = trace_settings({}, {})
     assert known["trace_level"] == ["OFF"]
-    assert trace_settings({"trace_level": ["OFF"], "trace_rate": None}) == known
+    assert trace_settings({"trace_level": ["OFF"], "trace_rate": None}, {}) == known
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,25 @@ def test_nothing_is_traced_and_to_trace_nothing_is_fine() -> None:
 )
 def test_what_would_not_be_done_is_refused(wanted: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        trace_settings(wanted)
+        trace_settings(wanted, {})
+
+
+@pytest.mark.parametrize(
+    ("environ", "level", "rate"),
+    [
+        ({}, ["TIMESTAMPS"], "1"),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}, ["TIMESTAMPS"], "100"),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, ["TIMESTAMPS"], "0"),
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, ["OFF"], "0"),
+    ],
+    ids=["all", "some", "those of callers", "none"],
+)
+def test_traces_are_told_as_they_are_and_stay_so(environ: dict[str, str], level: list[str], rate: str) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", **environ}
+    known = trace_settings({"trace_level": level, "trace_rate": None}, environ)
+    assert (known["trace_mode"], known["trace_level"], known["trace_rate"]) == ("opentelemetry", level, rate)
+    with pytest.raises(NotSupported, match="OTEL_TRACES_SAMPLER_ARG said when the server started"):
+        trace_settings({"trace_rate": "7"}, environ)
 
 
 @pytest.fixture
@@ -49,6 +68,14 @@ def test_the_log_is_told_as_it_is(log: logging.Logger) -> None:
         known = log_settings({"log_info": None})
         assert (known["log_info"], known["log_warning"], known["log_verbose_level"]) == told
     assert known["log_level"] == "warning"
+
+
+def test_lines_of_json_are_told(log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = logging.StreamHandler()
+    monkeypatch.setattr(log, "handlers", [handler])
+    assert log_settings({})["log_format"] == "default"
+    handler.setFormatter(JsonLines())
+    assert log_settings({"log_format": "json"})["log_format"] == "json"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -47,27 +46,11 @@ def test_a_file_grows_and_may_be_rotated(tmp_path: Path) -> None:
     assert json.loads(file.read_text())["body"] == {"instances": []}
 
 
-def test_a_bucket_gets_an_object_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    put: list[dict[str, Any]] = []
-
-    class Client:
-        def put_object(self, **fields: Any) -> None:
-            put.append(fields)
-
-    monkeypatch.setattr("server.loading.storage.stores.s3.client", Client)
-    send = sink("s3://logs/mine/", Sender())
-    send([ONE, ONE])
-    (object_,) = put
-    assert object_["Bucket"] == "logs"
-    assert object_["Key"].startswith("mine/20")
-    assert object_["Key"].endswith(".jsonl")
-    assert len(object_["Body"].splitlines()) == 2
-
-
-def test_a_bucket_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> Any:
-        raise RuntimeError("no credentials")
-
-    monkeypatch.setattr("server.loading.storage.stores.s3.client", away)
-    with pytest.raises(SinkFailed, match="the bucket logs takes nothing: no credentials"):
+def test_a_bucket_without_credentials_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ROLE_ARN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nowhere")
+    with pytest.raises(SinkFailed, match="s3://logs takes nothing: there are no credentials: set AWS_ACCESS_KEY_ID"):
         sink("s3://logs", Sender())([ONE])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,12 @@ from typing import Any
 import pytest
 from google.cloud import storage
 
-from bench.ports import free_port
 from server.config.model_uri import Address
 from server.loading.storage.errors import StorageError
 from server.loading.storage.stores import open_store
 from server.loading.storage.stores.gcs import GoogleCloud
-from tests.server.loading.storage.kit import Recorder, fetch, running, tree
+from tests.server.loading.storage.google_emulator import google_emulator, use_google_emulator
+from tests.server.loading.storage.kit import Recorder, fetch, tree
 from tests.server.loading.storage.test_archives import FILES, make
 
 pytestmark = pytest.mark.slow
@@ -25,21 +23,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    program = shutil.which("gcp-storage-emulator", path=str(Path(sys.executable).parent))
-    assert program is not None
-    command = [program, "start", "--host=127.0.0.1", f"--port={port}", "--in-memory"]
-    with running(command, port, tmp_path_factory.mktemp("gcs") / "log"):
-        yield f"http://127.0.0.1:{port}"
+    with google_emulator(tmp_path_factory.mktemp("gcs")) as url:
+        yield url
 
 
 @pytest.fixture
 def bucket(emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An empty bucket; nobody has credentials."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "none"))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    use_google_emulator(emulator, tmp_path, monkeypatch)
     client = storage.Client.create_anonymous_client()
     client.project = "test"
     bucket = client.create_bucket(f"b{tmp_path.name[-30:].replace('_', '-').lower()}")
