@@ -67,7 +67,10 @@ SERVER_LINES = {
     "a flag misspelt": ("--model_dri=models", "unknown flag --model_dri; did you mean --model_dir?"),
     "a flag misspelt behind the word": ("serve models --htp_port=1", "did you mean --http_port?"),
     "a port that is none": ("serve models --http_port=80800", "must be between 0 and 65535"),
-    "one port for both": ("serve models --http_port=8081", "the two servers need different ports"),
+    "one port for both by grpcio": (
+        "serve models --http_port=8081 --grpc_frontend=grpcio",
+        "the two servers need different ports",
+    ),
     "a folder that is not there": ("serve modles", "mount it, or name another with --model_dir"),
     "a file to serve": ("serve models.zip", "is a file"),
     "two folders": ("serve models empty", "unexpected argument empty"),
