@@ -2,9 +2,9 @@
 
     python -m bench.grpcio_load --port 8081 --path /package.Service/Method --body FILE --streams 64 --seconds 3
 
-It is a process of its own, on an event loop of its own (uvloop), and prints one line of JSON. Streams are spread over as
-many connections as h2load's are; each sends its next call when the last one is answered. Calls that are under way
-at the end are waited for and not counted, so that no server meets a load that breaks off.
+It is a process of its own, on uvloop, and prints one line of JSON. Streams are spread over as many connections as
+h2load's are; each sends its next call when the last one is answered. Calls that are under way at the end are waited for
+and not counted, so that no server meets a load that breaks off.
 """
 
 from __future__ import annotations

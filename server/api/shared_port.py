@@ -3,8 +3,8 @@
     PRI * HTTP/2.0 --> HTTP/2: gRPC's calls to their methods, all other requests to REST (`rest.http2_requests`)
     anything else  --> HTTP/1.1: the protocol of the REST server
 
-Behind TLS, ALPN may have told already; a client that was told HTTP/1.1 and says HTTP/2 (httpx does) is taken at its word.
-Source: RFC 9113, 3.2 to 3.4.
+Behind TLS, ALPN may have told already; a client that was told HTTP/1.1 and says HTTP/2, as httpx can, is taken at its
+word. Source: RFC 9113, 3.2 to 3.4.
 """
 
 from __future__ import annotations

@@ -196,7 +196,8 @@ def test_nothing_went_wrong_inside(servers: dict[str, Server], found: dict[str, 
 OF_NODE = {name: 20 if name == "a row" else 1 for name in (
     "a row", "raw", "rows", "with an identifier", "nobody's", "too few columns", "no message of its kind", "compressed",
     "too late", "several", "a stream that fails", "a stream, compressed", "no such method", "config", "index",
-    "unloading with another", "health of nobody", *(name for name in CASES if name.startswith("reflection")))}  # fmt: skip
+    "unloading with another", "health of nobody",
+    *(name for name in CASES if name.startswith("reflection")))}  # fmt: skip
 
 
 def js_call(case: GrpcCase, times: int) -> dict[str, Any]:

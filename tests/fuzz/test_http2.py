@@ -8,10 +8,10 @@ import pytest
 
 from tests.fuzz.http2 import run
 
-CASES = 400
+CASES = 150
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_whatever_is_said_nothing_is_left_of_it(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "kserve")
     told = run(seed, CASES)

@@ -1,7 +1,7 @@
 """A request's head over HTTP/2 in HTTP/1.1's form, and an answer's the other way round.
 
-What a field of one connection alone says (`Connection`, `Transfer-Encoding`, ...) stays behind. A head that HTTP/1.1 could
-read as another one is none: HTTP/2 lets a path hold spaces, which end it there.
+What a field of one connection alone says (`Connection`, `Transfer-Encoding`, ...) stays behind. A head that HTTP/1.1
+could read as another one is none: HTTP/2 lets a path hold spaces, which end it there.
 
 Source: RFC 9113, 8.2.2, 8.2.3, 8.3; RFC 9112, 3.
 """

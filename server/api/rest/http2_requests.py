@@ -137,8 +137,8 @@ class Http2Request(asyncio.Transport):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            log.error("an answer over HTTP/2 is none of HTTP's: %s", error)
+        except httptools.HttpParserError:
+            log.exception("an answer over HTTP/2 is none of HTTP's")
             self.abort()
             return
         if self._stream.unsent > _AHEAD and not self._over and not self._full:

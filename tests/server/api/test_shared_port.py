@@ -1,4 +1,4 @@
-"""What a client says first tells what it speaks, however slowly it says it; who says nothing is counted and sent away."""
+"""What a client says first tells what it speaks, however slowly it says it; who says nothing waits in bounds."""
 
 from __future__ import annotations
 

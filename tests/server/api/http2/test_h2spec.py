@@ -1,4 +1,4 @@
-"""Every case of h2spec 2.6 (github.com/summerwind/h2spec), by its number: a row here, in test_connection or in test_hpack.
+"""Every case of h2spec (github.com/summerwind/h2spec), by its number: a row here, in test_connection or in test_hpack.
 
 h2spec itself is a program in Go, which no registry of packages has; its cases are short enough to be rows.
 """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import httptools
 import hpack
+import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
