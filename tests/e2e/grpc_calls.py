@@ -56,8 +56,8 @@ def method(name: str) -> tuple[str, Any, Any]:
     return f"{SERVICE_PATH}/{name}", message_type(found.input_type.name), message_type(found.output_type.name)
 
 
-def unary(name: str, loose: bool = False, **fields: Any) -> GrpcCase:
-    path, request, answer = method(name)
+def unary(called: str, /, loose: bool = False, **fields: Any) -> GrpcCase:
+    path, request, answer = method(called)
     return GrpcCase(path, [request(**fields)], answer, loose=loose)
 
 

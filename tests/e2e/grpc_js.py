@@ -15,7 +15,7 @@ import pytest
 
 from tests.npm import npm_file
 
-VERSION = "1.13.4"
+VERSION = "1.14.7"
 _SCRIPT = Path(__file__).with_name("grpc_js_client.js")
 
 

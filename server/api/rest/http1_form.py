@@ -45,8 +45,8 @@ def http1_head(head: RequestHead) -> Http1Head:
     Raises:
         MalformedHead: HTTP/1.1 has no words for it.
     """
-    if not _METHOD.fullmatch(head.method):
-        raise MalformedHead("the method is none of HTTP/1.1's")
+    if not _METHOD.fullmatch(head.method) or head.method == b"CONNECT":
+        raise MalformedHead("the method is none of HTTP/1.1's, or asks for a tunnel")
     if not _TARGET.fullmatch(head.path):
         raise MalformedHead("the path does not begin with a slash, or holds white space")
     hosts = [head.authority] if head.authority else [value for name, value in head.fields if name == b"host"]

@@ -54,6 +54,7 @@ def test_the_host_is_that_of_the_authority() -> None:
         ((), {"path": b"http://other/a"}),
         ((), {"method": b"GET /b"}),
         ((), {"method": b"get"}),
+        ((), {"method": b"CONNECT"}),
         ((), {"method": b"G" * 40}),
         ((), {"authority": b""}),
         ((), {"authority": b"a b"}),
