@@ -4,7 +4,8 @@
     header block, DATA <-- httptools' parser    <-- its answer
 
 So all of REST is there, and in one way: the short way and the general one, limits, time-outs, front processes, the log.
-A request counts as a connection for as long as it lasts. That costs it some 0.1 ms over HTTP/1.1.
+A request counts as a connection for as long as it lasts. It costs 0.1 ms of processor time, over HTTP/1.1 a third of
+that (one row to a scikit-learn model, 64 at once, by h2load with and without `--h1`).
 """
 
 from __future__ import annotations
