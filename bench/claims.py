@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from bench.load import Client
 from bench.measure import Outcome, Results
 from bench.plan import (
     ECHO,
@@ -108,5 +109,7 @@ CLAIMS: Sequence[Claim] = (
     _faster(Workload("logistic", Protocol.GRPC), KSERVE, 10),
     _faster(Workload("logistic", Protocol.GRPC), TRITON, 3),
     _quicker(Workload("logistic", Protocol.GRPC, connections=1), TRITON, 2),
+    _faster(Workload("logistic", Protocol.GRPC, client=Client.GRPCIO), TRITON, 1),
+    _quicker(Workload("logistic", Protocol.GRPC, 1, client=Client.GRPCIO), TRITON, 1),
     *(_tail(model) for model in ("logistic", "forest", *TABULAR, *TEXT)),
 )

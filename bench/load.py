@@ -1,4 +1,7 @@
-"""The load generators: wrk for HTTP, h2load (nghttp2) for gRPC. Both are C, one thread each, closed loops."""
+"""The load generators: wrk for HTTP, h2load (nghttp2) for gRPC. Both are C, one thread each, closed loops.
+
+gRPC may be driven by grpcio's own client in Python as well (`bench.grpcio_load`), which costs more than most servers.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +24,13 @@ PACKAGES = {"wrk": "wrk", "h2load": "nghttp2-client"}
 GRPC_CONNECTIONS = 4  #: at most; streams are spread over them
 _ANSWER_TIMEOUT = "60s"
 _GRACE_SECONDS = 90  #: past its duration, for a generator to end by itself
+
+
+class Client(StrEnum):
+    """Who sends gRPC's calls."""
+
+    H2LOAD = "h2load"
+    GRPCIO = "grpcio"
 
 
 class MissingTool(Exception):
@@ -54,13 +66,23 @@ def require(*tools: str) -> None:
         raise MissingTool(f"{' and '.join(absent)} not found; on Debian: apt-get install {packages}")
 
 
-def drive(request: Request, port: int, connections: int, seconds: int, answer_bytes: int = 0) -> Figures:
-    """Send `request` over and over on `connections` connections (gRPC: streams) for `seconds`.
+def drive(
+    request: Request,
+    port: int,
+    connections: int,
+    seconds: int,
+    answer_bytes: int = 0,
+    client: Client = Client.H2LOAD,
+) -> Figures:
+    """Send `request` over and over on `connections` connections (gRPC: streams, of that `client`) for `seconds`.
 
     `answer_bytes` is the length of a good gRPC answer: h2load does not read gRPC's status, so what came is weighed.
     """
     with tempfile.TemporaryDirectory() as folder:
         body, log = Path(folder) / "body", Path(folder) / "latencies"
+        if request.protocol is Protocol.GRPC and client is Client.GRPCIO:
+            body.write_bytes(request.body)
+            return parse_grpcio(_run(grpcio_command(body, port, request.path, connections, seconds), seconds))
         if request.protocol is Protocol.GRPC:
             body.write_bytes(_framed(request.body))
             output = _run(h2load_command(body, log, port, request.path, connections, seconds), seconds)
@@ -85,6 +107,27 @@ def h2load_command(body: Path, log: Path, port: int, path: str, streams: int, se
     load = ["h2load", "-t1", f"-c{clients}", f"-m{streams // clients}", f"-D{seconds}", f"-d{body}"]
     headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
     return [*load, *headers, f"--log-file={log}", f"http://127.0.0.1:{port}{path}"]
+
+
+def grpcio_command(body: Path, port: int, path: str, streams: int, seconds: int) -> list[str]:
+    load = [sys.executable, "-m", "bench.grpcio_load", f"--port={port}", f"--path={path}", f"--body={body}"]
+    return [*load, f"--channels={min(GRPC_CONNECTIONS, streams)}", f"--streams={streams}", f"--seconds={seconds}"]
+
+
+def parse_grpcio(output: str) -> Figures:
+    """The figures that `bench.grpcio_load` prints.
+
+    Raises:
+        LoadFailed: it printed none, or calls failed: with the first one's status.
+    """
+    try:
+        found = json.loads(output)
+    except ValueError as error:
+        raise LoadFailed(f"bench.grpcio_load printed no figures: {output[-500:]}") from error
+    if found["errors"]:
+        raise LoadFailed(f"{found['errors']} of {found['requests']} calls failed: {found['first_error']}")
+    p50, p99 = (float("nan") if found[name] is None else float(found[name]) for name in ("p50", "p99"))
+    return Figures(found["requests"], float(found["seconds"]), p50, p99, 0)
 
 
 def parse_wrk(output: str) -> Figures:
@@ -119,7 +162,14 @@ def _latencies(log: Path) -> list[int]:
 
 def _run(command: list[str], seconds: int) -> str:
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False)
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=seconds + _GRACE_SECONDS,
+            check=False,
+            cwd=places.REPOSITORY,
+        )
     except subprocess.TimeoutExpired as error:
         raise LoadFailed(f"{command[0]} did not end") from error
     if ended.returncode:

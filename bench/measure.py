@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.check import WrongAnswer, ask, check
-from bench.load import Figures, LoadFailed, drive
+from bench.load import Client, Figures, LoadFailed, drive
 from bench.making import Sample, sample
 from bench.plan import Step, Workload
 from bench.process import Running
@@ -87,10 +87,10 @@ class _Contestant:
         elif answer.body not in (self.request.body, b"{}"):
             raise WrongAnswer(f"{self.system.name} answered {answer.body[:300]!r}")
 
-    def drive(self, connections: int, seconds: int) -> Figures:
+    def drive(self, connections: int, seconds: int, client: Client) -> Figures:
         grpc = self.request.protocol is Protocol.GRPC
         port = self.running.grpc_port if grpc else self.running.http_port
-        return drive(self.request, port, connections, seconds, self.answer_bytes)
+        return drive(self.request, port, connections, seconds, self.answer_bytes, client)
 
     def attempt(self, work: Callable[[], None]) -> None:
         """Do it unless the system has failed under this workload; its failure is kept."""
@@ -113,24 +113,24 @@ def measure(
         contestants = [_contestant(step.workload, name, systems[name]) for name in step.systems]
         for each in contestants:
             results.outcomes[step.workload, each.system.name] = each.outcome
-        _compete(contestants, step.workload.connections, seconds, rounds)
+        _compete(contestants, step.workload, seconds, rounds)
         say(f"{number}/{len(steps)} {step.workload}: {', '.join(map(_brief, contestants))}")
     return results
 
 
-def _compete(contestants: Sequence[_Contestant], connections: int, seconds: int, rounds: int) -> None:
+def _compete(contestants: Sequence[_Contestant], workload: Workload, seconds: int, rounds: int) -> None:
     for each in contestants:
         each.attempt(each.check)
-        each.attempt(lambda each=each: _timed(each, connections, WARM_UP_SECONDS, keep=False))  # type: ignore[misc]
+        each.attempt(lambda each=each: _timed(each, workload, WARM_UP_SECONDS, keep=False))  # type: ignore[misc]
     for _ in range(rounds):
         for each in contestants:
-            each.attempt(lambda each=each: _timed(each, connections, seconds, keep=True))  # type: ignore[misc]
+            each.attempt(lambda each=each: _timed(each, workload, seconds, keep=True))  # type: ignore[misc]
     for each in contestants:
         each.attempt(each.check)
 
 
-def _timed(contestant: _Contestant, connections: int, seconds: int, keep: bool) -> None:
-    figures = contestant.drive(connections, seconds)
+def _timed(contestant: _Contestant, workload: Workload, seconds: int, keep: bool) -> None:
+    figures = contestant.drive(workload.connections, seconds, workload.client)
     if figures.errors:
         raise LoadFailed(f"{figures.errors} of {figures.requests} requests failed")
     if not keep:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bench.load import Client
 from bench.making import ROWS
 from bench.models import MODELS
 from bench.requests import Protocol
@@ -25,16 +26,22 @@ OPENMP = ("lightgbm", "bert")  #: models that many threads can slow down, by muc
 
 @dataclass(frozen=True)
 class Workload:
-    """What is asked of every system that takes part; `connections` are streams on gRPC."""
+    """What is asked of every system that takes part; `connections` are streams on gRPC, of `client`."""
 
     model: str
     protocol: Protocol = Protocol.V1
     connections: int = 64
     rows: int = 1
+    client: Client = Client.H2LOAD
+
+    @property
+    def wire(self) -> str:
+        """The protocol, and by whose client, where that is grpcio's."""
+        return str(self.protocol) if self.client is Client.H2LOAD else f"{self.protocol} by {self.client}"
 
     def __str__(self) -> str:
         row = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        return f"{self.model}, {self.protocol}, {self.connections} connections, {row}"
+        return f"{self.model}, {self.wire}, {self.connections} connections, {row}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ def claims() -> list[Step]:
         Step(Workload("logistic", Protocol.V2_BINARY), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC), (*both, MLSERVER, TRITON, ECHO)),
         Step(Workload("logistic", Protocol.GRPC, connections=1), (*both, TRITON)),
+        Step(Workload("logistic", Protocol.GRPC, client=Client.GRPCIO), (*both, TRITON, ECHO)),
+        Step(Workload("logistic", Protocol.GRPC, 1, client=Client.GRPCIO), (*both, TRITON)),
         Step(Workload("logistic", connections=1), (*both, MOSEC)),
         Step(Workload("forest"), both),
         Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING)),

@@ -78,7 +78,7 @@ def figures_table(results: Results) -> str:
         (
             (
                 workload.model,
-                workload.protocol,
+                workload.wire,
                 str(workload.connections),
                 f"{workload.rows:,}",
                 system,

@@ -36,6 +36,7 @@ from server.api.rest.manners import Manners
 from server.api.rest.methods import Methods
 from server.api.rest.routes import Routes
 from server.api.rest.unix_socket import SocketTaken, listening_on
+from server.api.shared_port import SharedPort
 from server.api.shutdown import Shutdown
 from server.api.start_banner import banner
 from server.api.triton.server_settings import ChangeLevel
@@ -116,6 +117,7 @@ class PolyServer(frame.ModelServer):
         self._certificates = certificates_of(settings)
         self._loader = loader
         self._grpc_port = 0
+        self._shared_port = SharedPort() if settings.one_port else None
 
     def run(
         self, loading: MutableMapping[ModelKey, Future[Loaded]], when_loaded: Callable[[], None], signals: Signals
@@ -222,7 +224,8 @@ class PolyServer(frame.ModelServer):
         wanted = self._settings.grpc_port
         inner_socket = str(self._frontends.directory / "grpc") if self._frontends else ""
         try:
-            check_free(wanted)  # gRPC's own words for it are many
+            if self._shared_port is None:
+                check_free(wanted)  # gRPC's own words for it are many
             server, self._grpc_port = await start_grpc(
                 self._settings,
                 handlers,
@@ -233,6 +236,7 @@ class PolyServer(frame.ModelServer):
                 inner_socket,
                 shared=bool(self._frontends),
                 certificates=self._certificates,
+                hand_over=self._shared_port.hand_over if self._shared_port else None,
             )
         except (RuntimeError, OSError, PortTaken) as error:
             raise SystemExit(f"polyserve: --grpc_port={wanted} is taken: {error}; {_OTHER_PORT}") from error
@@ -257,7 +261,8 @@ class PolyServer(frame.ModelServer):
         protocol = partial(FastProtocol, self._shared)
         planes = (self.dataplane, self.model_repository_extension)
         transport = (self._bounds, self._certificates)
-        rest = rest_server(self._settings, app, self.http_port, protocol, *transport, *planes)
+        port = self.http_port
+        rest = rest_server(self._settings, app, port, protocol, *transport, *planes, self._shared_port)
         rest.create_application()
         pages = (self._settings.enable_docs_url, self._settings.enable_console)
         grpc_port = self._settings.grpc_port if self._settings.enable_grpc else None

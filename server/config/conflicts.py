@@ -31,8 +31,11 @@ def conflicts(settings: Table, defaults: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_ports_and_paths(settings: Table) -> Iterator[str]:
     http, grpc = settings.http_port, settings.grpc_port
-    if settings.enable_grpc and settings.rest_port == grpc != 0:
-        yield f"--http_port={http} and --grpc_port={grpc}: the two servers need different ports"
+    if settings.one_port and settings.grpc_frontend == "grpcio":
+        yield (
+            f"--http_port={http} and --grpc_port={grpc}: with --grpc_frontend=grpcio the two servers need different "
+            "ports; the server's own HTTP/2 (--grpc_frontend=http2) shares one with REST"
+        )
     if settings.allow_credentials and (not settings.allowed_origins or "*" in settings.allowed_origins):
         yield "--allow_credentials needs the origins by name in --allowed_origins: * would let every page in"
     if settings.root_path.startswith(_OWN_PATHS):

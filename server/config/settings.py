@@ -197,7 +197,8 @@ class Settings:
 
     http_port: int = setting(8080, PORT, SERVER,
         "Port of the REST server; 8080 becomes 8443 under TLS, 0 takes any free port.", kserve=True)
-    grpc_port: int = setting(8081, PORT, SERVER, "Port of the gRPC server.", kserve=True)
+    grpc_port: int = setting(8081, PORT, SERVER,
+        "Port of the gRPC server; where it is that of REST, both share it.", kserve=True)
     enable_grpc: bool = setting(True, types.switch(), SERVER, "Serve gRPC.", kserve=True)
     enable_docs_url: bool = setting(True, types.switch(), SERVER, "Serve the Swagger page at /docs.", kserve=True)
     enable_console: bool = setting(True, types.switch(), SERVER,
@@ -330,6 +331,11 @@ class Settings:
     def rest_port(self) -> int:
         """The port that the REST server listens on: KServe moves its default port under TLS."""
         return 8443 if self.ssl_certfile and self.ssl_keyfile and self.http_port == 8080 else self.http_port
+
+    @property
+    def one_port(self) -> bool:
+        """Whether REST and gRPC share a port."""
+        return self.enable_grpc and self.rest_port == self.grpc_port != 0
 
     @property
     def bodies_bytes(self) -> int:

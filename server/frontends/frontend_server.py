@@ -22,6 +22,7 @@ from server.api.rest.bounded_protocol import Bounds
 from server.api.rest.fast_protocol import ServerContext, head_rules
 from server.api.rest.limits import HttpLimits
 from server.api.rest.manners import Manners
+from server.api.shared_port import SharedPort
 from server.api.shutdown import Shutdown
 from server.config.settings import Settings
 from server.frontends.control_server import ControlServer
@@ -53,6 +54,7 @@ class FrontendServer:
         self._grpc_port: int = start["grpc_port"]
         self._directory = Path(start["directory"])
         self._control = control
+        self._shared_port = SharedPort() if settings.one_port else None
         cores = cpu_count()
         counts = MetricsByModel()
         self._observation = Observation(settings, os.environ, counts)
@@ -82,7 +84,8 @@ class FrontendServer:
         here = FrontendRoutes(self._copies, self._settings.max_body_bytes, self._bounds.bodies, self._keys)
         routes = Manners(here, self._settings.root_path, make_ids=self._settings.request_ids)
         protocol = partial(FrontendProtocol, self._directory / "http", self._copies, self._shared)
-        rest = rest_server(self._settings, routes, self._http_port, protocol, self._bounds, self._certificates)
+        transport = (self._bounds, self._certificates)
+        rest = rest_server(self._settings, routes, self._http_port, protocol, *transport, shared_port=self._shared_port)
         uvicorn = rest._server
         setattr(uvicorn, "handle_exit", lambda *_: None)  # noqa: B010  (a method: uvicorn takes the signals over)
         uvicorn.config.lifespan = "off"
@@ -113,5 +116,6 @@ class FrontendServer:
             self._bounds.bodies,
             shared=True,
             certificates=self._certificates,
+            hand_over=self._shared_port.hand_over if self._shared_port else None,
         )
         return server

@@ -35,6 +35,7 @@ class Certificates:
     authorities: bytes | None  #: that sign clients' certificates; None: clients need none
     context: ssl.SSLContext  #: of HTTP/1.1
     grpc_context: ssl.SSLContext  #: of HTTP/2
+    shared_context: ssl.SSLContext  #: of both; who takes both, as browsers do, gets HTTP/1.1
 
     @classmethod
     def read(cls, chain: str, key: str, authorities: str | None) -> Self:
@@ -42,7 +43,8 @@ class Certificates:
         Raises:
             CertificateError: they are damaged, or do not fit together.
         """
-        contexts = [_context(chain, key, authorities, protocol) for protocol in ("http/1.1", "h2")]
+        spoken = (["http/1.1"], ["h2"], ["http/1.1", "h2"])
+        contexts = [_context(chain, key, authorities, protocols) for protocols in spoken]
         try:
             signers = Path(authorities).read_bytes() if authorities is not None else None
             return cls(Path(chain).read_bytes(), Path(key).read_bytes(), signers, *contexts)
@@ -50,11 +52,11 @@ class Certificates:
             raise CertificateError(f"{error.filename} cannot be read: {_cause_of(error)}") from error
 
 
-def _context(chain: str, key: str, authorities: str | None, protocol: str) -> ssl.SSLContext:
-    """How to encrypt connections of a protocol, by its name in ALPN."""
+def _context(chain: str, key: str, authorities: str | None, protocols: list[str]) -> ssl.SSLContext:
+    """How to encrypt connections of protocols, by their names in ALPN, the one that is preferred first."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols([protocol])
+    context.set_alpn_protocols(protocols)
     try:
         context.load_cert_chain(chain, key, _no_password)
     except (OSError, ValueError) as error:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import LoadFailed, MissingTool, h2load_command, parse_h2load, parse_wrk, require, wrk_command
+from bench.load import (
+    LoadFailed,
+    MissingTool,
+    grpcio_command,
+    h2load_command,
+    parse_grpcio,
+    parse_h2load,
+    parse_wrk,
+    require,
+    wrk_command,
+)
 from bench.requests import Protocol, Request
 
 WRK = """Running 1s test @ http://127.0.0.1:40001/v1/models/logistic:predict
@@ -78,6 +88,28 @@ def test_h2load_that_failed_is_told() -> None:
 def test_streams_are_spread_over_connections(streams: int, clients: int, each: int) -> None:
     command = h2load_command(Path("body"), Path("log"), 80, "/m", streams, 3)
     assert {f"-c{clients}", f"-m{each}", "-D3"} <= set(command)
+
+
+GRPCIO = '{"requests": 300, "seconds": 3.0, "p50": 1.5, "p99": 4.0, "errors": 0, "first_error": ""}'
+
+
+def test_grpcios_figures() -> None:
+    figures = parse_grpcio(GRPCIO)
+    assert (figures.throughput, figures.p50, figures.p99, figures.errors) == (100.0, 1.5, 4.0, 0)
+    nothing = parse_grpcio(GRPCIO.replace("300", "0").replace("1.5", "null").replace("4.0", "null"))
+    assert math.isnan(nothing.p50)
+    with pytest.raises(LoadFailed, match="2 of 300 calls failed: NOT_FOUND: nobody"):
+        parse_grpcio(
+            GRPCIO.replace('"errors": 0, "first_error": ""', '"errors": 2, "first_error": "NOT_FOUND: nobody"')
+        )
+    with pytest.raises(LoadFailed, match="no figures: Traceback"):
+        parse_grpcio("Traceback")
+
+
+@pytest.mark.parametrize(("streams", "channels"), [(1, 1), (16, 4)])
+def test_grpcios_streams_are_spread_as_h2loads_are(streams: int, channels: int) -> None:
+    command = grpcio_command(Path("body"), 80, "/m", streams, 3)
+    assert {f"--channels={channels}", f"--streams={streams}", "--seconds=3"} <= set(command)
 
 
 def test_wrk_sends_the_headers_and_the_body() -> None:

@@ -163,8 +163,19 @@ def test_ports_are_those_that_each_mode_routes() -> None:
     both = {"http1": 8080, "grpc": 8081}
     assert ports("standard") == {"kserve-polyserve": both}
     assert ports("knative") == {"kserve-polyserve": {"http1": 8080}, "kserve-polyserve-grpc": {"h2c": 8081}}
+    assert ports("knative-one-port") == {"kserve-polyserve": {"h2c": 8080}}
     assert ports("openshift") == {"kserve-polyserve": both}
     assert ports("gpu") == {"kserve-polyserve-gpu": both}
+
+
+@needs_kubectl
+def test_on_one_port_the_server_shares_it() -> None:
+    ((container,),) = (list(containers(document)) for document in read(overlay("kserve/overlays/knative-one-port")))
+    settings = Settings.parse([arg.replace("{{.Name}}", "iris") for arg in container["args"]], {})
+    assert settings.one_port
+    assert {container[probe]["httpGet"]["port"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {
+        settings.http_port
+    }
 
 
 @needs_kubectl

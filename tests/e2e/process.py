@@ -20,8 +20,9 @@ READY_SECONDS = 240
 class Server:
     """`python -m server` on free ports; its output goes to a file."""
 
-    def __init__(self, model_dir: Path, log: Path, *flags: str, **environ: str) -> None:
-        self.http_port, self.grpc_port = free_port(), free_port()
+    def __init__(self, model_dir: Path, log: Path, *flags: str, one_port: bool = False, **environ: str) -> None:
+        self.http_port = free_port()
+        self.grpc_port = self.http_port if one_port else free_port()
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.grpc = f"127.0.0.1:{self.grpc_port}"
         self.log_file = log

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ from server.api.grpc.infer_calls import Inference
 from server.api.grpc.native.call_site import CallSite
 from server.api.grpc.native.native_server import GrpcConnectionLimits, NativeServer
 from server.api.grpc.service import serve
+from server.api.http2.stream_link import MakeHttp2
 from server.config.settings import Settings
 from server.runtime.certificates import CertificateFiles
 
@@ -30,10 +31,12 @@ async def start_grpc(
     *,
     shared: bool = False,
     certificates: CertificateFiles | None = None,
+    hand_over: Callable[[MakeHttp2], None] | None = None,
 ) -> tuple[GrpcServer, int]:
     """Start it; and the port that it has got. `inference` is whose methods `handlers` have for `ModelInfer`.
 
     `max_connections` and `bodies` are this process's; `socket`, `shared`, `certificates`: as `service.serve` has them.
+    `hand_over`: the REST server listens on the port, and is told by it what makes a connection of HTTP/2's protocol.
 
     Raises:
         RuntimeError, OSError: the port is taken.
@@ -44,4 +47,10 @@ async def start_grpc(
         return AioServer(server, bound), bound
     site = CallSite(handlers, limits, bodies, inference)
     native = NativeServer(site, GrpcConnectionLimits.of(settings, max_connections), certificates)
-    return native, await native.start(port, socket, shared=shared)
+    if hand_over is None:
+        port = await native.start(port, shared=shared)
+    else:
+        hand_over(native.protocol)
+    if socket:
+        await native.listen_inside(socket)
+    return native, port

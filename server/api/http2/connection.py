@@ -61,7 +61,7 @@ class Http2Connection(FrameReader):
         self._blocks = HeaderBlocks(limits.max_head, handler.read_head, handler.too_large)
         self._block = bytearray()  #: what has come of the header block of stream `_within`
         self._block_flags = self._fragments = 0
-        self._gone: dict[int, None] = {}  #: streams that the client may not know to be over
+        self._gone: dict[int, bool] = {}  #: streams that were reset a moment ago; True: by the client, who knows it
 
     # requests
 
@@ -96,10 +96,9 @@ class Http2Connection(FrameReader):
             self._request(number, block, ended)
         elif (stream := self.streams.get(number)) is not None:
             self._trailers(stream, block, ended)
-        elif number in self._gone:
-            self._blocks.fields(block)  # whatever it is for, it may change the table
         else:
-            raise ConnectionFailure(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {number}, which is over")
+            self._blocks.fields(block)  # whatever it is for, it may change the table
+            self._of_one_that_is_over(number, "HEADERS")
 
     def _request(self, number: int, block: bytes, ended: bool) -> None:
         if self._last_served is not None and number > self._last_served:
@@ -170,8 +169,20 @@ class Http2Connection(FrameReader):
         if number > self.last or not number & 1:
             if self._last_served is None or number <= self._last_served or not number & 1:
                 raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, f"DATA on stream {number}, which is not open")
-        elif number not in self._gone:
-            raise ConnectionFailure(ErrorCode.STREAM_CLOSED, f"DATA on stream {number}, which is over")
+        else:
+            self._of_one_that_is_over(number, "DATA")
+
+    def _of_one_that_is_over(self, number: int, what: str) -> None:
+        """Let it through where the client cannot know that yet.
+
+        Raises:
+            ConnectionFailure, StreamFailure: it does.
+        """
+        by_client = self._gone.get(number)
+        if by_client is None:
+            raise ConnectionFailure(ErrorCode.STREAM_CLOSED, f"{what} on stream {number}, which is over")
+        if by_client:
+            raise StreamFailure(number, ErrorCode.STREAM_CLOSED, f"{what} on a stream that was reset")
 
     def used(self, stream: Stream, size: int) -> None:
         """So many bytes of a request hold no memory any more, or others that are counted: as many may come again."""
@@ -201,11 +212,11 @@ class Http2Connection(FrameReader):
         self.out.data(stream, data, self._clock())
 
     def end(self, stream: Stream, trailers: bytes) -> None:
-        """The header block behind all parts."""
+        """The header block behind all parts; b"": there is none, only the end."""
         if stream.pending:
             stream.trailers = trailers
         else:
-            self.out.headers(stream.id, trailers, END_STREAM)
+            self.out.end(stream.id, trailers)
             self._finished(stream)
 
     def cancel(self, stream: Stream) -> None:
@@ -232,17 +243,20 @@ class Http2Connection(FrameReader):
         else:  # the rest of the request is of nobody's interest
             self.reset(stream, ErrorCode.NO_ERROR)
 
-    def _forget(self, stream: Stream) -> None:
+    def _forget(self, stream: Stream, by_client: bool = False) -> None:
         del self.streams[stream.id]
         self.out.drop(stream)
-        if len(self._gone) >= 2 * self._limits.max_streams:
-            del self._gone[next(iter(self._gone))]
-        self._gone[stream.id] = None
+        self._remember(stream.id, by_client)
 
-    def _drop(self, stream: Stream) -> None:
-        self._forget(stream)
+    def _remember(self, number: int, by_client: bool) -> None:
+        if number not in self._gone and len(self._gone) >= 2 * self._limits.max_streams:
+            del self._gone[next(iter(self._gone))]
+        self._gone[number] = by_client
+
+    def _drop(self, stream: Stream, by_client: bool = False) -> None:
+        self._forget(stream, by_client)
         self._handler.cancelled(stream)
 
     def _reset(self, failure: StreamFailure) -> None:
         super()._reset(failure)
-        self._gone[failure.stream] = None
+        self._remember(failure.stream, by_client=False)

@@ -130,7 +130,7 @@ class FrameReader:
     def _data(self, flags: int, number: int, payload: bytes) -> None:
         raise NotImplementedError
 
-    def _drop(self, stream: Stream) -> None:
+    def _drop(self, stream: Stream, by_client: bool = False) -> None:
         """The client, or a failure, has reset a stream."""
         raise NotImplementedError
 
@@ -150,7 +150,7 @@ class FrameReader:
         self._need_begun(number)
         if (stream := self.streams.get(number)) is not None:
             self._resets.count()
-            self._drop(stream)
+            self._drop(stream, by_client=True)
         else:
             self._idle.count()
 

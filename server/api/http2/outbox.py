@@ -72,6 +72,13 @@ class Outbox:
         """A header block of ours, which always fits one frame."""
         self.put(frame_head(len(block), HEADERS, END_HEADERS | flags, stream) + block)
 
+    def end(self, stream: int, trailers: bytes) -> None:
+        """The end of an answer: a header block, or DATA of nothing where that is b""."""
+        if trailers:
+            self.headers(stream, trailers, END_STREAM)
+        else:
+            self.put(frame_head(0, DATA, END_STREAM, stream))
+
     def at_once(self, stream: Stream, head: bytes, body: bytes, trailers: bytes) -> bool:
         """A whole answer by one piece of bytes; False where the windows or a frame's size do not let it through."""
         length = len(body)
@@ -128,7 +135,7 @@ class Outbox:
                 continue
             done.append(stream)
             if stream.trailers is not None:
-                self.headers(stream.id, stream.trailers, END_STREAM)
+                self.end(stream.id, stream.trailers)
         return done
 
     @property

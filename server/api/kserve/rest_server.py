@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import ssl
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from kserve.protocol.rest.server import RESTServer
 
 from server.api.rest.asgi import App
 from server.api.rest.bounded_protocol import Bounds
+from server.api.shared_port import SharedPort
 from server.api.tls import TlsProtocol
 from server.config.settings import Settings
 from server.runtime.certificates import CertificateError, CertificateFiles
@@ -29,8 +31,11 @@ def rest_server(
     certificates: CertificateFiles | None = None,
     data_plane: Any = None,
     extension: Any = None,
+    shared_port: SharedPort | None = None,
 ) -> RESTServer:
     """KServe's REST server, without its application, over our HTTP protocol, and TLS with `certificates`."""
+    if shared_port is not None:
+        protocol = partial(shared_port.protocol, bounds.connections, protocol)
     rest = RESTServer(
         app,
         data_plane,
@@ -41,17 +46,23 @@ def rest_server(
         event_loop=settings.event_loop,
         timeout_keep_alive=settings.timeout_keep_alive,
     )
-    rest.config.http = protocol if certificates is None else partial(_behind_tls, certificates, bounds, protocol)
+    if certificates is not None:
+        context = _context_of(certificates, shared=shared_port is not None)
+        protocol = partial(_behind_tls, context, bounds, protocol)
+    rest.config.http = protocol
     rest.config.proxy_headers = False  # `access.is_local` looks for itself
     if not settings.access_log:
         logging.getLogger("uvicorn.access").handlers.clear()
     return rest
 
 
+def _context_of(certificates: CertificateFiles, *, shared: bool) -> Callable[[], ssl.SSLContext]:
+    return lambda: certificates.current().shared_context if shared else certificates.current().context
+
+
 def _behind_tls(
-    certificates: CertificateFiles, bounds: Bounds, protocol: Callable[..., asyncio.Protocol], **uvicorns: Any
+    context: Callable[[], ssl.SSLContext], bounds: Bounds, protocol: Callable[..., asyncio.Protocol], **uvicorns: Any
 ) -> TlsProtocol:
-    context = lambda: certificates.current().context  # noqa: E731
     return TlsProtocol(context, bounds.connections, bounds.limits.head_timeout, partial(protocol, **uvicorns))
 
 

@@ -74,7 +74,10 @@ SERVER_LINES = {
     ),
     "nothing at all": ("", "name another with --model_dir (polyserve serve DIR)"),
     "a port that is none": ("serve models --http_port=80800", "must be between 0 and 65535"),
-    "one port for both": ("serve models --http_port=8081", "the two servers need different ports"),
+    "one port for both by grpcio": (
+        "serve models --http_port=8081 --grpc_frontend=grpcio",
+        "the two servers need different ports",
+    ),
     "a folder that is not there": ("serve modles", "mount it, or name another with --model_dir"),
     "a file to serve": ("serve models.zip", "is a file"),
     "two folders": ("serve models empty", "unexpected argument empty"),

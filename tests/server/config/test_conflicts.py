@@ -31,7 +31,15 @@ def test_ports_may_be_equal_where_they_do_not_meet(certificate: tuple[str, str])
     assert Settings.parse(["--http_port=0", "--grpc_port=0"], {}).http_port == 0
     assert Settings.parse(["--grpc_port=8080", "--enable_grpc=false"], {}).grpc_port == 8080
     assert Settings.parse([*tls, "--grpc_port=8080"], {}).rest_port == 8443
-    assert len(problems(*tls, "--grpc_port=8443")) == 1
+    assert len(problems(*tls, "--grpc_port=8443", "--grpc_frontend=grpcio")) == 1
+
+
+def test_rest_and_grpc_may_share_a_port(certificate: tuple[str, str]) -> None:
+    cert, key = certificate
+    assert Settings.parse(["--http_port=8081"], {}).one_port
+    assert Settings.parse([f"--ssl_certfile={cert}", f"--ssl_keyfile={key}", "--grpc_port=8443"], {}).one_port
+    apart = [[], ["--http_port=0", "--grpc_port=0"], ["--http_port=8081", "--enable_grpc=false"]]
+    assert not any(Settings.parse(argv, {}).one_port for argv in apart)
 
 
 def test_a_certificate_needs_its_key(certificate: tuple[str, str]) -> None:
@@ -77,4 +85,5 @@ def test_payload_settings_need_a_target() -> None:
 
 
 def test_all_are_told_at_once() -> None:
-    assert len(problems("--sandbox_network", "--root_path=/v1", "--http_port=9000", "--grpc_port=9000")) == 3
+    ports = ("--http_port=9000", "--grpc_port=9000", "--grpc_frontend=grpcio")
+    assert len(problems("--sandbox_network", "--root_path=/v1", *ports)) == 3

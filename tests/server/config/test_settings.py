@@ -292,8 +292,9 @@ def test_settings_are_typed_and_frozen() -> None:
             "remote storage has to be mounted or copied first",
         ),
         (
-            ["--http_port=8081"],
-            "--http_port=8081 and --grpc_port=8081: the two servers need different ports",
+            ["--http_port=8081", "--grpc_frontend=grpcio"],
+            "--http_port=8081 and --grpc_port=8081: with --grpc_frontend=grpcio the two servers need different ports; "
+            "the server's own HTTP/2 (--grpc_frontend=http2) shares one with REST",
         ),
         (
             ["--log_config_file=/nowhere/log.yaml"],

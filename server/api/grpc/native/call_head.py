@@ -27,6 +27,7 @@ _OWN = frozenset(
     )
 )
 ENCODINGS = ("identity", "deflate", "gzip")
+_GRPC = re.compile(rb"application/grpc(?:[+;].*)?", re.DOTALL)  #: but for gRPC-Web, which is another protocol
 _TIMEOUT = re.compile(rb"([0-9]{1,9})([HMSmun])")
 _SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
@@ -50,6 +51,11 @@ class CallHead:
     accepts: frozenset[str] = frozenset()  #: how answers may be compressed
     has_id: bool = False  #: it has an `x-request-id`
     refusal: Refusal | None = None
+
+
+def is_grpc(fields: Sequence[Field]) -> bool:
+    """Whether a head is that of a call, as its content type says."""
+    return any(name == b"content-type" and _GRPC.fullmatch(value) for name, value in fields)
 
 
 def call_head(fields: Sequence[Field]) -> tuple[CallHead, int | None]:

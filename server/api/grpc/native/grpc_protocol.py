@@ -12,14 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from server.api.connections import Connections, Wait
-from server.api.grpc.native.call_head import call_head, too_large
+from server.api.grpc.native.call_head import CallHead, call_head, is_grpc, too_large
 from server.api.grpc.native.call_site import CallSite
 from server.api.grpc.native.grpc_call import GrpcCall
 from server.api.http2.connection import Http2Connection
 from server.api.http2.frame_reader import Http2Limits
+from server.api.http2.frames import ErrorCode
 from server.api.http2.header_blocks import KnownHead
 from server.api.http2.hpack import Field
 from server.api.http2.outbox import Stream
+from server.api.http2.request_head import request_head
+from server.api.http2.stream_link import OtherRequests
 
 #: seconds in which a client that was sent away can read why
 _LINGER = 1.0
@@ -31,8 +34,12 @@ class GrpcProtocol(asyncio.Protocol):
 
     peer = "unix:"
 
-    def __init__(self, site: CallSite, connections: Connections, limits: Http2Limits) -> None:
+    def __init__(
+        self, site: CallSite, connections: Connections, limits: Http2Limits, others: OtherRequests | None = None
+    ) -> None:
+        """`others`: what answers requests that are none of gRPC; None: they are taken for calls, as on gRPC's port."""
         self._site = site
+        self._others = others
         self._connections = connections
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -124,13 +131,19 @@ class GrpcProtocol(asyncio.Protocol):
     # streams
 
     def read_head(self, fields: Sequence[Field]) -> KnownHead:
-        return call_head(fields)
+        if self._others is None or is_grpc(fields):
+            return call_head(fields)
+        head = request_head(fields)
+        return self._others.read_head(head), head.length
 
     def too_large(self) -> KnownHead:
         return too_large(self._limits.max_head)
 
     def began(self, stream: Stream) -> None:
-        stream.call = GrpcCall(self._site, self, stream, self._loop)
+        if self._others is None or isinstance(stream.head, CallHead):
+            stream.call = GrpcCall(self._site, self, stream, self._loop)
+        else:
+            stream.call = self._others.call(self, stream)
         stream.call.begin()
 
     def received(self, stream: Stream, data: bytes) -> None:
@@ -168,6 +181,14 @@ class GrpcProtocol(asyncio.Protocol):
 
     def unread(self) -> int:
         return self.http.out.unsent
+
+    def cut(self, stream: Stream) -> None:
+        if stream.id in self.http.streams:
+            self.http.reset(stream, ErrorCode.INTERNAL_ERROR)
+            self._soon()
+
+    def extra(self, name: str) -> Any:
+        return self._transport.get_extra_info(name)
 
     # how long it takes, and its end
 

@@ -24,6 +24,7 @@ from server.api.grpc.channel_limits import HANDSHAKE_MS, IDLE_MS, MAX_STREAMS
 from server.api.grpc.native.call_site import CallSite
 from server.api.grpc.native.grpc_protocol import GrpcProtocol
 from server.api.http2.frame_reader import Http2Limits
+from server.api.http2.stream_link import OtherRequests
 from server.api.tls import TlsProtocol
 from server.config.settings import Settings
 from server.runtime import drain
@@ -73,19 +74,21 @@ class NativeServer:
         self._unix: asyncio.Server | None = None
         self._leaving = self._ended = False
 
-    async def start(self, port: int, path: str = "", *, shared: bool = False) -> int:
-        """Listen on a TCP port, and on the path of a Unix socket; the port that it has got.
+    async def start(self, port: int, *, shared: bool = False) -> int:
+        """Listen on a TCP port; the port that it has got.
 
         Raises:
             OSError: the port is taken.
         """
-        loop = asyncio.get_running_loop()
         listener = _listener(port, shared)
-        self._tcp = await loop.create_server(self._accepted, sock=listener, backlog=_BACKLOG)
-        if path:
-            self._unix = await loop.create_unix_server(self._inner_protocol, path, backlog=_BACKLOG)
+        self._tcp = await asyncio.get_running_loop().create_server(self._accepted, sock=listener, backlog=_BACKLOG)
         bound: int = listener.getsockname()[1]
         return bound
+
+    async def listen_inside(self, path: str) -> None:
+        """Listen on the path of a Unix socket, too, for front processes."""
+        loop = asyncio.get_running_loop()
+        self._unix = await loop.create_unix_server(self._inner_protocol, path, backlog=_BACKLOG)
 
     def _accepted(self) -> asyncio.Protocol:
         """What talks to a client of the port."""
@@ -100,6 +103,10 @@ class NativeServer:
 
     def _protocol(self) -> asyncio.Protocol:
         return _Client(lambda: self._leaving, self._clients, self._site, self._connections, self._http2)
+
+    def protocol(self, others: OtherRequests) -> asyncio.Protocol:
+        """What talks to a client of a port that is not this server's own, encrypted already where it is."""
+        return _Client(lambda: self._leaving, self._clients, self._site, self._connections, self._http2, others)
 
     def _inner_protocol(self) -> asyncio.Protocol:
         return _Client(lambda: self._ended, self._inner, self._site, self._inner_connections, self._http2)
@@ -124,7 +131,8 @@ class NativeServer:
 
     async def _close_port(self) -> None:
         """Lose nobody who is connecting: closing a listener resets those who wait in its queue."""
-        if self._tcp is None:
+        if self._tcp is None:  # who has the port closes it, in the same time
+            await asyncio.sleep(drain.HANDSHAKE)
             return
         listeners = [_double(each) for each in self._tcp.sockets]
         for listener in listeners:

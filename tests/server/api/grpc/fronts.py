@@ -34,4 +34,6 @@ async def started(
         server, port = await serve(handlers, 0, limits, socket, certificates=certificates)
         return AioServer(server, port), port
     native = NativeServer(CallSite(handlers, limits, Bodies(), inference), GrpcConnectionLimits(), certificates)
-    return native, await native.start(0, socket)
+    if socket:
+        await native.listen_inside(socket)
+    return native, await native.start(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.api.http2.frames import DATA, HEADERS
+from server.api.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS
 from server.api.http2.outbox import Outbox, Stream
 from tests.server.api.http2.client import split
 
@@ -32,6 +32,13 @@ def test_parts_come_in_order_within_the_window(parts: list[bytes], windows: list
     whole = b"".join(parts)
     assert got == whole[: sum(windows)]
     assert out.unsent == one.unsent == len(whole) - len(got)
+
+
+def test_an_answer_ends_by_a_block_or_by_nothing() -> None:
+    out = Outbox()
+    out.end(1, b"\x88")
+    out.end(3, b"")
+    assert sent(out) == [(HEADERS, END_HEADERS | END_STREAM, 1, b"\x88"), (DATA, END_STREAM, 3, b"")]
 
 
 def test_it_is_told_when_something_was_read() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.api.grpc.native.call_head import call_head, too_large
+from server.api.grpc.native.call_head import call_head, is_grpc, too_large
 from server.api.http2.request_head import MalformedHead
 from tests.server.api.grpc.native.raw_calls import head
 
@@ -20,6 +20,16 @@ def test_what_is_grpcs_own_is_no_metadata() -> None:
     assert found.metadata == (("x-request-id", "7"), ("x-bin", b"\x00\x01"), ("content-length", "9"))
     assert found.has_id
     assert found.refusal is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_one"),
+    [("application/grpc", True), ("application/grpc+proto", True), ("application/grpc;x=y", True),
+     ("application/grpc-web", False), ("application/grpc-web+proto", False), ("application/json", False)],
+)  # fmt: skip
+def test_a_call_is_known_by_its_content_type(kind: str, is_one: bool) -> None:
+    assert is_grpc(head(content_type=kind)) is is_one
+    assert not is_grpc([(b":path", b"/")])
 
 
 @given(st.integers(0, 10**9 - 1), st.sampled_from("HMSmun"))
