@@ -189,14 +189,14 @@ def decode_single(instances: list[Any], signature: Signature, field: str) -> Ten
     names = tuple(spec.name for spec in signature.inputs)
     if not is_named(instance):
         if len(names) == 1 and not signature.inputs[0].unused:
-            return {names[0]: _whole(instance, signature.inputs[0], f"{field}[0]")}
+            return {names[0]: _single_tensor(instance, signature.inputs[0], f"{field}[0]")}
         instance = {names[0]: instance}
     if not instance.keys() <= set(names):
         raise InvalidInput(f"{field}[0]{unknown_name(instance, names)}")
     return decode_named(instance, signature, f"{field}[0]")
 
 
-def _whole(value: Any, spec: TensorSpec, field: str) -> Array:
+def _single_tensor(value: Any, spec: TensorSpec, field: str) -> Array:
     """The only tensor of a model without a batch dimension.
 
     Raises:
