@@ -237,7 +237,8 @@ def _unsupported(model_dir: ModelDir, only: str | None) -> str:
             return f"{model_dir.unfit[0]} is no regular file, or its name holds control characters: it is not opened"
         return "the directory is empty"
     if known := probe.recognise(model_dir):
-        return f"{known}, which this version does not serve"
+        way_out = probe.way_out(known)
+        return f"{known}, which this version does not serve{way_out and f'; {way_out}'}"
     names = [*model_dir.files, *(f"{name}/" for name in model_dir.dirs)]
     return f"no known model format among {listed(names)}"
 

@@ -97,6 +97,7 @@ class PolyServer(frame.ModelServer):
             unrequested=unrequested,
             log_latency=settings.enable_latency_logging,
             taps=self._observation.taps,
+            keyed=bool(settings.api_keys_file),
         )
         configure_logging(settings)
         logging.getLogger("kserve").addHandler(self._log_rings)

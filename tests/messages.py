@@ -73,11 +73,20 @@ def _of_file(path: Path, name: str) -> Iterator[Message]:
 
 
 def _unseen(node: ast.AST) -> Iterator[ast.AST]:
-    """What nobody is shown: docstrings, comments in the form of one, patterns."""
+    """What is no message: docstrings, comments in the form of one, patterns, programs, what an option means."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         yield node.value
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "re":
         yield from (part for argument in node.args for part in ast.walk(argument))
+    elif _means(node):
+        yield from (part for part in ast.walk(node) if part is not node)
+
+
+def _means(node: ast.AST) -> bool:
+    """Whether it says what an option means, or is a program that another interpreter runs."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "meaning"
+    return isinstance(node, ast.Assign) and [ast.unparse(name) for name in node.targets] == ["_BOOT"]
 
 
 def _shown_by(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:

@@ -181,14 +181,18 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
         [
             f"{ONNX}::test_a_tokenizer_that_is_not_used_is_told",
             f"{A}/torch_/test_triton.py::test_a_program_is_asked_by_tritons_names",
+            f"{A}/torch_/test_triton.py::test_the_file_stands_above_the_folder_of_a_version",
             f"{A}/custom_/test_predictor.py::test_a_predictor_that_is_away_is_503_with_its_address",
         ],
     ),
     "D23": (
-        "one traceback a failure, none of gRPC's; a forked parent of workers stays undone: threads of KServe's imports",
+        "one traceback a failure, none of gRPC's; trials are forks; KServe is imported without its Kubernetes client. "
+        "Workers stay fresh processes: they need their own user id, sandbox and interpreter, and none of the server's "
+        "secrets, which a fork of a parent that has imported KServe (and its threads) would not have",
         [
             f"{S}/inference/test_failure_log.py::test_a_failure_in_a_worker_shows_the_workers_traceback_once",
             f"{S}/runtime/test_drain.py::test_grpc_has_nothing_to_say_of_it",
+            f"{A}/shared/test_lean_kserve.py::test_neither_kubernetes_nor_a_command_line_is_imported",
         ],
     ),
     "C1": ("scalars are rows of one column", ["e2e/test_tensorflow.py::test_the_example_of_tensorflow_serving"]),

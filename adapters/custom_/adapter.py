@@ -100,6 +100,7 @@ class CustomAdapter(Adapter):
         program.settle_in(path, name, _arguments((path / FILE).read_text(errors="replace"), name, path, options))
         ran = program.run(path / FILE, as_script=module.main_block is not None and module.calls_server)
         model = building.build(ran, module.used(classes), name, path, options)
+        building.check_answers(model)
         application = ran.application or Application()
         for told in application.dropped():
             print(told)

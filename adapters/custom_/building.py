@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import difflib
 import inspect
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,24 @@ def build(program: Program, hinted: set[str], name: str, folder: Path, options: 
     except BaseException as error:
         raise failure(error, folder) from error
     return model
+
+
+def check_answers(model: Any) -> None:
+    """
+    Raises:
+        LoadError: it has nothing of its own to answer with: each request would be told that there is no predictor.
+    """
+    from kserve import Model
+
+    kind = type(model)
+    hooks = ("preprocess", "predict", "postprocess", "explain", "__call__")
+    if not isinstance(model, Model) or any(getattr(kind, name) is not getattr(Model, name) for name in hooks):
+        return
+    if getattr(model, "predictor_host", None) or set(hooks) & vars(model).keys():
+        return
+    near = difflib.get_close_matches("predict", vars(kind), n=1)
+    hint = f"; is {near[0]} meant to be it?" if near else ": write one, with the request and its headers as arguments"
+    raise LoadError(f"model.py: {kind.__name__} defines no predict{hint}")
 
 
 def settled(value: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 from adapters.base import LoadError
 from adapters.custom_ import mount
 from adapters.custom_.application import Application
+from adapters.shared.lean_kserve import lean
 
 MODULE = "model"  #: what the user's file is called as a module
 
@@ -107,7 +108,8 @@ def _module(path: Path, as_script: bool) -> ModuleType:
 
 
 def _catch_starts(program: Program) -> None:
-    from kserve import ModelServer
+    with lean():  # and it is whole again before the user's code asks for any of it
+        from kserve import ModelServer
 
     def start(server: Any, models: Any, *_: Any, **__: Any) -> None:
         program.server = server

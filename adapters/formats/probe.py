@@ -59,6 +59,8 @@ def first_json_key(data: bytes) -> str:
 
 def recognise(model_dir: ModelDir) -> str:
     """A known format in this directory that the current adapters do not serve, in words ("x is a y"), or ""."""
+    if all(model_dir.has(name) for name in AUTOGLUON):
+        return "it is an AutoGluon predictor"
     for name, format_ in _LAYOUTS.items():
         if model_dir.has(name):
             return f"{name} is {format_}"
@@ -70,6 +72,11 @@ def recognise(model_dir: ModelDir) -> str:
     if model_dir.files == ("polyserve.yaml",) and not model_dir.dirs:
         return "polyserve.yaml stands alone: settings without a model"
     return ""
+
+
+def way_out(recognised: str) -> str:
+    """What can be done with what `recognise` has found, or ""."""
+    return next((way for format_, way in _WAYS_OUT.items() if recognised.endswith(format_)), "")
 
 
 def unknown_booster(model_dir: ModelDir, *suffixes: str) -> str:
@@ -100,6 +107,9 @@ _LAYOUTS = {
     "adapter_config.json": "a PEFT adapter without its base model",
 }
 
+#: the files of a predictor, which are pickles of AutoGluon's own classes
+AUTOGLUON = ("learner.pkl", "predictor.pkl")
+
 #: leading bytes (at an offset) -> format
 _MAGIC = (
     (0, b"CBM1", "a CatBoost model"),
@@ -110,6 +120,32 @@ _MAGIC = (
     (4, b"TFL3", "a TensorFlow Lite model"),
     (0, b"7z\xbc\xaf\x27\x1c", "an archive that must be unpacked first"),
 )
+
+#: how a file's name ends -> format of others, whose bytes tell less
+_ENDINGS = {
+    ".pdmodel": "a PaddlePaddle model",
+    ".pdiparams": "a PaddlePaddle model",
+    ".pdparams": "PaddlePaddle weights",
+    ".plan": "a TensorRT engine",
+    ".engine": "a TensorRT engine",
+    ".mlmodel": "a Core ML model",
+    "-symbol.json": "an MXNet model",
+    ".nemo": "a NeMo model",
+    ".rds": "a model of R",
+    ".mojo": "an H2O model",
+}
+#: formats of others -> the shortest way to have them served
+_WAYS_OUT = {
+    "a PMML model": "a model.py can ask it through pypmml or jpmml-evaluator",
+    "a PaddlePaddle model": "paddle2onnx exports it to ONNX, which is served",
+    "a TensorFlow Lite model": "serve the SavedModel that it was made of, or convert it by tf2onnx --tflite",
+    "a TensorRT engine": "serve the ONNX file that it was built of",
+    "an MXNet model": "mxnet.onnx exports it to ONNX, which is served",
+    "a Core ML model": "serve the model that it was converted from",
+    "a NeMo model": "its export to ONNX is served",
+    "an AutoGluon predictor": "a model.py can load it, with autogluon in requirements.txt",
+    "an H2O model": "a model.py can load it, with h2o in requirements.txt",
+}
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _KERAS = {"config.json", "metadata.json"}
@@ -126,6 +162,9 @@ def _format_of(model_dir: ModelDir, name: str) -> str:
         return "a PMML model"
     if _is_safetensors(head):
         return "safetensors weights without a config.json"
+    for ending, format_ in _ENDINGS.items():
+        if name.lower().endswith(ending):
+            return format_
     if name.lower().endswith(".pb") and _is_frozen_graph(head):
         return "a frozen TensorFlow graph"
     return "an archive that must be unpacked first" if name.lower().endswith(_ARCHIVES) else ""

@@ -70,12 +70,20 @@ def tensors_of(answer: Any, specs: Sequence[TensorSpec]) -> Tensors:
         found = {str(name): _array(answer[name]) for name in answer.columns}
     elif isinstance(answer, Mapping):
         found = {str(name): _array(values) for name, values in answer.items()}
+    elif _are_records(answer, [spec.name for spec in specs]):
+        found = {spec.name: _array([row[spec.name] for row in answer]) for spec in specs}
     else:
         found = {OUTPUT: _array(answer)}
     wanted = [spec.name for spec in specs] or ([OUTPUT] if list(found) == ["0"] else list(found))
     if len(wanted) == len(found) and found.keys() != set(wanted):
         return dict(zip(wanted, found.values(), strict=True))
     return found
+
+
+def _are_records(answer: Any, names: Sequence[str]) -> bool:
+    """Whether it is a list of objects that all have the signature's names, which are columns then."""
+    is_list = isinstance(answer, list) and len(answer) > 0
+    return is_list and all(isinstance(row, Mapping) and row.keys() == {*names} for row in answer)
 
 
 def _array(values: Any) -> Array:

@@ -23,6 +23,9 @@ _TRACES = re.compile(
 #: an absolute path of a file, and its name; addresses of the web and dates are none
 _PATH = re.compile(r"(?<![\w:/.>])/(?:[\w.@+~-]+/)+([\w.@+~-]*)")
 
+#: how numpy shows one of its values within a list: np.str_('q'), np.float64(1.5)
+_NUMPY = re.compile(r"\bnp\.(?:str_|bytes_|bool_?|datetime64|timedelta64|u?int\d+|float\d+|longdouble)\(([^()]*)\)")
+
 #: how XGBoost's messages begin: the time, and the place in its source
 XGBOOST_PLACE = re.compile(r"\[[\d:]+\] \S+:\d+: ")
 
@@ -41,8 +44,8 @@ def shortened(text: str, most: int) -> str:
 
 
 def without_trace(text: str) -> str:
-    """A framework's message without the stack traces of its native libraries."""
-    return _TRACES.split(_NODES.sub("", text), maxsplit=1)[0].strip()
+    """A framework's message without stack traces of its native libraries, and without the names of numpy's types."""
+    return _NUMPY.sub(r"\1", _TRACES.split(_NODES.sub("", text), maxsplit=1)[0].strip())
 
 
 def without_paths(text: str) -> str:

@@ -39,6 +39,7 @@ from adapters.sklearn_.inputs import inputs_of
 from adapters.sklearn_.outputs import label_dtype, labels_of, tensors_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, slow_texts, writes_inputs
 from adapters.sklearn_.text_bounds import TEXT_OPTION, check_texts, holds_long, longest_text
+from adapters.sklearn_.unseen import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class SklearnAdapter(Adapter):
             else:
                 answer = getattr(self.model, method)(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # what fits the signature, and yet not what it learned
-            raise InvalidInput(reason(error)) from error
+            raise InvalidInput(refusal(error, self.model, inputs)) from error
         return tensors_of(answer, self.labels, _PARTS.get(method, ()))
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -168,7 +169,7 @@ class SklearnAdapter(Adapter):
         try:
             return self.explainer.explain(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # as in `predict`
-            raise InvalidInput(reason(error)) from error
+            raise InvalidInput(refusal(error, self.model, inputs)) from error
 
     def evidence(self) -> Parameters:
         return {"proofs": self.proofs}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from adapters.base import Match, ModelDir, Rank, Trust
 from adapters.formats.pickled import holds_pickle
 from adapters.formats.pickles import Contents, Unreadable, inspect
+from adapters.formats.probe import AUTOGLUON
 from adapters.shared.messages import several
 from adapters.sklearn_.versions import origin_of
 
@@ -42,6 +43,8 @@ def find(model_dir: ModelDir) -> Match | None:
     makes two candidates. Pickles of other names (model.sav, model.joblib.gz) are looked for where none of these is the
     model, and any other adapter's claim is better than theirs.
     """
+    if all(model_dir.has(name) for name in AUTOGLUON):
+        return None  # parts of one model, which is named by `probe`
     usual = model_dir.named(*SUFFIXES)
     candidates = [_judge(model_dir, name) for name in usual]
     rank = Rank.CONTENT

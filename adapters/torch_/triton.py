@@ -17,6 +17,7 @@ from adapters.torch_.declared import DeclaredInput
 from adapters.torch_.values import TORCH_NAMES
 
 FILE = "config.pbtxt"
+_SIGNATURE = "model.sig"  #: of OpenSSF model-signing
 _LIMIT = 1 << 20  #: bytes
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([\w.+-]+)|([{}\[\]:,;])|(\s+|#[^\n]*)|(.)')
 _OPEN = {"{": "}", "[": "]"}
@@ -31,10 +32,14 @@ class TritonTensors:
 
 
 def read(model_dir: ModelDir) -> TritonTensors:
-    """What the file says, if it is there and can be read."""
-    if not model_dir.has(FILE):
+    """What the file says, if it is there and can be read: beside the program, or above the folder of its version."""
+    place = model_dir if model_dir.has(FILE) else _above(model_dir)
+    try:
+        if not place.has(FILE):
+            return TritonTensors()
+        tokens = list(_tokens(place.head(FILE, _LIMIT).decode(errors="replace")))
+    except OSError:  # a process that is confined to the version's folder
         return TritonTensors()
-    tokens = list(_tokens(model_dir.head(FILE, _LIMIT).decode(errors="replace")))
     batched = any(
         tokens[i : i + 2] == ["max_batch_size", ":"] and tokens[i + 2 : i + 3] not in ([], ["0"])
         for i in range(len(tokens))
@@ -44,6 +49,14 @@ def read(model_dir: ModelDir) -> TritonTensors:
     if not all(inputs) or not all(outputs):
         return TritonTensors()
     return TritonTensors(tuple(each for each in inputs if each), tuple(outputs))
+
+
+def _above(model_dir: ModelDir) -> ModelDir:
+    """Triton's layout, NAME/config.pbtxt and NAME/1/model.pt; a folder that is signed is whole by itself."""
+    path = model_dir.path
+    if not path.name.isdecimal() or path == model_dir.root or model_dir.has(_SIGNATURE):
+        return model_dir
+    return replace(model_dir, path=path.parent)
 
 
 def by_argument(inputs: Sequence[DeclaredInput], arguments: Sequence[str]) -> list[DeclaredInput]:

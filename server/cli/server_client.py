@@ -99,6 +99,8 @@ class RunningServer:
         document = answer.document
         if answer.status == 200 and isinstance(document, dict) and "inputs" in document:
             return document
+        if answer.status == 404 and "did you mean" in answer.error:
+            raise Failure(answer.error)
         if answer.status == 404 and (names := self.names()) is not None:
             raise Failure(f"{plain(answer.error)}: {_which(name, names)}" if name not in names else answer.error)
         if answer.status >= 500 and answer.error:

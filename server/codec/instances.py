@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from adapters.base import Signature, Tensors, TensorSpec
+from adapters.base import Array, Signature, Tensors, TensorSpec
 from server.codec.data_frames import are_frames, is_named, rows_of_frames, takes_columns
-from server.codec.error_text import described, nearest, quoted
+from server.codec.error_text import described, nearest, quoted, shown
 from server.codec.json_tensors import common_rows, fit, from_json
 from server.errors import InvalidInput
 
@@ -188,10 +188,27 @@ def decode_single(instances: list[Any], signature: Signature, field: str) -> Ten
     (instance,) = instances
     names = tuple(spec.name for spec in signature.inputs)
     if not is_named(instance):
+        if len(names) == 1 and not signature.inputs[0].unused:
+            return {names[0]: _single_tensor(instance, signature.inputs[0], f"{field}[0]")}
         instance = {names[0]: instance}
     if not instance.keys() <= set(names):
         raise InvalidInput(f"{field}[0]{unknown_name(instance, names)}")
     return decode_named(instance, signature, f"{field}[0]")
+
+
+def _single_tensor(value: Any, spec: TensorSpec, field: str) -> Array:
+    """The only tensor of a model without a batch dimension.
+
+    Raises:
+        InvalidInput: it does not fit.
+    """
+    array = from_json(value, spec, field)
+    if array.ndim == len(spec.shape) - 1 and spec.shape[:1] == (-1,):
+        takes = f"a whole tensor of shape {shown(spec.shape)}, since its answer is not one a row"
+        raise InvalidInput(
+            f"{field} has shape {shown(array.shape)}, the model takes {takes}: put it into one list more"
+        )
+    return fit(array, spec, field)
 
 
 def are_rows(instances: list[Any], signature: Signature) -> bool:

@@ -11,14 +11,16 @@ a file of its own, which know those below them:
     Retirement        (retirement.py)   lets them go: unload, forget, evict, replace
     ModelClaims       (claims.py)       gives their memory back, to the system and to the budget
     why_not_ready     (readiness.py)    whether the server may be sent requests
+    Suggestions       (suggestions.py)  which model may be meant by a name that there is not
     ModelStore        (store.py)        holds the states, and changes them under its lock
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from server.errors import NotFound, NotReady
@@ -42,6 +44,7 @@ from server.repository.retirement import Retirement
 from server.repository.shadowing import ShadowTap
 from server.repository.state import ModelState, State
 from server.repository.store import ModelStore
+from server.repository.suggestions import Suggestions
 from server.telemetry.metrics import Metrics
 
 __all__ = ["ModelState", "Repository", "ServedModel", "State"]
@@ -69,16 +72,19 @@ class Repository:
         unrequested: Demand = Demand.TRY,
         log_latency: bool = False,
         taps: Sequence[Tap] = (),
+        keyed: bool = False,
     ) -> None:
         """Everything of `catalog` is "waiting to be loaded".
 
         `rescan` looks at the mount again; without it only what the catalog holds is ever served. `replicas` are other
         processes that answer for what is in `store`. `before_load` hears of each directory that is about to be loaded
         anew. `unrequested`: what to do with a model that came while nobody asked for it. `taps` look on at answers.
+        `keyed`: not everybody may know of every model.
         """
         self.store = store or ModelStore()
         self._catalog = catalog
         self._ready_rule = ready_rule
+        self._suggestions = Suggestions(self.store.names, keyed=keyed)
         self._replicas = replicas = replicas or NoReplicas()
         self.stopping = False  #: it has been told to stop
         claims = ModelClaims(loader.budget)
@@ -142,7 +148,7 @@ class Repository:
         if version is None:
             model = self.get_model(name)
             if model is None:
-                raise NotFound(f"model {name!r} does not exist")
+                raise self._unknown(name)
             return model
         return self._checked(name, self._known(name, version))
 
@@ -191,12 +197,23 @@ class Repository:
     def _known(self, name: str, version: str | None) -> ModelState:
         versions = self.store.models.get(self.store.known_as(name))
         if versions is None:
-            raise NotFound(f"model {name!r} does not exist")
+            raise self._unknown(name)
         state = versions.newest if version is None else versions.of(version)
         if state is None:
             held = ", ".join(dict.fromkeys([*versions.numbers(), *versions.labels]))
             raise NotFound(f"model {name!r} has no version {version!r}{held and f'; it has {held}'}")
         return state
+
+    def _unknown(self, name: str) -> NotFound:
+        return NotFound(f"model {name!r} does not exist{self._suggestions.hint(name)}")
+
+    @contextmanager
+    def _hinting(self, name: str) -> Iterator[None]:
+        """Within, who is told that there is no such model is told which may be meant."""
+        try:
+            yield
+        except NotFound as error:
+            raise self._unknown(name) from error
 
     def _checked(self, name: str, state: ModelState) -> ServedModel:
         if state.model is None:
@@ -281,11 +298,13 @@ class Repository:
 
     def load_model(self, name: str) -> bool:
         """`Lifecycle.load_model`"""
-        return self._lifecycle.load_model(self.store.known_as(name))
+        with self._hinting(name):
+            return self._lifecycle.load_model(self.store.known_as(name))
 
     async def promote(self, name: str) -> str:
         """`promotion.promote`, for who can wait."""
-        return await asyncio.to_thread(promote, self.store, self._replicas, self.store.known_as(name))
+        with self._hinting(name):
+            return await asyncio.to_thread(promote, self.store, self._replicas, self.store.known_as(name))
 
     def load_version(self, found: Found, demand: Demand = Demand.LOAD) -> bool:
         """`Lifecycle.load_version`"""
@@ -301,7 +320,8 @@ class Repository:
 
     async def unload_and_wait(self, name: str) -> None:
         """`Retirement.unload_and_wait`"""
-        await self._retirement.unload_and_wait(self.store.known_as(name))
+        with self._hinting(name):
+            await self._retirement.unload_and_wait(self.store.known_as(name))
 
     def mounted(self) -> dict[str, list[Found]]:
         """`ModelStore.mounted`"""

@@ -52,7 +52,7 @@ class Keys:
     def write(self, *more: str) -> None:
         version = self.folder / f"..{next(self.numbers)}"
         version.mkdir(parents=True)
-        entries = [f"{{key: {STEADY}, models: [m, echo]}}", f"{{key: {ADMIN}, admin: true}}", *more]
+        entries = [f"{{key: {STEADY}, models: [m, echo, '*-*']}}", f"{{key: {ADMIN}, admin: true}}", *more]
         (version / "keys.yaml").write_text("\n".join(f"- {entry}" for entry in entries))
         link = self.folder / "..next"
         link.symlink_to(version.name)
@@ -148,6 +148,17 @@ def test_an_identifier_goes_everywhere_and_a_key_nowhere(place: Place) -> None:
     until(lambda: "[mine-3]" in place.server.log, place.server)
 
 
+def test_who_may_not_know_of_a_model_is_not_told_its_name(place: Place) -> None:
+    """Whichever process takes it: a key that is for `m`, `echo` and names with a dash, and one that is for all."""
+    for _ in range(4):
+        for key, said in ((STEADY, "model 'oth-er' does not exist"), (ADMIN, "did you mean 'other'?")):
+            answer = ask(place.server, key, "oth-er")
+            assert answer.status_code == 404
+            assert said in answer.json()["error"]
+            assert ("other" in answer.json()["error"].replace("oth-er", "")) == (key == ADMIN)
+    assert "did you mean 'echo'?" in ask(place.server, STEADY, "ec-ho").json()["error"]
+
+
 def test_keys_over_grpc(place: Place) -> None:
     with grpc.insecure_channel(place.server.grpc) as channel:
         stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
@@ -169,6 +180,10 @@ def test_keys_over_grpc(place: Place) -> None:
             with pytest.raises(grpc.RpcError) as caught:
                 infer(name, ("x-api-key", key))
             assert caught.value.code() is code
+        for key, meant in ((STEADY, False), (ADMIN, True)):
+            with pytest.raises(grpc.RpcError) as caught:
+                infer("oth-er", ("x-api-key", key))
+            assert caught.value.details().endswith("did you mean 'other'?" if meant else "does not exist")
         with pytest.raises(grpc.RpcError) as caught:
             stub.ModelMetadata(pb.ModelMetadataRequest(name="m"))
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -92,7 +92,7 @@ _RULES: tuple[tuple[str, str, Use], ...] = (
     ("copyreg", "_reconstructor|__newobj__|__newobj_ex__", Use.CALL),
     ("_codecs", "encode", Use.CALL),
     ("collections", "OrderedDict|defaultdict|Counter|deque", Use.CALL),
-    ("datetime", "datetime|date|time|timedelta", Use.CALL),
+    ("datetime", "datetime|date|time|timedelta|timezone", Use.CALL),
     # numpy
     ("numpy", "dtype", Use.CALL),
     ("numpy", "ndarray|matrix", Use.CLASS),

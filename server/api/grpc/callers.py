@@ -12,6 +12,7 @@ from server.api import request_ids
 from server.api.credentials import CARRIERS, KeyGuard, check_model
 from server.config.api_keys import ApiKey
 from server.errors import InvalidInput
+from server.repository.suggestions import show_only
 from server.runtime import logs
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
@@ -70,7 +71,9 @@ class Callers:
             Unauthorized, Forbidden: the call brings no key, or one that is not for the model.
         """
         if self.keys is not None:
-            check_model(self.keys.key_of(metadata), model)
+            key = self.keys.key_of(metadata)
+            check_model(key, model)
+            show_only(key.allows)
 
     def check_method(self, metadata: Metadata, method: str, request: Any) -> None:
         """The same of a method beside inference, whose message may name a model.
@@ -81,6 +84,7 @@ class Callers:
         if self.keys is None or method in _OPEN:
             return
         key: ApiKey = self.keys.key_of(metadata)
+        show_only(key.allows)
         model = getattr(request, "name", "") or getattr(request, "model_name", "")
         if model:
             check_model(key, model)

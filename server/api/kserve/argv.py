@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-from server.api.kserve.lean_import import lean
+from adapters.shared.lean_kserve import lean
 from server.config.settings import Settings
 
 

@@ -98,10 +98,11 @@ class PolyDataPlane(DataPlane):
         """The model that an event is for.
 
         Raises:
-            ModelNotFound, NotReady.
+            NotFound, NotReady.
         """
         if self._repository.is_asleep(name):
             await self._repository.ready(name)
+        self._repository.check_known(name)  # in our words
         return await super().get_model(name)
 
     async def model_metadata(self, model_name: str, model_version: str = "") -> dict[str, Any]:

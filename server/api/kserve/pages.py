@@ -19,13 +19,15 @@ from server.api.console.console_pages import add_console
 from server.api.lookup import Refresh, nothing_new
 from server.api.openapi.document import TITLE, document
 from server.api.openapi.request_examples import KnownExamples, ModelExamples
-from server.codec.error_text import described
+from server.codec.error_text import described, quoted
 from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
 from server.inference.model import ServedModel
 from server.repository.repository import Repository
 
 STATIC = "/docs/static"
+_NOWHERE = "Not Found"  #: what Starlette says of a path that no route is for
+_PATHS = "models are asked by POST /v1/models/NAME:predict and /v2/models/NAME/infer; GET /openapi.json lists all paths"
 
 
 def add_pages(
@@ -69,9 +71,11 @@ def _add_errors(app: FastAPI) -> None:
         where = "; ".join(f"{'.'.join(map(str, d['loc'][1:])) or 'body'}: {d['msg']}" for d in details)
         return _response(InvalidInput(where))
 
-    async def plain(_: Request, error: Exception) -> Response:
+    async def plain(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         detail = error.detail if isinstance(error, HTTPException) else str(error)
+        if status == 404 and detail == _NOWHERE:
+            return _response(NotFound(f"there is no path {quoted(request.url.path)} here; {_PATHS}"))
         return JSONResponse({"error": detail}, status, getattr(error, "headers", None))
 
     app.add_exception_handler(ServingError, known)

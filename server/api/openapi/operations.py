@@ -85,6 +85,8 @@ def _v1() -> list[Operation]:
                 examples="explain",
             )
         )
+    only = "Predict by the only model that there is, as MLflow's server and SageMaker's containers do"
+    operations.append(Operation("post", "/invocations", "V1", only, "Predictions", _ASKED, takes="V1Request"))
     return operations
 
 

@@ -25,6 +25,7 @@ from server.api.rest.torchserve import EXPLANATIONS, PING, PREDICTIONS
 from server.api.rest.torchserve_management import MODELS as MANAGED
 from server.config.api_keys import ApiKey
 from server.errors import ServingError
+from server.repository.suggestions import show_only
 
 _OPEN = frozenset({"/", PING, "/v2/health/live", "/v2/health/ready"})
 _OF_ALL = frozenset({"/metrics", "/openapi.json", "/console/overview"})
@@ -54,6 +55,7 @@ class KeyedRoutes:
                 await send_whole(send, answer)
                 return
             scope = {**scope, KEY: key}
+            show_only(key.allows)
             send = of_the_key(key, path, send)
             if self._hides:
                 scope["headers"] = [each for each in scope["headers"] if each[0] not in CARRIERS]

@@ -16,7 +16,7 @@ from server.api.openai.endpoints import OpenAIPaths
 from server.api.openai.error_object import in_openai_shape
 from server.api.rest.asgi import App, AsgiMessage, Receive, Scope, Send, send_whole, unread
 from server.api.rest.cors import Cors
-from server.api.rest.paths import is_settings, parse, parse_facts
+from server.api.rest.paths import INVOCATIONS, is_settings, parse, parse_facts
 from server.api.rest.torchserve import EXPLANATIONS, PING, PREDICTIONS
 from server.api.rest.torchserve_management import is_management
 from server.errors import Header, MethodNotAllowed
@@ -115,7 +115,7 @@ def _without_slash(scope: Scope) -> Scope:
 
 def _verbs(path: str) -> tuple[str, ...]:
     """How predictions are asked for; empty for other paths."""
-    if parse(path) is not None:
+    if path == INVOCATIONS or parse(path) is not None:
         return ("POST",)
     return ("POST", "PUT") if path.startswith((PREDICTIONS, EXPLANATIONS)) else ()
 

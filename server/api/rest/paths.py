@@ -5,15 +5,18 @@
     GET  /v1/models/{model}[/versions/{version} | /labels/{label}][/metadata]
     GET  /v2/models/{model}[/versions/{version}][/ready, /config, /stats]
 
+    POST /invocations        MLflow's and SageMaker's: V1's predict of the only model that there is
+
 In V2 `?model_version=` names the version as well, as KServe's routes have it.
 
 Sources: KServe V1; TensorFlow Serving (versions, labels, metadata); Open Inference Protocol; Triton's extensions
-generate, model configuration and statistics.
+generate, model configuration and statistics; MLflow's scoring server and SageMaker's contract for containers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -30,7 +33,9 @@ _V2_FACTS = ("ready", "config", "stats")
 #: verbs of TensorFlow Serving for models of `tf.Example`s
 _TF_EXAMPLES = ("classify", "regress")
 _VERSION = "model_version"
-_INVOCATIONS = "/invocations"  #: of MLflow's server, which has one model
+#: of MLflow's server and of SageMaker's containers, which have one model
+INVOCATIONS = "/invocations"
+_INVOKE = re.compile(r"/models/([^/]+)/invoke")  #: of SageMaker's containers with several
 #: Triton's settings; of a model, behind its name
 LOGGING, TRACE, MODEL_TRACE = "/v2/logging", "/v2/trace/setting", "/trace/setting"
 
@@ -102,10 +107,24 @@ def facts_asked_by(scope: Mapping[str, Any]) -> ModelPath | None:
     return _with_query(parse_facts(scope["path"]), scope)
 
 
+def of_the_only(names: Sequence[str]) -> ModelPath:
+    """What a POST to `INVOCATIONS` asks, where somebody knows of these models.
+
+    Raises:
+        NotFound: there is none, or there are several.
+    """
+    if len(names) == 1:
+        return ModelPath("v1", "predict", names[0])
+    held = f"{len(names)} models" if names else "no model"
+    raise NotFound(f"{INVOCATIONS} is for a server of one model, this has {held}: POST to /v1/models/NAME:predict")
+
+
 def refusal(path: str) -> ServingError | None:
-    """Why a POST does nothing that ends in a verb of V1 that there is not, or goes to a path of MLflow's server."""
-    if path == _INVOCATIONS:
-        return NotFound(f"{path} names no model: POST the same body to /v1/models/NAME:predict")
+    """Why a POST does nothing that ends in a verb of a model that there is not, or is SageMaker's."""
+    if (invoked := _INVOKE.fullmatch(path)) is not None:
+        return NotFound(f"{path} is not served: POST the same body to /v1/models/{invoked[1]}:predict")
+    if path.startswith(V2):
+        return _refusal_of_v2(path)
     named, colon, verb = path[len(V1) :].rpartition(":") if path.startswith(V1) else ("", "", "")
     if not colon or "/" in verb:
         return None
@@ -113,6 +132,16 @@ def refusal(path: str) -> ServingError | None:
     if verb in _TF_EXAMPLES:
         return NotSupported(f"':{verb}' takes tf.Examples and is not served; there are {there_are}")
     return NotFound(f"there is no verb {verb!r}; there are {there_are}")
+
+
+def _refusal_of_v2(path: str) -> ServingError | None:
+    named, _, verb = path[len(V2) :].rpartition("/")
+    name, _, version = named.partition("/versions/")
+    facts = parse_facts(path)
+    if not name or "/" in name or "/" in version or is_settings(path) or facts is not None:
+        return None  # it is asked by GET, or is no path at all
+    there_are = ", ".join(f"/{known}" for known in V2_VERBS)
+    return NotFound(f"there is no {verb!r} of a model; there are {there_are} behind {V2}{named}")
 
 
 def _versioned(named: str) -> tuple[str, str | None]:

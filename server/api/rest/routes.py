@@ -3,6 +3,7 @@
     POST /v1/models/..., /v2/models/...                      predictions, explanations, streams (`predict`)
     GET  /v1/models/{model}..., /v2/models/{model}...        what is told of models (`facts`)
     GET  /v2/health/live, /v2/health/ready
+    POST /invocations                                        predictions of the only model that there is
     TorchServe's routes: `torchserve`, `torchserve_management`; OpenAI's: `api.openai`
 
 Everything else (lists, the server's metadata, metrics, Swagger, CloudEvents) falls through to KServe's application.
@@ -17,6 +18,7 @@ import orjson
 
 from server.api.access import Access
 from server.api.bodies import Bodies
+from server.api.credentials import KEY, shown_to
 from server.api.lookup import Refresh, nothing_new
 from server.api.openai.endpoints import OpenAIPaths
 from server.api.openai.error_object import in_openai_shape
@@ -36,7 +38,7 @@ from server.api.rest.asgi import (
 from server.api.rest.event_stream import send_events
 from server.api.rest.facts import ModelFacts
 from server.api.rest.head_cache import is_cloudevent
-from server.api.rest.paths import ModelPath, asked_by, facts_asked_by, refusal
+from server.api.rest.paths import INVOCATIONS, ModelPath, asked_by, facts_asked_by, of_the_only, refusal
 from server.api.rest.predict import InferenceRoutes
 from server.api.rest.repository_routes import ADMIN, RepositoryRoutes, check_served, is_admin
 from server.api.rest.torchserve import Predictions
@@ -117,7 +119,7 @@ class Routes:
         if is_admin(scope):
             self._check_access(scope)
         if method == "POST":
-            if (asked := asked_by(scope)) is not None:
+            if (asked := self._asked(scope)) is not None:
                 await self._wake(asked.model, asked.version)
                 return self._inference.handler(asked) if self._is_ours(asked, scope) else None
             if (refused := refusal(path)) is not None:
@@ -137,6 +139,16 @@ class Routes:
         if method in ("GET", "POST") and (settings := self._facts.settings_handler(path)) is not None:
             return settings
         return self._predictions.handler(scope) or self._management.handler(scope)
+
+    def _asked(self, scope: Scope) -> ModelPath | None:
+        """What a POST asks of a model.
+
+        Raises:
+            InvalidInput, NotFound: it is not clear of which.
+        """
+        if scope["path"] == INVOCATIONS:
+            return of_the_only([name for name in self._repository.store.names() if shown_to(scope.get(KEY), name)])
+        return asked_by(scope)
 
     async def _wake(self, name: str, version: str | None) -> None:
         """Bring back the model that the request is for, before its body is read.

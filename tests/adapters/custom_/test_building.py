@@ -11,7 +11,7 @@ import kserve
 import pytest
 
 from adapters.base import LoadError
-from adapters.custom_.building import build
+from adapters.custom_.building import build, check_answers
 from adapters.custom_.program import Program
 
 HERE = Path("/somewhere/models/mine")
@@ -245,3 +245,25 @@ def test_constructors_that_cannot_be_called() -> None:
         built(program(WantsMore))
     with pytest.raises(LoadError, match=r"Forgets.__init__ does not call super\(\).__init__\(name\)"):
         built(program(Forgets))
+
+
+def test_a_model_with_nothing_to_answer_with_is_refused() -> None:
+    class Misspelled(kserve.Model):
+        def predic(self, payload: Any, headers: Any = None) -> Any:
+            return payload
+
+    class Preprocesses(kserve.Model):
+        def preprocess(self, payload: Any, headers: Any = None) -> Any:
+            return payload
+
+    with pytest.raises(LoadError, match=r"Misspelled defines no predict; is predic meant to be it\?"):
+        check_answers(Misspelled("m"))
+    with pytest.raises(LoadError, match="Plain defines no predict: write one"):
+        check_answers(Plain("m"))
+    check_answers(Preprocesses("m"))
+    calls = Plain("m")
+    calls.predictor_host = "there"
+    check_answers(calls)
+    by_hand = Plain("m")
+    by_hand.predict = lambda payload, headers=None: payload  # type: ignore[method-assign]
+    check_answers(by_hand)

@@ -67,6 +67,35 @@ def test_leading_bytes_give_the_format_away_whatever_the_name(tmp_path: Path, co
     assert probe.recognise(_dir(tmp_path, anything=content)) == f"anything is {words}"
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "way_out"),
+    [
+        ("resnet.pdmodel", "a PaddlePaddle model", "paddle2onnx exports it to ONNX"),
+        ("inference.pdiparams", "a PaddlePaddle model", "paddle2onnx exports it to ONNX"),
+        ("model.plan", "a TensorRT engine", "serve the ONNX file that it was built of"),
+        ("resnet-symbol.json", "an MXNet model", "exports it to ONNX"),
+        ("Model.MLMODEL", "a Core ML model", "serve the model that it was converted from"),
+        ("model.rds", "a model of R", ""),
+    ],
+)
+def test_an_ending_gives_a_format_of_others_away_with_the_way_out(
+    tmp_path: Path, name: str, words: str, way_out: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\x0a\x9c\x01\x08")
+    found = probe.recognise(ModelDir.of(tmp_path))
+    assert found == f"{name} is {words}"
+    assert way_out in probe.way_out(found)
+    assert bool(way_out) == bool(probe.way_out(found))
+
+
+def test_an_autogluon_predictor_is_a_folder(tmp_path: Path) -> None:
+    for name in ("predictor.pkl", "learner.pkl"):
+        (tmp_path / name).write_bytes(b"\x80\x04N.")
+    found = probe.recognise(ModelDir.of(tmp_path))
+    assert found == "it is an AutoGluon predictor"
+    assert "autogluon in requirements.txt" in probe.way_out(found)
+
+
 def test_torch_files(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     module = torch.nn.Linear(2, 1)

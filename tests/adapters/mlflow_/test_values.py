@@ -84,3 +84,11 @@ def test_names_are_the_signatures_where_there_are_as_many() -> None:
     assert list(tensors_of(answer, specs)) == ["y", "z"]
     assert list(tensors_of(answer, specs[:1])) == ["0", "1"]
     assert list(tensors_of({"z": [1], "y": [2]}, specs)) == ["z", "y"]
+
+
+def test_a_list_of_objects_is_columns_where_they_are_the_signatures() -> None:
+    specs = (TensorSpec("n", "FP64", (-1,)), TensorSpec("t", "BYTES", (-1,)))
+    found = tensors_of([{"t": "a", "n": 1.5}, {"n": 2.5, "t": None}], specs)
+    assert {name: array.tolist() for name, array in found.items()} == {"n": [1.5, 2.5], "t": ["a", None]}
+    for answer in ([{"n": 1.0}], [{"n": 1.0, "t": "a", "more": 1}], [], [1.0]):
+        assert list(tensors_of(answer, specs)) == ["output-0"]

@@ -132,3 +132,15 @@ def test_files_are_named_without_their_folders() -> None:
 def test_long_texts_lose_their_middle() -> None:
     assert shortened("abc", 3) == "abc"
     assert shortened("a" * 50 + "b" * 50, 30) == "a" * 15 + " ... " + "b" * 10
+
+
+@pytest.mark.parametrize(
+    ("told", "plain"),
+    [
+        ("y contains previously unseen labels: np.str_('q')", "y contains previously unseen labels: 'q'"),
+        ("unknown categories [np.float64(1.5), np.int64(3)] in column 0", "unknown categories [1.5, 3] in column 0"),
+        ("np.array(3) and np.float64 stay", "np.array(3) and np.float64 stay"),
+    ],
+)
+def test_numpys_names_for_values_are_left_out(told: str, plain: str) -> None:
+    assert brief(told) == plain

@@ -39,6 +39,19 @@ def test_kserves_example(tmp_path: Path) -> None:
     assert config(tmp_path, KSERVE) == TritonTensors((wanted,), ("OUTPUT__0",))
 
 
+def test_the_file_stands_above_the_folder_of_a_version(tmp_path: Path) -> None:
+    (tmp_path / "cifar" / "1").mkdir(parents=True)
+    (tmp_path / "cifar" / FILE).write_text(KSERVE)
+    version = tmp_path / "cifar" / "1"
+    assert read(ModelDir.of(version, tmp_path)).outputs == ("OUTPUT__0",)
+    assert read(ModelDir.of(version, tmp_path / "cifar")).outputs == ("OUTPUT__0",), "a server of this model alone"
+    assert read(ModelDir.of(version)) == TritonTensors(), "nothing is read beyond the mount"
+    (version / "model.sig").write_text("{}")
+    assert read(ModelDir.of(version, tmp_path)) == TritonTensors(), "what is signed does not vouch for the file above"
+    (tmp_path / "cifar" / "named").mkdir()
+    assert read(ModelDir.of(tmp_path / "cifar" / "named", tmp_path)) == TritonTensors()
+
+
 def test_the_other_spellings_of_the_text_form(tmp_path: Path) -> None:
     text = "input: { name: 'x' } " + 'input { name: "a", data_type: TYPE_INT64; dims: 2 dims: -1 }'
     assert config(tmp_path, text) == TritonTensors()  # the first has neither type nor sizes

@@ -21,6 +21,7 @@ ANSWERS = {
     "/v2/models/iris/versions/2": (200, {**METADATA, "versions": ["2"]}),
     "/v2/models/mine": (503, {"error": "model 'mine' is not ready: it is\nbroken"}),
     "/v2/models/a%2Fb": (200, METADATA),
+    "/v2/models/wyne": (404, {"error": "model 'wyne' does not exist; did you mean 'wine'?"}),
     "/echo": (400, {"error": {"message": "no good"}}),
 }
 
@@ -67,6 +68,7 @@ def test_what_it_answers(url: str) -> None:
     ("name", "said"),
     [
         ("irsi", "does not exist: did you mean iris?"),
+        ("wyne", "model 'wyne' does not exist; did you mean 'wine'?$"),
         ("xyz", "there are iris, mine"),
         ("mine", "the server answers 503: model 'mine' is not ready: it is broken"),
     ],

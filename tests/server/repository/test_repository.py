@@ -122,8 +122,21 @@ def test_a_model_that_is_not_ready_says_why(mount: Any) -> None:
     repository = house.load_all()
     with pytest.raises(NotReady, match=r"model 'broken' is not ready: model\.echo is damaged"):
         repository.ready_model("broken")
-    with pytest.raises(NotFound, match="model 'nobody' does not exist"):
+    with pytest.raises(NotFound, match=r"model 'nobody' does not exist$"):
         repository.ready_model("nobody")
+
+
+def test_a_name_that_is_nearly_a_models_names_it(mount: Any) -> None:
+    repository = mount(iris="echo", broken="broken").load_all()
+    said = "model 'irsi' does not exist; did you mean 'iris'\\?$"
+    for asked in (repository.ready_model, repository.check_known, repository.states, repository.load_model):
+        with pytest.raises(NotFound, match=said):
+            asked("irsi")
+    for later in (repository.ready, repository.load, repository.unload_and_wait, repository.promote):
+        with pytest.raises(NotFound, match=said):
+            run(later("irsi"))
+    with pytest.raises(NotFound, match=r"did you mean 'broken'\?"):
+        repository.ready_model("borken")
 
 
 def test_kserves_data_plane_gets_the_model_or_the_reason(mount: Any) -> None:

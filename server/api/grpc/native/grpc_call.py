@@ -26,6 +26,7 @@ from server.errors import NotReady, ServingError, TooLarge, TooSlow, message
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import InferenceRequest
 from server.runtime import logs
+from server.text import printable
 
 _INFER = f"/{SERVICE.full_name}/{INFER}"
 #: seconds; a deadline that is further away is none
@@ -83,7 +84,7 @@ class GrpcCall:
     def _hand_over(self) -> None:
         handler = self._site.handler(self._head.method, self._head.metadata)
         if handler is None:
-            self.finish("UNIMPLEMENTED", "Method not found!")
+            self.finish("UNIMPLEMENTED", f"there is no method {printable(self._head.method)} here; {_INFER} predicts")
         else:
             self._task = CallTask(self, handler, self._site.tasks)
 

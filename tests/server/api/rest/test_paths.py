@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from server.api.rest.paths import asked_by, facts_asked_by, parse, parse_facts, refusal
+from server.api.rest.paths import (
+    ModelPath,
+    asked_by,
+    facts_asked_by,
+    of_the_only,
+    parse,
+    parse_facts,
+    refusal,
+)
 from server.errors import InvalidInput, NotFound
 
 
@@ -110,8 +118,27 @@ def test_a_verb_that_there_is_not_names_those_that_there_are(path: str, status: 
         assert f"POST /v1/models/{named}:predict and POST /v1/models/{named}:explain" in str(refused)
 
 
-def test_a_path_that_names_no_model_says_where_to_go() -> None:
-    refused = refusal("/invocations")
+def test_invocations_are_for_the_only_model() -> None:
+    assert of_the_only(["m"]) == ModelPath("v1", "predict", "m")
+    for names, held in (([], "no model"), (["a", "b"], "2 models")):
+        with pytest.raises(NotFound, match=f"this has {held}: POST to /v1/models/NAME:predict"):
+            of_the_only(names)
+
+
+def test_sagemakers_path_of_one_of_several_models_says_where_to_go() -> None:
+    assert "POST the same body to /v1/models/m:predict" in str(refusal("/models/m/invoke"))
+    assert refusal("/models/m/invoke/x") is None
+
+
+@pytest.mark.parametrize("named", ["m", "m/versions/1"])
+@pytest.mark.parametrize("verb", ["infer_stream", "predict", "x:y"])
+def test_a_verb_of_v2_that_there_is_not_names_those_that_there_are(named: str, verb: str) -> None:
+    refused = refusal(f"/v2/models/{named}/{verb}")
     assert isinstance(refused, NotFound)
-    assert "/v1/models/NAME:predict" in str(refused)
-    assert refusal("/invocations/x") is None
+    said = f"there is no {verb!r} of a model; there are /infer, /generate, /generate_stream behind /v2/models/{named}"
+    assert str(refused) == said
+
+
+@pytest.mark.parametrize("rest", ["", "m", "m/ready", "m/versions/1", "m/versions/1/stats", "m/a/b", "m/trace/setting"])
+def test_what_is_asked_by_get_or_by_nobody_is_not_refused_here(rest: str) -> None:
+    assert refusal(f"/v2/models/{rest}") is None

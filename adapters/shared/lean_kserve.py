@@ -1,4 +1,4 @@
-"""KServe without what a server never uses of it: imported in two thirds of the time.
+"""KServe without what serving never uses of it: imported in two thirds of the time, by the server and custom models.
 
 `import kserve` brings its client for Kubernetes, 120 classes of its resources among it, and, through httpx, a command
 line with its colours. While `lean` holds, those modules are put off: what KServe's packages take from them is a name
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader
@@ -21,6 +22,8 @@ __all__ = ["lean"]
 
 #: of KServe: the client and what only it needs
 _PUT_OFF = ("kserve.api.kserve_client", "kserve.api_client", "kserve.configuration", "kserve.models")
+#: beginnings of the versions of KServe that this was tried with; a model's own environment may bring another
+_TRIED = ("0.21.",)
 #: httpx's command line, which httpx itself does without where this cannot be imported
 _COMMAND_LINE = "httpx._main"
 
@@ -65,7 +68,7 @@ def lean() -> Iterator[None]:
 
     Before other threads import anything of KServe's: they would see the stand-ins.
     """
-    if "kserve" in sys.modules:
+    if "kserve" in sys.modules or not importlib.metadata.version("kserve").startswith(_TRIED):
         yield
         return
     finder = _Finder()
@@ -103,12 +106,17 @@ def _take_out() -> None:
     put_off = {name: value for name, value in vars(package).items() if isinstance(value, _PutOff)}
     for name in put_off:
         delattr(package, name)
+    modules = {name.rpartition(".")[2] for name in _PUT_OFF if name.count(".") == 1}
 
     def find(name: str) -> Any:
+        if name in modules:
+            return importlib.import_module(f"kserve.{name}")
         if (stood := put_off.get(name)) is None:
             raise AttributeError(f"module 'kserve' has no attribute {name!r}")
         found = getattr(importlib.import_module(stood.module), stood.name)
         setattr(package, name, found)
         return found
 
+    public = [name for name in vars(package) if not name.startswith("_")]
+    vars(package).setdefault("__all__", [*public, *put_off])  # what `from kserve import *` takes
     vars(package)["__getattr__"] = find

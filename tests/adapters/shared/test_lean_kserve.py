@@ -12,7 +12,7 @@ import pytest
 _LEAN = """
 import json, sys
 sys.argv = ["server"]
-from server.api.kserve.lean_import import lean
+from adapters.shared.lean_kserve import lean
 with lean():
     import kserve.model_server
 """
@@ -37,9 +37,9 @@ def test_neither_kubernetes_nor_a_command_line_is_imported() -> None:
 def test_no_stand_in_is_left() -> None:
     names = in_a_new_process(f"""{_LEAN}
 left = [f"{{name}}.{{key}}" for name, module in list(sys.modules.items()) if name.partition(".")[0] == "kserve"
-        for key, value in vars(module).items() if type(value).__module__ == "server.api.kserve.lean_import"]
+        for key, value in vars(module).items() if type(value).__module__ == "adapters.shared.lean_kserve"]
 left += [name for name, module in sys.modules.items() if module is None and name.startswith(("httpx", "kserve"))]
-left += [str(finder) for finder in sys.meta_path if type(finder).__module__ == "server.api.kserve.lean_import"]
+left += [str(finder) for finder in sys.meta_path if type(finder).__module__ == "adapters.shared.lean_kserve"]
 print(json.dumps(left))""")
     assert names == []
 
@@ -65,9 +65,34 @@ def test_what_was_put_off_is_the_real_thing_when_it_is_asked_for(code: str) -> N
 def test_every_name_of_the_package_is_there_as_ever() -> None:
     plain = in_a_new_process("import json, kserve; print(json.dumps(sorted(vars(kserve))))")
     missing = in_a_new_process(f"""{_LEAN}
-print(json.dumps([name for name in {plain!r} if not name.startswith("__") and name not in ("api_client",
-      "configuration", "models") and not hasattr(kserve, name)]))""")
+print(json.dumps([name for name in {plain!r} if not name.startswith("__") and not hasattr(kserve, name)]))""")
     assert missing == []
+
+
+def test_a_star_takes_what_it_took() -> None:
+    plain = in_a_new_process("""
+import json
+from kserve import *
+print(json.dumps(sorted(name for name in globals() if name[:1] != "_" and name != "json")))""")
+    lean = in_a_new_process(f"""{_LEAN}
+before = {{*globals()}}
+from kserve import *
+print(json.dumps(sorted({{name for name in globals() if name[:1] != "_"}} - before - {{"before"}})))""")
+    modules = {"api_client", "configuration", "models", "rest"}  # which are imported by their own names
+    assert set(plain) - set(lean) <= {"kserve", "json", "sys", "lean"} | modules
+
+
+def test_another_version_is_imported_as_it_is() -> None:
+    imported = in_a_new_process("""
+import importlib.metadata, json, sys
+sys.argv = ["server"]
+told = importlib.metadata.version
+importlib.metadata.version = lambda name: "0.15.2" if name == "kserve" else told(name)
+from adapters.shared.lean_kserve import lean
+with lean():
+    import kserve
+print(json.dumps("kserve.api.kserve_client" in sys.modules))""")
+    assert imported is True
 
 
 def test_a_name_that_kserve_has_not_is_an_error() -> None:
@@ -85,7 +110,7 @@ def test_a_kserve_that_is_there_stays_as_it_is() -> None:
 import json, sys
 sys.argv = ["server"]
 import kserve
-from server.api.kserve.lean_import import lean
+from adapters.shared.lean_kserve import lean
 before, client = dict(vars(kserve)), kserve.KServeClient
 with lean():
     import kserve.model_server

@@ -1,0 +1,59 @@
+"""Which column holds a category that an encoder does not know, in the client's words.
+
+scikit-learn names the column by its number within the encoder, which may be one of many in a pipeline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from adapters.base import Tensors
+from adapters.shared.categories import known as listing
+from adapters.sklearn_.columns import is_missing
+from adapters.sklearn_.examine import reason
+
+__all__ = ["refusal"]
+
+_UNKNOWN = re.compile(r"Found unknown categories .* in column (\d+) during transform")
+
+
+def refusal(error: Exception, model: Any, inputs: Tensors) -> str:
+    """Why the model refuses the inputs."""
+    text = reason(error)
+    if (found := _UNKNOWN.search(text)) is None:
+        return text
+    for encoder in _encoders(model):
+        names, known = encoder.feature_names_in_, encoder.categories_
+        at = int(found[1])
+        if at < len(names) == len(known) and (name := str(names[at])) in inputs:
+            categories = known[at].tolist()
+            for value in _as_known(inputs[name].ravel().tolist(), categories):
+                if value not in categories and not is_missing(value):
+                    return f"{name}: {value!r:.80} is not one of its categories; {listing(categories)}"
+    return text
+
+
+def _encoders(model: Any) -> Iterator[Any]:
+    """The encoders of a pipeline that were trained on columns with names."""
+    if isinstance(steps := getattr(model, "steps", None), list):
+        parts = [part for _, part in steps]
+    elif isinstance(groups := getattr(model, "transformers_", None), list):
+        parts = [group[1] for group in groups]
+    elif (best := getattr(model, "best_estimator_", None)) is not None:
+        parts = [best]
+    else:
+        if hasattr(model, "categories_") and hasattr(model, "feature_names_in_"):
+            yield model
+        return
+    for part in parts:
+        if not isinstance(part, str):
+            yield from _encoders(part)
+
+
+def _as_known(values: list[Any], categories: list[Any]) -> list[Any]:
+    """Whole numbers as such, where the categories are."""
+    if not all(isinstance(each, int) for each in categories):
+        return values
+    return [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
