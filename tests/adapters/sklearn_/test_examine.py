@@ -13,8 +13,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 
 from adapters.base import Array, LoadError, Tensors
+from adapters.sklearn_.asked import reason
 from adapters.sklearn_.columns import Column
-from adapters.sklearn_.examine import examine, reason
+from adapters.sklearn_.examine import examine
 from adapters.sklearn_.inputs import Matrix, Table
 
 
