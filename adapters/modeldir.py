@@ -112,6 +112,7 @@ class ModelDir:
         try:
             os.lstat(self.path / name)
         except FileNotFoundError:
+            os.stat(self.path)  # noqa: PTH116  (the folder itself is there)
             return True
         return False
 
