@@ -103,6 +103,19 @@ class ModelDir:
         """Whether all these files lie directly inside."""
         return self._names.issuperset(names)
 
+    def lacks(self, name: str) -> bool:
+        """Whether there is nothing of that name directly inside, for sure. The folder is not listed for that.
+
+        Raises:
+            OSError: nobody can say.
+        """
+        try:
+            os.lstat(self.path / name)
+        except FileNotFoundError:
+            os.stat(self.path)  # noqa: PTH116  (the folder itself is there)
+            return True
+        return False
+
     def named(self, *suffixes: str) -> tuple[str, ...]:
         """The files whose names end with one of the suffixes (lower-case), sorted."""
         return tuple(name for name in self.files if name.lower().endswith(suffixes))

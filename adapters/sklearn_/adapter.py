@@ -31,12 +31,14 @@ from adapters.shared.arrays import specs_of
 from adapters.shared.methods import by_method
 from adapters.sklearn_ import files
 from adapters.sklearn_.arguments import Inputs, Matrix, Table
+from adapters.sklearn_.asked import ANSWERED, Asked, reason
 from adapters.sklearn_.declared import datatypes_of, recorded_rows
 from adapters.sklearn_.direct import Record, direct
-from adapters.sklearn_.examine import Examined, examine, reason
-from adapters.sklearn_.explain import Explainer, explainer_of
+from adapters.sklearn_.examine import Examined, examine
+from adapters.sklearn_.explain import Explainer, proved
 from adapters.sklearn_.inputs import inputs_of
 from adapters.sklearn_.outputs import label_dtype, labels_of, tensors_of
+from adapters.sklearn_.parts import objects_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, slow_texts, writes_inputs
 from adapters.sklearn_.text_bounds import TEXT_OPTION, check_texts, holds_long, longest_text
 from adapters.sklearn_.unseen import refusal
@@ -84,7 +86,7 @@ class SklearnAdapter(Adapter):
     accepted: Tensors  #: two rows that the model answers
     short: dict[str, Direct]  #: methods that have a direct path, proved equal to the estimator's own
     explainer: Explainer | None
-    proofs: list[tuple[str, bool]]  #: that led to them
+    found_out: Parameters  #: the proofs that led to them, and what the model was asked
     longest: int = field(default=0, init=False)  #: characters of a text; 0: any
 
     @classmethod
@@ -104,15 +106,19 @@ class SklearnAdapter(Adapter):
             LoadError: it cannot be served, with the reason.
         """
         try:
-            settle(model)
+            held = objects_of(model)
+            settle(held)
             methods = tuple(name for name in _METHODS if hasattr(model, name))
             method = _chosen(type(model).__name__, methods, options)
             inputs = inputs_of(model, datatypes_of(options.get("inputs", "")), recorded_rows(model_dir))
-            inputs.copies = writes_inputs(model)
-            proofs = Record(model_dir.evidence.get("proofs", ()))
-            adapter = cls._described(model, inputs, methods, method, proofs)
-            adapter.longest = longest_text(model, options)
-            adapter.carries = slow_texts(model) or holds_long(adapter.longest)
+            inputs.copies = writes_inputs(held)
+            proofs, asked = Record(model_dir.evidence.get("proofs", ())), Asked(model_dir.evidence.get("asked"))
+            adapter = cls._described(model, inputs, methods, method, proofs, asked)
+            adapter.traits = Traits(
+                batchable=not rows_depend(held), thread_safe=not shares_state(held), steady=method in adapter.short
+            )
+            adapter.longest = longest_text(held, options)
+            adapter.carries = slow_texts(held) or holds_long(adapter.longest)
             return adapter
         except LoadError as error:
             raise LoadError(f"{file} {error}") from error
@@ -120,16 +126,18 @@ class SklearnAdapter(Adapter):
             raise LoadError(f"{file} does not work: {type(error).__name__}: {reason(error)}") from error
 
     @classmethod
-    def _described(cls, model: Any, inputs: Inputs, methods: tuple[str, ...], method: str, proofs: Record) -> Self:
+    def _described(
+        cls, model: Any, inputs: Inputs, methods: tuple[str, ...], method: str, proofs: Record, asked: Asked
+    ) -> Self:
         """The adapter with its signature, of which the model itself tells what asking it can tell."""
         labels = label_dtype(model)
-        found = examine(inputs, lambda tensors: getattr(model, method)(inputs.rows(tensors)))
-        explainer = _explainer(model, inputs, found)
+        found = examine(inputs, asked.by(lambda tensors: getattr(model, method)(inputs.rows(tensors))))
+        explainer: Explainer | None = None
+        if found.answered and inputs.columns:
+            explainer = proved(model, len(inputs.columns), lambda: inputs.rows(found.example), asked.explanations)
         signature = Signature(
             inputs.specs(),
-            specs_of(tensors_of(found.answer, labels, _PARTS.get(method, ())))
-            if found.answered
-            else _likely_output(model, method),
+            _outputs(model, method, found, asked.outputs),
             columns=inputs.names if isinstance(inputs, Matrix) else (),
             table=isinstance(inputs, Table),
             any_name=not isinstance(inputs, Table),
@@ -138,13 +146,8 @@ class SklearnAdapter(Adapter):
             labels=labels_of(model),
         )
         short = _short(model, inputs, method, proofs)
-        adapter = cls(
-            signature, model, inputs, methods, method, labels, found.example, short, explainer, proofs.outcomes
-        )
-        adapter.traits = Traits(
-            batchable=not rows_depend(model), thread_safe=not shares_state(model), steady=method in adapter.short
-        )
-        return adapter
+        found_out = {"proofs": proofs.outcomes, "asked": asked.evidence(signature.outputs, signature.explanations)}
+        return cls(signature, model, inputs, methods, method, labels, found.example, short, explainer, found_out)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         return by_method(parameters, self.method, lambda method: self._answer(inputs, method))
@@ -172,7 +175,7 @@ class SklearnAdapter(Adapter):
             raise InvalidInput(refusal(error, self.model, inputs)) from error
 
     def evidence(self) -> Parameters:
-        return {"proofs": self.proofs}
+        return self.found_out
 
     def example(self) -> Tensors:
         return {name: array.copy() for name, array in self.accepted.items()}
@@ -190,16 +193,12 @@ def _short(model: Any, inputs: Inputs, method: str, proofs: Record) -> dict[str,
     return {name: path for name, path in paths.items() if path is not None}
 
 
-def _explainer(model: Any, inputs: Inputs, found: Examined) -> Explainer | None:
-    """What explains the model, if something does: a model that cannot be explained is served without."""
-    if not found.answered or not inputs.columns:
-        return None
-    try:
-        explainer = explainer_of(model, len(inputs.columns))
-        return explainer and explainer.proved(lambda: inputs.rows(found.example))
-    except Exception as error:  # the parts of a model are not always what their class says
-        logger.debug("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
-        return None
+def _outputs(model: Any, method: str, found: Examined, known: tuple[TensorSpec, ...] | None) -> tuple[TensorSpec, ...]:
+    if not found.answered:
+        return _likely_output(model, method)
+    if found.answer is ANSWERED and known is not None:
+        return known
+    return specs_of(tensors_of(found.answer, label_dtype(model), _PARTS.get(method, ())))
 
 
 def _unpickled(model_dir: ModelDir, file: str, *, trusted: bool) -> Any:

@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,13 @@ def children(model: Any) -> list[Any]:
 
 def is_a(model: Any, *names: str) -> bool:
     """Whether the model's class, or one that it derives from, has one of these names."""
-    return any(cls.__name__ in names for cls in type(model).__mro__)
+    cls: Any = type(model)
+    return not _lineage(cls).isdisjoint(names)
+
+
+@lru_cache(maxsize=1024)  # every part of every model is asked about several times
+def _lineage(cls: type) -> frozenset[str]:
+    return frozenset(base.__name__ for base in cls.__mro__)
 
 
 def is_missing(value: Any) -> bool:

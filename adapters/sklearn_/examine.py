@@ -9,23 +9,20 @@ import itertools
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from adapters.base import LoadError, Tensors
-from adapters.shared.messages import XGBOOST_PLACE, first_line
 from adapters.sklearn_.arguments import Inputs
+from adapters.sklearn_.asked import Ask, reason
 from adapters.sklearn_.columns import Column
 
-__all__ = ["Examined", "examine", "reason"]
+__all__ = ["Examined", "examine"]
 
 logger = logging.getLogger(__name__)
-
-#: calls the model on tensors; raises whatever it raises
-Ask = Callable[[Tensors], Any]
 
 #: numbers for the example where none from training are known, tried in turn
 _FILLS = ((0.5, 1.0), (0.0, 1.0), (0.25, 0.75), (1.0, 2.0))
@@ -143,8 +140,3 @@ def _takes(tensors: Tensors, ask: Ask) -> bool:
     except Exception:  # in whatever way a model fails on what it was never meant to take
         return False
     return True
-
-
-def reason(error: Exception) -> str:
-    """An error's first line; the model may be XGBoost's."""
-    return first_line(error, XGBOOST_PLACE) or type(error).__name__

@@ -6,6 +6,7 @@ of the model's input: the contributions of what a column was made into are added
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -14,10 +15,13 @@ import numpy as np
 
 from adapters.base import Array, Tensors, TensorSpec
 from adapters.shared import explanations
+from adapters.sklearn_.asked import reason
 from adapters.sklearn_.columns import is_a
 from adapters.sklearn_.origins import origins
 
-__all__ = ["Explainer", "explainer_of"]
+__all__ = ["Explainer", "explainer_of", "proved"]
+
+logger = logging.getLogger(__name__)
 
 _LINEAR = ("LinearModel", "LinearClassifierMixin", "BaseSGDRegressor", "_GeneralizedLinearRegressor")
 
@@ -62,6 +66,25 @@ class Explainer:
         if len(columns):
             added[:, columns] = np.add.reduceat(contributions[:, by_origin], starts, axis=1)
         return added
+
+
+def proved(
+    model: Any, width: int, rows: Callable[[], Any], known: tuple[TensorSpec, ...] | None = None
+) -> Explainer | None:
+    """What explains a fitted model that takes `width` columns, and answers `rows`, if something does.
+
+    A model that cannot be explained is served without. `known`: the specs, as they were proved elsewhere.
+    """
+    if known == ():
+        return None
+    try:
+        explainer = explainer_of(model, width)
+        if explainer is None or known is not None:
+            return explainer and replace(explainer, specs=known or ())
+        return explainer.proved(rows)
+    except Exception as error:  # the parts of a model are not always what their class says
+        logger.debug("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
+        return None
 
 
 def explainer_of(model: Any, width: int) -> Explainer | None:

@@ -15,10 +15,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["objects_of", "parts_of"]
+__all__ = ["Objects", "objects_of", "parts_of"]
 
 #: hold nothing of the model's own: values, and what belongs to a library
 _LEAVES = (str, bytes, bytearray, int, float, bool, complex, type(None), type, ModuleType, BuiltinFunctionType)
+
+
+class Objects(list[Any]):
+    """What a walk has found: whoever asks about a whole model may be given this instead, and need not walk again."""
 
 
 def parts_of(model: Any) -> list[Any]:
@@ -26,8 +30,10 @@ def parts_of(model: Any) -> list[Any]:
     return [part for part in objects_of(model) if hasattr(part, "__dict__")]
 
 
-def objects_of(model: Any) -> list[Any]:
+def objects_of(model: Any) -> Objects:
     """The model and every object that it holds, at any depth, each once; plain values and classes are left out."""
+    if type(model) is Objects:
+        return model
     found: dict[int, Any] = {}
     waiting = [model]
     while waiting:
@@ -36,7 +42,7 @@ def objects_of(model: Any) -> list[Any]:
             continue
         found[id(part)] = part
         waiting.extend(_held(part))
-    return list(found.values())
+    return Objects(found.values())
 
 
 def _held(part: Any) -> Iterable[Any]:

@@ -40,6 +40,7 @@ from server.config.version_policy import VersionPolicy, read_labels, read_policy
 from server.text import printable
 
 FILE = "polyserve.yaml"
+_MISSPELT = "polyserve.yml"
 MAX_BYTES = 64 * 1024
 
 _KEYS = (
@@ -162,6 +163,8 @@ def _adapter(content: Mapping[Any, Any]) -> str | None:
 
 
 def _read(model_dir: ModelDir) -> bytes:
+    if model_dir.lacks(FILE) and model_dir.lacks(_MISSPELT):
+        return b""
     if FILE in model_dir.files:
         text = model_dir.head(FILE, MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
@@ -171,8 +174,8 @@ def _read(model_dir: ModelDir) -> bytes:
         raise LoadError(f"{FILE} leads out of the models directory and is not followed")
     if FILE in model_dir.dirs or (model_dir.path / FILE).exists():
         raise LoadError(f"{FILE} is not a regular file")
-    if model_dir.has("polyserve.yml"):
-        raise LoadError(f"polyserve.yml is not read: name it {FILE}")
+    if model_dir.has(_MISSPELT):
+        raise LoadError(f"{_MISSPELT} is not read: name it {FILE}")
     return b""
 
 

@@ -78,7 +78,9 @@ def read(folder: Path, home: Path | None, root: Path) -> list[Example]:
     """
     for place in (folder, home):
         directory = ModelDir.of(place, root) if place is not None else None
-        if directory is None or FILE not in (*directory.files, *directory.dirs, *directory.outside):
+        if directory is None or directory.lacks(FILE):
+            continue
+        if FILE not in (*directory.files, *directory.dirs, *directory.outside):
             continue
         try:
             raw = directory.head(FILE, MAX_BYTES + 1)

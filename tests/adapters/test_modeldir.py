@@ -29,3 +29,14 @@ def test_a_file_whose_name_turns_the_order_round_is_none_of_the_models(tmp_path:
     directory = ModelDir.of(tmp_path)
     assert directory.files == ("model.onnx",)
     assert directory.unfit == ("model\\u202exnno.pkl",)
+
+
+def test_what_is_not_there_for_sure_is_known_without_a_list(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("gone")
+    directory = ModelDir.of(tmp_path)
+    assert [directory.lacks(name) for name in ("file", "nowhere", "gone")] == [False, False, True]
+    with pytest.raises(FileNotFoundError):
+        ModelDir.of(tmp_path / "gone").lacks("file")
+    with pytest.raises(OSError, match="Not a directory"):
+        ModelDir.of(tmp_path / "file").lacks("file")

@@ -52,12 +52,12 @@ def _found(estimator: Any, method: str, example: Any, record: Record) -> Kernel 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names")  # which arrays lack
         try:
-            plan = _plan(estimator, method, record)
+            with record.leaving_parts(kinds.is_proved(record.kind(estimator), method)):
+                plan = _plan(estimator, method, record)
             if plan is None:
                 return None
             function = _guarded(plan, getattr(estimator, method), _width(estimator, plan))
-            known = record.knows(estimator)
-            difference = record.proof(name, lambda: _difference(estimator, method, plan, function, known, example))
+            difference = record.proof(name, lambda: _difference(estimator, method, plan, function, record, example))
         except Exception as error:  # whatever a plan stumbles over is out of the ordinary
             logger.debug("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
             return None
@@ -69,7 +69,9 @@ def _found(estimator: Any, method: str, example: Any, record: Record) -> Kernel 
 
 def _plan(estimator: Any, method: str, record: Record) -> Plan | None:
     path = _PATHS.get(type(estimator).__name__)
-    if path is None or _public(path) is not type(estimator) or not _is_plain(estimator, method):
+    if path is None or _public(path) is not type(estimator) or not hasattr(estimator, method):
+        return None
+    if not record.fact(estimator, "plain", lambda: _is_plain(estimator)):
         return None
     if path in composite.BUILDERS:
         return composite.BUILDERS[path](estimator, method, partial(direct, record=record))
@@ -81,8 +83,8 @@ def _public(path: str) -> Any:
     return getattr(importlib.import_module(module), name, None)
 
 
-def _is_plain(estimator: Any, method: str) -> bool:
-    """Fitted, with the method, none of its parts told to write to its input, nothing told to answer data frames."""
+def _is_plain(estimator: Any) -> bool:
+    """Fitted, none of its parts told to write to its input, nothing told to answer data frames."""
     from sklearn import get_config
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
@@ -100,7 +102,7 @@ def _is_plain(estimator: Any, method: str) -> bool:
         check_is_fitted(estimator)
     except NotFittedError:
         return False
-    return hasattr(estimator, method) and not any(callable(getattr(type(estimator), name, None)) for name in own)
+    return not any(callable(getattr(type(estimator), name, None)) for name in own)
 
 
 def _width(estimator: Any, plan: Plan) -> int:
@@ -133,18 +135,31 @@ def _fits(rows: Any, width: int) -> bool:
     )
 
 
-def _difference(estimator: Any, method: str, plan: Plan, function: Kernel, known: bool, example: Any) -> str:
-    """What speaks against the function; `known`: another method of this very estimator was proved."""
-    from sklearn.utils import get_tags
-
-    kind = kinds.kind_of(estimator)
-    nan = bool(get_tags(estimator).input_tags.allow_nan)
-    brief = kinds.is_proved(kind, method) or known or plan.any_input
-    sizes = {*(BRIEF if brief else THOROUGH), *plan.turns} - {0}
-    batches = proof.made_up(_width(estimator, plan), plan.landmarks, sizes, nan=nan)
-    ordinary = getattr(estimator, method)
+def _difference(estimator: Any, method: str, plan: Plan, function: Kernel, record: Record, example: Any = None) -> str:
+    """What speaks against the function."""
+    kind, known = record.kind(estimator), record.knows(estimator)  # another method of this very estimator was proved
+    if kinds.is_proved(kind, method) and (known or not _difference_of_numbers(estimator, method, plan, function)):
+        return ""
+    sizes = {*(BRIEF if known or plan.any_input else THOROUGH), *plan.turns} - {0}
+    batches = proof.made_up(_width(estimator, plan), plan.landmarks, sizes, nan=_takes_nan(estimator))
     examples = () if example is None else (example,)
-    difference = proof.differs(function, ordinary, itertools.chain(examples, batches))
+    difference = proof.differs(function, getattr(estimator, method), itertools.chain(examples, batches))
     if not difference:
         kinds.remember(kind, method)
     return difference
+
+
+def _difference_of_numbers(estimator: Any, method: str, plan: Plan, function: Kernel) -> str:
+    """The same where another of the kind was proved at length: one batch shows that these numbers are nothing special.
+
+    It goes the way that is made of the numbers, where a kernel has two (`Plan.turns`).
+    """
+    sizes = {*plan.turns[:1]} - {0} or BRIEF
+    batches = proof.near(_width(estimator, plan), plan.landmarks, sizes)
+    return proof.differs(function, getattr(estimator, method), batches)
+
+
+def _takes_nan(estimator: Any) -> bool:
+    from sklearn.utils import get_tags
+
+    return bool(get_tags(estimator).input_tags.allow_nan)

@@ -16,6 +16,8 @@ __all__ = ["is_proved", "kind_of", "remember"]
 
 _BY_VALUE = (str, bytes, bool, int, np.integer, np.bool_, type(None), type)
 _DEPTH = 12
+#: attributes that say how it was trained, and are never calculated with
+_OF_TRAINING = frozenset({"random_state", "n_samples_", "n_samples_seen_", "_n_samples", "_n_samples_bootstrap"})
 _PROVED: set[int] = set()  #: hashes of what was proved at length in this process
 
 
@@ -39,5 +41,7 @@ def kind_of(value: Any, depth: int = _DEPTH) -> Hashable:
         return type(value), len(value), frozenset(kind_of(each, depth - 1) for each in value)
     if depth and (isinstance(value, dict) or hasattr(value, "__dict__")):
         own = value if isinstance(value, dict) else vars(value)
-        return type(value), tuple((str(name), kind_of(own[name], depth - 1)) for name in own if name != "random_state")
+        return type(value), tuple(
+            (str(name), kind_of(own[name], depth - 1)) for name in own if name not in _OF_TRAINING
+        )
     return (type(value),)

@@ -6,9 +6,11 @@ So the outcomes in this order say it all to another process that loads the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
+from adapters.sklearn_.direct.kinds import kind_of
 from adapters.sklearn_.direct.plan import Kernel
 
 __all__ = ["Record"]
@@ -22,6 +24,8 @@ class Record:
         self.outcomes: list[tuple[str, bool]] = []  #: (estimator and method, whether its path holds), as asked for
         self._known: Iterator[Any] = iter(known if isinstance(known, Iterable) else ())
         self._paths: dict[tuple[int, str], tuple[Any, Kernel | None]] = {}
+        self._facts: dict[tuple[int, str], tuple[Any, Any]] = {}
+        self._leaves = False  #: what is looked at now is a part of what is proved whole
 
     def path(self, estimator: Any, method: str, find: Callable[[], Kernel | None]) -> Kernel | None:
         """What `find` finds, once: the methods of a pipeline share its first steps."""
@@ -29,6 +33,27 @@ class Record:
         if key not in self._paths:
             self._paths[key] = estimator, find()  # the estimator is kept, and with it the number that it goes by
         return self._paths[key][1]
+
+    def kind(self, estimator: Any) -> Hashable:
+        """`kind_of` it."""
+        found: Hashable = self.fact(estimator, "kind", lambda: kind_of(estimator))
+        return found
+
+    def fact(self, estimator: Any, name: str, find: Callable[[], Any]) -> Any:
+        """What `find` finds of an estimator, once."""
+        key = id(estimator), name
+        if key not in self._facts:
+            self._facts[key] = estimator, find()
+        return self._facts[key][1]
+
+    @contextlib.contextmanager
+    def leaving_parts(self, whole: bool) -> Iterator[None]:
+        """Within, proofs are left to the `whole` that they are about parts of; it is compared itself."""
+        before, self._leaves = self._leaves, self._leaves or whole
+        try:
+            yield
+        finally:
+            self._leaves = before
 
     def knows(self, estimator: Any) -> bool:
         """Whether another of its methods has a path."""
@@ -40,6 +65,6 @@ class Record:
         about, held = known if isinstance(known, list | tuple) and len(known) == 2 else (None, False)
         if about != name:  # not the same estimator, whatever was promised: nothing that follows is about this one
             self._known = iter(())
-        difference = "" if about == name and held is True else prove()
+        difference = "" if self._leaves or (about == name and held is True) else prove()
         self.outcomes.append((name, not difference))
         return difference

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -72,7 +73,7 @@ class FastProtocol(BoundedProtocol):
         self._logs = self.access_log  #: uvicorn sees, and logs, every request
         self._head: ParsedHead | None = None  #: of the request in flight, or of the one whose body is still coming
         self._running = False  #: the request in flight has reached the model
-        self._body = bytearray()
+        self._body = BytesIO()  #: of the request whose body is still coming; it becomes `bytes` without another copy
         self._held = 0  #: bytes of the body that is still coming, as `Bodies` counts them
         self._stopping = False
         self._disconnected = False
@@ -91,7 +92,7 @@ class FastProtocol(BoundedProtocol):
         ):
             self.begin(data, 0)
         elif self._head is not None and not self._running:
-            self._body += data
+            self._body.write(data)
             self._complete(self._head)
         else:
             self.hold(data)
@@ -124,18 +125,18 @@ class FastProtocol(BoundedProtocol):
             return
         self._held = head.length
         bodies.held += head.length  # here, as most clients send head and body one by one: `take` is another call
-        self._body += begun
+        self._body.write(begun)
         self._complete(head)
 
     def _complete(self, head: ParsedHead) -> None:
         """Start once the body is whole; what follows it waits."""
-        if len(self._body) >= head.length:
+        if self._body.tell() >= head.length:
             self._let_go()
-            received, self._body = self._body, bytearray()
+            received, self._body = self._body.getvalue(), BytesIO()
             if len(received) > head.length:
-                self.hold(bytes(received[head.length :]))
-                del received[head.length :]
-            self._start(head, bytes(received))
+                self.hold(received[head.length :])
+                received = received[: head.length]
+            self._start(head, received)
 
     def _let_go(self) -> None:
         self._bounds.bodies.held -= self._held

@@ -14,8 +14,9 @@ from sklearn.preprocessing import StandardScaler
 
 from adapters.base import Array, LoadError, Tensors
 from adapters.sklearn_.arguments import Matrix, Table
+from adapters.sklearn_.asked import reason
 from adapters.sklearn_.columns import Column
-from adapters.sklearn_.examine import examine, reason
+from adapters.sklearn_.examine import examine
 
 
 def numbers(*names: str, **more: Any) -> list[Column]:

@@ -81,6 +81,7 @@ def test_a_kind_is_what_decides_how_it_is_calculated(
         (np.zeros((2, 3)), np.zeros((2, 3), order="F"), False),
         (np.zeros((2, 6)), np.zeros((2, 12))[:, ::2], False),
         (SimpleNamespace(a=1, random_state=1), SimpleNamespace(a=1, random_state=2), True),
+        (SimpleNamespace(a=1, n_samples_seen_=np.int64(9)), SimpleNamespace(a=1, n_samples_seen_=np.int64(8)), True),
         (SimpleNamespace(a=1), SimpleNamespace(a=2), False),
     ],
 )

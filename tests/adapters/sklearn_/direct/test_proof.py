@@ -11,7 +11,7 @@ import pytest
 
 from adapters.base import Array
 from adapters.sklearn_.direct import proof
-from adapters.sklearn_.direct.proof import BRIEF, THOROUGH, differs, made_up
+from adapters.sklearn_.direct.proof import BRIEF, THOROUGH, differs, made_up, near
 
 ROWS = np.array([[1.0, 2.0], [3.0, 0.0]])
 
@@ -134,6 +134,23 @@ def test_rows_lie_on_the_landmarks_and_beside_them() -> None:
         for values in (own, *beside):
             assert set(values) & set(rows[:, index])
         assert not set(landmarks[:, 1 - index]) & set(rows[:, index])
+
+
+def test_rows_near_the_landmarks_come_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    landmarks = np.array([[0.1, 1000.0], [7.7, -1000.0]])
+    alone = list(near(2, landmarks, {5, 64}))
+    assert [rows.tobytes() for rows in alone] == [
+        rows.tobytes() for rows in list(made_up(2, landmarks, {5, 64}, nan=False))[:2]
+    ]
+    monkeypatch.setattr(proof, "_KEPT_VALUES", 0)  # none is kept
+    assert [rows.tobytes() for rows in near(2, landmarks, {5, 64})] == [rows.tobytes() for rows in alone]
+
+
+def test_draws_that_are_kept_stay_as_they_are() -> None:
+    first = next(near(2, np.ones((1, 2)), BRIEF))
+    before = first.tobytes()
+    first[:] = 7.0
+    assert next(near(2, np.ones((1, 2)), BRIEF)).tobytes() == before
 
 
 def test_landmarks_that_are_no_numbers_are_left_out() -> None:

@@ -116,23 +116,78 @@ def logistic(rows: Any, labels: Any = Y, **settings: Any) -> Any:
     return linear_model.LogisticRegression(**{"max_iter": 500, **settings}).fit(rows, labels)
 
 
-def test_the_first_of_a_kind_is_proved_at_length(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[str]]:
+    """Looks for a model's paths, and tells of each comparison the estimator, its method and the rows of its batches."""
     monkeypatch.setattr(kinds, "_PROVED", set())
-    sizes: list[list[int]] = []
-    made_up = proof.made_up
-    monkeypatch.setattr(proof, "made_up", lambda *of, nan: (sizes.append(sorted(of[2])), made_up(*of, nan=nan))[1])
+    compared: list[str] = []
+    differs = proof.differs
 
-    def asked(model: Any) -> list[list[int]]:
-        sizes.clear()
+    def told(function: Callable[[Any], Any], ordinary: Any, batches: Any) -> str:
+        rows = list(batches)
+        of = f"{type(ordinary.__self__).__name__}.{ordinary.__name__}"
+        compared.append(f"{of} {' '.join(str(len(each)) for each in rows)}")
+        return differs(function, ordinary, iter(rows))
+
+    monkeypatch.setattr(proof, "differs", told)
+
+    def ask(model: Any) -> list[str]:
+        compared.clear()
         record = Record()
         assert direct(model, "predict_proba", record=record)
         assert direct(model, "predict", record=record)
-        assert [held for _, held in record.outcomes] == [True, True]
-        return list(sizes)
+        assert all(held for _, held in record.outcomes)
+        return list(compared)
 
-    assert asked(logistic(X)) == [[1, 2, 7, 128], [128]]
-    assert asked(logistic(X[::2], Y[::2])) == [[128], [128]]  # each of its methods
-    assert asked(logistic(X[:, :3])) == [[1, 2, 7, 128], [128]]  # of another width
+    return ask
+
+
+def test_the_first_of_a_kind_is_proved_at_length(asked: Callable[[Any], list[str]]) -> None:
+    at_length = ["LogisticRegression.predict_proba 1 2 7 128 7 9", "LogisticRegression.predict 128 7 9"]
+    assert asked(logistic(X)) == at_length
+    assert asked(logistic(X[::2], Y[::2])) == [
+        "LogisticRegression.predict_proba 128"
+    ]  # its numbers are nothing special
+    assert asked(logistic(X[:, :3])) == at_length  # of another width
+
+
+def test_parts_of_a_known_kind_are_proved_with_the_whole(asked: Callable[[Any], list[str]]) -> None:
+    first = asked(scaled())
+    assert [each.partition(" ")[0] for each in first] == [
+        "StandardScaler.transform",
+        "LogisticRegression.predict_proba",
+        "Pipeline.predict_proba",
+        "LogisticRegression.predict",
+        "Pipeline.predict",
+    ]
+    other = pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.LogisticRegression()).fit(
+        X[::2], Y[::2]
+    )
+    assert asked(other) == ["Pipeline.predict_proba 128"]
+
+
+def test_a_forest_of_a_known_kind_shows_its_merged_trees(asked: Callable[[Any], list[str]]) -> None:
+    def forest(seed: int, rows: int) -> Any:
+        return ensemble.RandomForestClassifier(3, random_state=seed).fit(X[:rows], Y[:rows])
+
+    assert len(asked(forest(0, 140))) == 2
+    assert asked(forest(1, 150)) == ["RandomForestClassifier.predict_proba 64"]
+
+
+def test_a_part_that_was_left_to_the_whole_fails_with_it(
+    asked: Callable[[Any], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(scaled())
+    path, right = "sklearn.preprocessing.StandardScaler", build._BUILDERS["sklearn.preprocessing.StandardScaler"]
+
+    def wrong(estimator: Any, method: str) -> Plan | None:
+        plan = right(estimator, method)
+        return plan and Plan(lambda rows: plan.kernel(rows) + 0.25)
+
+    monkeypatch.setitem(build._BUILDERS, path, wrong)
+    record = Record()
+    assert direct(scaled(), "predict_proba", record=record) is None
+    assert record.outcomes[-1] == ("Pipeline.predict_proba", False)
 
 
 def test_one_of_a_known_kind_still_has_to_show_its_own_bits(monkeypatch: pytest.MonkeyPatch) -> None:
