@@ -27,6 +27,7 @@ from adapters.base import (
 )
 from adapters.generation import gguf_folder
 from adapters.generation.adapter import USAGE, job_fields, text_signature
+from adapters.generation.giving_way import NICE, give_way
 from adapters.generation.job import Chat, Job
 from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
 from adapters.huggingface_.architecture import generates
@@ -71,6 +72,7 @@ class UpstreamAdapter(Adapter):
         socket = folder / _SOCKET
         line = [str(path), *cls.program.arguments(model_dir, file, served_name, socket, options)]
         process = ProgramProcess(line, environment_of(cls.program, options), folder, socket)
+        give_way(options.get("nice", NICE), process.pid)
         try:
             process.wait_ready(served_name)
         except BaseException:

@@ -40,7 +40,7 @@ from server.api.openai.transcription_answers import TASK, transcription_codec
 from server.api.openai.transcription_form import read_transcription
 from server.api.rest.asgi import Handler, Scope
 from server.config.api_keys import ApiKey
-from server.errors import NotFound, ServingError
+from server.errors import NotFound, ServingError, TooLong
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.generated_parts import GeneratedParts
 from server.inference.model import ServedModel
@@ -129,7 +129,10 @@ class OpenAIRoutes:
             raise FieldRefused(f"model {request.model!r} {_other_use(model, action)}", "model")
         codec = encoder_codec(request, model.signature)
         head = ("openai", "predict", request.model, None, scope["headers"], body, is_disconnected)
-        return await model.handle(InferenceRequest(*head, codec=codec))
+        try:
+            return await model.handle(InferenceRequest(*head, codec=codec))
+        except TooLong as error:
+            raise FieldRefused(str(error), request.texts_field, error.code) from error
 
     async def _hear(
         self, action: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected
