@@ -55,6 +55,7 @@ class UpstreamAdapter(Adapter):
     served_name: str
     patience: Patience
     most_open: int
+    takes_tools: bool = True
     open_sequences: int = 0
 
     own_worker: ClassVar[bool] = True
@@ -67,6 +68,7 @@ class UpstreamAdapter(Adapter):
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         check_numbers(options)
         served_name = model_dir.name or model_dir.path.name
+        takes_tools = cls.program.takes_tools(model_dir, file, options)
         path = executable(cls.program.name, options, cls.program.hint)
         folder = socket_folder()
         socket = folder / _SOCKET
@@ -81,7 +83,8 @@ class UpstreamAdapter(Adapter):
         process.watch(cls.on_death)
         given = {"first": options.get("first_token_seconds"), "between": options.get("token_seconds")}
         patience = Patience(**{name: value for name, value in given.items() if value is not None})
-        return cls(text_signature(), process, served_name, patience, options.get("max_queue", _MOST_OPEN))
+        most_open = options.get("max_queue", _MOST_OPEN)
+        return cls(text_signature(), process, served_name, patience, most_open, takes_tools)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         raise NotImplementedError("a language model answers whole requests")
@@ -101,6 +104,12 @@ class UpstreamAdapter(Adapter):
             InvalidInput: the job, or the program, refuses it.
         """
         requests = requests_of(job, self.program, self.served_name)
+        if not self.takes_tools and any(isinstance(prompt, Chat) and prompt.tools for prompt in job.prompts):
+            raise RefusedJob(
+                f"tools: the model's chat template has none, and {self.program.name} would ignore them: leave them out",
+                "tools",
+                "unsupported_parameter",
+            )
         if self.open_sequences + len(requests) > self.most_open:
             raise RefusedJob(
                 f"the model has no room for more requests: {self.open_sequences} sequences are being made, and "

@@ -73,6 +73,10 @@ class ServingProgram(ABC):
         """Variables of its own."""
         return {}
 
+    def takes_tools(self, model_dir: ModelDir, file: str, options: Parameters) -> bool:
+        """Whether tools that a chat brings reach the model; True where the program itself refuses them."""
+        return True
+
     @abstractmethod
     def body(self, fields: dict[str, Any], grammar: Grammar | None) -> dict[str, Any]:
         """A request in OpenAI's words (and vLLM's for what those lack) in the program's own.

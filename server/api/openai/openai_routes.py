@@ -156,7 +156,7 @@ class OpenAIRoutes:
         """
         model = await self._model(name)
         if not model.signature.generates:
-            raise ModelUnknown(f"model {name!r} is no language model: ask it by /v1/models/{name}:predict")
+            raise ModelUnknown(f"model {name!r} is no language model: {_use_of(model)}")
         return model
 
     async def _model(self, name: str) -> ServedModel:
@@ -211,6 +211,8 @@ def _use_of(model: ServedModel) -> str:
     """What a model answers, and by which route."""
     if model.signature.task == "score":
         return "it scores pairs: ask it by rerank or score"
+    if model.signature.task == "embedding":
+        return "it embeds texts: ask it by embeddings, rerank or score"
     if model.signature.task == TASK:
         return "it writes speech down: ask it by audio/transcriptions"
     if model.signature.generates:

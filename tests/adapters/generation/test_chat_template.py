@@ -51,6 +51,8 @@ def test_whether_a_greeting_is_a_chat(tokenizer: Any) -> None:
         ([], "at least one message"),
         (["hello"], "messages[0] must be an object"),
         ([{"content": "hello"}], '"role"'),
+        ([{"role": "user"}], "messages[0].content is missing"),
+        ([*HELLO, {"role": "tool", "content": None}], "messages[1].content is missing"),
         ([{"role": "user", "content": 3}], "messages[0].content must be a text"),
         (
             [{"role": "user", "content": [{"type": "image_url"}]}],
