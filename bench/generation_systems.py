@@ -99,7 +99,7 @@ SYSTEMS: dict[str, LanguageServer] = {
         ),
         LanguageServer(
             "transformers-continuous",
-            _transformers("--continuous_batching", "--cb-max-memory-percent=0.2"),
+            _transformers("--continuous-batching", "--cb-max-memory-percent=0.2"),
             *("/v1/chat/completions", "/health", _THEIRS),
             TRANSFORMERS,
         ),
