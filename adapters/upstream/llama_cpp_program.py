@@ -16,6 +16,7 @@ from adapters.generation.refusal import RefusedJob
 from adapters.upstream.program import COMMON_OPTIONS, Metrics, ServingProgram, template_file
 
 _TEMPLATE = "tokenizer.chat_template"  #: of a GGUF file's header
+_LONGEST_TEMPLATE = 1 << 20  #: bytes that are looked at
 _SLOTS = 4  #: sequences at once, unless the options say otherwise
 #: field of a job -> llama.cpp's word
 _WORDS = {"repetition_penalty": "repeat_penalty"}
@@ -61,8 +62,8 @@ class LlamaCppProgram(ServingProgram):
 
     def takes_tools(self, model_dir: ModelDir, file: str, options: Parameters) -> bool:
         """It leaves tools out of a prompt whose template does not ask for them, and says nothing."""
-        if named := template_file(model_dir, options):
-            return "tools" in named.read_text(errors="replace")
+        if template_file(model_dir, options):
+            return b"tools" in model_dir.head(options["chat_template"], _LONGEST_TEMPLATE)
         with model_dir.file(file).open("rb") as stream:
             return "tools" in read_header(stream).text(_TEMPLATE)
 
