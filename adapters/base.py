@@ -61,6 +61,10 @@ class InvalidInput(ValueError):
     """A request does not fit the model: the client's fault. The message names the field and the way out."""
 
 
+class TooLong(InvalidInput):
+    """A text of a request has more tokens than the model takes: OpenAI's clients know that by a code of its own."""
+
+
 class StreamFailed(Exception):
     """A stream that has begun ends with an error of the model's own choice; its message is sent as it is."""
 
@@ -211,7 +215,8 @@ class Signature:
     generates: bool = False
     #: What is known of the one output beyond its spec, for models of language: "embedding", a vector for the text
     #: of a row; "score", how well the texts of a row's first two inputs go together; "transcription", what is said in
-    #: the sound of a row, as transformers' pipelines answer; "": nothing. The first two take TOKEN_COUNTS.
+    #: the sound of a row, as transformers' pipelines answer; "": nothing. The first two take TOKEN_COUNTS. "chat", of
+    #: a model that generates: it takes conversations, too.
     task: str = ""
     #: What the model calls its classes, in the order of their probabilities; (): it has none, or tells none.
     labels: tuple[str, ...] = ()

@@ -44,6 +44,12 @@ class InvalidInput(ServingError, base.InvalidInput):
     grpc = "INVALID_ARGUMENT"
 
 
+class TooLong(InvalidInput):
+    """A text has more tokens than the model takes."""
+
+    code = "context_length_exceeded"  #: OpenAI's word
+
+
 class Unauthorized(ServingError):
     """Loading and unloading from elsewhere than loopback without the right token; anything without an API key."""
 
@@ -160,6 +166,8 @@ def as_serving_error(error: BaseException) -> ServingError:
     if isinstance(error, ServingError):
         return error
     told = without_paths(without_trace(str(error)))
+    if isinstance(error, base.TooLong):
+        return TooLong(told)
     if isinstance(error, base.InvalidInput):
         return InvalidInput(told)
     return ModelFailed(f"{type(error).__name__}: {told}" if told else type(error).__name__)

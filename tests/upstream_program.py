@@ -164,6 +164,11 @@ REFUSALS = {
     "500": (500, b'{"error": {"message": "the engine is out of blocks"}}'),
     "500 page": (500, b"<html>oops</html>"),
     "400": (400, b'{"error": {"message": "too long by 3", "param": "messages", "code": "context_length_exceeded"}}'),
+    "400 of llama.cpp": (
+        400,
+        b'{"error": {"message": "931 of 512", "type": "exceed_context_size_error", "code": 400}}',
+    ),
+    "400 of vLLM": (400, b'{"error": {"message": "This model\'s maximum context length is 9 tokens.", "code": 400}}'),
     "429": (429, b'{"error": "busy"}'),
 }
 LIES = {

@@ -29,7 +29,7 @@ from adapters.base import (
     Traits,
     Trust,
 )
-from adapters.generation import gguf_folder, lora_folder
+from adapters.generation import gguf_folder, giving_way, lora_folder
 from adapters.generation.generator import Generator
 from adapters.generation.loading import LoraOf, load_generator
 from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
@@ -75,6 +75,7 @@ class GenerationAdapter(Adapter):
         Parameter("dtype", choices=DTYPES, meaning="the weights' type in memory; float32 unless set"),
         Parameter("device", meaning="cpu, cuda, cuda:1, ...; a GPU where there is one unless set"),
         Parameter("threads", int, meaning="processor threads of one step; all cores unless set"),
+        giving_way.OPTION,
         Parameter("max_context", int, meaning="tokens of prompt and answer; the model's own limit unless set"),
         Parameter("slots", int, meaning="sequences that are made at once; 32 unless set"),
         Parameter("prefill_chunk", int, meaning="tokens of a prompt that one step reads"),
@@ -118,7 +119,7 @@ class GenerationAdapter(Adapter):
             generator = cls._load_lora(model_dir, options)
         else:
             generator = load_generator(model_dir, file, options)
-        adapter = cls(text_signature(), generator)
+        adapter = cls(text_signature(chats=generator.takes_chats), generator)
         adapter.reserve_bytes = generator.reserve_bytes
         return adapter
 
@@ -150,8 +151,8 @@ class GenerationAdapter(Adapter):
         self.generator.close()
 
 
-def text_signature() -> Signature:
-    """Of a model that goes on with texts, whichever engine makes the tokens."""
+def text_signature(*, chats: bool = False) -> Signature:
+    """Of a model that goes on with texts, whichever engine makes the tokens; `chats`: and with conversations."""
     return Signature(
         inputs=(TensorSpec(TEXT_INPUT, "BYTES", (-1,)),),
         outputs=(TensorSpec(TEXT_OUTPUT, "BYTES", (-1,)),),
@@ -159,6 +160,7 @@ def text_signature() -> Signature:
         overlaps=True,
         streams=True,
         generates=True,
+        task="chat" if chats else "",
         any_name=True,
         parameters=_PARAMETERS,
     )

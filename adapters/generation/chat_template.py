@@ -21,6 +21,8 @@ NO_TEMPLATE = (
     "the model has no chat template, so it knows no chats: ask /v1/completions; or put its chat_template.jinja into "
     "its folder, or name another file there by the option chat_template"
 )
+#: OpenAI's newer word for the system, which few templates know
+_DEVELOPER, _SYSTEM = "developer", "system"
 _TRIAL = Chat([{"role": "user", "content": "Hello"}])
 
 
@@ -36,10 +38,12 @@ class ChatTemplate:
 
         self._tokenizer = tokenizer
         self._reserved = set(inspect.signature(tokenizer.apply_chat_template).parameters)
+        self.takes_greetings = False  #: a user's first message is a conversation that it renders
         if not tokenizer.chat_template:
             return
         try:
             self.render(_TRIAL)
+            self.takes_greetings = True
         except RefusedJob as error:  # a model may want other chats than this one
             if isinstance(error.__cause__, TemplateSyntaxError):
                 raise LoadError(f"the chat template is no Jinja template: {brief(str(error.__cause__))}") from error
@@ -65,6 +69,8 @@ class ChatTemplate:
             check_tools(chat.tools, str(self._tokenizer.chat_template))
         values = self._values(chat.template_values or {})
         messages = [_with_text(message, f"messages[{i}]") for i, message in enumerate(chat.messages)]
+        if _DEVELOPER not in str(self._tokenizer.chat_template):
+            messages = [{**each, "role": _SYSTEM} if each["role"] == _DEVELOPER else each for each in messages]
         try:
             text: str = self._tokenizer.apply_chat_template(
                 messages, tools=chat.tools or None, add_generation_prompt=True, tokenize=False, **values
@@ -92,6 +98,8 @@ def _with_text(message: Any, field: str) -> dict[str, Any]:
     if found.get("tool_calls"):
         found["tool_calls"] = _with_arguments(found["tool_calls"], f"{field}.tool_calls")
     content = found.get("content")
+    if content is None and found["role"] != "assistant":  # whose calls of tools may be all that there is
+        raise RefusedJob(f"{field}.content is missing: it must be a text, or a list of parts of type text", "messages")
     if isinstance(content, list):
         return {
             **found,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.generation.engine import EngineClosed, EngineFull, EngineUsage, Generation, TokenEvent, TokenStream
+from adapters.generation.giving_way import NICE, give_way
 from adapters.generation.token_stream import Outbox, QueuedTokenStream
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,10 @@ class EngineThread(ABC):
     where there is none left, the youngest is put back, before all who wait, and the oldest always goes on.
     """
 
-    def __init__(self, *, slots: int, cache_limit: int, max_waiting: int) -> None:
+    def __init__(self, *, slots: int, cache_limit: int, max_waiting: int, nice: int = NICE) -> None:
+        """`nice`: how far its thread gives way (`giving_way`)."""
         self.slots, self.cache_limit, self.max_waiting = slots, cache_limit, max_waiting
+        self._nice = nice
         self._changed = threading.Condition()
         self._waiting: deque[Submission] = deque()  # these, and all that is counted, under the condition
         self._admitted: list[Submission] = []
@@ -172,6 +175,7 @@ class EngineThread(ABC):
             self._admit()
 
     def _run(self) -> None:
+        give_way(self._nice)
         try:
             self._run_steps()
         except BaseException as error:  # nobody may wait for ever for a thread that has ended

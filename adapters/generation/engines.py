@@ -6,12 +6,19 @@ import logging
 from typing import Any
 
 from adapters.generation.engine import Engine
+from adapters.generation.giving_way import NICE
 
 logger = logging.getLogger(__name__)
 
 
 def engine_for(
-    model: Any, *, cache_limit: int, slots: int = 32, prefill_chunk: int = 128, max_waiting: int = 256
+    model: Any,
+    *,
+    cache_limit: int,
+    slots: int = 32,
+    prefill_chunk: int = 128,
+    max_waiting: int = 256,
+    nice: int = NICE,
 ) -> Engine:
     """Slots where they can hold the model, and one generation after the other where they cannot.
 
@@ -23,8 +30,13 @@ def engine_for(
 
     try:
         return SlotEngine(
-            model, cache_limit=cache_limit, slots=slots, prefill_chunk=prefill_chunk, max_waiting=max_waiting
+            model,
+            cache_limit=cache_limit,
+            slots=slots,
+            prefill_chunk=prefill_chunk,
+            max_waiting=max_waiting,
+            nice=nice,
         )
     except NotHeld as reason:
         logger.info("%s generates one answer at a time: %s", type(model).__name__, reason)
-        return SequentialEngine(model, cache_limit=cache_limit, max_waiting=max_waiting)
+        return SequentialEngine(model, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice)

@@ -96,6 +96,11 @@ class Generator:
         return self._engine.usage()
 
     @property
+    def takes_chats(self) -> bool:
+        """Whether it has a template for conversations."""
+        return self._prompts.template.takes_greetings
+
+    @property
     def reserve_bytes(self) -> int:
         """Memory of the machine that the cache may come to take."""
         return self._engine.usage().cache_limit if self._on_processor else 0

@@ -17,6 +17,7 @@ from adapters.generation.engine import Engine
 from adapters.generation.engines import engine_for
 from adapters.generation.generator import Generator
 from adapters.generation.gguf_folder import begins_texts, unserved
+from adapters.generation.giving_way import check_nice
 from adapters.generation.grammar import GrammarLimits
 from adapters.generation.lora_folder import Lora
 from adapters.generation.lora_weights import add_lora
@@ -37,10 +38,10 @@ logger = logging.getLogger(__name__)
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 #: option -> the engine's word for it
-_OF_ENGINE = {"slots": "slots", "prefill_chunk": "prefill_chunk", "max_queue": "max_waiting"}
+_OF_ENGINE = {"slots": "slots", "prefill_chunk": "prefill_chunk", "max_queue": "max_waiting", "nice": "nice"}
 #: option -> the word of `GrammarLimits`
 _OF_GRAMMARS = {"grammar_bytes": "size", "grammar_depth": "depth", "grammar_seconds": "seconds"}
-_COUNTS = ("threads", "cache_bytes", *_OF_ENGINE, "grammar_bytes", "grammar_depth")
+_COUNTS = ("threads", "cache_bytes", "slots", "prefill_chunk", "max_queue", "grammar_bytes", "grammar_depth")
 _SHORTEST_CONTEXT = 128  #: that is worth serving where the model has a longer one
 _TEMPLATE = "chat_template.jinja"  #: which transformers reads by itself, but not beside a LoRA
 _LONGEST_TEMPLATE = 1 << 20  #: bytes
@@ -134,6 +135,7 @@ def _checked(options: Parameters) -> None:
     for name in _COUNTS:
         if (value := options.get(name)) is not None and value < 1:
             raise LoadError(f"options.{name} must be at least 1, not {value}")
+    check_nice(options)
     if (seconds := options.get("grammar_seconds", 1.0)) <= 0:
         raise LoadError(f"options.grammar_seconds must be more than 0, not {seconds:g}")
 

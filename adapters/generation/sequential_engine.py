@@ -16,6 +16,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from adapters.generation.engine import EngineClosed, Generation, TokenEvent, TokenStream
 from adapters.generation.engine_thread import EngineThread, Submission
+from adapters.generation.giving_way import NICE
 from adapters.generation.next_tokens import next_events
 from adapters.generation.sampler import RowSampler
 from adapters.generation.token_logprobs import event_of, prompt_events
@@ -33,8 +34,8 @@ class SequentialEngine(EngineThread):
         cache_limit: bytes; told in `usage`, as the caches of these models are of sizes that only they know.
     """
 
-    def __init__(self, model: Any, *, cache_limit: int = 0, max_waiting: int = 256) -> None:
-        super().__init__(slots=1, cache_limit=cache_limit, max_waiting=max_waiting)
+    def __init__(self, model: Any, *, cache_limit: int = 0, max_waiting: int = 256, nice: int = NICE) -> None:
+        super().__init__(slots=1, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice)
         self._model = model
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
         self._encodes = bool(model.config.is_encoder_decoder)

@@ -11,6 +11,7 @@ import torch
 
 from adapters.generation.engine import Generation, TokenEvent
 from adapters.generation.engine_thread import EngineThread, Submission
+from adapters.generation.giving_way import NICE
 from adapters.generation.kv_blocks import CachePool
 from adapters.generation.next_tokens import next_events
 from adapters.generation.prefix_cache import SHORTEST, ComputedPrefix, PrefixCache
@@ -48,8 +49,9 @@ class SlotEngine(EngineThread):
         slots: int = 32,
         prefill_chunk: int = 128,
         max_waiting: int = 256,
+        nice: int = NICE,
     ) -> None:
-        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting)
+        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice)
         self._model = model
         self._chunk = prefill_chunk
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])

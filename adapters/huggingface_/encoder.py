@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.base import InvalidInput
+from adapters.base import InvalidInput, TooLong
 from adapters.shared.texts import AT_ONCE, portions, without_panics
 
 #: characters for each token that counts, of which a longer text is cut before it is tokenized
@@ -161,7 +161,7 @@ class Encoder:
         if not tokens:
             raise InvalidInput(f"{where} has no tokens: send a text that is not empty")
         if tokens > self.max_length:
-            raise InvalidInput(
+            raise TooLong(
                 f"{where} has {tokens} tokens and the model takes {self.max_length}: "
                 "shorten it, or send truncation: true to have it cut"
             )

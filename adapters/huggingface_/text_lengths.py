@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.base import InvalidInput, LoadError
+from adapters.base import InvalidInput, LoadError, TooLong
 from adapters.huggingface_.loading import check_vocabulary, model_limit
 from adapters.huggingface_.pipeline_tasks import PipelineTask
 
@@ -55,7 +55,7 @@ class TextLimit:
                 raise InvalidInput(f"{name}[{index}]: {error}") from error
             if (count := len(encoded["input_ids"])) > self.tokens:
                 way_out = "shorten it, or send truncation: true to have it cut" if self.can_cut else "shorten it"
-                raise InvalidInput(f"{name}[{index}] has {count} tokens and the model takes {self.tokens}: {way_out}")
+                raise TooLong(f"{name}[{index}] has {count} tokens and the model takes {self.tokens}: {way_out}")
 
     def _counted(self, row: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """The texts, or pairs of them, that go to the model at once."""

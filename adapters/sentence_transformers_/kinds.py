@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from adapters.base import TOKEN_COUNTS, Array, InvalidInput, Parameter, Parameters, Tensors, TensorSpec
+from adapters.base import TOKEN_COUNTS, Array, InvalidInput, Parameter, Parameters, Tensors, TensorSpec, TooLong
 from adapters.shared.arrays import array_of
 from adapters.shared.texts import AT_ONCE, portions, without_panics
 
@@ -104,7 +104,7 @@ class Kind(ABC):
     def _whole(self, rows: list[Any], prompt: str | None) -> dict[str, Any]:
         """
         Raises:
-            InvalidInput: a row has more tokens than the model takes.
+            TooLong: a row has more tokens than the model takes.
         """
         limit = getattr(self.model, "max_seq_length", None)
         if limit is None or limit >= _UNLIMITED:
@@ -116,7 +116,7 @@ class Kind(ABC):
             self.model.max_seq_length = limit
         for number, count in enumerate(_token_counts(features).tolist()):
             if count > limit:
-                raise InvalidInput(
+                raise TooLong(
                     f"{self.inputs[0]}[{number}] has {count} tokens and the model takes {limit}: shorten it, or set "
                     "truncation to true to have it cut"
                 )

@@ -27,6 +27,7 @@ from adapters.base import (
 )
 from adapters.generation import gguf_folder
 from adapters.generation.adapter import USAGE, job_fields, text_signature
+from adapters.generation.giving_way import NICE, give_way
 from adapters.generation.job import Chat, Job
 from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
 from adapters.huggingface_.architecture import generates
@@ -54,6 +55,7 @@ class UpstreamAdapter(Adapter):
     served_name: str
     patience: Patience
     most_open: int
+    takes_tools: bool = True
     open_sequences: int = 0
 
     own_worker: ClassVar[bool] = True
@@ -66,11 +68,13 @@ class UpstreamAdapter(Adapter):
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         check_numbers(options)
         served_name = model_dir.name or model_dir.path.name
+        takes_tools = cls.program.takes_tools(model_dir, file, options)
         path = executable(cls.program.name, options, cls.program.hint)
         folder = socket_folder()
         socket = folder / _SOCKET
         line = [str(path), *cls.program.arguments(model_dir, file, served_name, socket, options)]
         process = ProgramProcess(line, environment_of(cls.program, options), folder, socket)
+        give_way(options.get("nice", NICE), process.pid)
         try:
             process.wait_ready(served_name)
         except BaseException:
@@ -79,7 +83,8 @@ class UpstreamAdapter(Adapter):
         process.watch(cls.on_death)
         given = {"first": options.get("first_token_seconds"), "between": options.get("token_seconds")}
         patience = Patience(**{name: value for name, value in given.items() if value is not None})
-        return cls(text_signature(), process, served_name, patience, options.get("max_queue", _MOST_OPEN))
+        most_open = options.get("max_queue", _MOST_OPEN)
+        return cls(text_signature(), process, served_name, patience, most_open, takes_tools)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         raise NotImplementedError("a language model answers whole requests")
@@ -99,6 +104,12 @@ class UpstreamAdapter(Adapter):
             InvalidInput: the job, or the program, refuses it.
         """
         requests = requests_of(job, self.program, self.served_name)
+        if not self.takes_tools and any(isinstance(prompt, Chat) and prompt.tools for prompt in job.prompts):
+            raise RefusedJob(
+                f"tools: the model's chat template has none, and {self.program.name} would ignore them: leave them out",
+                "tools",
+                "unsupported_parameter",
+            )
         if self.open_sequences + len(requests) > self.most_open:
             raise RefusedJob(
                 f"the model has no room for more requests: {self.open_sequences} sequences are being made, and "

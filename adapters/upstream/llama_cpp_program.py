@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import ModelDir, Parameter, Parameters
+from adapters.formats.gguf import read_header
 from adapters.generation.grammar import Grammar
 from adapters.generation.refusal import RefusedJob
 from adapters.upstream.program import COMMON_OPTIONS, Metrics, ServingProgram, template_file
 
+_TEMPLATE = "tokenizer.chat_template"  #: of a GGUF file's header
+_LONGEST_TEMPLATE = 1 << 20  #: bytes that are looked at
 _SLOTS = 4  #: sequences at once, unless the options say otherwise
 #: field of a job -> llama.cpp's word
 _WORDS = {"repetition_penalty": "repeat_penalty"}
 #: what it has no word for
-_LACKS = ("stop_token_ids",)
+_LACKS = ("stop_token_ids", "echo")
 _CACHE_TYPES = ("f32", "f16", "bf16", "q8_0")
 
 
@@ -56,6 +59,13 @@ class LlamaCppProgram(ServingProgram):
         if template := template_file(model_dir, options):
             line += ["--chat-template-file", str(template)]
         return line
+
+    def takes_tools(self, model_dir: ModelDir, file: str, options: Parameters) -> bool:
+        """It leaves tools out of a prompt whose template does not ask for them, and says nothing."""
+        if template_file(model_dir, options):
+            return b"tools" in model_dir.head(options["chat_template"], _LONGEST_TEMPLATE)
+        with model_dir.file(file).open("rb") as stream:
+            return "tools" in read_header(stream).text(_TEMPLATE)
 
     def body(self, fields: dict[str, Any], grammar: Grammar | None) -> dict[str, Any]:
         for field in _LACKS:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from adapters.base import LoadError, ModelDir, Parameter, Parameters
+from adapters.generation import giving_way
 from adapters.generation.grammar import Grammar
 
 #: bounds of the options that are numbers
@@ -28,6 +29,7 @@ COMMON_OPTIONS = (
     Parameter("max_context", int, meaning="tokens of prompt and answer; the model's own limit unless set"),
     Parameter("slots", int, meaning="sequences that are made at once"),
     Parameter("threads", int, meaning="processor threads; all cores unless set"),
+    giving_way.OPTION,
     Parameter("chat_template", meaning="the file of the chat template, beside the model"),
     Parameter("max_queue", int, meaning="sequences that are asked of it at a time; further ones are answered 429"),
     Parameter("first_token_seconds", float, meaning="seconds until an answer has to begin; 600 unless set"),
@@ -71,6 +73,10 @@ class ServingProgram(ABC):
         """Variables of its own."""
         return {}
 
+    def takes_tools(self, model_dir: ModelDir, file: str, options: Parameters) -> bool:
+        """Whether tools that a chat brings reach the model; True where the program itself refuses them."""
+        return True
+
     @abstractmethod
     def body(self, fields: dict[str, Any], grammar: Grammar | None) -> dict[str, Any]:
         """A request in OpenAI's words (and vLLM's for what those lack) in the program's own.
@@ -111,8 +117,9 @@ def check_numbers(options: Parameters) -> None:
     Raises:
         LoadError: an option is none that could be meant.
     """
+    giving_way.check_nice(options)
     for name, value in options.items():
-        if type(value) in (int, float) and value < _LEAST and name not in ("gpu_layers", "gpu_memory"):
+        if type(value) in (int, float) and value < _LEAST and name not in ("gpu_layers", "gpu_memory", "nice"):
             raise LoadError(f"options.{name} must be at least {_LEAST}, not {value:g}")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import orjson
 
 from adapters.base import InvalidInput, StreamFailed
-from adapters.generation.refusal import RefusedJob
+from adapters.generation.refusal import TOO_LONG, RefusedJob
 from adapters.upstream.socket_http import BrokenAnswer, Exchange
 from adapters.upstream.upstream_events import ProgramEvent, event_of, message_of_error
 
@@ -20,6 +20,8 @@ _DONE = b"[DONE]"
 _LONGEST_LINE = 8 << 20  #: bytes: a prompt that is echoed with its logprobs comes in one
 _LONGEST_ANSWER = 64 << 20
 _LONGEST_ERROR = 64 << 10
+#: how llama.cpp and vLLM say that a prompt does not fit the context
+_TOO_LONG_TYPE, _TOO_LONG_TEXT = "exceed_context_size_error", "maximum context length"
 _SLACK = 16  #: chunks that are no tokens: an echo, what is held back
 _REFUSALS = (400, 404, 413, 422)
 
@@ -149,5 +151,6 @@ async def _refusal(exchange: Exchange) -> Exception:
     if exchange.status in _REFUSALS:
         named = [error.get(name) if isinstance(error, dict) else None for name in ("param", "code")]
         param, code = (each if isinstance(each, str) else None for each in named)
-        return RefusedJob(told, param, code)
+        too_long = isinstance(error, dict) and error.get("type") == _TOO_LONG_TYPE
+        return RefusedJob(told, param, TOO_LONG if too_long or _TOO_LONG_TEXT in told else code)
     return BrokenAnswer(f"it answered {exchange.status}: {told}")

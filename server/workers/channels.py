@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeAlias
 
 from adapters.base import Parameters, Tensors
-from server.errors import InvalidInput, ModelFailed, ServingError
+from server.errors import InvalidInput, ModelFailed, ServingError, TooLong
 from server.runtime import ipc
 
 CallOutcome: TypeAlias = Tensors | ServingError
@@ -118,8 +118,8 @@ def failure(answer: ipc.Message) -> ServingError | None:
     fields = answer.fields
     if "error" not in fields:
         return None
-    if fields.get("kind") == "input":
-        return InvalidInput(str(fields["error"]))
+    if (refused := {"input": InvalidInput, "too_long": TooLong}.get(str(fields.get("kind")))) is not None:
+        return refused(str(fields["error"]))
     error = ModelFailed(str(fields["error"]))
     if "stack" in fields:
         error.__cause__ = ModelTrace(str(fields["stack"]))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters.base import Adapter, InvalidInput, Parts, Reply, ReplyStream, Request, StreamFailed
+from adapters.base import Adapter, InvalidInput, Parts, Reply, ReplyStream, Request, StreamFailed, TooLong
 from adapters.shared.messages import without_trace
 from server.runtime import ipc
 from server.runtime.line_marks import own_lines
@@ -138,7 +138,7 @@ def failure_fields(error: BaseException) -> dict[str, Any]:
     """What the parent is told of an exception; only the log gets to see the stack."""
     text = without_trace(message_of(error))
     if isinstance(error, InvalidInput):
-        return {"error": text, "kind": "input"}
+        return {"error": text, "kind": "too_long" if isinstance(error, TooLong) else "input"}
     if isinstance(error, StreamFailed):
         return {"error": text, "kind": "model"}
     stack = "".join(traceback.format_exception(error))

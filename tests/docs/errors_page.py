@@ -49,7 +49,16 @@ _WRONG = re.compile(
     r"|\b(twice|only|names)\b|: [a-z]+ (it|the|a|them|one)\b"
 )
 _REQUEST = (
-    *("InvalidInput", "FieldRefused", "RefusedJob", "NotFound", "NotSupported", "MethodNotAllowed", "TooLarge"),
+    *(
+        "InvalidInput",
+        "FieldRefused",
+        "RefusedJob",
+        "NotFound",
+        "NotSupported",
+        "MethodNotAllowed",
+        "TooLarge",
+        "TooLong",
+    ),
     *("HeadTooLarge", "UnknownCoding", "UnsupportedMediaType", "ModelUnknown", "Malformed", "Refused"),
 )
 _LATER = ("QueueFull", "NotReady", "Overloaded", "DeadlineExceeded", "TooSlow", "NoRoom", "WorkerDied")

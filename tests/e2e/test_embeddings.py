@@ -122,16 +122,19 @@ def test_texts_that_are_too_long_are_refused_with_the_number_or_cut_if_that_is_a
     long = "hello " * 100
     cut = texts.post(EMBEDDINGS, "bert", input=long, truncation=True)
     assert cut["usage"]["prompt_tokens"] == 40
+    assert texts.post(EMBEDDINGS, "bert", input=long, truncate_prompt_tokens=-1) == cut
     asked = {"model": "cutting", "input": ["hello", long], "truncation": False}
     for fields in (asked, {"model": "bert", "input": ["hello", long]}):
         status, error = texts.refused(EMBEDDINGS, **fields)
         assert status == 400
         assert re.match(r"text\[1\] has \d+ tokens and the model takes 40: shorten it", error["message"])
+        assert (error["code"], error["param"]) == ("context_length_exceeded", "input")
     for path, fields in ((EMBEDDINGS, {"model": "dense", "input": long}), (RERANK, {"model": "cross", "query": QUERY})):
         fields = fields if path == EMBEDDINGS else {**fields, "documents": ["hello", long]}
         status, error = texts.refused(path, **fields)
         assert status == 400
         assert re.search(r" has \d+ tokens and the model takes 40: shorten it", error["message"])
+        assert error["code"] == "context_length_exceeded"
         assert texts.post(path, fields.pop("model"), **fields, truncation=True)["usage"]
 
 

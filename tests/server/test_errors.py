@@ -10,7 +10,16 @@ import pytest
 
 import adapters.base
 from server import errors
-from server.errors import InvalidInput, ModelFailed, QueueFull, ServingError, as_serving_error, message, respond
+from server.errors import (
+    InvalidInput,
+    ModelFailed,
+    QueueFull,
+    ServingError,
+    TooLong,
+    as_serving_error,
+    message,
+    respond,
+)
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ServingError)]
 
@@ -31,7 +40,8 @@ def test_an_error_is_a_status_everywhere(kind: type[ServingError]) -> None:
 def test_the_statuses_are_those_of_the_contract() -> None:
     told = {kind.__name__: kind.status for kind in KINDS}
     assert told == {
-        "ServingError": 500, "InvalidInput": 400, "Unauthorized": 401, "Forbidden": 403, "NotFound": 404,
+        "ServingError": 500, "InvalidInput": 400, "TooLong": 400,
+        "Unauthorized": 401, "Forbidden": 403, "NotFound": 404,
         "MethodNotAllowed": 405, "TooSlow": 408, "TooLarge": 413, "UnknownCoding": 415,
         "UnsupportedMediaType": 415, "HeadTooLarge": 431,
         "Overloaded": 503,
@@ -48,6 +58,7 @@ def test_a_full_queue_says_when_to_come_back() -> None:
 FOREIGN: list[tuple[BaseException, type[ServingError], str]] = [
     (adapters.base.InvalidInput("x[0] is bad"), InvalidInput, "x[0] is bad"),
     (InvalidInput("x[0] is bad"), InvalidInput, "x[0] is bad"),
+    (adapters.base.TooLong("x[0] has 9 tokens"), TooLong, "x[0] has 9 tokens"),
     (ValueError("two rows"), ModelFailed, "ValueError: two rows"),
     (KeyError("x"), ModelFailed, "KeyError: 'x'"),
     (MemoryError(), ModelFailed, "MemoryError"),

@@ -14,6 +14,7 @@ from server.api.openai.request_fields import OpenAIRequest
 from server.codec.error_text import described
 
 MOST_TEXTS = 2048  #: of one request, as OpenAI has it
+_AS_THE_MODEL_TAKES = -1
 _TOKEN_IDS = (
     "input: token ids are not taken, as those of the client's tokenizer may mean other tokens to the model: send texts "
     "(LangChain's OpenAIEmbeddings does with check_embedding_ctx_length=False)"
@@ -26,26 +27,40 @@ class EncoderRequest(OpenAIRequest):
     parameters: ClassVar[tuple[str, ...]] = ("prompt_name", "prompt", "truncation")
     #: tasks of a model that can answer (`Signature.task`)
     tasks: ClassVar[tuple[str, ...]] = ("score", "embedding")
+    #: the one field that a text may be in that is too long; None: it may be in several
+    texts_field: ClassVar[str | None] = None
 
     prompt_name: str | None = None
     prompt: str | None = None
     truncation: bool | None = None
+    truncate_prompt_tokens: int | None = None  #: vLLM's word for it: -1 cuts at what the model takes
 
     def model_parameters(self) -> dict[str, Any]:
         """Those that are set."""
-        return {name: value for name in self.parameters if (value := getattr(self, name)) is not None}
+        asked = {name: value for name in self.parameters if (value := getattr(self, name)) is not None}
+        return asked if self.truncate_prompt_tokens is None else {**asked, "truncation": True}
+
+    def check(self) -> None:
+        name = "truncate_prompt_tokens"
+        if self.truncate_prompt_tokens not in (None, _AS_THE_MODEL_TAKES):
+            told = f"{name} is {self.truncate_prompt_tokens}: texts are cut to what the model takes, or not at all"
+            raise FieldRefused(f"{told}: send {_AS_THE_MODEL_TAKES}, or truncation: true", name)
+        if self.truncate_prompt_tokens is not None and self.truncation is False:
+            raise FieldRefused(f"{name} has texts cut, and truncation: false has them refused: send one of them", name)
 
 
 class EmbeddingRequest(EncoderRequest):
     """`POST embeddings`."""
 
     tasks = ("embedding",)
+    texts_field = "input"
 
     input: Any  #: a text, or texts
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1)
 
     def check(self) -> None:
+        super().check()
         first = self.input[0] if isinstance(self.input, list) and self.input else None
         if type(first) is int or isinstance(first, list):
             raise FieldRefused(_TOKEN_IDS, "input", "invalid_type")
@@ -66,6 +81,7 @@ class RerankRequest(EncoderRequest):
     return_documents: bool | None = None  #: they come back unless this is false
 
     def check(self) -> None:
+        super().check()
         self.texts  # noqa: B018  they are what is checked
 
     @property
@@ -82,6 +98,7 @@ class ScoreRequest(EncoderRequest):
     text_2: Any
 
     def check(self) -> None:
+        super().check()
         first, second = texts_of(self.text_1, "text_1"), texts_of(self.text_2, "text_2")
         if len(first) not in (1, len(second)):
             counts = f"text_1 has {len(first)} texts and text_2 {len(second)}"

@@ -40,7 +40,7 @@ from server.api.openai.transcription_answers import TASK, transcription_codec
 from server.api.openai.transcription_form import read_transcription
 from server.api.rest.asgi import Handler, Scope
 from server.config.api_keys import ApiKey
-from server.errors import NotFound, ServingError
+from server.errors import NotFound, ServingError, TooLong
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.generated_parts import GeneratedParts
 from server.inference.model import ServedModel
@@ -129,7 +129,10 @@ class OpenAIRoutes:
             raise FieldRefused(f"model {request.model!r} {_other_use(model, action)}", "model")
         codec = encoder_codec(request, model.signature)
         head = ("openai", "predict", request.model, None, scope["headers"], body, is_disconnected)
-        return await model.handle(InferenceRequest(*head, codec=codec))
+        try:
+            return await model.handle(InferenceRequest(*head, codec=codec))
+        except TooLong as error:
+            raise FieldRefused(str(error), request.texts_field, error.code) from error
 
     async def _hear(
         self, action: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected
@@ -153,7 +156,7 @@ class OpenAIRoutes:
         """
         model = await self._model(name)
         if not model.signature.generates:
-            raise ModelUnknown(f"model {name!r} is no language model: ask it by /v1/models/{name}:predict")
+            raise ModelUnknown(f"model {name!r} is no language model: {_use_of(model)}")
         return model
 
     async def _model(self, name: str) -> ServedModel:
@@ -208,6 +211,8 @@ def _use_of(model: ServedModel) -> str:
     """What a model answers, and by which route."""
     if model.signature.task == "score":
         return "it scores pairs: ask it by rerank or score"
+    if model.signature.task == "embedding":
+        return "it embeds texts: ask it by embeddings, rerank or score"
     if model.signature.task == TASK:
         return "it writes speech down: ask it by audio/transcriptions"
     if model.signature.generates:

@@ -141,6 +141,7 @@ class ChatRequest(TextRequest):
     service_tier: Literal["auto", "default"] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
 
     def job(self) -> dict[str, Any]:
         budget = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
@@ -218,6 +219,9 @@ def _refusal(problem: Mapping[str, Any], kind: type[OpenAIRequest]) -> FieldRefu
         return FieldRefused(f"there is no field {quoted(field)}; {hint}", field[:100], "unknown_parameter")
     if problem["type"] == "missing":
         return FieldRefused(f"{'.'.join(where)} is missing", field, "missing_required_parameter")
+    if problem["type"] == "literal_error" and len(where) == 1:
+        served = str(problem["ctx"]["expected"]).replace("False", "false").replace("'", '"')
+        return FieldRefused(f"{field}: only {served} is served here: send that, or leave it out", field, "invalid_type")
     return FieldRefused(f"{'.'.join(where)}: {problem['msg']}", field, "invalid_type")
 
 

@@ -68,6 +68,7 @@ class ResponseRequest(GeneratingRequest):
     service_tier: Literal["auto", "default"] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
 
     @property
     def tells_logprobs(self) -> bool:

@@ -24,6 +24,7 @@ _PARAMETERS = {
     "prompt_name": {**_STRING, "description": "a prompt that came with the model"},
     "prompt": {**_STRING, "description": "a text to write before each text"},
     "truncation": {"type": "boolean", "description": "cut texts that are too long; they are refused else"},
+    "truncate_prompt_tokens": {"type": "integer", "enum": [-1], "description": "vLLM's word for truncation: true"},
 }
 
 

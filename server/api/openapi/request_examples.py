@@ -29,7 +29,7 @@ from server.loading.catalog import Found
 #: bytes of a body that is shown; an image's would be a page of zeros
 LONGEST = 100_000
 #: what language models are shown with
-PROMPT, FEW_TOKENS = "Once upon a time", 16
+PROMPT, QUESTION, FEW_TOKENS = "Once upon a time", "What is the capital of France?", 16
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,11 @@ def _of_language(signature: Signature) -> dict[str, Any]:
 def _openai(name: str, signature: Signature, refuses: bool) -> dict[str, Any]:
     """Bodies for the routes of OpenAI's API that the model has."""
     if signature.generates:
-        return {"/v1/completions": {"model": name, "prompt": PROMPT, "max_tokens": FEW_TOKENS}}
+        completion = {"/v1/completions": {"model": name, "prompt": PROMPT, "max_tokens": FEW_TOKENS}}
+        if signature.task != "chat":
+            return completion
+        messages = [{"role": "user", "content": QUESTION}]
+        return {"/v1/chat/completions": {"model": name, "messages": messages, "max_tokens": FEW_TOKENS}, **completion}
     if not signature.task or refuses:
         return {}
     pairs = {"/v1/rerank": {"model": name, "query": PROMPT, "documents": [PROMPT, "A king had three sons."]}}

@@ -32,12 +32,27 @@ def test_parts_of_text_become_one(tokenizer: Any) -> None:
     assert "hello\nthere<|end|>" in text
 
 
+def test_a_developer_is_the_system_where_the_template_knows_no_other_word(tokenizer: Any) -> None:
+    asked = Chat([{"role": "developer", "content": "be brief"}, *HELLO])
+    assert "<|start|>system\nbe brief<|end|>" in ChatTemplate(tokenizer).render(asked)
+    knows = "{% for each in messages %}{{ 'D' if each.role == 'developer' else each.role }} {% endfor %}"
+    assert ChatTemplate(with_template(tokenizer, knows)).render(asked) == "D user "
+
+
+def test_whether_a_greeting_is_a_chat(tokenizer: Any) -> None:
+    assert ChatTemplate(tokenizer).takes_greetings
+    assert not ChatTemplate(with_template(tokenizer, None)).takes_greetings
+    assert not ChatTemplate(with_template(tokenizer, "{{ raise_exception('no') }}")).takes_greetings
+
+
 @pytest.mark.parametrize(
     ("messages", "told"),
     [
         ([], "at least one message"),
         (["hello"], "messages[0] must be an object"),
         ([{"content": "hello"}], '"role"'),
+        ([{"role": "user"}], "messages[0].content is missing"),
+        ([*HELLO, {"role": "tool", "content": None}], "messages[1].content is missing"),
         ([{"role": "user", "content": 3}], "messages[0].content must be a text"),
         (
             [{"role": "user", "content": [{"type": "image_url"}]}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 
@@ -19,10 +20,11 @@ FAILS_TO_START, FAILS_IN_A_STEP = 100, 101
 class CountingEngine(EngineThread):
     """Counts from the prompt's id on; each step waits for a permit. A prompt's length is its need in bytes."""
 
-    def __init__(self, slots: int = 2, cache_limit: int = 10, max_waiting: int = 2) -> None:
-        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting)
+    def __init__(self, slots: int = 2, cache_limit: int = 10, max_waiting: int = 2, nice: int = 10) -> None:
+        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice)
         self.permits = threading.Semaphore(0)
         self.running: list[Submission] = []
+        self.policies: set[int] = set()  #: of the scheduler, that its steps have run under
         self._thread.start()
 
     def _need(self, generation: Generation) -> int:
@@ -32,6 +34,7 @@ class CountingEngine(EngineThread):
         return self._reserved
 
     def _start(self, request: Submission) -> None:
+        self.policies.add(os.sched_getscheduler(0))
         if request.generation.prompt[0] == FAILS_TO_START:
             raise LookupError("cannot start")
         self.running.append(request)
@@ -197,3 +200,12 @@ def test_who_is_put_back_comes_first(engine: CountingEngine) -> None:
         assert (usage.running, usage.waiting, usage.running_bytes, usage.preemptions) == (1, 2, 6, 1)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("nice", [0, 5])
+def test_its_thread_gives_way_if_it_is_told_to(nice: int) -> None:
+    engine = CountingEngine(nice=nice)
+    engine.permits.release(1)
+    assert asyncio.run(tokens_of(engine, generation()))
+    engine.close()
+    assert engine.policies == {os.SCHED_BATCH if nice else os.sched_getscheduler(0)}

@@ -11,6 +11,7 @@ import pytest
 from adapters.base import ModelDir, Reply, ReplyStream, Request
 from adapters.upstream import LlamaCppAdapter, VllmAdapter
 from adapters.upstream.adapter import UpstreamAdapter
+from tests.gguf_models import header
 from tests.upstream_program import install
 
 Start = Callable[..., UpstreamAdapter]
@@ -26,7 +27,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         folder = tmp_path / "tiny"
         folder.mkdir(exist_ok=True)
         (folder / "start").write_text(start)
-        (folder / "model.gguf").touch()
+        (folder / "model.gguf").write_bytes(header())
         adapter = VllmAdapter if kind == "vllm" else LlamaCppAdapter
         deaths: list[str] = []
         monkeypatch.setattr(UpstreamAdapter, "on_death", staticmethod(deaths.append))

@@ -53,6 +53,9 @@ def test_logprobs(start: Start) -> None:
 
 def test_calls_of_tools_are_given_whole(start: Start) -> None:
     tools = [{"type": "function", "function": {"name": "weather"}}]
+    ((status, error),) = asked(start("llama_cpp"), chat("tools", tools=tools))
+    assert (status, error["param"]) == (400, "tools")
+    assert "llama-server would ignore them" in error["message"]
     (parts,) = asked(start(), chat("tools", tools=tools))
     (last,) = [delta for part in parts for delta in part.get("deltas", ()) if delta["finish"]]
     assert last["finish"] == "tool_calls"
@@ -118,6 +121,9 @@ def test_refusals_are_the_program_s(start: Start) -> None:
     assert too_long[0] == 400
     assert (too_long[1]["message"], too_long[1]["code"]) == ("too long by 3", "context_length_exceeded")
     assert too_long[1]["param"] == "messages"
+    for program in ("llama.cpp", "vLLM"):
+        (refused,) = asked(start(), chat(f"400 of {program}"))
+        assert (refused[0], refused[1]["code"]) == (400, "context_length_exceeded")
     assert busy[0] == 429
     assert "busy" in busy[1]["message"]
 

@@ -11,6 +11,7 @@ from adapters.base import ModelDir
 from adapters.generation.grammar import Grammar
 from adapters.generation.refusal import RefusedJob
 from adapters.upstream.llama_cpp_program import LlamaCppProgram
+from tests.gguf_models import header, text, value
 
 PROGRAM = LlamaCppProgram()
 
@@ -47,5 +48,17 @@ def test_its_words() -> None:
 def test_what_it_has_no_word_for() -> None:
     with pytest.raises(RefusedJob, match="stop_token_ids: llama-server has no word for it"):
         PROGRAM.body({"stop_token_ids": [1]}, None)
+    with pytest.raises(RefusedJob, match="echo: llama-server has no word for it"):
+        PROGRAM.body({"echo": True}, None)
     with pytest.raises(RefusedJob, match="guided_regex: llama-server reads JSON schemas and choices"):
         PROGRAM.body({}, Grammar("regex", "a+", "guided_regex"))
+
+
+def test_whether_tools_reach_the_model_is_up_to_the_template(tmp_path: Path) -> None:
+    chats = value("tokenizer.chat_template", 8, text("{{ messages }}"))
+    asks = value("tokenizer.chat_template", 8, text("{{ tools }}"))
+    for name, given, takes in (("none", (), False), ("chats", (chats,), False), ("asks", (asks,), True)):
+        (tmp_path / f"{name}.gguf").write_bytes(header(*given))
+        assert PROGRAM.takes_tools(ModelDir.of(tmp_path), f"{name}.gguf", {}) is takes
+    (tmp_path / "own.jinja").write_text("{{ tools }}")
+    assert PROGRAM.takes_tools(ModelDir.of(tmp_path), "none.gguf", {"chat_template": "own.jinja"})

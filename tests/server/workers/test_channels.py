@@ -13,12 +13,14 @@ import uvloop
 
 from adapters.base import InvalidInput, Tensors
 from server.codec.decoded_request import DecodedRequest
-from server.errors import DeadlineExceeded, ModelFailed, ServingError
+from server.errors import DeadlineExceeded, ModelFailed, ServingError, TooLong
+from server.errors import InvalidInput as Refused
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
 from server.inference.batching.threads import ThreadPool
+from server.runtime import ipc
 from server.workers.adapter import RemoteAdapter
-from server.workers.channels import CallOutcome, ModelTrace
+from server.workers.channels import CallOutcome, ModelTrace, failure
 from server.workers.worker import WorkerDied
 from server.workers.worker_pool import SMALL, WorkerPool
 from tests.asking import submit
@@ -181,3 +183,9 @@ def test_a_batch_that_kills_the_worker_is_not_tried_again(make: Make, run: Calla
 
     run(main())
     assert pool.restarts == 1
+
+
+@pytest.mark.parametrize(("kind", "known"), [("input", Refused), ("too_long", TooLong), ("model", ModelFailed)])
+def test_what_a_model_ends_in_is_the_error_of_its_kind(kind: str, known: type[ServingError]) -> None:
+    assert type(failure(ipc.Message({"error": "why", "kind": kind}, {}))) is known
+    assert failure(ipc.Message({}, {})) is None

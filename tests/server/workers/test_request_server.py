@@ -23,6 +23,7 @@ from adapters.base import (
     Signature,
     StreamFailed,
     Tensors,
+    TooLong,
 )
 from server.runtime import ipc
 from server.workers.request_server import RequestServer, answer_all, failure_fields
@@ -218,6 +219,7 @@ def test_what_the_parent_is_told_of_errors() -> None:
             raise RuntimeError
 
     assert failure_fields(InvalidInput("x" * 5000)) == {"error": "x" * 4000, "kind": "input"}
+    assert failure_fields(TooLong("9 tokens")) == {"error": "9 tokens", "kind": "too_long"}
     assert failure_fields(StreamFailed("busy")) == {"error": "busy", "kind": "model"}
     assert failure_fields(KeyError("a"))["error"] == "KeyError: 'a'"
     assert failure_fields(Speechless())["error"] == "Speechless"

@@ -34,6 +34,8 @@ def test_parameters_of_the_model_and_what_changes_nothing() -> None:
     request = read(EmbeddingRequest, prompt_name="query", truncation=False, user="me", encoding_format=None)
     assert request.model_parameters() == {"prompt_name": "query", "truncation": False}
     assert read(EmbeddingRequest).model_parameters() == {}
+    for kind in LEAST:
+        assert read(kind, truncate_prompt_tokens=-1).model_parameters() == {"truncation": True}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,8 @@ def test_parameters_of_the_model_and_what_changes_nothing() -> None:
         (EmbeddingRequest, {"input": ["a"] * (MOST_TEXTS + 1)}, "input", f"{MOST_TEXTS + 1} texts.*{MOST_TEXTS}"),
         (EmbeddingRequest, {"dimensions": 0}, "dimensions", "dimensions"),
         (EmbeddingRequest, {"encoding_format": "int8"}, "encoding_format", "base64"),
+        (EmbeddingRequest, {"truncate_prompt_tokens": 100}, "truncate_prompt_tokens", "is 100.* send -1"),
+        (RerankRequest, {"truncate_prompt_tokens": -1, "truncation": False}, "truncate_prompt_tokens", "send one"),
         (EmbeddingRequest, {"dimension": 3}, "dimension", "did you mean 'dimensions'"),
         (RerankRequest, {"query": ["q"]}, "query", "string"),
         (RerankRequest, {"documents": "a"}, "documents", "list"),

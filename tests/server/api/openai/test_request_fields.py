@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -56,7 +57,14 @@ def test_null_counts_as_absent() -> None:
 
 
 def test_what_changes_no_text_is_taken() -> None:
-    taken = {"user": "me", "metadata": {"a": "b"}, "store": False, "service_tier": "auto", "prompt_cache_key": "k"}
+    taken = {
+        "user": "me",
+        "metadata": {"a": "b"},
+        "store": False,
+        "service_tier": "auto",
+        "prompt_cache_key": "k",
+        "prompt_cache_retention": "24h",
+    }
     assert job(chat(**taken)) == {"messages": HELLO}
     assert job(completion(user="me", best_of=2, n=2, suffix="")) == {"prompt": "one", "n": 2}
 
@@ -110,3 +118,15 @@ def test_refusals_of_completions() -> None:
 def test_what_is_no_object(body: bytes) -> None:
     with pytest.raises(InvalidInput):
         read_request(body, ChatRequest)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"store": True}, "store: only false is served here: send that, or leave it out"),
+        ({"service_tier": "flex"}, 'service_tier: only "auto" or "default" is served here: send that, or leave it out'),
+    ],
+)
+def test_of_a_field_with_few_values_those_are_told(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(FieldRefused, match=re.escape(told)):
+        chat(**fields)

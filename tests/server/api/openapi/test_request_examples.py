@@ -119,6 +119,10 @@ def test_of_a_model_that_reads_whole_requests(models: Repository) -> None:
 TEXT = (spec("text", "BYTES"),)
 OF_LANGUAGE = {
     "generation": (Signature(TEXT, OUTPUTS, whole=True, generates=True), ["/v1/completions"]),
+    "chat": (
+        Signature(TEXT, OUTPUTS, whole=True, generates=True, task="chat"),
+        ["/v1/chat/completions", "/v1/completions"],
+    ),
     "embedding": (Signature(TEXT, OUTPUTS, task="embedding"), ["/v1/embeddings", "/v1/rerank"]),
     "score": (Signature(TEXT, OUTPUTS, task="score"), ["/v1/rerank"]),
     "nothing of it": (Signature(TEXT, OUTPUTS), []),
