@@ -54,6 +54,7 @@ def _context(chain: str, key: str, authorities: str | None, protocol: str) -> ss
     """How to encrypt connections of a protocol, by its name in ALPN."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # each would cost the server a handshake
     context.set_alpn_protocols([protocol])
     try:
         context.load_cert_chain(chain, key, _no_password)

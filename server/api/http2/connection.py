@@ -235,9 +235,7 @@ class Http2Connection(FrameReader):
     def _forget(self, stream: Stream) -> None:
         del self.streams[stream.id]
         self.out.drop(stream)
-        if len(self._gone) >= 2 * self._limits.max_streams:
-            del self._gone[next(iter(self._gone))]
-        self._gone[stream.id] = None
+        self._is_gone(stream.id)
 
     def _drop(self, stream: Stream) -> None:
         self._forget(stream)
@@ -245,4 +243,9 @@ class Http2Connection(FrameReader):
 
     def _reset(self, failure: StreamFailure) -> None:
         super()._reset(failure)
-        self._gone[failure.stream] = None
+        self._is_gone(failure.stream)
+
+    def _is_gone(self, number: int) -> None:
+        if number not in self._gone and len(self._gone) >= 2 * self._limits.max_streams:
+            del self._gone[next(iter(self._gone))]
+        self._gone[number] = None
