@@ -16,6 +16,7 @@ class Events:
     url: str = ""
     taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     status: int = 202  #: to answer with
+    refused: bytes | None = None  #: a body that is answered 413, whatever others are
     location: str = ""  #: ... and to send on to
     opened: threading.Event = field(default_factory=threading.Event)  #: until it is set, nobody is answered
 
@@ -36,7 +37,7 @@ def taking_events() -> Iterator[Events]:
             body = self.rfile.read(int(self.headers["content-length"]))
             events.opened.wait(60)
             events.taken.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(events.status)
+            self.send_response(413 if body == events.refused else events.status)
             if events.location:
                 self.send_header("location", events.location)
             self.send_header("content-length", "0")

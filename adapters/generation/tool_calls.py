@@ -19,6 +19,7 @@ from adapters.generation.refusal import RefusedJob
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _FUNCTION = re.compile(r"\s*<function=([^>\n]+)>(.*?)</function>\s*", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([^>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+_END = "</parameter>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,9 @@ class ToolCallReader:
         if (function := _FUNCTION.fullmatch(inner)) is not None:
             name = function[1].strip()
             texts = self._texts.get(name, set())
-            given = {key: value if key in texts else _value(value) for key, value in _PARAMETER.findall(function[2])}
+            ended = function[2].rfind(_END) + len(_END)  # behind it, every opening mark would be a search to the end
+            found = _PARAMETER.findall(function[2][:ended])
+            given = {key: value if key in texts else _value(value) for key, value in found}
             return ToolCall(name, json.dumps(given, ensure_ascii=False))
         try:
             call = json.loads(inner)

@@ -34,7 +34,7 @@ from adapters.mlflow_.values import argument_of, tensors_of
 from adapters.shared.messages import first_line
 
 #: MLflow in a model's requirements: the server's own loads what older ones saved
-_MLFLOW = re.compile(r"\s*mlflow([-_]skinny)?\s*(\[[^]]*\])?\s*([=<>!~;,].*)?", re.IGNORECASE)
+_MLFLOW = re.compile(r"\s*+mlflow([-_]skinny)?\s*+(\[[^]]*\])?\s*+([=<>!~;,].*)?", re.IGNORECASE)
 _EXAMPLE_LIMIT = 1 << 24  #: bytes
 _CONDA = "conda.yaml"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from adapters.base import Tensors
 from adapters.shared.categories import known as listing
+from adapters.sklearn_.asked import reason
 from adapters.sklearn_.columns import is_missing
-from adapters.sklearn_.examine import reason
 
 __all__ = ["refusal"]
 

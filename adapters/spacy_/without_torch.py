@@ -27,7 +27,7 @@ _FACTORIES = frozenset({
 })  # fmt: skip
 _OF_TORCH = "torch"  #: in whatever case: spacy.TorchBiLSTMEncoder.v1, PyTorchLSTM.v1
 
-_NAMED = re.compile(r"^\s*(factory|@(?:architectures|layers|misc))\s*=\s*(.*?)\s*$", re.MULTILINE)
+_NAMED = re.compile(r"^[ \t]*+(factory|@(?:architectures|layers|misc))\s*+=\s*+(.*)$", re.MULTILINE)
 
 
 def works_without(config: str) -> bool:
@@ -36,7 +36,7 @@ def works_without(config: str) -> bool:
     What only training resolves counts as well; that costs no more than the import of torch.
     """
     for key, value in _NAMED.findall(config):
-        name = value.strip('"')
+        name = value.strip().strip('"')
         if key == "factory" and name not in _FACTORIES:
             return False
         if key != "factory" and (not name.startswith("spacy.") or _OF_TORCH in name.lower()):

@@ -3,6 +3,10 @@
 So each framework is imported once, and not again in each process that tries models. What a trial is promised stays: it
 is a process of its own, without the server's secrets, and a file that crashes it ends it alone. Where that could not be
 kept, nothing is imported ahead, and trials are fresh processes (`why_not`).
+
+A framework may crash as it is imported (a wheel for another processor, two libraries that do not agree). So what has
+not been imported on this machine before (`import_record`) is first imported by the process that trials are forked from:
+if it ends over it, trials are fresh processes, each of which tells why its model is not served, and the server goes on.
 """
 
 from __future__ import annotations
@@ -10,11 +14,13 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 
 from adapters.base import LoadError
 from adapters.registry import TABLE
 from server.loading.catalog import Found
+from server.loading.import_record import ImportRecord
 from server.loading.loader import Loader
 from server.loading.memory_budget import NotInMemory
 from server.loading.trial import trial_main
@@ -55,15 +61,27 @@ def import_ahead(loader: Loader, trials: TrialPool, models: Iterable[Found]) -> 
     wanted = list(dict.fromkeys(name for found in islice(models, _MOST_FOLDERS) for name in _needed(loader, found)))
     if not wanted:
         return
-    for name in wanted:
-        for module in (name, *AHEAD[name]):
+    importing = partial(_import, [(name, *AHEAD[name]) for name in wanted])
+    told = environment()
+    record = ImportRecord.of([module for name in wanted for module in (name, *AHEAD[name])], told)
+    if record.take():
+        importing()
+        record.keep()
+        forks = ForkServer.start(trial_main.main, told)
+    else:
+        forks = ForkServer.start(trial_main.main, told, importing, record.keep)
+    if forks:
+        trials.fork_from(forks)
+
+
+def _import(frameworks: Iterable[tuple[str, ...]]) -> None:
+    for modules in frameworks:
+        for module in modules:
             try:
                 importlib.import_module(module)
-            except Exception as error:  # whoever tries a model of it will tell
+            except BaseException as error:  # SystemExit, too; whoever tries a model of it will tell
                 log.info("%s is not imported ahead: %s: %s", module, type(error).__name__, error)
                 break
-    if forks := ForkServer.start(trial_main.main, environment()):
-        trials.fork_from(forks)
 
 
 def _needed(loader: Loader, found: Found) -> Iterator[str]:

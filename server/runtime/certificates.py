@@ -56,6 +56,7 @@ def _context(chain: str, key: str, authorities: str | None, protocols: list[str]
     """How to encrypt connections of protocols, by their names in ALPN, the one that is preferred first."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # each would cost the server a handshake
     context.set_alpn_protocols(protocols)
     try:
         context.load_cert_chain(chain, key, _no_password)

@@ -1,5 +1,6 @@
 """The fork server's side: forks a child for each wish, and tells how it ended. It runs nothing else.
 
+begun: "ready", once it has done what every child is to find done      where there is such a thing
 wish: "fork", and four descriptors     the child's connection, its input and output, and a socket for its status
 status: its number; once it has ended: how      until the other side hangs up, its number is nobody else's
 """
@@ -24,18 +25,34 @@ from typing import NoReturn
 
 from server.runtime.lifeline import die_first_without_memory
 
-__all__ = ["PID", "STATUS", "serve"]
+__all__ = ["PID", "READY", "STATUS", "serve"]
 
 PID, STATUS = struct.Struct("<q"), struct.Struct("<i")
+READY = b"ready"
 _DESCRIPTORS = 4
 _PR_SET_DUMPABLE = 4
 _COLLECTED = (700, 10, 10)  #: Python's own thresholds
 
 
-def serve(connection: socket.socket, program: Callable[[int], None], environ: Mapping[str, str]) -> NoReturn:
-    """Never returns: this process is a fork, and the caller's stack is no business of it."""
+def serve(
+    connection: socket.socket,
+    program: Callable[[int], None],
+    environ: Mapping[str, str],
+    prepare: Callable[[], None] | None = None,
+) -> NoReturn:
+    """Never returns: this process is a fork, and the caller's stack is no business of it.
+
+    `prepare` comes before all children; where it leaves a second thread, there are none.
+    """
     try:
         _begin_anew(connection.fileno(), environ)
+        if prepare is not None:
+            prepare()
+            if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
+                os._exit(0)
+            connection.send(READY)
+        gc.set_threshold(*_COLLECTED)
+        gc.freeze()
         _Server(connection, program).run()
     except BaseException:
         traceback.print_exc()
@@ -66,8 +83,6 @@ def _begin_anew(connection: int, environ: Mapping[str, str]) -> None:
     for stream in (sys.stdout, sys.stderr):  # what is said before a crash is to be heard
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, write_through=True)
-    gc.set_threshold(*_COLLECTED)
-    gc.freeze()
 
 
 def _dumpable(yes: bool) -> None:

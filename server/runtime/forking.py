@@ -22,11 +22,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
-from server.runtime.fork_server import PID, STATUS, serve
+from server.runtime.fork_server import PID, READY, STATUS, serve
 
 __all__ = ["ForkServer", "ForkedProcess", "threads"]
 
 _PATIENCE = 30.0  #: seconds for a fork, on a machine that swaps
+_PREPARED = 120.0  #: seconds for what is done before the first one
 
 
 def threads() -> int:
@@ -37,14 +38,25 @@ def threads() -> int:
 class ForkServer:
     """The fork that children are forked off. Thread-safe."""
 
-    def __init__(self, pid: int, connection: socket.socket) -> None:
+    def __init__(self, pid: int, connection: socket.socket, prepared: Callable[[], None] | None = None) -> None:
         self._pid = pid
+        self._watch = os.pidfd_open(pid)
         self._connection = connection
+        self._prepared = prepared  #: called once it is; None: it was, or there is nothing to prepare
         self._lock = threading.Lock()
 
     @classmethod
-    def start(cls, program: Callable[[int], None], environ: Mapping[str, str]) -> ForkServer | None:
+    def start(
+        cls,
+        program: Callable[[int], None],
+        environ: Mapping[str, str],
+        prepare: Callable[[], None] | None = None,
+        prepared: Callable[[], None] = lambda: None,
+    ) -> ForkServer | None:
         """Fork: each child will run `program` on the descriptor that it is forked with, in this environment.
+
+        `prepare` is done by the fork server, before it forks any, while this process goes on; `prepared` is called here
+        when the first child is asked for, if it went well.
 
         None: it cannot be done: there are other threads, whose locks would stay locked, or no `pidfd_open`.
         """
@@ -60,8 +72,8 @@ class ForkServer:
                 ours.close()
                 return None
             if pid == 0:
-                serve(theirs, program, environ)
-        return cls(pid, ours)
+                serve(theirs, program, environ, prepare)
+        return cls(pid, ours, None if prepare is None else prepared)
 
     def fork(self, descriptor: int) -> ForkedProcess:
         """A new child, which has a copy of the descriptor, and leads a process group of its own.
@@ -73,6 +85,7 @@ class ForkServer:
         life, output = os.pipe(), os.pipe()
         try:
             with its_status, self._lock:
+                self._await_prepared()
                 socket.send_fds(self._connection, [b"fork"], [descriptor, life[0], output[1], its_status.fileno()])
             status.settimeout(_PATIENCE)
             told = status.recv(PID.size)
@@ -89,16 +102,44 @@ class ForkServer:
             os.close(output[1])
         return ForkedProcess(pid, status, os.fdopen(life[1], "wb", 0), os.fdopen(output[0], "rb", 0))
 
+    def give_up(self) -> None:
+        """Whoever waits for it to be prepared waits no longer."""
+        if self._prepared is not None and self._watch >= 0:
+            with contextlib.suppress(OSError):  # it has ended
+                signal.pidfd_send_signal(self._watch, signal.SIGKILL)
+
     def close(self) -> None:
         """End the fork server. Children live on."""
+        self.give_up()
         with self._lock:
             if self._connection.fileno() < 0:
                 return
             self._connection.close()
+            os.close(self._watch)
+            self._watch = -1
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
+
+    def _await_prepared(self) -> None:
+        """
+        Raises:
+            OSError: it has ended over it, or takes too long.
+        """
+        if self._prepared is None:
+            return
+        self._connection.settimeout(_PREPARED)
+        try:
+            told = self._connection.recv(len(READY))
+        except TimeoutError:
+            self.give_up()  # and nobody waits for it again
+            raise
+        if told != READY:
+            raise ConnectionError("what was to be done ahead has ended the process that did it")
+        self._connection.settimeout(None)
+        prepared, self._prepared = self._prepared, None
+        prepared()
 
 
 class ForkedProcess:

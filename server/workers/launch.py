@@ -101,9 +101,13 @@ class WorkerSpec:
         return self.python != Path(sys.executable)
 
 
+#: the folder of an environment that holds our own packages and nothing else
+OURS = "polyserve"
+
+
 def our_packages(python: Path) -> Path:
-    """The folder of an environment, by its interpreter, that holds our own packages and nothing else."""
-    return python.parent.parent / "polyserve"
+    """That folder, by the environment's interpreter."""
+    return python.parent.parent / OURS
 
 
 def scrubbed(environ: Mapping[str, str], pass_on: Collection[str] = ()) -> dict[str, str]:

@@ -29,15 +29,15 @@ Isolation = Literal["auto", "process", "none"]
 class PythonFor(Protocol):
     """Finds, or makes, the environment that a model's requirements ask for; its interpreter."""
 
-    def __call__(self, model_name: str, requirements: str, folder: Path) -> Path:
-        """`folder` is the model's own, within which its requirements may name wheels.
+    def __call__(self, model_name: str, requirements: str, directory: ModelDir) -> Path:
+        """`directory` is the model's own, within which its requirements may name wheels.
 
         Raises:
             LoadError: the environment cannot be made; the message is the model's reason.
         """
 
 
-def this_python(model_name: str, requirements: str, folder: Path) -> Path:
+def this_python(model_name: str, requirements: str, directory: ModelDir) -> Path:
     """The server's own environment, whatever a model asks for."""
     return Path(sys.executable)
 
@@ -97,7 +97,7 @@ class WorkerPlacement:
         Raises:
             LoadError: it cannot be served, with the reason.
         """
-        python = self.python_for(directory.name, choice.match.requirements, directory.path)
+        python = self.python_for(directory.name, choice.match.requirements, directory)
         spec = WorkerSpec(
             directory.name,
             WorkerModel(choice.adapter.name, directory, choice.match.file, options),

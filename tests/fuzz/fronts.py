@@ -69,8 +69,7 @@ def run(seed: int, cases: int) -> Counter[str]:
         finally:
             status = server.stop()
         assert status == 0, server.log
-        told["traces in the log"] = server.log.count("Traceback")
-        assert "/server/fronts/" not in server.log, server.log  # nor in any of them
+        assert "Traceback" not in server.log, server.log
     return told
 
 

@@ -21,6 +21,8 @@ from server.repository.repository import Repository
 
 #: seconds between two looks at whether the server is ready, for those who watch
 INTERVAL = 0.5
+#: who may watch at once: each is looked for, and takes one of all calls for as long as it likes
+MOST = 256
 
 _SERVICES = ("", SERVICE.full_name)
 _Response = message_class(HEALTH.methods_by_name["Check"].output_type)
@@ -32,6 +34,7 @@ class HealthService:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._watching = 0
 
     async def check(self, request: Any, context: Any) -> Any:
         if request.service not in _SERVICES:
@@ -41,6 +44,16 @@ class HealthService:
 
     async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Nobody is told when readiness changes, so it is looked at now and then."""
+        if self._watching >= MOST:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MOST} watch already, which is all: ask by Check")
+        self._watching += 1
+        try:
+            async for answer in self._changes(request):
+                yield answer
+        finally:
+            self._watching -= 1
+
+    async def _changes(self, request: Any) -> AsyncIterator[Any]:
         told = ""
         while True:
             last = self._repository.stopping  # before the status, which is then the one of a server that stops

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from server.api.http2 import frames
 from server.api.http2.floods import MOST_IDLE_FRAMES, MOST_RESETS, MOST_UPDATES, FrameRate
 from server.api.http2.frames import ACK, ConnectionFailure, ErrorCode, StreamFailure
-from server.api.http2.outbox import Outbox, Stream
+from server.api.http2.outbox import ENOUGH, Outbox, Stream
 
 #: asks whether the client has read that the server goes
 _LEAVING = b"leaving."
@@ -37,6 +37,7 @@ class FrameReader:
         self.streams: dict[int, Stream] = {}
         self.out = Outbox()
         self.failed = False
+        self.stalled = False  #: there are frames that wait for what is in `out` to be written
         self.greeted = False  #: the client's preface and settings have come
         self.last = 0  #: the client's youngest stream
         self._last_served: int | None = None  #: streams above are not looked at: the server goes
@@ -74,10 +75,18 @@ class FrameReader:
 
     def receive(self, data: bytes) -> None:
         """Bytes of the client's."""
-        if self.failed:
-            return
         if self._in:
             data = self._in + data
+        self._go_through(data)
+
+    def go_on(self) -> None:
+        """Read what has come and was left, as `out` was full."""
+        self._go_through(self._in)
+
+    def _go_through(self, data: bytes) -> None:
+        if self.failed:
+            return
+        self.stalled = False
         try:
             at = self._read(data)
         except ConnectionFailure as failure:
@@ -101,6 +110,9 @@ class FrameReader:
                 raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
             stop = at + frames.HEAD_SIZE + length
             if stop > end:
+                break
+            if self.out.size >= ENOUGH:
+                self.stalled = True
                 break
             try:
                 self._frame(kind, flags, number & frames.LAST_STREAM, data[at + frames.HEAD_SIZE : stop])
@@ -160,11 +172,11 @@ class FrameReader:
         if flags & ACK:
             self._need_size(payload, 0)
             return
-        for name, value in frames.read_settings(payload):
-            if name == frames.INITIAL_WINDOW_SIZE:
-                self.out.resize(value, list(self.streams.values()))
-            elif name == frames.MAX_FRAME_SIZE:
-                self.out.take_frames(value)
+        told = dict(frames.read_settings(payload))  # of thousands of one kind the last counts: each costs all streams
+        if (window := told.get(frames.INITIAL_WINDOW_SIZE)) is not None:
+            self.out.resize(window, list(self.streams.values()))
+        if (largest := told.get(frames.MAX_FRAME_SIZE)) is not None:
+            self.out.take_frames(largest)
         self.greeted = True
         self.out.put(frames.SETTINGS_ACK)
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from server.api.http2.hpack import BlockTooLarge, Decoder, Field
+from server.api.http2.hpack import OVERHEAD, BlockTooLarge, Decoder, Field
 
 #: what a head says, in the application's terms, and how many bytes its body has, where it says so
 KnownHead: TypeAlias = tuple[Any, int | None]
 
-#: blocks that are known by their bytes, and bytes of one
-_MOST, _LONGEST = 64, 512
+#: blocks that are known by their bytes, bytes of one, and bytes that all of them unfold to: a few bytes may say much
+_MOST, _LONGEST, _UNFOLDED = 64, 512, 16_384
 
 
 class HeaderBlocks:
     """Reads them in the order in which they come."""
 
-    __slots__ = ("_decoder", "_interpret", "_too_large", "known")
+    __slots__ = ("_decoder", "_interpret", "_too_large", "_unfolded", "known")
 
     def __init__(
         self, max_size: int, interpret: Callable[[Sequence[Field]], KnownHead], too_large: Callable[[], KnownHead]
@@ -31,6 +31,7 @@ class HeaderBlocks:
         self._interpret = interpret
         self._too_large = too_large
         self.known: dict[bytes, KnownHead] = {}
+        self._unfolded = 0  #: bytes that those known come to
 
     def head(self, block: bytes) -> KnownHead:
         """What a request's block says.
@@ -47,10 +48,15 @@ class HeaderBlocks:
         fields = self.fields(block)
         known = self._too_large() if fields is None else self._interpret(fields)
         if self._decoder.inserts == before and len(block) <= _LONGEST:
-            if len(self.known) >= _MOST:
-                self.known.clear()
-            self.known[block] = known
+            self._keep(block, known, sum(len(name) + len(value) + OVERHEAD for name, value in fields or ()))
         return known
+
+    def _keep(self, block: bytes, known: KnownHead, size: int) -> None:
+        if not self.known or len(self.known) >= _MOST or self._unfolded + size > _UNFOLDED:
+            self.known.clear()
+            self._unfolded = 0
+        self._unfolded += size
+        self.known[block] = known
 
     def fields(self, block: bytes) -> list[Field] | None:
         """The fields of a block that is no request's head, or of nobody's interest any more; None: too many.

@@ -2,7 +2,7 @@
 
 The decoder keeps the client's dynamic table; `inserts` tells by its change whether a block has altered it: one that has
 not means the same until another one does. A block that unfolds to more than `max_list` bytes (every field counts 32
-more, as in the table) is a bomb: no more than that is kept of it.
+more, as in the table) is too large: no more than that is kept of it. One that comes to many times as much is a bomb.
 
 Source: RFC 7541.
 """
@@ -21,6 +21,8 @@ Field: TypeAlias = tuple[bytes, bytes]
 OVERHEAD = 32
 #: bytes of the dynamic table, as nobody is told otherwise
 TABLE_SIZE = 4096
+#: a block that comes to so many times the bytes that it may is not read to its end
+_BOMB = 16
 #: above any length that may come
 _MOST = 2**28
 
@@ -76,6 +78,7 @@ class Decoder:
     def _decode(self, block: bytes) -> list[Field]:
         fields: list[Field] = []
         at, end, room = 0, len(block), self._max_list
+        most = -(_BOMB - 1) * room  #: below it, nothing more is read
         while at < end:
             first = block[at]
             if first & 0x80:
@@ -101,6 +104,10 @@ class Decoder:
             room -= len(field[0]) + len(field[1]) + OVERHEAD
             if room >= 0 or not fields:
                 fields.append(field)
+            elif room < most:
+                raise ConnectionFailure(
+                    ErrorCode.ENHANCE_YOUR_CALM, f"a header block unfolds to {_BOMB} times what it may have and more"
+                )
         if room < 0:
             raise BlockTooLarge
         return fields

@@ -80,9 +80,9 @@ class Outbox:
             self.put(frame_head(0, DATA, END_STREAM, stream))
 
     def at_once(self, stream: Stream, head: bytes, body: bytes, trailers: bytes) -> bool:
-        """A whole answer by one piece of bytes; False where the windows or a frame's size do not let it through."""
+        """A whole answer in one piece; False where windows, a frame's size, or what waits do not let it through."""
         length = len(body)
-        if length > self.window or length > stream.send_window or length > self.max_frame:
+        if length > self.window or length > stream.send_window or length > self.max_frame or self.size >= ENOUGH:
             return False
         number = stream.id
         self.window -= length

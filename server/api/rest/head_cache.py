@@ -28,7 +28,7 @@ MAX_HEADS, MAX_HEAD = 1024, 2048
 MAX_BODY = 64 * 1024
 
 #: headers that are other ones with every request, and change nothing in how it is understood
-_VARYING = re.compile(rb"\r\n(x-request-id|traceparent|tracestate):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+_VARYING = re.compile(rb"\r\n(x-request-id|traceparent|tracestate):([^\r\n]*+)(?=\r\n)", re.IGNORECASE)
 #: headers that make a request another's: of CloudEvents, of pages in browsers, and all that changes how a body comes
 _OTHERS = {b"expect", b"transfer-encoding", b"upgrade", b"content-encoding", b"origin"}
 
@@ -83,7 +83,7 @@ class HeadCache:
 
     def _varying(self, head: bytes) -> ParsedHead | None:
         """A head whose only difference from the last may be its identifier, or its place in a trace."""
-        found = [(name.lower(), value) for name, value in _VARYING.findall(head)]
+        found = [(name.lower(), value.strip(b" \t")) for name, value in _VARYING.findall(head)]
         ids = [value for name, value in found if name == request_ids.HEADER]
         if len(ids) > 1 or (ids and not request_ids.is_valid(str(ids[0], "latin-1"))):
             return None

@@ -35,14 +35,15 @@ class OneWriteTransport:
     def write_now(self, data: bytes) -> None:
         """Write at once, after what was gathered."""
         self.flush()
-        self._transport.write(data)
+        if not self.is_closing():
+            self._transport.write(data)
 
     def flush(self) -> None:
-        """Write what was gathered, unless the client has hung up."""
+        """Write what was gathered, unless the client has hung up, or was told that nothing more comes."""
         if self._gathered:
             data = b"".join(self._gathered)
             self._gathered.clear()
-            if not self._transport.is_closing():
+            if not self.is_closing():
                 self._transport.write(data)
 
     def close(self) -> None:
@@ -75,8 +76,8 @@ class LingeringTransport(OneWriteTransport):
         if not self.still_sending() or not self._transport.can_write_eof():  # TLS cannot
             super().close()
         elif not self.is_closing():
-            self._closed = True
             self.flush()
+            self._closed = True
             self._transport.write_eof()
             self._transport.resume_reading()
             self._loop.call_later(self.linger, self._transport.abort)

@@ -32,22 +32,26 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from adapters.base import LoadError
+from adapters.base import LoadError, ModelDir
 from server.loading.environments.command import Commands
 from server.loading.environments.install import Installation, Installer
 from server.loading.environments.pip_settings import PipSettings
 from server.loading.environments.requirements import Requirements
-from server.loading.environments.shared_packages import Base, remove_receipts
+from server.loading.environments.shared_packages import Base, check_installed, remove_receipts
 from server.runtime.cache_dir import cache_directory, forbids_execution
 from server.runtime.own_code import OWN_NAMES, SOURCE_ROOT
 from server.runtime.sandbox.sandbox import NO_SANDBOX, Sandbox
-from server.workers.launch import our_packages
+from server.workers.launch import OURS, our_packages
 
 log = logging.getLogger("kserve")
 
 RECORD = "polyserve.json"
 #: our packages, which a worker in an environment imports
 _OURS = tuple(SOURCE_ROOT / name for name in OWN_NAMES)
+_SHARED = "shared"  #: the folder of links to what the server shares
+_KEPT = (_SHARED, OURS)
+_PATHS = "polyserve-shared.pth"
+_DRAFT = ".draft"
 _FORMAT = 1  #: of the environments that this code builds; part of the hash
 _POLL = 0.1  #: seconds between two attempts at a lock
 
@@ -82,14 +86,15 @@ class Environments:
     def _installer(self) -> Installer:
         return Installer(self._wheelhouse, self._directory / ".uv", self._commands, self._sandbox)
 
-    def python(self, model_name: str, requirements: str, folder: Path | None = None) -> Path:
+    def python(self, model_name: str, requirements: str, directory: ModelDir | None = None) -> Path:
         """The interpreter of an environment that has what `requirements` (a requirements file's text) ask for.
 
-        Blocks while it is built. `folder` is the model's own, within which the requirements may name wheels.
+        Blocks while it is built. `directory` is the model's own, within which the requirements may name wheels.
 
         Raises:
             LoadError: the requirements ask for what they may not, or the installer failed, with the reason.
         """
+        folder = None if directory is None else directory.path
         wanted = Requirements.read(requirements, folder, PipSettings.read(os.environ))
         if not wanted.lines:  # nothing but comments
             return Path(sys.executable)
@@ -97,10 +102,12 @@ class Environments:
         deadline = time.monotonic() + self._timeout
         try:
             self._make_directory()
-            if found := _complete(target):
+            if found := self._complete(target):
                 return found
             with _locked(target.with_suffix(".lock"), deadline, model_name) as lock:
-                return _complete(target) or self._build(model_name, wanted, target, lock, deadline)
+                mount = None if directory is None else directory.root
+                job = Installation(model_name, target / "bin" / "python", target, wanted, lock, deadline, mount, _KEPT)
+                return self._complete(target) or self._build(job)
         except OSError as error:
             raise LoadError(
                 f"its environment cannot be built in {self._directory}: {error.strerror or error}; "
@@ -132,58 +139,63 @@ class Environments:
         }
         return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()[:32]
 
-    def _build(self, model_name: str, wanted: Requirements, target: Path, lock: int, deadline: float) -> Path:
-        count = len(wanted.lines)
-        log.info("model %s: building its environment (%d requirement%s)", model_name, count, "s" * (count != 1))
+    def _complete(self, target: Path) -> Path | None:
+        """The interpreter of an environment that was built to its end, and whose base is still there."""
+        python, record = target / "bin" / "python", target / RECORD
+        if not record.is_file() or not os.access(python, os.X_OK):
+            return None
+        users = self._sandbox.users
+        if users is not None and record.stat().st_uid in users:  # a build's own word, when the server ended over it
+            return None
+        with contextlib.suppress(OSError):  # a volume may be read-only
+            os.utime(record)  # tells an operator who cleans up which ones are in use
+        return python
+
+    def _build(self, job: Installation) -> Path:
+        count = len(job.requirements.lines)
+        log.info("model %s: building its environment (%d requirement%s)", job.model, count, "s" * (count != 1))
         if forbids_execution(self._directory):
             log.warning(
                 "model %s: %s is mounted noexec, so packages with native code will fail to import from it; mount a "
-                "volume there, or name another directory with --env_dir", model_name, self._directory,
+                "volume there, or name another directory with --env_dir", job.model, self._directory,
             )  # fmt: skip
         start = time.monotonic()
-        _remove(target)
+        _remove(job.folder)
         try:
-            python = self._fill(model_name, wanted, target, lock, deadline)
+            self._fill(job)
         except BaseException:
-            _remove(target)
+            _remove(job.folder)
             raise
-        log.info("model %s: its environment is built, in %.1f s", model_name, time.monotonic() - start)
-        return python
+        log.info("model %s: its environment is built, in %.1f s", job.model, time.monotonic() - start)
+        return job.python
 
-    def _fill(self, model_name: str, wanted: Requirements, target: Path, lock: int, deadline: float) -> Path:
+    def _fill(self, job: Installation) -> None:
+        target = job.folder
         venv.EnvBuilder(symlinks=True, with_pip=False).create(target)
-        python = target / "bin" / "python"
         packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(target), "platbase": str(target)}))
-        if not wanted.hashed:  # then every package has to be the very file that the hash names
+        if not job.requirements.hashed:  # then every package has to be the very file that the hash names
             self._base.write_receipts(packages)
-        job = Installation(model_name, python, target, wanted, lock, max(0.0, deadline - time.monotonic()))
+        for name in _KEPT:  # they are there, and ours, before a stranger's code could put something else in their place
+            (target / name).mkdir()
+        (packages / _PATHS).touch()
+        (target / RECORD).with_suffix(_DRAFT).touch()
         installer = self._installer.install(job)
+        check_installed(packages)
         remove_receipts(packages)
         installed = _installed(packages)
         hidden = self._base.hidden(installed)
-        shared = self._base.link(target / "shared", {*installed, *hidden})
+        shared = self._base.link(target / _SHARED, {*installed, *hidden})
         # its own packages come first: `site` appends the folders that a .pth names
-        (packages / "polyserve-shared.pth").write_text("".join(f"{path}\n" for path in shared), encoding="utf-8")
-        own = our_packages(python)
-        own.mkdir()
+        (packages / _PATHS).write_text("".join(f"{path}\n" for path in shared), encoding="utf-8")
         for package in _OURS:
-            (own / package.name).symlink_to(package)
+            (our_packages(job.python) / package.name).symlink_to(package)
         if hidden:
             told = ", ".join(f"{name} ({why})" for name, why in sorted(hidden.items()))
-            log.info("model %s: what contradicts its requirements is not shared with it: %s", model_name, told)
-        record = {"requirements": wanted.lines, "installer": installer, "installed": installed, "hidden": hidden}
+            log.info("model %s: what contradicts its requirements is not shared with it: %s", job.model, told)
+        record = {
+            "requirements": job.requirements.lines, "installer": installer, "installed": installed, "hidden": hidden
+        }  # fmt: skip
         _write(target / RECORD, record)
-        return python
-
-
-def _complete(target: Path) -> Path | None:
-    """The interpreter of an environment that was built to its end, and whose base is still there."""
-    python, record = target / "bin" / "python", target / RECORD
-    if not record.is_file() or not os.access(python, os.X_OK):
-        return None
-    with contextlib.suppress(OSError):  # a volume may be read-only
-        os.utime(record)  # tells an operator who cleans up which ones are in use
-    return python
 
 
 @contextlib.contextmanager
@@ -223,11 +235,18 @@ def _installed(packages: Path) -> Mapping[str, str]:
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:
     """The last step: a reader sees the whole record or none."""
-    draft = path.with_suffix(".draft")
+    draft = path.with_suffix(_DRAFT)
     draft.write_text(json.dumps(record, indent=1), encoding="utf-8")
     draft.replace(path)
 
 
 def _remove(target: Path) -> None:
+    """
+    Raises:
+        OSError
+    """
     if target.exists():
-        shutil.rmtree(target)
+        try:
+            shutil.rmtree(target)
+        except RecursionError as error:  # what a build has left may be nested deeper than any stack
+            raise OSError(f"{target} cannot be removed: its folders are too deep") from error

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.base import LoadError
-from server.loading.environments.build_sandbox import build_environ, confine_build, restore_modes
+from server.loading.environments.build_sandbox import build_environ, confine_build, remove_cache, restore_modes
+from server.loading.environments.build_user import end_all, hand_over, take_back
 from server.loading.environments.command import Commands, CommandsClosed
 from server.loading.environments.pip_settings import PipSettings
 from server.loading.environments.requirements import Requirements
-from server.runtime.sandbox.sandbox import NO_SANDBOX, Sandbox
+from server.runtime.sandbox.sandbox import NO_SANDBOX, Confinement, Sandbox
 
 log = logging.getLogger("kserve")
 
@@ -40,7 +43,9 @@ class Installation:
     folder: Path  #: for the files that the installer is given
     requirements: Requirements
     lock: int  #: a descriptor that holds the environment's lock, for as long as an installer lives
-    deadline: float  #: seconds that are left
+    deadline: float  #: of the monotonic clock
+    mount: Path | None = None  #: below which the requirements may name wheels
+    ours: Collection[str] = ()  #: entries of `folder` that are none of the installer's
 
 
 class Installer:
@@ -60,39 +65,67 @@ class Installer:
         """
         if self._wheelhouse and not self._wheelhouse.is_dir():
             raise LoadError(f"--wheelhouse={self._wheelhouse} is not a directory")
+        try:
+            with self._confined(job) as confinement:
+                return self._fill(job, confinement)
+        except OSError as error:
+            raise LoadError(f"its requirements cannot be installed: {error}") from error
+
+    def _fill(self, job: Installation, confinement: Confinement | None) -> str:
         uv = _find_uv()
         if uv is None:
-            return self._pip(job, "it is not installed")
-        ended = self._run(job, "uv", [uv, "pip", "install", *self._uv_arguments(job)], self._uv_environ())
+            return self._pip(job, confinement, "it is not installed")
+        command = [uv, "pip", "install", *self._uv_arguments(job)]
+        ended = self._run(job, confinement, "uv", command, self._uv_environ())
         if ended.code == 0:
             return "uv"
         if ended.code is None or (_is_verdict(ended) and not _says_prerelease(ended)):
             raise LoadError(self._reason(ended))
         log.info("model %s: uv could not install its requirements (%s); trying pip", job.model, _reason_of(ended))
-        return self._pip(job, _reason_of(ended))
+        return self._pip(job, confinement, _reason_of(ended))
 
-    def _pip(self, job: Installation, uv_said: str) -> str:
+    def _pip(self, job: Installation, confinement: Confinement | None, uv_said: str) -> str:
         if importlib.util.find_spec("pip") is None:
             raise LoadError(f"its requirements cannot be installed: there is no pip, and uv said: {uv_said}")
-        command = [sys.executable, "-m", "pip", "--python", str(job.python), "install"]
-        ended = self._run(job, "pip", [*command, *self._pip_arguments(job)], self._environ())
+        command = [sys.executable, "-m", "pip", "--python", str(job.python), "install", *self._pip_arguments(job)]
+        ended = self._run(job, confinement, "pip", command, self._environ())
         if ended.code != 0:
             raise LoadError(f"{self._reason(ended)}; before it, uv said: {uv_said}")
         return "pip"
 
-    def _run(self, job: Installation, name: str, command: list[str], environ: Mapping[str, str]) -> CommandsClosed:
+    @contextlib.contextmanager
+    def _confined(self, job: Installation) -> Iterator[Confinement | None]:
+        """What installers are left of the server's rights; and its traces, cleared away."""
+        confinement = confine_build(self._sandbox, job.folder, job.requirements, self._wheelhouse, job.mount, job.model)
+        if confinement is None:
+            yield None
+            return
+        try:
+            if confinement.user is not None:
+                hand_over(job.folder, confinement.user, job.ours)
+            try:
+                yield confinement
+            finally:  # also of one that failed: what it started must not go on
+                if confinement.user is not None:
+                    end_all(confinement.user)
+            remove_cache(job.folder)
+            if confinement.user is not None:
+                take_back(job.folder, confinement.user)
+            if confinement.confined:
+                restore_modes(job.folder)
+        finally:
+            confinement.close()
+
+    def _run(
+        self, job: Installation, confinement: Confinement | None, name: str, command: list[str], environ: dict[str, str]
+    ) -> CommandsClosed:
         label = f"model {job.model}: {name}"
         log.debug("%s: %s", label, " ".join(command))
+        line, left = command, max(0.0, job.deadline - time.monotonic())
+        if confinement is not None:
+            line, environ = confinement.command(command), build_environ(confinement, environ, job.folder)
         try:
-            confinement = confine_build(self._sandbox, job.folder, job.requirements, self._wheelhouse)
-            if confinement is None:
-                return self._commands.run(command, environ, job.folder, job.deadline, label, job.lock)
-            try:
-                line, environ = confinement.command(command), build_environ(confinement, environ)
-                return self._commands.run(line, environ, job.folder, job.deadline, label, job.lock)
-            finally:
-                confinement.close()
-                restore_modes(job.folder)
+            return self._commands.run(line, environ, job.folder, left, label, job.lock)
         except OSError as error:
             raise LoadError(f"its requirements cannot be installed: {command[0]} does not start: {error}") from error
 

@@ -101,6 +101,15 @@ def configuration_files(environ: Mapping[str, str]) -> Iterator[Path]:
         yield Path(own)
 
 
+def written_settings(environ: Mapping[str, str]) -> str:
+    """pip's files as one, for somebody who may not read them; "" where they say nothing."""
+    told = {name: value for name, value in environ.items() if not name.startswith("PIP_") or name == "PIP_CONFIG_FILE"}
+    values = {**PipSettings.read(told).values}
+    values.pop("config-file", None)
+    lines = (f"{name} = {value.strip()}".replace("\n", "\n    ") for name, value in values.items())
+    return "".join(f"{line}\n" for line in ("[global]", *lines)) if values else ""
+
+
 def _section(path: Path, section: str) -> dict[str, str]:
     parser = configparser.RawConfigParser()
     try:

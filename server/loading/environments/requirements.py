@@ -28,7 +28,7 @@ MAX_REQUIREMENTS = 2000
 MAX_DEPTH = 5  #: of files that name files
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+_COMMENT = re.compile(r"(^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{?\w")
 _SCHEME = re.compile(r"(git\+)?[a-z][a-z0-9.-]*:", re.IGNORECASE)
 _HASH = re.compile(r"--hash[=\s]+((?:sha256|sha384|sha512):[0-9a-f]{64,128})(?=\s|$)")
@@ -91,6 +91,8 @@ class _Reader:
                 self._line(line, into, depth)
             except ValueError as error:
                 raise LoadError(f"{source}, line {number}: {error}") from error
+            except RecursionError as error:
+                raise LoadError(f"{source}, line {number}: it is nested too deeply") from error
             if len(self._found.lines) + len(self._found.constraints) > MAX_REQUIREMENTS:
                 raise LoadError(f"{source} names more than {MAX_REQUIREMENTS} packages")
 

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import shutil
 import site
+import stat
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,11 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from adapters.base import LoadError
+from server.text import printable, size
+
+#: of a distribution's folder, or file, what is read; and how long it may be
+_DESCRIBED, _READ, _LONGEST = (".dist-info", ".egg-info"), ("METADATA", "PKG-INFO", "INSTALLER"), 4 * 2**20
 _RECEIPT = "polyserve"  #: the installer that receipts name
 _NEVER = frozenset({"polyserve-runtime", "polyserve"})  #: the model's code does not see our packages
 _ALWAYS = "kserve"  #: what custom models are built on: it and what it needs are shared, whatever versions they ask for
@@ -156,6 +162,28 @@ class _Found:
         requires = self.headers.get_all("Requires-Dist") or self.files.requires or ()
         paths = frozenset(_paths(self.files))
         return Distribution(self.name, self.version, self.headers.as_string(), tuple(_requirements(requires)), paths)
+
+
+def check_installed(packages: Path) -> None:
+    """What the server reads of what was installed is short: packages that are built may leave anything there.
+
+    Raises:
+        LoadError: it is not.
+    """
+    for folder in packages.iterdir():
+        if not folder.name.lower().endswith(_DESCRIBED):
+            continue
+        for file in (folder, *(folder.iterdir() if folder.is_dir() else ())):
+            status = file.stat() if file.exists() else file.lstat()
+            if stat.S_ISREG(status.st_mode):
+                if status.st_size > _LONGEST and (file == folder or file.name in _READ):
+                    raise LoadError(f"its requirements left {_shown(file)}, which is longer than {size(_LONGEST)}")
+            elif not stat.S_ISDIR(status.st_mode):
+                raise LoadError(f"its requirements left {_shown(file)}, which is neither a file nor a folder")
+
+
+def _shown(file: Path) -> str:
+    return printable("/".join(file.parts[-2:]))
 
 
 def remove_receipts(packages: Path) -> None:

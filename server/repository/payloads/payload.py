@@ -111,7 +111,7 @@ def json_line(payload: Payload, sender: Sender) -> bytes:
     known = {name: value for name, value in fields.items() if value not in ("", None)}
     try:
         return orjson.dumps({**known, "body": orjson.loads(body)})
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # none, or nested deeper than what is written may be
         return orjson.dumps({**known, "body_base64": base64.b64encode(body).decode()})
 
 

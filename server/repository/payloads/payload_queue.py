@@ -25,7 +25,8 @@ class PayloadQueue:
     """The queue of one process. `put` is called on one thread."""
 
     def __init__(self, send: Callable[[Sequence[Payload]], None], metrics: Callable[[str, str], ModelMetrics]) -> None:
-        """`send` blocks, and raises `OSError` where it fails; `metrics` by model and version."""
+        """`send` blocks, and raises an `OSError` where it fails, whose `lost` says of what, if not of all; `metrics` by
+        model and version."""
         self._send = send
         self._metrics = metrics
         self._waiting: deque[Payload] = deque()
@@ -56,15 +57,18 @@ class PayloadQueue:
 
     def _run(self) -> None:
         while (batch := self._take()) is not None:
+            lost: set[int] = set()
             try:
                 self._send(batch)
             except Exception as error:
-                for payload in batch:
-                    self._metrics(payload.model, payload.version).payloads_failed += 1
+                lost = {id(each) for each in (getattr(error, "lost", None) or batch)}
                 self._tell(error)
-            else:
-                for payload in batch:
-                    self._metrics(payload.model, payload.version).payloads_sent += 1
+            for payload in batch:
+                metrics = self._metrics(payload.model, payload.version)
+                if id(payload) in lost:
+                    metrics.payloads_failed += 1
+                else:
+                    metrics.payloads_sent += 1
 
     def _take(self) -> list[Payload] | None:
         """The next ones; None: it is closed, and nothing is left."""

@@ -24,7 +24,12 @@ _TIMEOUT = 10.0  #: seconds that a collector may take for one
 
 
 class SinkFailed(OSError):
-    """It takes nothing; the message says why, without the address's secrets."""
+    """It has not taken all; the message says why, without the address's secrets."""
+
+    def __init__(self, why: str, lost: Sequence[Payload] | None = None) -> None:
+        """`lost`: those that it has not taken; None: any of them."""
+        super().__init__(why)
+        self.lost = lost
 
 
 def sink(target: str, sender: Sender) -> SendPayloads:
@@ -47,16 +52,26 @@ class Collector:
     def send(self, payloads: Sequence[Payload]) -> None:
         """
         Raises:
-            SinkFailed: the collector has not taken all of them; those that are left are not tried.
+            SinkFailed: the collector has not taken all of them. One that it refuses is nothing to the others (else a
+                client could keep others' from being logged); those left when it is in trouble are not tried.
         """
-        for payload in payloads:
+        refused: list[Payload] = []
+        status = 0
+        for number, payload in enumerate(payloads):
             headers, body = cloud_event(payload, self._sender)
             try:
                 answer = self._client.post(self._url, content=body, headers=headers)
             except httpx.HTTPError as error:
-                raise SinkFailed(f"the collector cannot be reached: {type(error).__name__}") from error
+                lost = [*refused, *payloads[number:]]
+                raise SinkFailed(f"the collector cannot be reached: {type(error).__name__}", lost) from error
             if not answer.is_success:
-                raise SinkFailed(f"the collector answered {answer.status_code}")
+                refused.append(payload)
+                status = answer.status_code
+            if answer.is_server_error:
+                refused += payloads[number + 1 :]
+                break
+        if refused:
+            raise SinkFailed(f"the collector answered {status}", refused)
 
 
 class LinesFile:

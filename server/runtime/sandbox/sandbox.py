@@ -38,8 +38,8 @@ class Confinement:
             OSError: there is no room for its temporary files.
         """
         self._users = users if policy.user is not None else None
-        self._user = policy.user
-        self._confined = bool(policy.landlock or policy.machine)
+        self.user = policy.user
+        self.confined = bool(policy.landlock or policy.machine)
         self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self.scratch = self._folder / "tmp"
         self._policy = self._folder / "policy.json"
@@ -58,14 +58,14 @@ class Confinement:
         """With places for files of its own: what is not its own cannot be written, nor all of it read."""
         scratch = str(self.scratch)
         caches = {"XDG_CACHE_HOME": f"{scratch}/.cache", "XDG_CONFIG_HOME": f"{scratch}/.config"}
-        if self._confined:
+        if self.confined:
             caches |= _WITHOUT_SEMAPHORES
         return {**environ, "TMPDIR": scratch, "TEMP": scratch, "TMP": scratch, "HOME": scratch, **caches}
 
     def close(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
-        if self._users is not None and self._user is not None:
-            self._users.give_back(self._user)
+        if self._users is not None and self.user is not None:
+            self._users.give_back(self.user)
             self._users = None
 
 

@@ -21,6 +21,9 @@ class UserRange:
         self._next = first
         self._lock = threading.Lock()
 
+    def __contains__(self, user: int) -> bool:
+        return self.first <= user <= self.last
+
     def take(self) -> int:
         """An id that no process has.
 

@@ -19,6 +19,12 @@ def test_a_pipeline_of_spacys_own_parts_works_without_torch() -> None:
     assert works_without(_OWN)
 
 
+def test_a_config_of_white_space_is_no_work() -> None:
+    """A test that does not end is one that fails."""
+    assert works_without("\n" * 500_000 + "x" + (" " * 500_000 + "x\n"))
+    assert works_without("factory =" + " " * 500_000 + '"ner"' + " " * 500_000)
+
+
 @pytest.mark.parametrize(
     "line",
     [

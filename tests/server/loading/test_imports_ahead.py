@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,18 @@ forks = lambda: assembly.trials._forks is not None
 """
 
 
-def run(folder: Path, code: str, **variables: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-c", _BEGIN + code, str(folder)],
-        cwd=ROOT,
-        env={"PATH": "/bin:/usr/bin", **ONE_THREAD, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+def run(folder: Path, code: str, cache: Path | None = None, **variables: str) -> Any:
+    """In a process without a record of any import, unless `cache` has one."""
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(
+            [sys.executable, "-c", _BEGIN + code, str(folder)],
+            cwd=ROOT,
+            env={"PATH": "/bin:/usr/bin", "CACHE_DIRECTORY": str(cache or empty), **ONE_THREAD, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -72,8 +75,57 @@ print(json.dumps([*told, forks()]))
 
 
 @pytest.mark.slow
-def test_a_trial_is_a_fork_with_the_framework_that_its_model_needs(models: Path) -> None:
-    assert run(models, _TRIED) == [["sklearn"], True, False, True, True, True, False]
+def test_a_trial_is_a_fork_with_the_framework_that_its_model_needs(models: Path, tmp_path: Path) -> None:
+    """The first start leaves the import to the fork server; later ones know that it does no harm."""
+    assert run(models, _TRIED, tmp_path) == [[], True, False, True, True, True, False]
+    assert run(models, _TRIED, tmp_path) == [["sklearn"], True, False, True, True, True, False]
+
+
+#: a framework whose import ends the process, found before the real one
+_ENDS = {
+    "segfault": "import ctypes; ctypes.string_at(0)",
+    "abort": "import os; os.abort()",
+    "exit": "import os; os._exit(0)",
+    "status": "raise SystemExit(3)",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", _ENDS)
+def test_an_import_that_ends_its_process_ends_no_server(models: Path, tmp_path: Path, how: str) -> None:
+    library = tmp_path / "library" / "sklearn"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text(_ENDS[how])
+    told = run(
+        models,
+        """
+assembly.import_ahead()
+from adapters.base import LoadError
+try:
+    assembly.trials.try_load("sklearn", Path(sys.argv[1]) / "iris", Path(sys.argv[1]), "model.joblib", {})
+except LoadError as error:
+    print(json.dumps(str(error)))
+assembly.close()""",
+        PYTHONPATH=str(library.parent),
+    )
+    assert ("trial process" in told) == (how != "status"), told
+
+
+@pytest.mark.slow
+def test_what_ended_its_process_is_not_taken_for_harmless(models: Path, tmp_path: Path) -> None:
+    """A library that changed in a way which nobody could see: the record is away while it is relied upon."""
+    library = tmp_path / "library" / "sklearn"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("import os; not os.path.exists(os.environ['BREAKS']) or os._exit(7)")
+    code = "assembly.import_ahead(); print(json.dumps([forks(), 'sklearn' in sys.modules])); assembly.close()"
+    tried = "assembly.import_ahead(); assembly.trials.warm(); assembly.close(); print('[]')"
+    variables = {"PYTHONPATH": str(library.parent), "BREAKS": str(tmp_path / "breaks")}
+    run(models, tried, tmp_path, **variables)
+    assert run(models, code, tmp_path, **variables) == [True, True]
+    (tmp_path / "breaks").touch()
+    with pytest.raises(AssertionError):
+        run(models, code, tmp_path, **variables)
+    assert run(models, code, tmp_path, **variables) == [True, False]
 
 
 @pytest.mark.slow
@@ -122,10 +174,12 @@ def test_an_import_that_fails_is_left_to_the_trial(models: Path) -> None:
 from server.loading import imports_ahead
 imports_ahead.AHEAD["sklearn"] = ("sklearn.nothing_of_that_name",)
 assembly.import_ahead()
-print(json.dumps([forks(), "sklearn" in sys.modules]))
+assembly.trials.warm()
+commands = [Path(f"/proc/{each._child.pid}/cmdline").read_bytes().decode() for each in assembly.trials._children]
+print(json.dumps([forks(), any(fresh in command for command in commands)]))
 assembly.close()""",
     )
-    assert told == [True, True]
+    assert told == [True, False]
 
 
 def test_why_trials_are_no_forks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from adapters import registry
-from adapters.base import LoadError, Match, Rank, Traits, Trust
+from adapters.base import LoadError, Match, ModelDir, Rank, Traits, Trust
 from adapters.registry import Choice
 from adapters.spacy_.without_torch import OWN_PROCESS
 from server.config.model_config import ModelConfig
@@ -166,8 +166,8 @@ def test_a_refusal_in_a_worker_is_the_reason(load: Callable[..., Loaded], mount:
 def test_the_interpreter_is_asked_for_with_what_it_takes(mount: Path) -> None:
     asked = []
 
-    def python_for(model_name: str, requirements: str, folder: Path) -> Path:
-        asked.append((model_name, requirements, folder.name))
+    def python_for(model_name: str, requirements: str, directory: ModelDir) -> Path:
+        asked.append((model_name, requirements, directory.path.name))
         raise LoadError("no environment can be made of it")
 
     name = CHOSEN[0].name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import grpc
 
@@ -15,6 +15,8 @@ from server.errors import Overloaded, TooLarge
 
 #: a connection's share of the bytes of answers that may wait for clients to read them: one of so many
 _SHARE = 4
+#: one of so many calls makes room at a time, so that a look at all of them is rare
+_LEAVE = 16
 
 
 class HandlerCallDetails(NamedTuple):
@@ -22,6 +24,17 @@ class HandlerCallDetails(NamedTuple):
 
     method: str
     invocation_metadata: Sequence[tuple[str, str | bytes]]
+
+
+class WaitingCall(Protocol):
+    """A call, as far as others want its place."""
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when it waits for its client, on the event loop's clock; None: its client waits for the server."""
+
+    def make_room(self) -> None:
+        """It has to go for others."""
 
 
 class CallSite:
@@ -41,7 +54,7 @@ class CallSite:
         self.inference = inference
         self.most_received = limits.max_receive if limits.max_receive >= 0 else self.bodies.most
         self.encoding = "" if limits.compression == "none" else limits.compression
-        self.calls = 0  #: under way
+        self.calls: set[WaitingCall] = set()  #: under way
         self.unsent = 0  #: bytes of answers that clients have not read
         self.tasks: set[asyncio.Task[None]] = set()  #: kept from being collected
 
@@ -56,6 +69,21 @@ class CallSite:
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def admit(self, call: WaitingCall) -> bool:
+        """Count a call in; False: there is no room, as all others wait for the server.
+
+        Where as many are under way as may be, those make room that have waited for their clients for the longest.
+        """
+        if len(self.calls) >= self.limits.max_calls:
+            waiting = [(since, each) for each in self.calls if (since := each.idle_since) is not None]
+            waiting.sort(key=lambda each: each[0])
+            for _, each in waiting[: max(1, self.limits.max_calls // _LEAVE)]:
+                each.make_room()
+            if len(self.calls) >= self.limits.max_calls:
+                return False
+        self.calls.add(call)
+        return True
 
     def check_size(self, size: int) -> None:
         """

@@ -48,6 +48,8 @@ class CallTask:
         self._handler = handler
         self._messages: deque[FramedMessage] = deque()
         self._ended = False  #: no message comes any more
+        self._taken = False  #: the first message has come
+        self.idle_since: float | None = None  #: when it began to wait for a message of the client's; None: it does not
         self._more = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
         tasks.add(self._task)
@@ -59,11 +61,17 @@ class CallTask:
         return not self._messages and not self._handler.request_streaming
 
     @property
+    def takes_more(self) -> bool:
+        """Another message would be of somebody's interest."""
+        return bool(self._handler.request_streaming) or not self._taken
+
+    @property
     def lags(self) -> bool:
         """There are messages that the handler has not taken."""
         return bool(self._messages)
 
     def put(self, message: FramedMessage) -> None:
+        self._taken = True
         self._messages.append(message)
         self._more.set()
 
@@ -116,7 +124,9 @@ class CallTask:
             if self._ended:
                 return None
             self._more.clear()
+            self.idle_since = asyncio.get_running_loop().time()
             await self._more.wait()
+            self.idle_since = None
         return await self._call.read(self._messages.popleft())
 
     def _read(self, raw: bytes) -> Any:

@@ -21,7 +21,7 @@ from server.api.grpc.native.call_task import CallTask
 from server.api.grpc.native.message_frames import FramedMessage, MessageReader, deflated, framed, inflated, only_message
 from server.api.grpc.protos import INFER, SERVICE
 from server.api.grpc.statuses import known_error
-from server.api.http2.outbox import Stream
+from server.api.http2.outbox import ENOUGH, Stream
 from server.errors import NotReady, ServingError, TooLarge, TooSlow, message
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import InferenceRequest
@@ -39,7 +39,7 @@ class GrpcCall:
     """Its life is that of its stream."""
 
     __slots__ = (
-        *("_begun", "_compresses", "_counted", "_deferred", "_drained", "_head", "_id", "_link", "_loop", "_reader"),
+        *("_begun", "_compresses", "_deferred", "_drained", "_head", "_id", "_link", "_loop", "_reader"),
         *("_request", "_site", "_stream", "_task", "_timer", "began_at", "finished"),
     )
 
@@ -56,7 +56,7 @@ class GrpcCall:
         self._drained: asyncio.Future[None] | None = None
         self._deferred = 0  #: bytes that came while others waited to be taken
         self._id = ""
-        self._begun = self._counted = False
+        self._begun = False
         self._compresses = bool(site.encoding) and site.encoding in self._head.accepts
         self.began_at = loop.time()
         self.finished = False
@@ -69,11 +69,9 @@ class GrpcCall:
         if head.refusal is not None:
             self._end(head.refusal.http, answer_blocks.trailers(head.refusal.status, head.refusal.details))
             return
-        if site.calls >= site.limits.max_calls:
+        if not site.admit(self):
             self.finish("RESOURCE_EXHAUSTED", "Concurrent RPC limit exceeded!")
             return
-        site.calls += 1
-        self._counted = True
         if head.timeout is not None and head.timeout < _LONGEST:
             self._timer = self._loop.call_later(head.timeout, self._too_late)
         if head.method != _INFER or site.inference is None:
@@ -129,8 +127,11 @@ class GrpcCall:
             return
         if self._task is None:
             self._hand_over()
-        if self._task is not None:
-            self._task.put(received)
+        if self._task is None or not self._task.takes_more:
+            if self._reader is not None:
+                self._reader.release(len(received.raw))
+            return
+        self._task.put(received)
 
     def _said_all(self) -> None:
         if self._task is not None:
@@ -143,6 +144,21 @@ class GrpcCall:
         """The client owes the message without which nothing is done."""
         is_open = not self.finished and not self._stream.remote_closed and self._request is None
         return is_open and (self._task is None or self._task.waits)
+
+    @property
+    def idle_since(self) -> float | None:
+        """As `WaitingCall` has it."""
+        if self._stream.remote_closed or self._request is not None:
+            return None
+        if self._task is None or self._task.waits:
+            return self.began_at
+        return self._task.idle_since
+
+    def make_room(self) -> None:
+        """As `WaitingCall` has it."""
+        why = "this call has made room for others: it waited for its client for the longest"
+        self.finish("RESOURCE_EXHAUSTED", why)
+        self._drop_work()
 
     # ModelInfer, in callbacks
 
@@ -242,8 +258,9 @@ class GrpcCall:
             return
         try:
             self._site.check_size(size)
-            if len(body) > self._stream.send_window:
-                self._site.check_room(len(body), self._link.unread())
+            unread = self._link.unread()
+            if len(body) > self._stream.send_window or unread > ENOUGH:
+                self._site.check_room(len(body), unread)
         except ServingError as error:
             self.fail(error)
             return
@@ -286,8 +303,7 @@ class GrpcCall:
 
     def _conclude(self) -> None:
         self.finished = True
-        if self._counted:
-            self._site.calls -= 1
+        self._site.calls.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._reader is not None:

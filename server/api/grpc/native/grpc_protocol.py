@@ -77,6 +77,7 @@ class GrpcProtocol(asyncio.Protocol):
             if stream.call is not None:
                 stream.call.cancelled()
         self.http.streams.clear()
+        self.http.out.frames, self.http.out.size = [], 0
         self._count_unsent()
 
     def pause_writing(self) -> None:
@@ -94,34 +95,43 @@ class GrpcProtocol(asyncio.Protocol):
         """Write what is to be sent, as far as the client reads."""
         out = self.http.out
         self._is_busy = True
-        while not self._closing:
+        while not self._closing and not self._paused:
+            if self.http.stalled:
+                self.http.go_on()
             if out.has_room:
                 self.http.pump()
             if not out.frames:
                 break
-            frames, out.frames, out.size = out.frames, [], 0
-            self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
-            if self._paused or not out.has_room:
+            self._write()
+            if not (out.has_room or self.http.stalled):
                 break
         self._is_busy = False
         self._count_unsent()
         if self.http.left and not self._closing:
             self._close()
 
+    def _write(self) -> None:
+        out = self.http.out
+        frames, out.frames, out.size = out.frames, [], 0
+        self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
     def _soon(self) -> None:
         """Something is to be sent."""
+        self._count_unsent()
         if not self._is_busy:
             self._is_busy = True
             self._loop.call_soon(self._flush)
 
     def _count_unsent(self) -> None:
-        unsent = self.http.out.unsent
+        unsent = self.unread()
         self._site.unsent += unsent - self._unsent
         self._unsent = unsent
 
     def _close(self) -> None:
         """Nothing comes after what was written; a client that is still sending would lose it by a reset."""
         self._closing = True
+        if self.http.out.frames:
+            self._write()
         if self.http.failed and self._transport.can_write_eof():
             self._transport.write_eof()
             self._loop.call_later(_LINGER, self._transport.abort)
@@ -180,7 +190,7 @@ class GrpcProtocol(asyncio.Protocol):
             self._soon()
 
     def unread(self) -> int:
-        return self.http.out.unsent
+        return self.http.out.unsent + self.http.out.size
 
     def cut(self, stream: Stream) -> None:
         if stream.id in self.http.streams:

@@ -16,6 +16,8 @@ from server.errors import ServingError, TooLarge
 
 #: bytes before a message
 PREFIX = 5
+#: bytes that a message takes in memory beside its own, as long as it waits: many are empty where somebody wants harm
+OVERHEAD = 128
 #: bytes that are compressed or inflated on the event loop; more are in a thread
 _INLINE = 64 * 1024
 #: zlib's `wbits` of an encoding
@@ -67,6 +69,8 @@ class MessageReader:
                 raise TooLarge(f"SERVER: Received message larger than max ({size} vs. {self._most})")
             if len(buffer) < PREFIX + size:
                 break
+            self._bodies.take(OVERHEAD)
+            self._held += OVERHEAD
             found.append(FramedMessage(buffer[0] == 1, bytes(memoryview(buffer)[PREFIX : PREFIX + size])))
             del buffer[: PREFIX + size]
         return found
@@ -78,7 +82,7 @@ class MessageReader:
 
     def release(self, size: int) -> None:
         """A message of `size` bytes is taken."""
-        size = min(PREFIX + size, self._held)
+        size = min(PREFIX + OVERHEAD + size, self._held)
         self._held -= size
         self._bodies.give_back(size)
 

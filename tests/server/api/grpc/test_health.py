@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import grpc
 import pytest
 
 from server.api.grpc import health
@@ -65,3 +66,19 @@ def test_who_watches_another_service_is_told_that_it_is_unknown(models: Reposito
         return status
 
     assert call_with(InferenceService(models), talk) == SERVICE_UNKNOWN
+
+
+def test_those_who_watch_are_bounded(models: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "MOST", 2)
+
+    async def talk(channel: Any) -> list[Any]:
+        method = channel.unary_stream("/grpc.health.v1.Health/Watch", response_deserializer=Response.FromString)
+        calls = [method(Request().SerializeToString()) for _ in range(2)]
+        told: list[Any] = [(await each.read()).status for each in calls]
+        with pytest.raises(grpc.aio.AioRpcError, match="2 watch already, which is all: ask by Check"):
+            await method(Request().SerializeToString()).read()
+        for each in calls:
+            each.cancel()
+        return told
+
+    assert call_with(InferenceService(models), talk) == [SERVING, SERVING]

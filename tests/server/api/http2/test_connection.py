@@ -32,6 +32,7 @@ from server.api.http2.frames import (
     window_update,
 )
 from server.api.http2.hpack import indexed, literal
+from server.api.http2.outbox import Outbox, Stream
 from tests.server.api.http2.client import HEAD, HELLO, Talk, block, headers, split
 
 OPEN = headers(1, END_HEADERS)  #: a request whose body is still to come
@@ -435,3 +436,55 @@ def test_whatever_is_said_it_answers_in_whole_frames_and_keeps_count(said: list[
     assert talk.http.failed <= (not talk.http.streams)
     assert talk.http.out.unsent == sum(stream.unsent for stream in talk.http.streams.values())
     assert len(split(HELLO[len(frames.PREFACE) :])) == 1
+
+
+def test_streams_that_fail_fill_no_memory() -> None:
+    """Each is remembered for a while, as the client may not know it: many a second, for hours."""
+    talk = Talk(Http2Limits(max_streams=8))
+    for number in range(1, 4001, 2):
+        talk.now += 0.01
+        talk.said(frame(PRIORITY, 0, number, b"short"))
+    assert not talk.http.failed
+    assert len(talk.http._gone) <= 16
+
+
+def test_thousands_of_windows_in_one_frame_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would be a walk over all streams."""
+    resized = []
+    talk = Talk()
+    for number in range(1, 200, 2):
+        talk.said(headers(number, END_HEADERS))
+    resize = type(talk.http.out).resize
+
+    def count(self: Outbox, size: int, streams: list[Stream]) -> None:
+        resized.append(size)
+        resize(self, size, streams)
+
+    monkeypatch.setattr(type(talk.http.out), "resize", count)
+    talk.said(frame(SETTINGS, 0, 0, b"".join(struct.pack(">HL", 4, size) for size in range(2700))))
+    assert resized == [2699]
+    assert {stream.send_window for stream in talk.http.streams.values()} == {2699}
+
+
+def test_a_bomb_is_not_read_to_its_end() -> None:
+    """References to a long field of the table: sixteen thousand bytes that say sixty million."""
+    talk = Talk()
+    long = b"\x40\x01a\x7f\x81\x1e" + b"x" * 3968
+    assert talk.ends(headers(1, payload=block() + long)) == FINE
+    assert talk.ends(headers(3, payload=block() + b"\xbe" * 10)) == FINE  # too large, and answered so
+    assert talk.ends(headers(5, payload=block() + b"\xbe" * 16_000)) == CALM
+
+
+def test_what_comes_waits_while_what_goes_out_is_much() -> None:
+    """A client that asks much by few bytes, and reads nothing, has no answers made that nobody reads."""
+    talk = Talk()
+    talk.said(window_update(0, 2**30))
+    talk.app.when_whole = lambda stream: talk.http.answer(stream, b"", b"x" * 4096, b"")
+    talk.said(b"".join(headers(number) for number in range(1, 1001, 2)))
+    assert talk.http.stalled
+    assert len(talk.app.begun) < 100
+    assert talk.http.out.size < 300_000
+    while talk.http.stalled:
+        talk.heard()
+        talk.http.go_on()
+    assert len(talk.app.begun) == 500

@@ -57,6 +57,16 @@ def test_clients_that_never_repeat_themselves_fill_no_memory() -> None:
     assert max(map(len, reading.blocks.known)) < 1000
 
 
+def test_few_bytes_that_say_much_fill_none_either() -> None:
+    """Heads that refer to a long field of the table: each is some bytes, and would be kept as many."""
+    reading = Reading()
+    reading.blocks.head(b"\x40\x01a\x7f\x81\x0f" + b"x" * 2048)
+    for number in range(64):
+        reading.blocks.head(b"\xbe\xbe" + literal(b"b", b"%d" % number))
+    kept = [known for known, _ in reading.blocks.known.values()]
+    assert sum(len(name) + len(value) for fields in kept for name, value in fields) < 2**14
+
+
 def test_one_that_is_too_large_is_told_and_the_next_is_read() -> None:
     reading = Reading(100)
     assert reading.blocks.head(literal(b"a", b"b" * 100)) == ("too large", None)

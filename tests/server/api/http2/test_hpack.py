@@ -68,7 +68,9 @@ def test_a_bomb_is_not_unfolded() -> None:
     decoder = Decoder(16_384)
     decoder.decode(b"\x40\x01a\x7f\xa1\x1e" + b"b" * 4000)
     with pytest.raises(BlockTooLarge):
-        decoder.decode(b"\xbe" * 100_000)
+        decoder.decode(b"\xbe" * 60)
+    with pytest.raises(ConnectionFailure, match="16 times what it may have and more"):
+        decoder.decode(b"\xbe" * 100_000)  # read no further
     assert decoder.decode(b"\xbe")[0][0] == b"a"  # the table is the client's still
 
 

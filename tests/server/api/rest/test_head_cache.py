@@ -178,3 +178,18 @@ def test_an_offer_is_remembered(line: str, coding: str) -> None:
 def test_what_is_more_than_a_plain_request_takes_the_general_way(line: str) -> None:
     assert HeadCache().parse(head(V1, line)) is None
     assert HeadCache().parse(head(V1, "Content-Type: application/json; charset=utf-8")) is not None
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\r\n", b"x"])
+def test_white_space_in_an_identifier_is_no_work(end: bytes) -> None:
+    """A test that does not end is one that fails: there were as many ways to part it as its third power."""
+    white = b" \t" * 30_000
+    for name in (b"x-request-id", b"traceparent"):
+        raw = head()[:-2] + name + b":" + white + end + b"y: z\r\n\r\n"
+        HeadCache().parse(raw)
+
+
+def test_white_space_around_an_identifier_is_none_of_it() -> None:
+    parsed = HeadCache().parse(head(V1, "X-Request-Id: \t abc \t "))
+    assert parsed is not None
+    assert parsed.request_id == b"abc"

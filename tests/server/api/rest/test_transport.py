@@ -14,7 +14,7 @@ import uvicorn
 from server.api.bodies import Bodies
 from server.api.rest.asgi import BodyLimits, Receive, Scope, Send, answered
 from server.api.rest.routes import send_answer
-from server.api.rest.transport import OneWriteProtocol, OneWriteTransport
+from server.api.rest.transport import LingeringTransport, OneWriteProtocol, OneWriteTransport
 from server.inference.answer import Answer
 from server.inference.request import IsDisconnected
 
@@ -60,6 +60,36 @@ def test_what_was_gathered_for_a_client_who_has_hung_up_is_dropped() -> None:
         return real.calls
 
     assert asyncio.run(answer()) == ["close"]
+
+
+def test_nothing_is_written_after_the_end_was_said() -> None:
+    """An answer that is late, to a client who was sent away while it still sends: uvloop would raise."""
+
+    class Real(Recorder):
+        def can_write_eof(self) -> bool:
+            return True
+
+        def write_eof(self) -> None:
+            self.calls.append("eof")
+
+        def resume_reading(self) -> None:
+            self.calls.append("reads")
+
+        def abort(self) -> None:
+            self.calls.append("abort")
+
+    async def answer() -> list[Any]:
+        real = Real()
+        transport = LingeringTransport(real, asyncio.get_running_loop())  # type: ignore[arg-type]
+        transport.still_sending = lambda: True
+        transport.write(b"before")
+        transport.close()
+        transport.write(b"after")
+        transport.write_now(b"now")
+        await asyncio.sleep(0)
+        return real.calls
+
+    assert asyncio.run(answer()) == [b"before", "eof", "reads"]
 
 
 def test_closing_writes_first() -> None:

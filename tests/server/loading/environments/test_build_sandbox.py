@@ -44,7 +44,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
         wheel.writestr("hostile.py", f"found = {found!r}")
         program = zipfile.ZipInfo("hostile-1.0.data/scripts/hostile-tool")
-        program.external_attr = 0o755 << 16
+        program.external_attr = 0o100755 << 16
         wheel.writestr(program, "#!/bin/sh\\necho tool\\n")
         info = "hostile-1.0.dist-info/"
         wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: hostile\\nVersion: 1.0\\n")
@@ -65,10 +65,10 @@ version = "1.0"
 """
 
 
-def pack(folder: Path, targets: list[str]) -> None:
+def pack(folder: Path, targets: list[str], backend: str = BACKEND) -> None:
     """The package's source archive."""
     files = {
-        "backend.py": BACKEND,
+        "backend.py": backend,
         "pyproject.toml": PROJECT,
         "targets.json": json.dumps(targets),
         "PKG-INFO": "Metadata-Version: 2.1\nName: hostile\nVersion: 1.0\n",
@@ -134,7 +134,7 @@ def test_without_a_sandbox_it_is_as_it_was() -> None:
 def test_configuration_is_the_operators_and_caches_are_its_own() -> None:
     confinement = SANDBOX.confinement([])
     assert confinement is not None
-    environ = build_environ(confinement, {"HOME": "/home/operator", "UV_CACHE_DIR": "/shared"})
+    environ = build_environ(confinement, {"HOME": "/home/operator", "UV_CACHE_DIR": "/shared"}, Path("/target"))
     confinement.close()
     assert environ["HOME"] == "/home/operator"
     assert environ["UV_CACHE_DIR"].startswith(str(confinement.scratch))
@@ -147,6 +147,7 @@ def test_programs_can_be_run_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         (tmp_path / name).chmod(0o644)
     (tmp_path / "link").symlink_to(sys.executable)
+    os.mkfifo(tmp_path / "fifo")  # whoever opens it waits for somebody who writes
     before = os.stat(sys.executable).st_mode  # noqa: PTH116
     restore_modes(tmp_path)
     assert {name for name in files if os.access(tmp_path / name, os.X_OK)} == {"script", "binary"}

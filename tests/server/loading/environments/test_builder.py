@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import LoadError
+from adapters.base import LoadError, ModelDir
 from server.loading.environments import Environments, install
 from server.loading.environments.builder import RECORD
 from server.loading.environments.command import Commands
@@ -259,11 +259,11 @@ def test_hash_checking_mode(tmp_path: Path, wheelhouse: Path) -> None:
 @pytest.mark.slow
 def test_wheels_in_the_models_own_folder(environments: Environments, tmp_path: Path) -> None:
     requirements = f"./{make_wheel(tmp_path, '1.0')}"
-    python = environments.python("own", requirements, tmp_path)
+    python = environments.python("own", requirements, ModelDir.of(tmp_path))
     assert run(python, "import own_module; print(own_module.version)") == "1.0"
     (tmp_path / "wheels").mkdir()
     make_wheel(tmp_path / "wheels", "2.0")
-    python = environments.python("own", "--no-index\n-f wheels\nown-module", tmp_path)
+    python = environments.python("own", "--no-index\n-f wheels\nown-module", ModelDir.of(tmp_path))
     assert run(python, "import own_module; print(own_module.version)") == "2.0"
 
 

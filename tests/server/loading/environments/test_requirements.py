@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,26 @@ def test_sizes_are_bounded(folder: Path) -> None:
     (folder / "self.txt").write_text("-r self.txt", encoding="utf-8")
     with pytest.raises(LoadError, match="more than 5 deep"):
         read("-r self.txt", folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "six" + " " * 900_000 + "x",
+        " " * 900_000 + "x",
+        "six " + "- " * 400_000,
+        "six; " + "(" * 400_000,
+        "six[" + "a," * 400_000,
+        "six" + "==1,," * 100_000,
+        "--hash=sha256:" * 60_000,
+        "six @ https://" + "a:" * 400_000,
+    ],
+    ids=["blanks", "blanks first", "options", "brackets", "extras", "versions", "hashes", "address"],
+)
+def test_a_line_of_a_megabyte_is_no_work(text: str) -> None:
+    """It is refused, and soon: a test that does not end is one that fails."""
+    with contextlib.suppress(LoadError):
+        Requirements.read(text, None, PipSettings({}))
 
 
 def test_a_model_without_a_folder_names_no_files() -> None:

@@ -87,3 +87,11 @@ def test_a_line_holds_the_body_as_json_or_in_base64() -> None:
     line = json.loads(json_line(replace(REQUEST, body=b"\x00\x01"), Sender()))
     assert base64.b64decode(line["body_base64"]) == b"\x00\x01"
     assert "status" not in line
+
+
+@pytest.mark.parametrize("deep", [300, 900, 5000])
+def test_a_body_that_is_nested_deeply_is_logged_all_the_same(deep: int) -> None:
+    """Of a batch of lines, none would be written else: whoever sends it would hide what others send."""
+    body = b"[" * deep + b"]" * deep
+    line = json.loads(json_line(replace(REQUEST, body=body), Sender()))
+    assert base64.b64decode(line["body_base64"]) == body

@@ -12,6 +12,7 @@ import pytest
 from server.repository.payloads import payload_queue
 from server.repository.payloads.payload import Payload
 from server.repository.payloads.payload_queue import PayloadQueue
+from server.repository.payloads.sinks import SinkFailed
 from server.telemetry.metrics import MetricsByModel
 from tests.patience import wait_for
 
@@ -75,6 +76,24 @@ def test_a_sink_that_fails_is_told_once_and_what_was_lost_is_counted(caplog: pyt
         queue.close()
     (line,) = caplog.messages
     assert line.endswith("(polyserve_payloads_total counts it): the disk is full")
+
+
+def test_of_some_the_others_count_as_sent() -> None:
+    sink, metrics = Sink(is_open=False), MetricsByModel()
+
+    def fail(payloads: Sequence[Payload]) -> None:
+        sink.send(payloads)
+        raise SinkFailed("one is too large", payloads[-1:])
+
+    queue = PayloadQueue(fail, metrics.of)
+    queue.put(ONE)
+    assert sink.busy.wait(60)
+    for name in ("two", "three", "four"):  # these go together
+        queue.put(replace(ONE, id=name))
+    sink.gate.set()
+    queue.close()
+    counts = metrics.of("iris", "3")
+    assert (counts.payloads_failed, counts.payloads_sent) == (2, 2)
 
 
 def test_nothing_is_taken_after_the_end() -> None:

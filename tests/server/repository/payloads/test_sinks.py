@@ -31,6 +31,22 @@ def test_a_collector_sends_nothing_on() -> None:
         assert not other.taken
 
 
+def test_one_that_is_refused_does_not_keep_others_from_being_logged() -> None:
+    """As a body that is larger than the collector takes: whoever sends it would else hide what others send."""
+    with taking_events() as events:
+        events.refused = b"too much"
+        batch = [replace(ONE, id="a"), replace(ONE, id="b", body=b"too much"), replace(ONE, id="c")]
+        with pytest.raises(SinkFailed, match="the collector answered 413") as failed:
+            sink(events.url, Sender())(batch)
+        assert failed.value.lost == [batch[1]]
+        assert events.of("a")
+        assert events.of("c")
+        events.status = 503
+        with pytest.raises(SinkFailed, match="the collector answered 503") as failed:
+            sink(events.url, Sender())(batch)
+        assert failed.value.lost == batch
+
+
 def test_a_collector_that_is_away() -> None:
     with pytest.raises(SinkFailed, match="the collector cannot be reached: ConnectError"):
         sink("http://user:secret@127.0.0.1:9/x", Sender())([ONE])

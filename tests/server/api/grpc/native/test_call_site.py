@@ -17,6 +17,26 @@ def test_a_method_is_somebodys() -> None:
     assert site.handler("/s/none", ()) is None
 
 
+class Call:
+    def __init__(self, site: CallSite, idle_since: float | None) -> None:
+        self.site, self.idle_since, self.left = site, idle_since, False
+
+    def make_room(self) -> None:
+        self.left = True
+        self.site.calls.discard(self)
+
+
+def test_a_newcomer_takes_the_place_of_who_has_kept_the_server_waiting_for_the_longest() -> None:
+    site = CallSite([], GrpcLimits(max_calls=3))
+    calls = [Call(site, since) for since in (2.0, 1.0, None)]
+    assert all(site.admit(each) for each in calls)
+    assert site.admit(Call(site, None))
+    assert [each.left for each in calls] == [False, True, False]
+    assert site.admit(Call(site, None))
+    assert not site.admit(Call(site, None))  # all others wait for the server
+    assert len(site.calls) == 3
+
+
 def test_limits_that_are_none() -> None:
     assert CallSite([], GrpcLimits(), Bodies(77)).most_received == 100 * 2**20
     assert CallSite([], GrpcLimits(max_receive=-1), Bodies(77)).most_received == 77

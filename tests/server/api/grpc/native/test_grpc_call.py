@@ -107,7 +107,7 @@ def native(talk: Callable[[Obedient, CallSite, int], Any], **limits: Any) -> Non
         port = await server.start(0)
         try:
             await talk(service, site, port)
-            await becomes(lambda: (site.calls, site.bodies.held, site.unsent, len(site.tasks)) == (0, 0, 0, 0))
+            await becomes(lambda: (len(site.calls), site.bodies.held, site.unsent, len(site.tasks)) == (0, 0, 0, 0))
         finally:
             await server.stop(None)
 
@@ -128,6 +128,35 @@ def test_calls_beyond_the_limit_are_refused_and_work_for_nobody_is_dropped() -> 
         await becomes(lambda: service.cancelled == 3)  # the connection has gone, and they with it
 
     native(talk, max_calls=3)
+
+
+@pytest.mark.parametrize("path", ["/s/echo", "/s/stream", "/s/sum"])
+def test_those_that_have_their_clients_wait_for_nothing_make_room(path: str) -> None:
+    """Of silent calls there may be as many as there are places: others are served all the same."""
+
+    async def talk(service: Obedient, site: CallSite, port: int) -> None:
+        async with (
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as silent,
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel,
+        ):
+            calls = [silent.stream_stream(path)() for _ in range(32)]
+            reading = [asyncio.ensure_future(each.read()) for each in calls]
+            await becomes(lambda: len(site.calls) == 32)
+            busy = channel.unary_unary("/s/echo")(b"wait")
+            await becomes(lambda: service.running == 1)
+            for _ in range(40):
+                assert await channel.unary_unary("/s/echo")(b"hello") == b"hello"
+            left, _ = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+            with pytest.raises(grpc.aio.AioRpcError, match="this call has made room for others") as why:
+                await next(iter(left))
+            assert why.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            service.gate.set()
+            assert await busy == b"wait"  # a client who waits for the server stays
+            for each in calls:
+                each.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
+
+    native(talk, max_calls=32)
 
 
 def test_a_deadline_ends_the_work() -> None:
@@ -178,5 +207,31 @@ def test_messages_of_all_calls_together_are_bounded() -> None:
                 await channel.unary_unary("/s/echo")(body)
             assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert await channel.unary_unary("/s/echo")(b"x") == b"x"
+
+    native(talk)
+
+
+def test_empty_messages_count_as_what_they_take() -> None:
+    """Fifty kilobytes of them are more than a megabyte in memory, for as long as they wait."""
+
+    async def talk(service: Obedient, site: CallSite, port: int) -> None:
+        site.bodies.most = 1_000_000
+        heads, _ = await asyncio.to_thread(call, port, head("/s/sum"), message(b"") * 10_000)
+        assert dict(heads[-1])[b"grpc-status"] == b"8"
+        assert b"max_bodies_bytes" in dict(heads[-1])[b"grpc-message"]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert await channel.stream_unary("/s/sum")(iter([b"x"] * 1000)) == b"+".join([b"x"] * 1000)
+
+    native(talk)
+
+
+def test_of_a_unary_call_one_message_is_kept() -> None:
+    async def talk(service: Obedient, site: CallSite, port: int) -> None:
+        asking = asyncio.create_task(asyncio.to_thread(call, port, head(), message(b"wait") + message(b"") * 1000))
+        await becomes(lambda: service.running == 1)
+        assert site.bodies.held == 0
+        service.gate.set()
+        _, data = await asking
+        assert data == message(b"wait")
 
     native(talk)
