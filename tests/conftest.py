@@ -62,8 +62,13 @@ _LOGGERS = ("", "adapters", "kserve", "kserve.trace", "uvicorn", "uvicorn.access
 
 @pytest.fixture(autouse=True)
 def same_log() -> Iterator[None]:
-    """What a test sets up of the log is undone after it: the next one may look for a line that would not be there."""
+    """What a test sets up of the log is undone after it: the next one may look for a line that would not be there.
+
+    KServe keeps its lines from the root's handlers, `caplog` among them, wherever it was imported first.
+    """
     loggers = [logging.getLogger(name) for name in _LOGGERS]
+    for each in loggers:
+        each.propagate = True
     before = [(each.level, each.propagate, each.disabled) for each in loggers]
     yield
     for each, (level, propagate, disabled) in zip(loggers, before, strict=True):

@@ -71,6 +71,7 @@ def deployment(plan: Plan) -> list[Document]:
         "name": "polyserve",
         "image": plan.image,
         "args": _args(*_source(plan), *_served(), *plan.flags),
+        "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
         "ports": [{"name": "http", "containerPort": HTTP_PORT}, {"name": "grpc", "containerPort": GRPC_PORT}],
         **_probes("http", scheme="HTTP"),
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},

@@ -46,7 +46,7 @@ def test_lazy_loading_only_looks(mount: Path) -> None:
 
 def test_the_settings_reach_their_parts(mount: Path) -> None:
     parts = assembly(mount, "--trust=pickle", "--memory_budget=1GiB", "--isolation=process", "--load_threads=3")
-    assert parts.loader._allowed is Trust.PICKLE
+    assert parts.loader.recogniser._allowed is Trust.PICKLE
     assert parts.loader.budget.limit == 2**30
     assert parts.workers.isolation == "process"
     assert parts.threads == 3
