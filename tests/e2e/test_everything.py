@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from adapters.base import ModelDir
 from server.loading.environments import Environments
 from tests import cases
 from tests.adapters.torchserve_.archives import eager
@@ -105,7 +106,7 @@ def older(folder: Path, environments: Path) -> Model:
 
     (folder / "model.py").write_text(SERVE_OLDER)
     (folder / "requirements.txt").write_text(OLDER)
-    python = Environments(environments).python("older", OLDER, folder)
+    python = Environments(environments).python("older", OLDER, ModelDir.of(folder))
     made = subprocess.run([python, "-P", "-c", MAKE_OLDER, folder], check=True, capture_output=True, timeout=120)
     predictions = json.loads(made.stdout)
     assert predictions[0][0] == "1.5.2"

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def comparable(answer: httpx.Response) -> Any:
 
 def test_both_versions_of_http_answer_the_same_in_every_process(server: Server) -> None:
     with ExitStack() as stack:
-        first, *others = [stack.enter_context(client) for client in clients(server)]
+        first, *others = [stack.enter_context(closing(client)) for client in clients(server)]
         for method, path, body in REQUESTS:
             wanted = comparable(first.request(method, path, json=body))
             for other in others:

@@ -18,6 +18,7 @@ from server.api.grpc.channel_credentials import server_credentials
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.health import health_handler
 from server.api.grpc.infer_calls import Inference
+from server.api.grpc.missing_methods import MissingMethods
 from server.api.grpc.protos import INFER, SERVICE, STREAM, message_type
 from server.api.grpc.reflection import reflection_handlers
 from server.api.grpc.statuses import with_status
@@ -191,7 +192,7 @@ async def serve(
     server = grpc.aio.server(
         options=options, maximum_concurrent_rpcs=limits.max_calls, compression=_COMPRESSIONS[limits.compression]
     )
-    server.add_generic_rpc_handlers(tuple(services))
+    server.add_generic_rpc_handlers((*services, MissingMethods()))
     if certificates is None:
         port = server.add_insecure_port(f"[::]:{port}")
     else:

@@ -48,7 +48,7 @@ def answered(model: GenerationAdapter, **job: Any) -> Any:
             return reply.status, orjson.loads(reply.body)["error"]
         assert isinstance(reply, ReplyStream)
         try:
-            return [orjson.loads(part) async for part in reply.parts]
+            return [told async for part in reply.parts if (told := orjson.loads(part))]  # {}: nothing new for a while
         finally:
             await reply.parts.aclose()
 

@@ -27,6 +27,11 @@ from server.loading.assembly import Assembly
 assembly = Assembly.of(Settings(model_dir=Path(sys.argv[1])))
 fresh = ".".join(("loading", "trial", "trial_main"))  # in the command line of a fresh trial process
 forks = lambda: assembly.trials._forks is not None
+
+def command(child):  # whose command line is empty for a moment after it was started
+    while not (text := Path(f"/proc/{child._child.pid}/cmdline").read_text()):
+        pass
+    return text
 """
 
 
@@ -66,9 +71,8 @@ pool = assembly.trials
 child = pool._start()
 pool._children.append(child)
 trial = pool.try_load("sklearn", Path(sys.argv[1]) / "iris", Path(sys.argv[1]), "model.joblib", {})
-command = Path(f"/proc/{child._child.pid}/cmdline").read_bytes().decode()
 environ = Path(f"/proc/{child._child.pid}/environ").read_bytes().decode()
-told = [sorted(before), forks(), fresh in command, trial.batchable, bool(trial.evidence), trial.seconds < 60]
+told = [sorted(before), forks(), fresh in command(child), trial.batchable, bool(trial.evidence), trial.seconds < 60]
 assembly.close()
 print(json.dumps([*told, forks()]))
 """
@@ -151,7 +155,7 @@ assembly.import_ahead()
 assembly.end_trials()
 pool = assembly.trials
 pool.warm()
-commands = [Path(f"/proc/{each._child.pid}/cmdline").read_bytes().decode() for each in pool._children]
+commands = [command(each) for each in pool._children]
 assembly.close()
 print(json.dumps([forks(), all(fresh in command for command in commands), bool(commands)]))""",
     )
@@ -175,7 +179,7 @@ from server.loading import imports_ahead
 imports_ahead.AHEAD["sklearn"] = ("sklearn.nothing_of_that_name",)
 assembly.import_ahead()
 assembly.trials.warm()
-commands = [Path(f"/proc/{each._child.pid}/cmdline").read_bytes().decode() for each in assembly.trials._children]
+commands = [command(each) for each in assembly.trials._children]
 print(json.dumps([forks(), any(fresh in command for command in commands)]))
 assembly.close()""",
     )

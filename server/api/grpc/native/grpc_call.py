@@ -12,6 +12,7 @@ import asyncio
 from contextvars import copy_context
 
 from server.api import request_ids
+from server.api.grpc.missing_methods import missing
 from server.api.grpc.native import answer_blocks
 from server.api.grpc.native.call_context import CallContext, Pairs
 from server.api.grpc.native.call_head import CallHead
@@ -26,7 +27,6 @@ from server.errors import NotReady, ServingError, TooLarge, TooSlow, message
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import InferenceRequest
 from server.runtime import logs
-from server.text import printable
 
 _INFER = f"/{SERVICE.full_name}/{INFER}"
 #: seconds; a deadline that is further away is none
@@ -82,7 +82,7 @@ class GrpcCall:
     def _hand_over(self) -> None:
         handler = self._site.handler(self._head.method, self._head.metadata)
         if handler is None:
-            self.finish("UNIMPLEMENTED", f"there is no method {printable(self._head.method)} here; {_INFER} predicts")
+            self.finish("UNIMPLEMENTED", missing(self._head.method))
         else:
             self._task = CallTask(self, handler, self._site.tasks)
 
