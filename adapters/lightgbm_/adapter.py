@@ -60,6 +60,18 @@ _CATEGORICAL_COLUMNS = Parameter(
 Codes = dict[Any, int]
 
 
+def _library() -> Any:
+    """
+    Raises:
+        LoadError: the system lacks a library that LightGBM's wheels do not bring.
+    """
+    try:
+        import lightgbm
+    except OSError as error:
+        raise LoadError(f"LightGBM cannot be imported: {error} (on Debian: apt-get install libgomp1)") from error
+    return lightgbm
+
+
 @dataclass(eq=False)
 class LightGBMAdapter(Adapter):
     """One booster. Concurrent predictions are safe: all use the same number of iterations, the whole model."""
@@ -94,8 +106,7 @@ class LightGBMAdapter(Adapter):
 
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> LightGBMAdapter:
-        import lightgbm
-
+        lightgbm = _library()
         try:
             model = model_format.read(model_dir.file(file).read_bytes())
             booster = lightgbm.Booster(model_str=model.text)

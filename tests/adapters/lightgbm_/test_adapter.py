@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -319,3 +320,19 @@ def test_damaged_files_get_a_reason_not_a_crash(boosters: dict[str, Any], catego
     assert len(found) == 250
     assert {outcome for name, outcome in found.items() if name.startswith("cut")} == {"refused"}
     assert set(found.values()) <= {"served", "refused"}
+
+
+def test_a_library_that_the_system_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its wheels bring no OpenMP."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "lightgbm.py").write_text(
+        "raise OSError('libgomp.so.1: cannot open shared object file: No such file or directory')"
+    )
+    (folder / "model.txt").write_text("tree\nversion=v4\n")
+    monkeypatch.delitem(sys.modules, "lightgbm")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        LoadError, match=r"^LightGBM cannot be imported: libgomp.* \(on Debian: apt-get install libgomp1\)$"
+    ):
+        LightGBMAdapter.load(ModelDir.of(folder), "model.txt", {})
