@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,7 +29,10 @@ def call_with(service: InferenceService, talk: Callable[[grpc.aio.Channel], Awai
         finally:
             await server.stop(None)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    finally:
+        gc.collect()  # grpcio's leftovers join a thread when they go: not in the thread that cleans up after a model
 
 
 def call(service: InferenceService, method: str, message: Any, answer: Any = None) -> Any:
