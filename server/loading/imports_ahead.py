@@ -5,15 +5,16 @@ is a process of its own, without the server's secrets, and a file that crashes i
 kept, nothing is imported ahead, and trials are fresh processes (`why_not`).
 
 A framework may crash as it is imported (a wheel for another processor, two libraries that do not agree). So what has
-not been imported on this machine before (`import_record`) is first imported by the process that trials are forked from:
-if it ends over it, trials are fresh processes, each of which tells why its model is not served, and the server goes on.
+not been imported on this machine before (`import_record`) is first imported by the process that trials are forked from,
+one framework ahead of this process: if it ends over it, trials are fresh processes, each of which tells why its model
+is not served, and the server goes on.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
@@ -61,27 +62,45 @@ def import_ahead(loader: Loader, trials: TrialPool, models: Iterable[Found]) -> 
     wanted = list(dict.fromkeys(name for found in islice(models, _MOST_FOLDERS) for name in _needed(loader, found)))
     if not wanted:
         return
-    importing = partial(_import, [(name, *AHEAD[name]) for name in wanted])
+    steps = [partial(_import, (name, *AHEAD[name])) for name in wanted]
     told = environment()
     record = ImportRecord.of([module for name in wanted for module in (name, *AHEAD[name])], told)
     if record.take():
-        importing()
+        for step in steps:
+            step()
         record.keep()
         forks = ForkServer.start(trial_main.main, told)
     else:
-        forks = ForkServer.start(trial_main.main, told, importing, record.keep)
+        forks = _imported_there_first(steps, told)
+        if forks:
+            record.keep()
     if forks:
         trials.fork_from(forks)
 
 
-def _import(frameworks: Iterable[tuple[str, ...]]) -> None:
-    for modules in frameworks:
-        for module in modules:
-            try:
-                importlib.import_module(module)
-            except BaseException as error:  # SystemExit, too; whoever tries a model of it will tell
-                log.info("%s is not imported ahead: %s: %s", module, type(error).__name__, error)
-                break
+def _imported_there_first(steps: Sequence[Callable[[], None]], environ: Mapping[str, str]) -> ForkServer | None:
+    """The fork server, which does each step before this process does it, and the next one meanwhile.
+
+    None: one has ended it, and this process has done those before that one.
+    """
+    forks = ForkServer.start(trial_main.main, environ, steps)
+    if forks is None:
+        return None
+    for step in steps:
+        if not forks.survived_step():
+            forks.close()
+            return None
+        step()
+    return forks
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except BaseException as error:  # SystemExit, too; whoever tries a model of it will tell
+            log.info("%s is not imported ahead: %s: %s", module, type(error).__name__, error)
+            break
 
 
 def _needed(loader: Loader, found: Found) -> Iterator[str]:

@@ -19,7 +19,7 @@ import socket
 import struct
 import sys
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,16 +38,16 @@ def serve(
     connection: socket.socket,
     program: Callable[[int], None],
     environ: Mapping[str, str],
-    prepare: Callable[[], None] | None = None,
+    steps: Sequence[Callable[[], None]] = (),
 ) -> NoReturn:
     """Never returns: this process is a fork, and the caller's stack is no business of it.
 
-    `prepare` comes before all children; where it leaves a second thread, there are none.
+    The `steps` come before all children, and each is told of; one that leaves a second thread is the end.
     """
     try:
         _begin_anew(connection.fileno(), environ)
-        if prepare is not None:
-            prepare()
+        for step in steps:
+            step()
             if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
                 os._exit(0)
             connection.send(READY)

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +27,7 @@ from server.runtime.fork_server import PID, READY, STATUS, serve
 __all__ = ["ForkServer", "ForkedProcess", "threads"]
 
 _PATIENCE = 30.0  #: seconds for a fork, on a machine that swaps
-_PREPARED = 120.0  #: seconds for what is done before the first one
+_STEP = 120.0  #: seconds for one of the steps before the first one
 
 
 def threads() -> int:
@@ -38,11 +38,9 @@ def threads() -> int:
 class ForkServer:
     """The fork that children are forked off. Thread-safe."""
 
-    def __init__(self, pid: int, connection: socket.socket, prepared: Callable[[], None] | None = None) -> None:
+    def __init__(self, pid: int, connection: socket.socket) -> None:
         self._pid = pid
-        self._watch = os.pidfd_open(pid)
         self._connection = connection
-        self._prepared = prepared  #: called once it is; None: it was, or there is nothing to prepare
         self._lock = threading.Lock()
 
     @classmethod
@@ -50,13 +48,11 @@ class ForkServer:
         cls,
         program: Callable[[int], None],
         environ: Mapping[str, str],
-        prepare: Callable[[], None] | None = None,
-        prepared: Callable[[], None] = lambda: None,
+        steps: Sequence[Callable[[], None]] = (),
     ) -> ForkServer | None:
         """Fork: each child will run `program` on the descriptor that it is forked with, in this environment.
 
-        `prepare` is done by the fork server, before it forks any, while this process goes on; `prepared` is called here
-        when the first child is asked for, if it went well.
+        The `steps` are done by the fork server, before it forks any: call `survived_step` for each.
 
         None: it cannot be done: there are other threads, whose locks would stay locked, or no `pidfd_open`.
         """
@@ -72,8 +68,18 @@ class ForkServer:
                 ours.close()
                 return None
             if pid == 0:
-                serve(theirs, program, environ, prepare)
-        return cls(pid, ours, None if prepare is None else prepared)
+                serve(theirs, program, environ, steps)
+        return cls(pid, ours)
+
+    def survived_step(self) -> bool:
+        """Wait for the next of its steps; False: it has ended over it, or takes too long."""
+        self._connection.settimeout(_STEP)
+        try:
+            return self._connection.recv(len(READY)) == READY
+        except OSError:
+            return False
+        finally:
+            self._connection.settimeout(None)
 
     def fork(self, descriptor: int) -> ForkedProcess:
         """A new child, which has a copy of the descriptor, and leads a process group of its own.
@@ -85,7 +91,6 @@ class ForkServer:
         life, output = os.pipe(), os.pipe()
         try:
             with its_status, self._lock:
-                self._await_prepared()
                 socket.send_fds(self._connection, [b"fork"], [descriptor, life[0], output[1], its_status.fileno()])
             status.settimeout(_PATIENCE)
             told = status.recv(PID.size)
@@ -102,44 +107,16 @@ class ForkServer:
             os.close(output[1])
         return ForkedProcess(pid, status, os.fdopen(life[1], "wb", 0), os.fdopen(output[0], "rb", 0))
 
-    def give_up(self) -> None:
-        """Whoever waits for it to be prepared waits no longer."""
-        if self._prepared is not None and self._watch >= 0:
-            with contextlib.suppress(OSError):  # it has ended
-                signal.pidfd_send_signal(self._watch, signal.SIGKILL)
-
     def close(self) -> None:
         """End the fork server. Children live on."""
-        self.give_up()
         with self._lock:
             if self._connection.fileno() < 0:
                 return
             self._connection.close()
-            os.close(self._watch)
-            self._watch = -1
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
-
-    def _await_prepared(self) -> None:
-        """
-        Raises:
-            OSError: it has ended over it, or takes too long.
-        """
-        if self._prepared is None:
-            return
-        self._connection.settimeout(_PREPARED)
-        try:
-            told = self._connection.recv(len(READY))
-        except TimeoutError:
-            self.give_up()  # and nobody waits for it again
-            raise
-        if told != READY:
-            raise ConnectionError("what was to be done ahead has ended the process that did it")
-        self._connection.settimeout(None)
-        prepared, self._prepared = self._prepared, None
-        prepared()
 
 
 class ForkedProcess:

@@ -21,8 +21,8 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 #: clients of gRPC send it)
 _BAD_VALUE = re.compile(rb"[\x00\r\n]")
 _PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
-#: of one connection of HTTP/1
-_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+#: of one connection of HTTP/1, whichever way they go
+HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _check(name: bytes, value: bytes) -> None:
         raise MalformedHead(f"{name!r} is no name of a field")
     if _BAD_VALUE.search(value):
         raise MalformedHead(f"the value of {name!r} holds what no field may")
-    if name in _HOP or (name == b"te" and value != b"trailers"):
+    if name in HOP_BY_HOP or (name == b"te" and value != b"trailers"):
         raise MalformedHead(f"{name!r} is HTTP/1's")
 
 

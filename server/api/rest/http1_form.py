@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from server.api.http2.hpack import Field, literal
-from server.api.http2.request_head import MalformedHead, RequestHead
+from server.api.http2.request_head import HOP_BY_HOP, MalformedHead, RequestHead
 
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31}")
 #: a path of the server's own, or `*`: visible letters, as HTTP/1.1 has it
@@ -21,8 +21,6 @@ _TARGET = re.compile(rb"/[\x21-\x7e\x80-\xff]*|\*")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 #: in words of HTTP/1.1's own: what is sent of the body says them
 _FRAMING = frozenset((b"content-length", b"host", b"te", b"cookie"))
-#: of an answer, about one connection of HTTP/1.1
-_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def http1_head(head: RequestHead) -> Http1Head:
 def answer_block(status: int, fields: Iterable[Field]) -> bytes:
     """The header block of an answer."""
     block = literal(b":status", b"%d" % status)
-    return block + b"".join(literal(name, value) for name, value in _lowered(fields) if name not in _HOP)
+    return block + b"".join(literal(name, value) for name, value in _lowered(fields) if name not in HOP_BY_HOP)
 
 
 def _lowered(fields: Iterable[Field]) -> Iterable[Field]:

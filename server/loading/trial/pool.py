@@ -95,8 +95,6 @@ class TrialPool:
     def close(self) -> None:
         """End all children, and with them the trials that they are at. A later `try_load` starts new ones, no forks."""
         forks, self._forks = self._forks, None
-        if forks is not None:
-            forks.give_up()  # or whoever waits for it would hold the others up
         with self._changed:
             self._closed += 1
             ending = list(self._children)
