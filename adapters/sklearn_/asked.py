@@ -32,9 +32,8 @@ class Asked:
 
     def __init__(self, known: Any = None) -> None:
         """`known` is another process's `evidence`, as it came from there: it may have been a damaged one."""
-        self.outcomes: list[
-            str
-        ] = []  #: of every question, as asked for: "" or what the model said instead of answering
+        #: of every question, in their order: "", or what the model said instead of answering
+        self.outcomes: list[str] = []
         self.outputs: tuple[TensorSpec, ...] | None = None  #: of the first answer, where it is known
         self.explanations: tuple[TensorSpec, ...] | None = None  #: (): the model was found not to explain itself
         self._known: Iterator[str] = iter(())
