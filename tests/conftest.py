@@ -64,12 +64,14 @@ _LOGGERS = ("", "adapters", "kserve", "kserve.trace", "uvicorn", "uvicorn.access
 def same_log() -> Iterator[None]:
     """What a test sets up of the log is undone after it: the next one may look for a line that would not be there.
 
-    KServe keeps its lines from the root's handlers, `caplog` among them, wherever it was imported first.
+    Each test finds the log as it is in a process that has set up nothing. KServe keeps its lines from the root's
+    handlers, `caplog` among them, and leaves out those below INFO, wherever it was imported first.
     """
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    for each in loggers:
-        each.propagate = True
     before = [(each.level, each.propagate, each.disabled) for each in loggers]
+    for each in loggers[1:]:
+        each.setLevel(logging.NOTSET)
+        each.propagate, each.disabled = True, False
     yield
     for each, (level, propagate, disabled) in zip(loggers, before, strict=True):
         each.setLevel(level)

@@ -20,11 +20,15 @@ _CHECKSUMS = {"ChecksumSHA256": "sha256", "ChecksumSHA1": "sha1", "ChecksumCRC32
 
 
 def client() -> Any:
-    """boto3's, with the credentials and the endpoint that KServe's variables and storage spec say."""
-    import boto3
+    """boto3's, with the credentials and the endpoint that KServe's variables and storage spec say.
+
+    Each has a session of its own: boto3's default one keeps the first credentials that it finds for good, those of
+    another model or that have been replaced meanwhile, and is not for threads (boto3's guide, "Session").
+    """
+    from boto3.session import Session
 
     Storage._update_with_storage_spec()
-    return boto3.client("s3", **Storage._get_s3_client_kwargs())
+    return Session().client("s3", **Storage._get_s3_client_kwargs())
 
 
 class S3(Files):

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import boto3
 import pytest
 from azure.storage.blob import ContainerClient
+from boto3.session import Session
 from google.cloud import storage
 
 from bench.ports import free_port
@@ -41,7 +41,7 @@ def amazon(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     for name, value in told.items():
         patch.setenv(name, value)
     with running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port, folder / "log"):
-        client: Any = boto3.client("s3")
+        client: Any = Session().client("s3")
         client.create_bucket(Bucket="logs")
 
         def objects() -> Mapping[str, bytes]:

@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
+from boto3.session import Session
 
 from bench.ports import free_port
 from server.config.model_uri import Address
 from server.loading.storage.errors import StorageError
 from server.loading.storage.stores.s3 import S3
+from server.loading.storage.stores.s3 import client as s3_client
 from tests.server.loading.storage.kit import Recorder, fetch, running, tree
 from tests.server.loading.storage.test_archives import FILES, make
 
@@ -41,7 +42,7 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-very-secret-value")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("S3_MAX_ATTEMPTS", "1")
-    client: Any = boto3.client("s3")
+    client: Any = Session().client("s3")
     client.create_bucket(Bucket=BUCKET)
     yield client
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
@@ -203,7 +204,6 @@ def test_no_credentials(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     put(s3, {"m/a": b"1"})
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     with pytest.raises(StorageError, match="there are no credentials: set AWS_ACCESS_KEY_ID"):
@@ -212,6 +212,12 @@ def test_no_credentials(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     s3.put_bucket_acl(Bucket=BUCKET, ACL="public-read")
     s3.put_object_acl(Bucket=BUCKET, Key="m/a", ACL="public-read")
     assert tree(fetch("s3://models/m", tmp_path)) == {"a": b"1"}
+
+
+def test_credentials_that_were_replaced(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("first", "second"):
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        assert s3_client()._get_credentials().access_key == key
 
 
 def test_kserves_storage_config(s3: Any, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
