@@ -68,14 +68,14 @@ def same_log() -> Iterator[None]:
     handlers, `caplog` among them, and leaves out those below INFO, wherever it was imported first.
     """
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [(each.level, each.propagate, each.disabled) for each in loggers]
+    before = [(each.level, each.propagate, each.disabled, each.filters[:]) for each in loggers]
     for each in loggers[1:]:
         each.setLevel(logging.NOTSET)
-        each.propagate, each.disabled = True, False
+        each.propagate, each.disabled, each.filters[:] = True, False, ()
     yield
-    for each, (level, propagate, disabled) in zip(loggers, before, strict=True):
+    for each, (level, propagate, disabled, filters) in zip(loggers, before, strict=True):
         each.setLevel(level)
-        each.propagate, each.disabled = propagate, disabled
+        each.propagate, each.disabled, each.filters[:] = propagate, disabled, filters
 
 
 @pytest.fixture(scope="session")
