@@ -11,6 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from adapters.generation.engine import EngineClosed, EngineFull, EngineUsage, Generation, TokenEvent, TokenStream
 from adapters.generation.giving_way import NICE, give_way
 from adapters.generation.token_stream import Outbox, QueuedTokenStream
@@ -37,10 +39,14 @@ class EngineThread(ABC):
     where there is none left, the youngest is put back, before all who wait, and the oldest always goes on.
     """
 
-    def __init__(self, *, slots: int, cache_limit: int, max_waiting: int, nice: int = NICE) -> None:
-        """`nice`: how far its thread gives way (`giving_way`)."""
+    def __init__(self, *, slots: int, cache_limit: int, max_waiting: int, nice: int = NICE, threads: int = 0) -> None:
+        """`nice`: how far its thread gives way (`giving_way`). `threads`: PyTorch's for a step; 0: as they are.
+
+        No other thread of the process may have some beside it: where OpenMP has more than there are cores, they sleep
+        between any two operations, and a step of one sequence takes half as long again (`libgomp`, GOMP_SPINCOUNT).
+        """
         self.slots, self.cache_limit, self.max_waiting = slots, cache_limit, max_waiting
-        self._nice = nice
+        self._nice, self._threads = nice, threads
         self._changed = threading.Condition()
         self._waiting: deque[Submission] = deque()  # these, and all that is counted, under the condition
         self._admitted: list[Submission] = []
@@ -177,6 +183,8 @@ class EngineThread(ABC):
     def _run(self) -> None:
         give_way(self._nice)
         try:
+            if self._threads:
+                torch.set_num_threads(self._threads)
             self._run_steps()
         except BaseException as error:  # nobody may wait for ever for a thread that has ended
             logger.exception("the engine's thread has ended")

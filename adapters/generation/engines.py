@@ -19,6 +19,7 @@ def engine_for(
     prefill_chunk: int = 128,
     max_waiting: int = 256,
     nice: int = NICE,
+    threads: int = 0,
 ) -> Engine:
     """Slots where they can hold the model, and one generation after the other where they cannot.
 
@@ -36,7 +37,8 @@ def engine_for(
             prefill_chunk=prefill_chunk,
             max_waiting=max_waiting,
             nice=nice,
+            threads=threads,
         )
     except NotHeld as reason:
         logger.info("%s generates one answer at a time: %s", type(model).__name__, reason)
-        return SequentialEngine(model, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice)
+        return SequentialEngine(model, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice, threads=threads)

@@ -64,7 +64,7 @@ def load_generator(model_dir: ModelDir, file: str, options: Parameters, changed_
     import torch
 
     _checked(options)
-    torch.set_num_threads(options.get("threads") or cores())
+    torch.set_num_threads(1)  # the engine's thread alone has some beside it: see `EngineThread`
     try:
         model, report, tokenizer = _read(model_dir, file, options.get("dtype", "float32"))
         if changed_by is not None:
@@ -113,7 +113,7 @@ def _engine(model: Any, context: int, options: Parameters) -> Engine:
     of_context = bytes_of_context(model.config.get_text_config(), model.dtype.itemsize, context)
     limit = options.get("cache_bytes") or cache_limit(of_context, memory_of(str(model.device)))
     given = {name: options[option] for option, name in _OF_ENGINE.items() if option in options}
-    return engine_for(model, cache_limit=limit, **given)
+    return engine_for(model, cache_limit=limit, threads=options.get("threads") or cores(), **given)
 
 
 def _held(context: int, engine: Engine) -> int:

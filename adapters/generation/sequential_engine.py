@@ -34,8 +34,10 @@ class SequentialEngine(EngineThread):
         cache_limit: bytes; told in `usage`, as the caches of these models are of sizes that only they know.
     """
 
-    def __init__(self, model: Any, *, cache_limit: int = 0, max_waiting: int = 256, nice: int = NICE) -> None:
-        super().__init__(slots=1, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice)
+    def __init__(
+        self, model: Any, *, cache_limit: int = 0, max_waiting: int = 256, nice: int = NICE, threads: int = 0
+    ) -> None:
+        super().__init__(slots=1, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice, threads=threads)
         self._model = model
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
         self._encodes = bool(model.config.is_encoder_decoder)

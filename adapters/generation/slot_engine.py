@@ -50,8 +50,9 @@ class SlotEngine(EngineThread):
         prefill_chunk: int = 128,
         max_waiting: int = 256,
         nice: int = NICE,
+        threads: int = 0,
     ) -> None:
-        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice)
+        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice, threads=threads)
         self._model = model
         self._chunk = prefill_chunk
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])

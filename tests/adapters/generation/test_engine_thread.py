@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from adapters.generation.engine import EngineClosed, EngineFull, Finish, Generation, TokenEvent
 from adapters.generation.engine_thread import EngineThread, Submission
@@ -20,11 +21,14 @@ FAILS_TO_START, FAILS_IN_A_STEP = 100, 101
 class CountingEngine(EngineThread):
     """Counts from the prompt's id on; each step waits for a permit. A prompt's length is its need in bytes."""
 
-    def __init__(self, slots: int = 2, cache_limit: int = 10, max_waiting: int = 2, nice: int = 10) -> None:
-        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice)
+    def __init__(
+        self, slots: int = 2, cache_limit: int = 10, max_waiting: int = 2, nice: int = 10, threads: int = 0
+    ) -> None:
+        super().__init__(slots=slots, cache_limit=cache_limit, max_waiting=max_waiting, nice=nice, threads=threads)
         self.permits = threading.Semaphore(0)
         self.running: list[Submission] = []
         self.policies: set[int] = set()  #: of the scheduler, that its steps have run under
+        self.threads: set[int] = set()  #: of PyTorch's, that its steps have had
         self._thread.start()
 
     def _need(self, generation: Generation) -> int:
@@ -35,6 +39,7 @@ class CountingEngine(EngineThread):
 
     def _start(self, request: Submission) -> None:
         self.policies.add(os.sched_getscheduler(0))
+        self.threads.add(torch.get_num_threads())
         if request.generation.prompt[0] == FAILS_TO_START:
             raise LookupError("cannot start")
         self.running.append(request)
@@ -209,3 +214,16 @@ def test_its_thread_gives_way_if_it_is_told_to(nice: int) -> None:
     assert asyncio.run(tokens_of(engine, generation()))
     engine.close()
     assert engine.policies == {os.SCHED_BATCH if nice else os.sched_getscheduler(0)}
+
+
+def test_its_thread_has_others_beside_it_and_who_makes_it_has_not() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    engine = CountingEngine(threads=3)
+    engine.permits.release(1)
+    try:
+        assert asyncio.run(tokens_of(engine, generation()))
+        engine.close()
+        assert (engine.threads, torch.get_num_threads()) == ({3}, 1)
+    finally:
+        torch.set_num_threads(before)

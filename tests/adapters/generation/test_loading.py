@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.base import LoadError, ModelDir
-from adapters.generation import loading
+from adapters.generation import engines, loading
+from adapters.generation.engine import Engine
 from tests.language_models import save_language_model
 
 
@@ -31,3 +33,25 @@ def test_missing_weights_are_no_model(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
     with pytest.raises(LoadError, match="the weights lack"):
         loading.load_generator(ModelDir.of(folder), "", {})
+
+
+@pytest.mark.parametrize(("options", "threads"), [({"threads": 3}, 3), ({}, 5)])
+def test_the_engine_alone_has_threads_beside_it(
+    options: dict[str, int], threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(loading, "cores", lambda: 5)
+    given: list[int] = []
+
+    def engine_for(model: Any, *, threads: int, **settings: Any) -> Engine:
+        given.extend((threads, torch.get_num_threads()))
+        return engines.engine_for(model, **settings)
+
+    monkeypatch.setattr(loading, "engine_for", engine_for)
+    before = torch.get_num_threads()
+    try:
+        loading.load_generator(ModelDir.of(save_language_model(tmp_path / "tiny")), "", options).close()
+        assert given == [threads, 1]
+    finally:
+        torch.set_num_threads(before)
