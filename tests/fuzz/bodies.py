@@ -5,7 +5,6 @@ python -m tests.fuzz.bodies --seed 1 --cases 20000
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gzip
 import json
@@ -18,6 +17,7 @@ from random import Random
 from typing import Any
 
 from server.repository.repository import Repository
+from tests.fuzz.arguments import arguments
 from tests.fuzz.parsers import models
 from tests.server.api.rest.test_fast_protocol import V1, V2, Site, post, site
 
@@ -132,8 +132,5 @@ def run(seed: int, cases: int) -> Counter[int]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=20_000)
-    arguments = parser.parse_args()
-    print(dict(run(arguments.seed, arguments.cases)))
+    given = arguments(__doc__, 20_000)
+    print(dict(run(given.seed, given.cases)))

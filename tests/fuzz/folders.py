@@ -7,7 +7,6 @@ What `registry.choose` does runs before trust and before the trial: a file that 
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import tracemalloc
 from collections import Counter
@@ -18,6 +17,7 @@ from random import Random
 from adapters import registry
 from adapters.base import LoadError, ModelDir
 from tests.cases import CASES
+from tests.fuzz.arguments import arguments
 from tests.shared import Shared
 
 #: bytes that looking at a folder may take beside a few times the files' own size
@@ -110,10 +110,7 @@ def copies(shared: Shared, root: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=5_000)
-    arguments = parser.parse_args()
+    given = arguments(__doc__, 5_000)
     with tempfile.TemporaryDirectory() as directory:
         made = copies(Shared(Path(directory) / "shared"), Path(directory) / "copies")
-        print(dict(run(made, arguments.seed, arguments.cases)))
+        print(dict(run(made, given.seed, given.cases)))

@@ -5,7 +5,6 @@ python -m tests.fuzz.frames --seed 1 --cases 50000
 
 from __future__ import annotations
 
-import argparse
 import tracemalloc
 from collections import Counter
 from random import Random
@@ -15,6 +14,7 @@ import numpy as np
 
 from server.runtime import ipc
 from server.runtime.receiving import ReceiveLimits
+from tests.fuzz.arguments import arguments
 from tests.fuzz.folders import damaged
 
 _LIMITS = ReceiveLimits(head=2**16, body=2**20, unfolded=2**22)
@@ -71,8 +71,5 @@ def run(seed: int, cases: int) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=50_000)
-    arguments = parser.parse_args()
-    print(dict(run(arguments.seed, arguments.cases)))
+    given = arguments(__doc__, 50_000)
+    print(dict(run(given.seed, given.cases)))

@@ -5,7 +5,6 @@ python -m tests.fuzz.fronts --seed 1 --cases 20000
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
 import tempfile
@@ -18,6 +17,7 @@ import psutil
 from sklearn.linear_model import LinearRegression
 
 from tests.e2e.process import Server
+from tests.fuzz.arguments import arguments
 from tests.fuzz.attacks import MAX_BODY, attack, carry_out
 from tests.fuzz.sound import ask
 from tests.patience import wait_for
@@ -111,8 +111,5 @@ class _Run:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=20_000)
-    arguments = parser.parse_args()
-    print(dict(run(arguments.seed, arguments.cases)))
+    given = arguments(__doc__, 20_000)
+    print(dict(run(given.seed, given.cases)))

@@ -7,7 +7,6 @@ python -m tests.fuzz.grpc_clients --seed 1 --cases 20000
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
 import shutil
@@ -23,6 +22,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from sklearn.linear_model import LinearRegression
 
 from tests.e2e.process import Server
+from tests.fuzz.arguments import arguments
 from tests.patience import wait_for
 
 SOUND, STRANGE = 4, 6  #: clients of each kind
@@ -176,8 +176,5 @@ def _check(request: pb.ModelInferRequest, raw: bytes) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=20_000)
-    arguments = parser.parse_args()
-    print(dict(run(arguments.seed, arguments.cases)))
+    given = arguments(__doc__, 20_000)
+    print(dict(run(given.seed, given.cases)))

@@ -9,7 +9,6 @@ python -m tests.fuzz.http2 --seed 1 --cases 20000
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gzip
 import logging
@@ -32,6 +31,7 @@ from server.api.http2.frames import ConnectionFailure, ErrorCode, frame
 from server.api.http2.hpack import BlockTooLarge, Decoder
 from server.api.rest.bounded_protocol import BoundedProtocol, Bounds
 from server.api.rest.http2_requests import Http2Requests
+from tests.fuzz.arguments import arguments
 from tests.fuzz.folders import damaged
 from tests.server.api.grpc.native.raw_calls import Obedient, head, message
 from tests.server.api.http2.client import HELLO, split
@@ -307,9 +307,6 @@ def run(seed: int, cases: int) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=20_000)
-    arguments = parser.parse_args()
+    given = arguments(__doc__, 20_000)
     logging.disable()  # methods that fail are among what is called
-    print(dict(run(arguments.seed, arguments.cases)))
+    print(dict(run(given.seed, given.cases)))

@@ -5,7 +5,6 @@ python -m tests.fuzz.messages --seed 1 --cases 20000
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import tempfile
 from collections import Counter
@@ -17,6 +16,7 @@ import numpy as np
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.repository.repository import Repository
+from tests.fuzz.arguments import arguments
 from tests.fuzz.parsers import models
 from tests.server.api.grpc.test_infer_calls import Ask, long_way, short_way
 
@@ -95,8 +95,5 @@ def run(seed: int, cases: int) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=20_000)
-    arguments = parser.parse_args()
-    print(dict(run(arguments.seed, arguments.cases)))
+    given = arguments(__doc__, 20_000)
+    print(dict(run(given.seed, given.cases)))

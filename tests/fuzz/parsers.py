@@ -5,7 +5,6 @@ python -m tests.fuzz.parsers --seed 1 --cases 20000
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import re
 import tempfile
@@ -24,6 +23,7 @@ from server.inference.batching.queue import Limits
 from server.loading.catalog import scan
 from server.loading.loader import Loader
 from server.repository.repository import Repository
+from tests.fuzz.arguments import arguments
 from tests.server.api.rest.test_fast_protocol import ONE, TENSORS, V1, V2, Site, site
 from tests.server.stand_ins import stand_ins
 
@@ -174,8 +174,5 @@ def run(seed: int, cases: int) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=20_000)
-    arguments = parser.parse_args()
-    print(dict(run(arguments.seed, arguments.cases)))
+    given = arguments(__doc__, 20_000)
+    print(dict(run(given.seed, given.cases)))
