@@ -10,8 +10,9 @@ GPU        ?= false
 # The container engine: Docker where its daemon answers, else Podman. BUILD_FLAGS are handed to its `build`.
 ENGINE      ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
 BUILD_FLAGS ?=
-# How the tests are spread over processes: as many as there are processors, but each takes up to two gigabytes.
-PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# How the tests are spread over processes: one more than there are cores, as many wait for servers, but each takes up to
+# two gigabytes.
+PARALLEL ?= -n $(shell expr $$(nproc) + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' server/__init__.py)
 
