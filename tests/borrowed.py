@@ -274,7 +274,8 @@ BORROWED: tuple[Borrowed, ...] = (
              "overridden, to bound an entry's header before it is read"),
     # PyTorch: programs are looked through before they are loaded
     Borrowed("transformers", "transformers.PreTrainedConfig._attn_implementation",
-             ("adapters/generation/slot_support.py",), "which attention the model had before, and has now", slow=True),
+             ("adapters/generation/slot_support.py", "adapters/huggingface_/packed_rows.py"),
+             "which attention the model had before, and has now", slow=True),
     _of_torch("_C.PyTorchFileReader", ("records",), "the records of an archive, as torch itself reads them"),
     _of_torch("_C.CompilationUnit", ("script",), "what `torch.jit.load` keeps to itself"),
     _of_torch("_C.CompilationUnit.get_functions", ("script_audit",), "every graph of a program"),

@@ -1,9 +1,8 @@
 """A transformers model with its tokenizer: texts to rows of tokens, rows of tokens to the model's outputs.
 
-Rows are never padded. Those with the same number of tokens run together, the others on their own, so an answer does
-not depend on its batch-mates. What remains is the arithmetic: the BLAS takes another way for few tokens than for
-many. Measured on CPU with MiniLM: rows of 16 tokens and more had the very same bits alone and in a batch; shorter
-ones differed by 3e-6 at most in hidden states of the order of 1. A row sent alone has the bits of the model called
+Rows are never padded. They run one behind the other in one row, where the model takes that (`packed_rows`), else those
+with the same number of tokens together; so an answer does not depend on its batch-mates. What remains is the
+arithmetic: the BLAS takes another way for few tokens than for many. A row sent alone has the bits of the model called
 directly.
 """
 
@@ -13,10 +12,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.base import InvalidInput, TooLong
 from adapters.shared.texts import AT_ONCE, portions, without_panics
+
+if TYPE_CHECKING:
+    from adapters.huggingface_.packed_rows import Packing
 
 #: characters for each token that counts, of which a longer text is cut before it is tokenized
 _CHARACTERS_A_TOKEN = 16
@@ -54,6 +56,7 @@ class Encoder:
     solo: bool  #: the model cannot take several rows at once
     turn: AbstractContextManager[Any]  #: held around each call of the model
     keywords: Mapping[str, Any] = field(default_factory=dict)  #: for each call of the tokenizer
+    packing: Packing | None = None  #: how the model takes rows of any length in one call; None: it does not
     #: a tokenizer keeps the truncation of the latest call in itself, so calls take turns
     _tokenizing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -123,10 +126,14 @@ class Encoder:
         return [Row(values, pair=pairs is not None) for values in features]
 
     def outputs(self, rows: Sequence[Row]) -> Iterator[tuple[int, Any]]:
-        """(index of a row, the model's output for it), one group of equally long rows after another.
+        """(index of a row, the model's output for it), rows of one length behind each other.
 
         The output is a float32 tensor on the CPU: [1, classes], [1, tokens, classes] or [1, tokens, hidden].
         """
+        if self.packing is not None:
+            for group in self._packs(rows):
+                yield from zip(group, self.packing.run([rows[i].features for i in group]), strict=True)
+            return
         for group in self._groups(rows):
             batch = {name: [rows[i].features[name] for i in group] for name in rows[group[0]].features}
             yield from zip(group, self._run(batch).split(1), strict=True)
@@ -143,13 +150,23 @@ class Encoder:
             tensors = {name: torch.tensor(values, device=self.model.device) for name, values in batch.items()}
             return self.model(**tensors, return_dict=True)[self.output].float().cpu()
 
+    @property
+    def _call_tokens(self) -> int:
+        return _CALL_TOKENS.get(self.model.device.type, _CALL_TOKENS_ELSEWHERE)
+
+    def _packs(self, rows: Sequence[Row]) -> Iterator[list[int]]:
+        """By length, as many as a call may hold."""
+        lengths = [len(row.ids) for row in rows]
+        ordered = sorted(range(len(rows)), key=lengths.__getitem__)
+        for some in portions([lengths[i] for i in ordered], self._call_tokens):
+            yield [ordered[place] for place in some]
+
     def _groups(self, rows: Sequence[Row]) -> Iterator[list[int]]:
         by_length: dict[int, list[int]] = {}
         for i, row in enumerate(rows):
             by_length.setdefault(len(row.ids), []).append(i)
-        tokens = _CALL_TOKENS.get(self.model.device.type, _CALL_TOKENS_ELSEWHERE)
         for length, group in by_length.items():
-            size = 1 if self.solo else max(1, tokens // length)
+            size = 1 if self.solo else max(1, self._call_tokens // length)
             yield from (group[start : start + size] for start in range(0, len(group), size))
 
     def _check(self, row: Row, where: str, characters: int, counted: int) -> None:

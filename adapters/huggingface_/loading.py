@@ -7,13 +7,17 @@ import os
 import re
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.base import LoadError
 from adapters.huggingface_.encoder import Encoder
 from adapters.huggingface_.tokenizing import AS_IT_IS, Tokenizing
 from adapters.shared.messages import first_line, listed
+
+if TYPE_CHECKING:
+    from adapters.huggingface_.packed_rows import Packing
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
@@ -54,7 +58,7 @@ def load_encoder(
     check_vocabulary(tokenizer)
     if model.main_input_name != "input_ids":
         raise LoadError(f"{type(model).__name__} takes {model.main_input_name}, not text")
-    return Encoder(
+    encoder = Encoder(
         model=model,
         tokenizer=tokenizer,
         output=output,
@@ -64,6 +68,18 @@ def load_encoder(
         solo=output == "logits" and _is_solo(model),
         turn=threading.Lock() if _keeps_state(model) else nullcontext(),
         keywords=tokenizing.keywords(),
+    )
+    return encoder if encoder.solo or _keeps_state(model) else replace(encoder, packing=_packing(encoder))
+
+
+def _packing(encoder: Encoder) -> Packing | None:
+    from adapters.huggingface_.packed_rows import packing_of
+
+    return packing_of(
+        *(encoder.model, encoder.output, encoder.inputs),
+        vocabulary=encoder.vocabulary,
+        longest=encoder.max_length,
+        padding=_padding_of_positions(encoder.model),
     )
 
 
@@ -153,12 +169,18 @@ def _length(model: Any, tokenizer: Any, wanted: int | None, cut_at: int | None) 
 
 
 def _first_position(model: Any) -> int:
-    """RoBERTa and its kin count positions from behind the padding token's, so their table is that much longer."""
+    """The table of positions is so much longer than a text may be."""
+    padding = _padding_of_positions(model)
+    return 0 if padding is None else padding + 1
+
+
+def _padding_of_positions(model: Any) -> int | None:
+    """RoBERTa and its kin count positions from behind the padding token's; None of all others."""
     for module in model.modules():
         padding = getattr(getattr(module, "position_embeddings", None), "padding_idx", None)
         if padding is not None:
-            return int(padding) + 1
-    return 0
+            return int(padding)
+    return None
 
 
 def _vocabulary(model: Any) -> int:

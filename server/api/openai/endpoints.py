@@ -15,7 +15,8 @@ CHAT, COMPLETION, MODELS, MODEL = "chat", "completion", "models", "model"
 RESPONSE, EMBEDDING, RERANK, SCORE = "response", "embedding", "rerank", "score"
 TRANSCRIPTION, TRANSLATION = "transcription", "translation"
 
-_POSTED = {
+#: what is asked by POST, behind the prefix -> its word
+POSTED = {
     "chat/completions": CHAT,
     "completions": COMPLETION,
     "responses": RESPONSE,
@@ -55,8 +56,8 @@ class OpenAIPaths:
                 return OpenAIPath(MODELS)
             if rest.startswith("models/") and "/" not in (name := rest.removeprefix("models/")) and name:
                 return OpenAIPath(MODEL, name)
-            return OpenAIPath(_POSTED.get(rest, ""))
-        action = _POSTED.get(path[len(_BARE) :]) if path.startswith(_BARE) else None
+            return OpenAIPath(POSTED.get(rest, ""))
+        action = POSTED.get(path[len(_BARE) :]) if path.startswith(_BARE) else None
         return OpenAIPath(action) if action else None
 
     def verbs(self, path: str) -> tuple[str, ...]:
@@ -67,4 +68,4 @@ class OpenAIPaths:
     @property
     def shown(self) -> str:
         """All routes, for messages."""
-        return f"GET {self._base}models and POST {', '.join(self._base + rest for rest in _POSTED)}"
+        return f"GET {self._base}models and POST {', '.join(self._base + rest for rest in POSTED)}"

@@ -141,6 +141,7 @@ class OpenAIRoutes:
         asked = (content_type, body, action == TRANSLATION)
         large = len(body) > INLINE_BYTES
         request = await asyncio.to_thread(read_transcription, *asked) if large else read_transcription(*asked)
+        check_model(scope.get(KEY), request.model)
         model = await self._model(request.model)
         if model.signature.task != TASK:
             raise FieldRefused(f"model {request.model!r} writes no speech down: {_use_of(model)}", "model")

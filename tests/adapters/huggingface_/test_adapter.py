@@ -216,13 +216,15 @@ def test_an_encoder_of_an_encoder_decoder_embeds_without_its_decoder(load: Load)
     ],
 )
 def test_an_answer_does_not_depend_on_its_batch_mates(name: str, form: Mapping[str, Any], load: Load) -> None:
-    """Rows of other lengths leave no trace at all; rows of the same length none but in the last bits."""
+    """Rows that share a call leave no trace but in the last bits; others, those of other lengths, none at all."""
     adapter = load(name, truncation=True)
     rows = adapter.served.task.encoder.rows(TEXTS, True)
     by_length = {len(row.ids): text for row, text in zip(rows, TEXTS, strict=True)}
     different = list(by_length.values())
     assert len(different) > 2
-    assert _numbers(ask(adapter, different, **form)) == _numbers(ask_each(adapter, different, **form))
+    close = 1e-5 if adapter.served.task.encoder.packing else 0
+    found, wanted = _numbers(ask(adapter, different, **form)), _numbers(ask_each(adapter, different, **form))
+    assert found == pytest.approx(wanted, abs=close, rel=0)
     same = TEXTS * 9 + [LONG] * 40  # several calls' worth of one length
     together, alone = _numbers(ask(adapter, same, **form)), _numbers(ask_each(adapter, same, **form))
     assert together == pytest.approx(alone, abs=1e-5)

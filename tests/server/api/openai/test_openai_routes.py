@@ -10,8 +10,10 @@ import orjson
 import pytest
 
 from adapters.base import Reply
-from server.api.openai.endpoints import OpenAIPaths
+from server.api.credentials import KEY
+from server.api.openai.endpoints import POSTED, OpenAIPaths
 from server.api.openai.openai_routes import OpenAIRoutes
+from server.config.api_keys import ApiKey
 from server.errors import ClientGone, ModelFailed, NotFound, NotReady
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import IsDisconnected, never_disconnected
@@ -53,16 +55,17 @@ def ask(
     body: Any = None,
     method: str = "POST",
     gone: IsDisconnected = never_disconnected,
+    **scope: Any,
 ) -> Any:
     """Status and document of a whole answer; the parts of a stream."""
 
     async def run() -> Any:
         routes = OpenAIRoutes(FewModels(adapter), OpenAIPaths("/openai"))  # type: ignore[arg-type]
-        scope = {"type": "http", "method": method, "path": path, "headers": []}
-        handler = routes.handler(scope)
+        asked = {"type": "http", "method": method, "path": path, "headers": [], **scope}
+        handler = routes.handler(asked)
         if handler is None:
             return None
-        answer = await handler(scope, orjson.dumps(body), gone)
+        answer = await handler(asked, body if isinstance(body, bytes) else orjson.dumps(body), gone)
         if isinstance(answer, StreamedAnswer):
             try:
                 return [part async for part in answer.parts]
@@ -138,6 +141,28 @@ def test_models_that_embed_nothing(name: str, status: int, code: str | None, tol
     assert (found, error["code"]) == (status, code)
     assert told in error["message"]
     assert error["param"] == (None if status == 503 else "model")
+
+
+@pytest.mark.parametrize("path", POSTED)
+def test_a_key_learns_nothing_of_models_that_it_is_not_for(path: str) -> None:
+    texts = {"prompt": "a", "messages": HELLO["messages"], "input": "a", "query": "a", "documents": ["a"]}
+    wanted = {
+        "chat/completions": ("messages",), "completions": ("prompt",), "responses": ("input",),
+        "embeddings": ("input",), "rerank": ("query", "documents"), "score": ("text_1", "text_2"),
+    }.get(path)  # fmt: skip
+    for name in ("m", "bert", "nobody"):
+        headers: list[tuple[bytes, bytes]] = []
+        if wanted is None:
+            form = (("model", name), ("file", "sound"))
+            part = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+            body: Any = "".join(part.format(*each) for each in form).encode() + b"--x--\r\n"
+            headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+        else:
+            body = {"model": name, **{field: texts.get(field, "a") for field in wanted}}
+        scope = {"headers": headers, KEY: ApiKey("few", models=("iris",))}
+        status, document = ask(ScriptedLanguageModel(*parts_of("hi")), f"/openai/v1/{path}", body, **scope)
+        assert status == 403
+        assert f"is not for model {name!r}" in document["error"]["message"]
 
 
 def test_which_models_there_are() -> None:

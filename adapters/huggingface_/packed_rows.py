@@ -1,0 +1,187 @@
+"""Texts of any length in one call of a model, one behind the other, none of them padded.
+
+The layers of the model see one row with the tokens of all texts, so each matrix is read once for all of them; only
+attention has to know where a text ends, and texts of one length share a call of it. Measured with all-MiniLM-L6-v2 and
+16 sentences of 6 to 11 tokens: 2.2 ms of the processor each, where a call for each length took 6.9, and the library's
+padded batch 3.5.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+#: the name that transformers knows this attention by, and the one that it stands for
+ATTENTION, _ORDINARY = "packed", "sdpa"
+#: arguments of transformers' attention functions that change what comes out; all others only tell of the call
+_UNHELD = ("sliding_window", "softcap", "s_aux", "position_bias", "cache", "head_mask", "alibi")
+#: how far outputs may be from the model's own, relative to the largest
+_TOLERANCE, _TOLERANCE_OF_HALVES = 1e-4, 5e-2
+#: tokens of the rows that a model is tried with
+_TRIED = (3, 5, 5, 2)
+
+Features = Mapping[str, list[int]]
+
+
+class NotPacked(Exception):
+    """The model's attention is one that packed rows have none of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How one model takes them. May be used from several threads at once."""
+
+    model: Any
+    output: str  #: which of the model's outputs counts; it has a vector for each token
+    #: the token that has no position of its own: those of the others are counted from behind it; None: from 0
+    padding: int | None = None
+
+    def run(self, rows: Sequence[Features]) -> list[torch.Tensor]:
+        """Of each row [1, tokens, size], float32 on the CPU. Rows of one length that are neighbours share calls."""
+        names = [name for name in rows[0] if name != "attention_mask"]
+        device = self.model.device
+        batch = {name: torch.tensor([[value for row in rows for value in row[name]]], device=device) for name in names}
+        positions = torch.cat([self._positions(row["input_ids"]) for row in rows])[None].to(device)
+        lengths = [len(row["input_ids"]) for row in rows]
+        with torch.inference_mode(), _of(lengths):
+            answer = self.model(**batch, position_ids=positions, return_dict=True)[self.output]
+        return [each[None] for each in answer[0].float().cpu().split(lengths)]
+
+    def _positions(self, ids: list[int]) -> torch.Tensor:
+        if self.padding is None:
+            return torch.arange(len(ids))
+        counted = torch.tensor(ids) != self.padding
+        return counted.cumsum(0) * counted + self.padding
+
+
+def packing_of(
+    model: Any, output: str, inputs: frozenset[str], *, vocabulary: int, longest: int, padding: int | None = None
+) -> Packing | None:
+    """How the model takes packed rows, or None where it does not; found out by running it, beside its own way.
+
+    `vocabulary` and `longest` say what it takes: tokens, and rows of so many; `padding` is as in `Packing`. From then
+    on the model's attention is that of packed rows, and it is to be called by them alone.
+    """
+    if model.config._attn_implementation != _ORDINARY:
+        return None
+    if not vocabulary or "position_ids" not in inspect.signature(model.forward).parameters:
+        return None
+    packing = Packing(model, output, padding)
+    rows = list(_examples(inputs, vocabulary, longest, padding))
+    with torch.inference_mode():
+        expected = [_alone(model, output, row) for row in rows]
+    model.set_attn_implementation(ATTENTION)
+    try:
+        found = packing.run(rows)
+    except (NotPacked, RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError):
+        found = []
+    if found and all(_close(one, other, model.dtype) for one, other in zip(found, expected, strict=True)):
+        return packing
+    model.set_attn_implementation(_ORDINARY)
+    return None
+
+
+def _examples(inputs: frozenset[str], vocabulary: int, longest: int, padding: int | None) -> Iterator[Features]:
+    token = 5
+    for length in _TRIED:
+        ids: list[int] = []
+        while len(ids) < min(length, longest):
+            token = (token + 31) % vocabulary
+            ids.append(token)
+        if padding is not None and len(ids) > 1:
+            ids[1] = padding % vocabulary  # a text may spell it out
+        known = {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": [0] * len(ids)}
+        yield {name: values for name, values in known.items() if name in inputs}
+
+
+def _alone(model: Any, output: str, row: Features) -> torch.Tensor:
+    batch = {name: torch.tensor([values], device=model.device) for name, values in row.items()}
+    answer: torch.Tensor = model(**batch, return_dict=True)[output].float().cpu()
+    return answer
+
+
+def _close(found: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:
+    if found.shape != expected.shape:
+        return False
+    bound = _TOLERANCE if dtype.itemsize >= torch.float32.itemsize else _TOLERANCE_OF_HALVES
+    return bool((found - expected).abs().max() <= bound * expected.abs().max().clamp_min(1e-9))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """`count` rows of `length` tokens each, from `start` of the packed row on."""
+
+    start: int
+    count: int
+    length: int
+
+    def of(self, states: torch.Tensor) -> torch.Tensor:
+        """[1, heads, total, size] to [count, heads, length, size]."""
+        own = states[0, :, self.start : self.start + self.count * self.length]
+        return own.unflatten(1, (self.count, self.length)).transpose(0, 1)
+
+
+class _Current(threading.local):
+    runs: Sequence[_Run] = ()
+
+
+_current = _Current()
+
+
+@contextmanager
+def _of(lengths: Sequence[int]) -> Iterator[None]:
+    runs, start = [], 0
+    for length, same in groupby(lengths):
+        count = len(list(same))
+        runs.append(_Run(start, count, length))
+        start += count * length
+    _current.runs = runs
+    try:
+        yield
+    finally:
+        _current.runs = ()
+
+
+def attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """What transformers' models call: [1, heads, total, size] each; gives [1, total, heads, size]."""
+    runs = _current.runs
+    if not runs:
+        raise NotPacked("the model is asked otherwise than by packed rows")
+    if attention_mask is not None or any(others.get(name) is not None for name in _UNHELD):
+        raise NotPacked("the model's attention has a mask or a bias of its own")
+    causal = others.get("is_causal")
+    causal = getattr(module, "is_causal", True) if causal is None else causal
+    found = [
+        scaled_dot_product_attention(
+            run.of(query),
+            run.of(key),
+            run.of(value),
+            scale=scaling,
+            is_causal=bool(causal) and run.length > 1,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+        .transpose(1, 2)
+        .flatten(0, 1)
+        for run in runs
+    ]
+    return (found[0] if len(found) == 1 else torch.cat(found))[None], None
+
+
+AttentionInterface.register(ATTENTION, attend)
