@@ -10,8 +10,10 @@ import orjson
 import pytest
 
 from adapters.base import Reply
-from server.api.openai.endpoints import OpenAIPaths
+from server.api.credentials import KEY
+from server.api.openai.endpoints import _POSTED, OpenAIPath, OpenAIPaths
 from server.api.openai.openai_routes import OpenAIRoutes
+from server.config.api_keys import ApiKey
 from server.errors import ClientGone, ModelFailed, NotFound, NotReady
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import IsDisconnected, never_disconnected
@@ -165,3 +167,39 @@ def test_a_client_that_is_gone_ends_the_work() -> None:
     status, _ = ask(adapter, CHAT, HELLO, gone=lambda: True)
     assert status == ClientGone.status
     assert adapter.parts.closed
+
+
+FORM = b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+SPEECH = FORM % (b"file", b"RIFF") + FORM % (b"model", b"iris") + b"--b--"
+OTHERS_MODEL = {
+    CHAT: {**HELLO, "model": "iris"},
+    "/v1/completions": {"model": "iris", "prompt": "x"},
+    "/v1/responses": {"model": "iris", "input": "x"},
+    "/v1/embeddings": {"model": "iris", "input": "x"},
+    "/v1/rerank": {"model": "iris", "query": "x", "documents": ["y"]},
+    "/v1/score": {"model": "iris", "text_1": "x", "text_2": "y"},
+    "/v1/audio/transcriptions": SPEECH,
+    "/v1/audio/translations": SPEECH,
+}
+
+
+@pytest.mark.parametrize("path", OTHERS_MODEL)
+def test_a_key_asks_no_model_that_it_is_not_for(path: str) -> None:
+    """Nor is it told what that model would answer. Bodies name models, so that each route has to look itself."""
+    body = OTHERS_MODEL[path]
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    headers = [(b"content-type", b"multipart/form-data; boundary=b")] if isinstance(body, bytes) else []
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, KEY: ApiKey("k", models=("m",))}
+    routes = OpenAIRoutes(FewModels(ScriptedLanguageModel()), OpenAIPaths("/openai"))  # type: ignore[arg-type]
+    handler = routes.handler(scope)
+    assert handler is not None
+    answer = asyncio.run(handler(scope, raw, never_disconnected))  # type: ignore[arg-type]
+    assert isinstance(answer, Answer)
+    assert answer.status == 403, answer.body
+    assert b"not for model 'iris'" in answer.body
+
+
+def test_every_route_that_is_posted_to_is_asked_so() -> None:
+    assert {OpenAIPaths("/openai").parse(path) for path in OTHERS_MODEL} == {
+        OpenAIPath(action) for action in _POSTED.values()
+    }
