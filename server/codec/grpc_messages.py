@@ -45,7 +45,7 @@ CONTENTS = {
 }
 
 #: bytes of a message whose fields are counted before it is read, how many it may have, and which of them are tensors
-_LARGE, _MOST_FIELDS, _TENSORS = 64 * 1024, 200_000, (5, 6)
+_LARGE, _MOST_FIELDS, _TENSORS = 64 * 1024, 100_000, (5, 6)
 
 #: `binary_data_size` is what KServe's client says beside raw contents, which tell it themselves
 _OF_INPUTS = ("binary_data_size", "content_type", "headers")

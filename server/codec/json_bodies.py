@@ -10,7 +10,7 @@ import codecs
 import json
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +119,7 @@ def _first_bare(body: Any) -> tuple[str, str] | None:
     megabyte would take a megabyte an element.
     """
     way: list[str | int] = []
-    waiting = [iter([("", body)])]
+    waiting: list[Iterator[tuple[Any, Any]]] = [iter([("", body)])]
     while waiting:
         key, value = next(waiting[-1], (None, None))
         if key is None:
