@@ -66,9 +66,6 @@ def slow_texts(model: Any) -> str:
             return f"holds a {name} that takes texts apart by functions of its own, which may take for ever"
         if own.get("analyzer") not in ("char", "char_wb") and not is_quick(pattern := own.get("token_pattern", _WORDS)):
             return f"holds a {name}(token_pattern={_shown(pattern)}), which may take for ever for a text"
-        if own.get("strip_accents") is not None:  # Python sorts a letter's marks by exchanging neighbours
-            accents = _shown(own["strip_accents"])
-            return f"holds a {name}(strip_accents={accents}), which takes the square of the time for a text of marks"
         if not _is_short(own.get("ngram_range", (1, 1))):
             return f"holds a {name}(ngram_range={_shown(own['ngram_range'])}), which makes many times a text of it"
     return ""

@@ -69,6 +69,5 @@ def test_patterns_that_may_take_for_ever_are_found_wherever_they_are(kind: type,
     assert not slow_texts(hidden(kind(analyzer="char", token_pattern="(a+)+$", ngram_range=(1, 5)), where))
     assert "functions of its own" in slow_texts(hidden(kind(tokenizer=str.split), where))
     assert "functions of its own" in slow_texts(hidden(kind(analyzer=re.compile("(a+)+$").findall), where))
-    assert "square of the time" in slow_texts(hidden(kind(strip_accents="unicode"), where))
     assert "many times a text" in slow_texts(hidden(kind(analyzer="char", ngram_range=(1, 10**6)), where))
     assert "pattern of its own" in slow_texts(hidden(FunctionTransformer(kw_args={"a": re.compile("(a+)+$")}), where))
