@@ -43,8 +43,8 @@ def datatypes_of(text: str) -> dict[str, str]:
             raise LoadError(f'options.inputs: {text[at:]!r:.80} is not of the form "when: BYTES, size: FP64"')
         datatype = match[1].upper()
         if datatype not in NUMPY_OF:
-            told = f"{name:.80}: {match[1]:.80} is no datatype"
-            raise LoadError(f"options.inputs: {told}; allowed are {', '.join(NUMPY_OF)}")
+            allowed = ", ".join(NUMPY_OF)
+            raise LoadError(f"options.inputs: {name:.80}: {match[1]:.80} is no datatype; allowed are {allowed}")
         if name in found:
             raise LoadError(f"options.inputs names {name!r:.80} twice")
         found[name] = datatype
