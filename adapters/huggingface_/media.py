@@ -26,6 +26,9 @@ _LOWEST_RATE, _HIGHEST_RATE = 1_000, 384_000  #: samples a second
 _MOST_CHANNELS = 16
 _BLOCK = 1 << 16  #: samples that are decoded at once
 _MOST_FRAMES = 1024  #: pictures of a video
+_PIECE = 1 << 16  #: bytes of a data: URL that are decoded at once
+#: passes over a JPEG: some bytes ask for each, and it takes as long as the whole picture; cameras write up to 10
+_JPEGS, _MOST_SCANS, _SCAN = ("JPEG", "MPO"), 500, b"\xff\xda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,8 @@ def _opened(raw: bytes, where: str, limits: Limits) -> Any:
     width, height = image.size
     if width * height > limits.pixels:
         raise InvalidInput(_too_large(where, f"{width} x {height} pixels", limits))
+    if image.format in _JPEGS and raw.count(_SCAN) > _MOST_SCANS:
+        raise InvalidInput(f"{where} has more than {_MOST_SCANS} scans, which no camera writes: save it anew")
     if not width * height:
         raise InvalidInput(f"{where} is a picture of {width} x {height} pixels: there is nothing to see")
     return image
@@ -215,7 +220,19 @@ def _of_data_url(url: str, where: str) -> bytes:
         raise InvalidInput(f"{where} is a data: URL without a comma, behind which its content would stand")
     if head.lower().endswith(";base64"):
         return _of_base64(body, where)
-    return unquote_to_bytes(body)
+    return _unquoted(body)
+
+
+def _unquoted(text: str) -> bytes:
+    """Percent-encoded bytes, piece by piece: `unquote_to_bytes` holds an object for each escape."""
+    raw, found, at = text.encode(), bytearray(), 0
+    while at < len(raw):
+        end = at + _PIECE
+        if end < len(raw) and (begun := raw.rfind(b"%", end - 2, end)) > at:  # no escape is cut
+            end = begun
+        found += unquote_to_bytes(raw[at:end])
+        at = end
+    return bytes(found)
 
 
 def _of_base64(text: str, where: str) -> bytes:

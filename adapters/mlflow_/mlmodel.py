@@ -76,8 +76,12 @@ def read_yaml(model_dir: ModelDir, name: str) -> dict[str, Any]:
     try:
         _check_events(yaml.parse(text, loader), name)
         document = yaml.load(text, loader)
+    except UnreadableDescription:
+        raise
     except (yaml.YAMLError, ValueError) as error:
         raise UnreadableDescription(f"{name} is damaged: {' '.join(str(error).split())}") from error
+    except Exception as error:  # `!!int ""`, `!!bool maybe`: PyYAML trips over them in many ways
+        raise UnreadableDescription(f"{name} holds a value that nothing can stand for: {error!r:.80}") from error
     if not isinstance(document, dict):
         raise UnreadableDescription(f"{name} holds no mapping")
     return document

@@ -11,7 +11,7 @@ import numpy as np
 from adapters.base import Array, InvalidInput, LoadError, TensorSpec
 from adapters.datatypes import NUMPY_OF
 from adapters.shared.arrays import array_of
-from adapters.shared.messages import brief, fault
+from adapters.shared.messages import brief, fault, shortened
 
 #: ONNX Runtime type -> V2 datatype
 DATATYPES = {
@@ -131,9 +131,14 @@ def error_of_run(error: Exception, free: bool) -> Exception:
 _LOCALE = re.compile(r"construct locale with name:\s*([A-Za-z_]+(?:\.[\w-]+)?)")
 
 
+#: file and line of ONNX Runtime's own source, and the function there; a text may be a model's, so it never looks back
+_SOURCE = re.compile(r"^(\S+\.(cc|h|cpp|hpp):\d+ )((?>.*?::)(?>.*?\().*?\)( const)? |\w+ )?")
+_LONGEST = 10_000  #: characters of a message that are looked at: names in it are the model's
+
+
 def message_of(error: Exception) -> str:
     """ONNX Runtime's message without its codes, source files and C++ signatures, in one line."""
-    text = " ".join(str(error).split())
+    text = shortened(" ".join(str(error).split()), _LONGEST)
     if locale := _LOCALE.search(text):
         return (
             f"it needs the locale {locale[1]}, which this system lacks: install it (Debian: apt-get install locales, "
@@ -145,6 +150,6 @@ def message_of(error: Exception) -> str:
         return f"{where}needs {pool[2]} bytes at once, and {pool[1]} are left of what all ONNX models may use together"
     text = re.split(r"Status Message: |\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:", text)[-1]
     text = re.split(r" was false\. ", text, maxsplit=1)[-1]
-    text = re.sub(r"^(\S+\.(cc|h|cpp|hpp):\d+ )(.*?::.*?\(.*?\)( const)? |\w+ )?", "", text)
+    text = _SOURCE.sub("", text)
     text = text.removesuffix(" Please fix either the inputs/outputs or the model.").strip()
     return brief(f"{node[1]}: {text}" if node else text)

@@ -9,6 +9,8 @@ from adapters.base import InvalidInput
 
 #: characters of a framework's message that are shown
 _MOST = 300
+#: characters of one that are looked at: it may repeat a client's text of megabytes, and patterns are searched in it
+_READ = 20_000
 
 #: what TensorFlow puts before the cause: where in the source of the model a node was made
 _NODES = re.compile(
@@ -16,7 +18,7 @@ _NODES = re.compile(
 )
 #: where the stack trace of a native library begins: of dmlc (XGBoost), torch, TensorFlow, glibc, absl, gdb
 _TRACES = re.compile(
-    r"\s*^\s*(?:Stack trace:|Exception raised from |C\+\+ CapturedTraceback|Called From\b|Original stack trace"
+    r"^[^\S\n]*+(?:Stack trace:|Exception raised from |C\+\+ CapturedTraceback|Called From\b|Original stack trace"
     r"|\[bt\] \(\d+\)|=+ ?Backtrace|#0 |@ +0x[0-9a-f]|Current thread 0x)",
     re.MULTILINE,
 )
@@ -45,6 +47,7 @@ def shortened(text: str, most: int) -> str:
 
 def without_trace(text: str) -> str:
     """A framework's message without stack traces of its native libraries, and without the names of numpy's types."""
+    text = shortened(text, _READ)
     return _NUMPY.sub(r"\1", _TRACES.split(_NODES.sub("", text), maxsplit=1)[0].strip())
 
 

@@ -197,7 +197,8 @@ class Table(Inputs):
         """
         if all(isinstance(value, int) for value in known):  # whole numbers, sent as floats for the missing among them
             values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
-        unseen = dict.fromkeys(value for value in values if value not in known and not is_missing(value))
+        among = set(known)  # a list would be looked through for each of millions of values
+        unseen = dict.fromkeys(value for value in values if value not in among and not is_missing(value))
         if unseen and column.strict:
             raise InvalidInput(f"{column.name}: {next(iter(unseen))!r} is not one of its categories; {listing(known)}")
         return self._pandas.Categorical(values, categories=[*known, *unseen])

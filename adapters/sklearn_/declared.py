@@ -20,7 +20,8 @@ from adapters.sklearn_.columns import Column
 
 __all__ = ["datatypes_of", "declare", "recorded_rows", "teach"]
 
-_ENTRY = re.compile(r"\s*(.+?)\s*:\s*(\w+)\s*(?:[,;]|$)")
+#: what stands behind a column's name, which may hold nearly anything
+_DATATYPE = re.compile(r":\s*+(\w++)\s*+(?:[,;]|$)")
 _FILE = "examples.json"
 _MAX_BYTES = 16 * 2**20
 _SCALARS = (str, bool, int, float)
@@ -34,15 +35,18 @@ def datatypes_of(text: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     at = 0
-    while at < len(text.rstrip()):
-        match = _ENTRY.match(text, at)
-        if match is None:
-            raise LoadError(f'options.inputs: {text[at:]!r} is not of the form "when: BYTES, size: FP64"')
-        name, datatype = match[1], match[2].upper()
+    text = text.strip()
+    while at < len(text):
+        match = _DATATYPE.search(text, at + 1)
+        name = text[at : match.start()].strip() if match else ""
+        if match is None or not name:
+            raise LoadError(f'options.inputs: {text[at:]!r:.80} is not of the form "when: BYTES, size: FP64"')
+        datatype = match[1].upper()
         if datatype not in NUMPY_OF:
-            raise LoadError(f"options.inputs: {name}: {match[2]} is no datatype; allowed are {', '.join(NUMPY_OF)}")
+            allowed = ", ".join(NUMPY_OF)
+            raise LoadError(f"options.inputs: {name:.80}: {match[1]:.80} is no datatype; allowed are {allowed}")
         if name in found:
-            raise LoadError(f"options.inputs names {name!r} twice")
+            raise LoadError(f"options.inputs names {name!r:.80} twice")
         found[name] = datatype
         at = match.end()
     return found

@@ -6,7 +6,9 @@ of one width is as wide as the longest of them: a text of 200 kB among 2,000 sho
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
+from unicodedata import combining
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from adapters.sklearn_.parts import objects_of
 LONGEST = 1_000_000  #: characters of a text, unless the option says otherwise
 _WIDEST = 256 << 20  #: bytes of an array of texts of one width
 _CHARACTER = 4  #: bytes
+_MOST_MARKS = 1000  #: that combine with one letter; text that may be streamed has 30 (UAX #15)
 OPTION = "longest_text"
 TEXT_OPTION = Parameter(
     OPTION, int, meaning=f"characters of one text to look for words in; {LONGEST:,} unless set; of more in a worker"
@@ -54,6 +57,15 @@ def check_texts(tensors: Tensors, longest: int) -> None:
                 raise InvalidInput(
                     f"{name}[{where[0]}] has {len(text):,} characters, the limit is {longest:,} (options.{OPTION})"
                 )
+            if isinstance(text, str) and len(text) > _MOST_MARKS and not text.isascii() and _is_heaped(text):
+                raise InvalidInput(f"{name}[{where[0]}] has more than {_MOST_MARKS:,} accents on one letter")
+
+
+def _is_heaped(text: str) -> bool:
+    """Whether more marks combine with one letter than any writing has. `strip_accents` normalizes texts, for which
+    Python sorts a letter's marks by exchanging neighbours: a million would hold the interpreter for hours.
+    """
+    return any(len(list(marks)) > _MOST_MARKS for is_mark, marks in groupby(map(bool, map(combining, text))) if is_mark)
 
 
 def of_one_width(texts: Array) -> Array:

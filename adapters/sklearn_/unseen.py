@@ -29,8 +29,9 @@ def refusal(error: Exception, model: Any, inputs: Tensors) -> str:
         at = int(found[1])
         if at < len(names) == len(known) and (name := str(names[at])) in inputs:
             categories = known[at].tolist()
+            among = set(categories)  # a list would be looked through for each of millions of values
             for value in _as_known(inputs[name].ravel().tolist(), categories):
-                if value not in categories and not is_missing(value):
+                if value not in among and not is_missing(value):
                     return f"{name}: {value!r:.80} is not one of its categories; {listing(categories)}"
     return text
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from adapters.base import LoadError
 from adapters.torch_.values import TORCH_NAMES
 
-_INPUT = re.compile(r"\s*([^:;,\[\]\s]+)\s*:\s*(\w+)\s*(?:\[([^\]]*)\])?\s*(?:[,;]|$)")
+_INPUT = re.compile(r"\s*+([^:;,\[\]\s]++)\s*+:\s*+(\w++)\s*+(?:\[([^\]]*+)\]\s*+)?(?:[,;]|$)")
 _EXAMPLE = '"x: FP32[-1, 4], ids: INT64[-1, -1]"'
 _DATATYPES = (*TORCH_NAMES, "BYTES")
 
@@ -38,7 +38,7 @@ def inputs(text: str) -> tuple[DeclaredInput, ...]:
     """
     found = tuple(_inputs(text))
     if len({port.name for port in found}) != len(found):
-        raise LoadError(f"options.inputs names an input twice: {text!r}")
+        raise LoadError(f"options.inputs names an input twice: {text!r:.200}")
     return found
 
 
@@ -46,7 +46,7 @@ def outputs(text: str) -> tuple[str, ...]:
     """The outputs' names, in the order in which the program gives them."""
     names = tuple(name for part in re.split(r"[,;]", text) if (name := part.strip()))
     if len(set(names)) != len(names):
-        raise LoadError(f"options.outputs names an output twice: {text!r}")
+        raise LoadError(f"options.outputs names an output twice: {text!r:.200}")
     return names
 
 
@@ -55,7 +55,7 @@ def _inputs(text: str) -> Iterator[DeclaredInput]:
     while at < len(text.rstrip()):
         match = _INPUT.match(text, at)
         if match is None:
-            raise LoadError(f"options.inputs: {text[at:]!r} is not of the form {_EXAMPLE}")
+            raise LoadError(f"options.inputs: {text[at:]!r:.80} is not of the form {_EXAMPLE}")
         name, datatype, dims = match.groups()
         if datatype.upper() not in _DATATYPES:
             raise LoadError(f"options.inputs: {name}: {datatype} is no datatype; allowed are {', '.join(_DATATYPES)}")

@@ -19,7 +19,8 @@ from adapters.torch_.values import TORCH_NAMES
 FILE = "config.pbtxt"
 _SIGNATURE = "model.sig"  #: of OpenSSF model-signing
 _LIMIT = 1 << 20  #: bytes
-_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([\w.+-]+)|([{}\[\]:,;])|(\s+|#[^\n]*)|(.)')
+#: a text ends with its line, closed or not: else each that is not would be looked for to the file's end
+_TOKEN = re.compile(r'"((?:[^"\\\n]|\\.)*+)"?|([\w.+-]+)|([{}\[\]:,;])|(\s+|#[^\n]*)|(.)')
 _OPEN = {"{": "}", "[": "]"}
 
 
@@ -132,10 +133,13 @@ def _input(block: list[str], batched: bool) -> DeclaredInput | None:
 def _dims(block: list[str]) -> tuple[int, ...] | None:
     """`dims: [3, 224]`, or `dims: 3 dims: 224`."""
     found: list[str] = []
-    for i, token in enumerate(block):
-        if token == "dims" and block[i + 1 : i + 2] == [":"]:
-            end = _end(block, i + 2)
-            found += block[i + 3 : end - 1] if block[i + 2 : i + 3] == ["["] else block[i + 2 : i + 3]
+    at = 0
+    while at < len(block):
+        if block[at : at + 2] != ["dims", ":"]:
+            at += 1
+            continue
+        first, at = at + 2, max(_end(block, at + 2), at + 3)
+        found += block[first + 1 : at - 1] if block[first : first + 1] == ["["] else block[first : first + 1]
     try:
         dims = tuple(int(token) for token in found if token != ",")
     except ValueError:

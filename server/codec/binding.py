@@ -15,6 +15,8 @@ from server.codec.error_text import at, nearest, quoted
 from server.codec.json_tensors import common_rows, fit
 from server.errors import InvalidInput
 
+_MOST_TENSORS = 10_000  #: where nobody knows how many columns there are
+
 
 @dataclass(frozen=True, slots=True)
 class WireTensor:
@@ -22,6 +24,17 @@ class WireTensor:
 
     name: str
     array: Array
+
+
+def check_count(count: int, signature: Signature) -> None:
+    """Before any of them is read.
+
+    Raises:
+        InvalidInput: they are more than any model of that kind has columns.
+    """
+    most = max(_MOST_TENSORS, len(signature.inputs), len(signature.columns))
+    if count > most:
+        raise InvalidInput(f"inputs: {count} tensors were sent, and {most} are read at most: send rows in one tensor")
 
 
 def bind(tensors: Sequence[WireTensor], signature: Signature, content_type: str = "") -> Tensors:

@@ -17,7 +17,12 @@ _COMPARED = 1000  #: known names that an unknown one is compared with: 10,000 wo
 
 def quoted(text: str) -> str:
     """A client's text in quotes, cut where it is long."""
-    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+    return repr(shortened(text))
+
+
+def shortened(text: str) -> str:
+    """A client's text, cut where it is long."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def described(value: Any) -> str:

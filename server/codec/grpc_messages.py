@@ -7,6 +7,8 @@ Source: Open Inference Protocol, `grpc_predict_v2.proto`.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,9 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from adapters.base import Array, Signature, Tensors
 from adapters.datatypes import datatype_of
+from adapters.formats.protobuf import BYTES, Malformed, fields
 from server.codec import content_types
-from server.codec.binding import WireTensor, bind
+from server.codec.binding import WireTensor, bind, check_count
 from server.codec.decoded_request import rows_of, variant
 from server.codec.error_text import quoted
 from server.codec.outputs import texts
@@ -41,11 +44,36 @@ CONTENTS = {
     "BYTES": "bytes_contents",
 }
 
+#: bytes of a message whose fields are counted before it is read, how many it may have, and which of them are tensors
+_LARGE, _MOST_FIELDS, _TENSORS = 64 * 1024, 100_000, (5, 6)
+
 #: `binary_data_size` is what KServe's client says beside raw contents, which tell it themselves
 _OF_INPUTS = ("binary_data_size", "content_type", "headers")
 #: what perf_analyzer sends with each request: a stream's last answer is to be marked (`api.grpc.final_response`)
 FINAL_RESPONSE = "triton_enable_empty_final_response"
 _OF_REQUESTS = OF_V2_REQUESTS | {FINAL_RESPONSE}
+
+
+def check_fields(raw: bytes) -> None:
+    """Before protobuf makes an object of each field: of two bytes one of fifty to a hundred.
+
+    Raises:
+        InvalidInput: a serialized request has more of them than any that asks for something.
+    """
+    if len(raw) > _LARGE:
+        with contextlib.suppress(Malformed):  # protobuf says what is wrong
+            _count_fields(raw, 0, len(raw), _MOST_FIELDS, _TENSORS)
+
+
+def _count_fields(raw: bytes, start: int, end: int, left: int, messages: Collection[int]) -> int:
+    """How many there may still be behind those of a message; `messages` are fields that are looked into."""
+    for field in fields(raw, start, end):
+        left -= 1
+        if field.wire == BYTES and field.number in messages:
+            left = _count_fields(raw, field.start, field.end, left, ())
+        if left < 0:
+            raise InvalidInput(f"the message has more than {_MOST_FIELDS} tensors, parameters and other fields")
+    return left
 
 
 def decode(request: Any, signature: Signature) -> DecodedV2Request:
@@ -55,6 +83,7 @@ def decode(request: Any, signature: Signature) -> DecodedV2Request:
         InvalidInput: the client's fault, naming the field.
     """
     raws = request.raw_input_contents
+    check_count(len(request.inputs), signature)
     kinds = [_content_type(entry, _field(i, entry)) for i, entry in enumerate(request.inputs)]
     if raws and len(raws) != len(request.inputs):
         raise InvalidInput(f"{len(request.inputs)} inputs, but {len(raws)} raw_input_contents: send one for each")

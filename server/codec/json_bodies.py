@@ -10,14 +10,14 @@ import codecs
 import json
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from adapters.base import Signature
-from server.codec.error_text import quoted
+from server.codec.error_text import quoted, shortened
 from server.errors import InvalidInput
 
 _INFINITIES = frozenset({"Infinity", "-Infinity"})
@@ -25,6 +25,7 @@ _NOT_FINITE = re.compile(rb"NaN|Infinity")
 _FORM = re.compile(rb"[\w.%+-]+=")
 _AS_JSON = "with Content-Type: application/json"
 _SHOWN = 20  #: bytes of what a body begins with
+_DEEPEST = 8  #: levels of a place that a message names
 
 
 @dataclass(frozen=True)
@@ -112,17 +113,30 @@ def _finite(text: str) -> float:
 
 
 def _first_bare(body: Any) -> tuple[str, str] | None:
-    """Where the first of them is, and its name."""
-    waiting = [("", body)]
+    """Where the first of them is, and its name.
+
+    Of the places on the way there only keys and numbers are held: written out for each element of a list, a key of a
+    megabyte would take a megabyte an element.
+    """
+    way: list[str | int] = []
+    waiting: list[Iterator[tuple[Any, Any]]] = [iter([("", body)])]
     while waiting:
-        where, value = waiting.pop()
-        if isinstance(value, _Bare):
-            return where, value.name
-        if isinstance(value, dict):
-            waiting += [(f"{where}.{key}" if where else key, item) for key, item in reversed(value.items())]
-        elif isinstance(value, list) and any(isinstance(item, list | dict | _Bare) for item in value):
-            waiting += [(f"{where}[{i}]", item) for i, item in reversed(list(enumerate(value)))]
+        key, value = next(waiting[-1], (None, None))
+        if key is None:
+            waiting.pop()
+            del way[-1:]
+        elif isinstance(value, _Bare):
+            return _place([*way, key][1:]), value.name
+        elif isinstance(value, dict | list):
+            way.append(key)
+            waiting.append(iter(value.items() if isinstance(value, dict) else enumerate(value)))
     return None
+
+
+def _place(way: Sequence[str | int]) -> str:
+    """A value of the body, as messages name it: `inputs[0].data[3]`, cut where it is long."""
+    shown = "".join(f"[{each}]" if isinstance(each, int) else f".{shortened(each)}" for each in way[:_DEEPEST])
+    return shown.removeprefix(".") + ("…" if len(way) > _DEEPEST else "")
 
 
 def _not_json(raw: bytes, expected: str, error: orjson.JSONDecodeError) -> str:

@@ -30,6 +30,7 @@ _IDENTIFIERS = re.compile(r"(?i:(?:.*[-_.])?u?u?id|trace.{0,20}|baggage|x-.*)|.*
 
 _KINDS = {str: "a string", bool: "true or false", int: "a whole number", float: "a finite number"}
 _LIKENESS = 0.75  #: of a parameter's name to a known one, from which on it is a typing mistake
+_MOST_STRANGE = 100  #: identifiers at one place: each is compared with all that is known
 _COMPARED = 60  #: characters of a name that are looked at
 
 
@@ -53,9 +54,13 @@ def refuse_others(field: str, names: Iterable[str], known: Collection[str], none
 
     `none` is what the message says where nothing is known.
     """
+    strange = 0
     for name in names:
         if name in known:
             continue
+        strange += 1
+        if strange > _MOST_STRANGE:
+            raise InvalidInput(f"{field}: more than {_MOST_STRANGE} names are unknown, one of them {quoted(name)}")
         if (reason := _NOT_SERVED.get(name)) is not None:
             raise InvalidInput(f"{field}: {quoted(name)} is not served: {reason}")
         if (near := resembling(name, known, _LIKENESS)) is not None:

@@ -16,7 +16,7 @@ import numpy as np
 from adapters.base import Array, Signature, Tensors, TensorSpec
 from adapters.datatypes import datatype_of
 from server.codec import content_types
-from server.codec.binding import WireTensor, bind
+from server.codec.binding import WireTensor, bind, check_count
 from server.codec.decoded_request import DecodedRequest, rows_of, variant
 from server.codec.error_text import described, quoted, shown
 from server.codec.json_bodies import not_finite, parse_object
@@ -75,6 +75,7 @@ def decode_parsed(body: dict[str, Any], tail: memoryview, signature: Signature) 
     inputs = body.get("inputs")
     if not isinstance(inputs, list):
         raise InvalidInput('"inputs" must be a list of tensors' if "inputs" in body else 'the body has no "inputs"')
+    check_count(len(inputs), signature)
     parameters = read_parameters(sent, signature, OF_V2_REQUESTS)
     kind = content_types.of_request(sent.get("content_type"))
     chosen = variant(signature, parameters)

@@ -34,6 +34,7 @@ LONGEST = 512  #: characters of a key
 _SHORT = 16  #: characters: a key that may be guessed
 _KEY = re.compile(rf"[!-~]{{1,{LONGEST}}}", re.ASCII)
 _HASH = "sha256:"
+_LONGEST_NAME = 1024  #: characters of a model's name
 _HEX = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _FIELDS = ("key", "name", "models", "admin")
 
@@ -54,6 +55,8 @@ class ApiKey:
         """Whether it is for the model."""
         if self.models is None:
             return True
+        if len(model) > _LONGEST_NAME:  # to normalize one may take the square of its length
+            return False
         name = normalize("NFC", model)
         return any(fnmatchcase(name, pattern) for pattern in self.models)
 

@@ -13,7 +13,7 @@
     workers: 2                  # worker processes
     memory_limit: 512MiB        # resident memory of each; a worker that uses more is killed and started again
     call_timeout: 120           # seconds that a call may take; then its worker is killed and started again
-    pass_env: [HF_TOKEN]        # variables with secrets that the workers may see
+    pass_env: [HF_TOKEN]        # variables with secrets that the workers may see; not under --sandbox
     pinned: true                # loaded at the start, and never evicted for others (--memory_budget)
     versions: latest            # of a folder with versions: latest, latest: N, all, or a list of numbers
     labels: {stable: 1}         # names for versions
@@ -42,6 +42,9 @@ from server.text import printable
 FILE = "polyserve.yaml"
 _MISSPELT = "polyserve.yml"
 MAX_BYTES = 64 * 1024
+#: what stands between values. PyYAML takes some 50 us for each, a scan of the mount reads the file of each folder and
+#: version, and the others wait for it
+_MARKS, _MOST_MARKS = b"\n\r,:[]{}'\"-?&!|>#", 5000
 
 _KEYS = (
     *("adapter", "engine", "trust", "options", "batching", "lanes"),
@@ -211,6 +214,8 @@ def _error(problem: str, at: Any) -> yaml.MarkedYAMLError:
 
 
 def _parse(text: bytes) -> Any:
+    if len(text) - len(text.translate(None, _MARKS)) > _MOST_MARKS:
+        raise LoadError(f"{FILE} has more than {_MOST_MARKS} lines, commas, colons, brackets and quotes")
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
@@ -223,8 +228,8 @@ def _parse(text: bytes) -> Any:
         raise LoadError(f"{FILE} is not YAML: {printable(' '.join(str(error).split()))}") from error
     except RecursionError as error:
         raise LoadError(f"{FILE} is nested too deeply") from error
-    except ValueError as error:  # 2024-13-45, or a number of thousands of digits
-        raise LoadError(f"{FILE} holds a value that nothing can stand for: {printable(str(error))}") from error
+    except Exception as error:  # 2024-13-45, `!!int ""`, `!!bool maybe`: PyYAML trips over them in many ways
+        raise LoadError(f"{FILE} holds a value that nothing can stand for: {printable(repr(error))}") from error
 
 
 def _mapping(value: Any, where: str) -> dict[Any, Any]:

@@ -38,13 +38,13 @@ def read_shadow(value: Any) -> ShadowConfig | None:
     if value is True:
         return ShadowConfig()
     if not isinstance(value, dict):
-        raise LoadError(f"polyserve.yaml: shadow: {value!r} must be true, false, or {', '.join(_KEYS)} with values")
+        raise LoadError(f"polyserve.yaml: shadow: {value!r:.80} must be true, false, or {', '.join(_KEYS)} with values")
     for key in value:
         if key not in _KEYS:
-            raise LoadError(f"polyserve.yaml: unknown key shadow.{key}; allowed are {', '.join(_KEYS)}")
+            raise LoadError(f"polyserve.yaml: unknown key shadow.{key!s:.80}; allowed are {', '.join(_KEYS)}")
     after = value.get("after")
     if after is not None and (type(after) is not int or after < 1):
-        raise LoadError(f"polyserve.yaml: shadow.after: {after!r} must be a whole number, at least 1")
+        raise LoadError(f"polyserve.yaml: shadow.after: {after!r:.80} must be a whole number, at least 1")
     share = _number(value.get("share", 1.0), "share", 1.0)
     return ShadowConfig(share, after, _number(value.get("tolerance", 1e-6), "tolerance", math.inf))
 
@@ -52,5 +52,5 @@ def read_shadow(value: Any) -> ShadowConfig | None:
 def _number(value: Any, key: str, most: float) -> float:
     if type(value) not in (int, float) or not 0 <= value <= most or math.isinf(value):
         limit = "a number, 0 or more" if math.isinf(most) else f"a number from 0 to {most:g}"
-        raise LoadError(f"polyserve.yaml: shadow.{key}: {value!r} must be {limit}")
+        raise LoadError(f"polyserve.yaml: shadow.{key}: {value!r:.80} must be {limit}")
     return float(value)

@@ -72,7 +72,7 @@ def read_policy(value: Any) -> VersionPolicy:
             return _specific(numbers)
         case list():
             return _specific(value)
-    raise LoadError(f"polyserve.yaml: versions: {value!r} must be latest, latest: N, all, or a list of numbers")
+    raise LoadError(f"polyserve.yaml: versions: {value!r:.80} must be latest, latest: N, all, or a list of numbers")
 
 
 def read_labels(value: Any) -> dict[str, str]:
@@ -87,12 +87,14 @@ def read_labels(value: Any) -> dict[str, str]:
     for label, number in value.items() if isinstance(value, dict) else [(value, None)]:
         named = isinstance(label, str) and label and not label.isdecimal() and "/" not in label
         if not named or type(number) is not int or number < 0:
-            raise LoadError(f"polyserve.yaml: labels: {label!r}: {number!r} must be a name and a version's number")
+            raise LoadError(
+                f"polyserve.yaml: labels: {label!r:.80}: {number!r:.80} must be a name and a version's number"
+            )
         labels[label] = str(number)
     return labels
 
 
 def _specific(numbers: list[Any]) -> VersionPolicy:
     if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
-        raise LoadError(f"polyserve.yaml: versions: {numbers!r} must be a list of whole numbers, at least one")
+        raise LoadError(f"polyserve.yaml: versions: {numbers!r:.80} must be a list of whole numbers, at least one")
     return VersionPolicy(None, tuple(dict.fromkeys(numbers)))

@@ -34,6 +34,7 @@ class GenerationModel(PassthroughModel):
     """One loaded language model under its name."""
 
     reads_events = False
+    decodes = True
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

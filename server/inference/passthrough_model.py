@@ -22,7 +22,7 @@ from server.inference.batching.queue import BoundedQueue, Limits
 from server.inference.batching.turn import Turn
 from server.inference.failure_log import log_failure
 from server.inference.in_flight import InFlight
-from server.inference.request import AnswerHandler, InferenceRequest, IsDisconnected
+from server.inference.request import INLINE_BYTES, AnswerHandler, InferenceRequest, IsDisconnected
 from server.inference.stream_parts import CountedParts, SinglePart
 from server.inference.tensor_model import tensor_metadata
 from server.telemetry.counters import ModelMetrics, now
@@ -39,6 +39,7 @@ class PassthroughModel:
 
     answers_whole = False
     reads_events = True
+    decodes = False  #: bodies are read before they are handed on
     max_rows = 0
     merges = False
     refuses_example = False
@@ -100,7 +101,7 @@ class PassthroughModel:
             await self._turn(request.is_disconnected)
             request.decoded_at = now()
             try:
-                reply = await self.adapter.answer(self._asked(request))
+                reply = await self.adapter.answer(await self._read(request))
             except BaseException:
                 self._give_back()
                 raise
@@ -120,6 +121,12 @@ class PassthroughModel:
         self._give_back()
         self._ended(request, reply.status)
         return _answer(request, reply)
+
+    async def _read(self, request: InferenceRequest) -> Request:
+        """`_asked`; off the event loop, where that decodes a large body."""
+        if self.decodes and len(request.body) > INLINE_BYTES:
+            return await asyncio.to_thread(self._asked, request)
+        return self._asked(request)
 
     def _asked(self, request: InferenceRequest) -> Request:
         """The request as the adapter gets it; raises what it is refused for."""

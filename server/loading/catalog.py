@@ -28,6 +28,9 @@ DEFAULT_NAME = "model"
 #: folders of a mount that are looked at, unless the server is told otherwise
 MOST_MODELS = 10_000
 
+#: versions whose own settings are looked at for one that runs beside the others
+_MOST_SHADOWS = 100
+
 #: the file that makes a folder a model of the user's own code, whatever else it holds
 CODE = "model.py"
 
@@ -213,7 +216,10 @@ def versions_of(directory: ModelDir, name: str) -> tuple[Found, ...]:
 def _chosen(directory: ModelDir, policy: VersionPolicy) -> dict[str, str]:
     """Version -> folder: those of the policy, and the newest shadow beside them, if it is newer than they are."""
     present = version_policy.numbered(directory)
-    shadows = {number for number, folder in present.items() if _shadow(directory.path / folder, directory.root)}
+    newest_first = sorted(present, reverse=True)[:_MOST_SHADOWS]
+    shadows = {number for number in newest_first if _shadow(directory.path / present[number], directory.root)}
+    if len(shadows) == _MOST_SHADOWS < len(present):
+        raise LoadError(f"its newest {_MOST_SHADOWS} versions all say shadow: true: leave one that shall run beside")
     if policy.numbers or not shadows or shadows == present.keys():
         return policy.choose(present)
     chosen = policy.choose({number: folder for number, folder in present.items() if number not in shadows})

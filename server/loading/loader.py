@@ -217,7 +217,8 @@ class Loader:
         try:
             guard()
             warm(found.name, adapter)
-            recorded_examples.check(found.directory.path, found.home, found.directory.root, adapter, self._ask)
+            place = (found.directory.path, found.home, found.directory.root)
+            recorded_examples.check(*place, adapter, self._ask, self._workers.load_timeout)
         except BaseException:
             adapter.close()
             room.leave()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ MAX_BYTES = 16 * 2**20
 TOLERANCE = 1e-6
 
 _KEYS = {"name", "request", "response", "tolerance"}
+_LONGEST_PLACE = 200  #: characters of where a value stands
 _SHOWN = 80  #: characters of a value in a message
 
 #: sends a whole request to a model that reads those
@@ -55,13 +57,18 @@ class Example:
         return "v2" if tensors else "v1"
 
 
-def check(folder: Path, home: Path | None, root: Path, adapter: Adapter, ask: Ask) -> None:
+def check(folder: Path, home: Path | None, root: Path, adapter: Adapter, ask: Ask, seconds: float = math.inf) -> None:
     """Ask a loaded model what is recorded for it: in the folder of its version, or else in its own (`home`).
 
+    The others wait for their turn to be loaded: all requests together may take so many `seconds`.
+
     Raises:
-        LoadError: an answer differs, or the file cannot be used; the message names the entry.
+        LoadError: an answer differs, or the file cannot be used, or takes too long; the message names the entry.
     """
+    end = time.monotonic() + seconds
     for example in read(folder, home, root):
+        if time.monotonic() >= end:
+            raise LoadError(f"{example.label}: those before it took {seconds:g} s, all that there are (--load_timeout)")
         try:
             answer = _answer(adapter, example, ask)
         except ServingError as error:
@@ -180,6 +187,7 @@ def _outputs(expected: list[Any], outputs: list[Any], tolerance: float) -> Itera
 
 
 def _differences(expected: Any, got: Any, where: str, tolerance: float) -> Iterator[str]:
+    where = where[:_LONGEST_PLACE]  # it is written out for every element, and a name may have megabytes
     if isinstance(expected, dict) and isinstance(got, dict) and expected.keys() == got.keys():
         for key in expected:
             yield from _differences(expected[key], got[key], f"{where}.{key}", tolerance)

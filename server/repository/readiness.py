@@ -6,11 +6,11 @@ from server.repository.state import State
 from server.repository.store import ModelStore
 
 
-def why_not_ready(store: ModelStore, rule: str, scanned: bool) -> str:
+def why_not_ready(store: ModelStore, rule: str, scanned: bool, *, named: bool = True) -> str:
     """Why the server is not ready; empty when it is. `scanned`: every directory was tried.
 
     The rule `scan` asks for no more than that, `any` and `all` for so many ready models besides. A mount that is one
-    model is ready when that model is: its rule is `all`.
+    model is ready when that model is: its rule is `all`. `named`: models are called by their names, with reasons.
     """
     states = {name: versions.newest for name, versions in list(store.models.items())}
     if not scanned:
@@ -19,5 +19,7 @@ def why_not_ready(store: ModelStore, rule: str, scanned: bool) -> str:
     now = {name: state.now for name, state in states.items()}
     bad = {name: reason for name, (state, reason) in now.items() if state not in (State.READY, State.EVICTED)}
     if (rule == "all" and bad) or (rule == "any" and len(bad) == len(states)):
+        if states and not named:
+            return f"{len(bad)} of {len(states)} models are not ready"
         return "; ".join(f"{name}: {reason}" for name, reason in bad.items()) or "there is no model"
     return ""

@@ -84,6 +84,7 @@ class Repository:
         self.store = store or ModelStore()
         self._catalog = catalog
         self._ready_rule = ready_rule
+        self._keyed = keyed
         self._suggestions = Suggestions(self.store.names, keyed=keyed)
         self._replicas = replicas = replicas or NoReplicas()
         self.stopping = False  #: it has been told to stop
@@ -274,11 +275,15 @@ class Repository:
         """The server has been told to stop: it is not ready any more."""
         self.stopping = True
 
-    def why_not_ready(self) -> str:
-        """Why the server is not ready; empty when it is (`readiness.py`)."""
+    def why_not_ready(self, *, named: bool | None = None) -> str:
+        """Why the server is not ready; empty when it is (`readiness.py`).
+
+        Health is open to all: unless told otherwise, no model is `named` where not everybody may know of every one.
+        """
         if self.stopping:
             return "it is stopping"
-        return why_not_ready(self.store, "all" if self._catalog.single else self._ready_rule, self.scanned)
+        rule = "all" if self._catalog.single else self._ready_rule
+        return why_not_ready(self.store, rule, self.scanned, named=not self._keyed if named is None else named)
 
     # how models come and go, for KServe, the routes and the watcher
 

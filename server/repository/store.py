@@ -22,6 +22,10 @@ from server.loading.memory_budget import ModelKey
 from server.repository.state import ModelState, ModelVersions
 from server.telemetry.metrics import MetricsByModel, ModelDetails
 
+#: characters of a name that there may be a model of. For what combines with others Python takes the square of a text's
+#: length to normalize it, and whoever asks for a model says what it is called
+LONGEST_NAME = 1024
+
 
 class Shadow(NamedTuple):
     """A version that runs beside the one that serves."""
@@ -57,7 +61,7 @@ class ModelStore:
         An é is one character or two: a folder's name comes as its file system keeps it, a request's as its client's
         keyboard wrote it, and nobody sees which. Without such a model the name itself.
         """
-        if name in self.models or name.isascii():
+        if name in self.models or name.isascii() or len(name) > LONGEST_NAME:
             return name
         same = unicodedata.normalize("NFC", name)
         return next((each for each in self.names() if unicodedata.normalize("NFC", each) == same), name)

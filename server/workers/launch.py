@@ -110,10 +110,15 @@ def our_packages(python: Path) -> Path:
     return python.parent.parent / OURS
 
 
+#: who has it loads and unloads models, whatever his own may do
+_OWN_SECRET = "ADMIN_TOKEN"
+
+
 def scrubbed(environ: Mapping[str, str], pass_on: Collection[str] = ()) -> dict[str, str]:
     """The variables that a worker gets: all but secrets, those too when they are named in `pass_on`.
 
-    A secret is what is named like one, and what holds an address with a password.
+    A secret is what is named like one, and what holds an address with a password. The server's own is nobody's.
     """
-    kept = {name: value for name, value in environ.items() if name in pass_on or not is_secret(name, value)}
+    wanted = {name for name in pass_on if name.upper() != _OWN_SECRET}
+    kept = {name: value for name, value in environ.items() if name in wanted or not is_secret(name, value)}
     return {**kept, **ONE_THREAD}

@@ -97,6 +97,8 @@ class WorkerPlacement:
         Raises:
             LoadError: it cannot be served, with the reason.
         """
+        if config.pass_env and self.sandbox.confines:  # whoever is shut in would say which secrets he is shown
+            raise LoadError(f"{FILE}: pass_env is not possible with --sandbox: take it out, or serve it without that")
         python = self.python_for(directory.name, choice.match.requirements, directory)
         spec = WorkerSpec(
             directory.name,

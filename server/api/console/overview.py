@@ -28,7 +28,7 @@ def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]
             "python": sys.version.split()[0],
             "pid": os.getpid(),
             "memory": resident_bytes(os.getpid()),
-            "not_ready": repository.why_not_ready(),
+            "not_ready": repository.why_not_ready(named=True),
         },
         "clock": now(),
         "bounds": SECONDS,

@@ -15,6 +15,7 @@ from server.api.grpc.statuses import known_error, with_status
 from server.api.grpc.stream_messages import streamed, streamed_error
 from server.api.lookup import Models
 from server.codec.fast.grpc_templates import RequestTemplate, TemplateCache
+from server.codec.grpc_messages import check_fields
 from server.errors import InvalidInput, ServingError, message
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.model import ServedModel
@@ -105,6 +106,7 @@ class Inference:
         return model, InferenceRequest("grpc", verb, name, version, metadata, raw, template=known)
 
     def _read(self, raw: bytes) -> Any:
+        check_fields(raw)
         try:
             request = pb.ModelInferRequest.FromString(raw)
         except DecodeError as error:

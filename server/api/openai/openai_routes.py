@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import orjson
 
@@ -31,7 +31,14 @@ from server.api.openai.endpoints import (
     OpenAIPaths,
 )
 from server.api.openai.error_object import FieldRefused, ModelUnknown, error_answer, in_openai_shape
-from server.api.openai.request_fields import ChatRequest, CompletionRequest, GeneratingRequest, packed, read_request
+from server.api.openai.request_fields import (
+    ChatRequest,
+    CompletionRequest,
+    GeneratingRequest,
+    OpenAIRequest,
+    packed,
+    read_request,
+)
 from server.api.openai.response_answers import ResponseShape, new_id
 from server.api.openai.response_fields import ResponseRequest
 from server.api.openai.response_stream import ResponseStream
@@ -48,6 +55,7 @@ from server.inference.request import INLINE_BYTES, InferenceRequest, IsDisconnec
 from server.repository.repository import Repository
 
 _OWNER = "polyserve"
+_R = TypeVar("_R", bound=OpenAIRequest)
 _GENERATED: Mapping[str, type[GeneratingRequest]] = {
     CHAT: ChatRequest,
     COMPLETION: CompletionRequest,
@@ -92,7 +100,7 @@ class OpenAIRoutes:
     async def _generate(
         self, action: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected
     ) -> Answer | StreamedAnswer:
-        request = read_request(body, _GENERATED[action])
+        request = await _read(body, _GENERATED[action])
         check_model(scope.get(KEY), request.model)
         model = await self._generator(request.model)
         asked = InferenceRequest(
@@ -120,9 +128,7 @@ class OpenAIRoutes:
     async def _encode(
         self, action: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected
     ) -> Answer | StreamedAnswer:
-        kind = _ENCODED[action]
-        large = len(body) > INLINE_BYTES
-        request = await asyncio.to_thread(read_request, body, kind) if large else read_request(body, kind)
+        request = await _read(body, _ENCODED[action])
         check_model(scope.get(KEY), request.model)
         model = await self._model(request.model)
         if model.signature.task not in request.tasks:
@@ -225,6 +231,13 @@ def _shape(request: ChatRequest | CompletionRequest, now: int) -> ChunkShape:
     if isinstance(request, ChatRequest):
         return ChatShape(f"chatcmpl-{uuid.uuid4().hex}", now, request.model, request.n or 1, bool(request.logprobs))
     return CompletionShape(f"cmpl-{uuid.uuid4().hex}", now, request.model, request.count, request.logprobs)
+
+
+async def _read(body: bytes, kind: type[_R]) -> _R:
+    """A body as the request that it is; a large one is read off the event loop."""
+    if len(body) > INLINE_BYTES:
+        return await asyncio.to_thread(read_request, body, kind)
+    return read_request(body, kind)
 
 
 def _json(document: Any) -> Answer:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.openai.error_object import FieldRefused
+from server.api.openai.fail_fast import FailFastList
 
 #: field of vLLM's -> kind of grammar
 _STRUCTURED = {"json": "json_schema", "regex": "regex", "choice": "choice", "grammar": "lark"}
@@ -66,7 +67,7 @@ class StructuredOutputs(_Format):
 
     json_: dict[str, Any] | None = Field(None, alias="json")
     regex: str | None = None
-    choice: list[str] | None = None
+    choice: FailFastList[str] | None = None
     grammar: str | None = None  #: by Lark
     json_object: bool | None = None
 

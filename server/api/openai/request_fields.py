@@ -13,6 +13,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.api.openai.error_object import FieldRefused
+from server.api.openai.fail_fast import FailFastList
 from server.api.openai.output_format import ResponseFormat, StructuredOutputs, grammar_of
 from server.api.openai.tool_fields import ToolChoice, choice_of
 from server.codec.error_text import nearest, quoted
@@ -20,6 +21,7 @@ from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput
 
 MOST_ALTERNATIVES = 20
+_MOST_MISTAKES = 1000  #: of a body, that one is told of
 _DEEPEST = 254  #: levels of nesting, as orjson writes them
 _LEAST_CHAT = 1  #: tokens of an answer
 
@@ -89,8 +91,8 @@ class TextRequest(GeneratingRequest):
 
     max_tokens: int | None = None
     logit_bias: dict[str, float] | None = None
-    stop: str | list[str] | None = None
-    stop_token_ids: list[int] | None = None
+    stop: str | FailFastList[str] | None = None
+    stop_token_ids: FailFastList[int] | None = None
     ignore_eos: bool | None = None
     n: int | None = None
     stream_options: StreamOptions | None = None
@@ -98,7 +100,7 @@ class TextRequest(GeneratingRequest):
     structured_outputs: StructuredOutputs | None = None
     guided_json: dict[str, Any] | None = None
     guided_regex: str | None = None
-    guided_choice: list[str] | None = None
+    guided_choice: FailFastList[str] | None = None
     guided_grammar: str | None = None
 
     @property
@@ -127,12 +129,12 @@ class TextRequest(GeneratingRequest):
 class ChatRequest(TextRequest):
     """`POST chat/completions`."""
 
-    messages: list[dict[str, Any]]
+    messages: FailFastList[dict[str, Any]]
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     chat_template_kwargs: dict[str, Any] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: FailFastList[dict[str, Any]] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
 
@@ -204,6 +206,8 @@ def read_request(body: bytes, kind: type[_R]) -> _R:
     try:
         request = kind.model_validate(fields)
     except ValidationError as error:
+        if (count := error.error_count()) > _MOST_MISTAKES:  # each would become an object of a kilobyte
+            raise InvalidInput(f"the body has {count} fields that are unknown, or values of a wrong type") from error
         raise _refusal(error.errors()[0], kind) from error
     request.check()
     return request

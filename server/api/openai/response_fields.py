@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.openai.error_object import FieldRefused
+from server.api.openai.fail_fast import FailFastList
 from server.api.openai.output_format import NamedSchema
 from server.api.openai.request_fields import MOST_ALTERNATIVES, GeneratingRequest
 from server.api.openai.response_input import messages_of
@@ -49,14 +50,14 @@ class ResponseRequest(GeneratingRequest):
 
     passed: ClassVar[tuple[str, ...]] = (*GeneratingRequest.passed, "parallel_tool_calls")
 
-    input: str | list[dict[str, Any]]
+    input: str | FailFastList[dict[str, Any]]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)
     text: TextConfig | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: FailFastList[dict[str, Any]] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    include: list[Literal["message.output_text.logprobs", "reasoning.encrypted_content"]] | None = None
+    include: FailFastList[Literal["message.output_text.logprobs", "reasoning.encrypted_content"]] | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     stream_options: ResponseStreamOptions | None = None
 

@@ -12,12 +12,14 @@ Source: TorchServe's inference API.
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -26,11 +28,12 @@ from adapters.shared.arrays import array_of
 from server.api.rest.asgi import Handler, Scope
 from server.codec import v1
 from server.codec.decoded_request import DecodedRequest
+from server.codec.error_text import quoted
 from server.codec.outputs import dumps
 from server.errors import InvalidInput, NotFound, NotSupported
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer, sendable_headers, sendable_status
 from server.inference.model import ServedModel
-from server.inference.request import Codec, InferenceRequest, IsDisconnected
+from server.inference.request import INLINE_BYTES, Codec, InferenceRequest, IsDisconnected
 from server.repository.repository import Repository
 
 PREDICTIONS, EXPLANATIONS, PING = "/predictions/", "/explanations/", "/ping"
@@ -38,6 +41,10 @@ _PROTOCOL = "torchserve"  #: the metrics' word
 _ENVELOPE, _HTTP = "envelope", "http"  #: the parameter of models that take whole requests as instances
 _FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _MOST_FIELDS = 1000
+_MOST_ESCAPES = 1_000_000
+_SLICE = 64 * 1024  #: bytes of a form that are read before others have a turn
+
+_T = TypeVar("_T")
 
 
 class Predictions:
@@ -78,15 +85,16 @@ class Predictions:
             _PROTOCOL, "predict", name, version if named else None, scope["headers"], body, is_disconnected
         )
         headers = request.header_map()
+        large = len(body) > INLINE_BYTES
         parts = _query(scope) | await _parts(headers, body)
         if _takes_requests(model.signature):
             request.codec = _handler_codec(model.signature, headers | ({"explain": "True"} if explain else {}), parts)
         elif explain:
             raise NotSupported(f"model {name!r} is no model archive: POST /v1/models/{name}:explain")
         elif model.signature.whole:
-            return await _by_own_code(model, request, headers, _instance(parts))
+            return await _by_own_code(model, request, headers, await _off_loop(large, _instance, parts))
         else:
-            request.codec = _instance_codec(model.signature, _instance(parts))
+            request.codec = _instance_codec(model.signature, await _off_loop(large, _instance, parts))
         return await model.handle(request)
 
 
@@ -170,8 +178,14 @@ def _query(scope: Scope) -> dict[str, Any]:
     return {name: value.encode() for name, value in pairs[:_MOST_FIELDS]}
 
 
+async def _off_loop(large: bool, read: Callable[..., _T], *given: Any) -> _T:
+    """What `read` makes of it; of a large body in a thread, so that others are answered meanwhile."""
+    return await asyncio.to_thread(read, *given) if large else read(*given)
+
+
 async def _parts(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """The parts of a request by name: a form's fields, or its "body"."""
+    large = len(body) > INLINE_BYTES
     content_type = headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == _MULTIPART:
@@ -180,8 +194,8 @@ async def _parts(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         if body.lstrip()[:1] in (b"{", b"["):  # curl -d calls everything a form
             kind = "application/json"
         else:
-            return _urlencoded(body)
-    return {"body": _value(body, kind)}
+            return await _off_loop(large, _urlencoded, body)
+    return {"body": await _off_loop(large, _value, body, kind)}
 
 
 def _value(data: bytes, kind: str) -> Any:
@@ -195,6 +209,10 @@ def _value(data: bytes, kind: str) -> Any:
 
 
 def _urlencoded(body: bytes) -> dict[str, Any]:
+    if body.count(b"%") > _MOST_ESCAPES:  # each of them takes twenty times its length while it is read
+        raise InvalidInput(
+            f"the form has more than {_MOST_ESCAPES} escapes (%XX): send {_MULTIPART}, or the data alone"
+        )
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError as error:
@@ -204,11 +222,16 @@ def _urlencoded(body: bytes) -> dict[str, Any]:
 
 async def _multipart(content_type: str, body: bytes) -> dict[str, Any]:
     async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
+        for at in range(0, len(body), _SLICE):
+            yield body[at : at + _SLICE]
+            await asyncio.sleep(0)  # boundaries that are none make the parser slow
         yield b""
 
     parser = MultiPartParser(
-        Headers({"content-type": content_type}), stream(), max_fields=_MOST_FIELDS, max_part_size=len(body) + 1
+        Headers({"content-type": _with_boundary_alone(content_type)}),
+        stream(),
+        max_fields=_MOST_FIELDS,
+        max_part_size=len(body) + 1,
     )
     try:
         form = await parser.parse()
@@ -224,6 +247,18 @@ async def _multipart(content_type: str, body: bytes) -> dict[str, Any]:
     finally:
         await form.close()
     return parts
+
+
+def _with_boundary_alone(content_type: str) -> str:
+    """The content type of a form without a charset: Python has some that take the square of a text's length.
+
+    Raises:
+        InvalidInput: it has no boundary, or one that no form can have.
+    """
+    boundary = str(parse_options_header(content_type)[1].get(b"boundary", b""), "latin-1")
+    if not boundary or '"' in boundary or "\\" in boundary:
+        raise InvalidInput(f"the form cannot be read: its content type is {quoted(content_type)}, without a boundary")
+    return f'{_MULTIPART}; boundary="{boundary}"'
 
 
 def _instance(parts: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import struct
 import zlib
 from io import BytesIO
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ Image = pytest.importorskip("PIL.Image")
 soundfile = pytest.importorskip("soundfile")
 
 from adapters.base import InvalidInput  # noqa: E402
+from adapters.huggingface_ import media  # noqa: E402
 from adapters.huggingface_.media import Limits, bytes_of, frames_of, image_of, sound_of  # noqa: E402
 
 LIMITS = Limits(pixels=10_000, seconds=2.0)
@@ -177,3 +179,19 @@ def test_channels_are_averaged_and_rates_converted() -> None:
 def test_what_is_no_sound_or_too_much_of_it_is_refused(raw: bytes, reason: str) -> None:
     with pytest.raises(InvalidInput, match=rf"^audio\[0\] {reason}"):
         sound_of(raw, "audio[0]", "audio", 16_000, LIMITS)
+
+
+def test_a_picture_with_more_scans_than_any_camera_writes_is_refused() -> None:
+    """Each scan of a few bytes has the whole picture walked through."""
+    sound = encoded(picture(), "JPEG", progressive=True)
+    assert image_of(sound, "image[0]", "image", LIMITS).size == (8, 4)
+    with pytest.raises(InvalidInput, match=r"image\[0\] has more than 500 scans"):
+        image_of(sound + b"\xff\xda" * 501, "image[0]", "image", LIMITS)
+    assert image_of(encoded(picture()) + b"\xff\xda" * 501, "image[0]", "image", LIMITS).size == (8, 4), "a PNG"
+
+
+@pytest.mark.parametrize("piece", [3, 4, 5, 7, 64])
+def test_escapes_are_read_whole_wherever_a_piece_ends(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    monkeypatch.setattr(media, "_PIECE", piece)
+    for text in ("a%41%42c", "%%41%4", "%41" * 50 + "%", "x%zz%%%31é", ""):
+        assert bytes_of(f"data:,{text}", "image[0]", "image") == unquote_to_bytes(text)

@@ -52,6 +52,9 @@ def test_without_a_signature(tmp_path: Path) -> None:
         ("a: [" + "1," * 30_000 + "]", "holds too much"),
         ("a: !!python/object/apply:os.system [id]", "is damaged"),
         ("#" * (1 << 20) + "\n", "longer than 1 MiB"),
+        ('flavors: !!int ""', "holds a value that nothing can stand for"),
+        ("flavors: !!bool perhaps", "holds a value that nothing can stand for"),
+        ("flavors: !!timestamp never", "holds a value that nothing can stand for"),
     ],
 )
 def test_why_it_is_none(tmp_path: Path, text: str, why: str) -> None:

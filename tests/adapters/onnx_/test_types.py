@@ -33,3 +33,22 @@ def test_a_type_that_is_not_served(kind: str, way_out: str) -> None:
     assert str(error.value).startswith(
         f"input 'x' has the type {kind}, which is not served: export the model with {way_out}"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/x/a.cc:1 " + "::(" * 100_000,
+        "/x/a.cc:1 " + "f::(" + ")" * 100_000,
+        "Load model from " * 100_000,
+        "while running " * 100_000,
+    ],
+)
+def test_a_message_with_names_of_the_models_takes_no_more_time_the_longer_they_are(text: str) -> None:
+    assert len(message_of(RuntimeError(text))) < 400
+
+
+def test_a_message_is_told_without_the_place_in_onnx_runtimes_source() -> None:
+    place = "/onnxruntime_src/core/add.cc:120 onnxruntime::common::Status onnxruntime::Add<T>::Compute(Context*) const"
+    told = f"[ONNXRuntimeError] : 1 : FAIL : while running Add node. Name:'a' Status Message: {place} sizes differ"
+    assert message_of(RuntimeError(told)) == "Add: sizes differ"

@@ -144,3 +144,12 @@ def test_long_texts_lose_their_middle() -> None:
 )
 def test_numpys_names_for_values_are_left_out(told: str, plain: str) -> None:
     assert brief(told) == plain
+
+
+@pytest.mark.parametrize(
+    "piece", ["\n", " \n", "Detected at node", "Detected at node\n", "np.str_(", "/a", "/a/", "@ ", "#0", "="]
+)
+def test_a_message_that_repeats_a_clients_text_takes_no_more_time_the_longer_that_is(piece: str) -> None:
+    text = f"cannot convert {piece * (10**6 // len(piece))}!"
+    assert len(without_paths(without_trace(text))) <= 20_000
+    assert len(brief(text)) <= 300

@@ -86,3 +86,12 @@ def test_a_file_of_another_form_teaches_nothing(text: str, tmp_path: Path) -> No
     known = columns("a")
     teach(known, rows)
     assert known[0].seen == []
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + " " * 60_000 + "b", "a :" * 20_000, ": " * 30_000, " " * 60_000 + "x", "a:b " * 15_000]
+)
+def test_a_text_of_another_form_is_refused_in_one_pass(text: str) -> None:
+    with pytest.raises(LoadError) as error:
+        datatypes_of(text)
+    assert len(str(error.value)) < 400

@@ -67,3 +67,15 @@ def test_what_looks_for_no_words_takes_any_text(tmp_path: Path) -> None:
 def test_an_array_of_one_width_is_numpys_own() -> None:
     assert of_one_width(np.array([["ab"], ["c"]], dtype=np.object_)).dtype == np.dtype("<U2")
     assert of_one_width(np.empty((0, 1), dtype=np.object_)).shape == (0, 1)
+
+
+def test_a_text_of_marks_alone_is_refused_before_it_is_normalized(tmp_path: Path) -> None:
+    """Python sorts the marks of one letter by exchanging neighbours: for these that would take minutes."""
+    model = make_pipeline(TfidfVectorizer(strip_accents="unicode"), LogisticRegression())
+    joblib.dump(model.fit(["good day", "bad night"] * 5, [1, 0] * 5), tmp_path / "model.joblib")
+    adapter = SklearnAdapter.load(ModelDir.of(tmp_path), "model.joblib", {})
+    assert not adapter.carries, "it needs no worker"
+    with pytest.raises(InvalidInput, match=r"input-0\[1\] has more than 1,000 accents on one letter"):
+        adapter.predict(texts("good", "\u0301\u0316" * 400_000), {})
+    accented = "g\u00f6\u0301o\u0316d d\u00e1y " * 2000
+    assert adapter.predict(texts(accented, "e" + "\u0301\u0316" * 500), {})

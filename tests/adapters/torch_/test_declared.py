@@ -45,3 +45,10 @@ def test_outputs() -> None:
     assert outputs(" logits, pooled ;x,") == ("logits", "pooled", "x")
     with pytest.raises(LoadError, match="names an output twice"):
         outputs("y, y")
+
+
+@pytest.mark.parametrize("text", ["a" + " " * 60_000 + "b", "a: FP32" + " " * 60_000 + "!", "a: FP32[" + " " * 60_000])
+def test_a_text_of_another_form_is_refused_in_one_pass(text: str) -> None:
+    with pytest.raises(LoadError) as error:
+        inputs(text)
+    assert len(str(error.value)) < 400

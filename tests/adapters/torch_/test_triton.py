@@ -122,3 +122,21 @@ def test_a_program_is_asked_by_tritons_names(tmp_path: Path) -> None:
         np.testing.assert_allclose(answer["OUTPUT__0"], model(torch.from_numpy(rows)).numpy(), rtol=1e-5)
     renamed = TorchAdapter.load(ModelDir.of(tmp_path), "model.pt", {"inputs": "input: FP32[-1, 3]", "outputs": "out"})
     assert [spec.name for spec in (*renamed.signature.inputs, *renamed.signature.outputs)] == ["input", "out"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"' + '\\"' * 500_000, "input { " + "dims:[" * 60_000, "input {" * 60_000, "input [" + "{" * 200_000,
+        "input " * 60_000,
+    ],
+    ids=["texts", "sizes", "blocks", "objects", "names"],
+)  # fmt: skip
+def test_what_is_never_closed_is_looked_for_once(tmp_path: Path, text: str) -> None:
+    assert not config(tmp_path, text).inputs
+
+
+def test_a_text_ends_with_its_line(tmp_path: Path) -> None:
+    closed = 'input { name: "a" data_type: TYPE_BOOL dims: 4 } output { name: "b\\"c" }'
+    assert config(tmp_path, closed).outputs == ('b\\"c',)
+    assert config(tmp_path, 'name: "x\n' + closed).inputs == (DeclaredInput("a", "BOOL", (4,)),)

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
-from server.codec.binding import WireTensor, bind
+from server.codec import grpc_messages, v2
+from server.codec.binding import WireTensor, bind, check_count
 from server.errors import InvalidInput
 from tests.server.codec.signatures import SIGNATURES, one, same
 
@@ -143,3 +145,17 @@ def test_objects_may_come_as_a_tensor_a_key() -> None:
     assert bound(OBJECTS, rows=objects(b'{"city": "a"}'))["input-0"].tolist() == [{"city": "a"}]
     with pytest.raises(InvalidInput, match="the columns hold different numbers of rows"):
         bound(OBJECTS, city=objects(b"a", b"b"), n=np.ones(3))
+
+
+def test_more_tensors_than_any_model_has_are_refused_before_one_is_read() -> None:
+    check_count(10_000, MATRIX)
+    with pytest.raises(InvalidInput, match="10001 tensors were sent, and 10000 are read at most"):
+        check_count(10_001, MATRIX)
+    wide = Signature(tuple(TensorSpec(f"x{n}", "FP32", (-1,)) for n in range(10_001)), ())
+    check_count(10_001, wide)
+    raw = b'{"inputs": [' + b",".join([b"3"] * 10_001) + b"]}"
+    with pytest.raises(InvalidInput, match="10001 tensors were sent"):
+        v2.decode(raw, None, MATRIX)
+    request = pb.ModelInferRequest(inputs=[pb.ModelInferRequest.InferInputTensor()] * 10_001)
+    with pytest.raises(InvalidInput, match="10001 tensors were sent"):
+        grpc_messages.decode(request, MATRIX)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.codec.error_text import at, described, nearest, quoted, resembling, shown
+from server.codec.error_text import at, described, nearest, quoted, resembling, shortened, shown
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,8 @@ def test_a_name_that_looks_the_same_is_told_apart() -> None:
             f"did you mean {known!r}? It looks the same, and is written with other characters of Unicode"
         )
     assert nearest("gr\u00f6\u00df", [composed]) == f"did you mean {composed!r}?"
+
+
+def test_a_text_is_shortened_once_it_is_long() -> None:
+    assert shortened("a" * 60) == "a" * 60
+    assert shortened("a" * 61) == "a" * 60 + "…"

@@ -13,7 +13,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from adapters.base import Signature, Tensors
 from adapters.datatypes import NUMPY_OF
 from server.codec import grpc_messages
-from server.codec.grpc_messages import CONTENTS
+from server.codec.grpc_messages import CONTENTS, check_fields
 from server.codec.raw_tensors import to_bytes
 from server.errors import InvalidInput
 from tests.server.codec import requests
@@ -199,3 +199,27 @@ def test_requested_outputs_come_alone_and_in_order() -> None:
     assert [output.name for output in response.outputs] == ["small", "y"]
     with pytest.raises(InvalidInput, match="outputs: 'z' is unknown"):
         answer(OUTPUTS, False, "z")
+
+
+#: two bytes each: an input, an output, a parameter, raw contents; parameters within an input
+FIELDS = {"inputs": b"\x2a\0", "outputs": b"\x32\0", "parameters": b"\x22\0", "raw_input_contents": b"\x3a\0"}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_message_of_more_fields_than_anybody_needs_is_refused_before_it_is_read(name: str) -> None:
+    assert name in pb.ModelInferRequest.DESCRIPTOR.fields_by_name
+    assert pb.ModelInferRequest.DESCRIPTOR.fields_by_name[name].number == FIELDS[name][0] >> 3
+    with pytest.raises(InvalidInput, match="the message has more than 100000 tensors, parameters and other fields"):
+        check_fields(FIELDS[name] * 100_001)
+    check_fields(FIELDS[name] * 100_000)
+
+
+def test_fields_within_a_tensor_count_and_elements_do_not() -> None:
+    within = b"\x22\0" * 100_000
+    length = len(within)
+    varint = bytes([(length & 127) | 128, (length >> 7 & 127) | 128, length >> 14])
+    with pytest.raises(InvalidInput, match="more than 100000"):
+        check_fields(b"\x2a" + varint + within)
+    sound = request(tensor([b""] * 300_000, [300_000], "BYTES"))
+    check_fields(sound.SerializeToString())
+    check_fields(b"\xff" * 100_000)  # no message at all: protobuf says so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import pytest
 
@@ -81,3 +82,22 @@ def test_which_numbers_beyond_json_a_model_takes() -> None:
     assert not_finite(one("INT64", -1)) == ()
     assert not_finite(one("BYTES", -1)) == ()
     assert set(not_finite(one("FP16", -1))) == {"Infinity", "-Infinity"}
+
+
+def test_a_number_beyond_json_behind_a_long_name_takes_no_memory_for_every_element() -> None:
+    raw = b'{"' + 100_000 * b"k" + b'": [' + b"[]," * 5000 + b"NaN]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInput, match=r"k…\[5000\] is NaN, which is not JSON") as error:
+            parse_object(raw, '"instances"')
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * len(raw)
+    assert len(str(error.value)) < 300
+
+
+def test_where_a_number_beyond_json_stands_is_told_in_short() -> None:
+    raw = b'{"a": ' + b"[" * 20 + b"Infinity" + b"]" * 20 + b"}"
+    with pytest.raises(InvalidInput, match=r"^a(\[0\]){7}… is Infinity"):
+        parse_object(raw, "")

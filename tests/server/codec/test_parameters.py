@@ -113,3 +113,10 @@ def test_outputs_of_a_model_that_computes_what_is_asked_for() -> None:
     signature = Signature((), (), parameters=(Parameter("outputs"),))
     assert with_outputs({}, ["a", "b"], signature) == {"outputs": "a,b"}
     assert with_outputs({"outputs": "c"}, ["a"], signature) == {"outputs": "c"}
+
+
+def test_a_place_has_so_many_identifiers_and_not_more() -> None:
+    """Each is compared with all that is known: a megabyte of them would take seconds."""
+    assert read_parameters({f"x-{n}": n for n in range(100)}, SIGNATURE) == {}
+    with pytest.raises(InvalidInput, match="parameters: more than 100 names are unknown, one of them 'x-100'"):
+        read_parameters({f"x-{n}": n for n in range(101)}, SIGNATURE)

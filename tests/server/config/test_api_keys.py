@@ -99,3 +99,11 @@ def test_short_keys_are_told_of_and_nothing_shows_a_key() -> None:
     assert ring.find("abc") is not None
     assert "abc" not in repr(ring)
     assert "abc" not in repr(ring.find("abc"))
+
+
+def test_a_key_for_some_models_is_for_none_with_a_name_of_megabytes() -> None:
+    """Python takes the square of its length to normalize such a one: days for these."""
+    key = KeyRing.parse(f"- {{key: {SECRET}, models: ['*']}}".encode()).find(SECRET)
+    assert key is not None
+    assert key.allows("e\u0301" * 512)
+    assert not key.allows("\u0301\u0316" * 1_000_000)

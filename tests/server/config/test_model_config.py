@@ -128,11 +128,20 @@ def test_a_mistake_of_yaml_names_its_place(tmp_path: Path, text: str, place: str
         (b"\x80\x04\x95", "polyserve.yaml is not YAML: "),
         (b"options: {a: 2024-13-45}", "polyserve.yaml holds a value that nothing can stand for: "),
         (b"options: {a: " + b"9" * 5000 + b"}", "polyserve.yaml holds a value that nothing can stand for: "),
-        (b"[" * 60_000, "polyserve.yaml is nested too deeply"),
-        (b"a: " * 20_000, "polyserve.yaml, line 1, column 5: "),
+        (b'lanes: !!int ""', "polyserve.yaml holds a value that nothing can stand for: "),
+        (b'call_timeout: !!float ""', "polyserve.yaml holds a value that nothing can stand for: "),
+        (b"pinned: !!bool perhaps", "polyserve.yaml holds a value that nothing can stand for: "),
+        (b"options: {a: !!timestamp never}", "polyserve.yaml holds a value that nothing can stand for: "),
+        (b"call_timeout: 1" + b":59" * 1000 + b".5", "polyserve.yaml holds a value that nothing can stand for: "),
+        (b"[" * 4_000, "polyserve.yaml is nested too deeply"),
+        (b"a: " * 2_000, "polyserve.yaml, line 1, column 5: "),
         (b"#" * (MAX_BYTES + 1), "polyserve.yaml is longer than 64 KiB"),
+        (b"options: {a: [" + b"1," * 5000 + b"1]}", "polyserve.yaml has more than 5000 lines, commas, "),
     ],
-    ids=["not-utf8", "nul", "pickle", "no-date", "digits", "nested", "keys", "long"],
+    ids=[
+        *("not-utf8", "nul", "pickle", "no-date", "digits", "int", "float", "bool", "timestamp", "base-60"),
+        *("nested", "keys", "long", "marks"),
+    ],
 )
 def test_a_hostile_file_is_refused(tmp_path: Path, text: bytes, message: str) -> None:
     assert reason(tmp_path, text).startswith(message)

@@ -405,3 +405,27 @@ def test_a_pipe_or_socket_is_no_model(mount: Path) -> None:
     catalog = scan(mount)
     assert names(catalog) == ["a"]
     assert choose(catalog.found[0].directory).match.file == "model.echo"
+
+
+@pytest.mark.parametrize("text", ['lanes: !!int ""', "pinned: !!bool perhaps", "versions: !!timestamp never"])
+def test_settings_that_nothing_can_stand_for_take_no_other_model_away(mount: Path, text: str) -> None:
+    fill(mount, "sound/model.echo", "bad/1/model.echo", "bad/2/model.echo", "bad/2/polyserve.yaml")
+    for place in ("bad", "bad/2"):
+        (mount / place / "polyserve.yaml").write_text(text)
+    found = {each.name: each.problem for each in scan(mount).found}
+    assert found.keys() == {"sound", "bad"}
+    assert found["sound"] == ""
+    assert "nothing can stand for" in found["bad"]
+
+
+def test_so_many_versions_are_asked_whether_they_run_beside_others(
+    mount: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.loading.catalog, "_MOST_SHADOWS", 2)
+    fill(mount, *(f"m/{number}/model.echo" for number in range(1, 5)))
+    for number in (1, 4):
+        (mount / "m" / str(number) / "polyserve.yaml").write_text("shadow: true")
+    assert sorted(each.version for each in scan(mount).found) == ["3", "4"]
+    (mount / "m" / "3" / "polyserve.yaml").write_text("shadow: true")
+    (found,) = scan(mount).found
+    assert "its newest 2 versions all say shadow: true" in found.problem

@@ -12,7 +12,7 @@ import pytest
 from adapters.base import LoadError, ModelDir
 from server.loading.catalog import Found
 from server.loading.loader import Loader
-from server.loading.recorded_examples import FILE
+from server.loading.recorded_examples import FILE, check, differences
 from tests.server.stand_ins import EchoAdapter
 
 pytestmark = pytest.mark.usefixtures("echo")
@@ -113,3 +113,19 @@ def test_a_version_without_examples_has_those_of_its_model(tmp_path: Path) -> No
         load(tmp_path / "1", wrong, home=tmp_path)
     (tmp_path / "1" / FILE).write_text(json.dumps([V1]))
     load(tmp_path / "1", wrong, home=tmp_path)
+
+
+def test_where_an_answer_differs_is_told_in_short() -> None:
+    """It is written out for each element of a list, and a model may give its output a name of megabytes."""
+    name = "n" * 100_000
+    expected = {"outputs": [{"name": name, "data": [1, 2]}]}
+    (told,) = differences(expected, {"outputs": [{"name": name, "data": [1, 3]}]}, 0.0)
+    assert told.endswith(": expected 2, got 3 (tolerance 0)")
+    assert len(told) < 400
+
+
+def test_requests_that_take_all_the_time_there_is_are_asked_no_more(tmp_path: Path) -> None:
+    entry = {"request": {"instances": [[1]]}, "response": {"predictions": [[1]]}}
+    (tmp_path / FILE).write_text(json.dumps([entry] * 3))
+    with pytest.raises(LoadError, match=r"examples.json: entry 1: those before it took 0 s, .* \(--load_timeout\)"):
+        check(tmp_path, None, tmp_path, EchoAdapter("echo", {}), None, seconds=0)  # type: ignore[arg-type]

@@ -34,3 +34,9 @@ def test_how_many_have_to_be_ready(store: ModelStore, rule: str, why: str) -> No
 @pytest.mark.parametrize(("rule", "why"), [("scan", ""), ("any", "there is no model"), ("all", "")])
 def test_where_there_is_none(rule: str, why: str) -> None:
     assert why_not_ready(ModelStore(), rule, scanned=True) == why
+
+
+def test_who_may_not_know_of_every_model_is_told_how_many_are_not_ready(store: ModelStore) -> None:
+    assert why_not_ready(store, "all", scanned=True, named=False) == "1 of 3 models are not ready"
+    assert why_not_ready(store, "any", scanned=True, named=False) == ""
+    assert why_not_ready(ModelStore(), "any", scanned=True, named=False) == "there is no model"

@@ -100,3 +100,12 @@ def test_a_name_is_found_however_unicode_spells_it() -> None:
     assert store.known_as(composed) == composed, "its own comes first"
     assert store.known_as("caf\u00ea") == "caf\u00ea"
     assert store.known_as("nobody") == "nobody"
+
+
+def test_a_name_is_known_however_its_accents_are_written_and_none_of_megabytes_is_looked_for() -> None:
+    """Marks in an order that is not theirs: Python takes minutes to normalize these two megabytes, longer ones days."""
+    store = ModelStore()
+    store.put(ready("cafe\u0301"))
+    assert store.known_as("caf\u00e9") == "cafe\u0301"
+    marks = "\u0301\u0316" * 1_000_000
+    assert store.known_as(marks) == marks

@@ -37,6 +37,7 @@ def test_addresses_with_passwords_are_left_out() -> None:
 
 def test_what_is_named_is_passed_on() -> None:
     environ = {"HF_TOKEN": "a", "AWS_PROFILE": "b", "ADMIN_TOKEN": "c"}
+    assert scrubbed(environ, ["ADMIN_TOKEN", "admin_token"]).keys() == ONE_THREAD.keys(), "a folder cannot ask for it"
     assert scrubbed(environ, ["HF_TOKEN", "AWS_PROFILE"]).keys() - ONE_THREAD.keys() == {"HF_TOKEN", "AWS_PROFILE"}
 
 

@@ -24,6 +24,7 @@ from server.inference.batching.queue import Limits
 from server.loading.catalog import scan
 from server.loading.loader import Loaded, Loader
 from server.repository.repository import Repository, State
+from server.runtime.sandbox.sandbox import Sandbox
 from server.workers.adapter import RemoteAdapter, pool_of
 from server.workers.placement import WorkerPlacement
 from server.workers.worker_pool import BackOff
@@ -216,3 +217,10 @@ def test_a_dead_worker_shows_and_the_model_comes_back(
         wait_for(lambda: not workers())
         assert repository.index()[0]["reason"] == "unloaded"
     placement.kill()
+
+
+def test_who_is_shut_in_a_sandbox_is_shown_no_secret_that_he_asks_for(tmp_path: Path) -> None:
+    placement = WorkerPlacement(sandbox=Sandbox(confines=True))
+    asks = ModelConfig(pass_env=("HF_TOKEN",), isolation="process")
+    with pytest.raises(LoadError, match=r"polyserve.yaml: pass_env is not possible with --sandbox"):
+        placement.load(ModelDir.of(tmp_path), CHOICE, {}, asks)

@@ -7,9 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
+from pydantic import ValidationError
 
 from server.api.openai.error_object import FieldRefused
-from server.api.openai.request_fields import ChatRequest, CompletionRequest, packed, read_request
+from server.api.openai.request_fields import ChatRequest, CompletionRequest, OpenAIRequest, packed, read_request
+from server.api.openai.response_fields import ResponseRequest
 from server.errors import InvalidInput
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -130,3 +132,20 @@ def test_what_is_no_object(body: bytes) -> None:
 def test_of_a_field_with_few_values_those_are_told(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(FieldRefused, match=re.escape(told)):
         chat(**fields)
+
+
+@pytest.mark.parametrize("kind", [ChatRequest, CompletionRequest, ResponseRequest])
+def test_a_list_is_given_up_at_its_first_mistake(kind: type[OpenAIRequest]) -> None:
+    """Of each of millions pydantic would keep one: gigabytes for a body of megabytes."""
+    for name in kind.model_fields:
+        with pytest.raises(ValidationError) as error:
+            kind.model_validate({name: [1.5] * 5})
+        places = [each["loc"] for each in error.value.errors() if each["loc"][0] == name]
+        assert len([each for each in places if any(type(part) is int for part in each)]) <= 1, name
+
+
+def test_many_mistakes_are_told_by_their_number() -> None:
+    with pytest.raises(InvalidInput, match="the body has 1200 fields that are unknown, or values of a wrong type"):
+        chat(**{f"f{n}": 1 for n in range(1200)})
+    with pytest.raises(InvalidInput, match="the body has 1300 fields"):
+        chat(logit_bias={str(n): "x" for n in range(1300)})

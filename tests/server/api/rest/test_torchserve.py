@@ -137,3 +137,39 @@ def test_a_path_without_a_model_and_one_that_is_not_there() -> None:
 def test_only_model_archives_explain_here() -> None:
     with pytest.raises(NotSupported, match="POST /v1/models/m:explain"):
         ask(Models(), "/explanations/m", b"[1, 2]")
+
+
+def test_a_form_s_charset_is_not_asked_for() -> None:
+    """Python's punycode takes the square of a text's length: hours of the event loop for these few bytes."""
+    field = b'--b\r\nContent-Disposition: form-data; name="data"\r\n\r\n[1, 2.5]\r\n'
+    other = b'--b\r\nContent-Disposition: form-data; name="other"\r\n\r\n' + b"a1" * 1_000_000 + b"\r\n--b--"
+    answer = ask(Models(), "/predictions/m", field + other, "multipart/form-data; boundary=b; charset=punycode")
+    assert json.loads(answer.body) == [1, 2.5]
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", 'multipart/form-data; boundary="a\\"b"'])
+def test_a_form_without_a_boundary_is_refused(kind: str) -> None:
+    with pytest.raises(InvalidInput, match=r"the form cannot be read: its content type is .* without a boundary"):
+        ask(Models(), "/predictions/m", FORM, kind)
+
+
+def test_a_form_of_escapes_alone_is_refused_before_it_is_read() -> None:
+    with pytest.raises(InvalidInput, match="more than 1000000 escapes"):
+        ask(Models(), "/predictions/m", b"a=" + b"%41" * 1_000_001, "application/x-www-form-urlencoded")
+
+
+def test_others_have_their_turns_while_a_large_form_is_read() -> None:
+    file = b'--b\r\nContent-Disposition: form-data; name="x"; filename="f"\r\n\r\n' + b"\r\n--bx" * 500_000 + b"\r\n"
+    body, kind = file + FORM, "multipart/form-data; boundary=b"
+    scope = {"method": "POST", "path": "/predictions/m", "headers": [(b"content-type", kind.encode())]}
+    handler: Any = Predictions(Models()).handler(scope)  # type: ignore[arg-type]
+
+    async def run() -> int:
+        reading, turns = asyncio.create_task(handler(scope, body, lambda: False)), 0
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert json.loads((await reading).body) == [1, 2.5]
+        return turns
+
+    assert asyncio.run(run()) >= len(body) // 65536

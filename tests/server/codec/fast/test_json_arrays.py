@@ -195,3 +195,10 @@ def test_a_name_with_a_zero_character_is_another_name() -> None:
     raw = b'{"instances": [[[1]]], "parameters\\u0000": {"method": "c"}, "parameters": {}}'
     assert json_arrays.v1_body(raw, "f") is None
     same_v1(raw, {"any size": OTHERS["any size"]})
+
+
+def test_a_body_of_more_tensors_than_models_have_is_left_to_the_general_decoder() -> None:
+    entry = b'{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}'
+    raw = b'{"inputs": [%b]}'
+    assert json_arrays.v2_body(raw % b",".join([entry] * 1000)) is not None
+    assert json_arrays.v2_body(raw % b",".join([entry] * 1001)) is None
