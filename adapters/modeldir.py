@@ -22,6 +22,7 @@ def inside(path: Path, root: Path) -> bool:
 
 
 _CHUNK = 2**20
+_HEAD = 4096  #: leading bytes of a file that are read at once: a dozen adapters ask for some of them
 #: Unicode categories that no name of a file may hold: control characters, line ends, halves of characters
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
 #: characters that turn the order of what follows round, so that it reads as another name
@@ -143,8 +144,20 @@ class ModelDir:
             found = replace(found, path=found.path / name)
         return found
 
-    def head(self, name: str, size: int = 4096) -> bytes:
-        """The leading bytes of a file."""
+    @cached_property
+    def _heads(self) -> dict[str, bytes]:
+        """Leading bytes of files that were asked for."""
+        return {}
+
+    def head(self, name: str, size: int = _HEAD) -> bytes:
+        """The leading bytes of a file, as they were when they were asked for first."""
+        if size > _HEAD:
+            return self._read(name, size)
+        if name not in self._heads:
+            self._heads[name] = self._read(name, _HEAD)
+        return self._heads[name][:size]
+
+    def _read(self, name: str, size: int) -> bytes:
         with open(self.file(name), "rb", opener=_open_at_once) as stream:
             parts = []
             while size and (part := stream.read(min(size, _CHUNK))):  # at once, memory for `size` would be taken

@@ -12,6 +12,7 @@ from bench.plan import (
     ECHO,
     KSERVE,
     KSERVE_1_THREAD,
+    LITSERVE,
     MLSERVER,
     MLSERVER_BATCHING,
     MOSEC,
@@ -94,6 +95,7 @@ _ONE = Workload("logistic", connections=1)
 CLAIMS: Sequence[Claim] = (
     _faster(Workload("logistic"), KSERVE, 15),
     _faster(Workload("logistic"), MOSEC, 1.5),
+    _faster(Workload("logistic"), LITSERVE, 10),
     _faster(Workload("logistic"), ECHO, 0.5),
     _faster(Workload("logistic", Protocol.V2), KSERVE, 15),
     _faster(Workload("logistic", Protocol.V2), MLSERVER, 12),

@@ -21,8 +21,8 @@ _OURS = (
 )  # fmt: skip
 #: of the systems' own environments, those that are in them
 _THEIRS = (
-    "mlserver", "nvidia-pytriton", "mosec", "uvicorn", "fastapi", "grpcio", "numpy", "scikit-learn", "xgboost",
-    "lightgbm", "onnxruntime",
+    "mlserver", "nvidia-pytriton", "mosec", "litserve", "uvicorn", "fastapi", "grpcio", "numpy",
+    "scikit-learn", "xgboost", "lightgbm", "onnxruntime",
 )  # fmt: skip
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
 
 from bench import places
 from bench.environments import Environment
@@ -12,11 +11,9 @@ VERSION = "0.9.8"
 ENVIRONMENT = Environment("mosec", (f"mosec=={VERSION}",), ("scikit-learn", "numpy", "joblib", "orjson", "onnxruntime"))
 MODELS = frozenset({"logistic", "forest", "wide", "onnx"})
 
-_PEER = Path(__file__).with_name("peers") / "mosec_server.py"
 
-
-def command(file_of: Mapping[str, str], port: int) -> list[str]:
-    """What starts mosec with these models; `file_of`: model -> its file."""
-    models = [f"{name}={file}" for name, file in file_of.items()]
+def command(models: Sequence[str], port: int) -> list[str]:
+    """What starts mosec with these models."""
     flags = ["--address", "127.0.0.1", "--port", str(port)]
-    return [str(ENVIRONMENT.python), str(_PEER), str(places.MODELS), *models, "--", *flags]
+    peer = [str(ENVIRONMENT.python), "-m", "bench.peers.mosec_server"]
+    return [*peer, str(places.MODELS), *models, "--", *flags]

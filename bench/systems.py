@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench import making, mlserver_env, mosec_env, places, triton_env
+from bench import litserve_env, making, mlserver_env, mosec_env, places, triton_env
 from bench.environments import Environment
 from bench.models import MODELS
 from bench.ports import free_port
@@ -83,7 +83,11 @@ def _triton(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
 
 
 def _mosec(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
-    return Launch(mosec_env.command({name: MODELS[name].file for name in models}, http_port))
+    return Launch(mosec_env.command(models, http_port))
+
+
+def _litserve(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    return Launch(litserve_env.command(models, http_port))
 
 
 def _nothing(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
@@ -109,6 +113,18 @@ _MLSERVER = System(
     protocols=frozenset({Protocol.V2, Protocol.GRPC}),
     models=frozenset(mlserver_env.RUNTIMES),
     environment=mlserver_env.ENVIRONMENT,
+)
+
+#: as all servers that are programmed model by model: at V1's paths, with batching, and no gRPC
+_MOSEC = System(
+    "mosec",
+    f"mosec {mosec_env.VERSION}, each model a worker at V1's path that reads and writes V1's JSON with orjson, "
+    "`max_batch_size` 64, `max_wait_time` 1 ms; it has no gRPC",
+    _mosec,
+    ready="/",
+    protocols=frozenset({Protocol.V1}),
+    models=mosec_env.MODELS,
+    environment=mosec_env.ENVIRONMENT,
 )
 
 SYSTEMS: dict[str, System] = {
@@ -139,15 +155,16 @@ SYSTEMS: dict[str, System] = {
             models=triton_env.MODELS,
             environment=triton_env.ENVIRONMENT,
         ),
-        System(
-            "mosec",
-            f"mosec {mosec_env.VERSION}, each model a worker at V1's path that reads and writes V1's JSON with orjson, "
-            "`max_batch_size` 64, `max_wait_time` 1 ms; it has no gRPC",
-            _mosec,
-            ready="/",
-            protocols=frozenset({Protocol.V1}),
-            models=mosec_env.MODELS,
-            environment=mosec_env.ENVIRONMENT,
+        _MOSEC,
+        replace(
+            _MOSEC,
+            name="litserve",
+            about=f"LitServe {litserve_env.VERSION}, each model a worker at V1's path, `max_batch_size` 64, "
+            "`batch_timeout` 1 ms, its fast queue",
+            launch=_litserve,
+            ready="/health",
+            models=litserve_env.MODELS,
+            environment=litserve_env.ENVIRONMENT,
         ),
         System(
             "fastapi",

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -30,6 +31,7 @@ from adapters.formats import pickles
 from adapters.shared.arrays import specs_of
 from adapters.shared.methods import by_method
 from adapters.sklearn_ import files
+from adapters.sklearn_.alike import AskedOfKind
 from adapters.sklearn_.arguments import Inputs, Matrix, Table
 from adapters.sklearn_.asked import ANSWERED, Asked, reason
 from adapters.sklearn_.declared import datatypes_of, recorded_rows
@@ -38,7 +40,7 @@ from adapters.sklearn_.examine import Examined, examine
 from adapters.sklearn_.explain import Explainer, proved
 from adapters.sklearn_.inputs import inputs_of
 from adapters.sklearn_.outputs import label_dtype, labels_of, tensors_of
-from adapters.sklearn_.parts import objects_of
+from adapters.sklearn_.parts import Objects, objects_of
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, slow_texts, writes_inputs
 from adapters.sklearn_.text_bounds import TEXT_OPTION, check_texts, holds_long, longest_text
 from adapters.sklearn_.unseen import refusal
@@ -110,10 +112,13 @@ class SklearnAdapter(Adapter):
             settle(held)
             methods = tuple(name for name in _METHODS if hasattr(model, name))
             method = _chosen(type(model).__name__, methods, options)
-            inputs = inputs_of(model, datatypes_of(options.get("inputs", "")), recorded_rows(model_dir))
-            inputs.copies = writes_inputs(held)
-            proofs, asked = Record(model_dir.evidence.get("proofs", ())), Asked(model_dir.evidence.get("asked"))
-            adapter = cls._described(model, inputs, methods, method, proofs, asked)
+
+            def inputs() -> Inputs:
+                taken = inputs_of(model, datatypes_of(options.get("inputs", "")), recorded_rows(model_dir))
+                taken.copies = writes_inputs(held)
+                return taken
+
+            adapter = cls._asked(model, held, inputs, methods, method, model_dir.evidence)
             adapter.traits = Traits(
                 batchable=not rows_depend(held), thread_safe=not shares_state(held), steady=method in adapter.short
             )
@@ -124,6 +129,39 @@ class SklearnAdapter(Adapter):
             raise LoadError(f"{file} {error}") from error
         except Exception as error:  # a state from another version can fail anywhere
             raise LoadError(f"{file} does not work: {type(error).__name__}: {reason(error)}") from error
+
+    @classmethod
+    def _asked(
+        cls,
+        model: Any,
+        held: Objects,
+        inputs: Callable[[], Inputs],
+        methods: tuple[str, ...],
+        method: str,
+        evidence: Parameters,
+    ) -> Self:
+        """The adapter, of which the model tells what nobody knows: neither another process, nor another of its kind."""
+        proofs, taken = Record(evidence.get("proofs", ())), inputs()
+        if "asked" in evidence:
+            return cls._described(model, taken, methods, method, proofs, Asked(evidence["asked"]))
+        kind = AskedOfKind(model, held, method, taken, partial(proofs.kind, model))
+        if known := kind.evidence:
+            adapter = cls._described(model, taken, methods, method, proofs, Asked(known, explanations=False))
+            if adapter._is_of_its_kind():
+                return adapter
+            proofs, taken = Record(), inputs()
+        adapter = cls._described(model, taken, methods, method, proofs, Asked())
+        if method in adapter.short:
+            kind.remember(adapter.found_out["asked"])
+        return adapter
+
+    def _is_of_its_kind(self) -> bool:
+        """Whether the answers, which were not asked for, are such as the signature says."""
+        short = self.short.get(self.method)
+        if short is None:
+            return False
+        answer = short(np.ascontiguousarray(next(iter(self.accepted.values()))))
+        return specs_of(tensors_of(answer, self.labels, _PARTS.get(self.method, ()))) == self.signature.outputs
 
     @classmethod
     def _described(

@@ -1,6 +1,6 @@
 """Models served by mosec, with its own batching, at V1's paths and in V1's JSON, so that it is asked as all others are.
 
-Runs in an environment of its own: `python mosec_server.py MODEL_DIR NAME=FILE... -- MOSEC'S FLAGS`.
+Runs in an environment of its own: `python -m bench.peers.mosec_server MODEL_DIR NAME... -- MOSEC'S FLAGS`.
 """
 
 from __future__ import annotations
@@ -10,57 +10,43 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 from mosec import Runtime, Server, Worker
 
-BATCH, WAIT_MS = 64, 1  #: `max_batch_size`, and mosec's shortest `max_wait_time`
+from bench import frameworks
+from bench.peers.batches import BATCH, in_one_call
 
-_FILE = "POLYSERVE_BENCH_FILE"
+WAIT_MS = 1  #: mosec's shortest `max_wait_time`
+
+_FOLDER = "POLYSERVE_BENCH_FOLDER"
 
 
 class Model(Worker):
-    """The model whose file mosec's environment of the worker names."""
+    """The model whose folder mosec's environment of the worker names."""
 
     def __init__(self) -> None:
         super().__init__()
-        path = Path(os.environ[_FILE])
-        self._predict = _onnx(path) if path.suffix == ".onnx" else _sklearn(path)
+        folder = Path(os.environ[_FOLDER])
+        self._predict = frameworks.load(folder.name, folder)
 
     def deserialize(self, data: bytes) -> Any:
-        return np.asarray(orjson.loads(data)["instances"])
+        return orjson.loads(data)["instances"]
 
     def serialize(self, data: Any) -> bytes:
         return orjson.dumps({"predictions": data.tolist()})
 
     def forward(self, data: list[Any]) -> list[Any]:
-        answers = self._predict(np.concatenate(data))
-        return np.split(answers, np.cumsum([len(each) for each in data])[:-1])
-
-
-def _sklearn(path: Path) -> Any:
-    import joblib
-
-    return joblib.load(path).predict
-
-
-def _onnx(path: Path) -> Any:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path))
-    return lambda rows: session.run(None, {"input-0": rows.astype(np.float32)})[0]
+        return in_one_call(self._predict, data)
 
 
 def main() -> None:
     """Serve each model at `/v1/models/NAME:predict`."""
     at = sys.argv.index("--")
-    folder, named, sys.argv[1:] = Path(sys.argv[1]), sys.argv[2:at], sys.argv[at + 1 :]
+    folder, names, sys.argv[1:] = Path(sys.argv[1]), sys.argv[2:at], sys.argv[at + 1 :]
     server = Server()
     routes = {}
-    for each in named:
-        name, _, file = each.partition("=")
-        environ = {_FILE: str(folder / name / file)}
-        runtime = Runtime(Model, max_batch_size=BATCH, max_wait_time=WAIT_MS, env=[environ])
+    for name in names:
+        runtime = Runtime(Model, max_batch_size=BATCH, max_wait_time=WAIT_MS, env=[{_FOLDER: str(folder / name)}])
         routes[f"/v1/models/{name}:predict"] = [runtime]
     server.register_runtime(routes)
     server.run()

@@ -110,7 +110,7 @@ class ModelConfig:
             text = _read(ModelDir.of(path, root))
         except OSError as error:
             raise LoadError(f"{FILE} cannot be read: {error.strerror}") from error
-        return cls._of(_parse(text))
+        return cls._of(_parse(text) if text else None)
 
     @classmethod
     def _of(cls, document: Any) -> Self:

@@ -52,7 +52,7 @@ def _found(estimator: Any, method: str, example: Any, record: Record) -> Kernel 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names")  # which arrays lack
         try:
-            with record.leaving_parts(kinds.is_proved(record.kind(estimator), method)):
+            with record.leaving_parts(not record.was_told and kinds.is_proved(record.kind(estimator), method)):
                 plan = _plan(estimator, method, record)
             if plan is None:
                 return None

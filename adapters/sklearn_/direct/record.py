@@ -7,6 +7,7 @@ So the outcomes in this order say it all to another process that loads the same 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
@@ -22,7 +23,7 @@ class Record:
     def __init__(self, known: Any = ()) -> None:
         """`known` are another process's `outcomes`, as they came from there: it may have been a damaged one."""
         self.outcomes: list[tuple[str, bool]] = []  #: (estimator and method, whether its path holds), as asked for
-        self._known: Iterator[Any] = iter(known if isinstance(known, Iterable) else ())
+        self._known: deque[Any] = deque(known if isinstance(known, Iterable) else ())
         self._paths: dict[tuple[int, str], tuple[Any, Kernel | None]] = {}
         self._facts: dict[tuple[int, str], tuple[Any, Any]] = {}
         self._leaves = False  #: what is looked at now is a part of what is proved whole
@@ -55,16 +56,21 @@ class Record:
         finally:
             self._leaves = before
 
+    @property
+    def was_told(self) -> bool:
+        """Whether another process's outcomes are left: what was proved there needs no kind."""
+        return bool(self._known)
+
     def knows(self, estimator: Any) -> bool:
         """Whether another of its methods has a path."""
         return any(each is estimator and path is not None for each, path in self._paths.values())
 
     def proof(self, name: str, prove: Callable[[], str]) -> str:
         """What speaks against a path. What failed elsewhere is proved again: this process's log is to say how."""
-        known = next(self._known, None)
+        known = self._known.popleft() if self._known else None
         about, held = known if isinstance(known, list | tuple) and len(known) == 2 else (None, False)
         if about != name:  # not the same estimator, whatever was promised: nothing that follows is about this one
-            self._known = iter(())
+            self._known.clear()
         difference = "" if self._leaves or (about == name and held is True) else prove()
         self.outcomes.append((name, not difference))
         return difference

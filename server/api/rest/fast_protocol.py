@@ -1,4 +1,4 @@
-"""The short way of a small request: from the socket's bytes to the model and back, without ASGI.
+"""The short way of a plain request: from the socket's bytes to the model and back, without ASGI.
 
     data_received --> HeadCache.parse (a head seen before costs one look-up) --> ServedModel.start
                                                                          --> head and body of the answer in one write
@@ -6,6 +6,10 @@
 Whatever is no plain request (`head_cache`) for a model that is ready, or comes while something else is under way on its
 connection, goes through uvicorn's parser and the ASGI application (`routes`), which answers the same: a test compares
 status, headers and body of a corpus of requests sent both ways.
+
+A large body (`SMALL_BODY`) is gathered here in one buffer, in a turn of the event loop for what the socket holds. The
+general way takes it in parts of 64 KiB, each of which is copied four times: a fifth of the processor time of a request
+of 1,024 x 100 floats (2 MB, or 0.7 MB of fewer digits).
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from server.api.credentials import KeyGuard
 from server.api.lookup import Models
 from server.api.rest.answer_coding import OFFERED, compressed
 from server.api.rest.bounded_protocol import BoundedProtocol, Bounds
-from server.api.rest.head_cache import HeadRules, ParsedHead, head_cache
+from server.api.rest.head_cache import SMALL_BODY, HeadRules, ParsedHead, head_cache
 from server.config.settings import Settings
 from server.errors import JSON_HEADER, Header, NotReady, ServingError, as_serving_error, respond
 from server.inference.answer import Answer, StreamedAnswer
@@ -74,7 +78,7 @@ class FastProtocol(BoundedProtocol):
         self._head: ParsedHead | None = None  #: of the request in flight, or of the one whose body is still coming
         self._running = False  #: the request in flight has reached the model
         self._body = BytesIO()  #: of the request whose body is still coming; it becomes `bytes` without another copy
-        self._held = 0  #: bytes of the body that is still coming, as `Bodies` counts them
+        self._held = 0  #: bytes of the body, as `Bodies` counts them: until it has come; of a large one, is answered
         self._stopping = False
         self._disconnected = False
         self._background: asyncio.Future[None] | None = None  #: kept from being collected
@@ -92,8 +96,7 @@ class FastProtocol(BoundedProtocol):
         ):
             self.begin(data, 0)
         elif self._head is not None and not self._running:
-            self._body.write(data)
-            self._complete(self._head)
+            self._add(self._head, data)
         else:
             self.hold(data)
 
@@ -105,7 +108,7 @@ class FastProtocol(BoundedProtocol):
             self.parse(data, at)
             return
         self._head = head
-        if len(data) - end == head.length:
+        if len(data) - end == head.length <= SMALL_BODY:
             self._start(head, data[end:])
         else:
             self._wait_for_body(head, data[end:])
@@ -118,20 +121,32 @@ class FastProtocol(BoundedProtocol):
 
     def _wait_for_body(self, head: ParsedHead, begun: bytes) -> None:
         self._since = self.loop.time()
+        if head.length > SMALL_BODY or self._take(head.length):
+            self._add(head, begun)
+
+    def _take(self, size: int) -> bool:
+        """Count bytes of the body; False: there is no room for them, and the client was told."""
         bodies = self._bounds.bodies
-        if bodies.held + head.length > bodies.most:
-            self._head = None
-            self.refuse(bodies.refusal(head.length))
-            return
-        self._held = head.length
-        bodies.held += head.length  # here, as most clients send head and body one by one: `take` is another call
-        self._body.write(begun)
-        self._complete(head)
+        if bodies.held + size > bodies.most:
+            self._head, self._body = None, BytesIO()
+            self._let_go()
+            self.refuse(bodies.refusal(size))
+            return False
+        self._held += size
+        bodies.held += size
+        return True
+
+    def _add(self, head: ParsedHead, part: bytes) -> None:
+        """One more part of the body. Of a large one what has come is counted: to announce it takes no room."""
+        if head.length <= SMALL_BODY or self._take(len(part)):
+            self._body.write(part)
+            self._complete(head)
 
     def _complete(self, head: ParsedHead) -> None:
         """Start once the body is whole; what follows it waits."""
         if self._body.tell() >= head.length:
-            self._let_go()
+            if head.length <= SMALL_BODY:
+                self._let_go()
             received, self._body = self._body.getvalue(), BytesIO()
             if len(received) > head.length:
                 self.hold(received[head.length :])
@@ -218,6 +233,8 @@ class FastProtocol(BoundedProtocol):
         self._write_whole(*await compressed(answer, coding, OFFERED))
 
     def _write_whole(self, status: int, headers: list[Header], body: bytes) -> None:
+        if self._held:
+            self._let_go()
         self._head, self._running = None, False
         self.server_state.total_requests += 1
         if self._disconnected:
@@ -240,7 +257,8 @@ class FastProtocol(BoundedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disconnected = True
-        self._let_go()
+        if not self._running:  # else the model still has it
+            self._let_go()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:

@@ -1,7 +1,7 @@
 """What the head of a request asks for, understood once: a client repeats its head, byte by byte, with every request.
 
-Only the plainest requests are recognised here: a POST to V1 predict or V2 infer with a short body of a declared
-length, on a connection that stays open. The same parser as uvicorn's reads them, so that both understand the same.
+Only the plainest requests are recognised here: a POST to V1 predict or V2 infer with a body of a declared length, on a
+connection that stays open. The same parser as uvicorn's reads them, so that both understand the same.
 `codec/fast/grpc_templates.py` explains the idea, which it has for gRPC.
 """
 
@@ -24,8 +24,9 @@ from server.errors import UnsupportedMediaType
 
 #: heads that are remembered, and the bytes of one: clients that never repeat one must not fill the memory
 MAX_HEADS, MAX_HEAD = 1024, 2048
-#: bytes of a body
-MAX_BODY = 64 * 1024
+#: bytes of a body; and of one that is small
+MAX_BODY, SMALL_BODY = 64 * 2**20, 64 * 1024
+_DIGITS = len(str(MAX_BODY))
 
 #: headers that are other ones with every request, and change nothing in how it is understood
 _VARYING = re.compile(rb"\r\n(x-request-id|traceparent|tracestate):([^\r\n]*+)(?=\r\n)", re.IGNORECASE)
@@ -155,7 +156,7 @@ def _understand(head: bytes, max_headers: int, rules: HeadRules) -> ParsedHead |
     if _OTHERS & set(names) or names.count(b"content-length") != 1 or is_cloudevent(found.headers):
         return None
     length = dict(found.headers)[b"content-length"]
-    if not length.isdigit() or len(length) > 6 or not 0 < int(length) <= MAX_BODY:
+    if not length.isdigit() or len(length) > _DIGITS or not 0 < int(length) <= MAX_BODY:
         return None
     return _parsed(found, int(length), rules)
 

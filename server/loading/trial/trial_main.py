@@ -27,6 +27,7 @@ from server.workers.messages import signature_to_fields
 from server.workers.self_test import SelfTest, one_line, self_test
 
 _MAX_REASON = 4000
+_WORTH = 2**20  #: bytes of a model after which freed memory is given back: that takes longer than to load a small one
 
 
 def main(descriptor: int) -> None:
@@ -42,7 +43,8 @@ def main(descriptor: int) -> None:
         while (job := connection.receive()) is not None:
             answer = _try(job.fields, lambda stage: connection.send(ipc.pack({"stage": stage})))
             gc.collect()
-            if hasattr(libc, "malloc_trim"):  # glibc keeps freed memory, and the next trial's growth would not show
+            # glibc keeps freed memory, and the next trial's growth would not show; a small model leaves next to none
+            if answer.get("memory_bytes", _WORTH) >= _WORTH and hasattr(libc, "malloc_trim"):
                 libc.malloc_trim(0)
             connection.send(ipc.pack(answer))
 
