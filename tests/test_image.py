@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -185,49 +187,77 @@ def test_it_runs_as_any_user(engine: Engine, image: str, models: Path) -> None:
         assert {name: predict(container, name).status_code for name in EXAMPLES} == dict.fromkeys(EXAMPLES, 200)
 
 
-@pytest.mark.parametrize("way", ["chart", "chart/values/openshift.yaml", "kserve/overlays/standard"])
-def test_the_pod_of_the_manifests_plays(engine: Engine, image: str, models: Path, tmp_path: Path, way: str) -> None:
-    """A Pod as Kubernetes would make it, with models where the claim is; its probes are asked as the kubelet does."""
-    if engine.command != "podman":
-        pytest.skip("Podman plays pods")
-    if way.startswith("kserve") and shutil.which("kubectl") is None:
-        pytest.skip("kubectl, which reads kustomizations")
-    spec = pod_of(way)
+@dataclass(frozen=True)
+class Played:
+    """A Pod of the manifests that runs here."""
+
+    container: dict[str, Any]  #: as the manifest has it
+    rest: int
+    grpc: int
+
+
+@contextmanager
+def playing(engine: Engine, spec: dict[str, Any], image: str, models: Path, folder: Path) -> Iterator[Played]:
+    """The Pod as Kubernetes would make it, with models where the claim is."""
     (container,) = spec["containers"]
     container |= {"image": image, "imagePullPolicy": "Never"}
     container["args"] = [arg.replace("{{.Name}}", "model") for arg in container["args"]]
     ports = {each["name"]: each for each in container["ports"]}
-    rest, remote = (ports.get("http") or ports["http1"]), ports["grpc"]
-    for each in (rest, remote):
+    rest = next(ports[name] for name in ("http", "http1", "h2c") if name in ports)
+    remote = ports.get("grpc", rest)
+    for each in ports.values():
         each["hostPort"] = free_port()
     spec["volumes"] = [each for each in spec["volumes"] if each["name"] != "models"]
     spec["volumes"].append({"name": "models", "hostPath": {"path": str(models), "type": "Directory"}})
+    for each in container.get("env", ()):
+        if each.get("valueFrom") == {"fieldRef": {"fieldPath": "metadata.namespace"}}:  # which Podman 4.3 does not know
+            del each["valueFrom"]
+            each["value"] = "default"
     mounts = [each for each in container["volumeMounts"] if each["name"] != "models"]
     container["volumeMounts"] = [*mounts, {"name": "models", "mountPath": "/mnt/models", "readOnly": True}]
-    manifest = tmp_path / "pod.yaml"
-    manifest.write_text(
-        yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "played"}, "spec": spec})
-    )
-    engine("kube", "play", str(manifest))
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "played"}, "spec": spec}
+    manifest = folder / "pod.yaml"
+    manifest.write_text(yaml.safe_dump(pod))
     try:
-        url = f"http://127.0.0.1:{rest['hostPort']}"
+        engine("kube", "play", str(manifest))
+        yield Played(container, rest["hostPort"], remote["hostPort"])
+    finally:
+        engine("kube", "down", str(manifest))  # of one that did not start, too: its name is the next one's
+
+
+PLAYED = [
+    "chart",
+    "chart/values/openshift.yaml",
+    "kserve/overlays/standard",
+    "kserve/overlays/openshift",
+    "kserve/overlays/knative-one-port",
+]
+
+
+@pytest.mark.parametrize("way", PLAYED)
+def test_the_pod_of_the_manifests_plays(engine: Engine, image: str, models: Path, tmp_path: Path, way: str) -> None:
+    """Its probes are asked as the kubelet does."""
+    if engine.command != "podman":
+        pytest.skip("Podman plays pods")
+    if way.startswith("kserve") and shutil.which("kubectl") is None:
+        pytest.skip("kubectl, which reads kustomizations")
+    with playing(engine, pod_of(way), image, models, tmp_path) as played:
+        url = f"http://127.0.0.1:{played.rest}"
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            path = container[probe]["httpGet"]["path"]
+            path = played.container[probe]["httpGet"]["path"]
             wait_for(lambda path=path: answers(url + path), f"{probe}: {path}", 240)  # type: ignore[misc]
         answer = httpx.post(f"{url}/v1/models/sklearn-iris:predict", json=EXAMPLES["sklearn-iris"].sample, timeout=60)
         assert answer.status_code == 200, answer.text
-        with grpc.insecure_channel(f"127.0.0.1:{remote['hostPort']}") as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{played.grpc}") as channel:
             assert GRPCInferenceServiceStub(channel).ServerReady(pb.ServerReadyRequest(), timeout=30).ready
-    finally:
-        engine("kube", "down", str(manifest))
 
 
-def pod_of(way: str) -> dict[str, Any]:
-    """The pod's specification in what the chart, or an overlay, renders to."""
+def pod_of(way: str, *argv: str) -> dict[str, Any]:
+    """The pod's specification in what the chart (with `argv` for Helm), or an overlay, renders to."""
     if way.startswith("kserve"):
         (runtime,) = manifests.read(manifests.overlay(way))
         return {key: copy.deepcopy(runtime["spec"][key]) for key in ("containers", "volumes")}
-    values = () if way == "chart" else ("--values", str(manifests.DEPLOY / way))
+    values = argv if way == "chart" else ("--values", str(manifests.DEPLOY / way), *argv)
     (found,) = (each for each in manifests.read(manifests.template(*values)) if each["kind"] == "Deployment")
     spec: dict[str, Any] = found["spec"]["template"]["spec"]
     return spec

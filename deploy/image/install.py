@@ -5,10 +5,10 @@
 
 Everything has the version and one of the hashes of requirements.txt (`make lock`), and nothing is built on the way.
 
-PyPI's builds of torch and XGBoost for x86-64 bring gigabytes of CUDA along. Without GPU=true their CPU builds are
-taken: torch's from its project's own index (which uv knows by name) or, where that is not reached, from wherever pip
-is configured to look, with the hashes of torch-cpu.txt; XGBoost's library from the distribution xgboost-cpu, which is
-the same package without CUDA.
+PyPI's builds of torch and XGBoost for Linux bring gigabytes of CUDA along. Without GPU=true their CPU builds are taken:
+torch's from its project's own index (which uv knows by name) or, where that is not reached, from wherever pip is
+configured to look, with the hashes of torch-cpu.txt; XGBoost's library from the distribution xgboost-cpu, which is the
+same package without CUDA.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ HERE = Path(__file__).parent
 VENV = "/venv"
 #: groups of extras.json that are the build's own
 TOOLS = ("build", "bom")
+#: machines with CPU builds of their own; those of others have no CUDA
+_WITH_CUDA = ("x86_64", "aarch64")
 #: what torch's and XGBoost's CUDA builds ask for, and nothing else does
 _CUDA = re.compile(r"nvidia-|cuda-|triton$")
 
@@ -105,7 +107,7 @@ def main(frameworks: str, gpu: str = "false") -> None:
         install(builds[name] for name in needs[frameworks])
         return
     names = wanted(needs, frameworks)
-    if gpu == "true" or platform.machine() != "x86_64":
+    if gpu == "true" or platform.machine() not in _WITH_CUDA:
         install(builds[name] for name in sorted(names))
         return
     names = {name for name in names if not _CUDA.match(name)}

@@ -40,8 +40,17 @@ class TlsProtocol(asyncio.Protocol):
         self._socket: socket.socket | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of TCP
-        """Take the connection over before a byte of it is read: the event loop begins TLS with nothing else."""
-        self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        """Take the connection over before a byte of it is read: the event loop begins TLS with nothing else.
+
+        Of a Unix socket (`--uds`) nothing is encrypted: who may open it says its directory.
+        """
+        accepted = transport.get_extra_info("socket")
+        if accepted.family == socket.AF_UNIX:
+            protocol = self._make()
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            return
+        self._socket = socket.socket(fileno=os.dup(accepted.fileno()))
         self._socket.setblocking(False)
         transport.abort()  # closes its own descriptor alone
         self._since = asyncio.get_running_loop().time()

@@ -23,6 +23,7 @@ from server.errors import InvalidInput
 _INFINITIES = frozenset({"Infinity", "-Infinity"})
 _NOT_FINITE = re.compile(rb"NaN|Infinity")
 _FORM = re.compile(rb"[\w.%+-]+=")
+_GZIP = b"\x1f\x8b"
 _AS_JSON = "with Content-Type: application/json"
 _SHOWN = 20  #: bytes of what a body begins with
 _DEEPEST = 8  #: levels of a place that a message names
@@ -141,6 +142,11 @@ def _place(way: Sequence[str | int]) -> str:
 
 def _not_json(raw: bytes, expected: str, error: orjson.JSONDecodeError) -> str:
     head = raw[:1000].lstrip()
+    if raw.startswith(_GZIP):
+        return (
+            "the body is gzip where its headers say that it is JSON: send JSON as it is, or compressed once and with "
+            "Content-Encoding: gzip"
+        )
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in raw[:4]:
         return f"the body is not JSON in UTF-8, but UTF-16 or UTF-32: send UTF-8, or {_AS_JSON}; charset=utf-16"
     if head.startswith(b"--") and b"content-disposition" in head.lower():

@@ -82,7 +82,8 @@ class FrontendServer:
         self._control.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=self._control)
         here = FrontendRoutes(self._copies, self._settings.max_body_bytes, self._bounds.bodies, self._keys)
-        routes = Manners(here, self._settings.root_path, make_ids=self._settings.request_ids)
+        root, makes_ids = self._settings.root_path, self._settings.request_ids
+        routes = Manners(here, root, make_ids=makes_ids, hands_on_admin=True)
         protocol = partial(FrontendProtocol, self._directory / "http", self._copies, self._shared)
         transport = (self._bounds, self._certificates)
         rest = rest_server(self._settings, routes, self._http_port, protocol, *transport, shared_port=self._shared_port)

@@ -8,19 +8,22 @@ from typing import Any
 
 import grpc
 
+from server.api import request_ids
 from server.api.grpc.callers import Callers
 from server.api.grpc.infer_calls import Inference
 from server.api.grpc.protos import HEALTH, INFER, SERVICE, STREAM
-from server.api.grpc.service import CLIENT
+from server.api.grpc.service import CLIENT, MADE_ID
 from server.errors import InvalidInput, message
 from server.frontends.copy_repository import CopyRepository
 
 _INFER = f"/{SERVICE.full_name}/{INFER}"
 _STREAM = f"/{SERVICE.full_name}/{STREAM}"
 _WATCH = f"/{HEALTH.full_name}/Watch"
-_REPOSITORY = f"/{SERVICE.full_name}/Repository"
+#: methods of which some depend on where the caller is
+_GUARDED = (f"/{SERVICE.full_name}/Repository", f"/{SERVICE.full_name}/LogSettings")
 #: metadata that a channel sets itself
 _OURS = ("grpc-", ":")
+_NOT_PASSED_ON = (CLIENT, MADE_ID, "user-agent")
 #: seconds; gRPC takes a deadline that is much further away for one that has passed
 _LONGEST_DEADLINE = 366 * 24 * 3600.0
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
@@ -77,8 +80,10 @@ class GrpcProxy(grpc.GenericRpcHandler):
 
     async def _hand_on(self, method: str, raw: bytes, context: Any) -> bytes:
         metadata = await self._metadata(context)
-        if method.startswith(_REPOSITORY):
+        if method.startswith(_GUARDED):
             metadata.append((CLIENT, context.peer()))
+            if not any(key == request_ids.NAME for key, _ in context.invocation_metadata() or ()):
+                metadata.append((MADE_ID, "1"))
         call = self._methods[method](raw, metadata=metadata, timeout=_timeout(context.time_remaining()))
         try:
             answer: bytes = await call
@@ -123,7 +128,11 @@ def _names() -> Iterable[str]:
 
 
 def _passed_on(metadata: Iterable[tuple[str, str | bytes]]) -> Iterable[tuple[str, str | bytes]]:
-    return ((key, value) for key, value in metadata if not key.startswith(_OURS) and key not in (CLIENT, "user-agent"))
+    return (
+        (key, value)
+        for key, value in metadata
+        if not key.startswith(_OURS) and key not in (CLIENT, MADE_ID, "user-agent")
+    )
 
 
 def _is_sendable(value: str | bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,27 @@ def test_others_kinds_are_valid_where_their_definitions_are_at_hand(values: tupl
 
 @ways
 def test_flags_are_the_servers(values: tuple[str, ...]) -> None:
-    argv = [arg for arg in container(*values)["args"] if "/etc/polyserve/" not in arg]  # files of the pod
-    settings = Settings.parse(argv, {})
-    assert (settings.model_dir, settings.http_port, settings.grpc_port) == (Path("/mnt/models"), 8080, 8081)
+    one = container(*values)
+    settings = replace(Settings.parse([arg for arg in one["args"] if "/etc/polyserve/" not in arg], {}), **tls_of(one))
+    ports = {port["name"]: port["containerPort"] for port in one["ports"]}
+    assert settings.model_dir == Path("/mnt/models")
+    assert {"http": settings.rest_port, "grpc": settings.grpc_port} == ports
+
+
+def tls_of(one: Document) -> dict[str, str]:
+    """The files of TLS, which are the pod's, as its flags name them."""
+    found = [arg.removeprefix("--").partition("=") for arg in one["args"] if arg.startswith(("--ssl_c", "--ssl_k"))]
+    return {name: value for name, _, value in found}
+
+
+def test_under_tls_everything_leads_to_where_the_server_listens() -> None:
+    """It makes 8443 of 8080."""
+    found = kinds(*sets("secrets.tls=pair"))
+    (one,) = containers(found["Deployment"])
+    assert {port["name"]: port["containerPort"] for port in one["ports"]} == {"http": 8443, "grpc": 8081}
+    assert found["Service"]["spec"]["ports"][0] == {"name": "http", "port": 8080, "targetPort": "http"}
+    annotations = found["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert (annotations["prometheus.io/port"], annotations["prometheus.io/scheme"]) == ("8443", "https")
 
 
 def test_the_schema_knows_every_value() -> None:
@@ -93,11 +112,87 @@ def test_the_schema_knows_every_value() -> None:
         ("models.uris.iris=./here", "models.uris.iris"),
         ("resources.limit.cpu=1", "limit"),
         ("service.httpPort=99999", "service.httpPort"),
+        ("image.tag=1.0@sha256:0123", "image.tag"),
+        ("image.digest=0123", "image.digest"),
+        ("settings.http_port=9000", "settings.http_port: the chart gives this flag itself; see service.httpPort"),
+        ("settings.ssl_certfile=/x", "settings.ssl_certfile: the chart gives this flag itself; see secrets.tls"),
+        ("secrets.clientCa=authorities", "secrets.clientCa asks clients for certificates, over TLS: set secrets.tls"),
+        ("gateway.backendCa=authorities", "gateway.backendCa is for pods that speak TLS: set secrets.tls"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(pair: str, named: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(named.rpartition(".")[2])):
+    with pytest.raises(ValueError) as refused:
         template(*sets(pair))
+    assert named in str(refused.value) or named.rpartition(".")[2] in str(refused.value).replace("'", "")
+
+
+def test_one_host_name_has_routes_of_one_kind() -> None:
+    """The Gateway API has one of an HTTPRoute and a GRPCRoute refused where both name the same host."""
+    found = kinds(*sets("gateway.enabled=true", "gateway.host=*.example.com", "settings.root_path=/ml"))
+    assert "GRPCRoute" not in found
+    rest, remote = found["HTTPRoute"]["spec"]["rules"]
+    assert found["HTTPRoute"]["spec"]["hostnames"] == ["*.example.com"]
+    assert [match["path"]["value"] for match in rest["matches"]] == ["/ml/v1", "/ml/v2", "/ml/openai"]
+    assert remote["matches"] == [{"path": {"type": "PathPrefix", "value": "/inference.GRPCInferenceService"}}]
+    assert [rule["backendRefs"][0]["port"] for rule in (rest, remote)] == [8080, 8081]
+    both = kinds(*sets("gateway.enabled=true", "gateway.grpcHost=grpc.example.com"))
+    assert len(both["HTTPRoute"]["spec"]["rules"]) == 1
+    assert both["GRPCRoute"]["spec"]["hostnames"] == ["grpc.example.com"]
+    with pytest.raises(ValueError, match=r"gateway\.grpcHost: a gateway takes an HTTPRoute or a GRPCRoute"):
+        template(*sets("gateway.enabled=true", "gateway.host=a.example", "gateway.grpcHost=a.example"))
+
+
+def test_a_gateway_is_told_to_speak_tls_to_the_pods() -> None:
+    found = kinds(*sets("gateway.enabled=true", "secrets.tls=pair", "gateway.backendCa=authorities"))
+    policy = found["BackendTLSPolicy"]["spec"]
+    assert policy["targetRefs"][0]["name"] == found["Service"]["metadata"]["name"]
+    assert policy["validation"]["hostname"] == "polyserve.default.svc"
+    assert policy["validation"]["caCertificateRefs"][0]["name"] == "authorities"
+
+
+def test_who_wants_certificates_is_probed_by_a_socket() -> None:
+    """The kubelet has none to show."""
+    found = kinds(*sets("secrets.tls=pair", "secrets.clientCa=authorities", "monitoring.serviceMonitor=true",
+                        "monitoring.clientTls=prometheus"))  # fmt: skip
+    assert check_kubernetes(found["Deployment"])
+    (one,) = containers(found["Deployment"])
+    asked = {one[probe]["exec"]["command"][-1] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert asked == {"/v2/health/live", "/v2/health/ready"}
+    told = {each["name"]: each.get("value") for each in one["env"]}
+    settings = Settings.parse([each for each in one["args"] if "/etc/polyserve/" not in each], told)
+    assert str(settings.uds) == told["POLYSERVE_UDS"] == "/tmp/polyserve.sock"
+    assert "--ssl_ca_certs=/etc/polyserve/client-ca/ca.crt" in one["args"]
+    (endpoint,) = found["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["tlsConfig"]["keySecret"] == {"name": "prometheus", "key": "tls.key"}
+
+
+def test_names_stay_texts_whatever_they_look_like(tmp_path: Path) -> None:
+    """A secret may be called 123, a release 2024.1; a service's name begins with a letter and has no dots."""
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        "secrets: {tls: '123', apiKeys: '1e3', stores: 'true', adminToken: 'null'}\n"
+        "models: {claim: {existing: '77'}}\ncache: {existingClaim: '78'}\nserviceAccount: {name: '79'}\n"
+        "priorityClassName: '80'\nruntimeClassName: '81'\ningress: {enabled: true, host: '*.example.com'}\n"
+        "podAnnotations: {prometheus.io/port: '9000', team: '82'}\npodLabels: {team: '83'}\n"
+        "image: {tag: '" + "1" * 100 + "', digest: 'sha256:" + "0" * 64 + "'}\n"
+    )
+    done = helm("template", "2024.1", str(CHART), "--values", str(values))
+    assert done.returncode == 0, done.stderr
+    found = read(done.stdout)
+    for document in found:
+        assert check_kubernetes(document), document["kind"]
+        assert re.fullmatch(r"[a-z][a-z0-9-]*", document["metadata"]["name"]) or document["kind"] == "ServiceAccount"
+        assert all(len(label) <= 63 for label in document["metadata"]["labels"].values())
+    (pod,) = (each["spec"]["template"] for each in found if each["kind"] == "Deployment")
+    assert pod["metadata"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/path": "/metrics",
+        "prometheus.io/port": "9000",
+        "prometheus.io/scheme": "https",
+        "team": "82",
+    }
+    assert pod["metadata"]["labels"]["app.kubernetes.io/instance"] == "2024.1"
+    assert pod["spec"]["containers"][0]["image"].endswith(f"{'1' * 100}@sha256:{'0' * 64}")
 
 
 def test_settings_become_flags() -> None:

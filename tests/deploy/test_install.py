@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
+import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,14 +22,18 @@ CUDA_ONLY = {"triton", "nvidia-nccl-cu12", "nvidia-cublas", "cuda-toolkit"}
 
 
 @pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def install() -> ModuleType:
     spec = importlib.util.spec_from_file_location("install", IMAGE / "install.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
     return module
+
+
+@pytest.fixture(params=["x86_64", "aarch64"])
+def machine(request: pytest.FixtureRequest, install: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install.platform, "machine", lambda: request.param)
 
 
 class Recorder:
@@ -45,6 +51,7 @@ class Recorder:
         return True
 
 
+@pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize(
     ("frameworks", "torch", "xgboost"),
     [
@@ -68,6 +75,7 @@ def test_what_extras_ask_for_on_processors(
     assert ("torch==" in recorder.torch, "xgboost-cpu==" in recorder.xgboost) == (torch, xgboost)
 
 
+@pytest.mark.usefixtures("machine")
 def test_with_cuda_everything_is_the_indexs_own(install: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(install, monkeypatch)
     install.main("all", "true")
@@ -97,6 +105,23 @@ def test_a_wrong_choice_is_refused_before_anything_is_installed(
     monkeypatch.setattr(install, "run", lambda *_, **__: pytest.fail("it installs"))
     with pytest.raises(SystemExit, match=message):
         install.main(*argv)
+
+
+@pytest.mark.slow
+def test_uv_finds_the_hash_of_a_build_whose_version_says_so(install: ModuleType, tmp_path: Path) -> None:
+    """It looks hashes up by the version that it finds: for 2.13.0+cpu `torch==2.13.0` has none."""
+    wheel, info = tmp_path / "own_thing-1.0+cpu-py3-none-any.whl", "own_thing-1.0+cpu.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: own-thing\nVersion: 1.0+cpu\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    uv = (str(Path(sys.executable).with_name("uv")), "pip", "install", "--no-cache", "--no-index", "--no-config")
+    where = (f"--find-links={tmp_path}", f"--target={tmp_path / 'target'}", f"--python={sys.executable}")
+    build = install.locked(IMAGE / "torch-cpu.txt")["torch"].partition(" ")[0]
+    assert build == f"torch=={importlib.metadata.version('torch').partition('+')[0]}+cpu"
+    said = f"own-thing==1.0+{build.rpartition('+')[2]} --hash=sha256:{digest}\n"
+    assert install.install([said], *where, installer=uv, check=False)
 
 
 @pytest.mark.slow

@@ -72,7 +72,9 @@ def test_extras_name_only_what_is_locked() -> None:
 
 
 def test_torchs_cpu_build_is_the_locked_version() -> None:
-    assert f"torch=={VERSIONS['torch']} " in (IMAGE / "torch-cpu.txt").read_text()
+    text = (IMAGE / "torch-cpu.txt").read_text()
+    assert f"torch=={VERSIONS['torch']}+cpu " in text
+    assert text.count("--hash=sha256:") == 6  # three Pythons on two machines
     assert VERSIONS["xgboost-cpu"] == VERSIONS["xgboost"]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 import grpc
 import httpx
@@ -32,6 +36,7 @@ class Site:
     authority: Authority
     client: Pair
     live: Pair
+    socket: Path
 
     def http(self, certificate: Pair | None) -> httpx.Client:
         context = ssl.create_default_context(cafile=str(self.authority.file))
@@ -60,14 +65,17 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     cases.sklearn_logistic(base / "models" / "iris")
     authority = Authority(base)
     live = renew(authority, Pair(base / "live.pem", base / "live.key"), "first")
-    flags = (f"--ssl_certfile={live.chain}", f"--ssl_keyfile={live.key}", f"--ssl_ca_certs={authority.file}")
+    socket = Path(mkdtemp(prefix="uds")) / "s"  # a socket's path may not be long
+    flags = (f"--ssl_certfile={live.chain}", f"--ssl_keyfile={live.key}", f"--ssl_ca_certs={authority.file}",
+             f"--uds={socket}")  # fmt: skip
     server = Server(base / "models", base / "server.log", *flags, f"--workers={request.param}")
-    site = Site(server, authority, authority.sign("client"), live)
+    site = Site(server, authority, authority.sign("client"), live, socket)
     wait_for(site.is_ready, "the server", 240)
     if request.param == 2:
         wait_for(lambda: "process 2 of the server listens" in server.log, "the second process")
     yield site
     assert server.stop() == 0, server.log
+    shutil.rmtree(socket.parent)
 
 
 def renew(authority: Authority, live: Pair, name: str) -> Pair:
@@ -108,6 +116,17 @@ def test_nothing_is_served_without_tls(site: Site) -> None:
     options = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(site.server.grpc, options) as channel, pytest.raises(grpc.RpcError):
         GRPCInferenceServiceStub(channel).ServerLive(pb.ServerLiveRequest(), timeout=30)
+
+
+def test_the_images_health_check_asks_by_the_socket(site: Site) -> None:
+    """It has no certificate to show."""
+    program = Path(__file__).parents[2] / "deploy" / "image" / "health.py"
+    port = {"POLYSERVE_HTTP_PORT": str(site.server.http_port)}
+    for given, status in ((port, 1), ({**port, "POLYSERVE_UDS": str(site.socket)}, 0)):
+        line = [sys.executable, "-IS", str(program), "/v2/health/ready"]
+        done = subprocess.run(line, env={**os.environ, **given}, capture_output=True, text=True, timeout=120)
+        assert done.returncode == status, done.stderr
+        assert ("POLYSERVE_UDS" in done.stderr) == bool(status)
 
 
 def test_a_renewal_under_load_fails_no_request(site: Site) -> None:

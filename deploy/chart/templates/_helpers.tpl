@@ -1,15 +1,20 @@
+{{/* The name of everything: a service's name begins with a letter and has no dots, which a release's may. */}}
 {{- define "polyserve.name" -}}
-{{- if eq .Release.Name .Chart.Name }}{{ .Chart.Name }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" }}{{ end }}
+{{- $release := .Release.Name | replace "." "-" }}
+{{- if eq $release .Chart.Name }}{{ .Chart.Name }}
+{{- else if regexMatch "^[0-9]" $release }}{{ printf "%s-%s" .Chart.Name $release | trunc 52 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-%s" $release .Chart.Name | trunc 52 | trimSuffix "-" }}
+{{- end }}
 {{- end }}
 
 {{- define "polyserve.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "polyserve.labels" -}}
 {{ include "polyserve.selector" . }}
-app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | trimAll "-._" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
@@ -26,6 +31,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if .Values.secrets.tls }}HTTPS{{ else }}HTTP{{ end }}
 {{- end }}
 
+{{/* Where REST listens in the pod: the server makes 8443 of 8080 under TLS. */}}
+{{- define "polyserve.restPort" -}}
+{{- if .Values.secrets.tls }}8443{{ else }}8080{{ end }}
+{{- end }}
+
 {{/* Whether a claim that one node alone can mount is in use: then a new pod cannot start before the old one has gone. */}}
 {{- define "polyserve.oneNode" -}}
 {{- if and .Values.models.claim.enabled (not .Values.models.claim.existing) (not (has "ReadWriteMany" .Values.models.claim.accessModes)) (not (has "ReadOnlyMany" .Values.models.claim.accessModes)) }}true{{ end }}
@@ -34,4 +44,55 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{/* A value as a flag or a variable has it: a number of a values file is no float with an exponent. */}}
 {{- define "polyserve.text" -}}
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
+{{- end }}
+
+{{/* Prometheus' annotations where they are wanted, and the pod's own, which win. */}}
+{{- define "polyserve.podAnnotations" -}}
+{{- $found := dict }}
+{{- if .Values.monitoring.annotations }}
+{{- $scrape := dict "prometheus.io/scrape" "true" "prometheus.io/path" "/metrics" "prometheus.io/port" (include "polyserve.restPort" .) }}
+{{- $found = merge $found $scrape (ne .Values.secrets.tls "" | ternary (dict "prometheus.io/scheme" "https") dict) }}
+{{- end }}
+{{- toYaml (mergeOverwrite $found .Values.podAnnotations) }}
+{{- end }}
+
+{{/* Where the server listens beside its ports: the probes ask there if the ports want a certificate of who asks. */}}
+{{- define "polyserve.socket" -}}
+{{- if .Values.secrets.clientCa }}{{ .Values.settings.uds | default "/tmp/polyserve.sock" }}{{ end }}
+{{- end }}
+
+{{/* One probe: its path, its period and its timeout in seconds. */}}
+{{- define "polyserve.probe" -}}
+{{- $socket := include "polyserve.socket" .root }}
+{{- if $socket -}}
+exec:
+  command: [python, -IS, /venv/share/polyserve/health.py, {{ .path }}]
+{{- else -}}
+httpGet:
+  path: {{ .path }}
+  port: http
+  scheme: {{ include "polyserve.scheme" .root }}
+{{- end }}
+periodSeconds: {{ .period }}
+timeoutSeconds: {{ .timeout }}
+{{- end }}
+
+{{/* Values that contradict one another, by name. */}}
+{{- define "polyserve.check" -}}
+{{- $ours := dict "model_dir" "models.claim" "http_port" "service.httpPort" "grpc_port" "service.grpcPort" "ssl_certfile" "secrets.tls" "ssl_keyfile" "secrets.tls" "ssl_ca_certs" "secrets.clientCa" }}
+{{- range $name, $instead := $ours }}
+{{- if hasKey $.Values.settings $name }}{{ fail (printf "settings.%s: the chart gives this flag itself; see %s" $name $instead) }}{{ end }}
+{{- end }}
+{{- if and .Values.secrets.apiKeys (hasKey .Values.settings "api_keys_file") }}{{ fail "settings.api_keys_file: secrets.apiKeys gives this flag; leave one of them out" }}{{ end }}
+{{- if and .Values.secrets.clientCa (not .Values.secrets.tls) }}{{ fail "secrets.clientCa asks clients for certificates, over TLS: set secrets.tls, too" }}{{ end }}
+{{- if and .Values.gateway.backendCa (not .Values.secrets.tls) }}{{ fail "gateway.backendCa is for pods that speak TLS: set secrets.tls, too" }}{{ end }}
+{{- if and .Values.gateway.enabled (eq .Values.gateway.host .Values.gateway.grpcHost) }}{{ fail "gateway.grpcHost: a gateway takes an HTTPRoute or a GRPCRoute of one host name, not both: give it another name, or none (gRPC then goes by gateway.host)" }}{{ end }}
+{{- end }}
+
+{{- define "polyserve.gateway" -}}
+parentRefs:
+  - name: {{ .Values.gateway.name | quote }}
+    {{- with .Values.gateway.namespace }}
+    namespace: {{ . | quote }}
+    {{- end }}
 {{- end }}

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import grpc
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
+from server.api import request_ids
 from server.api.access import Access, peer_address
 from server.api.grpc.callers import Callers
 from server.api.grpc.channel_credentials import server_credentials
@@ -32,6 +33,8 @@ from server.runtime.certificates import CertificateFiles
 
 #: metadata that tells where a call comes from that a front process hands on
 CLIENT = "x-polyserve-client"
+#: with it a front process says that the caller's identifier is its own making, and no header of somebody in between
+MADE_ID = "x-polyserve-made-id"
 _INNER = "unix:"  #: begins gRPC's name of a peer on the server's own socket
 
 Server: TypeAlias = "grpc.aio.Server"
@@ -114,9 +117,10 @@ class InferenceService(TritonCalls):
 
 def _headers(context: Any) -> dict[str, str]:
     """The request's metadata; of what is not text, the key. What a front process adds (`_address`) is none of it."""
-    pairs = [(str(key), value if isinstance(value, str) else "") for key, value in context.invocation_metadata() or ()]
+    pairs = {str(key): value if isinstance(value, str) else "" for key, value in context.invocation_metadata() or ()}
+    added = {CLIENT, MADE_ID, *([request_ids.NAME] if MADE_ID in pairs else [])}
     inner = context.peer().startswith(_INNER)
-    return {key: value for key, value in pairs if not (inner and key == CLIENT)}
+    return {key: value for key, value in pairs.items() if not (inner and key in added)}
 
 
 def _address(context: Any) -> str:

@@ -19,6 +19,10 @@ _NAMES = {"": "", "identity": "", "x-gzip": GZIP, GZIP: GZIP, DEFLATE: DEFLATE}
 
 _GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 31, 15, -15
 _STEP = 256 * 1024  #: bytes that are inflated at once
+#: bytes of a body that zlib is given at once: it copies what it leaves over, after every step and every member
+_READ = 16 * 1024
+#: parts that a gzip body may be put together of: each costs, however little is in it, and programs make them of 64 KiB
+_MOST_MEMBERS = 10_000
 #: bytes of a body that are inflated on the event loop: a fraction of a millisecond
 _SMALL = 4096
 
@@ -67,26 +71,33 @@ async def _call(take: Take, size: int) -> None:
 
 def _inflate(body: bytes, coding: str, most: int, take: Take) -> bytes:
     bits = _GZIP_BITS if coding == GZIP else _ZLIB_BITS if _is_zlib(body) else _RAW_BITS
-    found = bytearray()
-    rest = body
+    found, held, position = bytearray(), 0, 0
     try:
-        while rest:
-            member = zlib.decompressobj(bits)
+        for _ in range(_MOST_MEMBERS):
+            member, rest = zlib.decompressobj(bits), b""
             while not member.eof:
+                if not rest:
+                    rest = body[position : position + _READ]
+                    position += len(rest)
                 part = member.decompress(rest, min(_STEP, most - len(found) + 1))
-                rest = member.unconsumed_tail
-                if len(found) + len(part) > most:
-                    raise TooLarge(f"the body holds more than {most} bytes when it is inflated (max_body_bytes)")
-                take(len(part))
-                found += part
-                if not part and not rest and not member.eof:
+                if not part and not rest:
                     raise InvalidInput(f"the body ends before its {coding} does (Content-Encoding: {coding})")
-            rest = member.unused_data
-            if rest and coding == DEFLATE:
+                rest = member.unconsumed_tail
+                found += part
+                if len(found) > most:
+                    raise TooLarge(f"the body holds more than {most} bytes when it is inflated (max_body_bytes)")
+                if len(found) - held >= _STEP:
+                    take(len(found) - held)
+                    held = len(found)
+            position -= len(member.unused_data)
+            if position == len(body):
+                take(len(found) - held)
+                return bytes(found)
+            if coding == DEFLATE:
                 raise InvalidInput("something follows the compressed body (Content-Encoding: deflate)")
     except zlib.error as error:
         raise InvalidInput(f"the body is no {coding}, or damaged (Content-Encoding: {coding}): {error}") from error
-    return bytes(found)
+    raise InvalidInput(f"the body is put together of more than {_MOST_MEMBERS} parts (Content-Encoding: {coding})")
 
 
 def _is_zlib(body: bytes) -> bool:

@@ -14,6 +14,7 @@ from server.api import request_ids
 from server.api.rest.answer_coding import compressing
 from server.api.rest.asgi import App, AsgiMessage, Scope, Send, send_whole, unread
 from server.api.rest.asgi import Receive as Receive
+from server.api.rest.repository_routes import is_admin
 from server.errors import InvalidInput
 from server.runtime import logs
 
@@ -21,11 +22,15 @@ from server.runtime import logs
 class Manners:
     """An ASGI application in front of all others."""
 
-    def __init__(self, app: App, root_path: str = "", *, make_ids: bool = False) -> None:
-        """`root_path` begins with a slash and ends without; `make_ids`: requests without an identifier get one."""
+    def __init__(self, app: App, root_path: str = "", *, make_ids: bool = False, hands_on_admin: bool = False) -> None:
+        """`root_path` begins with a slash and ends without; `make_ids`: requests without an identifier get one.
+
+        `hands_on_admin`: calls that change the server go to another process, which makes theirs.
+        """
         self._app = app
         self._root = root_path
         self._make_ids = make_ids
+        self._hands_on_admin = hands_on_admin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,10 +59,12 @@ class Manners:
             raise InvalidInput(f"{request_ids.NAME} is given {len(given)} times: send one")
         if given:
             return request_ids.checked(str(given[0], "latin-1"))
-        if not self._make_ids:
+        changes = is_admin(scope)
+        if not self._make_ids or (changes and self._hands_on_admin):
             return ""
         known = request_ids.made()
-        scope["headers"] = [*scope["headers"], (request_ids.HEADER, known.encode())]
+        if not changes:  # there it would look like a proxy's (`api.access`)
+            scope["headers"] = [*scope["headers"], (request_ids.HEADER, known.encode())]
         return known
 
 

@@ -17,6 +17,7 @@ from server.api.openai.error_object import in_openai_shape
 from server.api.rest.asgi import App, AsgiMessage, Receive, Scope, Send, send_whole, unread
 from server.api.rest.cors import Cors
 from server.api.rest.paths import INVOCATIONS, is_settings, parse, parse_facts
+from server.api.rest.repository_routes import change_of
 from server.api.rest.torchserve import EXPLANATIONS, PING, PREDICTIONS
 from server.api.rest.torchserve_management import is_management
 from server.errors import Header, MethodNotAllowed
@@ -81,6 +82,8 @@ class Methods:
             verbs.add("GET")
         if is_settings(scope["path"]):
             verbs |= {"GET", "POST"}
+        if change_of(scope["path"]) is not None:
+            verbs.add("POST")
         return _with_implied(verbs) if verbs else []
 
     def _is_routed(self, scope: Scope, method: str) -> bool:

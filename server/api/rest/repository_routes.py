@@ -38,8 +38,7 @@ class RepositoryRoutes:
 
     def handler(self, path: str) -> Handler | None:
         """What answers a POST of the path; None: it is another."""
-        name, _, verb = path[len(ADMIN) :].rpartition("/") if path.startswith(ADMIN) else ("", "", "")
-        return partial(self._change, verb, name) if name and "/" not in name and verb in _VERBS else None
+        return partial(self._change, *found) if (found := change_of(path)) is not None else None
 
     async def _change(self, verb: str, name: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected) -> Answer:
         check_options(_parameters(body))
@@ -48,6 +47,12 @@ class RepositoryRoutes:
             return Answer(200, JSON_HEADERS, orjson.dumps({"name": name, "version": version, "promote": True}))
         await (self._repository.load(name) if verb == "load" else self._repository.unload_and_wait(name))
         return Answer(200, JSON_HEADERS, orjson.dumps({"name": name, verb: True}))
+
+
+def change_of(path: str) -> tuple[str, str] | None:
+    """What a POST of the path does, and to which model; None: nothing of these."""
+    name, _, verb = path[len(ADMIN) :].rpartition("/") if path.startswith(ADMIN) else ("", "", "")
+    return (verb, name) if name and "/" not in name and verb in _VERBS else None
 
 
 def is_admin(scope: Scope) -> bool:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import uvloop
@@ -41,13 +42,12 @@ class Site:
     def _context(self) -> ssl.SSLContext:
         return self._files.current().context
 
+    def protocol(self) -> TlsProtocol:
+        return TlsProtocol(self._context, self.connections, self._seconds, Echo)
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        server = await asyncio.get_running_loop().create_server(
-            lambda: TlsProtocol(lambda: self._files.current().context, self.connections, self._seconds, Echo),
-            "127.0.0.1",
-            0,
-        )
+        server = await asyncio.get_running_loop().create_server(self.protocol, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         yield
         server.close()
@@ -68,6 +68,23 @@ class Site:
 def _run(loop: Callable[[], asyncio.AbstractEventLoop], main: Callable[[], object]) -> None:
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(main())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_unix_socket_is_in_the_clear(loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path) -> None:
+    """A sidecar has no certificate, and the kernel no network in between."""
+    site = Site(tmp_path, HttpLimits(), 60)
+
+    async def main() -> None:
+        with TemporaryDirectory(prefix="uds") as short:  # a socket's path may not be long
+            server = await asyncio.get_running_loop().create_unix_server(site.protocol, f"{short}/s")
+            reader, writer = await asyncio.open_unix_connection(f"{short}/s")
+            writer.write(b"clear")
+            assert await reader.readexactly(5) == b"clear"
+            writer.close()
+            server.close()
+
+    _run(loop, main)
 
 
 @pytest.mark.parametrize("loop", LOOPS)

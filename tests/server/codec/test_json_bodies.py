@@ -39,6 +39,10 @@ BODIES = [
     (b"\x89PNG\r\n\x1a\n", "not JSON, it begins with"),
     (b'{"a": 1e999}', "not JSON"),
     (b'{"a": "\\ud800"}', "not JSON"),
+    (
+        b"\x1f\x8b\x08\x00",
+        "the body is gzip where its headers say that it is JSON: send JSON as it is, or compressed once",
+    ),
     (b"\xff\xfe{}", "not JSON in UTF-8, but UTF-16 or UTF-32: send UTF-8, or with Content-Type"),
     ('{"a": 1}'.encode("utf-16-be"), "not JSON in UTF-8, but UTF-16"),
     (2 * b"\xef\xbb\xbf" + b"{}", "not JSON"),

@@ -14,8 +14,10 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.api.access import LOOPBACK, Access
+from server.api.grpc.callers import Callers
 from server.api.grpc.channel_limits import GrpcLimits
-from server.api.grpc.service import CLIENT, InferenceService, handlers
+from server.api.grpc.protos import message_type
+from server.api.grpc.service import CLIENT, MADE_ID, InferenceService, handlers
 from server.errors import Forbidden
 from server.frontends.copy_repository import CopyRepository
 from server.frontends.grpc_proxy import GrpcProxy, _timeout
@@ -45,12 +47,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
 
 @asynccontextmanager
-async def doors(kind: str, seen: Seen, path: Path) -> AsyncIterator[Mapping[str, str]]:
+async def doors(
+    kind: str, seen: Access, path: Path, callers: Callers | None = None
+) -> AsyncIterator[Mapping[str, str]]:
     """Where the main process, a front process, and the main process's own socket take calls."""
-    service = handlers(InferenceService(cast(Repository, None), seen))
+    service = handlers(InferenceService(cast(Repository, None), seen, change_level=lambda level: None))
     main, port = await started(kind, service, None, GrpcLimits(MOST, MOST), str(path / "grpc"))
     with ThreadPoolExecutor(1) as pool:
-        front_service = GrpcProxy(CopyRepository(pool, Limits(), log_latency=False), path)
+        front_service = GrpcProxy(CopyRepository(pool, Limits(), log_latency=False), path, callers)
         front, front_port = await started(kind, [front_service], front_service.inference, GrpcLimits(MOST, MOST))
         yield {"main": f"127.0.0.1:{port}", "front": f"127.0.0.1:{front_port}", "socket": f"unix:{path / 'grpc'}"}
         await front.stop(None)
@@ -65,6 +69,38 @@ async def ask(door: str, metadata: Any) -> None:
             with pytest.raises(grpc.aio.AioRpcError) as error:
                 await channel.unary_unary(f"/inference.GRPCInferenceService/{method}")(message, metadata=metadata)
             assert error.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("door", ["main", "front"])
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [
+        ((), grpc.StatusCode.OK),
+        ([("x-request-id", "a")], grpc.StatusCode.PERMISSION_DENIED),
+        ([("x-request-id", "a"), (MADE_ID, "1")], grpc.StatusCode.PERMISSION_DENIED),
+        ([(MADE_ID, "1")], grpc.StatusCode.PERMISSION_DENIED),
+    ],
+)
+@pytest.mark.parametrize("kind", FRONTS)
+def test_an_identifier_that_a_front_process_made_is_nobodys_header(
+    tmp_path: Path, door: str, metadata: Any, code: grpc.StatusCode, kind: str
+) -> None:
+    """Who calls from this machine without a token has no metadata but a client's own; so it is for the log's level."""
+    request = message_type("LogSettingsRequest")()
+    request.settings["log_verbose_level"].uint32_param = 0
+
+    async def run() -> grpc.StatusCode:
+        async with (
+            doors(kind, Access(), tmp_path, Callers(make_ids=True)) as found,
+            grpc.aio.insecure_channel(found[door], options=[("grpc.use_local_subchannel_pool", 1)]) as channel,
+        ):
+            call = channel.unary_unary("/inference.GRPCInferenceService/LogSettings")(
+                request.SerializeToString(), metadata=metadata
+            )
+            return await call.code()
+
+    forged_alone = metadata == [(MADE_ID, "1")] and door == "front"  # which takes it away
+    assert asyncio.run(run()) is (grpc.StatusCode.OK if forged_alone else code)
 
 
 @pytest.mark.parametrize("door", ["main", "front"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import random
 import zlib
 
 import pytest
@@ -39,6 +40,23 @@ def test_what_was_compressed_comes_back(data: bytes) -> None:
     assert inflate(gzip.compress(data, mtime=0) + gzip.compress(data[:5], mtime=0), "gzip", MOST + 5) == data + data[:5]
     assert inflate(zlib.compress(data), "deflate") == data
     assert inflate(raw_deflate(data), "deflate") == data
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 16 * 1024 - 1, 16 * 1024, 50_000])
+def test_parts_end_anywhere_in_what_is_read_at_once(size: int) -> None:
+    """Bytes that hardly get smaller, in parts of every size, the last of them empty, as `bgzip` writes it."""
+    data = [random.Random(number).randbytes(size + number) for number in range(5)]
+    body = b"".join(gzip.compress(each, 1, mtime=0) for each in [*data, b""])
+    assert inflate(body, "gzip") == b"".join(data)
+    assert inflate(raw_deflate(b"".join(data)), "deflate") == b"".join(data)
+
+
+def test_parts_are_counted() -> None:
+    """Each costs something, however little is in it: 100 MiB hold five million."""
+    nothing = gzip.compress(b"", mtime=0)
+    assert inflate(nothing * 10_000, "gzip") == b""
+    with pytest.raises(InvalidInput, match=r"put together of more than 10000 parts \(Content-Encoding: gzip\)"):
+        inflate(nothing * 10_001, "gzip")
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,17 @@ def test_one_is_made_only_where_that_was_asked_for() -> None:
     assert headers["x-request-id"] == orjson.loads(body)["headers"]["x-request-id"] == "mine"
 
 
+@pytest.mark.parametrize("path", ["/v2/repository/models/m/load", "/v2/repository/models/m/promote"])
+def test_one_that_was_made_does_not_make_an_admin_call_look_like_a_proxys(path: str) -> None:
+    """Who calls from this machine without a token has no header but a client's own."""
+    _, headers, body = ask(Manners(behind, make_ids=True), path)
+    assert len(headers["x-request-id"]) == 32
+    assert orjson.loads(body)["headers"] == {}
+    handed_on = Manners(behind, make_ids=True, hands_on_admin=True)
+    assert ask(handed_on, path)[1]["x-request-id"] == "of the model"
+    assert len(ask(handed_on)[1]["x-request-id"]) == 32
+
+
 @pytest.mark.parametrize(
     ("path", "found"),
     [("/ml/v2", "/v2"), ("/v2", "/v2"), ("/ml", "/"), ("/ml/", "/"), ("/mlx/v2", "/mlx/v2"), ("/ml/ml/v2", "/ml/v2")],

@@ -106,6 +106,7 @@ def test_head_is_asked_as_get(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [("/v2/health/live", "GET, HEAD, OPTIONS"), ("/v1/models/m:predict", "POST, OPTIONS"),
+     ("/v2/repository/models/m/promote", "POST, OPTIONS"),
      ("/fast/a", "GET, HEAD, DELETE, OPTIONS"), ("*", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")],
 )  # fmt: skip
 def test_options_says_what_is_allowed(path: str, allowed: str) -> None:
