@@ -108,7 +108,7 @@ def test_a_bound_of_the_models_own_is_told_in_the_clients_word(model: TensorMode
     assert isinstance(refused, FieldRefused)
     assert (refused.param, refused.code) == ("prompt", "context_length_exceeded")
     assert str(refused).startswith("prompt[1] has ")
-    assert str(refused).endswith(" tokens and the model takes 512: shorten it")
+    assert str(refused).endswith(" tokens and the model takes 40: shorten it")
 
 
 def test_v1_tells_the_same_counts_where_it_is_asked(model: TensorModel) -> None:
