@@ -170,6 +170,8 @@ class Parameter:
 
 #: asks for a second output of that name, INT64 [-1]: how many tokens of each row the model read
 TOKEN_COUNTS = Parameter("token_counts", bool, meaning="a second output: how many tokens of each row the model read")
+#: of "text2text": each answer has `tokens_read`, `tokens_written` and `finish_reason` ("stop" or "length"), too
+TEXT_COUNTS = Parameter("text_counts", bool, meaning="how many tokens were read and written, and why the text ended")
 
 
 @dataclass(frozen=True)
@@ -215,8 +217,8 @@ class Signature:
     generates: bool = False
     #: What is known of the one output beyond its spec, for models of language: "embedding", a vector for the text
     #: of a row; "score", how well the texts of a row's first two inputs go together; "transcription", what is said in
-    #: the sound of a row, as transformers' pipelines answer; "": nothing. The first two take TOKEN_COUNTS. "chat", of
-    #: a model that generates: it takes conversations, too.
+    #: the sound of a row, as transformers' pipelines answer; "text2text", a text for the text of a row (TEXT_COUNTS);
+    #: "": nothing. The first two take TOKEN_COUNTS. "chat", of a model that generates: it takes conversations, too.
     task: str = ""
     #: What the model calls its classes, in the order of their probabilities; (): it has none, or tells none.
     labels: tuple[str, ...] = ()

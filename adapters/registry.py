@@ -235,12 +235,21 @@ def _unsupported(model_dir: ModelDir, only: str | None) -> str:
     if not model_dir.files and not model_dir.dirs:
         if model_dir.unfit:
             return f"{model_dir.unfit[0]} is no regular file, or its name holds control characters: it is not opened"
-        return "the directory is empty"
+        above = _above_version(model_dir)
+        if not above.has(probe.TRITON):
+            return "the directory is empty"
+        model_dir = above  # an ensemble, most likely: its versions are empty folders
     if known := probe.recognise(model_dir):
         way_out = probe.way_out(known)
         return f"{known}, which this version does not serve{way_out and f'; {way_out}'}"
     names = [*model_dir.files, *(f"{name}/" for name in model_dir.dirs)]
     return f"no known model format among {listed(names)}"
+
+
+def _above_version(model_dir: ModelDir) -> ModelDir:
+    """The folder that holds a version's; the folder itself where it is none, or all there is."""
+    path = model_dir.path
+    return replace(model_dir, path=path.parent) if path.name.isdecimal() and path != model_dir.root else model_dir
 
 
 def _import(target: str) -> type[Adapter]:

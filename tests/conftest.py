@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.shared import Shared
 
 if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
+
+# Hypothesis times nothing either: on a busy machine making two small arrays has taken eight seconds.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 #: Modules that ask one server, which a fixture of their package starts: one worker runs them all.
 HOUSE = {f"tests/e2e/{name}.py" for name in ("test_explain", "test_house", "test_protocols")}

@@ -31,6 +31,7 @@ from adapters.base import (
 from adapters.custom_ import building, program, source
 from adapters.custom_.answers import Answers
 from adapters.custom_.application import Application, event_loop
+from adapters.custom_.foreign import kind_of
 from adapters.custom_.generate import Form
 from adapters.custom_.predictor import hosts_of
 from adapters.custom_.source import SourceFolder, UnreadableSource, parse
@@ -87,7 +88,8 @@ class CustomAdapter(Adapter):
             rank, file = (Rank.CODE, "") if b"kserve" in text else (Rank.SUFFIX, FILE)
             return Match(rank, file, f"{FILE}{error}", trust=Trust.CODE)
         if not SourceFolder(model_dir.path, model_dir.root).models(module) and not module.calls_server:
-            return Match(Rank.SUFFIX, FILE, f"{FILE} defines no subclass of kserve.Model", trust=Trust.CODE)
+            problem = f"{FILE} defines no subclass of kserve.Model{kind_of(text)}"
+            return Match(Rank.SUFFIX, FILE, problem, trust=Trust.CODE)
         return Match(Rank.CODE, trust=Trust.CODE)
 
     @classmethod

@@ -63,7 +63,8 @@ def recognise(model_dir: ModelDir) -> str:
         return "it is an AutoGluon predictor"
     for name, format_ in _LAYOUTS.items():
         if model_dir.has(name):
-            return f"{name} is {format_}"
+            ensemble = name == TRITON and b"ensemble" in model_dir.head(name)
+            return f"{name} is {_ENSEMBLE if ensemble else format_}"
     for name in model_dir.files:
         if format_ := _format_of(model_dir, name):
             return f"{name} is {format_}"
@@ -96,11 +97,13 @@ def _is_booster(head: bytes) -> bool:
     return head.startswith((b"tree\n", b"tree\r\n", b'{"learner"')) or head[10:17] == b"learner"
 
 
+TRITON = "config.pbtxt"  #: Triton's settings, above the folders of versions
+_ENSEMBLE = "an ensemble of Triton's"
 #: one file's name gives the layout of the directory away; the surest first
 _LAYOUTS = {
     "model.py": "the user's own Python code",
     "model-settings.json": "an MLServer model's settings",
-    "config.pbtxt": "a Triton model's settings",
+    TRITON: "a Triton model's settings",
     "saved_model.pb": "a TensorFlow SavedModel",
     "saved_model.pbtxt": "a TensorFlow SavedModel",
     "model_index.json": "a diffusers pipeline",
@@ -144,6 +147,9 @@ _WAYS_OUT = {
     "a Core ML model": "serve the model that it was converted from",
     "a NeMo model": "its export to ONNX is served",
     "an AutoGluon predictor": "a model.py can load it, with autogluon in requirements.txt",
+    "an MLServer model's settings": "the class that its implementation names becomes a model.py with kserve.Model",
+    _ENSEMBLE: "serve its steps as models of their own, and have a model.py ask them",
+    "a Triton model's settings": "put the model that they describe beside them, into the folder of its version",
     "an H2O model": "a model.py can load it, with h2o in requirements.txt",
 }
 

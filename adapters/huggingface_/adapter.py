@@ -27,6 +27,7 @@ from adapters.huggingface_.bundle import (
     Damaged,
     check,
     has_tokenizer,
+    holds_export,
     needs_sentencepiece,
     no_weights,
     read_config,
@@ -90,6 +91,8 @@ class HuggingFaceAdapter(Adapter):
             if config is None or is_foreign(model_dir, config):
                 return None
             if not weights_of(model_dir):
+                if holds_export(model_dir):
+                    return None
                 # Perhaps an export whose weights are another adapter's: let any sound claim win.
                 return Match(Rank.SUFFIX, problem=no_weights(model_dir))
             modules = read_sentence(model_dir)

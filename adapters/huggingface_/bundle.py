@@ -123,6 +123,11 @@ def no_weights(model_dir: ModelDir) -> str:
     return f"no weights beside config.json: model.safetensors or pytorch_model.bin, or its index, is missing{shown}"
 
 
+def holds_export(model_dir: ModelDir) -> bool:
+    """Whether the model lies below, as Optimum and the hub's repositories keep it: onnx/model.onnx."""
+    return "onnx" in model_dir.dirs and bool(model_dir.folder("onnx").named(".onnx"))
+
+
 def needs_sentencepiece(model_dir: ModelDir) -> bool:
     """Whether the vocabulary can be read by the sentencepiece package only."""
     return not model_dir.has("tokenizer.json") and any(model_dir.has(name) for name in SENTENCEPIECE)

@@ -56,7 +56,7 @@ class EncoderModel:
         with torch.inference_mode():
             for i, output in encoder.outputs(rows):
                 answers[i] = self.task.answer(rows[i], output, settings)
-        outputs = {OUTPUT: column(answers)}
+        outputs = {OUTPUT: column(answers, self.task.ragged)}
         if settings.get(TOKEN_COUNTS.name):
             outputs[TOKEN_COUNTS.name] = np.array([len(row.ids) for row in rows])
         if settings.get(OFFSETS.name):

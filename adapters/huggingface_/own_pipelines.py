@@ -41,7 +41,8 @@ class TextToText(OwnPipeline):
         generate_kwargs: dict[str, Any] | None = None,
         truncation: bool = False,
         max_length: int | None = None,
-    ) -> list[dict[str, str]]:
+        text_counts: bool = False,
+    ) -> list[dict[str, Any]]:
         """One text each; no padding, so an answer does not depend on the others."""
         import torch
 
@@ -55,8 +56,19 @@ class TextToText(OwnPipeline):
             with torch.inference_mode():
                 made = self.model.generate(**tokens.to(self.device), **bounded)
             written = self.tokenizer.decode(made[0], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-            answers.append({_OUTPUT[self.task]: written})
+            counts = self._counts(tokens["input_ids"][0], made[0]) if text_counts else {}
+            answers.append({_OUTPUT[self.task]: written, **counts})
         return answers
+
+    def _counts(self, read: Any, made: Any) -> dict[str, Any]:
+        """What was written begins behind the decoder's first token, and has its end where it came to one."""
+        ends = self.model.generation_config.eos_token_id
+        ended = int(made[-1]) in (ends if isinstance(ends, list) else [ends])
+        return {
+            "tokens_read": len(read),
+            "tokens_written": len(made) - 1,
+            "finish_reason": "stop" if ended else "length",
+        }
 
     def _prefix(self, text: str) -> str:
         """T5's configuration says which words stand before a text of each task."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.base import Parameter
+from adapters.base import TEXT_COUNTS, Parameter
 from adapters.huggingface_ import pipeline_calls as calls
 from adapters.huggingface_.pipeline_inputs import BOXES, FRAMES, IMAGE, LABELS, SOUND, TABLE, TEXT, InputField
 
@@ -103,8 +103,8 @@ _ROWS = (
         (TOP_K, _ANSWER_LENGTH, _IMPOSSIBLE, _STRIDE), auto_classes=("AutoModelForQuestionAnswering",),
         call=calls.keyed, own="QuestionAnswering"),
     *(
-        PipelineTask(name, (_TEXT,), heads, generated=_GENERATED, cut=_by_keywords,
-            auto_classes=("AutoModelForSeq2SeqLM",), own="TextToText")
+        PipelineTask(name, (_TEXT,), heads, (TEXT_COUNTS,), generated=_GENERATED, cut=_by_keywords,
+            auto_classes=("AutoModelForSeq2SeqLM",), own="TextToText", meaning="text2text")
         for name, heads in (
             ("text2text-generation", ("ForConditionalGeneration", "MTModel", "EncoderDecoderModel")),
             ("summarization", ()),

@@ -46,6 +46,7 @@ class Task(ABC):
     unused: ClassVar[str] = ""  #: weights that this output does not depend on begin with this
     pairs: ClassVar[bool] = False  #: a row may be two texts
     spans: ClassVar[bool] = False  #: answers may tell where in the text they are
+    ragged: ClassVar[bool] = False  #: answers that are arrays have as many values as their text has tokens
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     #: what may be asked for beside these: outputs that come on top
     beside: ClassVar[tuple[Parameter, ...]] = ()
@@ -149,16 +150,23 @@ def _labels(encoder: Encoder) -> tuple[str, ...]:
 
 
 class TokenClassification(Task):
-    """The class of every token, those that the tokenizer adds ([CLS], [SEP]) among them: [[0, 3, 0, ...]]."""
+    """The class of every token, those that the tokenizer adds ([CLS], [SEP]) among them: [[0, 3, 0, ...]].
+
+    As in KServe, V2 carries them as INT64 [rows, 1, tokens]. KServe pads shorter rows with classes of the padding; here
+    rows of different lengths are a JSON text each.
+    """
 
     name = "token_classification"
     auto_class = "AutoModelForTokenClassification"
     spans = True
+    ragged = True
     parameters = (_LABELS, _LOGITS, _PROBABILITIES)
     beside = (OFFSETS,)
 
     def spec(self, settings: Settings) -> TensorSpec:
-        return TensorSpec(OUTPUT, "BYTES", (-1,), json=True)
+        if any(settings.get(parameter.name) for parameter in self.parameters):
+            return TensorSpec(OUTPUT, "BYTES", (-1,), json=True)
+        return TensorSpec(OUTPUT, "INT64", (-1, 1, -1))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -171,7 +179,7 @@ class TokenClassification(Task):
             return [_by_index(logits) for logits in output[0].tolist()]
         if settings.get("return_probabilities"):
             return [_by_index(_rounded(scores)) for scores in output.softmax(-1)[0].tolist()]
-        return output.argmax(2).tolist()
+        return output.argmax(2).numpy()
 
     def _entities(self, row: Row, output: Any) -> list[dict[str, Any]]:
         """The tokens of the text itself whose class is not "O" (outside)."""
@@ -238,27 +246,25 @@ class FillMask(Task):
         ]
 
 
-def column(answers: list[Any]) -> np.ndarray[Any, np.dtype[Any]]:
-    """Answers on every row to the output tensor."""
+def column(answers: list[Any], ragged: bool = False) -> np.ndarray[Any, np.dtype[Any]]:
+    """Answers on every row to the output tensor; those of a task that is `ragged` stay arrays of their own."""
     kind = type(answers[0])
     if kind is int:
         return np.array(answers, dtype=np.int64)
-    if kind in (np.float32, np.ndarray):
+    if kind is np.float32 or (kind is np.ndarray and not ragged):
         return np.stack(answers)
     return array_of(answers)
 
 
 def offsets_of(rows: list[Row]) -> np.ndarray[Any, np.dtype[Any]]:
-    """Where each row's tokens begin and end: INT64 [rows, tokens, 2], or a list a row where rows differ in length.
+    """Where each row's tokens begin and end: an array INT64 [tokens, 2] a row.
 
     Raises:
         InvalidInput: the tokenizer does not know.
     """
     if not all(row.spans for row in rows):
         raise InvalidInput("return_offsets_mapping: the model's tokenizer does not know where its tokens are")
-    spans = [[list(span) for span in row.spans] for row in rows]
-    alike = len({len(each) for each in spans}) == 1
-    return np.array(spans, dtype=np.int64) if alike else array_of(spans)
+    return array_of([np.array(row.spans, dtype=np.int64) for row in rows])
 
 
 def _by_index(values: list[float]) -> dict[str, float]:

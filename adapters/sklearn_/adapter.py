@@ -201,7 +201,7 @@ class SklearnAdapter(Adapter):
             else:
                 answer = getattr(self.model, method)(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # what fits the signature, and yet not what it learned
-            raise InvalidInput(refusal(error, self.model, inputs)) from error
+            raise InvalidInput(refusal(error, self.model, inputs, self.signature.columns)) from error
         return tensors_of(answer, self.labels, _PARTS.get(method, ()))
 
     def explain(self, inputs: Tensors, parameters: Parameters) -> Tensors:
@@ -210,7 +210,7 @@ class SklearnAdapter(Adapter):
         try:
             return self.explainer.explain(self.inputs.rows(inputs))
         except (ValueError, TypeError) as error:  # as in `predict`
-            raise InvalidInput(refusal(error, self.model, inputs)) from error
+            raise InvalidInput(refusal(error, self.model, inputs, self.signature.columns)) from error
 
     def evidence(self) -> Parameters:
         return self.found_out

@@ -6,7 +6,7 @@ scikit-learn names the column by its number within the encoder, which may be one
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from adapters.base import Tensors
@@ -19,11 +19,14 @@ __all__ = ["refusal"]
 _UNKNOWN = re.compile(r"Found unknown categories .* in column (\d+) during transform")
 
 
-def refusal(error: Exception, model: Any, inputs: Tensors) -> str:
-    """Why the model refuses the inputs."""
+def refusal(error: Exception, model: Any, inputs: Tensors, columns: Sequence[str] = ()) -> str:
+    """Why the model refuses the inputs; `columns` are the names of those that come as one matrix."""
     text = reason(error)
     if (found := _UNKNOWN.search(text)) is None:
         return text
+    if columns and len(inputs) == 1:
+        (rows,) = inputs.values()
+        inputs = dict(zip(columns, rows.T, strict=True))
     for encoder in _encoders(model):
         names, known = encoder.feature_names_in_, encoder.categories_
         at = int(found[1])

@@ -17,7 +17,7 @@ def advice_on(problem: str, directory: ModelDir) -> str:
         return "copy the model's files into it, or remove it"
     if problem.startswith("no known model format"):
         return _about_files(directory)
-    if "defines no subclass of kserve.Model" in problem:
+    if problem.endswith("defines no subclass of kserve.Model"):
         return "write `class MyModel(kserve.Model)` with `def predict(self, payload, headers=None)` into it"
     if "cut short" in problem or "cut off" in problem:
         return "the copy is not whole: copy the file again"

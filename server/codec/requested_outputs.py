@@ -4,6 +4,8 @@
     classification   Triton's classification extension: so many of the largest values, as texts "value:index"
     content_type     MLServer's: what the elements stand for
 
+Rows that are arrays of their own (an object array of them) become one tensor here, where they have one shape.
+
 Source: Triton's "Binary tensor data extension" and "Classification Extension".
 """
 
@@ -59,12 +61,24 @@ def select(outputs: Tensors, requested: Mapping[str, RequestedOutput], batched: 
     Raises:
         InvalidInput: there is none of that name, or it is not what it is asked to be.
     """
+    outputs = {name: _as_tensor(array) if array.dtype.kind == "O" else array for name, array in outputs.items()}
     if not requested:
         return outputs
     for name in requested:
         if name not in outputs:
             raise InvalidInput(f"outputs: {quoted(name)} is unknown; {nearest(name, outputs)}")
     return {name: _as_asked(name, outputs[name], asked, batched) for name, asked in requested.items()}
+
+
+def _as_tensor(array: Array) -> Array:
+    """Rows of numbers as the tensor that they are together; lists a row where their shapes differ.
+
+    Of one request's rows, so that no answer depends on whose rows shared its call.
+    """
+    if array.ndim != 1 or not len(array) or not isinstance(array[0], np.ndarray):
+        return array
+    alike = len({(row.dtype, row.shape) for row in array}) == 1
+    return np.stack(array.tolist()) if alike else array
 
 
 def _as_asked(name: str, array: Array, asked: RequestedOutput, batched: bool) -> Array:

@@ -122,6 +122,16 @@ def test_where_nobody_claims_it_the_folder_is_described(claims: Claims, folder: 
         registry.choose(ModelDir.of(tmp_path / "empty"))
 
 
+def test_an_empty_version_is_what_tritons_settings_above_it_say(tmp_path: Path) -> None:
+    version = tmp_path / "steps" / "1"
+    version.mkdir(parents=True)
+    with pytest.raises(Unsupported, match="the directory is empty"):
+        registry.choose(ModelDir.of(version, tmp_path))
+    (tmp_path / "steps/config.pbtxt").write_text('name: "steps"\nplatform: "ensemble"\n')
+    with pytest.raises(Unsupported, match=r"config\.pbtxt is an ensemble of Triton's, .* serve its steps as models of"):
+        registry.choose(ModelDir.of(version, tmp_path))
+
+
 def test_an_adapter_that_nobody_knows() -> None:
     with pytest.raises(LoadError, match="adapter 'sklaern' is unknown: did you mean 'sklearn'"):
         registry.get("sklaern")

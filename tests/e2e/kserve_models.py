@@ -32,6 +32,9 @@ TEXTS = {
     "entities": ["hello world my dog is cute"],
     "embedding": ["This is an example sentence."],
 }
+QUERY = "What is the capital of France?"
+DOCUMENTS = ["The capital of Brazil is Brasilia.", "The capital of France is Paris."]
+T5_PROMPT = "translate this to germany"
 CIFAR = (np.arange(3 * 32 * 32) % 97 / 97).reshape(1, 3, 32, 32).astype(np.float32)
 TRITON = """
 name: "cifar"
@@ -70,6 +73,32 @@ if __name__ == "__main__":
     model = ImageModel("image")
     model.load()
     ModelServer().start([model])
+"""
+
+
+NODE_MODEL = """
+import argparse
+import kserve
+from fastapi import HTTPException
+
+
+class Node(kserve.Model):
+    def __init__(self, name):
+        super().__init__(name)
+        self.name = name
+        self.load()
+
+    def load(self):
+        self.ready = True
+
+    def predict(self, payload, headers=None):
+        raise HTTPException(status_code=404, detail="Intentional 404 code")
+
+
+parser = argparse.ArgumentParser(parents=[kserve.model_server.parser])
+args, _ = parser.parse_known_args()
+if __name__ == "__main__":
+    kserve.ModelServer(workers=1).start([Node(name=args.model_name)])
 """
 
 
@@ -243,6 +272,29 @@ def bert(folder: Path, architecture: str, **config: Any) -> None:
     from tests.adapters.huggingface_.models import save, train_wordpiece
 
     save(folder, architecture, train_wordpiece(), **config)
+
+
+def failing_node(folder: Path) -> Any:
+    """python/test_resources/graph/error_404_isvc of KServe."""
+    (folder / "model.py").write_text(NODE_MODEL)
+    return {"detail": "Intentional 404 code"}
+
+
+def t5(folder: Path) -> None:
+    from tests.adapters.huggingface_.pipeline_models import MODELS
+
+    MODELS["text2text-generation"](folder)
+
+
+def t5_text(folder: Path) -> str:
+    """What transformers writes for the prompt itself, as long as T5's folder says nothing of how long: 256 tokens."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    ids = tokenizer(T5_PROMPT, return_tensors="pt")["input_ids"]
+    made = model.generate(input_ids=ids, max_new_tokens=256, do_sample=False)
+    return str(tokenizer.decode(made[0], skip_special_tokens=True))
 
 
 def paddle(folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,19 @@ INPUTS: dict[str, tuple[str, str, Any, str]] = {  # file -> protocol, model, bod
 REFUSED: dict[str, tuple[str, Any, str]] = {  # file -> model, body, what is said of it
     "jay": ("paddle", {"instances": [[[[0.5]]]]}, "a PaddlePaddle model, which this version does not serve; "),
     "pmml_input": ("pmml", {"instances": [[5.1, 3.5, 1.4, 0.2]]}, "a PMML model, which this version does not serve; "),
+    "jay-v2": (
+        "paddle",
+        v2({**V2_IRIS, "datatype": "FP64"}),
+        "a PaddlePaddle model, which this version does not serve; ",
+    ),
+    "pmml-input-v2": ("pmml", v2(V2_IRIS), "a PMML model, which this version does not serve; "),
     "autogluon_titanic_input": ("autogluon", {"instances": [made.TITANIC]}, "an AutoGluon predictor"),
+    "autogluon_titanic_input_v2": ("autogluon", v2(*columns({"Pclass": 3, "Sex": "male"}, "INT64")), "an AutoGluon "),
+    "autogluon_timeseries_input": (
+        "autogluon",
+        {"instances": [{"item_id": "0", "timestamp": "2020-01-01", "target": 100.0}]},
+        "an AutoGluon ",
+    ),
     "mnist_input_bw": ("sklearn", {"instances": [[[[[-0.5]]], 3]]}, "lists and single values are mixed"),
 }
 
@@ -113,6 +126,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "sklearn": made.sklearn_iris, "xgboost": made.xgboost_iris, "lightgbm": made.lightgbm_iris, "news": made.news,
         "income": made.income, "house": made.house, "wine": made.wine, "flowers": made.flowers, "cifar": made.cifar,
         "image": made.image, "paddle": made.paddle, "pmml": made.pmml, "autogluon": made.autogluon,
+        "node": made.failing_node,
     }.items():  # fmt: skip
         (root / name).mkdir(parents=True)
         right[name] = make(root / name)
@@ -130,6 +144,8 @@ def _texts(root: Path) -> dict[str, Any]:
     made.bert(root / "sentiment", "BertForSequenceClassification", num_labels=2)
     made.bert(root / "entities", "BertForTokenClassification", num_labels=9)
     made.bert(root / "embedding", "BertModel")
+    made.bert(root / "reranker", "BertForSequenceClassification", num_labels=1)
+    made.t5(root / "t5")
     right: dict[str, Any] = {"fill": []}
     for text in made.TEXTS["fill"]:
         tokens, output = hugging.direct(root / "fill", "AutoModelForMaskedLM", text)
@@ -141,11 +157,17 @@ def _texts(root: Path) -> dict[str, Any]:
     right["sentiment"] = [int(output.logits.argmax())]
     (text,) = made.TEXTS["entities"]
     _, output = hugging.direct(root / "entities", "AutoModelForTokenClassification", text)
-    right["entities"] = output.logits.argmax(-1).tolist()
+    right["entities"] = [output.logits.argmax(-1).tolist()]  # in KServe's shape: [rows, 1, tokens]
     (text,) = made.TEXTS["embedding"]
     tokens, output = hugging.direct(root / "embedding", "AutoModel", text)
     vector = output.last_hidden_state.mean(1)
     right["embedding"] = (vector / vector.norm()).tolist()
+    logits = [
+        hugging.direct(root / "reranker", "AutoModelForSequenceClassification", made.QUERY, text_pair=each)[1].logits
+        for each in made.DOCUMENTS
+    ]
+    right["reranker"] = [float(each.sigmoid()) for each in logits]
+    right["t5"] = made.t5_text(root / "t5")
     return right
 
 
@@ -154,8 +176,6 @@ def _predicted(protocol: str, answer: httpx.Response) -> Any:
     if protocol == "v1":
         return document["predictions"]
     (tensor,) = document["outputs"]
-    if tensor["datatype"] == "BYTES":  # a row's answer as JSON: of tokens, each text has its own number of them
-        return [orjson.loads(row)[0] for row in tensor["data"]]
     return np.array(tensor["data"]).reshape(tensor["shape"]).tolist()
 
 
@@ -171,7 +191,8 @@ def test_it_is_answered_as_the_framework_does(site: Site, file: str) -> None:
 @pytest.mark.parametrize("file", REFUSED)
 def test_what_is_not_served_is_refused_by_name(site: Site, file: str) -> None:
     model, body, says = REFUSED[file]
-    answer = site.server.predict(model, body)
+    path = f"/v2/models/{model}/infer" if "inputs" in body else f"/v1/models/{model}:predict"
+    answer = site.server.client.post(path, json=body)
     assert answer.status_code in (400, 503), answer.text
     assert says in answer.json()["error"]
 
@@ -264,6 +285,38 @@ def test_language_models(site: Site, stream: bool) -> None:
         else:
             (choice,) = answer.json()["choices"]
             assert choice["finish_reason"] in ("length", "stop")
+
+
+def test_t5_by_openais_api(site: Site) -> None:
+    """t5_small_generate."""
+    body = {"model": "t5", "prompt": made.T5_PROMPT, "temperature": 0}
+    answer = site.server.client.post("/openai/v1/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["text"] == site.right["t5"]
+    assert "t5" in {each["id"] for each in site.server.client.get("/openai/v1/models").json()["data"]}
+
+
+def test_a_reranker_by_openais_api(site: Site) -> None:
+    """bge-reranker-base."""
+    body = {"model": "reranker", "query": made.QUERY, "documents": made.DOCUMENTS}
+    answer = site.server.client.post("/openai/v1/rerank", json=body)
+    assert answer.status_code == 200, answer.text
+    scores = {each["index"]: each["relevance_score"] for each in answer.json()["results"]}
+    assert same(site.right["reranker"], [scores[index] for index in range(2)], 1e-5)
+
+
+def test_a_batch_of_requests(site: Site) -> None:
+    """iris_batch_input: what KServe's batcher would merge is sent at once, each gets its own rows."""
+    bodies = [{"instances": [row]} for row in made.IRIS] * 8
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda body: site.server.predict("sklearn", body), bodies))
+    assert [answer.json() for answer in answers] == [{"predictions": [label]} for label in site.right["sklearn"]] * 8
+
+
+def test_a_node_of_an_inference_graph(site: Site) -> None:
+    """What the tests of graphs expect of a node that fails: its status, and its own words as KServe passes them on."""
+    answer = site.server.predict("node", {"instances": []})
+    assert (answer.status_code, answer.json()) == (404, site.right["node"])
 
 
 def test_headers_of_a_custom_answer(site: Site) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from tests.e2e.conftest import House
 
+pytestmark = pytest.mark.timeout(1200)  # the first test waits for every model of the house
+
 MODEL = "sklearn-logistic"
 CLIENTS = ["http", "grpc", "http.aio", "grpc.aio"]
 MEMORY = [

@@ -45,9 +45,11 @@ from server.api.openai.response_stream import ResponseStream
 from server.api.openai.text_answers import ChunkShape, ChunkStream, whole_answer
 from server.api.openai.transcription_answers import TASK, transcription_codec
 from server.api.openai.transcription_form import read_transcription
+from server.api.openai.written_texts import TASK as WRITES
+from server.api.openai.written_texts import completion_codec, in_words_of_completions
 from server.api.rest.asgi import Handler, Scope
 from server.config.api_keys import ApiKey
-from server.errors import NotFound, ServingError, TooLong
+from server.errors import InvalidInput, NotFound, ServingError, TooLong
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
 from server.inference.generated_parts import GeneratedParts
 from server.inference.model import ServedModel
@@ -102,7 +104,11 @@ class OpenAIRoutes:
     ) -> Answer | StreamedAnswer:
         request = await _read(body, _GENERATED[action])
         check_model(scope.get(KEY), request.model)
-        model = await self._generator(request.model)
+        model = await self._model(request.model)
+        if isinstance(request, CompletionRequest) and model.signature.task == WRITES:
+            return await self._write(request, model, scope, body, is_disconnected)
+        if not model.signature.generates:
+            raise ModelUnknown(f"model {request.model!r} is no language model: {_use_of(model)}")
         asked = InferenceRequest(
             "generation", action, request.model, None, scope["headers"], packed(request.job()), is_disconnected
         )
@@ -124,6 +130,17 @@ class OpenAIRoutes:
         if request.stream:
             return ChunkStream(parts, shape, wants_usage=request.wants_usage).answer()
         return await whole_answer(parts, shape)
+
+    async def _write(
+        self, request: CompletionRequest, model: ServedModel, scope: Scope, body: bytes, gone: IsDisconnected
+    ) -> Answer | StreamedAnswer:
+        """A text for each text, of a model that has no engine."""
+        codec = completion_codec(request, model.signature)
+        head = ("openai", "predict", request.model, None, scope["headers"], body, gone)
+        try:
+            return await model.handle(InferenceRequest(*head, codec=codec))
+        except InvalidInput as error:
+            raise in_words_of_completions(error) from error
 
     async def _encode(
         self, action: str, scope: Scope, body: bytes, is_disconnected: IsDisconnected
@@ -154,17 +171,6 @@ class OpenAIRoutes:
         codec = transcription_codec(request, model.signature)
         head = ("openai", "predict", request.model, None, scope["headers"], body, is_disconnected)
         return await model.handle(InferenceRequest(*head, codec=codec))
-
-    async def _generator(self, name: str) -> ServedModel:
-        """
-        Raises:
-            ModelUnknown: there is none, or it does not generate.
-            ServingError: it cannot be brought.
-        """
-        model = await self._model(name)
-        if not model.signature.generates:
-            raise ModelUnknown(f"model {name!r} is no language model: {_use_of(model)}")
-        return model
 
     async def _model(self, name: str) -> ServedModel:
         """The model, which may have to be brought first.
@@ -222,6 +228,8 @@ def _use_of(model: ServedModel) -> str:
         return "it embeds texts: ask it by embeddings, rerank or score"
     if model.signature.task == TASK:
         return "it writes speech down: ask it by audio/transcriptions"
+    if model.signature.task == WRITES:
+        return "it writes a text for a text: ask it by completions"
     if model.signature.generates:
         return "it generates: ask it by chat/completions or completions"
     return f"ask it by /v1/models/{model.name}:predict"

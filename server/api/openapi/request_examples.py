@@ -106,10 +106,12 @@ def _openai(name: str, signature: Signature, refuses: bool) -> dict[str, Any]:
         return {"/v1/chat/completions": {"model": name, "messages": messages, "max_tokens": FEW_TOKENS}, **completion}
     if not signature.task or refuses:
         return {}
+    if signature.task == "text2text":
+        return {"/v1/completions": {"model": name, "prompt": PROMPT, "max_tokens": FEW_TOKENS}}
     pairs = {"/v1/rerank": {"model": name, "query": PROMPT, "documents": [PROMPT, "A king had three sons."]}}
     if signature.task == "embedding":
         return {"/v1/embeddings": {"model": name, "input": [PROMPT]}, **pairs}
-    return pairs
+    return pairs if signature.task == "score" else {}  # speech goes as a form, of which there is no example
 
 
 def _recorded(found: Found) -> dict[str, Any]:

@@ -88,6 +88,23 @@ def test_an_ending_gives_a_format_of_others_away_with_the_way_out(
     assert bool(way_out) == bool(probe.way_out(found))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words", "way_out"),
+    [
+        ("model-settings.json", "{}", "an MLServer model's settings", "becomes a model.py with kserve.Model"),
+        ("config.pbtxt", 'backend: "onnxruntime"', "a Triton model's settings", "into the folder of its version"),
+        ("config.pbtxt", 'platform: "ensemble"', "an ensemble of Triton's", "serve its steps as models of their own"),
+    ],
+)
+def test_settings_of_other_servers_have_a_way_out(
+    tmp_path: Path, name: str, text: str, words: str, way_out: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    found = probe.recognise(ModelDir.of(tmp_path))
+    assert found == f"{name} is {words}"
+    assert way_out in probe.way_out(found)
+
+
 def test_an_autogluon_predictor_is_a_folder(tmp_path: Path) -> None:
     for name in ("predictor.pkl", "learner.pkl"):
         (tmp_path / name).write_bytes(b"\x80\x04N.")

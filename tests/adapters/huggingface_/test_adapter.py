@@ -120,7 +120,9 @@ def test_a_single_output_is_a_score_and_no_class(folders: Folders, load: Load) -
 def test_token_classification_is_transformers_own(name: str, folders: Folders, load: Load) -> None:
     adapter = load(name)
     logits = [direct(folders(name), "AutoModelForTokenClassification", text)[1].logits for text in TEXTS]
-    classes = list(ask(adapter, TEXTS))  # of different lengths, in one batch: no padding in any answer
+    classes = [
+        row.tolist() for row in ask(adapter, TEXTS)
+    ]  # of different lengths, in one batch: no padding in any answer
     assert classes == [row.argmax(2).tolist() for row in logits]
     assert len({len(row[0]) for row in classes}) > 1
     assert ask_each(adapter, TEXTS, return_raw_logits=True) == [

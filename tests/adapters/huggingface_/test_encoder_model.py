@@ -40,10 +40,10 @@ def test_offsets_come_as_kserves_second_output(load: Load) -> None:
     adapter = load("BertForTokenClassification")
     outputs = ask(adapter, "my dog", "my dog", return_offsets_mapping=True)
     spans = outputs["offset_mapping"]
-    assert (spans.dtype, spans.shape[0], spans.shape[2]) == (np.int64, 2, 2)
+    assert [(row.dtype, row.shape[1]) for row in spans] == [(np.int64, 2)] * 2
     known = train_wordpiece()("my dog", return_offsets_mapping=True).offset_mapping
     assert spans[0].tolist() == [list(span) for span in known]
-    assert len(outputs["output-0"][0][0]) == spans.shape[1]
+    assert len(outputs["output-0"][0][0]) == len(spans[0])
     different = ask(adapter, "my dog", "my dog is cute", return_offsets_mapping=True)["offset_mapping"]
     tokens = ask(adapter, "my dog", "my dog is cute")["output-0"]
     assert [len(row) for row in different] == [len(row[0]) for row in tokens]

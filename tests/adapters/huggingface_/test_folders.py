@@ -176,6 +176,12 @@ def test_a_folder_without_weights_leaves_them_to_a_sound_claim(other: str, folde
     assert other in claim.problem
 
 
+def test_a_folder_whose_model_lies_in_onnx_is_left_to_that(folder: Path) -> None:
+    (folder / "onnx").mkdir()
+    (folder / "model.safetensors").rename(folder / "onnx/model.onnx")
+    assert match(folder) is None
+
+
 def test_links_out_of_the_mount_are_not_followed(folder: Path, tmp_path: Path) -> None:
     (folder / "tokenizer.json").rename(tmp_path / "elsewhere.json")
     (folder / "tokenizer.json").symlink_to(tmp_path / "elsewhere.json")

@@ -244,6 +244,7 @@ def test_encoders_over_every_kind_of_table(before: str, kind: str, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # each is a handful of models: minutes where other programs have the processors
 @pytest.mark.parametrize("name", [name for name, _ in all_estimators() if not name.endswith("Vectorizer")])
 def test_every_estimator(name: str, tmp_path: Path) -> None:
     if name not in estimators():

@@ -42,6 +42,16 @@ def test_it_is_named_whatever_holds_the_encoder(model: Any) -> None:
     assert said(model, tier=[9.0]) == "tier: 9 is not one of its categories; known: 7, 8"
 
 
+def test_columns_that_come_as_one_matrix_are_named_too() -> None:
+    columns = make_column_transformer((OrdinalEncoder(), ["tier"]), remainder="passthrough")
+    model = make_pipeline(columns, LogisticRegression()).fit(FRAME[["tier", "age"]], [0, 1] * 10)
+    rows = np.array([[7.0, 1.0], [7.5, 1.0]])
+    with pytest.raises(ValueError, match="unknown categories") as caught:
+        model.predict(pd.DataFrame(rows, columns=["tier", "age"]))
+    told = "tier: 7.5 is not one of its categories; known: 7, 8"
+    assert refusal(caught.value, model, {"input-0": rows}, ("tier", "age")) == told
+
+
 def test_an_encoder_that_was_trained_without_names_and_other_errors_stay_as_they_are() -> None:
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(FRAME[["city"]].to_numpy(), [0, 1] * 10)
     with pytest.raises(ValueError, match="unknown categories") as caught:

@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as arrays
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from adapters.base import Tensors
-from server.codec import grpc_messages, v2
+from adapters.shared.arrays import array_of
+from server.codec import grpc_messages, v1, v2
 from server.codec.requested_outputs import RequestedOutput, read_output, select
 from server.errors import InvalidInput
 from tests.server.codec.signatures import SIGNATURES, one
@@ -131,3 +132,20 @@ def test_binary_data_is_true_or_false() -> None:
     assert read_output({"binary_data": True}, False, "outputs[0]") == RequestedOutput(True)
     with pytest.raises(InvalidInput, match=r"outputs\[0\].parameters.binary_data must be true or false, not 1"):
         read_output({"binary_data": 1}, False, "outputs[0]")
+
+
+ROWS = array_of([np.array([[0, 3]]), np.array([[1, 2]]), np.array([[4, 5, 6]])])
+
+
+def test_rows_of_one_shape_are_one_tensor_and_others_a_text_each() -> None:
+    """Whoever shared a model's call with the request: only its own rows count."""
+    alike = select({"y": ROWS[:2]}, {}, True)["y"]
+    assert (alike.dtype, alike.tolist()) == (np.int64, [[[0, 3]], [[1, 2]]])
+    assert select({"y": ROWS[2:]}, {"y": RequestedOutput(False)}, True)["y"].tolist() == [[[4, 5, 6]]]
+    tensor = {"name": "x", "shape": [3, 2], "datatype": "FP64", "data": [1, 2, 3, 4, 5, 6]}
+    call = v2.decode(orjson.dumps({"inputs": [tensor]}), None, SIGNATURES["matrix"])
+    (output,) = orjson.loads(v2.encode({"y": ROWS}, call, "m")[0])["outputs"]
+    assert output == {"name": "y", "shape": [3], "datatype": "BYTES", "data": ["[[0,3]]", "[[1,2]]", "[[4,5,6]]"]}
+    assert orjson.loads(v1.encode({"y": ROWS}, SIGNATURES["matrix"])) == {
+        "predictions": [[[0, 3]], [[1, 2]], [[4, 5, 6]]]
+    }
