@@ -1,6 +1,7 @@
 // A form made of a model's example: one field for each column or input, as it is typed there.
 
 import { h, tabs } from "./dom.js";
+import { pictureUrl } from "./pictures.js";
 
 /** `element`, and `read()`: the path and the body to send; throws an Error that says which field is wrong. */
 export function requestForm(model) {
@@ -80,7 +81,8 @@ function option({ name, kind, choices, meaning }) {
 
 function file(name, value) {
   let { b64 } = value;
-  const preview = h("img", { class: "preview", alt: "What will be sent", hidden: true });
+  const example = pictureUrl(b64);
+  const preview = h("img", { class: "preview", alt: "What will be sent", src: example, hidden: !example });
   const input = h("input", { type: "file" });
   input.addEventListener("change", () => {
     const reader = new FileReader();
