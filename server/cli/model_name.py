@@ -1,4 +1,4 @@
-"""The argument that is a model's name, which shells complete: of the folder that is named, or of the server that runs."""
+"""The argument that is a model's name. Shells complete it: of the folder that is named, or the server that runs."""
 
 from __future__ import annotations
 

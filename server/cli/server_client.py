@@ -60,7 +60,7 @@ class RunningServer:
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    tls: TlsFiles = TlsFiles()
+    tls: TlsFiles = field(default_factory=TlsFiles)
     timeout: float = _TIMEOUT
 
     @classmethod
@@ -152,12 +152,11 @@ class RunningServer:
             if self.secure:
                 return f"{self.url} ends the connection: perhaps it asks for {_YOURS}"
             return (
-                f"{self.url} does not speak HTTP: gRPC's port is another (8081) than REST's (8080); name that by --url, "
-                "with https:// where it is served over TLS"
+                f"{self.url} does not speak HTTP: gRPC's port is another (8081) than REST's (8080); name that by --url,"
+                " and TLS by https://"
             )
         said = getattr(reason, "strerror", None) or reason
         return f"{self.url} cannot be asked: {plain(said)}; name another address by --url"
-
 
     def _insecure(self, error: ssl.SSLError) -> str:
         if isinstance(error, ssl.SSLCertVerificationError):

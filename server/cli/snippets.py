@@ -140,11 +140,12 @@ def shown(
     if request.way == "python":
         return _program(request, url, headers, tls)
     given = [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()]
+    body = f"-d {shlex.quote(request.text)}"
     if request.way == "grpc":
-        words = [" ".join(["grpcurl", *(tls.words("-") if secure else ["-plaintext"])]), *given, f"-d {shlex.quote(request.text)}", grpc_address, _METHOD]
-        return _joined(words)
-    kind = "-H 'Content-Type: application/json'"
-    return _joined([f"curl -s {shlex.quote(url + request.path)}", *tls.words("--"), kind, *given, f"-d {shlex.quote(request.text)}"])
+        how = tls.words("-") if secure else ["-plaintext"]
+        return _joined([" ".join(["grpcurl", *how]), *given, body, grpc_address, _METHOD])
+    address = f"curl -s {shlex.quote(url + request.path)}"
+    return _joined([address, *tls.words("--"), "-H 'Content-Type: application/json'", *given, body])
 
 
 def _joined(words: list[str]) -> str:

@@ -144,7 +144,7 @@ def test_tls(tmp_path: Path, url: str) -> None:
         assert RunningServer.at(f"https://{place}", tls=trusting).model("iris") == METADATA
         with pytest.raises(Failure, match=r"is not trusted here \(.*\): name whom to trust by --cacert FILE"):
             RunningServer.at(f"https://{place}").names()
-        with pytest.raises(Failure, match="does not speak HTTP.*https:// where it is served over TLS"):
+        with pytest.raises(Failure, match=r"does not speak HTTP.* and TLS by https://"):
             RunningServer.at(f"http://{place}").names()
     with pytest.raises(Failure, match="does not speak TLS: write it as http://"):
         RunningServer.at(url.replace("http:", "https:"), tls=trusting).names()

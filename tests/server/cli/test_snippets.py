@@ -89,7 +89,10 @@ def test_over_tls() -> None:
     assert grpc[1:7] == [each for pair in zip(["-cacert", "-cert", "-key"], files, strict=True) for each in pair]
     program = secured("python")
     ast.parse(program)
-    assert "context = ssl.create_default_context(cafile='my ca.pem')\ncontext.load_cert_chain('me.pem', 'me.key')" in program
+    assert (
+        "context = ssl.create_default_context(cafile='my ca.pem')\ncontext.load_cert_chain('me.pem', 'me.key')"
+        in program
+    )
     assert "urlopen(request, context=context)" in program
     assert "cacert" not in secured("v1", "http://h")
     assert "-plaintext" in secured("grpc", "http://h")
