@@ -19,6 +19,7 @@ import spacy
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from sklearn.linear_model import LogisticRegression
 
+from tests.adapters.huggingface_.pipeline_models import image_classifier
 from tests.e2e.browser import DESK, PHONE, WAIT, Watched, axe_source, chromium, faults, shown
 from tests.e2e.process import Server
 from tests.language_models import save_language_model
@@ -48,6 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     language.to_disk(models / "entities")
     shutil.copytree(CUSTOM / "streaming", models / "streaming")
     save_language_model(models / "tiny")
+    image_classifier(models / "picture")
     log = tmp_path_factory.mktemp("log") / "server.log"
     found = Server(models, log, ADMIN_TOKEN=TOKEN).wait_scanned()
     yield found
@@ -208,6 +210,18 @@ def test_entities_are_marked_in_their_text(watched: Watched, server: Server) -> 
     expect(page.locator(".marked")).to_have_text("AppleORG opens in LondonGPE")
 
 
+def test_a_picture_is_shown_with_its_label(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "picture")
+    expect(page.get_by_alt_text("What will be sent")).to_be_visible()
+    send(page)
+    page.wait_for_selector(ANSWER)
+    expect(page.get_by_alt_text("What was sent")).to_be_visible()
+    labels = {each["label"] for each in shown(page, ANSWER)["predictions"][0]}
+    assert set(page.locator(".bars span:not(.mono)").all_inner_texts()) == labels
+    if folder := os.environ.get("POLYSERVE_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "picture.png", full_page=True)
+
+
 def test_text_is_never_markup(watched: Watched, server: Server) -> None:
     page = opened(watched, server, "entities")
     page.fill("textarea", "Apple <img src=x onerror=alert(1)> London")
@@ -335,7 +349,7 @@ def test_the_log_of_a_model_takes_the_token(watched: Watched, server: Server) ->
     page = opened(watched, server, "broken")
     button = page.get_by_role("button", name="Show the last lines")
     button.click()
-    expect(page.get_by_text("ADMIN_TOKEN")).to_be_visible()
+    expect(page.locator("p[role=status].quiet", has_text="ADMIN_TOKEN")).to_be_visible()
     keep_token(page)
     button.click()
     expect(page.locator("pre.log")).to_contain_text("model broken is not served")

@@ -90,8 +90,8 @@ function chartsOf(model) {
 
 function versions(model) {
   const rows = model.versions.map((each) => h("tr", {}, h("td", {}, each.version || "–", each.shadow ? [" ", h("span", { class: "chip" }, "shadow")] : null), h("td", {}, h("span", { class: `pill ${each.state}` }, each.state)),
-    h("td", { class: "n" }, bytes(each.memory)), h("td", { class: "n" }, each.seconds ? seconds(each.seconds) : "–"), h("td", {}, each.own_process ? "its own" : "the server's")));
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "State"].map((head) => h("th", { scope: "col" }, head)), ["Memory", "Loaded in"].map((head) => h("th", { scope: "col", class: "n" }, head)), h("th", { scope: "col" }, "Process"))), h("tbody", {}, rows)));
+    h("td", { class: "n" }, bytes(each.memory)), h("td", { class: "n" }, each.seconds ? seconds(each.seconds) : "–"), h("td", { class: "n" }, each.state !== "READY" ? "–" : each.own_process ? "its own" : "the server's")));
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "State"].map((head) => h("th", { scope: "col" }, head)), ["Memory", "Loaded in", "Process"].map((head) => h("th", { scope: "col", class: "n" }, head)))), h("tbody", {}, rows)));
 }
 
 /** How a version that runs beside another answers the same requests. */

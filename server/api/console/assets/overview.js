@@ -120,7 +120,7 @@ function tile(title, number, note, extra = null) {
 function rowOf(model) {
   const { now } = model;
   const cell = (label, text) => h("td", { class: "n", "data-label": label }, text);
-  return h("tr", { "data-key": model.name },
+  return h("tr", { "data-key": model.name, class: model.state === "UNAVAILABLE" && !model.requests ? "never" : null },
     h("td", { class: "first" },
       h("div", { class: "row" }, h("a", { class: "name", href: `#/${encodeURIComponent(model.name)}` }, model.name),
         model.versions.length > 1 ? h("span", { class: "chip" }, `${model.versions.length} versions`) : null),
