@@ -7,6 +7,7 @@ and loaded (`building`), and every request answered by KServe's own data plane (
 from __future__ import annotations
 
 import inspect
+import logging
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -140,8 +141,18 @@ def _registered(server: Any, model: Any) -> Any:
     from kserve import ModelServer
 
     server = ModelServer() if server is None else server
-    server.register_model(model)  # whose name is `name` by now
+    log = logging.getLogger("kserve")
+    log.addFilter(_is_news)
+    try:
+        server.register_model(model)  # whose name is `name` by now
+    finally:
+        log.removeFilter(_is_news)
     return server
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line says more than ours, which tells of every model once that it is ready."""
+    return record.msg != "Registering model: %s"
 
 
 def _misnamed(model_dir: ModelDir) -> Match | None:

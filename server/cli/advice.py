@@ -19,6 +19,8 @@ def advice_on(problem: str, directory: ModelDir) -> str:
         return _about_files(directory)
     if problem.endswith("defines no subclass of kserve.Model"):
         return "write `class MyModel(kserve.Model)` with `def predict(self, payload, headers=None)` into it"
+    if "is no pickle, or a damaged one" in problem:
+        return "save the model again, by joblib.dump(model, FILE), and copy the whole file"
     if "cut short" in problem or "cut off" in problem:
         return "the copy is not whole: copy the file again"
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,17 +12,20 @@ from urllib.parse import urlsplit
 
 import click
 
-from server.cli.curl import body_of, server_for
+from server.cli.curl import GRPC_PORT, body_of, server_for
 from server.cli.folders import Folder
 from server.cli.load_run import LoadResult, run_load
 from server.cli.main import FAILED, Failure
+from server.cli.model_name import ModelName
 from server.cli.screen import as_json, paint, plain, progress, say, table
 from server.cli.server_client import DEFAULT_URL, RunningServer
 from server.cli.snippets import ModelRequest, choose_way, request_for
 from server.cli.text_plot import bars, histogram, milliseconds
+from server.cli.tls_files import TlsFiles, tls_options
 
-_HEAD = ("CLIENTS", "REQUESTS/S", "ROWS/S", "P50 MS", "P90 MS", "P99 MS", "MAX MS", "ERRORS")
-_WAYS = ("v1", "v2", "openai")
+_ROWS, _TOKENS = "ROWS/S", "TOKENS/S"
+_HEAD = ("CLIENTS", "REQUESTS/S", _ROWS, "P50 MS", "P90 MS", "P99 MS", "MAX MS", "ERRORS")
+_WAYS = ("v1", "v2", "grpc", "openai")
 
 
 class Counts(click.ParamType[tuple[int, ...]]):
@@ -48,14 +52,45 @@ class Target:
     server: RunningServer
     request: ModelRequest
     rows: int  #: in each request; 0: nobody knows
+    grpc_address: str = ""  #: where it is asked over gRPC
+
+    @property
+    def place(self) -> str:
+        return f"ModelInfer at {self.grpc_address}" if self.request.way == "grpc" else f"POST {self.request.path}"
+
+    def check(self) -> None:
+        """
+        Raises:
+            Failure: the model refuses the request: there is nothing to measure.
+        """
+        if self.request.way == "grpc":
+            from server.cli.grpc_request import infer
+
+            infer(self.grpc_address, self.request.body, self.server.headers, self._grpc_tls)
+            return
+        answer = self.server.post(self.request.path, self.request.text.encode())
+        if answer.status >= 400:
+            raise Failure(f"the server answers {answer.status}: {answer.error}")
 
     def ask(self, clients: int, seconds: float) -> LoadResult:
+        """Let so many clients ask it for so long."""
+        headers = self.server.headers
+        if self.request.way == "grpc":
+            from server.cli.grpc_load import run_grpc_load
+
+            return run_grpc_load(self.grpc_address, self.request.body, headers, clients, seconds, self._grpc_tls)
         url = urlsplit(self.server.url)
-        return run_load(url, self.request.path, self.request.text.encode(), self.server.headers, clients, seconds)
+        context = self.server.tls.context() if self.server.secure else None
+        body = self.request.text.encode()
+        return run_load(url, self.request.path, body, headers, clients, seconds, context)
+
+    @property
+    def _grpc_tls(self) -> TlsFiles | None:
+        return self.server.tls if self.server.secure else None
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=ModelName())
 @click.option("--url", help=f"A running server.  [default: {DEFAULT_URL}]")
 @click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
 @click.option("--clients", type=Counts(), default="1,4,16", show_default=True, help="At once, one run each.")
@@ -63,7 +98,9 @@ class Target:
 @click.option("--rows", type=click.IntRange(1, 100_000), help="Rows in each request.  [default: the example's]")
 @click.option("--as", "way", type=click.Choice(_WAYS), help="How to ask.  [default: v1; openai for language models]")
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
+@click.option("--grpc-port", type=click.IntRange(1, 65535), help=f"The server's gRPC port.  [default: {GRPC_PORT}]")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; may be repeated.")
+@tls_options
 @click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 def bench(
     name: str,
@@ -74,37 +111,33 @@ def bench(
     rows: int | None,
     way: str | None,
     data: str | None,
+    grpc_port: int | None,
     headers: Sequence[str],
     json_: bool,
+    **files: Path | None,
 ) -> int:
     """Measure how long the model NAME takes to answer, and how many requests it answers in a second.
 
-    Clients ask one request after another, over REST, with the model's example. Status 1: a request failed.
+    Clients ask one request after another, with the model's example. Status 1: a request failed.
     """
     if url and directory:
         raise click.UsageError("--url and --dir are two ways to the model: give one of them")
     body = None if data is None else body_of(data)
-    with server_for(name, url, directory, headers) as (server, _):
+    with server_for(name, url, directory, headers, TlsFiles.of(files)) as (server, port):
         metadata = server.model(name)
-        request = request_for(way or choose_way(metadata, body), metadata, body=body)
-        target = _with_rows(Target(server, request, _rows(request.body)), rows)
-        _check(target)
+        way = way or choose_way(metadata, body)
+        request = request_for("v2" if way == "grpc" else way, metadata, body=body)
+        address = f"{urlsplit(server.url).hostname}:{grpc_port or port}"
+        target = _with_rows(Target(server, request, _rows(request.body), address), rows)
+        if way == "grpc":
+            target = replace(target, request=request_for(way, metadata, body=target.request.body))
+        target.check()
         results = [_run(target, count, seconds) for count in clients]
     if json_:
         say(as_json(_document(name, target, results)))
     else:
         _show(name, metadata, target, results)
     return FAILED if any(each.errors for each in results) else 0
-
-
-def _check(target: Target) -> None:
-    """
-    Raises:
-        Failure: the model refuses the request: there is nothing to measure.
-    """
-    answer = target.server.post(target.request.path, target.request.text.encode())
-    if answer.status >= 400:
-        raise Failure(f"the server answers {answer.status}: {answer.error}")
 
 
 def _run(target: Target, clients: int, seconds: float) -> LoadResult:
@@ -128,11 +161,25 @@ def _with_rows(target: Target, rows: int | None) -> Target:
     if rows is None:
         return target
     body = target.request.body
-    instances = body.get("instances") if isinstance(body, Mapping) else None
-    if not isinstance(instances, list) or not instances:
-        raise click.UsageError("--rows is for requests with instances: take --as=v1")
-    longer = {**body, "instances": list(itertools.islice(itertools.cycle(instances), rows))}
+    if not isinstance(body, Mapping) or not target.rows:
+        raise click.UsageError("--rows is for requests that have rows: instances (--as=v1), or tensors (--as=v2)")
+    if "instances" in body:
+        longer = {**body, "instances": _again(body["instances"], rows)}
+    else:
+        longer = {**body, "inputs": [_longer(tensor, rows) for tensor in body["inputs"]]}
     return replace(target, request=replace(target.request, body=longer), rows=rows)
+
+
+def _longer(tensor: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """A tensor of V2 with so many rows; its data are flat, or a list of rows."""
+    first, *others = tensor["shape"]
+    flat = len(tensor["data"]) == math.prod([first, *others])
+    wanted = rows * math.prod(others) if flat else rows
+    return {**tensor, "shape": [rows, *others], "data": _again(tensor["data"], wanted)}
+
+
+def _again(values: Sequence[Any], count: int) -> list[Any]:
+    return list(itertools.islice(itertools.cycle(values), count))
 
 
 def _document(name: str, target: Target, results: Sequence[LoadResult]) -> dict[str, Any]:
@@ -141,27 +188,31 @@ def _document(name: str, target: Target, results: Sequence[LoadResult]) -> dict[
             "clients": each.clients,
             "seconds": round(each.seconds, 3),
             "requests_per_second": round(each.rate, 1),
+            **({"tokens_per_second": round(each.tokens / each.seconds, 1)} if each.tokens else {}),
             **{f"p{percent}_ms": round(1000 * each.quantile(percent / 100), 3) for percent in (50, 90, 99)},
             "max_ms": round(1000 * each.quantile(1.0), 3),
             "errors": dict(each.errors),
         }
         for each in results
     ]
-    return {"model": name, "path": target.request.path, "rows": target.rows, "runs": runs}
+    return {"model": name, "asked": target.place, "path": target.request.path, "rows": target.rows, "runs": runs}
 
 
 def _show(name: str, metadata: Mapping[str, Any], target: Target, results: Sequence[LoadResult]) -> None:
     adapter = metadata.get("parameters", {}).get("adapter", metadata.get("platform", ""))
     rows = f", {target.rows} rows a request" if target.rows else ""
-    say(f"{plain(name)} ({plain(adapter)}): POST {plain(target.request.path)}{rows}")
+    say(f"{plain(name)} ({plain(adapter)}): {plain(target.place)}{rows}")
     say()
-    for line in table(_HEAD, [_row(each, target.rows) for each in results], numbers=range(len(_HEAD) - 1)):
+    head = [_TOKENS if each == _ROWS and any(result.tokens for result in results) else each for each in _HEAD]
+    for line in table(head, [_row(each, target.rows) for each in results], numbers=range(len(_HEAD) - 1)):
         say(line)
     say()
     say(paint("requests a second, by clients", "bright_black"))
-    for line in bars([(str(each.clients), each.rate, f"{each.rate:,.0f}") for each in results]):
+    for line in bars([(str(each.clients), each.rate, _number(each.rate)) for each in results]):
         say(line)
     last = results[-1]
+    if not last.latencies:
+        return
     say()
     say(paint(f"how long answers took, of {last.clients} clients", "bright_black"))
     for line in histogram(last.latencies):
@@ -171,5 +222,12 @@ def _show(name: str, metadata: Mapping[str, Any], target: Target, results: Seque
 def _row(result: LoadResult, rows: int) -> tuple[str, ...]:
     times = [milliseconds(1000 * result.quantile(share)) for share in (0.5, 0.9, 0.99, 1.0)]
     errors = ", ".join(f"{count} {what}" for what, count in result.errors.most_common())
-    per_second = f"{result.rate * rows:,.0f}" if rows > 1 else ""
-    return (str(result.clients), f"{result.rate:,.0f}", per_second, *times, errors)
+    per_second = _number(result.rate * rows) if rows > 1 else ""
+    if result.tokens:
+        per_second = _number(result.tokens / result.seconds)
+    return (str(result.clients), _number(result.rate), per_second, *times, errors)
+
+
+def _number(value: float) -> str:
+    """So many a second."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"

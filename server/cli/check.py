@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -44,7 +45,8 @@ def check(directory: Path, json_: bool, junit: Path | None, github: bool, strict
     _check_writable(junit)
     with output_of_ours_alone():
         began = time.monotonic()
-        results = list(_results(settings, quiet=json_, strict=strict))
+        found = _results(settings, quiet=json_, strict=strict)
+        results = sorted(found, key=lambda each: (each.name, each.version))  # reports are compared
         seconds = time.monotonic() - began
         failed = sum(each.failed for each in results)
         if junit is not None:
@@ -59,7 +61,7 @@ def check(directory: Path, json_: bool, junit: Path | None, github: bool, strict
             say()
             say(_summary(results, failed, seconds, directory))
         for line in github_annotations(results) if github else ():
-            say(line)
+            print(line, file=sys.stderr if json_ else sys.stdout)  # GitHub reads both, and programs their JSON alone
     return FAILED if failed or not results else 0
 
 

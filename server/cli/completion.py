@@ -27,4 +27,5 @@ def completion(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None
-    say(found(command_group, {}, COMMAND, COMPLETE).source())
+    source = found(command_group, {}, COMMAND, COMPLETE).source()
+    say(source.replace('string split ","', 'string split -m 1 ","'))  # fish: what is said of a word may have a comma

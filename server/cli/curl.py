@@ -15,23 +15,26 @@ import click
 
 from server.cli.folders import Folder
 from server.cli.main import FAILED, Failure
+from server.cli.model_name import ModelName
 from server.cli.screen import as_json, plain, progress, say
 from server.cli.server_client import DEFAULT_URL, RunningServer
 from server.cli.snippets import WAYS, ModelRequest, choose_way, request_for, shown
 from server.cli.temporary_server import serving
+from server.cli.tls_files import TlsFiles, tls_options
 
-_GRPC_PORT = 8081
+GRPC_PORT = 8081
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=ModelName())
 @click.option("--url", help=f"A running server.  [default: {DEFAULT_URL}]")
 @click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
 @click.option("--as", "way", type=click.Choice(WAYS), help="How to ask.  [default: v1; openai for language models]")
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
 @click.option("--version", "version", default="", metavar="VERSION", help="A version, or a label.")
-@click.option("--grpc-port", type=click.IntRange(1, 65535), help=f"The server's gRPC port.  [default: {_GRPC_PORT}]")
+@click.option("--grpc-port", type=click.IntRange(1, 65535), help=f"The server's gRPC port.  [default: {GRPC_PORT}]")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; may be repeated.")
+@tls_options
 @click.option("--send", is_flag=True, help="Send it, and print the answer.")
 def curl(
     name: str,
@@ -43,6 +46,7 @@ def curl(
     grpc_port: int | None,
     headers: Sequence[str],
     send: bool,
+    **files: Path | None,
 ) -> int:
     """Print a request that the model NAME answers: the first of its examples.json, or one made from its signature.
     Status 1: the model refused it, or no server answers.
@@ -50,28 +54,28 @@ def curl(
     if url and directory:
         raise click.UsageError("--url and --dir are two ways to the model: give one of them")
     body = None if data is None else body_of(data)
-    with server_for(name, url, directory, headers) as (server, port):
+    with server_for(name, url, directory, headers, TlsFiles.of(files)) as (server, port):
         metadata = server.model(name, version)
         request = request_for(way or choose_way(metadata, body), metadata, version, body)
         address = f"{urlsplit(server.url).hostname}:{grpc_port or port}"
         if send:
             return _send(request, server, address)
         home = RunningServer(DEFAULT_URL, server.headers) if directory else server
-        say(shown(request, home.url, f"localhost:{_GRPC_PORT}" if directory else address, home.headers))
+        say(shown(request, home.url, f"localhost:{GRPC_PORT}" if directory else address, home.headers, home.tls))
     return 0
 
 
 @contextmanager
 def server_for(
-    name: str, url: str | None, directory: Path | None, headers: Sequence[str] = ()
+    name: str, url: str | None, directory: Path | None, headers: Sequence[str] = (), tls: TlsFiles | None = None
 ) -> Iterator[tuple[RunningServer, int]]:
     """The server that is to be asked, and its gRPC port: the running one, or one for this model alone."""
-    asked = RunningServer.at(url or DEFAULT_URL, headers)
+    asked = RunningServer.at(url or DEFAULT_URL, headers, tls)
     if directory is None:
         if "/" in name and (folder := Path(name)).is_dir():
             there = plain(folder.parent)
             raise click.UsageError(f"{plain(name)} is a folder: write {plain(folder.name)} --dir={there}")
-        yield asked, _GRPC_PORT
+        yield asked, GRPC_PORT
         return
     with serving(name, directory) as temporary:
         yield RunningServer(temporary.rest.url, asked.headers), temporary.grpc_port
@@ -96,12 +100,12 @@ def body_of(data: str) -> Any:
 
 def _send(request: ModelRequest, server: RunningServer, grpc_address: str) -> int:
     if request.way == "python":
-        return _run(shown(request, server.url, grpc_address, server.headers))
+        return _run(shown(request, server.url, grpc_address, server.headers, server.tls))
     with progress("waiting for the answer"):
         if request.way == "grpc":
             from server.cli.grpc_request import infer
 
-            say(as_json(infer(grpc_address, request.body, server.headers)))
+            say(as_json(infer(grpc_address, request.body, server.headers, server.tls if server.secure else None)))
             return 0
         answer = server.post(request.path, request.text.encode())
     if answer.status >= 400:

@@ -7,30 +7,55 @@ from typing import Any
 
 from server.cli.main import Failure
 from server.cli.screen import plain
+from server.cli.tls_files import TlsFiles
 
-_TIMEOUT = 120.0  #: seconds
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+TIMEOUT = 120.0  #: seconds
 
 
-def infer(address: str, request: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """The answer of the server at this address, as the JSON of a ModelInferResponse.
-
-    Raises:
-        Failure: it refuses the request, or there is none.
-    """
+def message_of(request: Mapping[str, Any]) -> Any:
+    """A ModelInferRequest of its JSON."""
     from server.api.kserve.argv import arguments
     from server.config.settings import Settings
 
     with arguments(Settings()):  # KServe, whose messages these are, reads the command line
-        import grpc
-        from google.protobuf.json_format import MessageToDict, ParseDict
+        from google.protobuf.json_format import ParseDict
         from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
-        from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-    message = ParseDict(dict(request), ModelInferRequest())
-    metadata = [(name.lower(), value) for name, value in headers.items()]
-    with grpc.insecure_channel(address) as channel:
+    return ParseDict(dict(request), ModelInferRequest())
+
+
+def metadata_of(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Headers as gRPC sends them."""
+    return [(name.lower(), value) for name, value in headers.items()]
+
+
+def credentials_of(tls: TlsFiles) -> Any:
+    """Certificates as gRPC takes them: their bytes."""
+    import grpc
+
+    ca, cert, key = (path and path.read_bytes() for path in (tls.ca, tls.cert, tls.key or tls.cert))
+    return grpc.ssl_channel_credentials(ca, key, cert)
+
+
+def infer(
+    address: str, request: Mapping[str, Any], headers: Mapping[str, str], tls: TlsFiles | None = None
+) -> dict[str, Any]:
+    """The answer of the server at this address, as the JSON of a ModelInferResponse; over TLS where `tls` is given.
+
+    Raises:
+        Failure: it refuses the request, or there is none.
+    """
+    message = message_of(request)
+    import grpc
+    from google.protobuf.json_format import MessageToDict
+    from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
+
+    channel = grpc.insecure_channel(address) if tls is None else grpc.secure_channel(address, credentials_of(tls))
+    with channel:
         try:
-            answer = GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=_TIMEOUT, metadata=metadata)
+            call = GRPCInferenceServiceStub(channel).ModelInfer
+            answer = call(message, timeout=TIMEOUT, metadata=metadata_of(headers))
         except grpc.RpcError as error:
             raise Failure(_reason(address, error.code().name, error.details())) from error
     told: dict[str, Any] = MessageToDict(answer, preserving_proto_field_name=True)

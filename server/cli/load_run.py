@@ -17,6 +17,7 @@ from urllib.parse import SplitResult
 
 _TIMEOUT = 120.0  #: seconds for an answer
 _LONGEST_HEAD = 2**20
+_TOKENS = re.compile(rb'"completion_tokens":\s*(\d+)')
 _STATUS = re.compile(r"HTTP/1\.\d \d{3}")
 
 
@@ -27,6 +28,7 @@ class LoadResult:
     clients: int
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)  #: seconds, of answers below 400
+    tokens: int = 0  #: that language models say they made, in those answers
     errors: Counter[str] = field(default_factory=Counter)  #: by what was answered instead
 
     @property
@@ -40,15 +42,29 @@ class LoadResult:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
+@dataclass(frozen=True)
+class Site:
+    """Where clients connect to, and by which certificates."""
+
+    url: SplitResult
+    tls: ssl.SSLContext | None
+
+
 def run_load(
-    server: SplitResult, path: str, body: bytes, headers: Mapping[str, str], clients: int, seconds: float
+    server: SplitResult,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    clients: int,
+    seconds: float,
+    tls: ssl.SSLContext | None = None,
 ) -> LoadResult:
-    """Let so many clients ask for so long; a fifth of that before, which does not count."""
+    """Let so many clients ask for so long, over TLS where `tls` is given; a fifth of that before does not count."""
     request = _request(server, path, body, headers)
-    return asyncio.run(_measured(server, request, clients, seconds))
+    return asyncio.run(_measured(Site(server, tls), request, clients, seconds))
 
 
-async def _measured(server: SplitResult, request: bytes, clients: int, seconds: float) -> LoadResult:
+async def _measured(server: Site, request: bytes, clients: int, seconds: float) -> LoadResult:
     result = LoadResult(clients)
     start = time.perf_counter() + seconds / 5
     end = start + seconds
@@ -57,14 +73,14 @@ async def _measured(server: SplitResult, request: bytes, clients: int, seconds: 
     return result
 
 
-async def _client(server: SplitResult, request: bytes, start: float, end: float, result: LoadResult) -> None:
+async def _client(server: Site, request: bytes, start: float, end: float, result: LoadResult) -> None:
     connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
     while (sent := time.perf_counter()) < end:
         try:
             connection = connection or await _connected(server)
             reader, writer = connection
             writer.write(request)
-            status, keep = await asyncio.wait_for(_answer(reader), _TIMEOUT)
+            status, keep, answer = await asyncio.wait_for(_answer(reader), _TIMEOUT)
         except (TimeoutError, OSError, EOFError, ValueError) as error:
             result.errors[type(error).__name__] += 1
             _close(connection)
@@ -76,17 +92,16 @@ async def _client(server: SplitResult, request: bytes, start: float, end: float,
             result.errors[f"status {status}"] += 1
         elif sent >= start:
             result.latencies.append(took)
+            result.tokens += sum(map(int, _TOKENS.findall(answer)))
         if not keep:
             _close(connection)
             connection = None
     _close(connection)
 
 
-async def _connected(server: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    secure = server.scheme == "https"
-    port = server.port or (443 if secure else 80)
-    context = ssl.create_default_context() if secure else None
-    return await asyncio.open_connection(server.hostname, port, ssl=context, limit=_LONGEST_HEAD)
+async def _connected(server: Site) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    port = server.url.port or (443 if server.tls else 80)
+    return await asyncio.open_connection(server.url.hostname, port, ssl=server.tls, limit=_LONGEST_HEAD)
 
 
 def _close(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None) -> None:
@@ -100,8 +115,8 @@ def _request(server: SplitResult, path: str, body: bytes, headers: Mapping[str, 
     return f"POST {server.path.rstrip('/')}{path} HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """The status, and whether the connection may be used again; the body is read and let go.
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool, bytes]:
+    """The status, whether the connection may be used again, and the body.
 
     Raises:
         EOFError, ValueError: it is none of HTTP/1.1.
@@ -114,10 +129,11 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
     if not _STATUS.match(first):
         raise ValueError(f"{first[:80]!r} is no status")
     named = {name.strip().lower(): value.strip().lower() for name, _, value in (line.partition(":") for line in lines)}
+    body = b""
     if named.get("transfer-encoding") == "chunked":
         while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
-            await reader.readexactly(size + 2)
+            body += (await reader.readexactly(size + 2))[:-2]
         await reader.readuntil(b"\r\n")
     else:
-        await reader.readexactly(int(named.get("content-length", "0")))
-    return int(first.split()[1]), named.get("connection") != "close"
+        body = await reader.readexactly(int(named.get("content-length", "0")))
+    return int(first.split()[1]), named.get("connection") != "close", body

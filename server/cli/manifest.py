@@ -14,6 +14,7 @@ from server.cli.folders import problem_of
 from server.cli.kubernetes import Document, Plan, deployment, inference_service, name_from, problem_of_name
 from server.cli.screen import plain, say
 from server.config.model_uri import Address, without_secrets
+from server.text import size
 
 KINDS = {"InferenceService": inference_service, "Deployment": deployment}
 #: what KServe alone downloads or mounts
@@ -152,7 +153,5 @@ def _comments(found: ModelPlace, plan: Plan) -> list[str]:
             f"Copy {found.copied_from} to the folder {path} of the claim {claim} first, or name its store's URI."
         )
     if found.size:
-        lines.append(
-            f"Memory is a guess from {found.size / 2**20:.1f} MiB of files: polyserve inspect says what it takes."
-        )
+        lines.append(f"Memory is a guess from {size(found.size)} of files: polyserve inspect says what it takes.")
     return lines

@@ -14,8 +14,9 @@ from adapters.base import LoadError, ModelDir, Rank, Signature, TensorSpec, Trus
 from adapters.formats.made_by import made_by
 from adapters.registry import Choice, NotInstalled
 from server.cli.advice import advice_on
+from server.cli.own_imports import missing_imports
 from server.loading import compatibility, trust
-from server.loading.catalog import Found, look_again
+from server.loading.catalog import Found, look_again, older_versions
 from server.loading.files import stamp_of
 from server.loading.loader import Loader
 from server.loading.recognition import Recognised
@@ -79,7 +80,18 @@ class ModelReport:
 def report_of(found: Found, loader: Loader, trials: TrialPool | None) -> ModelReport:
     """The report on one model; `trials` are where its signature is found, None: nothing is loaded."""
     report = _looked_at(found, loader, trials)
-    return replace(report, advice=advice_on(report.problem, found.directory)) if report.problem else report
+    if not report.problem:
+        return report
+    advice = advice_on(report.problem, found.directory), _instead(found, loader, trials)
+    return replace(report, advice="; ".join(filter(None, advice)))
+
+
+def _instead(found: Found, loader: Loader, trials: TrialPool | None) -> str:
+    """Which older version serves where this one does not load."""
+    for older in older_versions(found) if found.shadow is None else ():
+        if not _looked_at(older, loader, trials).fails:
+            return f"version {older.version} is served in its place"
+    return ""
 
 
 def _looked_at(found: Found, loader: Loader, trials: TrialPool | None) -> ModelReport:
@@ -94,7 +106,8 @@ def _looked_at(found: Found, loader: Loader, trials: TrialPool | None) -> ModelR
         return _with_claims(replace(report, problem=str(error), missing=_missing(error)), found.directory)
     except Exception as error:  # whatever an adapter's look at hostile bytes raises: the loader says it in these words
         return replace(report, problem=f"{type(error).__name__}: {error}")
-    report = replace(_with_choice(report, recognised.choice, recognised.directory), note=_note(recognised.choice))
+    report = _with_choice(report, recognised.choice, recognised.directory)
+    report = replace(report, note=_note(recognised.choice) or _lacking(recognised))
     if carried := _carries(recognised):
         return replace(report, note="; ".join(filter(None, (report.note, carried))))
     return report if trials is None else _described(report, recognised, trials)
@@ -125,6 +138,18 @@ def _note(choice: Choice) -> str:
     if origin is None or choice.match.requirements:
         return ""
     return f"made by {origin.made_by}; {origin.installed} is installed: {compatibility.hint(origin)}"
+
+
+def _lacking(recognised: Recognised) -> str:
+    """What code of the folder's own imports, and is not installed; with requirements of its own it brings that."""
+    choice = recognised.choice
+    if choice.adapter.name != "custom" or choice.match.requirements:
+        return ""
+    absent = missing_imports(recognised.directory)
+    if not absent:
+        return ""
+    told = "which is" if len(absent) == 1 else "which are"
+    return f"model.py imports {', '.join(absent)}, {told} not installed: list what it needs in requirements.txt"
 
 
 def _with_claims(report: ModelReport, directory: ModelDir) -> ModelReport:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import http.client
 import json
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,11 +20,14 @@ import click
 
 from server.cli.main import Failure
 from server.cli.screen import plain
+from server.cli.tls_files import TlsFiles
 
 DEFAULT_URL = "http://localhost:8080"
 _TIMEOUT = 120.0  #: seconds
 _LONGEST_ANSWER = 64 * 2**20  #: bytes
 _SCHEMES = ("http", "https")
+_UNKNOWN, _UNAUTHORIZED = 404, 401
+_YOURS = "a certificate of yours: name it by --cert FILE and --key FILE"
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,11 @@ class RunningServer:
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    timeout: float = _TIMEOUT
 
     @classmethod
-    def at(cls, url: str, headers: Sequence[str] = ()) -> RunningServer:
+    def at(cls, url: str, headers: Sequence[str] = (), tls: TlsFiles | None = None) -> RunningServer:
         """
         Raises:
             click.UsageError: it is no address, or a header is none.
@@ -71,7 +77,12 @@ class RunningServer:
             whole = None
         if not whole:
             raise click.UsageError(f"--url={plain(url)} is no address: write it as {DEFAULT_URL}")
-        return cls(text.rstrip("/"), dict(_header(each) for each in headers))
+        return cls(text.rstrip("/"), dict(_header(each) for each in headers), tls or TlsFiles())
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is asked over TLS."""
+        return self.url.startswith("https:")
 
     def get(self, path: str) -> Answered:
         """
@@ -99,11 +110,13 @@ class RunningServer:
         document = answer.document
         if answer.status == 200 and isinstance(document, dict) and "inputs" in document:
             return document
-        if answer.status == 404 and "did you mean" in answer.error:
+        if answer.status == _UNKNOWN and "did you mean" in answer.error:
             raise Failure(answer.error)
-        if answer.status == 404 and (names := self.names()) is not None:
+        if answer.status == _UNKNOWN and (names := self.names()) is not None:
             raise Failure(f"{plain(answer.error)}: {_which(name, names)}" if name not in names else answer.error)
-        if answer.status >= 500 and answer.error:
+        if answer.status == _UNAUTHORIZED:
+            raise Failure(f"the server answers 401: {answer.error}; here by -H 'Authorization: Bearer KEY'")
+        if answer.status > _UNAUTHORIZED and answer.status != _UNKNOWN and answer.error:
             raise Failure(f"the server answers {answer.status}: {answer.error}")
         raise Failure(f"{self.url} answers, but not as PolyServe does ({answer.status}): is it the server's REST port?")
 
@@ -115,7 +128,8 @@ class RunningServer:
 
     def _ask(self, request: urllib.request.Request) -> Answered:
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+            context = self.tls.context() if self.secure else None
+            with urllib.request.urlopen(request, timeout=self.timeout, context=context) as answer:
                 return Answered(answer.status, answer.read(_LONGEST_ANSWER))
         except urllib.error.HTTPError as error:
             return Answered(error.code, error.read(_LONGEST_ANSWER))
@@ -131,13 +145,30 @@ class RunningServer:
                 "or name the address of one by --url"
             )
         if isinstance(reason, TimeoutError):
-            return f"{self.url} does not answer within {_TIMEOUT:g} s: is it the right address (--url)?"
-        if isinstance(reason, http.client.BadStatusLine | http.client.RemoteDisconnected | ConnectionResetError):
+            return f"{self.url} does not answer within {self.timeout:g} s: is it the right address (--url)?"
+        if isinstance(reason, ssl.SSLError):
+            return self._insecure(reason)
+        if isinstance(reason, http.client.BadStatusLine | http.client.RemoteDisconnected | ConnectionError):
+            if self.secure:
+                return f"{self.url} ends the connection: perhaps it asks for {_YOURS}"
             return (
-                f"{self.url} does not speak HTTP: gRPC's port is another (8081) than REST's (8080); name that by --url"
+                f"{self.url} does not speak HTTP: gRPC's port is another (8081) than REST's (8080); name that by --url,"
+                " and TLS by https://"
             )
         said = getattr(reason, "strerror", None) or reason
         return f"{self.url} cannot be asked: {plain(said)}; name another address by --url"
+
+    def _insecure(self, error: ssl.SSLError) -> str:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return (
+                f"{self.url} shows a certificate that is not trusted here ({plain(error.verify_message)}): "
+                "name whom to trust by --cacert FILE"
+            )
+        if error.reason == "WRONG_VERSION_NUMBER":
+            return f"{self.url} does not speak TLS: write it as http://"
+        if "CERTIFICATE_REQUIRED" in str(error.reason) or "HANDSHAKE_FAILURE" in str(error.reason):
+            return f"{self.url} asks for {_YOURS}"
+        return f"{self.url} cannot be asked over TLS: {plain(error.reason or error)}"
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from server.cli.main import Failure
 from server.cli.screen import plain
+from server.cli.tls_files import TlsFiles
 
 WAYS = ("v1", "v2", "grpc", "python", "openai")
 _METHOD = "inference.GRPCInferenceService/ModelInfer"
@@ -130,16 +131,21 @@ def _parameter(value: Any) -> dict[str, Any]:
     return {kinds.get(type(value), "string_param"): value}
 
 
-def shown(request: ModelRequest, url: str, grpc_address: str, headers: Mapping[str, str]) -> str:
-    """The request as a line for a shell, or a program."""
+def shown(
+    request: ModelRequest, url: str, grpc_address: str, headers: Mapping[str, str], tls: TlsFiles | None = None
+) -> str:
+    """The request as a line for a shell, or a program; over TLS where the address is."""
+    secure = url.startswith("https:")
+    tls = (tls or TlsFiles()) if secure else TlsFiles()
     if request.way == "python":
-        return _program(request, url, headers)
+        return _program(request, url, headers, tls)
     given = [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()]
+    body = f"-d {shlex.quote(request.text)}"
     if request.way == "grpc":
-        words = ["grpcurl -plaintext", *given, f"-d {shlex.quote(request.text)}", grpc_address, _METHOD]
-        return _joined(words)
-    kind = "-H 'Content-Type: application/json'"
-    return _joined([f"curl -s {shlex.quote(url + request.path)}", kind, *given, f"-d {shlex.quote(request.text)}"])
+        how = tls.words("-") if secure else ["-plaintext"]
+        return _joined([" ".join(["grpcurl", *how]), *given, body, grpc_address, _METHOD])
+    address = f"curl -s {shlex.quote(url + request.path)}"
+    return _joined([address, *tls.words("--"), "-H 'Content-Type: application/json'", *given, body])
 
 
 def _joined(words: list[str]) -> str:
@@ -148,21 +154,23 @@ def _joined(words: list[str]) -> str:
     return line if len(line) <= 100 else " \\\n  ".join(words)
 
 
-def _program(request: ModelRequest, url: str, headers: Mapping[str, str]) -> str:
+def _program(request: ModelRequest, url: str, headers: Mapping[str, str], tls: TlsFiles) -> str:
     body = pprint.pformat(request.body, width=100, sort_dicts=False)
     given = {"Content-Type": "application/json", **headers}
     return "\n".join(
         [
             "import json",
+            *(["import ssl"] if tls.program() else []),
             "import urllib.request",
             "",
+            *tls.program(),
             f"body = {body}",
             "request = urllib.request.Request(",
             f"    {url + request.path!r},",
             "    json.dumps(body).encode(),",
             f"    {given!r},",
             ")",
-            "with urllib.request.urlopen(request) as answer:",
+            f"with urllib.request.urlopen(request{', context=context' if tls.program() else ''}) as answer:",
             "    print(json.dumps(json.load(answer), indent=2))",
         ]
     )

@@ -19,6 +19,7 @@ import spacy
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from sklearn.linear_model import LogisticRegression
 
+from tests.adapters.huggingface_.pipeline_models import image_classifier
 from tests.e2e.browser import DESK, PHONE, WAIT, Watched, axe_source, chromium, faults, shown
 from tests.e2e.process import Server
 from tests.language_models import save_language_model
@@ -48,6 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     language.to_disk(models / "entities")
     shutil.copytree(CUSTOM / "streaming", models / "streaming")
     save_language_model(models / "tiny")
+    image_classifier(models / "picture")
     log = tmp_path_factory.mktemp("log") / "server.log"
     found = Server(models, log, ADMIN_TOKEN=TOKEN).wait_scanned()
     yield found
@@ -117,6 +119,41 @@ def test_the_filter_leaves_what_fits(watched: Watched) -> None:
     expect(page.locator(".empty")).to_have_text("No model fits the filter.")
 
 
+def test_the_table_is_sorted_by_a_column_and_stays_so(watched: Watched, server: Server) -> None:
+    page = watched.page
+    names = page.locator("td .name")
+    expect(names).to_have_text(sorted(server.index()))
+    page.get_by_role("button", name="Model", exact=True).click()
+    expect(names).to_have_text(sorted(server.index(), reverse=True))
+    page.get_by_role("button", name="State", exact=True).click()
+    expect(names.first).to_have_text("broken")
+    expect(page.locator("th[aria-sort=descending]")).to_have_text("State")
+    names.first.click()
+    page.get_by_role("link", name="Models", exact=True).click()
+    expect(names.first).to_have_text("broken")
+
+
+def looks(page: Page, times: int) -> None:
+    """Until the page has asked for the overview so often again."""
+    for _ in range(times):
+        with page.expect_response(lambda answer: answer.url.endswith("/console/overview"), timeout=WAIT):
+            pass
+
+
+def test_what_is_focused_or_marked_stays_so_while_numbers_change(watched: Watched, server: Server) -> None:
+    page = watched.page
+    page.locator("a.name", has_text="flowers").focus()
+    server.predict("flowers", {"instances": [[1.0, 0.2]]}).raise_for_status()
+    looks(page, 3)
+    expect(page.locator("a.name", has_text="flowers")).to_be_focused()
+    opened(watched, server, "broken")
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('.reason.whole'))")
+    page.get_by_role("link", name="Models", exact=True).focus()
+    looks(page, 3)
+    assert page.evaluate("String(getSelection())") == server.index()["broken"]["reason"]
+    expect(page.get_by_role("link", name="Models", exact=True)).to_be_focused()
+
+
 def test_a_form_is_filled_and_answered(watched: Watched, server: Server) -> None:
     page = opened(watched, server, "flowers")
     page.get_by_label("petal length").fill("4.9")
@@ -134,6 +171,7 @@ def test_parameters_are_sent(watched: Watched, server: Server) -> None:
     send(page)
     page.wait_for_selector(".bars")
     assert len(shown(page, ANSWER)["predictions"][0]) == 2
+    assert set(page.locator(".bars span:not(.mono)").all_inner_texts()) == {"setosa", "virginica"}
 
 
 def test_a_wrong_field_is_named_before_it_is_sent(watched: Watched, server: Server) -> None:
@@ -159,7 +197,9 @@ def test_v2_is_asked_as_well(watched: Watched, server: Server) -> None:
     page.get_by_role("tab", name="V2 JSON").click()
     send(page)
     page.wait_for_selector(ANSWER)
-    assert shown(page, ANSWER)["outputs"][0]["datatype"] == "BYTES"
+    output = shown(page, ANSWER)["outputs"][0]
+    assert output["datatype"] == "BYTES"
+    expect(page.locator(".answer .number")).to_have_text(output["data"][0])
 
 
 def test_entities_are_marked_in_their_text(watched: Watched, server: Server) -> None:
@@ -168,6 +208,18 @@ def test_entities_are_marked_in_their_text(watched: Watched, server: Server) -> 
     send(page)
     expect(page.locator("mark")).to_have_text(["AppleORG", "LondonGPE"])
     expect(page.locator(".marked")).to_have_text("AppleORG opens in LondonGPE")
+
+
+def test_a_picture_is_shown_with_its_label(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "picture")
+    expect(page.get_by_alt_text("What will be sent")).to_be_visible()
+    send(page)
+    page.wait_for_selector(ANSWER)
+    expect(page.get_by_alt_text("What was sent")).to_be_visible()
+    labels = {each["label"] for each in shown(page, ANSWER)["predictions"][0]}
+    assert set(page.locator(".bars span:not(.mono)").all_inner_texts()) == labels
+    if folder := os.environ.get("POLYSERVE_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "picture.png", full_page=True)
 
 
 def test_text_is_never_markup(watched: Watched, server: Server) -> None:
@@ -194,6 +246,31 @@ def test_a_talk_with_a_language_model(watched: Watched, server: Server) -> None:
     expect(page.locator(".said.user")).to_have_text("hello")
     expect(page.locator(".said:not(.user)")).not_to_have_text("…")
     expect(page.locator(".said.reason")).to_have_count(0)
+    expect(page.locator(".took")).to_have_text(re.compile(r"^\d+ tokens, .* a second"))
+
+
+def test_enter_sends_what_is_said_and_leaves_the_field_empty(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "tiny")
+    page.get_by_label("Tokens, at most").fill("4")
+    field = page.get_by_label("Message")
+    field.fill("hello")
+    field.press("Shift+Enter")
+    expect(field).to_have_value("hello\n")
+    field.press("Enter")
+    expect(page.locator(".took")).to_have_count(1)
+    expect(field).to_have_value("")
+    page.get_by_role("button", name="Begin anew").click()
+    expect(page.locator(".said")).to_have_count(0)
+
+
+def test_an_answer_that_takes_too_long_is_stopped(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "tiny")
+    page.route("**/chat/completions", lambda route: None)  # it never answers
+    page.fill("textarea", "hello")
+    send(page)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    expect(page.locator(".said.reason")).to_have_count(0)
 
 
 def test_a_failed_model_says_why(watched: Watched, server: Server) -> None:
@@ -212,10 +289,16 @@ def test_the_curl_that_is_shown_works(watched: Watched, server: Server) -> None:
 
 def test_loading_and_unloading_take_the_token(watched: Watched, server: Server) -> None:
     page = opened(watched, server, "entities")
-    page.get_by_role("button", name="Unload").click()
-    expect(page.get_by_text("ADMIN_TOKEN")).to_be_visible()
+    answers = iter(["dismiss", "accept", "accept"])
+    page.on("dialog", lambda dialog: getattr(dialog, next(answers))())
+    unload = page.get_by_role("button", name="Unload")
+    told = page.locator("p[role=status].quiet", has_text="ADMIN_TOKEN")
+    unload.click()
+    expect(told).to_have_count(0)
+    unload.click()
+    expect(told).to_be_visible()
     keep_token(page)
-    page.get_by_role("button", name="Unload").click()
+    unload.click()
     expect(page.locator("h1 + .pill")).to_have_text("UNAVAILABLE")
     page.get_by_role("button", name="Load", exact=True).click()
     expect(page.locator("h1 + .pill")).to_have_text("READY")
@@ -225,6 +308,24 @@ def keep_token(page: Page) -> None:
     page.get_by_role("button", name="Token").click()
     page.get_by_label("Token", exact=True).last.fill(TOKEN)
     page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_role("button", name="Token ✓")).to_be_visible()
+
+
+def test_enter_keeps_the_token_and_escape_does_not(watched: Watched) -> None:
+    page = watched.page
+    field = page.get_by_label("Token", exact=True).last
+    for typed, key, kept in (("one", "Enter", "one"), ("two", "Escape", "one"), ("", "Enter", None)):
+        page.get_by_role("button", name="Token").click()
+        field.fill(typed)
+        field.press(key)
+        expect(field).to_be_hidden()
+        wait_for(
+            lambda kept=kept: page.evaluate("sessionStorage.getItem('polyserve-token')") == kept, f"{kept} is kept"
+        )
+    page.get_by_role("button", name="Token").click()
+    field.fill("three")
+    page.get_by_role("button", name="Cancel").click()
+    assert page.evaluate("sessionStorage.getItem('polyserve-token')") is None
 
 
 def test_a_shadow_is_compared_and_promoted(watched: Watched, server: Server) -> None:
@@ -248,12 +349,49 @@ def test_the_log_of_a_model_takes_the_token(watched: Watched, server: Server) ->
     page = opened(watched, server, "broken")
     button = page.get_by_role("button", name="Show the last lines")
     button.click()
-    expect(page.get_by_text("ADMIN_TOKEN")).to_be_visible()
+    expect(page.locator("p[role=status].quiet", has_text="ADMIN_TOKEN")).to_be_visible()
     keep_token(page)
     button.click()
     expect(page.locator("pre.log")).to_contain_text("model broken is not served")
     if folder := os.environ.get("POLYSERVE_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / "log.png", full_page=True)
+
+
+def test_a_server_that_asks_for_keys_is_told_one(browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "flowers"
+    folder.mkdir(parents=True)
+    joblib.dump(LogisticRegression().fit([[1.0], [2.0]], [0, 1]), folder / "model.joblib")
+    keys = tmp_path / "keys.yaml"
+    admin = TOKEN.replace(" ", "-")
+    keys.write_text(f"- {{key: {admin}, name: all, admin: true}}\n- {{key: some-key-for-x, name: x, models: [x]}}\n")
+    keys.chmod(0o600)
+    server = Server(tmp_path / "models", tmp_path / "log", f"--api_keys_file={keys}")
+    context = browser.new_context(viewport=DESK)
+    context.set_default_timeout(WAIT)
+    try:
+        server.wait_ready()
+        page = context.new_page()
+        page.goto(f"{server.url}/console")
+        expect(page.locator("#status")).to_have_text("No access")
+        expect(page.locator(".empty")).to_contain_text("this server asks for an API key")
+        for key, told in (
+            ("some-key-for-x", "is for some models"),
+            ("nonsense-nonsense", "is no API key of this server"),
+        ):
+            page.get_by_role("button", name="Token").click()
+            page.get_by_label("Token", exact=True).last.fill(key)
+            page.get_by_role("button", name="Keep").click()
+            expect(page.locator(".empty")).to_contain_text(told)
+        page.get_by_role("button", name="Token").click()
+        page.get_by_label("Token", exact=True).last.fill(admin)
+        page.get_by_role("button", name="Keep").click()
+        page.locator("a.name", has_text="flowers").click()
+        send(page)
+        page.wait_for_selector(ANSWER)
+        assert shown(page, ANSWER)["predictions"]
+    finally:
+        context.close()
+        server.stop()
 
 
 def test_the_keyboard_reaches_everything(watched: Watched) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
-from fastapi import FastAPI
-from fastapi.responses import Response
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
 
 from server.api.console.details import details
 from server.api.console.overview import overview
@@ -58,7 +58,9 @@ def add_console(
     assets = _assets()
 
     @app.get("/console", include_in_schema=False)
-    async def page() -> Response:
+    async def page(request: Request) -> Response:
+        if request.scope.get("raw_path", b"").endswith(b"/"):  # what the page asks for is relative
+            return RedirectResponse("../console")
         return assets["index.html"]
 
     @app.get("/console/assets/{name}", include_in_schema=False)

@@ -27,6 +27,7 @@ def details(model: ServedModel, examples: ModelExamples, grpc_port: int | None) 
         "inputs": [_tensor(spec) for spec in signature.inputs],
         "outputs": [_tensor(spec) for spec in signature.outputs],
         "columns": list(signature.columns),
+        "labels": list(signature.labels),
         "parameters": [_parameter(each) for each in signature.parameters],
         "max_rows": model.max_rows,
         "batched": model.merges,

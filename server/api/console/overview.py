@@ -53,12 +53,18 @@ def _model(repository: Repository, name: str, waiting: int) -> dict[str, Any]:
         "name": name,
         "adapter": shown["adapter"],
         "state": shown["state"],
-        "reason": "; ".join(filter(None, dict.fromkeys(each["reason"] for each in versions))),
+        "reason": "; ".join(
+            dict.fromkeys(_reason(each, alone=len(versions) == 1) for each in versions if each["reason"])
+        ),
         "memory": sum(each["memory"] for each in versions if each["state"] == State.READY),
         "waiting": waiting,
         "versions": versions,
         **_counted(counts),
     }
+
+
+def _reason(version: dict[str, Any], *, alone: bool) -> str:
+    return str(version["reason"]) if alone else f"version {version['version']}: {version['reason']}"
 
 
 def _version(state: ModelState) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Asks every request over REST for an API key (`server.api.credentials`): an ASGI application around the routes.
 
     health, /ping, /, OPTIONS                        open: probes and browsers' preflights bring no keys
+    the console's page and its files                 open: where its reader gives the key; what it asks for needs it
     load, unload, and to change the log's level      `server.api.access`
     what names a model in its path                   a key that is for the model
     OpenAI's routes, whose bodies name the model     a key; the route looks whether it is for the model
@@ -27,9 +28,9 @@ from server.config.api_keys import ApiKey
 from server.errors import ServingError
 from server.repository.suggestions import show_only
 
-_OPEN = frozenset({"/", PING, "/v2/health/live", "/v2/health/ready"})
+_OPEN = frozenset({"/", PING, "/v2/health/live", "/v2/health/ready", "/console"})
 _OF_ALL = frozenset({"/metrics", "/openapi.json", "/console/overview"})
-_CONSOLE_MODELS = "/console/models/"
+_CONSOLE_MODELS, _CONSOLE_FILES = "/console/models/", "/console/assets/"
 
 
 class KeyedRoutes:
@@ -44,7 +45,7 @@ class KeyedRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if scope["type"] == "http" and path not in _OPEN and not is_admin(scope):
+        if scope["type"] == "http" and not _is_open(path) and not is_admin(scope):
             try:
                 key = self._keys.key_of(scope["headers"])
                 self._check(key, path)
@@ -73,6 +74,10 @@ class KeyedRoutes:
             check_all(key, path)
         elif path not in LISTS and (model := named_model(path)) is not None:
             check_model(key, model)
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_CONSOLE_FILES)
 
 
 def named_model(path: str) -> str | None:

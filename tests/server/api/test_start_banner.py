@@ -13,8 +13,10 @@ def test_the_addresses_and_who_may_change_the_server() -> None:
     assert lines[0].startswith("PolyServe ")
     assert lines[0].endswith(" listens")
     assert [line.split() for line in lines[1:]] == [
-        ["REST", "http://0.0.0.0:4711", "(/console,", "/docs)"],
+        ["REST", "http://0.0.0.0:4711"],
         ["gRPC", "0.0.0.0:4712"],
+        ["console", "http://localhost:4711/console"],
+        ["API", "http://localhost:4711/docs"],
         ["admin", "nobody"],
     ]
 
@@ -25,7 +27,13 @@ def test_what_is_not_served_is_not_told() -> None:
     )
     lines = banner(settings, 80, 0, "nobody").splitlines()
     assert lines[0].endswith(" listens, in 3 processes")
-    assert [line.split() for line in lines[1:3]] == [["REST", "http://0.0.0.0:80/m"], ["socket", "/run/s"]]
+    told = [line.split() for line in lines[1:]]
+    assert told == [["REST", "http://0.0.0.0:80/m"], ["socket", "/run/s"], ["admin", "nobody"]]
+
+
+def test_a_prefix_is_in_the_links() -> None:
+    told = dict(line.split() for line in banner(Settings(root_path="/m"), 80, 81, "nobody").splitlines()[3:5])
+    assert told == {"console": "http://localhost:80/m/console", "API": "http://localhost:80/m/docs"}
 
 
 def test_tls_is_told_of_both() -> None:

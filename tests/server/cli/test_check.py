@@ -42,15 +42,15 @@ def test_what_is_well_and_what_is_not(models: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     ended = command("check", str(models), "--json", f"--junit={report}", "--github")
     assert ended.status == 1
-    document, _, annotations = ended.out.partition("\n}\n")
-    found = json.loads(document + "}")
+    found = json.loads(ended.out)
     assert found["failed"] == 1
+    assert [each["name"] for each in found["models"]] == ["code", "good", "wrong"]
     by_name = {each["name"]: each for each in found["models"]}
     assert (by_name["good"]["examples"], by_name["good"]["failed"], by_name["good"]["problem"]) == (1, False, "")
     assert (by_name["code"]["examples"], by_name["code"]["adapter"]) == (2, "custom")
     assert by_name["wrong"]["failed"]
     assert "examples.json: entry 1: predictions[0]: expected 2, got 0" in by_name["wrong"]["problem"]
-    (line,) = annotations.splitlines()
+    (line,) = [line for line in ended.err.splitlines() if line.startswith("::")]
     assert line.startswith(f"::error file={models}/wrong,title=polyserve check%3A wrong::")
     suite = ElementTree.fromstring(report.read_bytes())
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from server.cli.completion import SHELLS
-from tests.server.cli.conftest import command
+from tests.server.cli.conftest import ROOT, command
 
 
 def completed(words: str, shell: str = "fish") -> list[str]:
@@ -45,10 +48,25 @@ def test_the_script_is_one_of_the_shell(shell: str) -> None:
         assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.skipif(not shutil.which("fish"), reason="there is no fish")
+def test_fish_shows_what_is_said_of_a_word_whole(tmp_path: Path) -> None:
+    shim = tmp_path / "polyserve"
+    shim.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m server "$@"\n')
+    shim.chmod(0o755)
+    program = 'polyserve completion fish | source\ncomplete -C "polyserve doc"\n'
+    environ = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    ended = subprocess.run(
+        ["fish", "-c", program], capture_output=True, text=True, timeout=240, check=False, env=environ
+    )
+    assert ended.stdout.splitlines() == ["doctor\tWhat is installed here, what is missing, which limits hold."]
+
+
+def test_the_script_for_fish_splits_at_the_first_comma_alone() -> None:
+    assert 'string split -m 1 ","' in command("completion", "fish").out
+
+
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
 def test_bash_itself_completes_by_it() -> None:
-    import sys
-
     program = (
         f'polyserve() {{ {sys.executable} -m server "$@"; }}; export -f polyserve\n'
         'eval "$(polyserve completion bash)"\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,6 +16,8 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
 
 from server.cli.grpc_request import infer
 from server.cli.main import Failure
+from server.cli.tls_files import TlsFiles
+from tests.certificates import Authority
 
 REQUEST = {
     "model_name": "m",
@@ -43,6 +46,22 @@ def test_a_call() -> None:
         assert answer["outputs"][0]["contents"] == {"fp64_contents": [1.5, 2.0]}
         with pytest.raises(Failure, match=r"the server answers INVALID_ARGUMENT: no key$"):
             infer(address, REQUEST, {})
+    finally:
+        server.stop(None)
+
+
+def test_a_call_over_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    theirs, mine = authority.sign("server"), authority.sign("mine")
+    pairs = [(theirs.key.read_bytes(), theirs.chain.read_bytes())]
+    credentials = grpc.ssl_server_credentials(pairs, authority.file.read_bytes(), True)
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_GRPCInferenceServiceServicer_to_server(Echo(), server)
+    address = f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
+    server.start()
+    try:
+        files = TlsFiles(authority.file, mine.chain, mine.key)
+        assert infer(address, REQUEST, {"X-Key": "v"}, files)["model_name"] == "m"
     finally:
         server.stop(None)
 

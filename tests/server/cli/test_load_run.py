@@ -18,6 +18,7 @@ ANSWERS = {
     "kept": OK,
     "closed": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
     "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "tokens": b'HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n{"usage":{"completion_tokens": 7,"a":1}}',
     "refused": b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}",
     "nonsense": b"nonsense\r\n\r\n",
 }
@@ -101,6 +102,11 @@ def test_errors_are_counted_by_what_they_are() -> None:
     broken, _, _ = measured("nonsense")
     assert broken.errors
     assert not broken.latencies
+
+
+def test_tokens_are_counted() -> None:
+    result, _, _ = measured("tokens")
+    assert result.tokens == 7 * len(result.latencies)
 
 
 def test_nobody_there() -> None:

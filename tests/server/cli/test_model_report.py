@@ -98,6 +98,27 @@ def test_reasons_name_the_adapter_and_what_is_missing(reports, monkeypatch: pyte
     assert all(each.fails and each.to_fields()["loads"] is False for each in found.values())
 
 
+def test_what_code_imports_and_is_not_there_is_told(reports) -> None:
+    code = "import no_such_package\n" + CODE.format(marker="/nowhere")
+    found = reports(mine={"model.py": code}, own={"model.py": code, "requirements.txt": "no_such_package"})
+    assert found["mine"].note.startswith(
+        "model.py imports no_such_package, which is not installed: list what it needs in requirements.txt; not loaded"
+    )
+    assert found["own"].note == "not loaded: it brings requirements of its own"
+
+
+@pytest.mark.slow
+def test_the_version_that_serves_in_the_place_of_another_is_named(reports, iris: Path, tmp_path: Path) -> None:
+    for version in ("1", "2", "3"):
+        (tmp_path / "tree" / version).mkdir(parents=True)
+        (tmp_path / "tree" / version / "model.joblib").write_bytes((iris / "model.joblib").read_bytes())
+    for version in ("2", "3"):
+        (tmp_path / "tree" / version / "model.joblib").write_bytes(b"\x80\x04broken")
+    found = reports()["tree"]
+    assert (found.version, found.fails) == ("3", True)
+    assert found.advice.endswith("; version 1 is served in its place")
+
+
 def test_less_trust_than_it_needs(reports) -> None:
     found = reports(trust="safe", mine={"model.py": CODE.format(marker="/nowhere")})["mine"]
     assert "--trust=code" in found.problem

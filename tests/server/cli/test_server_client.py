@@ -5,14 +5,19 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 import pytest
 
 from server.cli.main import Failure
 from server.cli.server_client import RunningServer
+from server.cli.tls_files import TlsFiles
+from tests.certificates import Authority
 
 METADATA = {"name": "iris", "versions": ["1"], "platform": "x", "inputs": [], "outputs": []}
 ANSWERS = {
@@ -21,6 +26,8 @@ ANSWERS = {
     "/v2/models/iris/versions/2": (200, {**METADATA, "versions": ["2"]}),
     "/v2/models/mine": (503, {"error": "model 'mine' is not ready: it is\nbroken"}),
     "/v2/models/a%2Fb": (200, METADATA),
+    "/v2/models/keyed": (401, {"error": "this server asks for an API key: send `X-API-Key: <key>`"}),
+    "/v2/models/theirs": (403, {"error": "this API key (me) is not for model 'theirs'"}),
     "/v2/models/wyne": (404, {"error": "model 'wyne' does not exist; did you mean 'wine'?"}),
     "/echo": (400, {"error": {"message": "no good"}}),
 }
@@ -71,6 +78,8 @@ def test_what_it_answers(url: str) -> None:
         ("wyne", "model 'wyne' does not exist; did you mean 'wine'?$"),
         ("xyz", "there are iris, mine"),
         ("mine", "the server answers 503: model 'mine' is not ready: it is broken"),
+        ("keyed", "the server answers 401: this server asks for an API key.*here by -H 'Authorization: Bearer KEY'$"),
+        ("theirs", r"the server answers 403: this API key \(me\) is not for model 'theirs'$"),
     ],
 )
 def test_models_that_do_not_answer(url: str, name: str, said: str) -> None:
@@ -101,6 +110,54 @@ def test_a_port_that_speaks_something_else(reply: bytes) -> None:
         with pytest.raises(Failure, match=r"does not speak HTTP: gRPC's port is another \(8081\)"):
             RunningServer.at(f"http://127.0.0.1:{other.getsockname()[1]}").names()
         thread.join()
+
+
+class Quiet(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Handshakes fail here, as they are meant to."""
+
+
+@contextmanager
+def over_tls(authority: Authority, *, asks: bool) -> Iterator[str]:
+    """The same server over TLS; `asks`: it wants a certificate of its clients."""
+    pair = authority.sign("server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.chain, pair.key)
+    if asks:
+        context.load_verify_locations(authority.file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    with Quiet(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def test_tls(tmp_path: Path, url: str) -> None:
+    authority = Authority(tmp_path)
+    trusting = TlsFiles(authority.file)
+    with over_tls(authority, asks=False) as place:
+        assert RunningServer.at(f"https://{place}", tls=trusting).model("iris") == METADATA
+        with pytest.raises(Failure, match=r"is not trusted here \(.*\): name whom to trust by --cacert FILE"):
+            RunningServer.at(f"https://{place}").names()
+        with pytest.raises(Failure, match=r"does not speak HTTP.* and TLS by https://"):
+            RunningServer.at(f"http://{place}").names()
+    with pytest.raises(Failure, match="does not speak TLS: write it as http://"):
+        RunningServer.at(url.replace("http:", "https:"), tls=trusting).names()
+
+
+def test_a_server_that_asks_for_a_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    mine = authority.sign("mine")
+    with over_tls(authority, asks=True) as place:
+        server = RunningServer.at(f"https://{place}", tls=TlsFiles(authority.file, mine.chain, mine.key))
+        assert server.model("iris") == METADATA
+        with pytest.raises(Failure, match="a certificate of yours: name it by --cert FILE and --key FILE"):
+            RunningServer.at(f"https://{place}", tls=TlsFiles(authority.file)).names()
 
 
 def test_another_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,14 @@ import ast
 import base64
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server.cli.main import Failure
 from server.cli.snippets import ModelRequest, choose_way, request_for, shown
+from server.cli.tls_files import TlsFiles
 
 V1 = {"instances": [{"it's": "a 'quote' \"and\" ünï $HOME `x`\n"}]}
 V2 = {
@@ -72,6 +74,29 @@ def test_python() -> None:
     tree = ast.parse(program)
     body = next(node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "body")
     assert ast.literal_eval(body) == V1
+
+
+def test_over_tls() -> None:
+    tls = TlsFiles(Path("my ca.pem"), Path("me.pem"), Path("me.key"))
+
+    def secured(way: str, url: str = "https://h") -> str:
+        return shown(request_for(way, ALL), url, "h:2", {}, tls)
+
+    files = ["my ca.pem", "me.pem", "me.key"]
+    curl = shlex.split(secured("v1").replace("\\\n", " "))
+    assert curl[3:9] == [each for pair in zip(["--cacert", "--cert", "--key"], files, strict=True) for each in pair]
+    grpc = shlex.split(secured("grpc").replace("\\\n", " "))
+    assert grpc[1:7] == [each for pair in zip(["-cacert", "-cert", "-key"], files, strict=True) for each in pair]
+    program = secured("python")
+    ast.parse(program)
+    assert (
+        "context = ssl.create_default_context(cafile='my ca.pem')\ncontext.load_cert_chain('me.pem', 'me.key')"
+        in program
+    )
+    assert "urlopen(request, context=context)" in program
+    assert "cacert" not in secured("v1", "http://h")
+    assert "-plaintext" in secured("grpc", "http://h")
+    assert "-plaintext" not in shown(request_for("grpc", ALL), "https://h", "h:2", {})
 
 
 def test_versions() -> None:

@@ -11,22 +11,23 @@ function headers(more = {}) {
   return token.get() ? { ...more, authorization: `Bearer ${token.get()}` } : more;
 }
 
-/** A document of the server; throws an Error with the server's own words. */
+/** A document of the server; throws an Error with the server's own words, and its `status`. */
 export async function get(path) {
   const answer = await fetch(path, { headers: headers() });
-  const document = await answer.json();
-  if (!answer.ok) throw new Error(words(document) ?? `${answer.status} ${answer.statusText}`);
-  return document;
+  const document = await answer.json().catch(() => null);
+  if (answer.ok && document !== null) return document;
+  throw Object.assign(new Error(words(document) ?? `${answer.status} ${answer.statusText}`), { status: answer.status });
 }
 
-/** Send a body of JSON. `onpart` is called with each part of an answer that is a stream of events. */
-export async function post(path, body, onpart = null) {
+/** Send a body of JSON. `onpart` is called with each part of an answer that is a stream of events; `signal` ends it. */
+export async function post(path, body, onpart = null, signal = null) {
   const started = performance.now();
   const text = typeof body === "string" ? body : JSON.stringify(body);
   const answer = await fetch(path, {
     method: "POST",
     headers: headers({ "content-type": "application/json" }),
     body: text,
+    signal,
   });
   const kind = answer.headers.get("content-type") ?? "";
   if (kind.startsWith("text/event-stream")) {

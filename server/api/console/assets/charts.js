@@ -32,7 +32,7 @@ export function chart(title, samples, fields, shown) {
     svg("polygon", { class: "area", points: `${part[0][0]},${y(0)} ${part.join(" ")} ${part.at(-1)[0]},${y(0)}` }));
   const scale = [0, 0.5, 1].map((share) => [
     svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(top * share), y2: y(top * share) }),
-    svg("text", { x: LEFT - 6, y: y(top * share) + 3, "text-anchor": "end" }, shown(top * share)),
+    svg("text", { x: LEFT - 6, y: y(top * share) + 3, "text-anchor": "end" }, most || !share ? shown(top * share) : ""),
   ]);
   const last = samples.at(-1);
   const told = named.map(([name, field]) => `${name} ${last ? shown(last[field]) : "–"}`).join(", ");

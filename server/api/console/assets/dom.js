@@ -28,6 +28,38 @@ export function put(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter(Boolean));
 }
 
+/** The same, but a node that is as it was stays: its focus, what is selected in it, where it is scrolled to. Nodes of one
+ * `data-key` are the same one, wherever they stand. For what is shown alone: listeners of new nodes are not taken over. */
+export function renew(element, ...children) {
+  const wanted = children.flat(Infinity).filter(Boolean).map((child) => (typeof child === "string" ? document.createTextNode(child) : child));
+  const keyed = new Map([...element.children].filter((child) => child.dataset.key).map((child) => [child.dataset.key, child]));
+  for (const [index, node] of wanted.entries()) {
+    const place = element.childNodes[index] ?? null;
+    const there = (node.dataset?.key && keyed.get(node.dataset.key)) || (place?.dataset?.key ? null : place);
+    if (!there || there.nodeName !== node.nodeName) {
+      element.insertBefore(node, place);
+      continue;
+    }
+    if (there !== place) element.insertBefore(there, place);
+    if (!there.isEqualNode(node)) become(there, node);
+  }
+  while (element.childNodes.length > wanted.length) element.lastChild.remove();
+}
+
+function become(there, node) {
+  if (there.nodeType === Node.TEXT_NODE) {
+    there.data = node.data;
+    return;
+  }
+  for (const { name } of [...there.attributes]) if (!node.hasAttribute(name)) there.removeAttribute(name);
+  for (const { name, value } of node.attributes) {
+    if (there.getAttribute(name) === value) continue;
+    if (name === "style") there.style.cssText = value; // the attribute itself is forbidden by the page's policy
+    else there.setAttribute(name, value);
+  }
+  renew(there, [...node.childNodes]);
+}
+
 /** Tabs over panels: `{title: () => node}`; the first is shown. */
 export function tabs(label, makers) {
   const body = h("div", { class: "stack", role: "tabpanel", tabindex: "0", "aria-label": label });

@@ -1,6 +1,7 @@
 // A form made of a model's example: one field for each column or input, as it is typed there.
 
 import { h, tabs } from "./dom.js";
+import { pictureUrl } from "./pictures.js";
 
 /** `element`, and `read()`: the path and the body to send; throws an Error that says which field is wrong. */
 export function requestForm(model) {
@@ -27,7 +28,7 @@ function json(path, example, ready) {
 function columns(model, ready) {
   const example = model.v1.instances[0];
   const single = typeof example !== "object" || example === null;
-  const entries = single ? [["text", example]] : Object.entries(example);
+  const entries = single ? [[pictureUrl(example) ? "image" : "text", example]] : Object.entries(example);
   const wide = entries.length < 3 && entries.some(([, value]) => typeof value === "string" && value.length > 24);
   const fields = entries.map(([name, value]) => field(name, value, wide));
   ready(() => {
@@ -55,11 +56,11 @@ function field(name, value, wide) {
     const input = h("input", { type: "text", inputmode: "decimal", value: value ?? "", placeholder: "missing" });
     return { name, element: label(input), read: () => number(name, input.value) };
   }
+  if (pictureUrl(value) || typeof value?.b64 === "string") return file(name, value);
   if (typeof value === "string") {
     const input = wide ? h("textarea", { value, rows: 3 }) : h("input", { type: "text", value });
     return { name, element: label(input), read: () => input.value };
   }
-  if (typeof value.b64 === "string") return file(name, value);
   const input = h("textarea", { spellcheck: "false", value: JSON.stringify(value) });
   return { name, element: label(input), read: () => parsed(name, input.value) };
 }
@@ -78,9 +79,12 @@ function option({ name, kind, choices, meaning }) {
   return { name, read, element: h("label", { title: meaning }, h("span", {}, name), input) };
 }
 
+/** A file's bytes in base64: as a text, or as {"b64": text}, whichever the example has. */
 function file(name, value) {
-  let { b64 } = value;
-  const preview = h("img", { class: "preview", alt: "What will be sent", hidden: true });
+  const bare = typeof value === "string";
+  let b64 = bare ? value : value.b64;
+  const example = pictureUrl(b64);
+  const preview = h("img", { class: "preview", alt: "What will be sent", src: example, hidden: !example });
   const input = h("input", { type: "file" });
   input.addEventListener("change", () => {
     const reader = new FileReader();
@@ -91,7 +95,7 @@ function file(name, value) {
     });
     if (input.files[0]) reader.readAsDataURL(input.files[0]);
   });
-  return { name, element: h("label", {}, h("span", {}, `${name} (the example, or a file)`), input, preview), read: () => ({ b64 }) };
+  return { name, element: h("label", {}, h("span", {}, `${name} (the example, or a file)`), input, preview), read: () => (bare ? b64 : { b64 }) };
 }
 
 function number(name, text) {

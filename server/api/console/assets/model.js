@@ -4,7 +4,7 @@ import { answerView } from "./answer.js";
 import { get, post, words } from "./api.js";
 import { chart } from "./charts.js";
 import { chatView } from "./chat.js";
-import { h, put } from "./dom.js";
+import { h, put, renew } from "./dom.js";
 import { requestForm } from "./form.js";
 import { bytes, count, seconds } from "./format.js";
 import { history } from "./history.js";
@@ -26,10 +26,10 @@ export function modelView(name) {
       for (const part of [charts, facts, ask, log]) part.hidden = true;
       return;
     }
-    put(head, headOf(model));
+    renew(head, headOf(model));
     charts.hidden = model.state === "UNAVAILABLE" && !model.requests;
-    put(charts, chartsOf(model));
-    for (const each of model.versions) put(facts.querySelector(`[data-shadow="${each.version}"]`) ?? h("div"), compared(each));
+    renew(charts, chartsOf(model));
+    for (const each of model.versions) renew(facts.querySelector(`[data-shadow="${each.version}"]`) ?? h("div"), compared(each));
     const stamp = JSON.stringify([model.state, model.versions.map((each) => [each.version, each.state, each.shadow]), model.swaps]);
     if (stamp === shown) return;
     shown = stamp;
@@ -61,6 +61,7 @@ export function modelView(name) {
   }
 
   async function change(verb, told) {
+    if (verb === "unload" && !confirm(`Unload ${name}? Nobody is answered by it until it is loaded again.`)) return;
     told.textContent = `${verb} …`;
     const got = await post(`v2/repository/models/${encodeURIComponent(name)}/${verb}`, {}).catch((error) => ({ ok: false, document: { error: error.message } }));
     told.textContent = got.ok ? `${verb}: done` : words(got.document);
@@ -89,8 +90,8 @@ function chartsOf(model) {
 
 function versions(model) {
   const rows = model.versions.map((each) => h("tr", {}, h("td", {}, each.version || "–", each.shadow ? [" ", h("span", { class: "chip" }, "shadow")] : null), h("td", {}, h("span", { class: `pill ${each.state}` }, each.state)),
-    h("td", { class: "n" }, bytes(each.memory)), h("td", { class: "n" }, each.seconds ? seconds(each.seconds) : "–"), h("td", {}, each.own_process ? "its own" : "the server's")));
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "State"].map((head) => h("th", { scope: "col" }, head)), ["Memory", "Loaded in"].map((head) => h("th", { scope: "col", class: "n" }, head)), h("th", { scope: "col" }, "Process"))), h("tbody", {}, rows)));
+    h("td", { class: "n" }, bytes(each.memory)), h("td", { class: "n" }, each.seconds ? seconds(each.seconds) : "–"), h("td", { class: "n" }, each.state !== "READY" ? "–" : each.own_process ? "its own" : "the server's")));
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "State"].map((head) => h("th", { scope: "col" }, head)), ["Memory", "Loaded in", "Process"].map((head) => h("th", { scope: "col", class: "n" }, head)))), h("tbody", {}, rows)));
 }
 
 /** How a version that runs beside another answers the same requests. */
@@ -152,7 +153,7 @@ function askView(model) {
     try {
       const { path, body } = read();
       const got = await post(path, body, (part, parts) => put(answer, h("pre", { tabindex: "0" }, parts.map((each) => JSON.stringify(each)).join("\n"))));
-      put(answer, answerView(body, got));
+      put(answer, answerView(body, got, model.labels));
     } catch (error) {
       put(answer, h("p", { class: "reason whole" }, error.message));
     }

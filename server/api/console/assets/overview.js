@@ -1,35 +1,92 @@
 // All models in a table, and the server in five tiles.
 
 import { spark } from "./charts.js";
-import { h, put } from "./dom.js";
+import { h, put, renew } from "./dom.js";
 import { bytes, count, seconds } from "./format.js";
 import { all, history } from "./history.js";
+
+const STATES = ["READY", "LOADING", "UNLOADING", "EVICTED", "UNAVAILABLE"];
+const errorsOf = (model) => model.server_errors + model.client_errors;
+const words = (text) => (one, other) => text(one).localeCompare(text(other));
+const most = (number) => (one, other) => (number(one) ?? -1) - (number(other) ?? -1);
+/** The columns: what they are called, and their order upwards. Words begin with the first, numbers with the most. */
+const COLUMNS = [
+  ["Model", words((model) => model.name)],
+  ["State", most((model) => STATES.indexOf(model.state))],
+  ["Adapter", words((model) => model.adapter)],
+  ["Requests/s", most((model) => model.now?.rate)],
+  ["", null],
+  ["p50", most((model) => model.now?.p50)],
+  ["p99", most((model) => model.now?.p99)],
+  ["Rows a call", most((model) => model.now?.batch)],
+  ["Errors", most(errorsOf)],
+  ["Waiting", most((model) => model.waiting)],
+  ["Memory", most((model) => model.memory)],
+];
+const UPWARDS = new Set(["Model", "Adapter"]);
+const kept = { filter: "", by: "Model", up: true }; // over views: whoever comes back finds the table as it was
 
 /** The view, and what brings it up to date. */
 export function overviewView() {
   const tiles = h("section", { class: "tiles", "aria-label": "The server" });
   const rows = h("tbody");
-  const filter = h("input", { type: "search", placeholder: "Filter by name, adapter or state", "aria-label": "Filter the models" });
+  const filter = h("input", { type: "search", placeholder: "Filter by name, adapter or state", "aria-label": "Filter the models", value: kept.filter });
+  const shownOf = h("span", { class: "quiet", role: "status" });
   const empty = h("p", { class: "empty", hidden: true });
-  const heads = ["Model", "State", "Adapter", "Requests/s", "", "p50", "p99", "Rows a call", "Errors", "Waiting", "Memory"];
+  const order = h("select", { class: "narrow-only", "aria-label": "Sort by", onchange: () => sortBy(order.value, UPWARDS.has(order.value)) },
+    COLUMNS.filter(([, first]) => first).map(([name]) => h("option", { value: name }, `Sort by ${name.toLowerCase()}`)));
+  const heads = new Map();
   const table = h("table", { class: "models" }, h("caption", { class: "skip" }, "Models"),
-    h("thead", {}, h("tr", {}, heads.map((head, index) =>
-      h("th", { scope: "col", class: index > 2 ? "n" : "" }, head || h("span", { class: "skip" }, "Trend"))))), rows);
+    h("thead", {}, h("tr", {}, COLUMNS.map(([name, first], index) => {
+      const head = h("th", { scope: "col", class: index > 2 ? "n" : "" }, first
+        ? h("button", { type: "button", class: "sort", onclick: () => sortBy(name, kept.by === name ? !kept.up : UPWARDS.has(name)) }, name)
+        : h("span", { class: "skip" }, "Trend"));
+      if (first) heads.set(name, head);
+      return head;
+    }))), rows);
   const element = [h("h1", { class: "skip" }, "Models"), tiles,
-    h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, "Models"), h("span", { class: "grow" }), h("div", {}, filter)),
+    h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, "Models"), shownOf, h("span", { class: "grow" }), order, h("div", {}, filter)),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All models" }, table), empty)];
   let last = null;
-  filter.addEventListener("input", () => last && update(last));
+  filter.addEventListener("input", () => {
+    kept.filter = filter.value;
+    if (last) update(last);
+  });
+
+  function sortBy(name, up) {
+    Object.assign(kept, { by: name, up });
+    tellOrder();
+    if (last) update(last);
+  }
+
+  function tellOrder() {
+    order.value = kept.by;
+    for (const [name, head] of heads) {
+      if (name === kept.by) head.setAttribute("aria-sort", kept.up ? "ascending" : "descending");
+      else head.removeAttribute("aria-sort");
+    }
+  }
+
   function update(seen) {
     last = seen;
     put(tiles, tilesOf(seen));
-    const wanted = filter.value.trim().toLowerCase();
-    const shown = seen.models.filter((m) => `${m.name} ${m.adapter} ${m.state}`.toLowerCase().includes(wanted));
-    put(rows, shown.map(rowOf));
+    const shown = chosen(seen.models);
+    renew(rows, shown.map(rowOf));
+    shownOf.textContent = shown.length < seen.models.length ? `${shown.length} of ${seen.models.length}` : "";
     empty.hidden = shown.length > 0;
     empty.textContent = seen.models.length ? "No model fits the filter." : "There is no model yet: put a folder with one into the models' directory, and it appears here.";
   }
+
+  tellOrder();
   return { element, update };
+}
+
+/** The models that fit the filter, in the order that is wanted; by name where that leaves it open. */
+function chosen(models) {
+  const wanted = kept.filter.trim().toLowerCase();
+  const order = COLUMNS.find(([name]) => name === kept.by)[1];
+  return models.filter((model) => `${model.name} ${model.adapter} ${model.state}`.toLowerCase().includes(wanted))
+    .sort((one, other) => (kept.up ? order(one, other) : order(other, one)));
 }
 
 function tilesOf(seen) {
@@ -49,7 +106,7 @@ function tilesOf(seen) {
 function stateShares(models) {
   const counts = new Map();
   for (const model of models) counts.set(model.state, (counts.get(model.state) ?? 0) + 1);
-  return ["READY", "LOADING", "UNLOADING", "EVICTED", "UNAVAILABLE"].filter((state) => counts.has(state)).map((state) => {
+  return STATES.filter((state) => counts.has(state)).map((state) => {
     const part = h("i", { class: state });
     part.style.flexGrow = counts.get(state);
     return part;
@@ -62,9 +119,8 @@ function tile(title, number, note, extra = null) {
 
 function rowOf(model) {
   const { now } = model;
-  const errors = model.server_errors + model.client_errors;
   const cell = (label, text) => h("td", { class: "n", "data-label": label }, text);
-  return h("tr", {},
+  return h("tr", { "data-key": model.name, class: model.state === "UNAVAILABLE" && !model.requests ? "never" : null },
     h("td", { class: "first" },
       h("div", { class: "row" }, h("a", { class: "name", href: `#/${encodeURIComponent(model.name)}` }, model.name),
         model.versions.length > 1 ? h("span", { class: "chip" }, `${model.versions.length} versions`) : null),
@@ -74,7 +130,7 @@ function rowOf(model) {
     cell("Requests/s", count(now?.rate ?? 0)),
     h("td", { class: "n wide-only" }, spark(history.get(model.name) ?? [], "rate")),
     cell("p50", seconds(now?.p50 ?? null)), cell("p99", seconds(now?.p99 ?? null)),
-    cell("Rows a call", count(now?.batch ?? null)), cell("Errors", count(errors)),
+    cell("Rows a call", count(now?.batch ?? null)), cell("Errors", count(errorsOf(model))),
     cell("Waiting", count(model.waiting)), cell("Memory", bytes(model.memory)));
 }
 

@@ -18,8 +18,16 @@ export function snippets(model, path, body) {
 }
 
 function code(text) {
-  const copy = h("button", { type: "button", class: "plain", onclick: () => navigator.clipboard.writeText(text).then(() => (copy.textContent = "Copied")) }, "Copy");
-  return [h("pre", { tabindex: "0" }, text), h("div", {}, copy)];
+  const shown = h("pre", { tabindex: "0" }, text);
+  const button = h("button", { type: "button", class: "plain", onclick: () => copied(shown).then(() => (button.textContent = "Copied")) }, "Copy");
+  return [shown, h("div", {}, button)];
+}
+
+/** Put a text where it can be pasted from; browsers have a clipboard for pages of this machine and of https alone. */
+async function copied(shown) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(shown.textContent);
+  getSelection().selectAllChildren(shown);
+  document.execCommand("copy");
 }
 
 /** A value as Python writes it. */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -50,6 +51,17 @@ def client(models: Repository) -> Iterator[TestClient]:
     app.add_exception_handler(NotFound, not_found)
     with TestClient(app) as found:
         yield found
+
+
+def test_a_slash_behind_leads_to_the_page(client: TestClient) -> None:
+    """As the server's routes leave it out of the path (`rest.methods`), and not of what was sent."""
+    scope = {"path": "/console", "raw_path": b"/m/console/"}
+
+    async def slashed(given: Any, receive: Any, send: Any) -> None:
+        await client.app({**given, **scope}, receive, send)  # type: ignore[operator]
+
+    answer = TestClient(slashed, follow_redirects=False).get("/console")
+    assert (answer.status_code, answer.headers["location"]) == (307, "../console")
 
 
 def test_the_page_names_files_that_are_there(client: TestClient) -> None:

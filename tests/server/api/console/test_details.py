@@ -16,6 +16,7 @@ def test_a_model_tells_what_it_takes_and_a_request(models: Repository) -> None:
     example = {"instances": [{"a": 1}]}
     told = details(model, ModelExamples("plain", v1=example, v2={"inputs": []}), 8081)
     assert (told["name"], told["adapter"], told["kind"]) == ("plain", model.adapter.name, "form")
+    assert told["labels"] == list(model.signature.labels)
     assert (told["v1"], told["v2"], told["grpc_port"]) == (example, {"inputs": []}, 8081)
     assert [each["name"] for each in told["inputs"]] == [spec.name for spec in model.signature.inputs]
     orjson.dumps(told)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from server.api.console.overview import overview
+from server.api.console.overview import _reason, overview
 from server.config.shadow_config import ShadowConfig
 from server.errors import InvalidInput
 from server.repository.repository import Repository
@@ -61,6 +61,12 @@ def test_a_version_beside_another_is_shown_with_what_was_compared(models: Reposi
         "shadow_seconds": 2.0,
         "served_seconds": 1.0,
     }
+
+
+def test_a_reason_says_which_of_several_versions_it_is_about() -> None:
+    failed = {"version": "3", "reason": "it is broken"}
+    assert _reason(failed, alone=True) == "it is broken"
+    assert _reason(failed, alone=False) == "version 3: it is broken"
 
 
 def test_the_clock_goes_on(models: Repository) -> None:

@@ -48,7 +48,7 @@ def statuses(keys: KeyGuard, path: str) -> list[int]:
     return [ask(guard, path, key)[0] for key in ("", "wrong", SOME, ALL)]
 
 
-@pytest.mark.parametrize("path", ["/", "/ping", "/v2/health/live", "/v2/health/ready"])
+@pytest.mark.parametrize("path", ["/", "/ping", "/v2/health/live", "/v2/health/ready", "/console", "/console/assets/x"])
 def test_what_is_open(keys: KeyGuard, path: str) -> None:
     assert statuses(keys, path) == [200] * 4
 
@@ -83,7 +83,7 @@ def test_what_tells_of_all_models_needs_a_key_for_all(keys: KeyGuard, path: str)
 
 @pytest.mark.parametrize("path", ["/v2", "/docs", "/nowhere", "/openai/v1/chat/completions",
                                   "/v1/completions", "/openai/v1/models", "/v1/models", "/v2/models",
-                                  "/v2/models/stats", "/models"])  # fmt: skip
+                                  "/v2/models/stats", "/models", "/console/", "/console/assets"])  # fmt: skip
 def test_anything_else_needs_a_key(keys: KeyGuard, path: str) -> None:
     assert statuses(keys, path) == [401, 401, 200, 200]
 
