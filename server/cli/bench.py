@@ -91,14 +91,19 @@ class Target:
 
 @click.command()
 @click.argument("name", type=ModelName())
-@click.option("--url", help=f"A running server.  [default: {DEFAULT_URL}]")
+@click.option("--url", help=f"A server.  [default: {DEFAULT_URL}]")
 @click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
 @click.option("--clients", type=Counts(), default="1,4,16", show_default=True, help="At once, one run each.")
 @click.option("--seconds", type=click.FloatRange(0.1, 600), default=3.0, show_default=True, help="Of each run.")
-@click.option("--rows", type=click.IntRange(1, 100_000), help="Rows in each request.  [default: the example's]")
-@click.option("--as", "way", type=click.Choice(_WAYS), help="How to ask.  [default: v1; openai for language models]")
+@click.option("--rows", type=click.IntRange(1, 100_000), metavar="N", help="In a request, or as the example.")
+@click.option("--as", "way", type=click.Choice(_WAYS), help="How.  [default: v1; openai for language models]")
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
-@click.option("--grpc-port", type=click.IntRange(1, 65535), help=f"The server's gRPC port.  [default: {GRPC_PORT}]")
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help=f"For gRPC, {GRPC_PORT} unless set.",
+)
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; may be repeated.")
 @tls_options
 @click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")

@@ -27,12 +27,17 @@ GRPC_PORT = 8081
 
 @click.command()
 @click.argument("name", type=ModelName())
-@click.option("--url", help=f"A running server.  [default: {DEFAULT_URL}]")
+@click.option("--url", help=f"A server.  [default: {DEFAULT_URL}]")
 @click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
 @click.option("--as", "way", type=click.Choice(WAYS), help="How to ask.  [default: v1; openai for language models]")
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
 @click.option("--version", "version", default="", metavar="VERSION", help="A version, or a label.")
-@click.option("--grpc-port", type=click.IntRange(1, 65535), help=f"The server's gRPC port.  [default: {GRPC_PORT}]")
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help=f"For gRPC, {GRPC_PORT} unless set.",
+)
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; may be repeated.")
 @tls_options
 @click.option("--send", is_flag=True, help="Send it, and print the answer.")

@@ -77,8 +77,8 @@ def tls_options(command: T) -> T:
     file = click.Path(exists=True, dir_okay=False, path_type=Path)
     told = {
         "key": "The key of --cert.",
-        "cert": "A certificate of yours (PEM), for servers that ask for one.",
-        "cacert": "Whom to trust (PEM), for https:// with a certificate of your own.",
+        "cert": "Yours (PEM), where the server asks for one.",
+        "cacert": "Whom to trust over https:// (PEM).",
     }
     for name, meaning in told.items():
         command = click.option(f"--{name}", type=file, metavar="FILE", help=meaning)(command)

@@ -103,11 +103,12 @@ TAGGED = Row({"input_ids": [7, 8, 9]}, ["[CLS]", "hello", "wörld"], [(0, 0), (0
 
 def test_every_token_has_a_class() -> None:
     task = TokenClassification(encoder(), Sentence())
-    assert task.answer(TAGGED, TOKENS, {}) == [[2, 0, 2]]
+    assert task.answer(TAGGED, TOKENS, {}).tolist() == [[2, 0, 2]]
     found = task.answer(TAGGED, TOKENS, {"return_probabilities": True})
     assert found[1] == {"0": 0.5, "1": 0.3333, "2": 0.1667}
     assert task.answer(TAGGED, TOKENS, {"return_raw_logits": True})[0]["0"] == 0
-    assert task.spec({}) == TensorSpec("output-0", "BYTES", (-1,), json=True)
+    assert task.spec({}) == TensorSpec("output-0", "INT64", (-1, 1, -1))
+    assert task.spec({"return_raw_logits": True}) == TensorSpec("output-0", "BYTES", (-1,), json=True)
 
 
 def test_entities_are_the_texts_own_tokens_inside_a_class() -> None:
