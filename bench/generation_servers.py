@@ -30,6 +30,7 @@ from bench.token_streams import Chat, Streamed, StreamFailed, by_clients, stream
 
 _LEAST = 4  #: chats of a round, however few clients there are
 _SHORT_STREAMS, _LONG_PROMPT, _CHUNK = 31, 4000, 128
+_SOME = 16  #: tokens of its answer: the first may be marks of the template, which are no text
 _CLAUSE = " and then one more"  #: four tokens of SmolLM2
 _PATIENCE = 600.0  #: seconds to be ready
 
@@ -159,7 +160,7 @@ async def _beside(up: Up, tokens: int, about: str) -> list[float]:
     port, path, fields = up.server.http_port, up.system.path, up.system.fields
 
     def long_prompt(which: str) -> Chat:
-        return Chat(f"{about} {which}:" + _CLAUSE * (_LONG_PROMPT // 4), 2)
+        return Chat(f"{about} {which}:" + _CLAUSE * (_LONG_PROMPT // 4), _SOME)
 
     def short(which: str) -> Coroutine[Any, Any, Streamed]:
         return by_clients(port, path, _chats(_SHORT_STREAMS, tokens, f"{about} {which}"), _SHORT_STREAMS, fields)
