@@ -6,6 +6,7 @@ import contextlib
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, as_completed
 from pathlib import Path
@@ -45,8 +46,7 @@ def check(directory: Path, json_: bool, junit: Path | None, github: bool, strict
     _check_writable(junit)
     with output_of_ours_alone():
         began = time.monotonic()
-        found = _results(settings, quiet=json_, strict=strict)
-        results = sorted(found, key=lambda each: (each.name, each.version))  # reports are compared
+        results = list(_results(settings, quiet=json_, strict=strict))
         seconds = time.monotonic() - began
         failed = sum(each.failed for each in results)
         if junit is not None:
@@ -91,16 +91,20 @@ def _summary(results: list[CheckResult], failed: int, seconds: float, directory:
 
 
 def _results(settings: Settings, *, quiet: bool, strict: bool) -> Iterator[CheckResult]:
+    """In the order of their names, as reports are compared; each as soon as it and those before it are known."""
     with progress("looking") as shown, _loading(settings) as (assembly, futures):
         widest = max((len(plain(found.name)) for found in assembly.catalog.found), default=0)
-        for number, future in enumerate(as_completed(futures)):
-            result = _result(futures[future], future, strict=strict)
+        unsaid = deque(sorted(futures, key=lambda each: futures[each].key))
+        for number, _ in enumerate(as_completed(futures)):
             left = [found.name for each, found in futures.items() if not each.done()]
             shown.what = f"{number + 1} of {len(futures)} checked, still at {', '.join(left[:2])}"
-            if not quiet:
-                with shown.hidden():
-                    say(_line(result, widest))
-            yield result
+            while unsaid and unsaid[0].done():
+                future = unsaid.popleft()
+                result = _result(futures[future], future, strict=strict)
+                if not quiet:
+                    with shown.hidden():
+                        say(_line(result, widest))
+                yield result
 
 
 def _line(result: CheckResult, widest: int) -> str:
