@@ -33,7 +33,7 @@ def next_events(logits: Any, sequences: Sequence[Unfinished]) -> list[TokenEvent
     found: list[TokenEvent | Exception] = []
     for number, sequence in enumerate(sequences):
         token = failed.get(number) or drawn[number]
-        found.append(token if isinstance(token, Exception) else _noted(logits, number, sequence, token))
+        found.append(token if isinstance(token, Exception) else _noted(logits[number], sequence, token))
     return found
 
 
@@ -62,7 +62,7 @@ def _drawn(rows: Any, samplers: Sequence[RowSampler]) -> list[int | Exception]:
         return [_drawn(row[None], [sampler])[0] for row, sampler in zip(rows, samplers, strict=True)]
 
 
-def _noted(logits: Any, number: int, sequence: Unfinished, token: int) -> TokenEvent:
+def _noted(logits: Any, sequence: Unfinished, token: int) -> TokenEvent:
     generation = sequence.generation
     sequence.made.append(token)
     sequence.sampler.note(token)
@@ -71,6 +71,4 @@ def _noted(logits: Any, number: int, sequence: Unfinished, token: int) -> TokenE
         finish = Finish.STOP
     elif len(sequence.made) == generation.max_tokens:
         finish = Finish.LENGTH
-    if generation.logprobs is None:  # a look at its row takes longer than all of the rest
-        return TokenEvent(token, finish=finish)
-    return event_of(logits[number], token, generation.logprobs, finish=finish)
+    return event_of(logits, token, generation.logprobs, finish=finish)

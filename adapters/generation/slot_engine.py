@@ -114,7 +114,7 @@ class SlotEngine(EngineThread):
             self._take(turns)
         elif self._undrawn:  # nobody else goes on meanwhile; but somebody may come, or give up
             self._undrawn[0][0].sampler.is_ready(_PATIENCE)
-            self._draw([], ())
+            self._draw([])
         return bool(self._decoding or self._reading)
 
     def _decoding_turns(self) -> Iterator[Turn]:
@@ -197,18 +197,15 @@ class SlotEngine(EngineThread):
             for turn in turns if len(turns) > 1 else ():
                 self._take([turn])
             return
-        read: list[SlotSequence] = []
-        places: list[int] = []  #: of their logits
-        end = 0
-        for turn in turns:
-            sequence, begin, end = turn.sequence, end, end + turn.wanted
+        read: list[tuple[SlotSequence, Any]] = []
+        for turn, wanted in zip(turns, logits, strict=True):
+            sequence = turn.sequence
             if sequence.tells_prompt and not turn.decodes:
-                self._tell_prompt(sequence, turn.count, logits[begin:end])
+                self._tell_prompt(sequence, turn.count, wanted)
             sequence.length += turn.count
             if sequence.length == len(sequence.ids):
-                read.append(sequence)
-                places.append(end - 1)
-        self._draw(read, logits if len(places) == len(logits) else logits[places])
+                read.append((sequence, wanted[-1]))
+        self._draw(read)
 
     def _tell_prompt(self, sequence: SlotSequence, count: int, logits: Any) -> None:
         first, prompt = sequence.length, sequence.generation.prompt
@@ -222,33 +219,28 @@ class SlotEngine(EngineThread):
                 self._tell(sequence.request, event)
             sequence.told = end
 
-    def _draw(self, read: Sequence[SlotSequence], logits: Any) -> None:
-        """The next token of each, by the row of logits after all its others, or its end; and of who waited for a mask.
+    def _draw(self, read: Sequence[tuple[SlotSequence, Any]]) -> None:
+        """The next token of each, by the logits after all its others, or its end; and of those that waited for masks.
 
         A mask that is not there yet holds its own sequence only, until one of the next steps.
         """
-        if self._undrawn or not all(each.generation.max_tokens and each.sampler.is_ready() for each in read):
-            read, logits = self._ready([*self._undrawn, *zip(read, logits, strict=True)])
-        if not read:
-            return
-        for sequence, event in zip(read, next_events(logits, read), strict=True):
-            if isinstance(event, Exception):
-                self._finish(sequence, event)
-            else:
-                self._go_on(sequence, event)
-
-    def _ready(self, read: Sequence[tuple[SlotSequence, Any]]) -> tuple[list[SlotSequence], Any]:
-        """Those of whom a token can be drawn now, and their rows; of the others, some have ended and some wait."""
-        self._undrawn = []
         drawing: list[tuple[SlotSequence, Any]] = []
-        for sequence, row in read:
+        waited, self._undrawn = self._undrawn, []
+        for sequence, row in (*waited, *read):
             if not sequence.generation.max_tokens:
                 self._finish(sequence)
             elif sequence.sampler.is_ready():
                 drawing.append((sequence, row))
             else:
                 self._undrawn.append((sequence, row))
-        return [each for each, _ in drawing], torch.stack([row for _, row in drawing]) if drawing else None
+        if not drawing:
+            return
+        events = next_events(torch.stack([row for _, row in drawing]), [sequence for sequence, _ in drawing])
+        for (sequence, _), event in zip(drawing, events, strict=True):
+            if isinstance(event, Exception):
+                self._finish(sequence, event)
+            else:
+                self._go_on(sequence, event)
 
     def _go_on(self, sequence: SlotSequence, event: TokenEvent) -> None:
         self._tell(sequence.request, event)

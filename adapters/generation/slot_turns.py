@@ -59,8 +59,8 @@ class Turn:
         return int(sequence.length + self.count == len(sequence.ids))
 
 
-def compute(model: Any, turns: Sequence[Turn]) -> Any:
-    """One forward; the logits that the turns want, in their order: float32 [wanted, vocabulary].
+def compute(model: Any, turns: Sequence[Turn]) -> list[Any]:
+    """One forward; the logits that each turn wants: float32 [wanted, vocabulary].
 
     Changes nothing but rows of the cache that are not filled yet, so that it may be tried again.
     """
@@ -88,7 +88,8 @@ def compute(model: Any, turns: Sequence[Turn]) -> Any:
             positions.extend(range(begin, end))
             wanted.extend(range(len(ids) - turn.wanted, len(ids)))
             number += 1
-    return forward(model, PackedRow(parts), ids, positions, wanted)
+    logits = forward(model, PackedRow(parts), ids, positions, wanted)
+    return list(logits.split([turn.wanted for turn in turns]))
 
 
 def _neighbours(turns: Sequence[Turn], first: int) -> list[Turn]:

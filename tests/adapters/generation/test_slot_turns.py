@@ -57,7 +57,7 @@ def test_each_turn_gets_the_logits_that_it_wants(model: Any, pool: CachePool) ->
     turns = [Turn(each, 1, decodes=True) for each in rows]
     turns += [Turn(each, count, decodes=False) for each, count in ((whole, 7), (begun, 8), (told, 3))]
     for _ in range(2):  # nothing has changed by the first time
-        logits = compute(model, turns).split([turn.wanted for turn in turns])
+        logits = compute(model, turns)
         assert [len(each) for each in logits] == [1, 1, 1, 0, 3]
         for turn, found in zip(turns, logits, strict=True):
             ids = turn.sequence.ids[: turn.sequence.length + turn.count]
