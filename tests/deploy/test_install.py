@@ -107,15 +107,20 @@ def test_a_wrong_choice_is_refused_before_anything_is_installed(
         install.main(*argv)
 
 
+def _hash_of_wheel(folder: Path, version: str) -> str:
+    """Of one that is made now: own-thing, with nothing in it."""
+    wheel, info = folder / f"own_thing-{version}-py3-none-any.whl", f"own_thing-{version}.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: own-thing\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
 @pytest.mark.slow
 def test_uv_finds_the_hash_of_a_build_whose_version_says_so(install: ModuleType, tmp_path: Path) -> None:
     """It looks hashes up by the version that it finds: for 2.13.0+cpu `torch==2.13.0` has none."""
-    wheel, info = tmp_path / "own_thing-1.0+cpu-py3-none-any.whl", "own_thing-1.0+cpu.dist-info"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: own-thing\nVersion: 1.0+cpu\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    digest = _hash_of_wheel(tmp_path, "1.0+cpu")
     uv = (str(Path(sys.executable).with_name("uv")), "pip", "install", "--no-cache", "--no-index", "--no-config")
     where = (f"--find-links={tmp_path}", f"--target={tmp_path / 'target'}", f"--python={sys.executable}")
     build = install.locked(IMAGE / "torch-cpu.txt")["torch"].partition(" ")[0]
@@ -126,14 +131,9 @@ def test_uv_finds_the_hash_of_a_build_whose_version_says_so(install: ModuleType,
 
 @pytest.mark.slow
 def test_a_file_of_another_hash_is_not_installed(install: ModuleType, tmp_path: Path) -> None:
-    wheel, info = tmp_path / "own_thing-1.0-py3-none-any.whl", "own_thing-1.0.dist-info"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: own-thing\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
     folder, target = str(tmp_path), str(tmp_path / "target")
     where = ("--no-index", f"--find-links={folder}", f"--target={target}")
-    right, wrong = hashlib.sha256(wheel.read_bytes()).hexdigest(), "0" * 64
+    right, wrong = _hash_of_wheel(tmp_path, "1.0"), "0" * 64
     assert not install.install([f"own-thing==1.0 --hash=sha256:{wrong}\n"], *where, check=False)
     assert not (tmp_path / "target").exists()
     assert not install.install(["own-thing==1.0\n"], *where, check=False)
