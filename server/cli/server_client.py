@@ -28,6 +28,7 @@ _LONGEST_ANSWER = 64 * 2**20  #: bytes
 _SCHEMES = ("http", "https")
 _UNKNOWN, _UNAUTHORIZED = 404, 401
 _YOURS = "a certificate of yours: name it by --cert FILE and --key FILE"
+_ENDS = (http.client.BadStatusLine, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 @dataclass(frozen=True)
@@ -146,15 +147,16 @@ class RunningServer:
             )
         if isinstance(reason, TimeoutError):
             return f"{self.url} does not answer within {self.timeout:g} s: is it the right address (--url)?"
-        if isinstance(reason, ssl.SSLError):
-            return self._insecure(reason)
-        if isinstance(reason, http.client.BadStatusLine | http.client.RemoteDisconnected | ConnectionError):
+        # A server that misses a certificate may be gone before its alert is read: its end is all that is seen then.
+        if isinstance(reason, _ENDS):
             if self.secure:
                 return f"{self.url} ends the connection: perhaps it asks for {_YOURS}"
             return (
                 f"{self.url} does not speak HTTP: gRPC's port is another (8081) than REST's (8080); name that by --url,"
                 " and TLS by https://"
             )
+        if isinstance(reason, ssl.SSLError):
+            return self._insecure(reason)
         said = getattr(reason, "strerror", None) or reason
         return f"{self.url} cannot be asked: {plain(said)}; name another address by --url"
 

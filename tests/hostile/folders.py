@@ -213,7 +213,11 @@ def _configurations() -> Iterator[tuple[str, Hostile]]:
     )
     configs = {
         "a billion laughs": (laughs, r"aliases \(\*\) are not allowed"),
-        "a billion braces": ("[" * 60_000, "polyserve.yaml is nested too deeply"),
+        "a billion braces": (
+            "[" * 60_000,
+            "polyserve.yaml has more than 5000 lines, commas, colons, brackets and quotes",
+        ),
+        "4,000 braces": ("[" * 4_000, "polyserve.yaml is nested too deeply"),
         "braces in braces": ("{a: " * 15_000, "polyserve.yaml is nested too deeply|polyserve.yaml"),
         "a number of digits": (f"lanes: {'9' * 60_000}", "polyserve.yaml"),
         "sixty in sixty": (f"lanes: 1{':59' * 20_000}", "polyserve.yaml"),

@@ -112,6 +112,25 @@ def test_a_port_that_speaks_something_else(reply: bytes) -> None:
         thread.join()
 
 
+def test_a_server_that_ends_the_handshake(tmp_path: Path) -> None:
+    """What a server's alert comes to where its end is seen first."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def leave() -> None:
+            connection, _ = other.accept()
+            connection.recv(65536)
+            connection.close()
+
+        thread = threading.Thread(target=leave)
+        thread.start()
+        server = RunningServer.at(f"https://127.0.0.1:{other.getsockname()[1]}", tls=TlsFiles(Authority(tmp_path).file))
+        with pytest.raises(
+            Failure, match="ends the connection: perhaps it asks for a certificate of yours: name it by"
+        ):
+            server.names()
+        thread.join()
+
+
 class Quiet(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
