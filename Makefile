@@ -79,7 +79,7 @@ test: lint ## Run ruff, mypy and every test but those of the image, the end-to-e
 .PHONY: conformance
 conformance: $(STAMP) ## Run what peers publish: every call of Triton's clients, documented requests, scikit-learn's estimators, onnx's tests
 	EVERY_CASE=1 $(BIN)/python -m pytest $(PARALLEL) tests/conformance tests/e2e/test_documented_requests.py \
-		tests/e2e/test_triton_clients.py tests/e2e/test_corpus.py tests/adapters/sklearn_/test_sweep.py \
+		tests/e2e/test_triton_clients.py tests/e2e/test_schemathesis.py tests/e2e/test_corpus.py tests/adapters/sklearn_/test_sweep.py \
 		tests/adapters/tensorflow_/test_saved_model.py tests/server/codec/test_data_frames.py \
 		tests/server/codec/test_content_types.py
 

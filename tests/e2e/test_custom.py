@@ -127,7 +127,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         (root / name / "model.py").write_text(text)
     iris = _make_iris(root / "iris")
     np.save(root / "mounted" / "weights.npy", np.arange(3.0))
-    subprocess.run([sys.executable, "model.py"], cwd=root / "inherited", check=True)
+    subprocess.run([sys.executable, "-B", "model.py"], cwd=root / "inherited", check=True)
     (root / "forwarding" / "polyserve.yaml").write_text(json.dumps({"options": {"predictor_protocol": "v1"}}))
     (root / "unguarded" / "polyserve.yaml").write_text(json.dumps({"options": {"args": "--greeting 'good day'"}}))
     to_theirs = (f"--predictor_host=127.0.0.1:{theirs.http_port}", "--predictor_request_retries=1")

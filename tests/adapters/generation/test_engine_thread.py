@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from adapters.generation import engine_thread, giving_way
 from adapters.generation.engine import EngineClosed, EngineFull, Finish, Generation, TokenEvent
 from adapters.generation.engine_thread import EngineThread, Submission
 from tests.adapters.generation.models import events_of, tokens_of
@@ -208,7 +209,8 @@ def test_who_is_put_back_comes_first(engine: CountingEngine) -> None:
 
 
 @pytest.mark.parametrize("nice", [0, 5])
-def test_its_thread_gives_way_if_it_is_told_to(nice: int) -> None:
+def test_its_thread_gives_way_if_it_is_told_to(nice: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_thread, "give_way", giving_way.give_way)
     engine = CountingEngine(nice=nice)
     engine.permits.release(1)
     assert asyncio.run(tokens_of(engine, generation()))

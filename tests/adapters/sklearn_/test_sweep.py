@@ -1,10 +1,11 @@
 """Every estimator of scikit-learn over every kind of table: its own answer, or a refusal with a reason.
 
-`python -m pytest tests/adapters/sklearn_/test_sweep.py -m slow` tries all of it; the fast tests try a sample.
+`make conformance` tries all of it (`EVERY_CASE=1`); the tests try a sample.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,7 @@ from server.codec.binding import WireTensor, bind
 
 ROWS = 24
 Y = np.arange(ROWS) % 2
+STEP = 1 if os.environ.get("EVERY_CASE") else 6
 NUMBERS = np.abs(np.random.default_rng(3).normal(size=(ROWS, 3))) + 0.1
 
 #: kinds of frames: what pandas may hold in a column that a model learns from
@@ -245,7 +247,7 @@ def test_encoders_over_every_kind_of_table(before: str, kind: str, tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # each is a handful of models: minutes where other programs have the processors
-@pytest.mark.parametrize("name", [name for name, _ in all_estimators() if not name.endswith("Vectorizer")])
+@pytest.mark.parametrize("name", [name for name, _ in all_estimators() if not name.endswith("Vectorizer")][::STEP])
 def test_every_estimator(name: str, tmp_path: Path) -> None:
     if name not in estimators():
         pytest.skip("it cannot be made without arguments")
