@@ -15,7 +15,7 @@ from adapters.generation.slot_support import cache_shape
 from tests.adapters.generation.models import events_of, gate, greedy, prompt_of, tiny, together, tokens_of
 from tests.patience import becomes
 
-LONG = 300
+LONG = 200
 
 
 def engine_of(model: Any, rows: int, **settings: Any) -> SlotEngine:
@@ -85,7 +85,7 @@ def test_seeds_and_the_logprobs_of_prompts_come_through_it() -> None:
     drawn = [
         Generation(
             prompt=prompt_of(100, number),
-            max_tokens=220,
+            max_tokens=170,
             sampling=Sampling(temperature=1.0, seed=number),
             logprobs=0,
             prompt_logprobs=True,
