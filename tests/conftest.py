@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-#: Modules that ask one server, which a fixture of their package starts: one worker runs them all.
-HOUSE = {f"tests/e2e/{name}.py" for name in ("test_explain", "test_house", "test_protocols")}
+_E2E = Path(__file__).parent / "e2e"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -31,11 +31,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
         return None
     from xdist.scheduler import LoadFileScheduling
 
+    #: one worker runs all modules that ask the one server with every case's model, which takes two minutes to start
+    house = {f"tests/e2e/{path.name}" for path in _E2E.glob("test_*.py") if "house: House" in path.read_text()}
+
     class ByModule(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module: str = super()._split_scope(nodeid)
             folder = module.rpartition("/")[0]
-            return "house" if module in HOUSE else folder if folder.startswith("tests/adapters/") else module
+            return "house" if module in house else folder if folder.startswith("tests/adapters/") else module
 
     return ByModule(config, log)
 
