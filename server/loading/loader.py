@@ -45,6 +45,7 @@ from server.loading.catalog import Found, look_again
 from server.loading.files import NO_FILES, FolderStamp
 from server.loading.in_process import InProcessLoader, NeedsWorker, Placed
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
+from server.loading.output_labels import with_labels
 from server.loading.recognition import Recogniser
 from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
@@ -160,6 +161,7 @@ class Loader:
             with logs.about(found.name):
                 guard = self._guard_beside(directory, choice, self._guard(seal, choice))
                 adapter, trial, model, stamp = self._place(directory, choice, options, config, room, guard)
+            adapter.signature = with_labels(adapter.signature, directory)
             self._check_loaded(found, adapter, room, guard)
         except NotInMemory as error:
             error.config = config or error.config
