@@ -94,7 +94,7 @@ def _flag(parameters: Mapping[str, str], name: str) -> bool:
 
 @dataclass(eq=False)
 class FilAdapter(Adapter):
-    """A booster behind the backend's names. Categories are sent as the numbers that the trees know, as FIL takes them."""
+    """A booster behind the backend's names. Categories are sent as the numbers that the trees know, as to FIL."""
 
     name = "fil"
     platform = "fil"
