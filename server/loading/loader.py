@@ -37,6 +37,7 @@ from functools import partial
 from typing import Any
 
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
+from adapters.custom_.foreign import not_run
 from adapters.formats.made_by import made_by
 from adapters.registry import Choice
 from server.config.model_config import ModelConfig
@@ -158,6 +159,8 @@ class Loader:
             directory, choice, options, config = self.recogniser.recognise(found)
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
+            if choice.match.trust is not Trust.CODE and (told := not_run(directory)):
+                log.warning("model %s: %s", found.name, told)
             with logs.about(found.name):
                 guard = self._guard_beside(directory, choice, self._guard(seal, choice))
                 adapter, trial, model, stamp = self._place(directory, choice, options, config, room, guard)
