@@ -50,7 +50,7 @@ _BOOSTERS: tuple[type[Inner], ...] = (XGBoostAdapter, LightGBMAdapter)
 
 
 @dataclass(frozen=True)
-class Answers:
+class FilAnswers:
     """What the parameters ask for."""
 
     classifier: bool = False
@@ -102,7 +102,7 @@ class FilAdapter(Adapter):
     requires: ClassVar[tuple[str, ...]] = ()
 
     booster: Predict
-    answers: Answers
+    answers: FilAnswers
 
     @classmethod
     def match(cls, model_dir: ModelDir) -> Match | None:
@@ -114,7 +114,7 @@ class FilAdapter(Adapter):
             return None  # a Treelite checkpoint, for one: the registry tells what it is
         booster, match = max(claims, key=lambda claim: (not claim[1].problem, claim[1].rank))
         try:
-            Answers.of(config)
+            FilAnswers.of(config)
         except LoadError as error:
             return Match(Rank.BUNDLE, problem=str(error))
         return replace(match, rank=Rank.BUNDLE, requires=booster.requires)
@@ -124,7 +124,7 @@ class FilAdapter(Adapter):
         config = triton_config.read(model_dir)
         if config is None:
             raise LoadError(f"{triton_config.FILE} is no longer there")
-        answers = Answers.of(config)
+        answers = FilAnswers.of(config)
         found = next(booster for booster in _BOOSTERS if (match := booster.match(model_dir)) and match.file == file)
         inner = found.load(model_dir, file, {})
         booster, features = _asked(inner)
