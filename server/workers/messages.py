@@ -36,7 +36,8 @@ class WorkerModel:
 
     @classmethod
     def of(cls, job: Mapping[str, Any]) -> Self:
-        where = {**job["directory"], "path": Path(job["directory"]["path"]), "root": Path(job["directory"]["root"])}
+        sent = job["directory"]
+        where = {**sent, "path": Path(sent["path"]), "root": Path(sent["root"]), "alone": tuple(sent["alone"])}
         return cls(job["adapter"], ModelDir(**where), job["file"], job["options"])
 
 
