@@ -149,6 +149,7 @@ class TensorSpec:
     #: inputs only: the model does not say what it takes. Numbers, texts and missing values come as they are sent, in
     #: the array that holds them exactly (`datatype` is but what its example has); it refuses itself what does not fit
     any_type: bool = False
+    labels: tuple[str, ...] = ()  #: outputs only: what the values of a row are called, by their place
     note: str = (
         ""  #: inputs only: what a client has to know beside the datatype; in the metadata, and where a text comes
     )

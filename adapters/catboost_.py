@@ -32,7 +32,9 @@ from adapters.shared.methods import by_method
 
 _MAGIC = b"CBM1"
 #: a JSON model's first key, and what follows it; pool and training logs begin otherwise
-_JSON = re.compile(rb'\s*\{\s*"(?:ctr_data"\s*:\s*\{|features_info"\s*:\s*\{\s*"(?:float|categorical|text)_features")')
+_JSON = re.compile(
+    rb'\s*\{\s*"(?:ctr_data"\s*:\s*\{|features_info"\s*:\s*\{\s*"(?:cat_features_hash|(?:float|categorical|text)_features)")'
+)
 
 #: how CatBoost's messages begin: the place in its source
 _PLACE = re.compile(r"\S+\.(cpp|h):\d+: ")

@@ -53,6 +53,7 @@ class ModelDir:
     root: Path
     trusted: bool = False  #: polyserve.yaml says `trust: full`, and the server lets it: a pickle may name anything
     name: str = ""  #: what the model is served under, once that is known
+    alone: tuple[str, ...] = ()  #: nothing else of the folder is looked at (`only`)
     #: what another process found out when it loaded these very files (`Adapter.evidence`)
     evidence: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
@@ -63,7 +64,8 @@ class ModelDir:
 
     @cached_property
     def _entries(self) -> dict[str, Path]:
-        return {entry.name: entry for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}
+        entries = {entry.name: entry for entry in sorted(self.path.iterdir()) if not entry.name.startswith(".")}
+        return {name: entries[name] for name in self.alone if name in entries} if self.alone else entries
 
     @cached_property
     def _is_inside(self) -> bool:
@@ -141,8 +143,12 @@ class ModelDir:
         for name in path.split("/") if path else ():
             if name not in found.dirs:
                 raise FileNotFoundError(f"{path} is not a folder of {self.path.name}")
-            found = replace(found, path=found.path / name)
+            found = replace(found, path=found.path / name, alone=())
         return found
+
+    def only(self, *names: str) -> ModelDir:
+        """The folder as it would be if it held nothing but these files: what would be made of them?"""
+        return replace(self, alone=tuple(sorted(names)))
 
     @cached_property
     def _heads(self) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ A new framework is one line in `TABLE`. Third parties add theirs through the ent
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.metadata
@@ -14,8 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from adapters.base import Adapter, LoadError, Match, ModelDir, Origin
-from adapters.formats import nested, probe, requirements
+from adapters.base import Adapter, LoadError, Match, ModelDir, Origin, Rank
+from adapters.formats import mlserver_settings, nested, probe, requirements
+from adapters.formats.mlserver_settings import Named
 from adapters.shared.messages import listed, several
 
 #: adapter name -> "module:class". Importing these modules imports no framework.
@@ -35,6 +37,7 @@ TABLE: dict[str, str] = {
     "catboost": "adapters.catboost_:CatBoostAdapter",
     "skops": "adapters.skops_:SkopsAdapter",
     "mlflow": "adapters.mlflow_:MlflowAdapter",
+    "fil": "adapters.fil_:FilAdapter",
 }
 
 #: engines of other programs: asked about a folder only where its polyserve.yaml names one (`engine:`)
@@ -125,11 +128,35 @@ def choose(model_dir: ModelDir, only: str | None = None, *, refit: bool = False)
     A requirements.txt beside the model becomes the match's, unless the adapter reads it otherwise. With requirements,
     what is installed here does not matter, nor does a `problem` of the installed versions (`Match.origin`); `refit`
     says that the caller will make the origin's environment, too. Where nobody claims the directory, the only folder
-    below that somebody claims is taken (`Choice.directory`).
+    below that somebody claims is taken (`Choice.directory`). Where MLServer's settings name one of several files or
+    folders, that one is.
 
     Raises:
         LoadError: nobody can serve it, with the reason that the operator should read.
     """
+    named = mlserver_settings.read(model_dir)
+    try:
+        choice = _chosen_here_or_below(model_dir, only, refit)
+    except LoadError as error:
+        if named is None or isinstance(error, NotInstalled | Outdated):
+            raise
+        choice = _named(named, model_dir, only, refit)
+    else:
+        if named is None or choice.match.rank is Rank.CODE:
+            return choice
+        if not _leads_to(choice, named, model_dir):
+            with contextlib.suppress(LoadError):  # a part of what the folder holds as a whole, then
+                choice = _named(named, model_dir, only, refit)
+    return replace(choice, match=replace(choice.match, version=choice.match.version or named.version))
+
+
+def claims_on(model_dir: ModelDir, only: str | None = None) -> list[Choice]:
+    """Whatever adapters say of a directory, those with a `problem` included; `only` asks one of them."""
+    candidates = [get(only)] if only else list(adapters().values())
+    return [Choice(adapter, match) for adapter in candidates if (match := adapter.match(model_dir)) is not None]
+
+
+def _chosen_here_or_below(model_dir: ModelDir, only: str | None, refit: bool) -> Choice:
     try:
         return _chosen(model_dir, only, refit)
     except Unsupported as error:
@@ -140,14 +167,26 @@ def choose(model_dir: ModelDir, only: str | None = None, *, refit: bool = False)
         if isinstance(choice, Unsupported):
             raise choice from error
         if isinstance(choice, LoadError):
-            raise _said_of(path, choice) from error
+            raise _said_of(f"{path}/", choice) from error
         return choice
 
 
-def claims_on(model_dir: ModelDir, only: str | None = None) -> list[Choice]:
-    """Whatever adapters say of a directory, those with a `problem` included; `only` asks one of them."""
-    candidates = [get(only)] if only else list(adapters().values())
-    return [Choice(adapter, match) for adapter in candidates if (match := adapter.match(model_dir)) is not None]
+def _leads_to(choice: Choice, named: Named, model_dir: ModelDir) -> bool:
+    same_file = named.file in ("", choice.match.file)
+    return same_file and (choice.directory or model_dir).path == named.directory.path
+
+
+def _named(named: Named, model_dir: ModelDir, only: str | None, refit: bool) -> Choice:
+    """The choice of what settings of MLServer's name, among others that could be the model, too."""
+    directory = named.directory
+    looked_at = directory.only(named.file, requirements.FILE) if named.file else directory
+    try:
+        choice = _chosen_here_or_below(looked_at, only, refit)
+    except LoadError as error:
+        raise _said_of(f"{mlserver_settings.FILE} names {named.file or directory.path.name}", error) from error
+    if choice.directory is None and directory.path != model_dir.path:
+        return replace(choice, directory=directory)
+    return choice
 
 
 def _chosen(model_dir: ModelDir, only: str | None, refit: bool) -> Choice:
@@ -191,8 +230,8 @@ def _below(model_dir: ModelDir, only: str | None, refit: bool) -> tuple[str, Cho
     )
 
 
-def _said_of(path: str, error: LoadError) -> LoadError:
-    text = f"{path}/: {error}"
+def _said_of(what: str, error: LoadError) -> LoadError:
+    text = f"{what}: {error}"
     return Outdated(text, error.origin) if isinstance(error, Outdated) else LoadError(text)
 
 

@@ -156,9 +156,14 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _misnamed(model_dir: ModelDir) -> Match | None:
-    """A model of KServe's under another name than `model.py`, in a folder that nobody else claims."""
+    """A model of KServe's under another name than `model.py`, or of another server's, where nobody else claims it."""
     for name in model_dir.named(".py"):
-        if model_dir.file(name).stat().st_size > source.MAX_BYTES or b"kserve" not in (text := _text(model_dir, name)):
+        if model_dir.file(name).stat().st_size > source.MAX_BYTES:
+            continue
+        text = _text(model_dir, name)
+        if b"kserve" not in text:
+            if kind := kind_of(text):
+                return Match(Rank.SUFFIX, name, f"{name} holds no kserve.Model{kind}, in {FILE}", trust=Trust.CODE)
             continue
         try:
             module = parse(text)

@@ -129,6 +129,7 @@ _ENDINGS = {
     ".pdmodel": "a PaddlePaddle model",
     ".pdiparams": "a PaddlePaddle model",
     ".pdparams": "PaddlePaddle weights",
+    ".tl": "a Treelite checkpoint",
     ".plan": "a TensorRT engine",
     ".engine": "a TensorRT engine",
     ".mlmodel": "a Core ML model",
@@ -142,6 +143,8 @@ _WAYS_OUT = {
     "a PMML model": "a model.py can ask it through pypmml or jpmml-evaluator",
     "a PaddlePaddle model": "paddle2onnx exports it to ONNX, which is served",
     "a TensorFlow Lite model": "serve the SavedModel that it was made of, or convert it by tf2onnx --tflite",
+    "CatBoost's export to code": "serve what save_model('model.cbm') writes",
+    "a Treelite checkpoint": "serve the XGBoost, LightGBM or scikit-learn model that it was made of",
     "a TensorRT engine": "serve the ONNX file that it was built of",
     "an MXNet model": "mxnet.onnx exports it to ONNX, which is served",
     "a Core ML model": "serve the model that it was converted from",
@@ -153,6 +156,8 @@ _WAYS_OUT = {
     "an H2O model": "a model.py can load it, with h2o in requirements.txt",
 }
 
+#: classes that CatBoost's exports to C++ and Python define at their beginning
+_CATBOOST_CODE = (b"struct CatboostModel {", b"class catboost_model(object):")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _KERAS = {"config.json", "metadata.json"}
 
@@ -166,6 +171,8 @@ def _format_of(model_dir: ModelDir, name: str) -> str:
         return format_
     if b"<PMML" in head:
         return "a PMML model"
+    if any(mark in head for mark in _CATBOOST_CODE):
+        return "CatBoost's export to code"
     if _is_safetensors(head):
         return "safetensors weights without a config.json"
     for ending, format_ in _ENDINGS.items():

@@ -8,7 +8,7 @@ from typing import Any
 from adapters.base import InvalidInput, TensorSpec
 from adapters.shared.messages import listed
 
-__all__ = ["category_spec", "check_kind", "known"]
+__all__ = ["as_known", "category_spec", "check_kind", "known"]
 
 #: from here on, neighbouring whole numbers share a float64
 _EXACT = 2**53
@@ -37,6 +37,12 @@ def check_kind(name: str, values: Collection[Any], categories: Collection[Any]) 
     numbers = not any(isinstance(value, str) for value in categories)
     if numbers and (text := next((value for value in values if isinstance(value, str)), None)) is not None:
         raise InvalidInput(f"{name}: {text[:60]!r} is not one of its categories; {known(categories)}")
+
+
+def as_known(value: Any, categories: Collection[Any]) -> Any:
+    """A value as the client wrote it: whole numbers come as floats, for the missing among them."""
+    whole = isinstance(value, float) and value.is_integer()
+    return int(value) if whole and all(isinstance(each, int) for each in categories) else value
 
 
 def known(categories: Collection[Any]) -> str:

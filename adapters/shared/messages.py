@@ -14,7 +14,7 @@ _READ = 20_000
 
 #: what TensorFlow puts before the cause: where in the source of the model a node was made
 _NODES = re.compile(
-    r"Detected at node[^\n]*\n(?:[ \t]+[^\n]*\n|File [^\n]*\n|<stack traces unavailable>\n?|Node: [^\n]*\n)*"
+    r"Detected at node[^\n]*\n(?:[ \t][^\n]*\n|\n|File [^\n]*\n|<stack traces unavailable>\n?|Node: [^\n]*\n)*"
 )
 #: where the stack trace of a native library begins: of dmlc (XGBoost), torch, TensorFlow, glibc, absl, gdb
 _TRACES = re.compile(

@@ -200,7 +200,7 @@ class SklearnAdapter(Adapter):
                 answer = short(np.ascontiguousarray(next(iter(inputs.values()))))
             else:
                 answer = getattr(self.model, method)(self.inputs.rows(inputs))
-        except (ValueError, TypeError) as error:  # what fits the signature, and yet not what it learned
+        except (ValueError, TypeError, IndexError) as error:  # what fits the signature, and yet not what it learned
             raise InvalidInput(refusal(error, self.model, inputs, self.signature.columns)) from error
         return tensors_of(answer, self.labels, _PARTS.get(method, ()))
 
@@ -209,7 +209,7 @@ class SklearnAdapter(Adapter):
             return super().explain(inputs, parameters)
         try:
             return self.explainer.explain(self.inputs.rows(inputs))
-        except (ValueError, TypeError) as error:  # as in `predict`
+        except (ValueError, TypeError, IndexError) as error:  # as in `predict`
             raise InvalidInput(refusal(error, self.model, inputs, self.signature.columns)) from error
 
     def evidence(self) -> Parameters:

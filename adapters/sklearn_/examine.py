@@ -33,6 +33,9 @@ _VALUES: tuple[tuple[str, tuple[Any, Any]], ...] = (
     ("BYTES", ("a", "b")),
 )
 _MOST_COMBINATIONS = 100
+#: what a MissingIndicator says of columns that lacked nothing in training
+_AS_TRAINED = "have missing values in transform but have no missing values in fit"
+_MOST_COLUMNS = 100  #: that are asked about one by one
 
 #: what is said of FP64 by who was trained on FP32 and casts nothing itself: native code, and NMF's
 _OF_FP32 = ("Buffer dtype mismatch", "should have the same dtype as X")
@@ -115,19 +118,32 @@ def _find_limits(inputs: Inputs, example: Tensors, ask: Ask) -> None:
     for _, members in itertools.groupby(columns, key=_group):
         alike = list(members)
         nullable = finite = False
+        having: Sequence[Column] = alike  #: those that may lack a value, if any may
         if alike[0].any_type:
             nullable = True
         elif alike[0].datatype != "BOOL":
-            missing = None if alike[0].datatype == "BYTES" or alike[0].wide else math.nan
-            nullable = _takes(inputs.with_value(example, alike, missing), ask)
+            having = _nullable(inputs, example, alike, ask)
+            nullable = bool(having)
         if alike[0].datatype == "FP64" and not alike[0].any_type:
             finite = not _takes(inputs.with_value(example, alike, math.inf), ask)
         for column in alike:
-            column.nullable, column.finite = nullable, finite
+            column.nullable, column.finite = nullable and column in having, finite
             if nullable and column.wide:  # whole numbers have no NaN, and floats have not all whole numbers
                 column.any_type = True
             elif nullable and column.datatype == "INT64" and not column.any_type:
                 column.datatype = "FP64"
+
+
+def _nullable(inputs: Inputs, example: Tensors, alike: list[Column], ask: Ask) -> list[Column]:
+    """Those of the columns that take a missing value: all or none, but for a MissingIndicator's."""
+    missing = None if alike[0].datatype == "BYTES" or alike[0].wide else math.nan
+    try:
+        ask(inputs.with_value(example, alike, missing))
+    except Exception as error:  # in whatever way a model fails on what it was never meant to take
+        if _AS_TRAINED not in reason(error) or len(alike) > _MOST_COLUMNS:
+            return []
+        return [column for column in alike if _takes(inputs.with_value(example, [column], missing), ask)]
+    return alike
 
 
 def _group(column: Column) -> tuple[Any, ...]:

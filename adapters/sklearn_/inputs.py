@@ -58,6 +58,8 @@ def _values_of(model: Any) -> Values:
     first = list(first_to_look(model))
     if all(is_a(part, "CountVectorizer", "HashingVectorizer") for part in first):
         return Values("BYTES", ["some text", "another text"], as_list=True)
+    if _never_fitted(first[0]):
+        raise LoadError(f"holds a {type(first[0]).__name__} that was never fitted: dump it after fit")
     if all(is_a(part, "DictVectorizer") for part in first):
         return Values("BYTES", _objects(first[0]), as_list=True, kind=dict)
     if all(is_a(part, "FeatureHasher") for part in first):
@@ -80,6 +82,20 @@ def _values_of(model: Any) -> Values:
         f"holds a {type(first[0]).__name__}, which does not say what it takes: polyserve.yaml can, by its columns, as "
         "options.inputs: 'when: BYTES, v: FP64'"
     )
+
+
+def _never_fitted(part: Any) -> bool:
+    """Of scikit-learn's own: others have no attributes that tell."""
+    if not type(part).__module__.startswith("sklearn."):
+        return False
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(part)
+    except NotFittedError:
+        return True
+    return False
 
 
 def _labels(classes: Array) -> Values:

@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from adapters.base import Tensors
+import numpy as np
+
+from adapters.base import Array, Tensors
 from adapters.shared.categories import known as listing
 from adapters.sklearn_.asked import reason
 from adapters.sklearn_.columns import is_missing
@@ -31,10 +33,11 @@ def refusal(error: Exception, model: Any, inputs: Tensors, columns: Sequence[str
         names, known = encoder.feature_names_in_, encoder.categories_
         at = int(found[1])
         if at < len(names) == len(known) and (name := str(names[at])) in inputs:
-            categories = known[at].tolist()
-            among = set(categories)  # a list would be looked through for each of millions of values
-            for value in _as_known(inputs[name].ravel().tolist(), categories):
-                if value not in among and not is_missing(value):
+            dates = known[at].dtype.kind == "M"
+            categories = (np.datetime_as_string(known[at], unit="auto") if dates else known[at]).tolist()
+            among = set(known[at].tolist())  # a list would be looked through for each of millions of values
+            for value, seen in _as_known(inputs[name].ravel().tolist(), known[at]):
+                if seen not in among and not is_missing(value):
                     return f"{name}: {value!r:.80} is not one of its categories; {listing(categories)}"
     return text
 
@@ -56,8 +59,13 @@ def _encoders(model: Any) -> Iterator[Any]:
             yield from _encoders(part)
 
 
-def _as_known(values: list[Any], categories: list[Any]) -> list[Any]:
-    """Whole numbers as such, where the categories are."""
-    if not all(isinstance(each, int) for each in categories):
-        return values
-    return [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
+def _as_known(values: list[Any], known: Array) -> Iterator[tuple[Any, Any]]:
+    """The values as they came, and as the encoder sees them: dates, and whole numbers where the categories are."""
+    if known.dtype.kind == "M":
+        dates = np.array(["NaT" if is_missing(value) else value for value in values], known.dtype)
+        yield from zip(values, dates.tolist(), strict=True)
+        return
+    whole = all(isinstance(each, int) for each in known.tolist())
+    for value in values:
+        seen = int(value) if whole and isinstance(value, float) and value.is_integer() else value
+        yield seen, seen

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -158,6 +159,10 @@ def _trust(found: GraphScan) -> dict[str, Any]:
     return {"carries": sizes_of(found.sized)} if found.sized else {}
 
 
+#: what a graph says of a variable that its loader's records do not restore
+_LOST = re.compile(r"Could not find variable ([^\s]+)\. ")
+
+
 @dataclass(frozen=True)
 class _Loaded:
     """What a loader gives: the signatures, how to let go of them, and whether they are `steady`."""
@@ -215,6 +220,11 @@ def _examined(entry: Entry, is_default: bool) -> _Served:
         of_rows = examine(freed)
         if of_rows.ran and of_rows.mergeable:  # each row as it is alone: TensorFlow Serving, too, takes any number
             entry, findings = freed, of_rows
+    if is_default and (lost := _LOST.match(findings.refusal)):  # no inputs can bring it back
+        raise LoadError(
+            f"its variable {lost[1]!r} is not restored, nor would TensorFlow Serving restore it: tf.saved_model.save "
+            "loses those of a Keras 3 model; write the folder with model.export(folder)"
+        )
     if not findings.ran:
         log.log(
             logging.WARNING if is_default else logging.INFO,

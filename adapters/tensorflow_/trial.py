@@ -16,7 +16,7 @@ import numpy as np
 from adapters.base import Array, Tensors
 from adapters.shared.arrays import one_by_one
 from adapters.shared.trial_runs import Findings, Make, Rows, TrialRuns, fitting, ramp
-from adapters.tensorflow_.types import Entry, TensorflowPort
+from adapters.tensorflow_.types import Entry, TensorflowPort, message_of
 
 #: sizes tried for all free dimensions but the first at once
 SIZES = (1, 2, 3, 4, 8, 16, 32, 64, 128, 224, 256, 299, 384, 512)
@@ -38,6 +38,7 @@ class SignatureFindings:
     example: Tensors  #: two rows, or one call's tensors
     outputs: tuple[TensorflowPort, ...]  #: with the number of dimensions that was seen where none was declared
     ran: bool  #: the graph took the example
+    refusal: str = ""  #: what it said of the last inputs that it did not take, if it took none
 
 
 def examine(entry: Entry) -> SignatureFindings:
@@ -53,7 +54,8 @@ def examine(entry: Entry) -> SignatureFindings:
     )
     if found is None:
         example = _feeds(entry.inputs, 1, _TEXTS[0], 2)
-        return SignatureFindings(may_batch, may_batch, example, entry.outputs, ran=False)
+        refusal = "" if trials.error is None else message_of(trials.error)
+        return SignatureFindings(may_batch, may_batch, example, entry.outputs, ran=False, refusal=refusal)
     outputs = tuple(_observed(port, found.outputs[port.name]) for port in entry.outputs)
     batched = found.rows is Rows.TOGETHER
     mergeable = batched and _is_independent(trials, found)

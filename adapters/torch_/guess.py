@@ -34,13 +34,28 @@ class _Hint:
     sizes: tuple[int, ...]
 
 
+#: rows of a program without weights: columns, or a number alone
+_OF_ONE = [_Hint(datatype, sizes) for datatype in ("FP32", "INT64", "BOOL") for sizes in ((1,), ())]
+
+
 def candidates(module: Any, ports: Sequence[DeclaredInput]) -> Iterator[tuple[Slot, ...]]:
     """Inputs to try, the likeliest first; what the ports declare is kept."""
     hints = list(dict.fromkeys(_hints(module)))
+    if len(ports) > 1 and next(_weights(module), None) is None:  # nothing tells: a row of one may be a number of others
+        yield from islice(product(*(_slots(port, _OF_ONE, _SIZES[:1]) for port in ports)), _MOST)
     yield from islice(zip(*(_slots(port, hints, _SIZES) for port in ports), strict=False), _MOST)  # the same for all
     if len(ports) > 1:
         plain = sorted(hints[:_FEW], key=lambda hint: len(hint.sizes))  # one number a row before many
-        yield from islice(product(*(_slots(port, plain, _SIZES[:1]) for port in ports)), _MOST)
+        kinds = [[*_slots(port, plain, _SIZES[:1]), *_as_mask(port, plain)] for port in ports]
+        yield from islice(product(*kinds), _MOST)
+
+
+def _as_mask(port: DeclaredInput, hints: list[_Hint]) -> Iterator[Slot]:
+    """The same sizes as truth values, for an input that is called a mask."""
+    if "mask" in port.name.lower() and not port.datatype:
+        yield from _slots(
+            port, list(dict.fromkeys(_Hint("BOOL", hint.sizes) for hint in hints if hint.sizes)), _SIZES[:1]
+        )
 
 
 def _slots(port: DeclaredInput, hints: list[_Hint], lengths: Sequence[int]) -> Iterator[Slot]:

@@ -26,7 +26,7 @@ from adapters.base import (
 )
 from adapters.formats import probe
 from adapters.shared import explanations
-from adapters.shared.categories import category_spec, known
+from adapters.shared.categories import as_known, category_spec, known
 from adapters.shared.messages import XGBOOST_PLACE, first_line, several
 from adapters.shared.methods import by_method
 from adapters.xgboost_ import format as model_format
@@ -178,7 +178,9 @@ class XGBoostAdapter(Adapter):
         try:
             coded = [np.nan if value is None or value != value else codes[value] for value in column.tolist()]
         except KeyError as error:
-            raise InvalidInput(f"{name}: {error.args[0]!r} is not one of its categories; {known(codes)}") from error
+            raise InvalidInput(
+                f"{name}: {as_known(error.args[0], codes)!r} is not one of its categories; {known(codes)}"
+            ) from error
         return np.asarray(coded, dtype=np.float32)
 
     def example(self) -> Tensors:

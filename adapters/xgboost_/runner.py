@@ -28,7 +28,9 @@ class Runner:
         """`rounds`: only the trees of so many rounds are used; 0: all. `categories`: column -> how many it knows."""
         self._booster = booster
         self._range = (0, rounds)
-        self.kind: str = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
+        learner = json.loads(booster.save_config())["learner"]
+        self.kind: str = learner["gradient_booster"]["name"]
+        self.objective: str = learner["objective"]["name"]
         # dart's in-place predictions differ in their last bits, and gblinear has none
         self._in_place = self.kind == "gbtree"
         #: XGBoost's documentation promises lock-free prediction for trees, not for gblinear; dart's history is mixed

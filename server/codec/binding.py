@@ -89,7 +89,10 @@ def _one(tensor: WireTensor, spec: TensorSpec) -> Array:
     if array.ndim == 0 and spec.shape == (-1,):  # one row, as KServe's Hugging Face server takes a text of shape []
         array = array.reshape(1)
     if spec.json:
-        return fit(json_values.from_tensor(array), spec, _field(tensor.name))
+        values = json_values.from_tensor(array)
+        if spec.shape == (-1,) and values.ndim > 1 and values[:1].size > 1:  # several texts a row: a list of them
+            values = array_of(values.tolist())
+        return fit(values, spec, _field(tensor.name))
     if spec.any_type:
         array = any_values.texts_of(array, _field(tensor.name)) if array.dtype.kind == "O" else array
         return fit(array, spec, _field(tensor.name))

@@ -24,7 +24,7 @@ from server.codec.error_text import quoted
 from server.codec.outputs import texts
 from server.codec.parameters import OF_V2_REQUESTS, flag, read_parameters, refuse_others, with_outputs
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
-from server.codec.requested_outputs import RequestedOutput, read_output, select
+from server.codec.requested_outputs import RequestedOutput, labels_of, read_output, select
 from server.codec.v2 import DecodedV2Request
 from server.errors import InvalidInput
 
@@ -98,7 +98,7 @@ def decode(request: Any, signature: Signature) -> DecodedV2Request:
     chosen = variant(signature, parameters)
     bound = bind(tensors, chosen, kind)
     binary = flag(sent, "binary_data_output", bool(raws), "parameters")
-    requested = _requested(request.outputs, binary)
+    requested = _requested(request.outputs, binary, chosen)
     binary = all(output.binary for output in requested.values()) if requested else binary
     parameters = with_outputs(parameters, requested, signature)
     rows = rows_of(bound, chosen)
@@ -141,12 +141,13 @@ def _field(i: int, entry: Any) -> str:
     return f"inputs[{i}] ({quoted(entry.name)})"
 
 
-def _requested(outputs: Any, binary: bool) -> dict[str, RequestedOutput]:
+def _requested(outputs: Any, binary: bool, signature: Signature) -> dict[str, RequestedOutput]:
     requested: dict[str, RequestedOutput] = {}
     for i, entry in enumerate(outputs):
         if entry.name in requested:
             raise InvalidInput(f"outputs: {quoted(entry.name)} is asked for twice")
-        requested[entry.name] = read_output(_values_of(entry.parameters), binary, f"outputs[{i}]")
+        labels = labels_of(entry.name, signature)
+        requested[entry.name] = read_output(_values_of(entry.parameters), binary, f"outputs[{i}]", labels)
     if len({output.binary for output in requested.values()}) > 1:
         raise InvalidInput("outputs: binary_data differs, but over gRPC outputs go raw or typed, all alike")
     return requested

@@ -15,6 +15,8 @@ from server.codec.error_text import described, nearest, quoted, shown
 from server.codec.json_tensors import common_rows, fit, from_json
 from server.errors import InvalidInput
 
+_MADE_UP = "input"  #: how names begin that adapters give to what has none
+
 
 def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tensors:
     """A row an instance (there is at least one) to one array an input, of as many rows.
@@ -26,8 +28,9 @@ def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tenso
     if are_frames(instances, signature):
         instances = rows_of_frames(instances, signature, field)
     by_name = is_named(instances[0])
-    # A table of one needed input, whose name nobody knows: a bare value is that.
-    bare = signature.any_name and len(required) == 1 and not by_name and not isinstance(instances[0], list)
+    # A table of one column, or of one needed input whose name nobody knows: a bare value is that.
+    alone = len(required) == 1 and (signature.any_name or len(signature.inputs) == 1)
+    bare = alone and not by_name and not isinstance(instances[0], list)
     if (signature.table and not bare) or (by_name and len(signature.inputs) > 1) or len(required) > 1:
         names = [spec.name for spec in signature.inputs]
         rows = instances if by_name else _as_named(instances, names, field, signature)
@@ -42,7 +45,7 @@ def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tenso
             raise
     if by_name and not spec.json:
         if signature.any_name and spec.name not in instances[0]:
-            raise InvalidInput(f"{field}[0] is an object, but the model knows no column names: send {_row_of(spec)}")
+            raise InvalidInput(f"{field}[0] is an object, but {_no_names(spec)}")
         instances = [row[0] for row in _ordered(instances, (spec.name,), field)]
     return {spec.name: fit(from_json(instances, spec, field), spec, field)}
 
@@ -61,6 +64,13 @@ def _check_columns(instances: list[Any], signature: Signature, field: str) -> No
             if isinstance(instance[name], list | dict):
                 raise InvalidInput(f"{at}[{i}] is {described(instance[name])}, the model takes {spec.datatype}")
         fit(from_json([instance[name] for instance in instances], spec, at), spec, at)
+
+
+def _no_names(spec: TensorSpec) -> str:
+    """What is said of an object without the name of the only input."""
+    if spec.name.startswith(_MADE_UP):
+        return f"the model knows no column names: send {_row_of(spec)}"
+    return f"lacks {spec.name!r}: send {_row_of(spec)}, or an object with {spec.name!r} alone"
 
 
 def _row_of(spec: TensorSpec) -> str:

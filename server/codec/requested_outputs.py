@@ -1,7 +1,8 @@
 """What a V2 request says of the outputs that it names: how they go, and what becomes of them first.
 
     binary_data      raw, behind the JSON (the binary tensor extension)
-    classification   Triton's classification extension: so many of the largest values, as texts "value:index"
+    classification   Triton's classification extension: so many of the largest values, as texts "value:index", or
+                     "value:index:label" where the output's values have names
     content_type     MLServer's: what the elements stand for
 
 Rows that are arrays of their own (an object array of them) become one tensor here, where they have one shape.
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters.base import Array, Tensors
+from adapters.base import Array, Signature, Tensors
 from adapters.datatypes import datatype_of
 from adapters.shared.arrays import array_of
 from server.codec.content_types import content_type
@@ -37,10 +38,13 @@ class RequestedOutput:
     binary: bool
     classes: int = 0  #: how many of the largest values; 0: all of them as they are
     content_type: str = ""
+    labels: tuple[str, ...] = ()  #: what the values are called
 
 
-def read_output(parameters: Mapping[str, Any], binary: bool, field: str) -> RequestedOutput:
-    """An output's parameters; `binary` is how it goes if they do not say.
+def read_output(
+    parameters: Mapping[str, Any], binary: bool, field: str, labels: tuple[str, ...] = ()
+) -> RequestedOutput:
+    """An output's parameters; `binary` is how it goes if they do not say, `labels` what its values are called.
 
     Raises:
         InvalidInput: one is unknown, or its value is of another kind.
@@ -52,7 +56,7 @@ def read_output(parameters: Mapping[str, Any], binary: bool, field: str) -> Requ
             f"{field}.parameters.classification must be how many classes to answer, not {described(classes)}"
         )
     kind = content_type(parameters.get("content_type"), field)
-    return RequestedOutput(flag(parameters, "binary_data", binary, f"{field}.parameters"), classes, kind)
+    return RequestedOutput(flag(parameters, "binary_data", binary, f"{field}.parameters"), classes, kind, labels)
 
 
 def select(outputs: Tensors, requested: Mapping[str, RequestedOutput], batched: bool) -> Tensors:
@@ -83,7 +87,7 @@ def _as_tensor(array: Array) -> Array:
 
 def _as_asked(name: str, array: Array, asked: RequestedOutput, batched: bool) -> Array:
     if asked.classes:
-        array = _largest(name, array, asked.classes, batched)
+        array = _largest(name, array, asked, batched)
     if asked.content_type in ("", "np"):
         return array
     if datatype_of(array.dtype) != "BYTES":
@@ -96,16 +100,23 @@ def _as_asked(name: str, array: Array, asked: RequestedOutput, batched: bool) ->
     return array
 
 
-def _largest(name: str, array: Array, count: int, batched: bool) -> Array:
-    """Texts "value:index", the largest value first: [rows, count], or [count] of an output without rows."""
+def labels_of(name: str, signature: Signature) -> tuple[str, ...]:
+    """What the values of the model's output of that name are called."""
+    return next((spec.labels for spec in signature.outputs if spec.name == name), ())
+
+
+def _largest(name: str, array: Array, asked: RequestedOutput, batched: bool) -> Array:
+    """Texts "value:index:label", the largest value first: [rows, count], or [count] of an output without rows."""
     if array.dtype.kind not in "iuf":
         raise InvalidInput(f"the output {name!r} holds no numbers to classify: leave out its parameter classification")
     rows = array.reshape(len(array) if batched else 1, -1)
-    count = min(count, rows.shape[1])
+    count = min(asked.classes, rows.shape[1])
     ranked = np.nan_to_num(rows, nan=-np.inf, posinf=np.inf, neginf=-np.inf) if rows.dtype.kind == "f" else rows
     # reversed twice, so that of equal values the first comes first
     order = rows.shape[1] - 1 - np.argsort(ranked[:, ::-1], axis=1, kind="stable")[:, ::-1][:, :count]
-    shown = "{:f}:{}" if rows.dtype.kind == "f" else "{}:{}"  # C++'s std::to_string
+    shown = "{:f}:{}{}" if rows.dtype.kind == "f" else "{}:{}{}"  # C++'s std::to_string
+    called = [f":{label}" for label in asked.labels[: rows.shape[1]]]
+    called += [""] * (rows.shape[1] - len(called))
     pairs = zip(np.take_along_axis(rows, order, axis=1).flat, order.flat, strict=True)
-    answer = array_of([shown.format(value, index) for value, index in pairs])
+    answer = array_of([shown.format(value, index, called[index]) for value, index in pairs])
     return answer.reshape((len(rows), count) if batched else (count,))

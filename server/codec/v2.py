@@ -24,7 +24,7 @@ from server.codec.json_tensors import depth, fit, from_json
 from server.codec.outputs import dumps_arrays, numbers, texts
 from server.codec.parameters import OF_V2_REQUESTS, flag, read_parameters, refuse_others, with_outputs
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
-from server.codec.requested_outputs import RequestedOutput, read_output, select
+from server.codec.requested_outputs import RequestedOutput, labels_of, read_output, select
 from server.errors import InvalidInput
 
 HEADER_LENGTH = b"inference-header-content-length"
@@ -89,7 +89,7 @@ def decode_parsed(body: dict[str, Any], tail: memoryview, signature: Signature) 
         raise InvalidInput(f"{len(tail)} bytes follow the last tensor: their binary_data_size is missing or too small")
     bound = bind(tensors, chosen, kind)
     binary = flag(sent, "binary_data_output", False, "parameters")
-    requested = _requested(body, binary)
+    requested = _requested(body, binary, chosen)
     parameters = with_outputs(parameters, requested, signature)
     rows = rows_of(bound, chosen)
     return DecodedV2Request(bound, rows, parameters, _identifier(body), requested, binary, batched=chosen.batched)
@@ -205,7 +205,7 @@ def _identifier(body: dict[str, Any]) -> str:
     return value or ""
 
 
-def _requested(body: dict[str, Any], binary: bool) -> dict[str, RequestedOutput]:
+def _requested(body: dict[str, Any], binary: bool, signature: Signature) -> dict[str, RequestedOutput]:
     outputs = body.get("outputs")
     if outputs is None:
         return {}
@@ -219,5 +219,6 @@ def _requested(body: dict[str, Any], binary: bool) -> dict[str, RequestedOutput]
             raise InvalidInput(f"outputs: {quoted(entry['name'])} is asked for twice")
         refuse_others(f"outputs[{i}]", entry, _OF_OUTPUTS)
         parameters = _object(entry, "parameters", f"outputs[{i}]")
-        requested[entry["name"]] = read_output(parameters, binary, f"outputs[{i}]")
+        labels = labels_of(entry["name"], signature)
+        requested[entry["name"]] = read_output(parameters, binary, f"outputs[{i}]", labels)
     return requested

@@ -13,6 +13,7 @@ from server.config.model_config import ModelConfig
 from server.loading.catalog import Found
 from server.loading.files import FileStamp, FolderStamp, stamp_of
 from server.loading.loader import Loaded
+from server.loading.output_labels import with_labels
 from server.loading.warming import warm
 from server.runtime import logs
 from server.workers.messages import WorkerModel
@@ -75,6 +76,7 @@ class LoadSpec:
         except LoadError:
             adapter.close()
             raise
+        adapter.signature = with_labels(adapter.signature, model.directory)
         warm(self.name, adapter)
         config = ModelConfig(batching=self.batching, max_batch_rows=self.max_batch_rows, lanes=self.lanes)
         return Loaded(adapter, config, self.batchable, seconds=0.0)

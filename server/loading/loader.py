@@ -37,6 +37,7 @@ from functools import partial
 from typing import Any
 
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
+from adapters.custom_.foreign import not_run
 from adapters.formats.made_by import made_by
 from adapters.registry import Choice
 from server.config.model_config import ModelConfig
@@ -45,6 +46,7 @@ from server.loading.catalog import Found, look_again
 from server.loading.files import NO_FILES, FolderStamp
 from server.loading.in_process import InProcessLoader, NeedsWorker, Placed
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
+from server.loading.output_labels import with_labels
 from server.loading.recognition import Recogniser
 from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
@@ -157,9 +159,12 @@ class Loader:
             directory, choice, options, config = self.recogniser.recognise(found)
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
+            if choice.match.trust is not Trust.CODE and (told := not_run(directory)):
+                log.warning("model %s: %s", found.name, told)
             with logs.about(found.name):
                 guard = self._guard_beside(directory, choice, self._guard(seal, choice))
                 adapter, trial, model, stamp = self._place(directory, choice, options, config, room, guard)
+            adapter.signature = with_labels(adapter.signature, directory)
             self._check_loaded(found, adapter, room, guard)
         except NotInMemory as error:
             error.config = config or error.config

@@ -36,7 +36,8 @@ class WorkerModel:
 
     @classmethod
     def of(cls, job: Mapping[str, Any]) -> Self:
-        where = {**job["directory"], "path": Path(job["directory"]["path"]), "root": Path(job["directory"]["root"])}
+        sent = job["directory"]
+        where = {**sent, "path": Path(sent["path"]), "root": Path(sent["root"]), "alone": tuple(sent["alone"])}
         return cls(job["adapter"], ModelDir(**where), job["file"], job["options"])
 
 
@@ -106,7 +107,9 @@ def signature_of(received: Mapping[str, Any]) -> Signature:
 
 
 def _spec(received: Any) -> TensorSpec:
-    spec = _dataclass(TensorSpec, received, shape=tuple(_all_of(int, _checked(received, "shape", list))))
+    shape = tuple(_all_of(int, _checked(received, "shape", list)))
+    labels = tuple(_all_of(str, _checked({"labels": [], **received}, "labels", list)))
+    spec = _dataclass(TensorSpec, received, shape=shape, labels=labels)
     if spec.datatype not in NUMPY_OF or any(size < -1 for size in spec.shape):
         raise LoadError(f"the worker sent a tensor that does not exist: {spec}")
     return spec

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Adapter, Array, Tensors
+from adapters.shared.messages import shortened, without_trace
 
 #: what a child is at, by the stage that it announces
 DOING = {"load": "loading it", "example": "predicting its own example"}
@@ -50,9 +51,9 @@ def self_test(adapter: Adapter) -> SelfTest:
 
 
 def one_line(error: BaseException) -> str:
-    """`TypeName: message` on one line of bounded length."""
-    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-    return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}..."
+    """`TypeName: message` on one line of bounded length, without what only a native library's makers understand."""
+    text = without_trace(f"{type(error).__name__}: {error}")
+    return shortened(" ".join(text.split()).removesuffix(":"), _MAX_REASON)
 
 
 def same_rows(together: Tensors, singles: list[Tensors]) -> bool:

@@ -202,4 +202,5 @@ def test_what_is_claimed(tmp_path: Path) -> None:
     assert claim(d_json=b'{"learner": {"attributes": {}}}') is None
     assert claim(e_json=b'{"features_info": "read me"}') is None
     assert claim(f=b"CBM1xxxx").file == "f"
+    assert claim(h_json=b'{\n"features_info":\n{\n"cat_features_hash":\n[').file == "h.json"
     assert claim(g_txt=b"CBM2") is None

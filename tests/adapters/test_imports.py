@@ -30,6 +30,8 @@ BELOW = {
 }
 #: file of one framework -> file of another, whose models or formats it reads too
 BETWEEN = {
+    ("fil_", "lightgbm_"),
+    ("fil_", "xgboost_"),
     ("generation.adapter", "huggingface_.architecture"),
     ("generation.adapter", "huggingface_.bundle"),
     ("generation.adapter", "huggingface_.loading"),

@@ -103,6 +103,21 @@ REFUSED: dict[str, tuple[str, Any, str]] = {  # file -> model, body, what is sai
         {"instances": [{"item_id": "0", "timestamp": "2020-01-01", "target": 100.0}]},
         "an AutoGluon ",
     ),
+    "autogluon_timeseries_input_long": (
+        "autogluon",
+        {"instances": [{"item_id": "H200", "timestamp": "1750-02-09 00:00:00", "target": 28.0}]},
+        "an AutoGluon ",
+    ),
+    "autogluon_titanic_input_v2_binary": (
+        "autogluon",
+        v2(*columns({"Sex": "male"}, "INT64"), outputs=[{"name": "predictions", "parameters": {"binary_data": True}}]),
+        "an AutoGluon ",
+    ),
+    "autogluon_titanic_input_v2_all_binary": (
+        "autogluon",
+        v2(*columns({"Sex": "male"}, "INT64"), parameters={"binary_data_output": True}),
+        "an AutoGluon ",
+    ),
     "mnist_input_bw": ("sklearn", {"instances": [[[[[-0.5]]], 3]]}, "lists and single values are mixed"),
 }
 
@@ -255,6 +270,16 @@ def test_over_grpc(site: Site, file: str) -> None:
     if tensor.datatype == "BYTES":
         got = [orjson.loads(value) for value in got]
     assert same(site.answer(where), got, 1e-4), tensor
+
+
+@pytest.mark.parametrize(("file", "model"), [("jay-v2-grpc", "paddle"), ("pmml_input_v2_grpc", "pmml")])
+def test_over_grpc_what_is_not_served_is_refused_by_name_too(site: Site, file: str, model: str) -> None:
+    request = pb.ModelInferRequest(model_name=model)
+    request.inputs.add(name="input-0", shape=[1, 4], datatype="FP32").contents.fp32_contents.extend(made.IRIS[0])
+    with grpc.insecure_channel(site.server.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
+        GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=60)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "which this version does not serve; " in caught.value.details()
 
 
 def test_embeddings_by_openais_api(site: Site) -> None:

@@ -61,6 +61,8 @@ def test_a_name_gives_the_layout_away(tmp_path: Path, name: str, words: str) -> 
         (_zip("MAR-INF/MANIFEST.json", comment=b"c" * 60000), "a TorchServe archive"),
         (_zip("schema.json", "1.npy"), "a skops archive (scikit-learn)"),
         (_zip("a.npy", "b.npy"), "a NumPy array archive"),
+        (b"#include <string>\n\n/* Model data */\nstatic const struct CatboostModel {\n", "CatBoost's export to code"),
+        (b"###  Model data\nclass catboost_model(object):\n", "CatBoost's export to code"),
     ],
 )
 def test_leading_bytes_give_the_format_away_whatever_the_name(tmp_path: Path, content: bytes, words: str) -> None:

@@ -119,7 +119,8 @@ def test_what_tensorflow_puts_before_the_cause_is_cut() -> None:
     cause = "Matrix size-incompatible: In[0]: [1,3], In[1]: [4,2]"
     begin = "Graph execution error:\n\nDetected at node 'dense/MatMul' defined at (most recent call last):\n"
     trace = "    File \"/srv/train.py\", line 3, in <module>\n      model.fit()\nNode: 'dense/MatMul'\n"
-    for between in (trace, "<stack traces unavailable>\n"):
+    keras = '  File "/srv/train.py", line 3, in <module>\n\n  File "/lib/layer.py", line 1002, in __call__\n\n'
+    for between in (trace, keras, "<stack traces unavailable>\n"):
         assert without_trace(f"{begin}{between}{cause}") == f"Graph execution error:\n\n{cause}"
 
 

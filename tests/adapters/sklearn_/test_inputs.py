@@ -128,6 +128,13 @@ def test_a_missing_label_may_be_sent_again() -> None:
     assert (inputs.specs()[0].datatype, inputs.specs()[0].nullable) == ("BYTES", True)
 
 
+def test_what_was_never_fitted_says_nothing_of_what_it_takes() -> None:
+    models = {"LabelEncoder": LabelEncoder(), "DictVectorizer": make_pipeline(DictVectorizer(), LinearRegression())}
+    for kind, model in (*models.items(), ("LinearRegression", LinearRegression())):
+        with pytest.raises(LoadError, match=f"holds a {kind} that was never fitted: dump it after fit"):
+            inputs_of(model)
+
+
 def test_an_indicator_matrix_is_refused() -> None:
     with pytest.raises(LoadError, match="fitted on an indicator matrix, which it gives back as it is"):
         inputs_of(LabelBinarizer().fit(np.array([[1, 0], [1, 1]])))

@@ -42,6 +42,18 @@ def test_it_is_named_whatever_holds_the_encoder(model: Any) -> None:
     assert said(model, tier=[9.0]) == "tier: 9 is not one of its categories; known: 7, 8"
 
 
+def test_dates_are_told_as_dates() -> None:
+    frame = pd.DataFrame({"day": pd.to_datetime(["2024-01-05", "2024-07-05"] * 10)})
+    model = make_pipeline(make_column_transformer((OneHotEncoder(), ["day"])), LogisticRegression()).fit(
+        frame, [0, 1] * 10
+    )
+    sent = ["2024-01-05T00:00:00", "1999-12-31"]
+    with pytest.raises(ValueError, match="unknown categories") as caught:
+        model.predict(pd.DataFrame({"day": pd.to_datetime(sent, format="ISO8601")}))
+    told = "day: '1999-12-31' is not one of its categories; known: '2024-01-05', '2024-07-05'"
+    assert refusal(caught.value, model, {"day": np.array(sent, dtype=object)}) == told
+
+
 def test_columns_that_come_as_one_matrix_are_named_too() -> None:
     columns = make_column_transformer((OrdinalEncoder(), ["tier"]), remainder="passthrough")
     model = make_pipeline(columns, LogisticRegression()).fit(FRAME[["tier", "age"]], [0, 1] * 10)

@@ -174,3 +174,19 @@ def test_what_to_install_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(LoadError, match="tensorflow is not installed: pip install tensorflow"):
         registry.choose(ModelDir.of(tmp_path / "1"))
+
+
+def test_a_keras_model_whose_variables_tensorflow_loses_is_no_model(tmp_path: Path) -> None:
+    """`tf.saved_model.save` of a Keras 3 model: TensorFlow Serving loads it, and then refuses every request."""
+    import keras
+    import tensorflow as tf
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="last")])
+    tf.saved_model.save(model, str(tmp_path / "saved"))
+    with pytest.raises(LoadError, match=r"variable '\S*last/\w+' is not restored.*write the folder with model\.export"):
+        models.load(tmp_path / "saved")
+    model.export(str(tmp_path / "exported"), verbose=False)
+    exported = models.load(tmp_path / "exported")
+    (spec,) = exported.signature.inputs
+    (answer,) = exported.predict({spec.name: np.ones((1, 2), np.float32)}, {}).values()
+    np.testing.assert_allclose(answer, model.predict(np.ones((1, 2)), verbose=0), rtol=1e-6)

@@ -13,9 +13,11 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
+from adapters.base import Tensors  # noqa: E402
+from adapters.shared.trial_runs import Rows  # noqa: E402
 from adapters.torch_.declared import DeclaredInput  # noqa: E402
 from adapters.torch_.guess import candidates  # noqa: E402
-from adapters.torch_.trial import MAX_ELEMENTS, Slot  # noqa: E402
+from adapters.torch_.trial import MAX_ELEMENTS, ProgramFindings, Slot, examine  # noqa: E402
 
 X = DeclaredInput("x")
 
@@ -138,3 +140,50 @@ def test_several_inputs_are_tried_alike_then_in_every_combination() -> None:
 def test_no_input_is_nothing_to_try() -> None:
     made: Any = candidates(torch.jit.script(DENSE), ())
     assert list(made) == []
+
+
+def _taken(module: nn.Module) -> dict[str, tuple[str, tuple[int, ...]]]:
+    scripted = torch.jit.script(module.eval())
+    ports = [DeclaredInput(argument.name) for argument in scripted.forward.schema.arguments[1:]]
+    found = examine(lambda inputs: {"y": _run(scripted, inputs)}, candidates(scripted, ports))
+    assert isinstance(found, ProgramFindings)
+    assert found.rows is not Rows.NONE
+    return {spec.name: (spec.datatype, spec.shape) for spec in found.inputs}
+
+
+def _run(scripted: Any, inputs: Tensors) -> Any:
+    with torch.inference_mode():
+        return scripted(*(torch.from_numpy(value) for value in inputs.values())).numpy()
+
+
+def test_without_weights_a_row_of_one_input_may_be_a_number_of_another() -> None:
+    class Lengths(nn.Module):
+        def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+            there = torch.arange(tokens.size(1)).unsqueeze(0) < lengths.unsqueeze(1)
+            return (tokens * there).sum(1)
+
+    class Gather(nn.Module):
+        def forward(self, x: Tensor, index: Tensor) -> Tensor:
+            return x.gather(1, index)
+
+    assert _taken(Lengths()) == {"tokens": ("FP32", (-1, -1)), "lengths": ("FP32", (-1,))}
+    assert _taken(Gather()) == {"x": ("FP32", (-1, -1)), "index": ("INT64", (-1, -1))}
+
+
+def test_a_mask_may_be_of_truth_values() -> None:
+    class Fill(nn.Module):
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            return x.masked_fill(mask, 0.0)
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(20, 4)
+            self.attention = nn.MultiheadAttention(4, 1, batch_first=True)
+
+        def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+            x = self.embedding(ids)
+            return self.attention(x, x, x, key_padding_mask=mask)[0].mean(1)
+
+    assert _taken(Fill())["mask"] == ("BOOL", (-1, -1))
+    assert _taken(Attention()) == {"ids": ("INT64", (-1, -1)), "mask": ("BOOL", (-1, -1))}

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from adapters.base import ModelDir
+from adapters.formats.triton_config import FILE
 from adapters.torch_ import TorchAdapter
 from adapters.torch_.declared import DeclaredInput
-from adapters.torch_.triton import FILE, TritonTensors, by_argument, read
+from adapters.torch_.triton import TritonTensors, by_argument, read
 
 KSERVE = """
 name: "cifar"

@@ -147,6 +147,14 @@ def test_objects_may_come_as_a_tensor_a_key() -> None:
         bound(OBJECTS, city=objects(b"a", b"b"), n=np.ones(3))
 
 
+def test_several_texts_a_row_are_a_list_where_a_row_is_a_json_value() -> None:
+    labels = Signature((TensorSpec("labels", "BYTES", (-1,), json=True),), ())
+    sent = objects(b"dog", b"fox", b"cat", b"owl")
+    assert bound(labels, labels=sent.reshape(2, 2))["labels"].tolist() == [["dog", "fox"], ["cat", "owl"]]
+    assert bound(labels, labels=sent[:2].reshape(2, 1))["labels"].tolist() == ["dog", "fox"]
+    assert bound(labels, labels=objects(b'["dog", "fox"]'))["labels"].tolist() == [["dog", "fox"]]
+
+
 def test_more_tensors_than_any_model_has_are_refused_before_one_is_read() -> None:
     check_count(10_000, MATRIX)
     with pytest.raises(InvalidInput, match="10001 tensors were sent, and 10000 are read at most"):

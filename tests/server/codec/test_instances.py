@@ -152,6 +152,14 @@ def test_what_the_model_does_not_use_is_not_looked_at(decode: Callable[[Any], Te
     assert all(array.dtype == np.float64 for array in decode(1).values())
 
 
+def test_a_value_by_itself_is_a_row_of_a_table_of_one_column() -> None:
+    one = Signature((TensorSpec("note", "BYTES", (-1,)),), OUTPUT, table=True)
+    for sent in (["a", "b"], [["a"], ["b"]], [{"note": "a"}, {"note": "b"}]):
+        assert plain(instances.decode_rows(sent, one, "instances")) == {"note": ["a", "b"]}
+    with pytest.raises(InvalidInput, match=r"instances\[0\] holds no list, the model takes 2 \(age, city\)"):
+        instances.decode_rows([3], TABLE, "instances")
+
+
 ANONYMOUS = Signature((number("input-0", -1, 2),), OUTPUT, any_name=True)
 
 
@@ -163,6 +171,11 @@ ANONYMOUS = Signature((number("input-0", -1, 2),), OUTPUT, any_name=True)
             Signature((TensorSpec("input-0", "BYTES", (-1,)),), OUTPUT, any_name=True),
             [{"a": 1}],
             "knows no column names: send a text an instance",
+        ),
+        (
+            Signature((TensorSpec("text", "BYTES", (-1,)),), OUTPUT, any_name=True),
+            [{"txt": "a"}],
+            "instances[0] is an object, but lacks 'text': send a text an instance, or an object with 'text' alone",
         ),
         (NAMED_MATRIX, [{"age": 1, "size": 2}, {"age": 1, "size": "x"}], "instances.size[1] is the string 'x'"),
         (NAMED_MATRIX, [{"age": None, "size": 2}], "instances.age[0] is null"),

@@ -66,6 +66,12 @@ def test_an_output_without_rows_is_classified_as_a_whole() -> None:
     assert answer.tolist() == ["3:1", "2:2", "1:0"]
 
 
+def test_classes_are_told_by_name_as_far_as_they_have_names() -> None:
+    asked = RequestedOutput(False, 3, labels=("cat", "dog"))
+    (answer,) = select({"y": np.array([[1, 3, 2], [3, 0, 1]])}, {"y": asked}, batched=True).values()
+    assert answer.tolist() == [["3:1:dog", "2:2", "1:0:cat"], ["3:0:cat", "1:2", "0:1:dog"]]
+
+
 @given(arrays.arrays(st.sampled_from([np.float32, np.int8, np.uint64]), (3, 5)), st.integers(1, 6))
 def test_classes_are_sorted_and_the_first_of_equals_comes_first(values: Any, count: int) -> None:
     (answer,) = select({"y": values}, {"y": RequestedOutput(False, count)}, batched=True).values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import subprocess
 import sys
 import threading
@@ -126,6 +127,16 @@ def test_an_adapters_own_mistake_is_a_reason(tmp_path: Path) -> None:
     (tmp_path / "stumble.txt").touch()
     with pytest.raises(LoadError, match="RecursionError: too deep"):
         loader().load(Found("a", ModelDir.of(tmp_path)))
+
+
+def test_code_of_other_servers_beside_a_model_is_told_not_to_run(
+    tmp_path: Path, echo: type[EchoAdapter], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = found(tmp_path / "m")
+    (tmp_path / "m" / "inference.py").write_text("def model_fn(model_dir): ...\n")
+    with caplog.at_level(logging.WARNING, "kserve"):
+        loader().load(model)
+    assert "model m: inference.py is not run; it is code of SageMaker's containers" in caplog.text
 
 
 @pytest.mark.usefixtures("echo")

@@ -13,7 +13,7 @@ from server.workers.messages import Hello, signature_of, signature_to_fields
 
 SIGNATURE = Signature(
     (TensorSpec("a", "FP32", (-1, 3), nullable=True), TensorSpec("b", "BYTES", (-1,), optional=True, binary=True)),
-    (TensorSpec("y", "BYTES", (-1,), json=True),),
+    (TensorSpec("y", "BYTES", (-1,), json=True, labels=("cat", "dog")),),
     columns=("p", "q", "r"),
     keyed=True,
     parameters=(Parameter("method", str, ("x", "y"), "which"), Parameter("n", int), Parameter("t", float, (0.5,))),
