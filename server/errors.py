@@ -182,7 +182,7 @@ def message(error: ServingError) -> str:
 def forget_frames(error: BaseException) -> None:
     """Let go of what the code that failed had in its hands: a request's body, and gigabytes of objects made of it.
 
-    Whoever raises an error that he has a name for makes a circle of it, its trace and himself; all of that would stay in
+    Whoever raises an error that he has a name for makes a circle of it, its trace and himself; all that would stay in
     memory until it is searched for circles, which is rare. Who wants a trace in the log has written it by now.
     """
     waiting: list[BaseException | None] = [error]
