@@ -21,8 +21,8 @@ from server.runtime import memory
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-#: seconds
-PATIENCE = 15.0
+#: seconds; less would have a machine that is busy with its loads begin more of them
+PATIENCE = 60.0
 _LEAST = 0.01  #: seconds between two looks
 #: places that are lent at once
 MOST_LENT = 32
