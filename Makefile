@@ -66,7 +66,7 @@ lock: $(STAMP) ## Resolve what the image installs, with hashes, into deploy/imag
 audit: $(STAMP) ## Look for known vulnerabilities in the tested versions of constraints.txt (asks the package index)
 	@"$(PYTHON)" -m venv --clear build/audit
 	@build/audit/bin/python -m pip install --quiet pip-audit
-	build/audit/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 .PHONY: check
 check: lint ## Run ruff, mypy and the fast tests

@@ -174,8 +174,25 @@ def as_serving_error(error: BaseException) -> ServingError:
 
 
 def message(error: ServingError) -> str:
-    """The sentence as it is sent."""
+    """The sentence as it is sent; from then on the error holds nothing else."""
+    forget_frames(error)
     return sendable(str(error))
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of what the code that failed had in its hands: a request's body, and gigabytes of objects made of it.
+
+    Whoever raises an error that he has a name for makes a circle of it, its trace and himself; all that would stay in
+    memory until it is searched for circles, which is rare. Who wants a trace in the log has written it by now.
+    """
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            waiting += [each.__cause__, each.__context__]
 
 
 def sendable(text: str) -> str:

@@ -52,6 +52,7 @@ _PREDICTOR = (
 _HOOKS = ("preprocess", "predict", "postprocess", "explain")
 #: of a model whose folder has no versions, as Triton counts
 _ONLY_VERSION = "1"
+_MOST_MISNAMED = 20  #: files that are looked into for a model under another name
 
 
 class CustomAdapter(Adapter):
@@ -80,9 +81,9 @@ class CustomAdapter(Adapter):
     def match(cls, model_dir: ModelDir) -> Match | None:
         if not model_dir.has(FILE):
             return _misnamed(model_dir)
-        if model_dir.file(FILE).stat().st_size > source.MAX_BYTES:
+        text = model_dir.head(FILE, source.MAX_BYTES + 1)
+        if len(text) > source.MAX_BYTES:
             return Match(Rank.SUFFIX, FILE, f"{FILE} is longer than {source.MAX_BYTES // 2**20} MiB", trust=Trust.CODE)
-        text = model_dir.file(FILE).read_bytes()
         try:
             module = parse(text)
         except UnreadableSource as error:
@@ -157,7 +158,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 def _misnamed(model_dir: ModelDir) -> Match | None:
     """A model of KServe's under another name than `model.py`, or of another server's, where nobody else claims it."""
-    for name in model_dir.named(".py"):
+    for name in model_dir.named(".py")[:_MOST_MISNAMED]:
         if model_dir.file(name).stat().st_size > source.MAX_BYTES:
             continue
         text = _text(model_dir, name)

@@ -7,14 +7,20 @@ modules of the folder.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from adapters.modeldir import inside
 
 MAX_BYTES = 4 * 2**20  #: of one source file
+#: words and marks of a source file, and of all others of its folder together: Python makes objects of two kilobytes of
+#: each, in the server's own process
+MOST_WORDS = 150_000
+_WORD = re.compile(rb"[\w\x80-\xff]+|[^\w\s\x80-\xff]")
 _MAX_MODULES = 64  #: of the folder that are looked into
 
 _MODELS = frozenset({"kserve.Model", "kserve.model.Model", "kserve.InferenceModel", "kserve.model.InferenceModel"})
@@ -111,6 +117,7 @@ class SourceFolder:
     path: Path
     root: Path
     _modules: dict[str, Module | None] = field(default_factory=dict)
+    _left: int = MOST_WORDS  #: of modules that are still to be parsed
 
     def models(self, module: Module) -> tuple[str, ...]:
         """The model classes that a module offers and that none of its others builds on.
@@ -159,18 +166,24 @@ class SourceFolder:
         for file, package in ((stem.with_suffix(".py"), name.rpartition(".")[0]), (stem / "__init__.py", name)):
             try:
                 if inside(file, self.root) and file.is_file() and file.stat().st_size <= MAX_BYTES:
-                    return parse(file.read_bytes(), package)
+                    return self._parsed(file.read_bytes(), package)
             except (OSError, ValueError, UnreadableSource):
                 return None
         return None
+
+    def _parsed(self, text: bytes, package: str) -> Module | None:
+        self._left -= _words(text)
+        return parse(text, package) if self._left >= 0 else None
 
 
 def parse(text: bytes, package: str = "") -> Module:
     """The syntax tree of a source file.
 
     Raises:
-        UnreadableSource: it has a syntax error, or is nested too deeply.
+        UnreadableSource: it has a syntax error, is nested too deeply, or holds far too much.
     """
+    if _words(text) > MOST_WORDS:
+        raise UnreadableSource(f" holds more than {MOST_WORDS} words and marks: put data into files of its own")
     try:
         return Module(ast.parse(text), package)
     except SyntaxError as error:
@@ -180,6 +193,11 @@ def parse(text: bytes, package: str = "") -> Module:
         raise UnreadableSource(": nested too deeply") from error
     except ValueError as error:
         raise UnreadableSource(f": {error}") from error
+
+
+def _words(text: bytes) -> int:
+    """How many there are; of too many, one too many."""
+    return sum(1 for _ in islice(_WORD.finditer(text), MOST_WORDS + 1))
 
 
 def _flat(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -6,12 +6,12 @@ Reads heads, tails and descriptions, each up to a bound. Imports no framework. W
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from adapters.formats import json_text, zip_file
 from adapters.formats.protobuf import BYTES, FileBytes, Malformed, fields
 from adapters.modeldir import ModelDir
 
@@ -110,12 +110,12 @@ def _document(directory: ModelDir, name: str) -> Mapping[str, Any]:
 
 
 def _zipped(directory: ModelDir, file: str, member: str) -> Mapping[str, Any]:
-    with zipfile.ZipFile(directory.file(file)) as archive, archive.open(member) as stream:
+    with zip_file.opened(directory.file(file)) as archive, archive.open(member) as stream:
         return _mapping(stream.read(_LIMIT))
 
 
 def _mapping(text: bytes) -> Mapping[str, Any]:
-    document = json.loads(text)
+    document = json_text.loads(text)
     return document if isinstance(document, dict) else {}
 
 

@@ -26,7 +26,7 @@ def candidates(model_dir: ModelDir) -> tuple[str, ...]:
         snapshots = model_dir.folder("snapshots")
         main = _main(model_dir.folder("refs"))
         names = (main,) if main in snapshots.dirs else snapshots.dirs
-        return tuple(f"snapshots/{name}" for name in names)
+        return tuple(f"snapshots/{name}" for name in names[:_MOST])
     return tuple(name for name in model_dir.dirs if not name.isdecimal())[:_MOST]
 
 

@@ -5,11 +5,10 @@ Standard library only; nothing from the folder is executed, and no weights are r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from adapters.formats import companions
+from adapters.formats import companions, json_text
 from adapters.modeldir import ModelDir
 from adapters.shared.messages import listed
 
@@ -38,7 +37,7 @@ _FOREIGN_WEIGHTS = {
 _CONFIG_KEYS = {"architectures", "transformers_version", "hidden_size", "vocab_size", "auto_map"}
 
 _OWN_ONLY = "only models in transformers' own format are served: export it to ONNX or TorchScript"
-_JSON_LIMIT = 1 << 28  # bytes: the indexes of the largest models take a few million
+_JSON_LIMIT = 1 << 26  # bytes: the indexes of the largest models take a few million
 _HEADER_LIMIT = 100_000_000  # bytes, the limit of the safetensors format itself
 _LFS = b"version https://git-lfs"
 
@@ -54,7 +53,7 @@ def read_json(model_dir: ModelDir, name: str) -> Any:
         Damaged: it is not JSON.
     """
     try:
-        return json.loads(model_dir.head(name, _JSON_LIMIT))
+        return json_text.loads(model_dir.head(name, _JSON_LIMIT))
     except (ValueError, RecursionError) as error:
         raise Damaged(f"{name} is not JSON: {error}") from error
 
@@ -200,7 +199,7 @@ def _check_safetensors(model_dir: ModelDir, name: str) -> None:
     if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
         raise Damaged(f"{name} is truncated or no safetensors file: it holds {size} bytes, its header would {length}")
     try:
-        header = json.loads(model_dir.head(name, 8 + length)[8:])
+        header = json_text.loads(model_dir.head(name, 8 + length)[8:])
         end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
         expected = 8 + length + int(end)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:

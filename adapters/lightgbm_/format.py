@@ -6,10 +6,11 @@ every tree lies where the header says and is a tree, so that such files get a re
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
+
+from adapters.formats import json_text
 
 START = re.compile(rb"tree\r?\nversion=")
 
@@ -76,7 +77,7 @@ def _categories(tail: bytes) -> list[list[Any]]:
     if not tail.startswith(_PANDAS):
         raise ValueError("it is cut off or damaged behind 'end of parameters'")
     try:
-        categories = json.loads(tail[len(_PANDAS) :]) or []
+        categories = json_text.loads(tail[len(_PANDAS) :]) or []
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is cut off or damaged in pandas_categorical: {error}") from error
     if not isinstance(categories, list) or not all(isinstance(values, list) for values in categories):

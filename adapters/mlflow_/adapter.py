@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from adapters.base import (
     Trust,
 )
 from adapters.datatypes import datatype_of
-from adapters.formats import requirements
+from adapters.formats import json_text, requirements
 from adapters.mlflow_.flavors import served_by
 from adapters.mlflow_.mlmodel import FILE, MLmodel, read, read_yaml
 from adapters.mlflow_.schema import OUTPUT, Schema, schema_of
@@ -158,7 +157,7 @@ def _saved_example(model_dir: ModelDir, mlmodel: MLmodel, schema: Schema) -> Ten
     if schema.form != "frame" or not schema.named or not isinstance(name, str) or not model_dir.has(name):
         return {}
     with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError):
-        saved = json.loads(model_dir.head(name, _EXAMPLE_LIMIT))
+        saved = json_text.loads(model_dir.head(name, _EXAMPLE_LIMIT))
         saved = saved.get("inputs", saved)  # beside its parameters
         rows = [dict(zip(saved["columns"], row, strict=True)) for row in saved["data"]]
         two = [rows[0], rows[-1]]

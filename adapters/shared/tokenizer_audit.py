@@ -8,16 +8,19 @@ Source: the tokenizers package, version 0.23.
 from __future__ import annotations
 
 import base64
-import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from adapters.formats import json_text
 from adapters.modeldir import ModelDir
 from adapters.shared.patterns import is_quick
 
 TOKENIZER = "tokenizer.json"
 _MOST_BYTES = 128 << 20  #: the largest that are known have 34 MB
 _MOST_GROWTH = 64  #: times
+#: what stands between zeros: of each, one beginning is tried, however many there are
+_LONG_TEXT = re.compile(rb"(?<![^\0])[^\0]{%d}" % (_MOST_GROWTH + 1))
 _LONGEST_PIECE = 256  #: characters of a piece of a Unigram vocabulary; each is tried at each place of a text
 _LONGEST_WORD = 1000  #: characters; WordPiece looks for all beginnings of a word
 _MOST_PADDING = 1 << 17  #: tokens
@@ -59,7 +62,9 @@ def tokenizer_carries(model_dir: ModelDir, *, pickled: bool = False) -> str:
         content = model_dir.head(TOKENIZER, _MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             return f"{beginning} of more than {_MOST_BYTES >> 20} MiB"
-        _check(json.loads(content, object_pairs_hook=_object))
+        _check(json_text.loads(content, object_pairs_hook=_object))
+    except json_text.TooMuchJson as error:
+        return f"{beginning} that may take long or much memory to read ({error})"
     except _Unknown as unknown:
         return f"{beginning} that may take long or much memory for a text ({unknown})"
     except (ValueError, RecursionError, OSError):
@@ -159,9 +164,8 @@ def _growth_of_map(encoded: Any) -> int:
     except ValueError as error:
         raise _Unknown("normalizer Precompiled") from error
     size = int.from_bytes(content[:4], "little")
-    longest = max(map(len, content[4 + size :].split(b"\0")))
-    if longest > _MOST_GROWTH:
-        raise _Unknown(f"normalizer Precompiled with a replacement of {longest} bytes")
+    if _LONG_TEXT.search(content, 4 + size):
+        raise _Unknown(f"normalizer Precompiled with a replacement of more than {_MOST_GROWTH} bytes")
     return 1
 
 

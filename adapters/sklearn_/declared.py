@@ -9,13 +9,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
 from adapters.datatypes import NUMPY_OF
+from adapters.formats import json_text
 from adapters.sklearn_.columns import Column
 
 __all__ = ["datatypes_of", "declare", "recorded_rows", "teach"]
@@ -79,7 +79,7 @@ def recorded_rows(model_dir: ModelDir) -> list[Any]:
     if _FILE not in model_dir.files:
         return []
     try:
-        entries = json.loads(model_dir.head(_FILE, _MAX_BYTES))
+        entries = json_text.loads(model_dir.head(_FILE, _MAX_BYTES))
         return [row for entry in entries for row in _rows(entry["request"])]
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return []

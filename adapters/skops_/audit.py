@@ -7,7 +7,6 @@ is allowed as the pickle policy allows it, and only in the ways that call no con
 
 from __future__ import annotations
 
-import json
 import sys
 import zipfile
 import zlib
@@ -18,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
+from adapters.formats import json_text, zip_file
 from adapters.formats.pickles.policy import LIBRARIES, Refused, Use, dotted, judge, refusal
 
 __all__ = ["SkopsSchema", "read_schema"]
 
 SCHEMA = "schema.json"
-_SCHEMA_LIMIT = 1 << 28  # bytes: a forest of a thousand trees takes some megabytes
+_SCHEMA_LIMIT = 1 << 26  # bytes: a forest of a thousand trees takes some megabytes
 _MAX_ENTRIES = 1_000_000
 _SMALL, _MAX_RATIO = 1 << 28, 200  #: bytes that any archive may unpack to, and how many times its size a larger one
 
@@ -101,9 +101,9 @@ def read_schema(path: Path) -> SkopsSchema:
         LoadError: it is no skops file, damaged, or unpacks to far more than its size.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zip_file.opened(path) as archive:
             _check_size(archive.infolist(), path)
-            tree = json.loads(archive.read(SCHEMA))
+            tree = json_text.loads(zip_file.contents(archive, SCHEMA))
     except _DAMAGE as error:
         raise LoadError(f"{path.name} is no skops file, or a damaged one: {error}") from error
     if not isinstance(tree, dict) or not isinstance(tree.get("__loader__"), str):

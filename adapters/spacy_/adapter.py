@@ -10,7 +10,6 @@ A worker serves a pipeline: its tokenizer strips brackets and quotes one by one,
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -32,6 +31,7 @@ from adapters.base import (
     Traits,
     Trust,
 )
+from adapters.formats import json_text
 from adapters.spacy_ import loading, package
 from adapters.spacy_.docs import PipelineFindings, column
 from adapters.spacy_.package import CONFIG, META, PipelinePlace
@@ -203,7 +203,7 @@ def _read_meta(data: ModelDir) -> dict[str, Any] | str:
     """What meta.json holds, or what is wrong with it."""
     try:
         text = data.head(META, _LIMIT + 1)
-        meta = json.loads(text)
+        meta = json_text.loads(text)
     except OSError as error:
         return f"{META} cannot be read: {error.strerror}"
     except (ValueError, RecursionError) as error:

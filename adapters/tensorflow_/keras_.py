@@ -6,7 +6,6 @@ not in the file, and a Lambda layer's code is in the file: both get a reason tha
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import zipfile
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Array, LoadError, ModelDir
-from adapters.formats import probe
+from adapters.formats import json_text, probe, zip_file
 from adapters.tensorflow_.graph import graph_of
 from adapters.tensorflow_.keras_objects import FUNCTIONS, LAYERS, OPERATIONS, PACKAGES, PARTS, TRAINING, VALUES
 from adapters.tensorflow_.types import Entry, TensorflowPort, message_of, port, tensorflow
@@ -48,7 +47,7 @@ def is_archive(model_dir: ModelDir, file: str) -> bool:
 def archive_problem(path: Path) -> str:
     """Why a `.keras` file cannot be served, in words that follow its name; "" when it can."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zip_file.opened(path) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
             unpacked = sum(entry.file_size for entry in entries.values())
             if unpacked > max(_SMALL, _MAX_RATIO * path.stat().st_size):
@@ -57,14 +56,14 @@ def archive_problem(path: Path) -> str:
                 return f"is damaged: it holds no {_WEIGHTS}"
             if entries[_CONFIG].file_size > _MAX_CONFIG:
                 return f"has a {_CONFIG} of {entries[_CONFIG].file_size} bytes, the limit is {_MAX_CONFIG}"
-            return _config_problem(archive.read(_CONFIG))
+            return _config_problem(zip_file.contents(archive, _CONFIG))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError, NotImplementedError) as error:
         return f"is truncated or damaged: {error}"
 
 
 def _config_problem(text: str | bytes) -> str:
     try:
-        config = json.loads(text)
+        config = json_text.loads(text)
         if isinstance(config, dict):  # losses and metrics of the whole model, which serving does not make
             config = {key: value for key, value in config.items() if key != "compile_config"}
         return next(_foreign(config), "")

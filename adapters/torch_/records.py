@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
+from adapters.formats import json_text
 
 #: bytes of one record that are read here: code and descriptions, never tensors
 MAX_RECORD = 256 << 20
@@ -53,7 +53,7 @@ class Records:
 
     def json(self, name: str) -> Any:
         try:
-            return json.loads(self.read(name))
+            return json_text.loads(self.read(name))
         except (ValueError, RecursionError) as error:
             raise LoadError(f"{self.file} is damaged: {name} is not JSON") from error
 

@@ -6,7 +6,6 @@ What is unpacked is bounded in entries, bytes and growth, and stays in its folde
 
 from __future__ import annotations
 
-import io
 import lzma
 import shutil
 import stat
@@ -21,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from adapters.base import LoadError
+from adapters.formats import zip_file
 from adapters.modeldir import inside, legible
 from adapters.torchserve_ import manifest
 from adapters.torchserve_.manifest import Manifest
@@ -30,8 +30,8 @@ MAX_BYTES = 64 << 30
 #: an archive may hold so many times its own size, and this much more
 MAX_RATIO = 100
 _FREE = 64 << 20
-#: bytes of a zip's directory, which is read at once: for so many entries, some 400 a name
-MAX_DIRECTORY = 8 << 20
+#: bytes of a zip's directory: for so many entries, some 400 a name
+MAX_DIRECTORY = zip_file.MAX_DIRECTORY
 MAX_SMALL = 256 * 1024  #: of a requirements file
 _CHUNK = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError,
@@ -110,8 +110,11 @@ class ZipArchive(Archive):
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
-        with _ShortReads(io.FileIO(self.path)) as stream, zipfile.ZipFile(stream) as archive:
-            yield archive
+        try:
+            with zip_file.opened(self.path, MAX_DIRECTORY) as archive:
+                yield archive
+        except zip_file.DirectoryTooLarge as error:
+            raise LoadError(f"{error}: it holds more than {MAX_ENTRIES} entries") from error
 
     def _members(self, archive: zipfile.ZipFile) -> list[Member]:
         entries = archive.infolist()
@@ -130,17 +133,6 @@ class ZipArchive(Archive):
                 if wanted is None or member.name in wanted:
                     with archive.open(member.entry) as stream:
                         yield member, stream
-
-
-class _ShortReads(io.BufferedReader):
-    """zipfile reads a directory at once, however long it says to be, and makes an object of each of its entries."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0:  # what is left, of which it reads the last 64 KiB so
-            size = MAX_DIRECTORY
-        if size > MAX_DIRECTORY:
-            raise LoadError(f"its directory takes {size} bytes: it holds more than {MAX_ENTRIES} entries")
-        return super().read(size)
 
 
 class _Entry(tarfile.TarInfo):

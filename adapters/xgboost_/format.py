@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from adapters.formats import json_text
 from adapters.shared.messages import listed
 
 #: JSON text beyond this size is left to XGBoost's own parser: as Python objects it would take ten times the memory
@@ -38,7 +39,7 @@ def read(data: bytes) -> Document:
         ValueError: `data` is cut off or damaged; the message says where.
     """
     try:
-        document = _Ubj(data).document() if is_ubj(data) else json.loads(data)
+        document = _Ubj(data).document() if is_ubj(data) else json_text.loads(data, most_values=len(data))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"it is no valid JSON: {error}") from error
     if not isinstance(document, dict):

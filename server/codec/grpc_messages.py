@@ -22,7 +22,7 @@ from server.codec.binding import WireTensor, bind, check_count
 from server.codec.decoded_request import rows_of, variant
 from server.codec.error_text import quoted
 from server.codec.outputs import texts
-from server.codec.parameters import OF_V2_REQUESTS, flag, read_parameters, refuse_others, with_outputs
+from server.codec.parameters import OF_V2_REQUESTS, check_few, flag, read_parameters, refuse_others, with_outputs
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
 from server.codec.requested_outputs import RequestedOutput, labels_of, read_output, select
 from server.codec.v2 import DecodedV2Request
@@ -84,6 +84,7 @@ def decode(request: Any, signature: Signature) -> DecodedV2Request:
     """
     raws = request.raw_input_contents
     check_count(len(request.inputs), signature)
+    check_few("inputs", [entry.parameters for entry in request.inputs])
     kinds = [_content_type(entry, _field(i, entry)) for i, entry in enumerate(request.inputs)]
     if raws and len(raws) != len(request.inputs):
         raise InvalidInput(f"{len(request.inputs)} inputs, but {len(raws)} raw_input_contents: send one for each")
@@ -143,6 +144,7 @@ def _field(i: int, entry: Any) -> str:
 
 def _requested(outputs: Any, binary: bool, signature: Signature) -> dict[str, RequestedOutput]:
     requested: dict[str, RequestedOutput] = {}
+    check_few("outputs", [entry.parameters for entry in outputs])
     for i, entry in enumerate(outputs):
         if entry.name in requested:
             raise InvalidInput(f"outputs: {quoted(entry.name)} is asked for twice")

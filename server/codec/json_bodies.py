@@ -17,14 +17,18 @@ from typing import Any
 import orjson
 
 from adapters.base import Signature
+from adapters.formats import json_text
 from server.codec.error_text import quoted, shortened
-from server.errors import InvalidInput
+from server.errors import InvalidInput, TooLarge
 
 _INFINITIES = frozenset({"Infinity", "-Infinity"})
 _NOT_FINITE = re.compile(rb"NaN|Infinity")
 _FORM = re.compile(rb"[\w.%+-]+=")
 _GZIP = b"\x1f\x8b"
 _AS_JSON = "with Content-Type: application/json"
+#: bytes of a body whose lists and objects are counted first, and how many it may hold: rows of a very large request
+_LARGE, _MOST_LISTS = 4 * 2**20, 3_000_000
+_SMALL = 2**20  #: bytes of settings, and of what is asked of lists
 _SHOWN = 20  #: bytes of what a body begins with
 _DEEPEST = 8  #: levels of a place that a message names
 
@@ -44,6 +48,33 @@ def not_finite(signature: Signature) -> Collection[str]:
     return _INFINITIES if any(not spec.finite for spec in floats) else ()
 
 
+def check_lists(raw: bytes | str) -> None:
+    """Count the lists and objects of a large body, before anything makes some eighty bytes, or two hundred, of each.
+
+    Raises:
+        TooLarge: a few bytes each, they would come to thirty times the body.
+    """
+    if len(raw) > _LARGE:
+        try:
+            json_text.check_lists(raw, _MOST_LISTS)
+        except json_text.TooMuchJson as error:
+            raise TooLarge(
+                f"the body is too much to read: {error}; send fewer rows a request, or raw tensors"
+            ) from error
+
+
+def parse_small_object(raw: bytes, expected: str) -> dict[str, Any]:
+    """`parse_object` of what is never large, and read on the event loop.
+
+    Raises:
+        InvalidInput
+        TooLarge
+    """
+    if len(raw) > _SMALL:
+        raise TooLarge(f"the body holds {len(raw)} bytes: {expected} takes {_SMALL} at most")
+    return parse_object(raw, expected)
+
+
 def parse_object(raw: bytes, expected: str, taken: Collection[str] = ()) -> dict[str, Any]:
     """The JSON object in a body.
 
@@ -52,7 +83,9 @@ def parse_object(raw: bytes, expected: str, taken: Collection[str] = ()) -> dict
 
     Raises:
         InvalidInput: it is none; the message says what it is instead, or where the first fault is.
+        TooLarge: it would take far more memory than its length.
     """
+    check_lists(raw)
     if not raw.strip():
         raise InvalidInput(f"the body is empty: send a JSON object with {expected}")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sized
 from typing import Any
 
 from adapters.base import Parameter, Signature
@@ -31,6 +31,7 @@ _IDENTIFIERS = re.compile(r"(?i:(?:.*[-_.])?u?u?id|trace.{0,20}|baggage|x-.*)|.*
 _KINDS = {str: "a string", bool: "true or false", int: "a whole number", float: "a finite number"}
 _LIKENESS = 0.75  #: of a parameter's name to a known one, from which on it is a typing mistake
 _MOST_STRANGE = 100  #: identifiers at one place: each is compared with all that is known
+_PER_TENSOR = 4  #: names and parameters of all tensors together: so many each, beside `_MOST_STRANGE`
 _COMPARED = 60  #: characters of a name that are looked at
 
 
@@ -67,6 +68,17 @@ def refuse_others(field: str, names: Iterable[str], known: Collection[str], none
             raise InvalidInput(f"{field}: {quoted(name)} is unknown, did you mean {near!r}?")
         if not _IDENTIFIERS.fullmatch(name[-_COMPARED:]):
             raise InvalidInput(f"{field}: {quoted(name)} is unknown, {nearest(name, known) if known else none}")
+
+
+def check_few(field: str, parameters: Iterable[Sized]) -> None:
+    """Those of all tensors of a request, and what else names their fields, before they are looked at one by one.
+
+    Raises:
+        InvalidInput: they are more than any client sends.
+    """
+    counts = [len(each) for each in parameters]
+    if sum(counts) > (most := _MOST_STRANGE + _PER_TENSOR * len(counts)):
+        raise InvalidInput(f"{field}: they have {sum(counts)} names and parameters in all, and {most} are read at most")
 
 
 def flag(parameters: Mapping[str, Any], name: str, default: bool, field: str) -> bool:

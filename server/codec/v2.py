@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,7 +22,14 @@ from server.codec.error_text import described, quoted, shown
 from server.codec.json_bodies import not_finite, parse_object
 from server.codec.json_tensors import depth, fit, from_json
 from server.codec.outputs import dumps_arrays, numbers, texts
-from server.codec.parameters import OF_V2_REQUESTS, flag, read_parameters, refuse_others, with_outputs
+from server.codec.parameters import (
+    OF_V2_REQUESTS,
+    check_few,
+    flag,
+    read_parameters,
+    refuse_others,
+    with_outputs,
+)
 from server.codec.raw_tensors import dtype_of, from_bytes, reshape, to_bytes
 from server.codec.requested_outputs import RequestedOutput, labels_of, read_output, select
 from server.errors import InvalidInput
@@ -76,6 +83,7 @@ def decode_parsed(body: dict[str, Any], tail: memoryview, signature: Signature) 
     if not isinstance(inputs, list):
         raise InvalidInput('"inputs" must be a list of tensors' if "inputs" in body else 'the body has no "inputs"')
     check_count(len(inputs), signature)
+    check_few("inputs", _parameters_of(inputs))
     parameters = read_parameters(sent, signature, OF_V2_REQUESTS)
     kind = content_types.of_request(sent.get("content_type"))
     chosen = variant(signature, parameters)
@@ -172,6 +180,14 @@ def _json_tensor(entry: dict[str, Any], shape: list[int], field: str, wanted: Te
     return reshape(array, shape, field)
 
 
+def _parameters_of(entries: list[Any]) -> Iterator[dict[str, Any]]:
+    """What names each tensor has, and its parameters; what else stands there is refused with its place."""
+    for entry in entries:
+        if isinstance(entry, dict):
+            yield entry
+            yield parameters if isinstance(parameters := entry.get("parameters"), dict) else {}
+
+
 def _json_data(name: str, array: Array, datatype: str) -> Any:
     if datatype != "BYTES":
         return numbers(array.reshape(-1))
@@ -211,6 +227,7 @@ def _requested(body: dict[str, Any], binary: bool, signature: Signature) -> dict
         return {}
     if not isinstance(outputs, list):
         raise InvalidInput('"outputs" must be a list of objects with a name')
+    check_few("outputs", _parameters_of(outputs))
     requested: dict[str, RequestedOutput] = {}
     for i, entry in enumerate(outputs):
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):

@@ -137,7 +137,9 @@ class Settings:
         "Memory that loaded models may take, as a size or as a share of the container's memory; when it is full, the "
         "least recently used idle model makes room, and comes back when it is asked for. The server itself and the "
         "frameworks come on top.", shown="no limit")
-    load_threads: int = setting(2, types.integer("N", 1, 64), LOADING, "Models that load at the same time.")
+    load_threads: int = setting(2, types.integer("N", 1, 64), LOADING,
+        "Models that load at the same time. One that takes longer than 60 s is not counted while half of the memory is "
+        "free.")
     load_timeout: float = setting(300.0, types.seconds(), LOADING,
         "How long a model's trial load may take; then the model is given up.")
     trial: bool = setting(True, types.switch(), LOADING,

@@ -140,8 +140,14 @@ async def _pass_body(upstream: UpstreamConnection, send: Send, disconnected: asy
 
 
 def target_of(scope: Scope) -> bytes:
-    """The path and the query, as they came."""
+    """The path and the query, of which the main process makes what this one has made of them.
+
+    It leaves out a root path, too: one that stands there still is none to leave out.
+    """
     path, query = bytes(scope["raw_path"]), bytes(scope["query_string"])
+    root = scope.get("root_path", "").encode()
+    if root and path.startswith(root):
+        path = root + path
     return b"%b?%b" % (path, query) if query else path
 
 

@@ -20,9 +20,10 @@ from server.errors import ServingError, as_serving_error
 from server.inference.answer import Answer, StreamedAnswer, sendable_headers, sendable_status
 from server.inference.batching.queue import BoundedQueue, Limits
 from server.inference.batching.turn import Turn
+from server.inference.body_readers import read_aside
 from server.inference.failure_log import log_failure
 from server.inference.in_flight import InFlight
-from server.inference.request import INLINE_BYTES, AnswerHandler, InferenceRequest, IsDisconnected
+from server.inference.request import AnswerHandler, InferenceRequest, IsDisconnected
 from server.inference.stream_parts import CountedParts, SinglePart
 from server.inference.tensor_model import tensor_metadata
 from server.telemetry.counters import ModelMetrics, now
@@ -124,9 +125,7 @@ class PassthroughModel:
 
     async def _read(self, request: InferenceRequest) -> Request:
         """`_asked`; off the event loop, where that decodes a large body."""
-        if self.decodes and len(request.body) > INLINE_BYTES:
-            return await asyncio.to_thread(self._asked, request)
-        return self._asked(request)
+        return await read_aside(len(request.body) if self.decodes else 0, self._asked, request)
 
     def _asked(self, request: InferenceRequest) -> Request:
         """The request as the adapter gets it; raises what it is refused for."""

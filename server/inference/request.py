@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from adapters.base import Tensors
@@ -31,6 +30,7 @@ from server.inference.batching.merging import Outcome
 from server.inference.batching.queue import IsDisconnected as IsDisconnected
 from server.inference.batching.queue import QueuedRequest
 from server.inference.batching.queue import never_disconnected as never_disconnected
+from server.inference.body_readers import CODERS, INLINE_BYTES, reader_of
 from server.telemetry import traceparent
 from server.telemetry.counters import now
 from server.telemetry.traceparent import log_fields
@@ -42,10 +42,6 @@ AnswerHandler: TypeAlias = Callable[["Answer | StreamedAnswer | ServingError"], 
 _REQUEST_ID = ("x-request-id", b"x-request-id")
 #: ... and the one that says which trace it belongs to: ours, where it is traced
 _TRACEPARENT = (traceparent.NAME, traceparent.HEADER)
-#: bodies and outputs above this many bytes are decoded and encoded in a thread, off the event loop
-INLINE_BYTES = 64 * 1024
-#: as many at a time as there are cores: Python does one at a time anyway, and each takes several times its body
-_CODERS = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "codec")
 
 
 class InferenceRequest(QueuedRequest):
@@ -166,7 +162,8 @@ class Pipeline:
         self._observer.began()
         size = len(request.body)
         if size > INLINE_BYTES:
-            _in_thread(lambda: self._decode(request), lambda: self._queue(request), lambda e: self._fail(request, e))
+            work = (lambda: self._decode(request), lambda: self._queue(request), lambda e: self._fail(request, e))
+            _in_thread(reader_of(size), *work)
         else:
             self._batcher.read(size, lambda: self._read(request))
 
@@ -212,7 +209,7 @@ class Pipeline:
         def encode() -> None:
             answers.append(request.codec.encode(outputs, request.decoded))
 
-        _in_thread(encode, lambda: self._succeed(request, *answers), lambda error: self._fail(request, error))
+        _in_thread(CODERS, encode, lambda: self._succeed(request, *answers), lambda error: self._fail(request, error))
 
     def _succeed(self, request: InferenceRequest, answer: Answer) -> None:
         if (done := request.answer) is not None:
@@ -239,7 +236,9 @@ class Pipeline:
             self._observer.failed(request, ClientGone.status, now())
 
 
-def _in_thread(work: Callable[[], None], then: Callable[[], None], fail: Callable[[BaseException], None]) -> None:
+def _in_thread(
+    executor: Executor, work: Callable[[], None], then: Callable[[], None], fail: Callable[[BaseException], None]
+) -> None:
     """Do the work in a thread, and go on with `then` on the event loop."""
 
     def worked(future: asyncio.Future[None]) -> None:
@@ -250,7 +249,7 @@ def _in_thread(work: Callable[[], None], then: Callable[[], None], fail: Callabl
         else:
             then()
 
-    asyncio.get_running_loop().run_in_executor(_CODERS, work).add_done_callback(worked)
+    asyncio.get_running_loop().run_in_executor(executor, work).add_done_callback(worked)
 
 
 def _size(outputs: Tensors) -> int:

@@ -22,6 +22,7 @@ from server.loading.files import allow_entries
 from server.loading.imports_ahead import import_ahead, why_not
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Budget, Demand, ModelKey
+from server.loading.patient_pool import MOST_LENT
 from server.loading.sandboxing import log_sandbox, sandbox_of
 from server.loading.signatures import Verifier
 from server.loading.signers import signer_of
@@ -62,7 +63,8 @@ class Assembly:
         budget = settings.memory_budget.resolve() if settings.memory_budget else None
         sandbox = sandbox_of(settings)
         roots = (settings.model_dir, settings.storage_dir or cache_directory("models"))
-        trials = TrialPool(settings.load_threads, settings.load_timeout, sandbox, roots) if settings.trial else None
+        most = settings.load_threads + MOST_LENT  # there are as many as are asked for at a time
+        trials = TrialPool(most, settings.load_timeout, sandbox, roots) if settings.trial else None
         environments = Environments(
             settings.env_dir, settings.wheelhouse, timeout=settings.env_timeout, sandbox=sandbox
         )

@@ -31,7 +31,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -47,6 +47,7 @@ from server.loading.files import NO_FILES, FolderStamp
 from server.loading.in_process import InProcessLoader, NeedsWorker, Placed
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
 from server.loading.output_labels import with_labels
+from server.loading.patient_pool import PatientPool
 from server.loading.recognition import Recogniser
 from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
@@ -124,13 +125,8 @@ class Loader:
         self, models: Iterable[Found], threads: int, demand: Demand = Demand.TRY
     ) -> dict[ModelKey, Future[Loaded]]:
         """Start loading directories on `threads` threads, by name and version; downloads have as many of their own."""
-        pool, downloads = ThreadPoolExecutor(threads, "load"), ThreadPoolExecutor(threads, "download")
-        futures = {
-            found.key: (downloads if found.source else pool).submit(self.load, found, demand) for found in models
-        }
-        pool.shutdown(wait=False)
-        downloads.shutdown(wait=False)
-        return futures
+        pool, downloads = PatientPool(threads, "load"), PatientPool(threads, "download")
+        return {found.key: (downloads if found.source else pool).submit(self.load, found, demand) for found in models}
 
     def load(self, found: Found, demand: Demand = Demand.LOAD) -> Loaded:
         """Load one directory; again, if its files change meanwhile.

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request
+from adapters.formats import json_text
 from server.codec import v1, v2
 from server.codec.fast.json_rows import v1_decoder, v2_decoder
 from server.errors import ServingError
@@ -101,7 +102,7 @@ def read(folder: Path, home: Path | None, root: Path) -> list[Example]:
 
 def _parsed(raw: bytes) -> list[Example]:
     try:
-        entries = json.loads(raw)
+        entries = json_text.loads(raw)
     except (ValueError, RecursionError) as error:
         raise LoadError(f"{FILE} is not JSON: {error}") from error
     if not isinstance(entries, list):

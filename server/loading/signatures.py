@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
+from adapters.formats import json_text
 from server.loading import files
 from server.loading.signers import Signer
 from server.text import printable
@@ -85,6 +86,10 @@ class Verifier:
         path = directory.file(SIGNATURE)
         if path.stat().st_size > _LIMIT:
             raise LoadError(f"{SIGNATURE} is longer than {_LIMIT // 2**20} MiB")
+        try:
+            json_text.check(path.read_bytes())  # model-signing reads it before it knows whose it is
+        except json_text.TooMuchJson as error:
+            raise LoadError(f"{SIGNATURE} is no signature: {error}") from error
         return path
 
     def _refusal(self, error: Exception) -> str:

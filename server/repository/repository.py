@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 
@@ -32,6 +32,7 @@ from server.inference.user_metrics import UserMetrics
 from server.loading.catalog import Catalog, Found
 from server.loading.loader import Loaded, Loader
 from server.loading.memory_budget import Demand, ModelKey
+from server.loading.patient_pool import PatientPool
 from server.repository.claims import ModelClaims
 from server.repository.eviction import Evictor
 from server.repository.factory import ModelFactory
@@ -103,7 +104,7 @@ class Repository:
             ShadowTap(self.store, partial(take_over, self.store, replicas)).attend,
         )
         self._on_demand: OnDemandLoader[ServedModel] = OnDemandLoader(
-            self.ready_model, self._lifecycle.bring, limits, ThreadPoolExecutor(2, "wake")
+            self.ready_model, self._lifecycle.bring, limits, PatientPool(2, "wake")
         )
         self.user_metrics = UserMetrics(self.store.loaded)
         self.metrics = Metrics(

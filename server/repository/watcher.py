@@ -15,7 +15,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -26,6 +25,7 @@ from server.loading import changes
 from server.loading.catalog import MOST_MODELS, Catalog, Found, NoModelDir, folder_names
 from server.loading.files import NO_FILES, FolderStamp
 from server.loading.memory_budget import ModelKey
+from server.loading.patient_pool import PatientPool
 
 if TYPE_CHECKING:  # it imports KServe, which is not to be imported yet
     from server.repository.repository import Repository
@@ -110,7 +110,7 @@ class Watcher:
             return
         self._repository = repository
         self._when_idle = when_idle
-        self._pool = ThreadPoolExecutor(threads, "reload")
+        self._pool = PatientPool(threads, "reload")
         threading.Thread(target=self._run, name="watcher", daemon=True).start()
 
     def stop(self) -> None:

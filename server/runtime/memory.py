@@ -11,6 +11,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from server.runtime.lifeline import resident_bytes
 
@@ -27,6 +28,9 @@ _IMPORTING = (100_000, 50, 1_000)
 
 #: bytes of a model for which requests are stopped: less is left to the next full collection
 _WORTH = 2**20
+
+#: the process's own group, as a container sees it (version 2)
+_CGROUP = "sys/fs/cgroup"
 
 _one_at_a_time = threading.Lock()
 _settled = 0.0  #: when (`time.monotonic`)
@@ -96,6 +100,25 @@ def release(let_go: Callable[[], None], expected: int, born: float) -> None:
     _collect(frozen=False)
     if born < _settled and expected > _WORTH and before - resident_bytes() < expected // 2:
         _collect(frozen=True)
+
+
+def is_half_free(root: Path = Path("/")) -> bool:
+    """Whether half of the machine's memory can be had, and of the container's, where there is a limit; False where
+    nobody can say."""
+    told = dict(line.partition(":")[::2] for line in _text(root / "proc/meminfo").splitlines())
+    try:
+        total, available = (int(told[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    except (KeyError, ValueError, IndexError):
+        return False
+    most, used = (_text(root / _CGROUP / name).strip() for name in ("memory.max", "memory.current"))
+    return available * 2 >= total and not (most.isdecimal() and used.isdecimal() and int(used) * 2 > int(most))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
 
 
 def _collect(*, frozen: bool) -> None:

@@ -231,6 +231,19 @@ def test_nothing_else_tells_of_the_models_of_others(place: Place) -> None:
         assert statuses[1] != 403, path
 
 
+def test_what_the_root_path_is_left_out_of_is_nobodys_twice(place: Place) -> None:
+    headers = {"X-API-Key": STEADY}
+    for path in ("metrics", "console/overview", "console/models/other", "openapi.json", "v2/models"):
+        for begun in ("/ml/ml", "/ml/ml/ml", "/ml/ml/ml/ml"):
+            answer = place.server.client.get(f"{begun}/{path}", headers=headers)
+            seen = answer.status_code == 200 and names_in(answer.json()) <= {"m", "echo"}
+            assert seen or answer.status_code in (403, 404), (begun, path, answer.text)
+    for verb in ("unload", "load"):
+        for begun in ("/ml/ml", "/ml/ml/ml"):
+            answer = place.server.client.post(f"{begun}/v2/repository/models/m/{verb}", headers={"Host": "elsewhere"})
+            assert answer.status_code in (401, 403, 404), answer.text
+
+
 def test_a_list_over_grpc_holds_the_models_of_the_key(place: Place) -> None:
     with grpc.insecure_channel(place.server.grpc) as channel:
         for method in ("RepositoryIndex", "ModelStatistics"):

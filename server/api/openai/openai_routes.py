@@ -51,9 +51,10 @@ from server.api.rest.asgi import Handler, Scope
 from server.config.api_keys import ApiKey
 from server.errors import InvalidInput, NotFound, ServingError, TooLong
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer
+from server.inference.body_readers import INLINE_BYTES, read_aside
 from server.inference.generated_parts import GeneratedParts
 from server.inference.model import ServedModel
-from server.inference.request import INLINE_BYTES, InferenceRequest, IsDisconnected
+from server.inference.request import InferenceRequest, IsDisconnected
 from server.repository.repository import Repository
 
 _OWNER = "polyserve"
@@ -162,7 +163,7 @@ class OpenAIRoutes:
     ) -> Answer | StreamedAnswer:
         content_type = next((str(value, "latin-1") for key, value in scope["headers"] if key == b"content-type"), "")
         asked = (content_type, body, action == TRANSLATION)
-        large = len(body) > INLINE_BYTES
+        large = len(body) > INLINE_BYTES  # a form may be slow to read, and is no larger in memory
         request = await asyncio.to_thread(read_transcription, *asked) if large else read_transcription(*asked)
         check_model(scope.get(KEY), request.model)
         model = await self._model(request.model)
@@ -243,9 +244,7 @@ def _shape(request: ChatRequest | CompletionRequest, now: int) -> ChunkShape:
 
 async def _read(body: bytes, kind: type[_R]) -> _R:
     """A body as the request that it is; a large one is read off the event loop."""
-    if len(body) > INLINE_BYTES:
-        return await asyncio.to_thread(read_request, body, kind)
-    return read_request(body, kind)
+    return await read_aside(len(body), read_request, body, kind)
 
 
 def _json(document: Any) -> Answer:

@@ -75,6 +75,20 @@ async def send_whole(send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+def with_root(scope: Scope) -> Scope:
+    """The request for an application that leaves out the root path itself, as Starlette does.
+
+    What was left out stands before the path again: of a path that has it twice, Starlette would leave it out a second
+    time, and serve another path than the one that all guards have looked at.
+    """
+    root: str = scope.get("root_path", "")
+    if not root:
+        return scope
+    whole = {**scope, "path": root + scope["path"]}
+    raw = scope.get("raw_path")
+    return {**whole, "raw_path": root.encode() + raw} if isinstance(raw, bytes) else whole
+
+
 def header(scope: Scope, name: bytes) -> str | None:
     """The first header of that name, in lower case."""
     for key, value in scope["headers"]:

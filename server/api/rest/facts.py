@@ -24,7 +24,7 @@ from server.api.triton.configuration import model_config
 from server.api.triton.server_settings import ChangeLevel, log_settings, trace_settings
 from server.api.triton.statistics import model_statistics
 from server.api.version_status import version_metadata, version_status
-from server.codec.json_bodies import parse_object
+from server.codec.json_bodies import parse_small_object
 from server.errors import NotReady, message
 from server.inference.answer import JSON_HEADERS, Answer
 from server.inference.request import IsDisconnected
@@ -88,7 +88,7 @@ class ModelFacts:
     ) -> Answer:
         if model:
             self._repository.check_known(model)
-        return _json(settings(parse_object(body, "the settings") if body.strip() else {}))
+        return _json(settings(parse_small_object(body, "the settings") if body.strip() else {}))
 
     async def _metadata(self, name: str, version: str | None) -> Answer:
         known = await model_metadata(self._repository, name, version)

@@ -90,7 +90,7 @@ class HeadCache:
             return None
         alike = _VARYING.sub(b"", head)
         parsed = self._known[alike] if alike in self._known else self._read(alike)
-        if parsed is None:
+        if parsed is None or len(parsed.sent) + len(found) > self._max_headers:
             return None
         extra = tuple(found)
         known = ids[0] if ids else b""

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Match, Mount
 
 from server.api.openai.endpoints import OpenAIPaths
 from server.api.openai.error_object import in_openai_shape
-from server.api.rest.asgi import App, AsgiMessage, Receive, Scope, Send, send_whole, unread
+from server.api.rest.asgi import App, AsgiMessage, Receive, Scope, Send, send_whole, unread, with_root
 from server.api.rest.cors import Cors
 from server.api.rest.paths import INVOCATIONS, is_settings, parse, parse_facts
 from server.api.rest.repository_routes import change_of
@@ -88,7 +88,7 @@ class Methods:
 
     def _is_routed(self, scope: Scope, method: str) -> bool:
         """Whether one of the routes is for this; a mount, which takes any method, serves files."""
-        asked = {**scope, "method": method}
+        asked = with_root({**scope, "method": method})
         return any(
             route.matches(asked)[0] is Match.FULL and (method == "GET" or not isinstance(route, Mount))
             for route in self._routes

@@ -34,6 +34,7 @@ from server.api.rest.asgi import (
     answered,
     send_whole,
     unread,
+    with_root,
 )
 from server.api.rest.event_stream import send_events
 from server.api.rest.facts import ModelFacts
@@ -104,6 +105,7 @@ class Routes:
         """To KServe's application, which would read a body of any size."""
         if scope["path"] == METRICS:
             await asyncio.gather(self._refresh(), self._repository.user_metrics.refresh())
+        scope = with_root(scope)
         with self._limits.bodies.share() as share:
             body = BoundedBody(scope, receive, send, self._limits.most, share.take)
             await self._app(scope, body.receive, body.send)

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -29,11 +29,13 @@ from server.api.rest.asgi import Handler, Scope
 from server.codec import v1
 from server.codec.decoded_request import DecodedRequest
 from server.codec.error_text import quoted
+from server.codec.json_bodies import check_lists
 from server.codec.outputs import dumps
 from server.errors import InvalidInput, NotFound, NotSupported
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer, sendable_headers, sendable_status
+from server.inference.body_readers import read_aside
 from server.inference.model import ServedModel
-from server.inference.request import INLINE_BYTES, Codec, InferenceRequest, IsDisconnected
+from server.inference.request import Codec, InferenceRequest, IsDisconnected
 from server.repository.repository import Repository
 
 PREDICTIONS, EXPLANATIONS, PING = "/predictions/", "/explanations/", "/ping"
@@ -43,8 +45,6 @@ _FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _MOST_FIELDS = 1000
 _MOST_ESCAPES = 1_000_000
 _SLICE = 64 * 1024  #: bytes of a form that are read before others have a turn
-
-_T = TypeVar("_T")
 
 
 class Predictions:
@@ -85,16 +85,16 @@ class Predictions:
             _PROTOCOL, "predict", name, version if named else None, scope["headers"], body, is_disconnected
         )
         headers = request.header_map()
-        large = len(body) > INLINE_BYTES
+        size = len(body)
         parts = _query(scope) | await _parts(headers, body)
         if _takes_requests(model.signature):
             request.codec = _handler_codec(model.signature, headers | ({"explain": "True"} if explain else {}), parts)
         elif explain:
             raise NotSupported(f"model {name!r} is no model archive: POST /v1/models/{name}:explain")
         elif model.signature.whole:
-            return await _by_own_code(model, request, headers, await _off_loop(large, _instance, parts))
+            return await _by_own_code(model, request, headers, await read_aside(size, _instance, parts))
         else:
-            request.codec = _instance_codec(model.signature, await _off_loop(large, _instance, parts))
+            request.codec = _instance_codec(model.signature, await read_aside(size, _instance, parts))
         return await model.handle(request)
 
 
@@ -178,14 +178,8 @@ def _query(scope: Scope) -> dict[str, Any]:
     return {name: value.encode() for name, value in pairs[:_MOST_FIELDS]}
 
 
-async def _off_loop(large: bool, read: Callable[..., _T], *given: Any) -> _T:
-    """What `read` makes of it; of a large body in a thread, so that others are answered meanwhile."""
-    return await asyncio.to_thread(read, *given) if large else read(*given)
-
-
 async def _parts(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """The parts of a request by name: a form's fields, or its "body"."""
-    large = len(body) > INLINE_BYTES
     content_type = headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == _MULTIPART:
@@ -194,14 +188,15 @@ async def _parts(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         if body.lstrip()[:1] in (b"{", b"["):  # curl -d calls everything a form
             kind = "application/json"
         else:
-            return await _off_loop(large, _urlencoded, body)
-    return {"body": await _off_loop(large, _value, body, kind)}
+            return await read_aside(len(body), _urlencoded, body)
+    return {"body": await read_aside(len(body), _value, body, kind)}
 
 
 def _value(data: bytes, kind: str) -> Any:
     """JSON and text as such, where they are what they say; bytes otherwise."""
     try:
         if kind == "application/json":
+            check_lists(data)
             return orjson.loads(data)
         return data.decode() if kind.startswith("text/") else data
     except (orjson.JSONDecodeError, UnicodeDecodeError):
@@ -276,6 +271,7 @@ def _jsonable(value: Any) -> Any:
     """Bytes as the JSON or the text that they hold, else in base64."""
     if not isinstance(value, bytes):
         return value
+    check_lists(value)
     for read in (orjson.loads, bytes.decode):
         try:
             return read(value)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.custom_ import source
 from adapters.custom_.source import _MAX_MODULES, SourceFolder, UnreadableSource, parse
 
 
@@ -88,3 +89,20 @@ def test_what_a_script_uses() -> None:
 def test_what_python_cannot_compile(text: bytes, why: str) -> None:
     with pytest.raises(UnreadableSource, match=why):
         parse(text)
+
+
+@pytest.mark.parametrize("word", [b"a\n", b"a;", b"a,", b"-a+", "é\n".encode()])
+def test_a_source_file_of_far_too_many_words_is_not_parsed(monkeypatch: pytest.MonkeyPatch, word: bytes) -> None:
+    """Of two bytes Python makes two kilobytes, in the server's own process."""
+    monkeypatch.setattr(source, "MOST_WORDS", 50)
+    parse(b"# " + b"words" * 100 + b"\n" + b"a\n" * 40)
+    with pytest.raises(UnreadableSource, match=r"^ holds more than 50 words and marks: put data into files of its own"):
+        parse(b"x = 1\n" + word * 60)
+
+
+def test_the_other_modules_of_a_folder_are_counted_together(tmp_path: Path) -> None:
+    base = "from kserve import Model\nclass B(Model): ...\n"
+    text = "from one import B\nfrom two import B as C\nclass A(C): ..."
+    assert models(tmp_path, text, one=base, two=base + "a\n" * 100) == ("A",)
+    folder = SourceFolder(tmp_path, tmp_path, _left=50)
+    assert folder.models(parse(text.encode())) == ()

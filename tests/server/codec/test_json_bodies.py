@@ -7,9 +7,11 @@ import tracemalloc
 
 import pytest
 
-from server.codec import v1, v2
-from server.codec.json_bodies import not_finite, parse_object
-from server.errors import InvalidInput
+from adapters.shared.arrays import array_of
+from server.codec import json_bodies, json_values, v1, v2
+from server.codec.fast.json_rows import v1_decoder, v2_decoder
+from server.codec.json_bodies import check_lists, not_finite, parse_object, parse_small_object
+from server.errors import InvalidInput, TooLarge
 from tests.server.codec.signatures import SIGNATURES, one
 
 BODIES = [
@@ -105,3 +107,27 @@ def test_where_a_number_beyond_json_stands_is_told_in_short() -> None:
     raw = b'{"a": ' + b"[" * 20 + b"Infinity" + b"]" * 20 + b"}"
     with pytest.raises(InvalidInput, match=r"^a(\[0\]){7}… is Infinity"):
         parse_object(raw, "")
+
+
+def test_a_body_of_lists_alone_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it comes: each of them would take eighty bytes, and an object two hundred."""
+    monkeypatch.setattr(json_bodies, "_LARGE", 1000)
+    monkeypatch.setattr(json_bodies, "_MOST_LISTS", 500)
+    lists, objects = b'{"instances": [' + b"[]," * 500 + b"[]]}", b'{"instances": [' + b"{}," * 500 + b"{}]}"
+    decoders = (v1_decoder(SIGNATURES["matrix"]), v1_decoder(SIGNATURES["table"]), lambda raw: parse_object(raw, "x"))
+    for read in decoders:
+        for body in (lists, objects):
+            with pytest.raises(TooLarge, match="more than 500 lists and objects; send fewer rows a request"):
+                read(body)
+    with pytest.raises(TooLarge):
+        v2_decoder(SIGNATURES["matrix"])(lists.replace(b"instances", b"inputs"), None)
+    with pytest.raises(TooLarge):
+        json_values.from_tensor(array_of([lists.decode()]))
+    check_lists(lists[:1000])
+    assert parse_object(b'{"a": [' + b"1," * 3000 + b"1]}", "x")["a"] == [1] * 3001
+
+
+def test_settings_are_small() -> None:
+    assert parse_small_object(b'{"a": 1}', "x") == {"a": 1}
+    with pytest.raises(TooLarge, match="the body holds 1048600 bytes: the settings takes 1048576 at most"):
+        parse_small_object(b" " * 1048600, "the settings")

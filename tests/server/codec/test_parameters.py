@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from adapters.base import Parameter, Signature
-from server.codec.parameters import OF_V2_REQUESTS, read_parameters, with_outputs
+from server.codec.parameters import OF_V2_REQUESTS, check_few, read_parameters, with_outputs
 from server.errors import InvalidInput
 from tests.server.codec.signatures import SIGNATURES, decoded, json_values
 
@@ -120,3 +120,11 @@ def test_a_place_has_so_many_identifiers_and_not_more() -> None:
     assert read_parameters({f"x-{n}": n for n in range(100)}, SIGNATURE) == {}
     with pytest.raises(InvalidInput, match="parameters: more than 100 names are unknown, one of them 'x-100'"):
         read_parameters({f"x-{n}": n for n in range(101)}, SIGNATURE)
+
+
+def test_identifiers_of_many_tensors_are_counted_together() -> None:
+    """Each is compared with all that is known: a hundred at each of ten thousand places would take half a minute."""
+    check_few("inputs", [{"id": 1}] * 1000)
+    check_few("outputs", [dict.fromkeys(map(str, range(104)))])
+    with pytest.raises(InvalidInput, match="inputs: they have 909 names and parameters in all, and 504 are read at"):
+        check_few("inputs", [dict.fromkeys(map(str, range(9)))] * 100 + [dict.fromkeys(map(str, range(9)))])

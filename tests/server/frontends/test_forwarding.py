@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from server.frontends.forwarding import target_of
 from tests.patience import becomes
 from tests.server.frontends.main_process import GET, Inner, Main, before
 
@@ -119,3 +120,19 @@ def test_a_client_that_does_not_read_holds_the_main_process_back(tmp_path: Path)
             writer.transport.abort()
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("raw", "root", "target"),
+    [
+        (b"/v2", "", b"/v2?a=1"),
+        (b"/v2", "/ml", b"/v2?a=1"),
+        (b"/ml/v2", "/ml", b"/ml/ml/v2?a=1"),
+        (b"/mlx", "/ml", b"/ml/mlx?a=1"),
+        (b"/%6dl/v2", "/ml", b"/%6dl/v2?a=1"),
+    ],
+)
+def test_what_stands_for_a_root_path_once_more_is_none_to_the_main_process_either(
+    raw: bytes, root: str, target: bytes
+) -> None:
+    assert target_of({"raw_path": raw, "query_string": b"a=1", "root_path": root}) == target

@@ -14,7 +14,8 @@ import adapters.base
 from server.codec.decoded_request import DecodedRequest
 from server.errors import ClientGone, InvalidInput, ModelFailed, QueueFull, ServingError
 from server.inference.answer import Answer, StreamedAnswer
-from server.inference.request import INLINE_BYTES, Codec, InferenceRequest, Pipeline, _size
+from server.inference.body_readers import INLINE_BYTES
+from server.inference.request import Codec, InferenceRequest, Pipeline, _size
 from tests.patience import becomes
 
 BODY = b'{"instances": [[1, 2]]}'

@@ -64,3 +64,26 @@ def test_no_child_reads_the_servers_environment(shut: bool) -> None:
     environ = {"SECRET": "hush", "PATH": "/bin:/usr/bin"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ, cwd=ROOT)
     assert ("hush" in done.stdout) is not shut
+
+
+@pytest.mark.parametrize(
+    ("available", "most", "used", "free"),
+    [
+        ("600 kB", "", "", True),
+        ("400 kB", "", "", False),
+        ("600 kB", "max", "999", True),
+        ("600 kB", "1000", "500", True),
+        ("600 kB", "1000", "501", False),
+        ("", "", "", False),
+    ],
+)
+def test_whether_half_of_the_memory_is_free(tmp_path: Path, available: str, most: str, used: str, free: bool) -> None:
+    for path, text in (
+        ("proc/meminfo", f"MemTotal:  1000 kB\nMemAvailable: {available}\n"),
+        ("sys/fs/cgroup/memory.max", f"{most}\n"),
+        ("sys/fs/cgroup/memory.current", f"{used}\n"),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert memory.is_half_free(tmp_path) == free
+    assert not memory.is_half_free(tmp_path / "none")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server.api.bodies import Bodies
-from server.api.rest.asgi import AsgiMessage, BodyLimits, answered, header, send_whole
+from server.api.rest.asgi import AsgiMessage, BodyLimits, answered, header, send_whole, with_root
 from server.errors import NotReady
 from server.inference.answer import Answer, StreamedAnswer
 
@@ -104,3 +104,11 @@ def test_a_whole_answer_says_its_length() -> None:
 def test_the_first_header_of_a_name_counts() -> None:
     scope = {"headers": [(b"a", b"1"), (b"b", b"\xff"), (b"a", b"2")]}
     assert [header(scope, name) for name in (b"a", b"b", b"c")] == ["1", "ÿ", None]
+
+
+def test_the_root_path_stands_before_the_path_again() -> None:
+    asked = {"path": "/ml/v2", "raw_path": b"/ml/v%32", "root_path": "/ml"}
+    assert with_root(asked) == {"path": "/ml/ml/v2", "raw_path": b"/ml/ml/v%32", "root_path": "/ml"}
+    assert with_root({"path": "/v2", "root_path": "/ml"}) == {"path": "/ml/v2", "root_path": "/ml"}
+    for scope in ({"path": "/v2"}, {"path": "/v2", "root_path": ""}):
+        assert with_root(scope) is scope

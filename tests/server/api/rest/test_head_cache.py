@@ -129,6 +129,13 @@ def test_what_is_no_identifier_is_refused_in_the_general_way(line: str) -> None:
     assert HeadCache().parse(head(V1, "X-Request-Id: a", "x-request-id: b")) is None
 
 
+def test_headers_that_vary_are_headers_too() -> None:
+    lines = [f"traceparent: {number}" for number in range(10)]
+    least = len(head(V1).split(b"\r\n")) - 3 + len(lines)
+    assert HeadCache(max_headers=least).parse(head(V1, *lines)) is not None
+    assert HeadCache(max_headers=least - 1).parse(head(V1, *lines)) is None  # who reads it then refuses it
+
+
 def test_identifiers_are_made_where_that_was_asked_for() -> None:
     cache = head_cache(10_000, 100, HeadRules(make_ids=True))
     assert isinstance(cache, IdentifyingHeadCache)

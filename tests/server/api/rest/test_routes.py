@@ -20,6 +20,8 @@ from fastapi import FastAPI
 from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
 
 from server.api.kserve.dataplane import PolyDataPlane, PolyRepositoryExtension
+from server.api.rest.manners import Manners
+from server.api.rest.methods import Methods
 from server.api.rest.routes import Routes
 from server.inference.batching.queue import Limits
 from server.loading.catalog import scan
@@ -416,6 +418,29 @@ SPELLINGS = [
     "/v2/repository/models/iris/load%00",
     "/v2/repository/models/iris%2F..%2Firis/load",
 ]
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_a_root_path_that_is_given_several_times_is_left_out_once(site: Site, times: int) -> None:
+    """Starlette leaves it out as well: of a path that has it twice, it would reach what no guard has seen."""
+    application = FastAPI()
+    register_v2_endpoints(application, PolyDataPlane(site.repository), PolyRepositoryExtension(site.repository))
+    app = Manners(Methods(Routes(application, site.repository, LIMIT), application.router.routes), "/ml")
+    begun = "http://localhost" + "/ml" * times
+
+    async def ask(host: str) -> tuple[list[int], str]:
+        transport = httpx.ASGITransport(app, client=(host, 1))
+        async with httpx.AsyncClient(transport=transport) as client:
+            posted = [await client.post(f"{begun}/v2/repository/models/iris/{verb}") for verb in ("unload", "load")]
+            allowed = await client.options(f"{begun}/v2/models")
+            listed = await client.get(f"{begun}/v2/models")
+            return [each.status_code for each in (*posted, listed)], allowed.headers.get("allow", "")
+
+    is_ours = times < 2
+    allow = "GET, HEAD, OPTIONS" if is_ours else ""
+    assert asyncio.run(ask("203.0.113.9")) == ([403, 403, 200] if is_ours else [404] * 3, allow)
+    assert site.repository.is_ready("iris")
+    assert asyncio.run(ask("127.0.0.1"))[0] == ([200] * 3 if is_ours else [404] * 3)
 
 
 @pytest.mark.slow
