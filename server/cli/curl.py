@@ -95,7 +95,8 @@ def body_of(data: str) -> Any:
     try:
         text = sys.stdin.read() if data == "-" else Path(data[1:]).read_text("utf-8") if data[:1] == "@" else data
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"--data={plain(data)} cannot be read: {plain(error)}") from error
+        said = getattr(error, "strerror", None) or error
+        raise click.UsageError(f"--data={plain(data)} cannot be read: {plain(said)}") from error
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

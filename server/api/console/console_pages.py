@@ -77,7 +77,7 @@ def add_console(
     @app.get("/console/models/{name}", include_in_schema=False)
     async def one_model(name: str) -> Response:
         model = await repository.ready(name)
-        return _json(details(model, examples.of(model), about.get("grpc_port")))
+        return _json(details(model, examples.of(model), about.get("grpc_port"), keyed=bool(about.get("keyed"))))
 
     @app.get("/console/models/{name}/log", include_in_schema=False)
     async def log_of_model(name: str) -> Response:

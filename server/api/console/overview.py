@@ -15,6 +15,9 @@ from server.repository.state import ModelState, State
 from server.runtime.lifeline import resident_bytes
 from server.telemetry.counters import SECONDS, ModelMetrics, now
 
+#: this is read when the server starts
+_BEGUN = now()
+
 
 def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]:
     """What there is; `about` says what does not change.
@@ -28,6 +31,7 @@ def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]
             "python": sys.version.split()[0],
             "pid": os.getpid(),
             "memory": resident_bytes(os.getpid()),
+            "uptime": now() - _BEGUN,
             "not_ready": repository.why_not_ready(named=True),
         },
         "clock": now(),
@@ -75,10 +79,16 @@ def _version(state: ModelState) -> dict[str, Any]:
         "reason": reason,
         "adapter": state.model.adapter.name if state.model is not None else "",
         "own_process": state.model is not None and state.model.pool is not None,
-        "memory": state.memory,
+        "memory": _memory(state),
         "seconds": round(state.seconds, 3),
         "shadow": state.found.shadow is not None,
     }
+
+
+def _memory(state: ModelState) -> int:
+    """Of processes of its own, what they take now: who looks at it would like to see it grow."""
+    pool = state.model.pool if state.model is not None else None
+    return (sum(pool.memory) if pool is not None else 0) or state.memory
 
 
 def _compared(counts: ModelMetrics) -> dict[str, Any]:

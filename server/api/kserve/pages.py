@@ -55,7 +55,7 @@ def add_pages(
     if swagger:
         _add_swagger(app)
     if console:
-        about = {"version": version, "swagger": swagger, "grpc_port": grpc_port}
+        about = {"version": version, "swagger": swagger, "grpc_port": grpc_port, "keyed": keyed}
         add_console(app, repository, examples, about, refresh, log_of)
 
 

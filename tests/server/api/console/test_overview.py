@@ -18,7 +18,7 @@ from tests.server.api.conftest import predict
 def test_every_model_is_there_with_its_versions(models: Repository) -> None:
     seen = overview(models, {"version": "1.2.3"})
     assert (seen["server"]["version"], seen["server"]["pid"]) == ("1.2.3", os.getpid())
-    assert seen["server"]["memory"] > 0
+    assert seen["server"]["memory"] > 0 < seen["server"]["uptime"]
     assert seen["bounds"] == SECONDS
     assert [model["name"] for model in seen["models"]] == ["bad", "many", "plain"]
     bad, many, plain = seen["models"]
