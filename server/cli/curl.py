@@ -62,7 +62,7 @@ def curl(
     with server_for(name, url, directory, headers, TlsFiles.of(files)) as (server, port):
         metadata = server.model(name, version)
         request = request_for(way or choose_way(metadata, body), metadata, version, body)
-        address = f"{urlsplit(server.url).hostname}:{grpc_port or port}"
+        address = grpc_address(server.url, grpc_port or port)
         if send:
             return _send(request, server, address)
         home = RunningServer(DEFAULT_URL, server.headers) if directory else server
@@ -84,6 +84,12 @@ def server_for(
         return
     with serving(name, directory) as temporary:
         yield RunningServer(temporary.rest.url, asked.headers), temporary.grpc_port
+
+
+def grpc_address(url: str, port: int) -> str:
+    """Where gRPC is, beside REST at this address."""
+    host = str(urlsplit(url).hostname)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def body_of(data: str) -> Any:

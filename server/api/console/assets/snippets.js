@@ -12,7 +12,7 @@ export function snippets(model, path, body) {
   const imports = keyed ? "import os\n\n" : "";
   const makers = {
     curl: () => code(`curl ${base}${path} \\\n  -H 'content-type: application/json' \\\n${keyed ? '  -H "authorization: Bearer $API_KEY" \\\n' : ""}  -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`),
-    Python: () => code(`${imports}import httpx\n\nanswer = httpx.post(\n    "${base}${path}",\n    json=${python(body)},\n${keyed ? `    headers={"authorization": ${KEY}},\n` : ""})\nprint(answer.raise_for_status().json())`),
+    Python: () => code(`${imports}import httpx\n\nanswer = httpx.post(\n    "${base}${path}",\n    json=${python(body)},\n${keyed ? `    headers={"authorization": ${KEY}},\n` : ""})\nprint(answer.raise_for_status().${model.kind === "stream" ? "text" : "json()"})`),
   };
   if (model.kind === "chat") {
     makers.openai = () => code(`${imports}from openai import OpenAI\n\nclient = OpenAI(base_url="${base}openai/v1", api_key=${keyed ? 'os.environ["API_KEY"]' : '"none"'})\nanswer = client.chat.completions.create(\n    model=${python(model.name)},\n    messages=[{"role": "user", "content": "Hello"}],\n)\nprint(answer.choices[0].message.content)`);
