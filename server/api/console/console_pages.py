@@ -72,7 +72,7 @@ def add_console(
     @app.get("/console/overview", include_in_schema=False)
     async def all_models() -> Response:
         await refresh()
-        return _json(overview(repository, about))
+        return _json(await overview(repository, about))
 
     @app.get("/console/models/{name}", include_in_schema=False)
     async def one_model(name: str) -> Response:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -15,16 +16,26 @@ from server.repository.state import ModelState, State
 from server.runtime.lifeline import resident_bytes
 from server.telemetry.counters import SECONDS, ModelMetrics, now
 
+_AT_ONCE = 32  #: models
 #: this is read when the server starts
 _BEGUN = now()
 
 
-def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]:
+async def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]:
     """What there is; `about` says what does not change.
+
+    Of hundreds of models it takes some milliseconds, in which requests come between.
 
     `clock` is in seconds and never goes back: it dates the counters, whenever the answer arrives.
     """
     queues = repository.queues()
+    clock = now()
+    models = []
+    for number, name in enumerate(sorted(queues)):
+        if number % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)
+        if name in repository.store.models:  # it may have gone meanwhile
+            models.append(_model(repository, name, queues[name][1]))
     return {
         "server": {
             **about,
@@ -34,9 +45,9 @@ def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]
             "uptime": now() - _BEGUN,
             "not_ready": repository.why_not_ready(named=True),
         },
-        "clock": now(),
+        "clock": clock,
         "bounds": SECONDS,
-        "models": [_model(repository, name, queues[name][1]) for name in sorted(queues)],
+        "models": models,
     }
 
 
@@ -46,11 +57,8 @@ def _model(repository: Repository, name: str, waiting: int) -> dict[str, Any]:
     for version in versions:
         if version["shadow"] and version["version"] in by_version:
             version["compared"] = _compared(by_version[version["version"]])
-    counts = ModelMetrics()
     beside = {version["version"] for version in versions if version["shadow"]}  # they answer nobody
-    for number, metrics in by_version.items():
-        if number not in beside:
-            counts.merge(metrics.snapshot())
+    counts = [_counted(metrics) for number, metrics in by_version.items() if number not in beside]
     ready = [each for each in versions if each["state"] == State.READY]
     shown = next((each for each in reversed(ready) if not each["shadow"]), ready[-1] if ready else versions[-1])
     return {
@@ -63,7 +71,7 @@ def _model(repository: Repository, name: str, waiting: int) -> dict[str, Any]:
         "memory": sum(each["memory"] for each in versions if each["state"] == State.READY),
         "waiting": waiting,
         "versions": versions,
-        **_counted(counts),
+        **(_sum(counts) if len(counts) != 1 else counts[0]),
     }
 
 
@@ -104,6 +112,17 @@ def _compared(counts: ModelMetrics) -> dict[str, Any]:
     }
 
 
+def _sum(counts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of all versions together."""
+    whole = dict(_NOTHING)
+    for each in counts:
+        tokens = None if whole["tokens"] is each["tokens"] is None else (whole["tokens"] or 0) + (each["tokens"] or 0)
+        buckets = [ours + theirs for ours, theirs in zip(whole["buckets"], each["buckets"], strict=True)]
+        plain = {name: whole[name] + each[name] for name in whole if name not in ("tokens", "buckets")}
+        whole = {**plain, "buckets": buckets, "tokens": tokens}
+    return whole
+
+
 def _counted(counts: ModelMetrics) -> dict[str, Any]:
     """Sums since the start: requests, errors by whose fault, rows, calls, seconds, and a histogram of the seconds."""
     verbs = list(counts.verbs().values())
@@ -131,3 +150,7 @@ def _counted(counts: ModelMetrics) -> dict[str, Any]:
         "failed_reloads": counts.failed_reloads,
         "tokens": counts.tokens.generated if counts.tokens is not None else None,
     }
+
+
+#: what is counted of a model that nobody has asked
+_NOTHING = _counted(ModelMetrics())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,8 +17,12 @@ from server.telemetry.counters import SECONDS
 from tests.server.api.conftest import predict
 
 
+def looked_at(models: Repository, about: dict[str, str]) -> dict[str, Any]:
+    return asyncio.run(overview(models, about))
+
+
 def test_every_model_is_there_with_its_versions(models: Repository) -> None:
-    seen = overview(models, {"version": "1.2.3"})
+    seen = looked_at(models, {"version": "1.2.3"})
     assert (seen["server"]["version"], seen["server"]["pid"]) == ("1.2.3", os.getpid())
     assert seen["server"]["memory"] > 0 < seen["server"]["uptime"]
     assert seen["bounds"] == SECONDS
@@ -30,12 +36,12 @@ def test_every_model_is_there_with_its_versions(models: Repository) -> None:
 
 
 def test_requests_are_counted_by_whose_fault_they_ended_in(models: Repository) -> None:
-    before = {model["name"]: model for model in overview(models, {})["models"]}["many"]
+    before = {model["name"]: model for model in looked_at(models, {})["models"]}["many"]
     predict(models, "many")
     predict(models, "many", "1")
     with pytest.raises(InvalidInput):
         predict(models, "many", "1", b'{"instances": [[1]]}')
-    after = {model["name"]: model for model in overview(models, {})["models"]}["many"]
+    after = {model["name"]: model for model in looked_at(models, {})["models"]}["many"]
     assert after["requests"] - before["requests"] == 3
     assert after["client_errors"] - before["client_errors"] == 1
     assert after["server_errors"] == before["server_errors"]
@@ -50,7 +56,7 @@ def test_a_version_beside_another_is_shown_with_what_was_compared(models: Reposi
     models.store.put(replace(state, found=replace(state.found, shadow=ShadowConfig())))
     counts = models.store.metrics.of("many", "2")
     counts.shadow_agreed, counts.shadow_differed, counts.shadow_seconds, counts.served_seconds = 3, 1, 8.0, 4.0
-    (many,) = [model for model in overview(models, {})["models"] if model["name"] == "many"]
+    (many,) = [model for model in looked_at(models, {})["models"] if model["name"] == "many"]
     assert [version["shadow"] for version in many["versions"]] == [False, True]
     assert "compared" not in many["versions"][0]
     assert many["versions"][1]["compared"] == {
@@ -70,4 +76,18 @@ def test_a_reason_says_which_of_several_versions_it_is_about() -> None:
 
 
 def test_the_clock_goes_on(models: Repository) -> None:
-    assert overview(models, {})["clock"] < overview(models, {})["clock"]
+    assert looked_at(models, {})["clock"] < looked_at(models, {})["clock"]
+
+
+def test_a_model_that_goes_while_others_are_looked_at_is_left_out(
+    models: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.api.console.overview._AT_ONCE", 2)
+
+    async def meanwhile() -> dict[str, Any]:
+        looking = asyncio.create_task(overview(models, {}))
+        await asyncio.sleep(0)
+        monkeypatch.delitem(models.store.models, "plain")
+        return await looking
+
+    assert [model["name"] for model in asyncio.run(meanwhile())["models"]] == ["bad", "many"]
