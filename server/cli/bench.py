@@ -91,10 +91,12 @@ class Target:
 
 @click.command()
 @click.argument("name", type=ModelName())
-@click.option("--url", help=f"A server.  [default: {DEFAULT_URL}]")
+@click.option("--url", metavar="URL", help=f"A server.  [default: {DEFAULT_URL}]")
 @click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
-@click.option("--clients", type=Counts(), default="1,4,16", show_default=True, help="At once, one run each.")
-@click.option("--seconds", type=click.FloatRange(0.1, 600), default=3.0, show_default=True, help="Of each run.")
+@click.option(
+    "--clients", type=Counts(), metavar="N,N", default="1,4,16", show_default=True, help="At once, one run each."
+)
+@click.option("--seconds", type=click.FloatRange(0.1, 600), metavar="N", default=3, show_default=True, help="Of a run.")
 @click.option("--rows", type=click.IntRange(1, 100_000), metavar="N", help="In a request, or as the example.")
 @click.option("--as", "way", type=click.Choice(_WAYS), help="How.  [default: v1; openai for language models]")
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")

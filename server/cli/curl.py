@@ -27,7 +27,7 @@ GRPC_PORT = 8081
 
 @click.command()
 @click.argument("name", type=ModelName())
-@click.option("--url", help=f"A server.  [default: {DEFAULT_URL}]")
+@click.option("--url", metavar="URL", help=f"A server.  [default: {DEFAULT_URL}]")
 @click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
 @click.option("--as", "way", type=click.Choice(WAYS), help="How to ask.  [default: v1; openai for language models]")
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
