@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from server.api.console.overview import _reason, overview
+from server.api.console.overview import _counted, _reason, _sum, overview
 from server.config.shadow_config import ShadowConfig
 from server.errors import InvalidInput
 from server.repository.repository import Repository
-from server.telemetry.counters import SECONDS
+from server.telemetry.counters import SECONDS, ModelMetrics
 from tests.server.api.conftest import predict
 
 
@@ -91,3 +91,16 @@ def test_a_model_that_goes_while_others_are_looked_at_is_left_out(
         return await looking
 
     assert [model["name"] for model in asyncio.run(meanwhile())["models"]] == ["bad", "many"]
+
+
+def test_versions_are_counted_together() -> None:
+    one, two = ModelMetrics(), ModelMetrics()
+    one.rows, two.rows = 2, 3
+    two.failed("v1", 503, 0.2)
+    two.failed("v2", 404, 0.2)
+    assert _sum([_counted(one), _counted(two)])["tokens"] is None
+    two.generation.generated = 5
+    whole = _sum([_counted(one), _counted(two), _counted(one)])
+    assert (whole["rows"], whole["tokens"], whole["server_errors"], whole["client_errors"]) == (7, 5, 1, 1)
+    assert (whole["requests"], sum(whole["buckets"])) == (2, 2)
+    assert _sum([])["requests"] == 0
