@@ -24,7 +24,7 @@ STAMP := .venv/.installed
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables: PYTHON MODEL_DIR HTTP_PORT GRPC_PORT IMAGE FRAMEWORKS GPU ENGINE BUILD_FLAGS PARALLEL,"
 	@echo "  as in: make serve MODEL_DIR=/srv/models HTTP_PORT=9000"

@@ -61,6 +61,8 @@ def names_of(text: str) -> list[str]:
         argparse.ArgumentTypeError: there is no such example; the message names the nearest.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"it names none: there are {', '.join(EXAMPLES)}")
     for name in names:
         if name not in EXAMPLES:
             near = difflib.get_close_matches(name, EXAMPLES, n=1)

@@ -178,7 +178,7 @@ class PolyServer(frame.ModelServer):
                     log.debug("the REST server listens on %s, too", path)
                 await asyncio.wait([ending])
         except SocketTaken as error:
-            raise SystemExit(f"polyserve: --uds={path} is taken: {error}") from error
+            raise SystemExit(f"polyserve: --uds={path} cannot be listened on: {error}") from error
 
     def _check_port(self) -> None:
         """Say in one line that the REST port is somebody's, before models are loaded for nobody.

@@ -126,17 +126,17 @@ _MAGIC = (
 
 #: how a file's name ends -> format of others, whose bytes tell less
 _ENDINGS = {
-    ".pdmodel": "a PaddlePaddle model",
-    ".pdiparams": "a PaddlePaddle model",
+    **dict.fromkeys((".pdmodel", ".pdiparams"), "a PaddlePaddle model"),
     ".pdparams": "PaddlePaddle weights",
     ".tl": "a Treelite checkpoint",
-    ".plan": "a TensorRT engine",
-    ".engine": "a TensorRT engine",
+    **dict.fromkeys((".plan", ".engine"), "a TensorRT engine"),
     ".mlmodel": "a Core ML model",
     "-symbol.json": "an MXNet model",
     ".nemo": "a NeMo model",
     ".rds": "a model of R",
     ".mojo": "an H2O model",
+    ".ckpt": "a checkpoint (weights without a program)",
+    **dict.fromkeys((".part", ".crdownload", ".download"), "a download that is not whole"),
 }
 #: formats of others -> the shortest way to have them served
 _WAYS_OUT = {
@@ -153,6 +153,10 @@ _WAYS_OUT = {
     "an MLServer model's settings": "the class that its implementation names becomes a model.py with kserve.Model",
     _ENSEMBLE: "serve its steps as models of their own, and have a model.py ask them",
     "a Triton model's settings": "put the model that they describe beside them, into the folder of its version",
+    "a checkpoint (weights without a program)": "a model.py can build the model and load them",
+    "a download that is not whole": "let it end, or fetch it again",
+    "an OpenVINO model": "serve the ONNX file that it was made of",
+    "safetensors weights without a config.json": "copy the config.json here that was saved with them",
     "an H2O model": "a model.py can load it, with h2o in requirements.txt",
 }
 
@@ -173,6 +177,8 @@ def _format_of(model_dir: ModelDir, name: str) -> str:
         return "a PMML model"
     if any(mark in head for mark in _CATBOOST_CODE):
         return "CatBoost's export to code"
+    if b"<net " in head and name.lower().endswith(".xml"):
+        return "an OpenVINO model"
     if _is_safetensors(head):
         return "safetensors weights without a config.json"
     for ending, format_ in _ENDINGS.items():

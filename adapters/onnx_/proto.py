@@ -39,8 +39,11 @@ def complaint(path: Path) -> str:
         return "is empty"
     seen: set[tuple[int, int]] = set()
     with path.open("rb") as stream:
-        if stream.read(24) == b"version https://git-lfs.":
+        head = stream.read(24)
+        if head == b"version https://git-lfs.":
             return "is a Git LFS pointer, not the model: fetch the model with `git lfs pull`"
+        if head.lower().startswith((b"<!doctype html", b"<html")):
+            return "is a web page, not the model: fetch the model by its download address"
         try:
             for field in fields(FileBytes(stream), 0, size, MAX_TOP_LEVEL, _TOP_LEVEL):
                 seen.add((field.number, field.wire))

@@ -37,6 +37,7 @@ OWN = frozenset(
 )
 _GRPC = "grpc-"  #: begins the metadata of gRPC itself
 _BEARER = "bearer "
+_ACTS = "loading, unloading, promoting models and reading the log"
 
 
 @dataclass(frozen=True)
@@ -94,19 +95,17 @@ class Access:
         given = headers.get("authorization")
         if self.token:
             if given is None:
-                raise Unauthorized(
-                    f"loading and unloading models needs `Authorization: Bearer <token>` with the server's {VARIABLE}"
-                )
+                raise Unauthorized(f"{_ACTS} needs `Authorization: Bearer <token>` with the server's {VARIABLE}")
             if not self._fits(given):
                 raise Unauthorized(f"this is not the server's {VARIABLE}: send `Authorization: Bearer <token>`")
         elif self.shared_machine:
             raise Forbidden(
-                f"loading and unloading models is open to nobody: start the server with {VARIABLE} to allow it "
+                f"{_ACTS} is open to nobody: start the server with {VARIABLE} to allow it "
                 "(with --sandbox_network, models' code may call from this machine)"
             )
         elif why := why_not_local(address, headers):
             raise Forbidden(
-                "loading and unloading models is open to this machine (loopback) only: "
+                f"{_ACTS} is open to this machine (loopback) only: "
                 f"start the server with {VARIABLE} to allow it from elsewhere ({why})"
             )
 

@@ -7,6 +7,7 @@
     optional            those that may be left out
     request_parameters  what a request's `parameters` may hold: type, choices, meaning
     explains            it answers :explain
+    streams             its answers come in parts, as server-sent events
     task                generation, embedding or score: OpenAI's API serves it, too
     labels              what its classes are called, in the order of their probabilities
     examples            requests that it answers: `v1`, `v2` bodies; `openai`, bodies by path
@@ -51,6 +52,7 @@ def signature_parameters(signature: Signature) -> dict[str, Any]:
         "optional": [spec.name for spec in signature.inputs if spec.optional],
         "request_parameters": {each.name: _parameter(each) for each in signature.parameters},
         "explains": bool(signature.explanations),
+        "streams": signature.streams and not signature.generates,  # of language models whoever asks says so
         "task": "generation" if signature.generates else signature.task,
         "labels": list(signature.labels),
     }

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from server.cli.curl import GRPC_PORT, body_of, server_for
+from server.cli.curl import GRPC_PORT, body_of, grpc_address, server_for
 from server.cli.folders import Folder
 from server.cli.load_run import LoadResult, run_load
 from server.cli.main import FAILED, Failure
@@ -91,10 +91,12 @@ class Target:
 
 @click.command()
 @click.argument("name", type=ModelName())
-@click.option("--url", help=f"A server.  [default: {DEFAULT_URL}]")
+@click.option("--url", metavar="URL", help=f"A server.  [default: {DEFAULT_URL}]")
 @click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
-@click.option("--clients", type=Counts(), default="1,4,16", show_default=True, help="At once, one run each.")
-@click.option("--seconds", type=click.FloatRange(0.1, 600), default=3.0, show_default=True, help="Of each run.")
+@click.option(
+    "--clients", type=Counts(), metavar="N,N", default="1,4,16", show_default=True, help="At once, one run each."
+)
+@click.option("--seconds", type=click.FloatRange(0.1, 600), metavar="N", default=3, show_default=True, help="Of a run.")
 @click.option("--rows", type=click.IntRange(1, 100_000), metavar="N", help="In a request, or as the example.")
 @click.option("--as", "way", type=click.Choice(_WAYS), help="How.  [default: v1; openai for language models]")
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
@@ -132,7 +134,7 @@ def bench(
         metadata = server.model(name)
         way = way or choose_way(metadata, body)
         request = request_for("v2" if way == "grpc" else way, metadata, body=body)
-        address = f"{urlsplit(server.url).hostname}:{grpc_port or port}"
+        address = grpc_address(server.url, grpc_port or port)
         target = _with_rows(Target(server, request, _rows(request.body), address), rows)
         if way == "grpc":
             target = replace(target, request=request_for(way, metadata, body=target.request.body))
@@ -146,7 +148,7 @@ def bench(
 
 
 def _run(target: Target, clients: int, seconds: float) -> LoadResult:
-    with progress(f"{clients} clients ask for {seconds:g} s"):
+    with progress(f"{_clients(clients)} at work for {seconds:g} s"):
         return target.ask(clients, seconds)
 
 
@@ -219,7 +221,7 @@ def _show(name: str, metadata: Mapping[str, Any], target: Target, results: Seque
     if not last.latencies:
         return
     say()
-    say(paint(f"how long answers took, of {last.clients} clients", "bright_black"))
+    say(paint(f"how long answers took, of {_clients(last.clients)}", "bright_black"))
     for line in histogram(last.latencies):
         say(line)
 
@@ -231,6 +233,10 @@ def _row(result: LoadResult, rows: int) -> tuple[str, ...]:
     if result.tokens:
         per_second = _number(result.tokens / result.seconds)
     return (str(result.clients), _number(result.rate), per_second, *times, errors)
+
+
+def _clients(count: int) -> str:
+    return "1 client" if count == 1 else f"{count} clients"
 
 
 def _number(value: float) -> str:

@@ -30,6 +30,18 @@ COMMANDS: Mapping[str, Command] = {
     "completion": Command("server.cli.completion:completion", "Print a script that completes commands for a shell."),
 }
 
+#: words of other programs, and what they are called here
+ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("start", "run", "up"), SERVE),
+    **dict.fromkeys(("list", "ls", "show", "info", "describe"), "inspect"),
+    **dict.fromkeys(("test", "validate", "lint"), "check"),
+    **dict.fromkeys(("predict", "infer", "request", "ask", "call"), "curl"),
+    **dict.fromkeys(("perf", "benchmark", "load"), "bench"),
+    **dict.fromkeys(("deploy", "kubernetes", "k8s", "yaml"), "manifest"),
+    **dict.fromkeys(("init", "new", "demo"), "examples"),
+    **dict.fromkeys(("env", "status", "diagnose"), "doctor"),
+}
+
 
 def is_for_commands(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Whether a command line is one of the commands' (but `serve`), and not the server's flags, as KServe gives them.

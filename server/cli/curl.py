@@ -27,7 +27,7 @@ GRPC_PORT = 8081
 
 @click.command()
 @click.argument("name", type=ModelName())
-@click.option("--url", help=f"A server.  [default: {DEFAULT_URL}]")
+@click.option("--url", metavar="URL", help=f"A server.  [default: {DEFAULT_URL}]")
 @click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
 @click.option("--as", "way", type=click.Choice(WAYS), help="How to ask.  [default: v1; openai for language models]")
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
@@ -62,7 +62,7 @@ def curl(
     with server_for(name, url, directory, headers, TlsFiles.of(files)) as (server, port):
         metadata = server.model(name, version)
         request = request_for(way or choose_way(metadata, body), metadata, version, body)
-        address = f"{urlsplit(server.url).hostname}:{grpc_port or port}"
+        address = grpc_address(server.url, grpc_port or port)
         if send:
             return _send(request, server, address)
         home = RunningServer(DEFAULT_URL, server.headers) if directory else server
@@ -86,6 +86,12 @@ def server_for(
         yield RunningServer(temporary.rest.url, asked.headers), temporary.grpc_port
 
 
+def grpc_address(url: str, port: int) -> str:
+    """Where gRPC is, beside REST at this address."""
+    host = str(urlsplit(url).hostname)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def body_of(data: str) -> Any:
     """What `--data` gives: JSON itself, a file of it, or standard input.
 
@@ -95,7 +101,8 @@ def body_of(data: str) -> Any:
     try:
         text = sys.stdin.read() if data == "-" else Path(data[1:]).read_text("utf-8") if data[:1] == "@" else data
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"--data={plain(data)} cannot be read: {plain(error)}") from error
+        said = getattr(error, "strerror", None) or error
+        raise click.UsageError(f"--data={plain(data)} cannot be read: {plain(said)}") from error
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from server.cli.screen import plain
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".7z", ".gz")
+_SLASH = re.compile(r"(s3|gs|hf|https?|oci|pvc|file):/[^/]", re.IGNORECASE)
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -33,6 +34,10 @@ class Folder(click.ParamType[Path]):
 def problem_of(text: str) -> str:
     """Why a text names no folder that could hold models, and what to write instead; "": it does."""
     shown = plain(text)
+    if not text.strip():
+        return "the folder's name is empty: perhaps a variable is not set; the folder that you are in is ."
+    if _SLASH.match(text):
+        return f"{shown} is no folder, and an address has two slashes: {shown.replace('/', '//', 1)}"
     if _URI.match(text):
         return f"{shown} is an address, not a folder: download it first, or serve it by --model=NAME={shown}"
     path = Path(text)

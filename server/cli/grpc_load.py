@@ -43,7 +43,9 @@ async def _measured(
         call = channel.unary_unary(METHOD)  # bytes in, bytes out
 
         async def client() -> None:
-            while (sent := time.perf_counter()) < end:
+            counted = False
+            while (sent := time.perf_counter()) < end or not counted:
+                counted = sent >= start
                 try:
                     await call(body, timeout=TIMEOUT, metadata=metadata)
                 except grpc.RpcError as error:

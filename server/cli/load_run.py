@@ -59,7 +59,10 @@ def run_load(
     seconds: float,
     tls: ssl.SSLContext | None = None,
 ) -> LoadResult:
-    """Let so many clients ask for so long, over TLS where `tls` is given; a fifth of that before does not count."""
+    """Let so many clients ask for so long, over TLS where `tls` is given; a fifth of that before does not count.
+
+    Each client waits for one answer that counts, however long a model takes: a row of zeros would be nobody's time.
+    """
     request = _request(server, path, body, headers)
     return asyncio.run(_measured(Site(server, tls), request, clients, seconds))
 
@@ -75,7 +78,9 @@ async def _measured(server: Site, request: bytes, clients: int, seconds: float) 
 
 async def _client(server: Site, request: bytes, start: float, end: float, result: LoadResult) -> None:
     connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-    while (sent := time.perf_counter()) < end:
+    counted = False
+    while (sent := time.perf_counter()) < end or not counted:
+        counted = sent >= start
         try:
             connection = connection or await _connected(server)
             reader, writer = connection

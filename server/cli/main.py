@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from server.cli.commands import COMMANDS, COMPLETE
+from server.cli.commands import COMMANDS, COMPLETE, ELSEWHERE
 from server.cli.screen import broken_pipe, plain
 from server.config.settings import COMMAND
 from server.runtime.cpu import ONE_THREAD
@@ -86,8 +86,9 @@ class CommandGroup(click.Group):
 def _unknown(word: str) -> str:
     """What to say of a first word that is no command."""
     shown = plain(word)
-    if near := difflib.get_close_matches(word.lower(), COMMANDS, n=1):
-        return f"there is no command {shown!r}: did you mean {near[0]}?"
+    near = ELSEWHERE.get(word.lower()) or next(iter(difflib.get_close_matches(word.lower(), COMMANDS, n=1)), None)
+    if near is not None:
+        return f"there is no command {shown!r}: did you mean {near}?"
     if Path(word).is_dir():
         return f"{shown} is a folder, not a command: write {COMMAND} serve {shown}, or {COMMAND} inspect {shown}"
     if word in ("help", "version"):

@@ -38,10 +38,12 @@ class ModelPlace:
 @click.argument("source", metavar="DIR|URI")
 @click.option("--kind", type=click.Choice(list(KINDS), case_sensitive=False), default="InferenceService",
               show_default=True, help="KServe's, or a Deployment and a Service for a cluster without it.")  # fmt: skip
-@click.option("--name", help="Of the objects.  [default: the folder's name]")
-@click.option("--model-name", help="Of a single model.  [default: NAME]")
-@click.option("--namespace", default="", help="Where the objects belong.")
-@click.option("--image", default="polyserve:latest", show_default=True, help="The server's container image.")
+@click.option("--name", metavar="NAME", help="Of the objects.  [default: the folder's name]")
+@click.option("--model-name", metavar="NAME", help="Of a single model.  [default: NAME]")
+@click.option("--namespace", metavar="NAME", default="", help="Where the objects belong.")
+@click.option(
+    "--image", metavar="IMAGE", default="polyserve:latest", show_default=True, help="The server's container image."
+)
 @click.option("--memory", metavar="REQUEST[,LIMIT]", help="As 1Gi,4Gi.  [default: by the files' size]")
 @click.option("--cpu", metavar="REQUEST[,LIMIT]", default="1,2", show_default=True, help="Processors.")
 @click.option("--trust", type=click.Choice(["safe", "pickle", "code"]), help="What models may bring (--trust).")

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from server.cli.main import Failure
+from server.cli.screen import plain
 from server.cli.server_client import DEFAULT_URL, RunningServer
 
 _TIMEOUT = 1.0  #: seconds: somebody waits with a finger on the key
@@ -19,6 +20,11 @@ class ModelName(click.ParamType[str]):
     """A model of `--dir`, or of the server at `--url`."""
 
     name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if "://" in value:
+            raise click.UsageError(f"{plain(value)} is an address, not a model's name: write NAME --url={plain(value)}")
+        return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
         """Those that begin so; none where nobody answers."""

@@ -119,6 +119,12 @@ class RunningServer:
             raise Failure(f"the server answers 401: {answer.error}; here by -H 'Authorization: Bearer KEY'")
         if answer.status > _UNAUTHORIZED and answer.status != _UNKNOWN and answer.error:
             raise Failure(f"the server answers {answer.status}: {answer.error}")
+        parts = urllib.parse.urlsplit(self.url)
+        if parts.path:
+            alone = f"{parts.scheme}://{parts.netloc}"
+            raise Failure(
+                f"{self.url} answers {answer.status}: write the server's address without a path, --url={alone}"
+            )
         raise Failure(f"{self.url} answers, but not as PolyServe does ({answer.status}): is it the server's REST port?")
 
     def names(self) -> list[str] | None:

@@ -8,7 +8,7 @@ import pprint
 import shlex
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from server.cli.main import Failure
@@ -33,6 +33,8 @@ _NO_EXAMPLE = (
     "or give the body by --data"
 )
 
+_IN_PARTS = ["    for line in answer:", '        print(line.decode(), end="")']
+
 
 @dataclass(frozen=True)
 class ModelRequest:
@@ -41,6 +43,7 @@ class ModelRequest:
     way: str
     path: str
     body: Any
+    streamed: bool = False  #: the answer comes in parts
 
     @property
     def text(self) -> str:
@@ -77,7 +80,8 @@ def request_for(way: str, metadata: Mapping[str, Any], version: str = "", body: 
         return _openai(name, metadata, known.get("openai", {}), body)
     if way == "python":
         way = "v1" if "v1" in known or (isinstance(body, Mapping) and "instances" in body) else "v2"
-        return _rest("python", name, version, way, known.get(way) if body is None else body)
+        asked = _rest("python", name, version, way, known.get(way) if body is None else body)
+        return replace(asked, streamed=bool(metadata.get("parameters", {}).get("streams")))
     if way == "grpc":
         return ModelRequest("grpc", "", _grpc(name, version, known.get("v2") if body is None else body))
     return _rest(way, name, version, way, known.get(way) if body is None else body)
@@ -171,6 +175,6 @@ def _program(request: ModelRequest, url: str, headers: Mapping[str, str], tls: T
             f"    {given!r},",
             ")",
             f"with urllib.request.urlopen(request{', context=context' if tls.program() else ''}) as answer:",
-            "    print(json.dumps(json.load(answer), indent=2))",
+            *(_IN_PARTS if request.streamed else ["    print(json.dumps(json.load(answer), indent=2))"]),
         ]
     )

@@ -53,6 +53,9 @@ def folder_of(name: str, directory: Path) -> Path:
     names = sorted(each.name for each in directory.iterdir() if each.is_dir() and not each.name.startswith("."))
     if near := difflib.get_close_matches(name, names, n=1):
         raise click.UsageError(f"{plain(directory)} holds no model {plain(name)!r}: did you mean {plain(near[0])}?")
+    if directory.resolve().name == name:
+        above = plain(directory.parent)
+        raise click.UsageError(f"{plain(directory)} is the model's own folder: name the one above, --dir={above}")
     there = f"there are {plain(', '.join(names[:10]))}" if names else "it holds no folder"
     raise click.UsageError(f"{plain(directory)} holds no model {plain(name)!r}: {there}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ from server.config.model_uri import Address
 
 #: kinds of addresses that are buckets -> the library that writes into them
 _LIBRARIES = {"s3": "boto3", "gs": "google.cloud.storage", "azure": "azure.storage.blob"}
+#: an address without its scheme, which nobody means as a file
+_HOST = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}(/.*)?")
 _KNOWN = (
     "http:// or https:// (a collector), s3://bucket/path, gs://bucket/path, "
     "https://account.blob.core.windows.net/container/path, or the path of a file"
@@ -24,6 +27,8 @@ def payload_target(text: str) -> str:
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
+        if _HOST.fullmatch(text):
+            raise ValueError(f"must begin with http://, as in http://{text}; a file of that name is written ./{text}")
         path = Path(text).absolute()
         if path.is_dir() or not path.parent.is_dir():
             raise ValueError("must be the path of a file, in a directory that is there")

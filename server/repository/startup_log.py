@@ -51,7 +51,8 @@ def summary(models: Sequence[ModelState], seconds: float) -> str:
     states = [each.state for each in models]
     counts = ", ".join(f"{states.count(state)} {state.lower()}" for state in State if state in states)
     memory = sum(each.memory for each in models if each.model is not None)
-    return f"{len(models)} models tried in {seconds:.1f} s: {counts}; {mebibytes(memory)}{_missing(models)}"
+    tried = f"{len(models)} {'model' if len(models) == 1 else 'models'} tried"
+    return f"{tried} in {seconds:.1f} s: {counts}; {mebibytes(memory)}{_missing(models)}"
 
 
 def _missing(models: Sequence[ModelState]) -> str:

@@ -100,8 +100,9 @@ def set_level(level: int) -> None:
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 #: `trace_id` and `span_id` of that request, where it is traced
 trace: ContextVar[Mapping[str, str] | None] = ContextVar("trace", default=None)
+_ACCESS, _ACCESS_FIELDS = "uvicorn.access", 5
 #: whose lines are about requests
-_OF_REQUESTS = ("kserve", "kserve.trace", "uvicorn.access", "uvicorn.error")
+_OF_REQUESTS = ("kserve", "kserve.trace", _ACCESS, "uvicorn.error")
 
 
 def identify() -> None:
@@ -111,6 +112,9 @@ def identify() -> None:
 
 
 def _with_request_id(record: logging.LogRecord) -> bool:
+    if record.name == _ACCESS and isinstance(record.args, tuple) and len(record.args) == _ACCESS_FIELDS:
+        client, method, path, *rest = record.args  # uvicorn quotes the colon of every prediction
+        record.args = (client, method, str(path).replace("%3A", ":"), *rest)
     said: str | None = getattr(record, "request_id", None)
     known = request_id.get() if said is None else said
     if not known or hasattr(record, "plain"):  # it has been here: on its way from one logger to the next
@@ -119,7 +123,7 @@ def _with_request_id(record: logging.LogRecord) -> bool:
     record.request_id, record.plain = known, plain
     if said is None:
         record.__dict__.update(trace.get() or {})
-    if record.name == "uvicorn.access" and isinstance(record.args, tuple) and record.args:
+    if record.name == _ACCESS and isinstance(record.args, tuple) and record.args:
         record.client = record.args[0]
         record.args = (f"{record.args[0]} [{known}]", *record.args[1:])  # which its formatter takes, not the line
     else:

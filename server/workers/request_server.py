@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from adapters import base
 from adapters.base import Adapter, InvalidInput, Parts, Reply, ReplyStream, Request, StreamFailed, TooLong
 from adapters.shared.messages import without_trace
 from server.runtime import ipc
@@ -141,9 +145,20 @@ def failure_fields(error: BaseException) -> dict[str, Any]:
         return {"error": text, "kind": "too_long" if isinstance(error, TooLong) else "input"}
     if isinstance(error, StreamFailed):
         return {"error": text, "kind": "model"}
-    stack = "".join(traceback.format_exception(error))
+    stack = "".join(traceback.format_exception(type(error), error, _from_their_code(error)))
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return {"error": named, "kind": "model", "stack": stack[-_MAX_STACK:]}
+
+
+def _from_their_code(error: BaseException) -> TracebackType | None:
+    """The traceback from where it leaves our code and KServe's: the way there is the same for every model."""
+    ways = [Path(__file__).parents[1], Path(base.__file__).parent]
+    if (kserve := sys.modules.get("kserve")) is not None and kserve.__file__:
+        ways.append(Path(kserve.__file__).parent)
+    part = error.__traceback__
+    while part is not None and any(Path(part.tb_frame.f_code.co_filename).is_relative_to(way) for way in ways):
+        part = part.tb_next
+    return part or error.__traceback__
 
 
 def message_of(error: BaseException) -> str:

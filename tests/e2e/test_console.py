@@ -117,6 +117,20 @@ def test_the_filter_leaves_what_fits(watched: Watched) -> None:
     expect(page.locator("td .name")).to_have_text(["broken"])
     page.fill("input[type=search]", "no such model")
     expect(page.locator(".empty")).to_have_text("No model fits the filter.")
+    page.fill("input[type=search]", "is no pickle")
+    expect(page.locator("td .name")).to_have_text(["broken"])
+
+
+def test_those_that_failed_are_one_press_away_and_back(watched: Watched, server: Server) -> None:
+    page = watched.page
+    names = page.locator("td .name")
+    failed = page.get_by_role("button", name="1 failed")
+    failed.click()
+    expect(names).to_have_text(["broken"])
+    looks(page, 2)
+    expect(failed).to_be_focused()
+    failed.click()
+    expect(names).to_have_count(len(server.index()))
 
 
 def test_the_table_is_sorted_by_a_column_and_stays_so(watched: Watched, server: Server) -> None:
@@ -389,6 +403,10 @@ def test_a_server_that_asks_for_keys_is_told_one(browser: Browser, tmp_path: Pat
         send(page)
         page.wait_for_selector(ANSWER)
         assert shown(page, ANSWER)["predictions"]
+        curl = page.locator("pre", has_text="curl ").inner_text()
+        for key, told in (("some-key-for-x", "is not for model 'flowers'"), (admin, "predictions")):
+            environ = {**os.environ, "API_KEY": key}
+            assert told in subprocess.run(["bash", "-c", curl], env=environ, capture_output=True, text=True).stdout
     finally:
         context.close()
         server.stop()

@@ -72,12 +72,12 @@ def add_console(
     @app.get("/console/overview", include_in_schema=False)
     async def all_models() -> Response:
         await refresh()
-        return _json(overview(repository, about))
+        return _json(await overview(repository, about))
 
     @app.get("/console/models/{name}", include_in_schema=False)
     async def one_model(name: str) -> Response:
         model = await repository.ready(name)
-        return _json(details(model, examples.of(model), about.get("grpc_port")))
+        return _json(details(model, examples.of(model), about.get("grpc_port"), keyed=bool(about.get("keyed"))))
 
     @app.get("/console/models/{name}/log", include_in_schema=False)
     async def log_of_model(name: str) -> Response:

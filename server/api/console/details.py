@@ -9,8 +9,10 @@ from server.api.openapi.request_examples import ModelExamples
 from server.inference.model import ServedModel
 
 
-def details(model: ServedModel, examples: ModelExamples, grpc_port: int | None) -> dict[str, Any]:
-    """What the page makes a form of; `grpc_port` is None where gRPC is not served.
+def details(
+    model: ServedModel, examples: ModelExamples, grpc_port: int | None, *, keyed: bool = False
+) -> dict[str, Any]:
+    """What the page makes a form of; `grpc_port` is None where gRPC is not served; `keyed`: requests bring an API key.
 
     `kind` is how it is asked: "chat" (a language model), "stream" (parts as they are made), "form" (columns, each with
     a field), "json".
@@ -33,6 +35,7 @@ def details(model: ServedModel, examples: ModelExamples, grpc_port: int | None) 
         "batched": model.merges,
         "refuses_example": bool(model.refuses_example),
         "grpc_port": grpc_port,
+        "keyed": keyed,
         "v1": examples.v1,
         "v2": examples.v2,
     }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -15,24 +16,38 @@ from server.repository.state import ModelState, State
 from server.runtime.lifeline import resident_bytes
 from server.telemetry.counters import SECONDS, ModelMetrics, now
 
+_AT_ONCE = 32  #: models
+#: this is read when the server starts
+_BEGUN = now()
 
-def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]:
+
+async def overview(repository: Repository, about: Mapping[str, Any]) -> dict[str, Any]:
     """What there is; `about` says what does not change.
+
+    Of hundreds of models it takes some milliseconds, in which requests come between.
 
     `clock` is in seconds and never goes back: it dates the counters, whenever the answer arrives.
     """
     queues = repository.queues()
+    clock = now()
+    models = []
+    for number, name in enumerate(sorted(queues)):
+        if number % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)
+        if name in repository.store.models:  # it may have gone meanwhile
+            models.append(_model(repository, name, queues[name][1]))
     return {
         "server": {
             **about,
             "python": sys.version.split()[0],
             "pid": os.getpid(),
             "memory": resident_bytes(os.getpid()),
+            "uptime": now() - _BEGUN,
             "not_ready": repository.why_not_ready(named=True),
         },
-        "clock": now(),
+        "clock": clock,
         "bounds": SECONDS,
-        "models": [_model(repository, name, queues[name][1]) for name in sorted(queues)],
+        "models": models,
     }
 
 
@@ -42,11 +57,8 @@ def _model(repository: Repository, name: str, waiting: int) -> dict[str, Any]:
     for version in versions:
         if version["shadow"] and version["version"] in by_version:
             version["compared"] = _compared(by_version[version["version"]])
-    counts = ModelMetrics()
     beside = {version["version"] for version in versions if version["shadow"]}  # they answer nobody
-    for number, metrics in by_version.items():
-        if number not in beside:
-            counts.merge(metrics.snapshot())
+    counts = [_counted(metrics) for number, metrics in by_version.items() if number not in beside]
     ready = [each for each in versions if each["state"] == State.READY]
     shown = next((each for each in reversed(ready) if not each["shadow"]), ready[-1] if ready else versions[-1])
     return {
@@ -59,7 +71,7 @@ def _model(repository: Repository, name: str, waiting: int) -> dict[str, Any]:
         "memory": sum(each["memory"] for each in versions if each["state"] == State.READY),
         "waiting": waiting,
         "versions": versions,
-        **_counted(counts),
+        **(_sum(counts) if len(counts) != 1 else counts[0]),
     }
 
 
@@ -75,10 +87,16 @@ def _version(state: ModelState) -> dict[str, Any]:
         "reason": reason,
         "adapter": state.model.adapter.name if state.model is not None else "",
         "own_process": state.model is not None and state.model.pool is not None,
-        "memory": state.memory,
+        "memory": _memory(state),
         "seconds": round(state.seconds, 3),
         "shadow": state.found.shadow is not None,
     }
+
+
+def _memory(state: ModelState) -> int:
+    """Of processes of its own, what they take now: who looks at it would like to see it grow."""
+    pool = state.model.pool if state.model is not None else None
+    return (sum(pool.memory) if pool is not None else 0) or state.memory
 
 
 def _compared(counts: ModelMetrics) -> dict[str, Any]:
@@ -92,6 +110,17 @@ def _compared(counts: ModelMetrics) -> dict[str, Any]:
         "shadow_seconds": counts.shadow_seconds / answers if answers else None,
         "served_seconds": counts.served_seconds / answers if answers else None,
     }
+
+
+def _sum(counts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of all versions together."""
+    whole = dict(_NOTHING)
+    for each in counts:
+        tokens = None if whole["tokens"] is each["tokens"] is None else (whole["tokens"] or 0) + (each["tokens"] or 0)
+        buckets = [ours + theirs for ours, theirs in zip(whole["buckets"], each["buckets"], strict=True)]
+        plain = {name: whole[name] + each[name] for name in whole if name not in ("tokens", "buckets")}
+        whole = {**plain, "buckets": buckets, "tokens": tokens}
+    return whole
 
 
 def _counted(counts: ModelMetrics) -> dict[str, Any]:
@@ -121,3 +150,7 @@ def _counted(counts: ModelMetrics) -> dict[str, Any]:
         "failed_reloads": counts.failed_reloads,
         "tokens": counts.tokens.generated if counts.tokens is not None else None,
     }
+
+
+#: what is counted of a model that nobody has asked
+_NOTHING = _counted(ModelMetrics())

@@ -27,6 +27,7 @@ from server.repository.repository import Repository
 
 STATIC = "/docs/static"
 _NOWHERE = "Not Found"  #: what Starlette says of a path that no route is for
+_NOT_SO = "Method Not Allowed"  #: and of one that is asked by other methods
 _PATHS = "models are asked by POST /v1/models/NAME:predict and /v2/models/NAME/infer; GET /openapi.json lists all paths"
 
 
@@ -55,7 +56,7 @@ def add_pages(
     if swagger:
         _add_swagger(app)
     if console:
-        about = {"version": version, "swagger": swagger, "grpc_port": grpc_port}
+        about = {"version": version, "swagger": swagger, "grpc_port": grpc_port, "keyed": keyed}
         add_console(app, repository, examples, about, refresh, log_of)
 
 
@@ -76,13 +77,23 @@ def _add_errors(app: FastAPI) -> None:
         detail = error.detail if isinstance(error, HTTPException) else str(error)
         if status == 404 and detail == _NOWHERE:
             return _response(NotFound(f"there is no path {quoted(request.url.path)} here; {_PATHS}"))
-        return JSONResponse({"error": detail}, status, getattr(error, "headers", None))
+        headers = getattr(error, "headers", None) or {}
+        if status == 405 and detail == _NOT_SO:
+            detail = _asked_otherwise(request, headers.get("Allow", ""))
+        return JSONResponse({"error": detail}, status, headers)
 
     app.add_exception_handler(ServingError, known)
     app.add_exception_handler(base.InvalidInput, known)
     app.add_exception_handler(ModelNotFound, unknown_model)
     app.add_exception_handler(RequestValidationError, unfit)
     app.add_exception_handler(HTTPException, plain)
+
+
+def _asked_otherwise(request: Request, allowed: str) -> str:
+    """What to say of a path that is there, but not for this method."""
+    by = " or ".join(sorted({each.strip() for each in allowed.split(",")} - {"", "HEAD"})) or "another method"
+    hint = f"; {_PATHS}" if ":" in request.url.path else ""
+    return f"{quoted(request.url.path)} is asked by {by}, not by {request.method}{hint}"
 
 
 class ExamplesOfModels:

@@ -80,7 +80,10 @@ def _from_command_line(
         token = rest.pop(0)
         name, equals, text = token.partition("=")
         follows = bool(rest) and not rest[0].startswith("--")
-        if not name.startswith("--"):
+        if not name.startswith("--") and name in elsewhere:
+            problems.append(f"unknown flag {name}; {elsewhere[name]}")
+            rest = rest[1:] if follows and not equals else rest
+        elif not name.startswith("--"):
             problems.append(f"unexpected argument {printable(token)}: a setting is a flag, --name=value")
         elif (flag := known.get(_canonical(name))) is None:
             way_out = elsewhere.get(_canonical(name)) or _nearest(_canonical(name), known)
@@ -102,4 +105,7 @@ def _canonical(name: str) -> str:
 
 def _nearest(name: str, known: Mapping[str, Flag]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    return f"did you mean {known[near[0]].flag}?" if near else "--help lists the known ones"
+    if near:
+        return f"did you mean {known[near[0]].flag}?"
+    alone = difflib.get_close_matches(name, ("--help", "--version"), n=1)
+    return f"did you mean {alone[0]}?" if alone else "--help lists the known ones"

@@ -77,6 +77,8 @@ def test_leading_bytes_give_the_format_away_whatever_the_name(tmp_path: Path, co
         ("model.plan", "a TensorRT engine", "serve the ONNX file that it was built of"),
         ("resnet-symbol.json", "an MXNet model", "exports it to ONNX"),
         ("Model.MLMODEL", "a Core ML model", "serve the model that it was converted from"),
+        ("last.ckpt", "a checkpoint (weights without a program)", "a model.py can build the model and load them"),
+        ("model.onnx.part", "a download that is not whole", "fetch it again"),
         ("model.rds", "a model of R", ""),
     ],
 )
@@ -105,6 +107,12 @@ def test_settings_of_other_servers_have_a_way_out(
     found = probe.recognise(ModelDir.of(tmp_path))
     assert found == f"{name} is {words}"
     assert way_out in probe.way_out(found)
+
+
+def test_openvinos_pair_is_told_by_its_xml(tmp_path: Path) -> None:
+    found = probe.recognise(_dir(tmp_path, model__bin=b"", model__xml=b'<?xml version="1.0"?>\n<net name="x">'))
+    assert found == "model.xml is an OpenVINO model"
+    assert probe.way_out(found) == "serve the ONNX file that it was made of"
 
 
 def test_an_autogluon_predictor_is_a_folder(tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ def test_of_a_signature() -> None:
         "optional": ["c"],
         "request_parameters": {"method": {"type": "str", "choices": ["a", "b"], "meaning": "which"}},
         "explains": True,
+        "streams": False,
         "task": "score",
         "labels": ["no", "yes"],
     }
     assert signature_parameters(Signature((X,), (Y,), whole=True, generates=True))["task"] == "generation"
+    assert signature_parameters(Signature((), (), whole=True, streams=True))["streams"] is True

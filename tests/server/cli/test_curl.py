@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from server.cli.curl import body_of
+from server.cli.curl import body_of, grpc_address
 from server.cli.main import run
 from server.cli.temporary_server import TemporaryServer, serving
 from tests.server.cli.conftest import command
@@ -112,3 +112,8 @@ def test_where_a_body_comes_from(tmp_path: Path) -> None:
         body_of("{")
     ended = command("curl", "iris", "--data=-", "--url=127.0.0.1:1", stdin="nonsense")
     assert (ended.status, "--data is not JSON" in ended.err) == (2, True)
+
+
+def test_where_grpc_is() -> None:
+    assert grpc_address("http://host:8080", 8081) == "host:8081"
+    assert grpc_address("http://[::1]:8080", 8081) == "[::1]:8081"

@@ -37,6 +37,14 @@ def test_what_is_no_folder(place: Path, name: str, said: str) -> None:
 
 def test_an_address_is_served_not_looked_at() -> None:
     assert "--model=NAME=s3://bucket/iris" in problem_of("s3://bucket/iris")
+    assert (
+        problem_of("s3:/bucket/iris")
+        == "s3:/bucket/iris is no folder, and an address has two slashes: s3://bucket/iris"
+    )
+
+
+def test_an_empty_name_is_a_variable_that_is_not_set() -> None:
+    assert problem_of("").startswith("the folder's name is empty: perhaps a variable is not set")
 
 
 def test_a_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,6 +183,8 @@ def test_another_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ANSWERS, "/v2/models", (404, {}))
     with pytest.raises(Failure, match="not as PolyServe does"):
         RunningServer.at(url).model("nobody")
+    with pytest.raises(Failure, match=f"answers 404: write the server's address without a path, --url={url}$"):
+        RunningServer.at(f"{url}/v1/models/iris:predict").model("iris")
 
 
 def test_a_host_that_is_none() -> None:

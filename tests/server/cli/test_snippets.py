@@ -74,6 +74,14 @@ def test_python() -> None:
     tree = ast.parse(program)
     body = next(node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "body")
     assert ast.literal_eval(body) == V1
+    assert "json.load(answer)" in program
+
+
+def test_python_prints_an_answer_in_parts_as_they_come() -> None:
+    facts = {"name": "m", "parameters": {"streams": True}}
+    program = shown(request_for("python", facts, body={"instances": ["a"]}), "http://host:1", "", {})
+    ast.parse(program)
+    assert program.endswith('as answer:\n    for line in answer:\n        print(line.decode(), end="")')
 
 
 def test_over_tls() -> None:

@@ -46,6 +46,7 @@ def test_a_file_in_a_directory_that_is_there(tmp_path: Path) -> None:
         ("gs:///x", "must name a bucket, such as gs://bucket/path"),
         ("https://account.blob.core.windows.net/", "is not whole"),
         ("hf://owner/model", "or the path of a file"),
+        ("collector:8080", "must begin with http://, as in http://collector:8080; a file of that name is written ./"),
         ("http:///x", "must name the host of a collector"),
         ("s3:///x", "must name a bucket"),
         ("/nowhere/at/all", "must be the path of a file, in a directory that is there"),

@@ -266,7 +266,7 @@ def test_settings_are_typed_and_frozen() -> None:
         (["--qqq"], "unknown flag --qqq; --help lists the known ones"),
         (["--"], "unknown flag --; --help lists the known ones"),
         (["models"], "unexpected argument models: a setting is a flag, --name=value"),
-        (["-p", "--trial"], "unexpected argument -p: a setting is a flag, --name=value"),
+        (["-x", "--trial"], "unexpected argument -x: a setting is a flag, --name=value"),
         (["--http_port=99999"], "--http_port=99999: must be between 0 and 65535"),
         (["--http-port", "-1"], "--http_port=-1: must be between 0 and 65535"),
         (["--http_port=http"], "--http_port=http: must be a whole number, between 0 and 65535"),

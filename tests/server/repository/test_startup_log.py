@@ -22,6 +22,7 @@ def _entry(name: str, state: State = State.READY, reason: str = "", version: str
 
 def test_a_good_start_is_one_line() -> None:
     assert summary([_entry("iris"), _entry("spam")], 3.21) == "2 models tried in 3.2 s: 2 ready; 0.0 MiB"
+    assert summary([_entry("iris")], 3.21) == "1 model tried in 3.2 s: 1 ready; 0.0 MiB"
 
 
 def test_who_is_not_served_is_named_and_where_to_ask_why() -> None:

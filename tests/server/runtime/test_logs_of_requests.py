@@ -19,12 +19,15 @@ def test_lines_of_a_request_tell_its_identifier(caplog: pytest.LogCaptureFixture
             logger.addHandler(caplog.handler)
         with caplog.at_level(logging.INFO, "kserve"), caplog.at_level(logging.INFO, "uvicorn.access"):
             server.info("100 %s", "percent")
-            access.info('%s - "%s %s HTTP/%s" %d', "1.2.3.4:5", "GET", "/v2", "1.1", 200)
+            access.info('%s - "%s %s HTTP/%s" %d', "1.2.3.4:5", "GET", "/v1/models/a%3Apredict", "1.1", 200)
     finally:
         logs.request_id.reset(token)
         for logger in (server, access):
             logger.removeHandler(caplog.handler)
-    assert {*caplog.messages} == {"100 percent [x-request-id abc-1]", '1.2.3.4:5 [abc-1] - "GET /v2 HTTP/1.1" 200'}
+    assert {*caplog.messages} == {
+        "100 percent [x-request-id abc-1]",
+        '1.2.3.4:5 [abc-1] - "GET /v1/models/a:predict HTTP/1.1" 200',
+    }
 
 
 def test_a_line_of_a_traced_request_tells_its_trace_but_not_that_of_another(caplog: pytest.LogCaptureFixture) -> None:

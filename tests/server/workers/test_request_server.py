@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from adapters.base import (
     TooLong,
 )
 from server.runtime import ipc
+from server.workers import request_server
 from server.workers.request_server import RequestServer, answer_all, failure_fields
 from server.workers.streams import WINDOW_PARTS
 from tests.patience import becomes
@@ -224,3 +226,29 @@ def test_what_the_parent_is_told_of_errors() -> None:
     assert failure_fields(KeyError("a"))["error"] == "KeyError: 'a'"
     assert failure_fields(Speechless())["error"] == "Speechless"
     assert "KeyError" in failure_fields(KeyError("a"))["stack"]
+
+
+def test_the_stack_begins_where_the_models_own_code_does() -> None:
+    def way(file: str, then: Callable[[], None]) -> Callable[[], None]:
+        names: dict[str, Any] = {"then": then}
+        exec(compile("def step():\n    then()\n", file, "exec"), names)
+        step: Callable[[], None] = names["step"]
+        return step
+
+    def stack_of(step: Callable[[], None]) -> list[str]:
+        try:
+            step()
+        except ZeroDivisionError as error:
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # without this test itself
+            stack: str = failure_fields(error)["stack"]
+        return re.findall(r'File "(.*?)"', stack)
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    ours = request_server.__file__
+    theirs, library = "/models/mine/model.py", "/site-packages/numpy/core.py"
+    assert stack_of(way(ours, way(theirs, way(library, fails)))) == [theirs, library, __file__]
+    names: dict[str, Any] = {}
+    exec(compile("def fails():\n    1 / 0\n", ours, "exec"), names)
+    assert stack_of(way(ours, names["fails"])) == [ours, ours], "nobody else's: it is all that is known"

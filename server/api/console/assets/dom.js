@@ -41,7 +41,7 @@ export function renew(element, ...children) {
       continue;
     }
     if (there !== place) element.insertBefore(there, place);
-    if (!there.isEqualNode(node)) become(there, node);
+    if (there !== node && !there.isEqualNode(node)) become(there, node);
   }
   while (element.childNodes.length > wanted.length) element.lastChild.remove();
 }

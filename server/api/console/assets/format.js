@@ -14,6 +14,19 @@ export function seconds(value) {
   return `${value.toFixed(value < 10 ? 2 : 0)} s`;
 }
 
+/** How long something has lasted, in its two largest units. */
+export function duration(value) {
+  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const first = Math.max(units.findIndex(([, size]) => value >= size), 0);
+  let left = Math.round(value);
+  const parts = (value < 1 ? units.slice(-1) : units.slice(first, first + 2)).map(([name, size]) => {
+    const whole = Math.floor(left / size);
+    left -= whole * size;
+    return whole ? `${whole} ${name}` : "";
+  });
+  return parts.filter(Boolean).join(" ") || "0 s";
+}
+
 export function bytes(value) {
   if (!value) return "–";
   const steps = ["B", "KiB", "MiB", "GiB", "TiB"];

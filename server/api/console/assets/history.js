@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 
 const KEPT = 150;
-export const history = new Map(); // model -> [{time, rate, errors, p50, p99, batch, waiting, tokens}]
+export const history = new Map(); // model -> [{time, rate, errors, refused, p50, p99, batch, waiting, tokens}]
 let before = null;
 
 /** Ask once; the overview, with a `now` for each model. */
@@ -14,19 +14,28 @@ export async function look() {
   for (const model of seen.models) {
     const sample = between(earlier.get(model.name), model, elapsed, seen.bounds);
     const samples = history.get(model.name) ?? [];
-    if (sample) samples.push({ ...sample, waiting: model.waiting });
+    if (sample) samples.push({ ...sample, time: seen.clock, waiting: model.waiting });
     if (samples.length > KEPT) samples.shift();
     history.set(model.name, samples);
     model.now = samples.at(-1) ?? null;
   }
   seen.now = total(before?.models ?? [], seen.models, elapsed, seen.bounds);
-  if (seen.now) all.push({ ...seen.now, failed: seen.now.errors + seen.now.refused, memory: seen.server.memory });
+  if (seen.now) all.push({ ...seen.now, failed: seen.now.errors + seen.now.refused, memory: memoryOf(seen) });
   if (all.length > KEPT) all.shift();
   before = seen;
   return seen;
 }
 
 export const all = [];
+
+/** Of the server's process and of those that models have of their own. */
+export function memoryOf(seen) {
+  return seen.server.memory + ofProcesses(seen);
+}
+
+export function ofProcesses(seen) {
+  return seen.models.flatMap((model) => model.versions).reduce((sum, each) => sum + (each.own_process ? each.memory : 0), 0);
+}
 
 function total(earlier, models, elapsed, bounds) {
   const sum = (list) =>

@@ -2,7 +2,7 @@
 
 import { token } from "./api.js";
 import { h, put, renew } from "./dom.js";
-import { bytes } from "./format.js";
+import { duration } from "./format.js";
 import { look } from "./history.js";
 import { modelView } from "./model.js";
 import { overviewView } from "./overview.js";
@@ -51,7 +51,7 @@ function tell(server) {
   if (at("status").textContent !== status) at("status").textContent = status;
   at("status").className = `pill ${server.not_ready ? "LOADING" : "READY"}`;
   at("status").removeAttribute("title");
-  at("about").textContent = `${server.version} · Python ${server.python} · ${bytes(server.memory)}`;
+  at("about").textContent = `${server.version} · Python ${server.python} · up ${duration(server.uptime)}`;
   at("docs").hidden = !server.swagger;
 }
 

@@ -81,11 +81,12 @@ function headOf(model) {
 function chartsOf(model) {
   const samples = history.get(model.name) ?? [];
   const found = [
-    chart("Requests/s", samples, { all: "rate" }, count),
-    chart("Time of a request", samples, { p50: "p50", p99: "p99" }, seconds),
+    chart("Requests/s", samples, { "": "rate" }, count),
+    chart("Latency", samples, { p50: "p50", p99: "p99" }, seconds),
+    chart("Errors/s", samples, { "4xx": "refused", "5xx": "errors" }, count),
   ];
-  found.push(model.tokens === null ? chart("Rows in one call", samples, { rows: "batch" }, count) : chart("Tokens/s", samples, { tokens: "tokens" }, count));
-  return found;
+  if (model.tokens !== null) return [...found, chart("Tokens/s", samples, { "": "tokens" }, count)];
+  return [...found, model.calls ? chart("Rows in one call", samples, { "": "batch" }, count) : chart("Waiting requests", samples, { "": "waiting" }, count)];
 }
 
 function versions(model) {
@@ -107,6 +108,7 @@ function compared(each) {
 function logView(name) {
   const lines = h("pre", { class: "log", tabindex: "0", "aria-label": "The log about this model", hidden: true });
   const told = h("p", { role: "status", class: "quiet" });
+  const button = h("button", { type: "button", class: "plain", onclick: show }, "Show the last lines");
   async function show() {
     try {
       const got = await get(`console/models/${encodeURIComponent(name)}/log`);
@@ -114,21 +116,24 @@ function logView(name) {
       lines.textContent = got.lines.join("\n") || "Nothing was logged about it yet.";
       lines.scrollTop = lines.scrollHeight;
       told.textContent = "";
+      button.textContent = "Show again";
     } catch (error) {
       told.textContent = error.message;
     }
   }
   return h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, "Log"), h("span", { class: "grow" }),
-    h("button", { type: "button", class: "plain", onclick: show }, "Show the last lines")), told, lines);
+    button), told, lines);
 }
 
 function signature(model) {
   const line = (spec) => `${spec.name}: ${spec.datatype} [${spec.shape.join(", ")}]${spec.optional ? ", optional" : ""}`;
-  const list = (specs) => (specs.length > 12 ? [...specs.slice(0, 12).map(line), `… ${specs.length - 12} more`] : specs.map(line)).join("\n");
+  const some = (texts) => (texts.length > 12 ? [...texts.slice(0, 12), `… ${texts.length - 12} more`] : texts);
+  const list = (specs) => some(specs.map(line)).join("\n");
+  const calls = model.kind === "chat" ? "requests go on together, token by token" : model.batched ? `requests share calls, up to ${model.max_rows} rows each` : "each request is a call of its own";
   return [h("dl", {},
-    ...[["Platform", model.platform], ["Takes", list(model.inputs)], ["Columns", model.columns.join(", ")], ["Gives", list(model.outputs)],
+    ...[["Platform", model.platform], ["Takes", list(model.inputs)], ["Columns", some(model.columns).join(", ")], ["Gives", list(model.outputs)],
       ["Parameters", model.parameters.map((each) => `${each.name}: ${each.choices.length ? each.choices.join(" | ") : each.kind}`).join("\n")],
-      ["Merges", model.batched ? `requests, up to ${model.max_rows} rows a call` : "no requests"], ["Explains", model.explains ? "yes, by :explain" : ""]]
+      ["Batching", calls], ["Explains", model.explains ? "yes, by :explain" : ""]]
       .filter(([, text]) => text).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text.split("\n").map((each) => h("div", { class: name === "Takes" || name === "Gives" ? "mono" : "" }, each)))]))];
 }
 

@@ -1,9 +1,9 @@
 // All models in a table, and the server in five tiles.
 
 import { spark } from "./charts.js";
-import { h, put, renew } from "./dom.js";
+import { h, renew } from "./dom.js";
 import { bytes, count, seconds } from "./format.js";
-import { all, history } from "./history.js";
+import { all, history, memoryOf, ofProcesses } from "./history.js";
 
 const STATES = ["READY", "LOADING", "UNLOADING", "EVICTED", "UNAVAILABLE"];
 const errorsOf = (model) => model.server_errors + model.client_errors;
@@ -30,7 +30,7 @@ const kept = { filter: "", by: "Model", up: true }; // over views: whoever comes
 export function overviewView() {
   const tiles = h("section", { class: "tiles", "aria-label": "The server" });
   const rows = h("tbody");
-  const filter = h("input", { type: "search", placeholder: "Filter by name, adapter or state", "aria-label": "Filter the models", value: kept.filter });
+  const filter = h("input", { type: "search", placeholder: "Filter by name, adapter, state, reason", "aria-label": "Filter the models", value: kept.filter });
   const shownOf = h("span", { class: "quiet", role: "status" });
   const empty = h("p", { class: "empty", hidden: true });
   const order = h("select", { class: "narrow-only", "aria-label": "Sort by", onchange: () => sortBy(order.value, UPWARDS.has(order.value)) },
@@ -47,11 +47,18 @@ export function overviewView() {
   const element = [h("h1", { class: "skip" }, "Models"), tiles,
     h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, "Models"), shownOf, h("span", { class: "grow" }), order, h("div", {}, filter)),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All models" }, table), empty)];
+  const drawn = new Map(); // what each row was made of
   let last = null;
-  filter.addEventListener("input", () => {
-    kept.filter = filter.value;
-    if (last) update(last);
+  filter.addEventListener("input", () => filterBy(filter.value));
+  tiles.addEventListener("click", (event) => {
+    const wanted = event.target.closest("[data-filter]")?.dataset.filter;
+    if (wanted) filterBy(kept.filter === wanted ? "" : wanted);
   });
+
+  function filterBy(text) {
+    kept.filter = filter.value = text;
+    if (last) update(last);
+  }
 
   function sortBy(name, up) {
     Object.assign(kept, { by: name, up });
@@ -69,9 +76,16 @@ export function overviewView() {
 
   function update(seen) {
     last = seen;
-    put(tiles, tilesOf(seen));
+    renew(tiles, tilesOf(seen));
     const shown = chosen(seen.models);
-    renew(rows, shown.map(rowOf));
+    const there = new Map([...rows.children].map((row) => [row.dataset.key, row]));
+    renew(rows, shown.map((model) => {
+      const row = there.get(model.name);
+      const stamp = stampOf(model, seen.clock);
+      if (row && drawn.get(model.name) === stamp) return row;
+      drawn.set(model.name, stamp);
+      return rowOf(model);
+    }));
     shownOf.textContent = shown.length < seen.models.length ? `${shown.length} of ${seen.models.length}` : "";
     empty.hidden = shown.length > 0;
     empty.textContent = seen.models.length ? "No model fits the filter." : "There is no model yet: put a folder with one into the models' directory, and it appears here.";
@@ -81,11 +95,17 @@ export function overviewView() {
   return { element, update };
 }
 
+/** Two rows of the same stamp look alike: of hundreds of models most have nothing new to show. */
+function stampOf(model, clock) {
+  const moving = history.get(model.name)?.slice(-61).some((sample) => sample.rate);
+  return JSON.stringify([moving ? clock : 0, model.state, model.adapter, model.reason, model.versions.length, model.requests, errorsOf(model), model.waiting, model.memory]);
+}
+
 /** The models that fit the filter, in the order that is wanted; by name where that leaves it open. */
 function chosen(models) {
   const wanted = kept.filter.trim().toLowerCase();
   const order = COLUMNS.find(([name]) => name === kept.by)[1];
-  return models.filter((model) => `${model.name} ${model.adapter} ${model.state}`.toLowerCase().includes(wanted))
+  return models.filter((model) => `${model.name} ${model.adapter} ${model.state} ${model.reason}`.toLowerCase().includes(wanted))
     .sort((one, other) => (kept.up ? order(one, other) : order(other, one)));
 }
 
@@ -94,11 +114,11 @@ function tilesOf(seen) {
   const failed = seen.models.filter((model) => model.state === "UNAVAILABLE").length;
   const now = seen.now;
   return [
-    tile("Models ready", ready, `of ${seen.models.length}${failed ? `, ${failed} failed` : ""}`, h("div", { class: "share", "aria-hidden": "true" }, stateShares(seen.models))),
+    tile("Models ready", ready, [`of ${seen.models.length}${failed ? ", " : ""}`, failed ? h("button", { type: "button", class: "link", "data-filter": "unavailable", title: "Show those that failed" }, `${failed} failed`) : null], h("div", { class: "share", "aria-hidden": "true" }, stateShares(seen.models))),
     tile("Requests/s", count(now?.rate ?? 0), `${count(sum(seen, "requests"))} so far`, spark(all, "rate")),
     tile("p99", seconds(now?.p99 ?? null), now?.p50 ? `median ${seconds(now.p50)}` : "no requests now", spark(all, "p99")),
-    tile("Errors/s", count((now?.errors ?? 0) + (now?.refused ?? 0)), `${count(sum(seen, "server_errors"))} of ours, ${count(sum(seen, "client_errors"))} of clients`, spark(all, "failed")),
-    tile("Memory", bytes(seen.server.memory), `models ${bytes(seen.models.reduce((all, m) => all + m.memory, 0))}`, spark(all, "memory", 1.6)),
+    tile("Errors/s", count((now?.errors ?? 0) + (now?.refused ?? 0)), `4xx: ${count(sum(seen, "client_errors"))}, 5xx: ${count(sum(seen, "server_errors"))}`, spark(all, "failed")),
+    tile("Memory", bytes(memoryOf(seen)), ofProcesses(seen) ? `workers ${bytes(ofProcesses(seen))}` : `models ${bytes(sum(seen, "memory"))}`, spark(all, "memory", 1.6)),
   ];
 }
 
@@ -119,7 +139,7 @@ function tile(title, number, note, extra = null) {
 
 function rowOf(model) {
   const { now } = model;
-  const cell = (label, text) => h("td", { class: "n", "data-label": label }, text);
+  const cell = (label, text, kind = "") => h("td", { class: `n${["0", "–"].includes(text) ? " nothing" : kind}`, "data-label": label }, text);
   return h("tr", { "data-key": model.name, class: model.state === "UNAVAILABLE" && !model.requests ? "never" : null },
     h("td", { class: "first" },
       h("div", { class: "row" }, h("a", { class: "name", href: `#/${encodeURIComponent(model.name)}` }, model.name),
@@ -130,7 +150,7 @@ function rowOf(model) {
     cell("Requests/s", count(now?.rate ?? 0)),
     h("td", { class: "n wide-only" }, spark(history.get(model.name) ?? [], "rate")),
     cell("p50", seconds(now?.p50 ?? null)), cell("p99", seconds(now?.p99 ?? null)),
-    cell("Rows a call", count(now?.batch ?? null)), cell("Errors", count(errorsOf(model))),
+    cell("Rows a call", count(now?.batch ?? null)), cell("Errors", count(errorsOf(model)), model.server_errors ? " bad" : ""),
     cell("Waiting", count(model.waiting)), cell("Memory", bytes(model.memory)));
 }
 

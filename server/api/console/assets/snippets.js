@@ -2,17 +2,22 @@
 
 import { h, tabs } from "./dom.js";
 
-/** Tabs with code for a request: the path (without a slash in front) and the body. */
+const KEY = 'f"Bearer {os.environ[\'API_KEY\']}"';
+
+/** Tabs with code for a request: the path (without a slash in front) and the body. A server that asks for keys is given
+ * one of the environment: no key is shown, and none is copied into a chat. */
 export function snippets(model, path, body) {
   const base = new URL(".", location.href).href;
+  const { keyed } = model;
+  const imports = keyed ? "import os\n\n" : "";
   const makers = {
-    curl: () => code(`curl ${base}${path} \\\n  -H 'content-type: application/json' \\\n  -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`),
-    Python: () => code(`import httpx\n\nanswer = httpx.post(\n    "${base}${path}",\n    json=${python(body)},\n)\nprint(answer.raise_for_status().json())`),
+    curl: () => code(`curl ${base}${path} \\\n  -H 'content-type: application/json' \\\n${keyed ? '  -H "authorization: Bearer $API_KEY" \\\n' : ""}  -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`),
+    Python: () => code(`${imports}import httpx\n\nanswer = httpx.post(\n    "${base}${path}",\n    json=${python(body)},\n${keyed ? `    headers={"authorization": ${KEY}},\n` : ""})\nprint(answer.raise_for_status().${model.kind === "stream" ? "text" : "json()"})`),
   };
   if (model.kind === "chat") {
-    makers.openai = () => code(`from openai import OpenAI\n\nclient = OpenAI(base_url="${base}openai/v1", api_key="none")\nanswer = client.chat.completions.create(\n    model=${python(model.name)},\n    messages=[{"role": "user", "content": "Hello"}],\n)\nprint(answer.choices[0].message.content)`);
+    makers.openai = () => code(`${imports}from openai import OpenAI\n\nclient = OpenAI(base_url="${base}openai/v1", api_key=${keyed ? 'os.environ["API_KEY"]' : '"none"'})\nanswer = client.chat.completions.create(\n    model=${python(model.name)},\n    messages=[{"role": "user", "content": "Hello"}],\n)\nprint(answer.choices[0].message.content)`);
   } else if (model.v2 && model.grpc_port) {
-    makers.gRPC = () => code(`import numpy as np\nimport tritonclient.grpc as grpc  # pip install tritonclient[grpc]\n\nclient = grpc.InferenceServerClient("${location.hostname}:${model.grpc_port}")\n${inputs(model.v2)}\nprint(client.infer(${python(model.name)}, inputs).get_response())`);
+    makers.gRPC = () => code(`${imports}import numpy as np\nimport tritonclient.grpc as grpc  # pip install tritonclient[grpc]\n\nclient = grpc.InferenceServerClient("${location.hostname}:${model.grpc_port}")\n${inputs(model.v2)}\nprint(client.infer(${python(model.name)}, inputs${keyed ? `, headers={"authorization": ${KEY}}` : ""}).get_response())`);
   }
   return tabs("Code", makers);
 }

@@ -77,6 +77,7 @@ def test_a_bomb_is_found_before_it_is_there(path: Path, form: str, monkeypatch: 
         (b"", "is empty"),
         (b"PK\x03\x04rest", "a zip archive"),
         (b"version https://git-lfs.github.com", "git lfs pull"),
+        (b"<!doctype html><html>Sign in</html>", "a web page, not the file itself"),
         (b"ZF0x3", "joblib older than 0.10"),
         (b"\x04\x22\x4d\x18", "lz4"),
         (b"\x89HDF\r\n", "an HDF5 file"),

@@ -14,10 +14,10 @@ from server.repository.repository import Repository
 def test_a_model_tells_what_it_takes_and_a_request(models: Repository) -> None:
     model = models.ready_model("plain")
     example = {"instances": [{"a": 1}]}
-    told = details(model, ModelExamples("plain", v1=example, v2={"inputs": []}), 8081)
+    told = details(model, ModelExamples("plain", v1=example, v2={"inputs": []}), 8081, keyed=True)
     assert (told["name"], told["adapter"], told["kind"]) == ("plain", model.adapter.name, "form")
     assert told["labels"] == list(model.signature.labels)
-    assert (told["v1"], told["v2"], told["grpc_port"]) == (example, {"inputs": []}, 8081)
+    assert (told["v1"], told["v2"], told["grpc_port"], told["keyed"]) == (example, {"inputs": []}, 8081, True)
     assert [each["name"] for each in told["inputs"]] == [spec.name for spec in model.signature.inputs]
     orjson.dumps(told)
 

@@ -63,6 +63,14 @@ def test_every_error_is_a_json_object(client: TestClient, name: str, status: int
     assert word in answer.json()["error"]
 
 
+def test_a_path_that_is_asked_otherwise_says_how(client: TestClient) -> None:
+    answer = client.get("/v2/repository/index")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["error"] == "'/v2/repository/index' is asked by POST, not by GET"
+    mixed = client.post("/raise/iris:predict").json()["error"]
+    assert mixed.startswith("'/raise/iris:predict' is asked by GET, not by POST; models are asked by POST /v1/models/")
+
+
 def test_an_errors_headers_are_kept(client: TestClient) -> None:
     assert client.get("/raise/http").headers["allow"] == "POST"
 

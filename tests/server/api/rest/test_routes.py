@@ -358,7 +358,9 @@ FRIENDS: list[Any] = [("127.0.0.1", 1), ("::1", 1), ("::ffff:127.0.0.1", 1)]
 def test_strangers_may_not_load_or_unload(site: Site, client: Any, verb: str) -> None:
     answer = site.ask("POST", f"/v2/repository/models/iris/{verb}", client=client)
     assert answer.status == 403
-    assert answer.json["error"].startswith("loading and unloading models is open to this machine (loopback) only")
+    assert answer.json["error"].startswith(
+        "loading, unloading, promoting models and reading the log is open to this machine (loopback) only"
+    )
 
 
 def test_strangers_may_read_what_is_logged_and_not_change_it(site: Site) -> None:
