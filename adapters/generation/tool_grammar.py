@@ -50,6 +50,24 @@ def grammar_of(chat: Chat, answer: Grammar | None, *, as_functions: bool) -> Gra
     return _lark("start: called* TEXT", *rules)
 
 
+def unforced(chat: Chat, answer: Grammar | None) -> Grammar | None:
+    """The same for a model whose calls of tools are written in a form that there is no grammar for.
+
+    Raises:
+        RefusedJob: one is needed.
+    """
+    strict = any(tool["function"].get("strict") is True for tool in chat.tools or ())
+    if not (chat.needs_call or strict or answer is not None):
+        return None
+    field = "tool_choice" if chat.needs_call else "tools" if strict else answer.field if answer is not None else ""
+    raise RefusedJob(
+        f"{field}: the model writes calls of tools in a form of its own, which it cannot be held to: let tool_choice "
+        "be auto, without strict tools and without a grammar beside them",
+        field.partition(".")[0],
+        "unsupported_parameter",
+    )
+
+
 def _written_as_json(number: int, tool: Mapping[str, Any]) -> Iterator[str]:
     begin = f'{{"name": {json.dumps(tool["name"], ensure_ascii=False)}, "arguments": '
     yield f'f{number}: {_text(begin)} a{number} "}}"'
