@@ -12,7 +12,6 @@ import pytest
 from huggingface_hub import InferenceClient
 from pydantic import BaseModel, ConfigDict, Field
 
-from tests.adapters.generation.response_templates import CHATML
 from tests.e2e.process import Server
 from tests.language_models import TEMPLATE, save_language_model, save_thinking_model
 
@@ -44,7 +43,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     mount = tmp_path_factory.mktemp("models")
     save_language_model(mount / "tiny", template=CALLING, context=1024)
     save_thinking_model(mount / "thinker")
-    save_thinking_model(mount / "told", response_template=CHATML)
     server = Server(mount, tmp_path_factory.mktemp("log") / "server.log").wait_ready()
     yield server
     server.stop()
@@ -57,7 +55,7 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 
 
 def test_models(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["thinker", "tiny", "told"]
+    assert [model.id for model in client.models.list()] == ["thinker", "tiny"]
     assert client.models.retrieve("tiny").object == "model"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nobody")
@@ -235,9 +233,8 @@ def thought(message: Any) -> tuple[str | None, str | None]:
     return getattr(message, "reasoning_content", None), message.content
 
 
-@pytest.mark.parametrize("model", ["thinker", "told"])
-def test_reasoning_is_told_apart_whole_and_streamed(client: openai.OpenAI, model: str) -> None:
-    asked: Any = {"model": model, "messages": HELLO, "stop": ["h", "zz"], "logprobs": True}
+def test_reasoning_is_told_apart_whole_and_streamed(client: openai.OpenAI) -> None:
+    asked: Any = {"model": "thinker", "messages": HELLO, "stop": ["h", "zz"], "logprobs": True}
     whole = client.chat.completions.create(**asked, n=2)
     for choice in whole.choices:
         assert (*thought(choice.message), choice.finish_reason) == ("hm", "yes", "stop")
@@ -250,28 +247,26 @@ def test_reasoning_is_told_apart_whole_and_streamed(client: openai.OpenAI, model
     deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
     assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == "hm"
     assert "".join(delta.content or "" for delta in deltas) == "yes"
-    with client.chat.completions.stream(model=model, messages=HELLO) as stream:
+    with client.chat.completions.stream(model="thinker", messages=HELLO) as stream:
         assert thought(stream.get_final_completion().choices[0].message) == ("hm", "yes")
 
 
-@pytest.mark.parametrize("model", ["thinker", "told"])
-def test_what_a_request_says_of_reasoning(client: openai.OpenAI, model: str) -> None:
+def test_what_a_request_says_of_reasoning(client: openai.OpenAI) -> None:
     tables: list[tuple[Any, Any]] = [
         ({"max_tokens": 3}, ("h", None, "length")),
         ({"include_reasoning": False}, (None, "yes", "stop")),
-        ({"reasoning_effort": "none"}, (None, "\tyes" if model == "thinker" else "yes", "stop")),
+        ({"reasoning_effort": "none"}, (None, "\tyes", "stop")),
         ({"chat_template_kwargs": {"begins": True}}, ("hm", "yes", "stop")),
         ({"structured_outputs": {"choice": ["no"]}}, ("hm", "no", "stop")),
     ]
     for asked, expected in tables:
-        choice = client.chat.completions.create(model=model, messages=HELLO, extra_body=asked).choices[0]
+        choice = client.chat.completions.create(model="thinker", messages=HELLO, extra_body=asked).choices[0]
         assert (*thought(choice.message), choice.finish_reason) == expected, asked
 
 
-@pytest.mark.parametrize("model", ["thinker", "told"])
-def test_a_model_that_thinks_may_call(client: openai.OpenAI, model: str) -> None:
+def test_a_model_that_thinks_may_call(client: openai.OpenAI) -> None:
     tools: Any = [{"type": "function", "function": {"name": "now"}}]
-    choice = client.chat.completions.create(model=model, messages=HELLO, tools=tools).choices[0]
+    choice = client.chat.completions.create(model="thinker", messages=HELLO, tools=tools).choices[0]
     (call,) = choice.message.tool_calls or ()
     assert call.type == "function"
     assert (call.function.name, call.function.arguments, choice.finish_reason) == ("now", "{}", "tool_calls")
