@@ -6,6 +6,7 @@ with; transformers' parser finds them. What that cannot read stays text: an answ
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -71,13 +72,7 @@ class TemplateReader:
     def feed(self, piece: str) -> AnswerPiece:
         if not self._any:
             self._lost += piece
-        for character in piece:  # one at a time: what an error is about is what came before it
-            try:
-                events = self._parser.feed(character)
-            except Exception as error:  # of parsers that the template names, for what the model wrote
-                self._unread(error)
-                continue
-            self._take(events)
+        self._parse(piece)
         return self._taken()
 
     def flush(self, *, cut: bool) -> AnswerPiece:
@@ -111,6 +106,21 @@ class TemplateReader:
         if self.thinks:
             self.stage = Stage.THINKING
         return parser
+
+    def _parse(self, piece: str) -> None:
+        """An error would take with it what the parser has found before, so the piece is then read by its characters."""
+        before = copy.copy(self._parser)
+        try:
+            events = self._parser.feed(piece)
+        except Exception as error:  # of parsers that the template names, for what the model wrote
+            if len(piece) == 1:
+                self._unread(error)
+                return
+            self._parser = before
+            for character in piece:
+                self._parse(character)
+        else:
+            self._take(events)
 
     def _take(self, events: Sequence[Mapping[str, Any]]) -> None:
         for event in events:

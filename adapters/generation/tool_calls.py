@@ -55,7 +55,7 @@ def writes_functions(template: str) -> bool:
 
 def _is_tool(tool: Any) -> bool:
     function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
-    return isinstance(function, dict) and isinstance(function.get("name"), str)
+    return isinstance(function, dict) and isinstance(name := function.get("name"), str) and bool(name)
 
 
 class ToolCallReader:

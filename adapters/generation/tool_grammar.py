@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adapters.generation.grammar import Grammar, with_space
+from adapters.generation.grammar import TOOLS, Grammar, with_space
 from adapters.generation.job import Chat
 from adapters.generation.refusal import RefusedJob
 from adapters.generation.tool_calls import CLOSE, OPEN
@@ -131,4 +131,4 @@ def _text(text: str) -> str:
 
 
 def _lark(*rules: str) -> Grammar:
-    return Grammar("lark", "\n".join(rules), "tools")
+    return Grammar("lark", "\n".join(rules), TOOLS)
