@@ -85,7 +85,7 @@ class ChatTemplate:
             check_tools(chat.tools, written, reads_calls=self._reads_calls)
         values = {**_effort(chat, written), **self._values(chat.template_values or {})}
         messages = [_with_text(message, f"messages[{i}]") for i, message in enumerate(chat.messages)]
-        messages = [_with_reasoning(message, f"messages[{i}]") for i, message in enumerate(messages)]
+        messages = [_with_reasoning(message, f"messages[{i}]", written) for i, message in enumerate(messages)]
         if _DEVELOPER not in written:
             messages = [{**each, "role": _SYSTEM} if each["role"] == _DEVELOPER else each for each in messages]
         try:
@@ -127,14 +127,17 @@ def _with_text(message: Any, field: str) -> dict[str, Any]:
     return found
 
 
-def _with_reasoning(message: dict[str, Any], field: str) -> dict[str, Any]:
-    """The message with what the model thought before it, if it comes back, by each name that templates know."""
+def _with_reasoning(message: dict[str, Any], field: str, template: str) -> dict[str, Any]:
+    """The message with what the model thought before it, if it comes back, by a name that the template knows."""
     given = {name: message[name] for name in _REASONING if message.get(name) is not None}
     if not given:
         return message
     if strange := next((name for name, value in given.items() if not isinstance(value, str)), None):
         raise RefusedJob(f"{field}.{strange} must be a text", "messages")
-    return {**message, **dict.fromkeys(_REASONING, next(iter(given.values()))), **given}
+    known = [name for name in _REASONING if re.search(rf"\b{name}\b", template)]
+    if not given.keys().isdisjoint(known):
+        return message
+    return {**message, **dict.fromkeys(known, next(iter(given.values())))}
 
 
 def _effort(chat: Chat, template: str) -> dict[str, Any]:

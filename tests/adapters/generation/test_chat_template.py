@@ -122,11 +122,15 @@ def test_tools_of_a_model_whose_calls_are_not_read_are_refused(tokenizer: Any) -
     assert caught.value.param == "tools"
 
 
-def test_what_it_thought_comes_back_by_each_name(tokenizer: Any) -> None:
-    knows = "{% for each in messages %}{{ each.thinking }}|{{ each.reasoning_content }}{% endfor %}"
-    template = ChatTemplate(with_template(tokenizer, knows))
-    for name in ("reasoning_content", "reasoning", "thinking"):
-        assert template.render(Chat([{"role": "assistant", "content": "yes", name: "so"}])) == "so|so"
+def test_what_it_thought_comes_back_by_the_name_that_the_template_knows(tokenizer: Any) -> None:
+    names = ("reasoning_content", "reasoning", "thinking")
+    for known in names:
+        knows = (
+            f"{{% if enable_thinking %}}{{% endif %}}{{% for each in messages %}}{{{{ each.{known} }}}}{{% endfor %}}"
+        )
+        template = ChatTemplate(with_template(tokenizer, knows))
+        for name in names:
+            assert template.render(Chat([{"role": "assistant", "content": "yes", name: "so"}])) == "so"
     with pytest.raises(RefusedJob, match=r"messages\[0\].reasoning_content must be a text"):
         template.render(Chat([{"role": "assistant", "content": "yes", "reasoning_content": 5}]))
 
