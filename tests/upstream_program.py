@@ -130,6 +130,10 @@ class StandIn:
             for piece in ('{"city":', ' "Paris"}'):
                 yield self.delta({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
             yield self.chunk(chat, None, "tool_calls")
+        elif mode == "thinks":
+            for piece in (" so", " it"):
+                yield self.delta({"reasoning_content": piece})
+            yield self.chunk(chat, "yes", "stop")
         elif mode == "told":
             yield self.chunk(chat, json.dumps({"body": body, "line": self.line, "environ": dict(os.environ)}), "stop")
         elif mode == "given up":

@@ -29,7 +29,7 @@ from adapters.base import (
     Traits,
     Trust,
 )
-from adapters.generation import gguf_folder, giving_way, lora_folder
+from adapters.generation import gguf_folder, giving_way, lora_folder, response_form
 from adapters.generation.generator import Generator
 from adapters.generation.loading import LoraOf, load_generator
 from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
@@ -85,6 +85,7 @@ class GenerationAdapter(Adapter):
         Parameter("grammar_depth", int, meaning="levels that one may be nested; 32 unless set"),
         Parameter("grammar_seconds", float, meaning="seconds to compile one, at most; 5 unless set"),
         Parameter("chat_template", meaning="the file of the chat template, beside the model"),
+        response_form.OPTION,
     )
     traits = Traits(batchable=False)
 

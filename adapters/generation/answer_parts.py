@@ -3,6 +3,7 @@
     {"prompt_tokens": 12}                                              first, before any token is made
     {"deltas": [{"index": 0, "text": "Par", "tokens": [...], "finish": null}, ...]}
         ... and "calls": [{"name": ..., "arguments": "{...}"}] where the model calls tools
+        ... and "reasoning": "..." where it thinks before the text
     {}                                                                 nothing yet, but it is being worked on
     {"usage": {"prompt_tokens": 12, "completion_tokens": 3, "cached_tokens": 0},
      "seconds": {"first_token": 0.2, "per_token": 0.05, ...}, "finished": {"stop": 1},
@@ -49,6 +50,9 @@ class EventReader(Protocol):
 
     @property
     def generated(self) -> int: ...
+
+    @property
+    def reasoned(self) -> int | None: ...
 
     @property
     def finish(self) -> str | None: ...
@@ -160,15 +164,22 @@ class AnswerParts:
         text = "".join(delta.text for delta in deltas)
         tokens = [token for delta in deltas for token in delta.tokens]
         calls = [call for delta in deltas for call in delta.calls]
+        reasoning = "".join(delta.reasoning for delta in deltas)
         finish = deltas[-1].finish if deltas else None
         deltas.clear()
-        if text or tokens or calls or finish:
-            self._news.put_nowait((index, TextDelta(text, tokens, finish, calls)))
+        if text or tokens or calls or reasoning or finish:
+            self._news.put_nowait((index, TextDelta(text, tokens, finish, calls, reasoning)))
 
     def _usage(self) -> dict[str, int]:
         made = sum(text.generated for text in self._texts)
         told = {"prompt_tokens": self._prompt_tokens, "completion_tokens": made}
-        return {**told, "cached_tokens": self._cached_tokens()}
+        return {**told, "cached_tokens": self._cached_tokens(), **reasoning_tokens(self._texts)}
+
+
+def reasoning_tokens(texts: Sequence[EventReader]) -> dict[str, int]:
+    """How many there were, where that is known."""
+    counts = [text.reasoned for text in texts if text.reasoned is not None]
+    return {"reasoning_tokens": sum(counts)} if counts else {}
 
 
 class _Pace:
@@ -208,12 +219,15 @@ class _Pace:
 
 def _append(deltas: list[dict[str, Any]], index: int, delta: TextDelta) -> None:
     """Add one, or make it part of the last where that is of the same sequence."""
-    if not deltas or deltas[-1]["index"] != index:
+    answered = deltas and (deltas[-1]["text"] or deltas[-1].get("calls"))
+    if not deltas or deltas[-1]["index"] != index or (delta.reasoning and answered):
         deltas.append({"index": index, "text": "", "tokens": [], "finish": None})
     last = deltas[-1]
     last["text"] += delta.text
     last["tokens"] += delta.tokens
     last["finish"] = delta.finish
+    if delta.reasoning:
+        last["reasoning"] = last.get("reasoning", "") + delta.reasoning
     if delta.calls:
         calls = [{"name": call.name, "arguments": call.arguments} for call in delta.calls]
         last["calls"] = [*last.get("calls", ()), *calls]

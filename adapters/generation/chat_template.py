@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from adapters.base import LoadError
-from adapters.generation.job import Chat
+from adapters.generation.job import EFFORT, NO_EFFORT, Chat
 from adapters.generation.refusal import RefusedJob
-from adapters.generation.tool_calls import check_tools, writes_functions
+from adapters.generation.tool_calls import OPEN, check_tools, writes_functions
 from adapters.shared.messages import brief
 
 NO_TEMPLATE = (
@@ -23,20 +24,29 @@ NO_TEMPLATE = (
 )
 #: OpenAI's newer word for the system, which few templates know
 _DEVELOPER, _SYSTEM = "developer", "system"
+#: of a message: OpenAI-compatible servers', OpenRouter's, transformers'
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+#: by which a template asks whether to think at all: Qwen's, SmolLM's; DeepSeek's, Granite's
+_SWITCHES = {
+    "enable_thinking": re.compile("enable_thinking"),
+    "thinking": re.compile(r"if\s+(?:not\s+)?thinking\b"),
+}
 _TRIAL = Chat([{"role": "user", "content": "Hello"}])
 
 
 class ChatTemplate:
     """The template of one tokenizer."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        """
+    def __init__(self, tokenizer: Any, *, reads_calls: bool = False) -> None:
+        """`reads_calls`: the tokenizer says itself how calls of tools are read.
+
         Raises:
             LoadError: it is no Jinja template.
         """
         from jinja2 import TemplateSyntaxError
 
         self._tokenizer = tokenizer
+        self._reads_calls = reads_calls
         self._reserved = set(inspect.signature(tokenizer.apply_chat_template).parameters)
         self.takes_greetings = False  #: a user's first message is a conversation that it renders
         if not tokenizer.chat_template:
@@ -47,6 +57,11 @@ class ChatTemplate:
         except RefusedJob as error:  # a model may want other chats than this one
             if isinstance(error.__cause__, TemplateSyntaxError):
                 raise LoadError(f"the chat template is no Jinja template: {brief(str(error.__cause__))}") from error
+
+    @property
+    def writes_calls(self) -> bool:
+        """Whether it has calls of tools written in a form that `tool_calls` reads."""
+        return OPEN in str(self._tokenizer.chat_template)
 
     @property
     def writes_functions(self) -> bool:
@@ -61,15 +76,17 @@ class ChatTemplate:
         """
         from jinja2 import TemplateError
 
-        if not self._tokenizer.chat_template:
+        written = str(self._tokenizer.chat_template or "")
+        if not written:
             raise RefusedJob(NO_TEMPLATE, "messages", "no_chat_template")
         if not isinstance(chat.messages, list) or not chat.messages:
             raise RefusedJob("messages must be a list of at least one message", "messages")
         if chat.tools:
-            check_tools(chat.tools, str(self._tokenizer.chat_template))
-        values = self._values(chat.template_values or {})
+            check_tools(chat.tools, written, reads_calls=self._reads_calls)
+        values = {**_effort(chat, written), **self._values(chat.template_values or {})}
         messages = [_with_text(message, f"messages[{i}]") for i, message in enumerate(chat.messages)]
-        if _DEVELOPER not in str(self._tokenizer.chat_template):
+        messages = [_with_reasoning(message, f"messages[{i}]", written) for i, message in enumerate(messages)]
+        if _DEVELOPER not in written:
             messages = [{**each, "role": _SYSTEM} if each["role"] == _DEVELOPER else each for each in messages]
         try:
             text: str = self._tokenizer.apply_chat_template(
@@ -108,6 +125,38 @@ def _with_text(message: Any, field: str) -> dict[str, Any]:
     if content is not None and not isinstance(content, str):
         raise RefusedJob(f"{field}.content must be a text, or a list of parts of type text", "messages")
     return found
+
+
+def _with_reasoning(message: dict[str, Any], field: str, template: str) -> dict[str, Any]:
+    """The message with what the model thought before it, if it comes back, by a name that the template knows."""
+    given = {name: message[name] for name in _REASONING if message.get(name) is not None}
+    if not given:
+        return message
+    if strange := next((name for name, value in given.items() if not isinstance(value, str)), None):
+        raise RefusedJob(f"{field}.{strange} must be a text", "messages")
+    known = [name for name in _REASONING if re.search(rf"\b{name}\b", template)]
+    if not given.keys().isdisjoint(known):
+        return message
+    return {**message, **dict.fromkeys(known, next(iter(given.values())))}
+
+
+def _effort(chat: Chat, template: str) -> dict[str, Any]:
+    """How much the model is to think, in the template's words."""
+    effort = chat.effort
+    told: dict[str, Any] = {}
+    if effort and EFFORT in template:
+        told[EFFORT] = effort
+    for name, switch in _SWITCHES.items():
+        if effort and switch.search(template):
+            told[name] = effort != NO_EFFORT
+    if effort and not told:
+        raise RefusedJob(
+            f"{chat.effort_field}: the model's chat template asks for no such thing, neither as reasoning_effort nor "
+            "as enable_thinking: leave it out",
+            chat.effort_field,
+            "unsupported_parameter",
+        )
+    return told
 
 
 def _text_of(part: Any, field: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from adapters.generation.answer_parts import AnswerParts
-from adapters.generation.engine import Engine, EngineFull, EngineUsage, Generation, TokenStream
+from adapters.generation.engine import Engine, EngineFull, EngineUsage, Generation, TokenMask, TokenStream
 from adapters.generation.grammar import Grammar, GrammarLimits
 from adapters.generation.grammar_compiler import GrammarCompiler
 from adapters.generation.job import Chat, Job, Prompt
@@ -17,7 +17,7 @@ from adapters.generation.prompts import Prompts
 from adapters.generation.refusal import TOO_LONG, RefusedJob
 from adapters.generation.sequence_text import SequenceText
 from adapters.generation.tool_calls import ToolCallReader
-from adapters.generation.tool_grammar import grammar_of
+from adapters.generation.tool_grammar import grammar_of, unforced
 
 
 class Generator:
@@ -30,6 +30,7 @@ class Generator:
         self._engine = engine
         self._on_processor = on_processor
         self._prompts = prompts
+        self._hidden = prompts.form.hidden(prompts.vocabulary)
         self._grammars = GrammarCompiler(prompts.vocabulary, prompts.end_ids, limits)
         # A long prompt takes a moment, for which the other sequences' tokens would have to wait.
         self._tokenizing = ThreadPoolExecutor(1, "tokenize")
@@ -50,16 +51,20 @@ class Generator:
             RefusedJob: it cannot be carried out, or there is no room for it now.
         """
         loop = asyncio.get_running_loop()
-        generations = await loop.run_in_executor(self._tokenizing, self._prompts.generations, job)
+        generations, texts = await loop.run_in_executor(self._tokenizing, self._tokenized, job)
         if (grammar := self._grammar(job)) is not None:
             mask = self._grammars.kept(grammar)
-            mask = mask or await loop.run_in_executor(self._compiling, self._grammars.compile, grammar)
-            generations = [replace(generation, mask=mask) for generation in generations]
+            if mask is None:
+                mask = await loop.run_in_executor(self._compiling, self._grammars.compile, grammar)
+            generations = [
+                replace(generation, mask=self._masks(mask, prompt, text))
+                for generation, prompt, text in zip(generations, job.prompts, texts, strict=True)
+            ]
         sequences: list[tuple[TokenStream, SequenceText]] = []
         try:
-            for prompt, generation in zip(job.prompts, generations, strict=True):
+            for prompt, text, generation in zip(job.prompts, texts, generations, strict=True):
                 for each in _choices(generation, job.n):
-                    sequences.append((self._engine.submit(each), self._text(job, each, prompt)))
+                    sequences.append((self._engine.submit(each), self._text(job, each, prompt, text)))
         except BaseException as error:
             for tokens, _ in sequences:
                 await tokens.aclose()
@@ -76,18 +81,56 @@ class Generator:
             sequences, size, stream=job.stream, cached_tokens=lambda: sum(tokens.cached_tokens for tokens in first)
         )
 
+    def _tokenized(self, job: Job) -> tuple[list[Generation], list[str]]:
+        """What the engine is given, and of chats what the prompt has begun of the answer."""
+        generations = self._prompts.generations(job)
+        form, vocabulary = self._prompts.form, self._prompts.vocabulary
+        texts = [
+            form.prompt_text(vocabulary, generation.prompt) if isinstance(prompt, Chat) else ""
+            for generation, prompt in zip(generations, job.prompts, strict=True)
+        ]
+        return generations, texts
+
     def _grammar(self, job: Job) -> Grammar | None:
-        """What the texts have to be like."""
+        """What the texts have to be like.
+
+        Raises:
+            RefusedJob: the model's answers take no grammar.
+        """
         chat = job.prompts[0]
         if not isinstance(chat, Chat):
             return job.grammar
-        return grammar_of(chat, job.grammar, as_functions=self._prompts.template.writes_functions)
+        template, form = self._prompts.template, self._prompts.form
+        if template.writes_calls or not chat.tools:
+            found = grammar_of(chat, job.grammar, as_functions=template.writes_functions)
+        else:
+            found = unforced(chat, job.grammar)
+        if found is not None and form.has_frame:
+            raise found.refused(
+                "the model's answers stand between marks of its own (response_template), where no grammar begins: "
+                "leave it out"
+            )
+        return found
 
-    def _text(self, job: Job, generation: Generation, prompt: Prompt) -> SequenceText:
-        vocabulary, told = self._prompts.vocabulary, job.logprobs is not None
+    def _masks(self, make: Callable[[], TokenMask], prompt: Prompt, text: str) -> Callable[[], TokenMask]:
+        if not isinstance(prompt, Chat):
+            return make
+        return self._prompts.form.after_reasoning(make, text, self._prompts.vocabulary, self._prompts.end_ids)
+
+    def _text(self, job: Job, generation: Generation, prompt: Prompt, text: str) -> SequenceText:
+        """`text`: of the prompt."""
+        vocabulary, form, told = self._prompts.vocabulary, self._prompts.form, job.logprobs is not None
         if isinstance(prompt, Chat):
-            tools = ToolCallReader(prompt.tools) if prompt.tools else None
-            return SequenceText(vocabulary, job.stop, told=told, tools=tools, parallel_calls=prompt.parallel_calls)
+            tools = ToolCallReader(prompt.tools) if prompt.tools and not form.reads_calls else None
+            return SequenceText(
+                vocabulary,
+                job.stop,
+                told=told,
+                tools=tools,
+                parallel_calls=prompt.parallel_calls,
+                reader=form.reader(text, prompt.tools),
+                hidden=self._hidden,
+            )
         before = () if generation.prompt_logprobs else generation.prompt
         return SequenceText(vocabulary, job.stop, told=told, before=before, echo=job.echo)
 

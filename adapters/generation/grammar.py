@@ -18,6 +18,8 @@ KINDS = ("json_schema", "json_object", "regex", "lark", "choice")
 _OPENING, _CLOSING = "([{", ")]}"
 #: between tokens of JSON: without a bound, small models write nothing else
 _SPACE = r"( |\n{1,2}[ \t]{0,20})"
+#: the field whose grammars are made of tools
+TOOLS = "tools"
 _INVALID = "invalid_grammar"
 
 
@@ -54,6 +56,11 @@ class Grammar:
     def refused(self, problem: str, place: str = "") -> RefusedJob:
         """The refusal of it; `place` is where in the value the problem is."""
         return RefusedJob(f"{self.field}{place}: {problem}", self.field.partition(".")[0], _INVALID)
+
+    @property
+    def is_clients(self) -> bool:
+        """Whether its text is the client's own, and none that was made of something else."""
+        return self.kind == "lark" and self.field != TOOLS
 
     def check(self, limits: GrammarLimits) -> None:
         """

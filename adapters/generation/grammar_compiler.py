@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from adapters.generation.vocabulary import Vocabulary
 _KEPT = 32  #: compiled grammars, the last used
 _THREADS = 4  #: that compute masks
 _MOST_TOLD = 300  #: characters of what llguidance says
+#: where in a grammar that nobody else has seen, and its lines
+_PLACE = re.compile(r"^(?:at )?\d+\(\d+\): (?:failed to compile JSON schema: )?")
+_EXCERPT = re.compile(r"^\s*\d+ \| .*$", re.MULTILINE)
 _NOTHING_FITS = "NoExtension"  #: llguidance's word, of a grammar that has just begun
 
 NOT_INSTALLED = "grammars need the package llguidance beside transformers: install it, or leave the field out"
@@ -84,10 +88,10 @@ class GrammarCompiler:
         schema = grammar.value if grammar.kind == "json_schema" else None
         problem, place = self._trial.problem(source, schema, self.limits.seconds)
         if problem:
-            raise grammar.refused(_brief(problem), "".join(f".{each}" for each in place))
+            raise grammar.refused(_brief(problem, grammar), "".join(f".{each}" for each in place))
         matcher = LLMatcher(self._ids(grammar), source, log_level=0, limits=parser_limits())
         if matcher.is_error():
-            raise grammar.refused(_brief(matcher.get_error()))
+            raise grammar.refused(_brief(matcher.get_error(), grammar))
         with self._lock:
             self._kept[source] = matcher
             while len(self._kept) > _KEPT:
@@ -112,8 +116,10 @@ class GrammarCompiler:
         return self._tokenizer
 
 
-def _brief(told: str) -> str:
-    """What is wrong, without the state of the parser and the text of the grammar."""
+def _brief(told: str, grammar: Grammar | None = None) -> str:
+    """What is wrong, without the state of the parser and the text of the grammar: it is the client's own at most."""
+    if grammar is not None and not grammar.is_clients:
+        told = _PLACE.sub("", _EXCERPT.sub("", told))
     lines = [line.strip() for line in told.partition("<state>")[0].partition("<non-verbose/>")[0].splitlines()]
     text = " ".join(line for line in lines if line and set(line) - set("^ "))
     if text.startswith(_NOTHING_FITS):

@@ -36,11 +36,13 @@ _WHOLE = {
 }
 _FLAGS = ("echo", "ignore_eos", "stream")
 _OTHERS = (
-    *("grammar", "tool_choice", "parallel_tool_calls"),
+    *("grammar", "tool_choice", "parallel_tool_calls", "reasoning_effort", "reasoning"),
     *("messages", "tools", "chat_template_kwargs", "prompt", "stop", "stop_token_ids", "logit_bias"),
 )
 FIELDS = frozenset({*_NUMBERS, *_WHOLE, *_FLAGS, *_OTHERS})
 
+EFFORT, NO_EFFORT = "reasoning_effort", "none"
+_EFFORTS = (NO_EFFORT, "minimal", "low", "medium", "high", "xhigh", "max")
 _MOST_SEQUENCES = 1024  #: prompts times n
 _MOST_STOPS, _LONGEST_STOP = 32, 1000
 _LARGEST_BIAS = 100.0
@@ -57,6 +59,8 @@ class Chat:
     needs_call: bool = False  #: the answer is calls of tools, and nothing else
     required_tool: str = ""  #: ... of this one; "": of any
     parallel_calls: bool = True  #: there may be more than one
+    effort: str = ""  #: how much the model is to think, by OpenAI's words; "": as it does
+    effort_field: str = EFFORT  #: that says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +149,18 @@ def _chat(given: Mapping[str, Any]) -> Chat:
         raise RefusedJob("tool_choice asks for a call, which is no text of another form: leave one out", "tool_choice")
     parallel = _flag(given.get("parallel_tool_calls", True), "parallel_tool_calls")
     tools = None if choice == "none" else tools
-    return Chat(given["messages"], tools, given.get("chat_template_kwargs"), needs_call, name, parallel)
+    more = given.get("chat_template_kwargs")
+    return Chat(given["messages"], tools, more, needs_call, name, parallel, *_effort(given))
+
+
+def _effort(given: Mapping[str, Any]) -> tuple[str, str]:
+    """How much the model is to think, and the field that says so: responses have another one than chats."""
+    field = "reasoning" if "reasoning" in given else EFFORT
+    said = given.get(field)
+    effort = said.get("effort") if isinstance(said, dict) else said
+    if effort is not None and effort not in _EFFORTS:
+        raise RefusedJob(f"{field}: the effort must be one of {', '.join(_EFFORTS)}", field)
+    return effort or "", field
 
 
 def _tool_name(tool: Any) -> Any:

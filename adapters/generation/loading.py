@@ -23,6 +23,7 @@ from adapters.generation.lora_folder import Lora
 from adapters.generation.lora_weights import add_lora
 from adapters.generation.own_settings import chat_tokens, sampling_defaults
 from adapters.generation.prompts import Prompts
+from adapters.generation.response_form import UNREAD, ResponseForm
 from adapters.generation.vocabulary import Vocabulary
 from adapters.huggingface_.bundle import weights_of
 from adapters.huggingface_.loading import (
@@ -79,15 +80,17 @@ def load_generator(model_dir: ModelDir, file: str, options: Parameters, changed_
     check_vocabulary(tokenizer)
     if name := options.get("chat_template") or (changed_by and model_dir.has(_TEMPLATE) and _TEMPLATE):
         tokenizer.chat_template = _template(model_dir, name)
+    form = ResponseForm() if options.get("reasoning") == UNREAD else ResponseForm.of(tokenizer)
     context = _context(model_limit(model, tokenizer), options.get("max_context"))
     engine = _engine(model, context, options)
     prompts = Prompts(
         Vocabulary(tokenizer, int(model.get_input_embeddings().num_embeddings)),
-        ChatTemplate(tokenizer),
+        ChatTemplate(tokenizer, reads_calls=form.reads_calls),
         _held(context, engine),
         _end_ids(model, tokenizer),
         sampling_defaults(model.generation_config),
         chat_tokens(model.generation_config),
+        form,
     )
     limits = {name: options[option] for option, name in _OF_GRAMMARS.items() if option in options}
     return Generator(engine, prompts, GrammarLimits(**limits), on_processor=model.device.type == "cpu")

@@ -11,6 +11,7 @@ from adapters.generation.control_tokens import Marks
 from adapters.generation.engine import Generation
 from adapters.generation.job import Chat, Job, Prompt
 from adapters.generation.refusal import TOO_LONG, RefusedJob
+from adapters.generation.response_form import ResponseForm
 from adapters.generation.vocabulary import Vocabulary
 
 _COMPLETION_TOKENS = 16  #: of a completion that does not say how many, as OpenAI has it
@@ -27,6 +28,7 @@ class Prompts:
     #: what a job has that does not say otherwise: of the model's own generation_config.json
     defaults: Mapping[str, Any] = field(default_factory=dict)
     chat_tokens: int | None = None  #: of a chat that does not say how many; None: what is left of the context
+    form: ResponseForm = field(default_factory=ResponseForm)  #: of answers to chats
 
     def generations(self, job: Job) -> list[Generation]:
         """One generation a prompt. Takes as long as tokenizing does.

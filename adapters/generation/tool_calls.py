@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.generation.held_back import could_begin
 from adapters.generation.refusal import RefusedJob
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
@@ -30,14 +31,15 @@ class ToolCall:
     arguments: str
 
 
-def check_tools(tools: Any, template: str) -> None:
-    """
+def check_tools(tools: Any, template: str, *, reads_calls: bool = False) -> None:
+    """`reads_calls`: the model's tokenizer says itself how its calls are read.
+
     Raises:
         RefusedJob: they are no tools, or the model's calls could not be read.
     """
     if not isinstance(tools, list) or not tools or not all(map(_is_tool, tools)):
         raise RefusedJob('tools must be a list of {"type": "function", "function": {"name": ...}}', "tools")
-    if "tools" not in template or OPEN not in template:
+    if "tools" not in template or not (reads_calls or OPEN in template):
         raise RefusedJob(
             f"tools: the model's chat template does not have calls written between {OPEN} and {CLOSE}, which is the "
             "form that is read: leave them out",
@@ -53,7 +55,7 @@ def writes_functions(template: str) -> bool:
 
 def _is_tool(tool: Any) -> bool:
     function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
-    return isinstance(function, dict) and isinstance(function.get("name"), str)
+    return isinstance(function, dict) and isinstance(name := function.get("name"), str) and bool(name)
 
 
 class ToolCallReader:
@@ -71,7 +73,7 @@ class ToolCallReader:
         while True:
             before, opened, rest = self._held.partition(OPEN)
             if not opened:
-                kept = _could_begin(before)
+                kept = could_begin(before, OPEN)
                 self._held = before[len(before) - kept :]
                 return text + before[: len(before) - kept], calls
             inner, closed, after = rest.partition(CLOSE)
@@ -109,14 +111,6 @@ class ToolCallReader:
         if not isinstance(name, str) or not isinstance(arguments, dict):
             return None
         return ToolCall(name, json.dumps(arguments, ensure_ascii=False))
-
-
-def _could_begin(text: str) -> int:
-    """Characters at the end that a call may begin with: white space, then a part of its mark."""
-    for length in range(min(len(OPEN) - 1, len(text)), 0, -1):
-        if OPEN.startswith(text[len(text) - length :]):
-            return len(text) - len(text[: len(text) - length].rstrip())
-    return len(text) - len(text.rstrip())
 
 
 def _texts(parameters: Any) -> set[str]:

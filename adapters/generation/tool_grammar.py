@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adapters.generation.grammar import Grammar, with_space
+from adapters.generation.grammar import TOOLS, Grammar, with_space
 from adapters.generation.job import Chat
 from adapters.generation.refusal import RefusedJob
 from adapters.generation.tool_calls import CLOSE, OPEN
@@ -48,6 +48,24 @@ def grammar_of(chat: Chat, answer: Grammar | None, *, as_functions: bool) -> Gra
         return _lark(f"start: answer | {calls}", f"answer: {answer.rule()}", *rules)
     rules += [f"called: before {rest}", f"before[lazy]: TEXT {_text(OPEN)}", f"TEXT: {_ANYTHING}"]
     return _lark("start: called* TEXT", *rules)
+
+
+def unforced(chat: Chat, answer: Grammar | None) -> Grammar | None:
+    """The same for a model whose calls of tools are written in a form that there is no grammar for.
+
+    Raises:
+        RefusedJob: one is needed.
+    """
+    strict = any(tool["function"].get("strict") is True for tool in chat.tools or ())
+    if not (chat.needs_call or strict or answer is not None):
+        return None
+    field = "tool_choice" if chat.needs_call else "tools" if strict else answer.field if answer is not None else ""
+    raise RefusedJob(
+        f"{field}: the model writes calls of tools in a form of its own, which it cannot be held to: let tool_choice "
+        "be auto, without strict tools and without a grammar beside them",
+        field.partition(".")[0],
+        "unsupported_parameter",
+    )
 
 
 def _written_as_json(number: int, tool: Mapping[str, Any]) -> Iterator[str]:
@@ -113,4 +131,4 @@ def _text(text: str) -> str:
 
 
 def _lark(*rules: str) -> Grammar:
-    return Grammar("lark", "\n".join(rules), "tools")
+    return Grammar("lark", "\n".join(rules), TOOLS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -69,6 +69,17 @@ class Vocabulary:
         if self._backend is not None:
             return str(self._backend.decode(shown, skip_special_tokens=False))
         return str(self.tokenizer.decode(shown, clean_up_tokenization_spaces=False))
+
+    def decode_all(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens within."""
+        if self._backend is not None:
+            return str(self._backend.decode(list(ids), skip_special_tokens=False))
+        return str(self.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+
+    def ids_of(self, texts: Iterable[str]) -> frozenset[int]:
+        """Of added tokens that are just these texts."""
+        wanted = set(texts)
+        return frozenset(number for number, text in self._added.items() if text in wanted)
 
     def shown(self, ids: Sequence[int]) -> list[int]:
         """The ids that have a text."""

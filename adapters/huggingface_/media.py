@@ -37,6 +37,7 @@ class Limits:
 
     pixels: int = 40_000_000
     seconds: float = 1800.0
+    samples: int = 1  #: of sound, at least
 
 
 def bytes_of(value: Any, where: str, name: str) -> bytes:
@@ -128,6 +129,11 @@ def sound_of(value: Any, where: str, name: str, rate: int, limits: Limits) -> Ar
     samples = np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
     if not samples.size:
         raise InvalidInput(f"{where} holds no sound: it is 0 seconds long")
+    if samples.size < limits.samples:
+        raise InvalidInput(
+            f"{where} is too short: it has {samples.size} samples at {rate} a second, and the model hears nothing "
+            f"below {limits.samples}"
+        )
     return np.nan_to_num(samples)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -143,7 +143,12 @@ def load_pipeline(model_dir: ModelDir, task: PipelineTask, architecture: str, op
     rate = getattr(pipe.feature_extractor, "sampling_rate", None) or Reading.rate
     limit = TextLimit.of(pipe, task, options.get("max_length")) if parts.get("tokenizer") is not None else None
     limits = Reading().limits
-    limits = type(limits)(options.get("max_pixels", limits.pixels), options.get("max_audio_seconds", limits.seconds))
+    limits = replace(
+        limits,
+        pixels=options.get("max_pixels", limits.pixels),
+        seconds=options.get("max_audio_seconds", limits.seconds),
+        samples=_least_samples(model.config),
+    )
     made = PipelineModel(task, pipe, Reading(limits, rate), limit)
     known = {each.name for each in made.parameters} - {"task"}  # which is the operator's word for something else
     made.defaults = {name: value for name, value in options.items() if name in known}
@@ -151,6 +156,17 @@ def load_pipeline(model_dir: ModelDir, task: PipelineTask, architecture: str, op
         made.defaults = {TRUNCATION.name: True, **made.defaults}
     _try(made)
     return made
+
+
+def _least_samples(config: Any) -> int:
+    """Samples of sound that convolutions make one frame of (Wav2Vec2 and its kin); others pad what is short."""
+    kernels, strides = (getattr(config, name, None) for name in ("conv_kernel", "conv_stride"))
+    least = 1
+    if not (isinstance(kernels, list | tuple) and isinstance(strides, list | tuple)):
+        return least
+    for kernel, stride in reversed(list(zip(kernels, strides, strict=False))):
+        least = (least - 1) * stride + kernel
+    return least
 
 
 def load_head(model_dir: ModelDir, task: PipelineTask, architecture: str, options: Parameters) -> tuple[Any, Any]:

@@ -12,7 +12,9 @@ from typing import Any
 from adapters.base import ModelDir, Parameter, Parameters
 from adapters.formats.gguf import read_header
 from adapters.generation.grammar import Grammar
+from adapters.generation.job import NO_EFFORT
 from adapters.generation.refusal import RefusedJob
+from adapters.generation.response_form import OPTION, UNREAD
 from adapters.upstream.program import COMMON_OPTIONS, Metrics, ServingProgram, template_file
 
 _TEMPLATE = "tokenizer.chat_template"  #: of a GGUF file's header
@@ -34,6 +36,7 @@ class LlamaCppProgram(ServingProgram):
         *COMMON_OPTIONS,
         Parameter("gpu_layers", int, meaning="layers of the model that a GPU holds"),
         Parameter("cache_type", choices=_CACHE_TYPES, meaning="the type of keys and values in memory; f16 unless set"),
+        OPTION,
     )
     metrics = Metrics(
         running="llamacpp:requests_processing",
@@ -48,7 +51,8 @@ class LlamaCppProgram(ServingProgram):
     ) -> list[str]:
         slots = options.get("slots", _SLOTS)
         line = ["--model", str(model_dir.file(file)), "--alias", served_name, "--host", str(socket)]
-        line += ["--parallel", str(slots), "--metrics", "--no-webui", "--jinja", "--reasoning-format", "none"]
+        line += ["--parallel", str(slots), "--metrics", "--no-webui", "--jinja"]
+        line += ["--reasoning-format", "none" if options.get("reasoning") == UNREAD else "deepseek"]
         if context := options.get("max_context"):
             line += ["--ctx-size", str(context * slots)]
         for option, flag in (("threads", "--threads"), ("gpu_layers", "--n-gpu-layers")):
@@ -74,6 +78,9 @@ class LlamaCppProgram(ServingProgram):
                     f"{field}: llama-server has no word for it: leave it out", field, "unsupported_parameter"
                 )
         body = {_WORDS.get(name, name): value for name, value in fields.items()}
+        if effort := body.pop("reasoning_effort", None):
+            told = {"reasoning_effort": effort, "enable_thinking": effort != NO_EFFORT}
+            body["chat_template_kwargs"] = told | (body.get("chat_template_kwargs") or {})
         if "repeat_penalty" in body:
             body["repeat_last_n"] = -1  # over prompt and answer; its own choice is the last 64 tokens
         return body if grammar is None else {**body, **_constraint(grammar)}

@@ -13,6 +13,8 @@ import orjson
 
 from adapters.upstream.socket_http import BrokenAnswer
 
+#: llama.cpp's name and vLLM's older one; vLLM's newer one
+_REASONING = ("reasoning_content", "reasoning")
 _SHOWN = 200  #: characters of what a program sent, in messages
 
 
@@ -34,11 +36,12 @@ class ProgramEvent:
     calls: Sequence[CallPiece] = ()
     finish: str | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
+    reasoning: str = ""
 
     @property
     def in_prompt(self) -> bool:
         """No token of the answer came with it."""
-        return not (self.text or self.tokens or self.calls)
+        return not (self.text or self.reasoning or self.tokens or self.calls)
 
 
 def event_of(data: bytes, served_name: str) -> ProgramEvent:
@@ -81,9 +84,11 @@ def _event(document: Mapping[str, Any]) -> ProgramEvent:
     choice = choices[0]
     delta = choice.get("delta") or {}
     text = _text(choice.get("text") if "text" in choice else delta.get("content"))
+    reasoning = next((_text(delta[name]) for name in _REASONING if delta.get(name)), "")
     calls = [_piece(call) for call in delta.get("tool_calls") or ()]
     finish = choice.get("finish_reason")
-    return ProgramEvent(text, _tokens(choice.get("logprobs")), calls, None if finish is None else str(finish), usage)
+    tokens = _tokens(choice.get("logprobs"))
+    return ProgramEvent(text, tokens, calls, None if finish is None else str(finish), usage, reasoning)
 
 
 def _piece(call: Mapping[str, Any]) -> CallPiece:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from adapters.generation.answer_parts import AnswerParts
+from adapters.generation.answer_parts import AnswerParts, reasoning_tokens
 from adapters.upstream.upstream_stream import UpstreamStream
 from adapters.upstream.upstream_text import UpstreamText
 
@@ -40,4 +40,5 @@ class UpstreamParts(AnswerParts):
             "prompt_tokens": sum(text.prompt_tokens for text in first),
             "completion_tokens": sum(text.generated for text in self._made),
             "cached_tokens": sum(text.cached_tokens for text in first),
+            **reasoning_tokens(self._made),
         }

@@ -57,6 +57,8 @@ def _chat(chat: Chat) -> Iterator[tuple[str, Any]]:
     yield "messages", chat.messages
     if chat.template_values:
         yield "chat_template_kwargs", chat.template_values
+    if chat.effort:
+        yield "reasoning_effort", chat.effort
     if not chat.tools:
         return
     yield "tools", chat.tools

@@ -23,6 +23,7 @@ class UpstreamText:
         self._calls: dict[int, list[str]] = {}  #: name and arguments, by the program's numbers
         self._ended = ""  #: why, as the program has it
         self._events = 0
+        self._thoughts = 0  #: of those, that are reasoning
         self._length = 0
         self._usage: Mapping[str, Any] = {}
         self.finish: str | None = None
@@ -36,13 +37,15 @@ class UpstreamText:
             call = self._calls.setdefault(piece.index, ["", ""])
             call[0] = call[0] or piece.name
             call[1] += piece.arguments
+        self._thoughts += bool(event.reasoning)
+        thought = {"thought": True} if event.reasoning and not event.text else {}
         tokens = []
         for token in event.tokens:
-            tokens.append({**token, "offset": self._length})
+            tokens.append({**token, **thought, "offset": self._length})
             self._length += len(token["token"])
         if not tokens:
             self._length += len(event.text)
-        return TextDelta(event.text, tokens)
+        return TextDelta(event.text, tokens, reasoning=event.reasoning)
 
     def end(self) -> TextDelta:
         """The last delta, when the program has closed the stream as it should.
@@ -64,6 +67,13 @@ class UpstreamText:
     def generated(self) -> int:
         """Tokens, as the program counts them, or else its chunks."""
         return _count(self._usage.get("completion_tokens"), self._events)
+
+    @property
+    def reasoned(self) -> int | None:
+        """Tokens of reasoning, by its count or its chunks; None where there was none."""
+        details = self._usage.get("completion_tokens_details")
+        told = details.get("reasoning_tokens") if isinstance(details, dict) else None
+        return _count(told, self._thoughts) or self._thoughts or None
 
     @property
     def prompt_tokens(self) -> int:

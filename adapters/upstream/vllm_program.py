@@ -30,6 +30,10 @@ _TOOL_PARSERS = (
     *("hermes", "llama3_json", "llama4_pythonic", "mistral", "pythonic", "qwen3_coder", "qwen3_xml", "deepseek_v3"),
     *("granite", "internlm", "jamba", "phi4_mini_json", "openai", "glm45", "kimi_k2"),
 )
+_REASONING_PARSERS = (
+    *("deepseek_r1", "deepseek_v3", "qwen3", "gemma4", "glm45", "granite", "holo2", "hunyuan_a13b", "ernie45"),
+    *("cohere_command3", "minimax_m2", "minimax_m2_append_think", "mistral", "olmo3", "openai_gptoss", "seed_oss"),
+)
 
 
 class VllmProgram(ServingProgram):
@@ -49,6 +53,9 @@ class VllmProgram(ServingProgram):
         Parameter("gpus", int, meaning="over which the model is spread"),
         Parameter("cpu_cache_gib", int, meaning="GiB of keys and values, where there is no GPU; 1 unless set"),
         Parameter("tool_parser", choices=_TOOL_PARSERS, meaning="how the model writes calls of tools; none unless set"),
+        Parameter(
+            "reasoning_parser", choices=_REASONING_PARSERS, meaning="how the model marks reasoning; none unless set"
+        ),
         Parameter("eager", bool, meaning="compile nothing: sooner ready, slower then"),
         Parameter("trust_remote_code", bool, meaning="run code that came with the model; needs `trust: full`"),
     )
@@ -73,6 +80,8 @@ class VllmProgram(ServingProgram):
             line.append(f"--chat-template={template}")
         if parser := options.get("tool_parser"):
             line += ["--enable-auto-tool-choice", f"--tool-call-parser={parser}"]
+        if parser := options.get("reasoning_parser"):
+            line.append(f"--reasoning-parser={parser}")
         if options.get("eager"):
             line.append("--enforce-eager")
         if options.get("trust_remote_code"):

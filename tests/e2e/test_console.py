@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.adapters.huggingface_.pipeline_models import image_classifier
 from tests.e2e.browser import DESK, PHONE, WAIT, Watched, axe_source, chromium, faults, shown
 from tests.e2e.process import Server
-from tests.language_models import save_language_model
+from tests.language_models import save_thinking_model
 from tests.patience import wait_for
 
 CUSTOM = Path(__file__).parents[1] / "custom_models"
@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ruler.add_patterns([{"label": "ORG", "pattern": "Apple"}, {"label": "GPE", "pattern": "London"}])  # type: ignore[attr-defined]
     language.to_disk(models / "entities")
     shutil.copytree(CUSTOM / "streaming", models / "streaming")
-    save_language_model(models / "tiny")
+    save_thinking_model(models / "tiny")
     image_classifier(models / "picture")
     log = tmp_path_factory.mktemp("log") / "server.log"
     found = Server(models, log, ADMIN_TOKEN=TOKEN).wait_scanned()
@@ -254,11 +254,13 @@ def test_a_stream_is_shown_in_its_parts(watched: Watched, server: Server) -> Non
 
 def test_a_talk_with_a_language_model(watched: Watched, server: Server) -> None:
     page = opened(watched, server, "tiny")
-    page.get_by_label("Tokens, at most").fill("8")
     page.fill("textarea", "hello")
     send(page)
     expect(page.locator(".said.user")).to_have_text("hello")
-    expect(page.locator(".said:not(.user)")).not_to_have_text("…")
+    expect(page.locator(".said:not(.user)")).to_have_text("yes")
+    expect(page.locator(".thought > div")).to_be_hidden()
+    page.locator(".thought > summary").click()
+    expect(page.locator(".thought > div")).to_have_text("hm")
     expect(page.locator(".said.reason")).to_have_count(0)
     expect(page.locator(".took")).to_have_text(re.compile(r"^\d+ tokens, .* a second"))
 

@@ -13,7 +13,7 @@ from huggingface_hub import InferenceClient
 from pydantic import BaseModel, ConfigDict, Field
 
 from tests.e2e.process import Server
-from tests.language_models import TEMPLATE, save_language_model
+from tests.language_models import TEMPLATE, save_language_model, save_thinking_model
 
 pytestmark = pytest.mark.e2e
 
@@ -42,6 +42,7 @@ class Person(BaseModel):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     mount = tmp_path_factory.mktemp("models")
     save_language_model(mount / "tiny", template=CALLING, context=1024)
+    save_thinking_model(mount / "thinker")
     server = Server(mount, tmp_path_factory.mktemp("log") / "server.log").wait_ready()
     yield server
     server.stop()
@@ -54,7 +55,7 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 
 
 def test_models(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["tiny"]
+    assert [model.id for model in client.models.list()] == ["thinker", "tiny"]
     assert client.models.retrieve("tiny").object == "model"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nobody")
@@ -226,6 +227,74 @@ def test_what_responses_do_not_have_is_refused_by_name(client: openai.OpenAI, as
         client.responses.create(**{"model": "tiny", "input": "hello", **asked})
     assert caught.value.param == param
     assert param in caught.value.message
+
+
+def thought(message: Any) -> tuple[str | None, str | None]:
+    return getattr(message, "reasoning_content", None), message.content
+
+
+def test_reasoning_is_told_apart_whole_and_streamed(client: openai.OpenAI) -> None:
+    asked: Any = {"model": "thinker", "messages": HELLO, "stop": ["h", "zz"], "logprobs": True}
+    whole = client.chat.completions.create(**asked, n=2)
+    for choice in whole.choices:
+        assert (*thought(choice.message), choice.finish_reason) == ("hm", "yes", "stop")
+        assert choice.logprobs is not None
+        assert len(choice.logprobs.content or ()) == 9
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens_details is not None
+    assert whole.usage.completion_tokens_details.reasoning_tokens == 2 * 5
+    chunks = list(client.chat.completions.create(**asked, stream=True))
+    deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+    assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == "hm"
+    assert "".join(delta.content or "" for delta in deltas) == "yes"
+    with client.chat.completions.stream(model="thinker", messages=HELLO) as stream:
+        assert thought(stream.get_final_completion().choices[0].message) == ("hm", "yes")
+
+
+def test_what_a_request_says_of_reasoning(client: openai.OpenAI) -> None:
+    tables: list[tuple[Any, Any]] = [
+        ({"max_tokens": 3}, ("h", None, "length")),
+        ({"include_reasoning": False}, (None, "yes", "stop")),
+        ({"reasoning_effort": "none"}, (None, "\tyes", "stop")),
+        ({"chat_template_kwargs": {"begins": True}}, ("hm", "yes", "stop")),
+        ({"structured_outputs": {"choice": ["no"]}}, ("hm", "no", "stop")),
+    ]
+    for asked, expected in tables:
+        choice = client.chat.completions.create(model="thinker", messages=HELLO, extra_body=asked).choices[0]
+        assert (*thought(choice.message), choice.finish_reason) == expected, asked
+
+
+def test_a_model_that_thinks_may_call(client: openai.OpenAI) -> None:
+    tools: Any = [{"type": "function", "function": {"name": "now"}}]
+    choice = client.chat.completions.create(model="thinker", messages=HELLO, tools=tools).choices[0]
+    (call,) = choice.message.tool_calls or ()
+    assert call.type == "function"
+    assert (call.function.name, call.function.arguments, choice.finish_reason) == ("now", "{}", "tool_calls")
+
+
+def test_reasoning_of_responses_comes_back(client: openai.OpenAI) -> None:
+    whole = client.responses.create(model="thinker", input="hello", reasoning={"effort": "low"})
+    assert [item.type for item in whole.output] == ["reasoning", "message"]
+    assert whole.output_text == "yes"
+    assert whole.usage is not None
+    assert whole.usage.output_tokens_details.reasoning_tokens == 5
+    with client.responses.stream(model="thinker", input="hello") as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert "response.reasoning_text.delta" in kinds
+    assert [item.type for item in final.output] == ["reasoning", "message"]
+    thoughts, answer = (item.model_dump(exclude_none=True) for item in final.output)
+    tokens = []
+    for items in ([answer], [thoughts, answer]):
+        again: Any = [{"role": "user", "content": "hello"}, *items, {"role": "user", "content": "and then?"}]
+        usage = client.responses.create(model="thinker", input=again).usage
+        assert usage is not None
+        tokens.append(usage.input_tokens)
+    assert tokens[1] - tokens[0] == 4  # <think> h m </think>: the template was handed it
+
+
+def test_texts_are_told_whole(client: openai.OpenAI) -> None:
+    assert client.completions.create(model="thinker", prompt="\n").choices[0].text == "<think> hm</think>\tyes"
 
 
 def test_many_at_once_by_the_asynchronous_client(server: Server, client: openai.OpenAI) -> None:

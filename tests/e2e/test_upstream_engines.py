@@ -76,6 +76,10 @@ def test_chats_texts_and_tensors(server: Server, model: str) -> None:
     ) as stream:
         lines = [line for line in stream.iter_lines() if line]
     assert lines[-1] == "data: [DONE]"
+    thinks = ask(server, "thinks", model).json()
+    message = thinks["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == (" so it", "yes")
+    assert thinks["usage"]["completion_tokens_details"] == {"reasoning_tokens": 2}
 
 
 def test_what_the_program_is_told(server: Server) -> None:

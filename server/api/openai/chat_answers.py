@@ -20,6 +20,7 @@ class ChatShape:
     model: str
     count: int
     logprobs: bool
+    reasoning: bool = True  #: is told, under the name that DeepSeek's API gave it
     _calls: Counter[int] = field(default_factory=Counter)  #: of tools, by choice, as far as they are sent
 
     def complete(self, made: list[MadeText]) -> dict[str, Any]:
@@ -36,9 +37,12 @@ class ChatShape:
             yield self._chunk(index, {"role": "assistant", "content": ""})
 
     def chunks(self, index: int, delta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The text, and by itself why it ended."""
-        if delta["text"] or delta["tokens"]:
-            yield self._chunk(index, {"content": delta["text"]}, self._logprobs(delta["tokens"]))
+        """Reasoning, then the text, and by itself why it ended."""
+        thoughts, tokens = self._told_apart(delta["tokens"])
+        if self.reasoning and (delta.get("reasoning") or thoughts):
+            yield self._chunk(index, {"reasoning_content": delta.get("reasoning", "")}, self._logprobs(thoughts))
+        if delta["text"] or tokens:
+            yield self._chunk(index, {"content": delta["text"]}, self._logprobs(tokens))
         for call in delta.get("calls", ()):
             yield from self._called(index, _call(call))
         if delta["finish"]:
@@ -58,9 +62,12 @@ class ChatShape:
 
     def _choice(self, index: int, made: MadeText) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": made.text, "refusal": None}
+        if made.reasoning and self.reasoning:
+            message |= {"content": made.text or None, "reasoning_content": made.reasoning}
         if made.calls:
             message |= {"content": made.text or None, "tool_calls": [_call(call) for call in made.calls]}
-        told = self._logprobs(made.tokens)
+        thoughts, tokens = self._told_apart(made.tokens)
+        told = self._logprobs([*thoughts, *tokens] if self.reasoning else tokens)
         return {"index": index, "message": message, "logprobs": told, "finish_reason": made.finish}
 
     def _chunk(
@@ -68,6 +75,12 @@ class ChatShape:
     ) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "logprobs": told, "finish_reason": finish}
         return self._document("chat.completion.chunk", [choice])
+
+    def _told_apart(
+        self, tokens: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        """Tokens of reasoning, and of the text."""
+        return [each for each in tokens if each.get("thought")], [each for each in tokens if not each.get("thought")]
 
     def _logprobs(self, tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         if not self.logprobs:

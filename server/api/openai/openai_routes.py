@@ -238,7 +238,8 @@ def _use_of(model: ServedModel) -> str:
 
 def _shape(request: ChatRequest | CompletionRequest, now: int) -> ChunkShape:
     if isinstance(request, ChatRequest):
-        return ChatShape(f"chatcmpl-{uuid.uuid4().hex}", now, request.model, request.n or 1, bool(request.logprobs))
+        identity, reasoning = f"chatcmpl-{uuid.uuid4().hex}", request.include_reasoning is not False
+        return ChatShape(identity, now, request.model, request.n or 1, bool(request.logprobs), reasoning)
     return CompletionShape(f"cmpl-{uuid.uuid4().hex}", now, request.model, request.count, request.logprobs)
 
 

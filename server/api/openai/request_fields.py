@@ -7,7 +7,7 @@ change no text (who the user is, what to store nowhere) are taken and left.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,9 +25,12 @@ _MOST_MISTAKES = 1000  #: of a body, that one is told of
 _DEEPEST = 254  #: levels of nesting, as orjson writes them
 _LEAST_CHAT = 1  #: tokens of an answer
 
+#: how much a model is to think
+Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
 #: OpenAI's fields that are not served
 _NOT_SERVED = {
-    *("audio", "best_of", "function_call", "functions", "modalities", "prediction", "reasoning_effort"),
+    *("audio", "best_of", "function_call", "functions", "modalities", "prediction"),
     *("suffix", "verbosity", "web_search_options", "conversation", "reasoning", "prompt", "max_tool_calls"),
     *("context_management", "moderation"),
 }
@@ -134,6 +137,8 @@ class ChatRequest(TextRequest):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     chat_template_kwargs: dict[str, Any] | None = None
+    reasoning_effort: Effort | None = None
+    include_reasoning: bool | None = None  #: vLLM's: false leaves it out of the answer
     tools: FailFastList[dict[str, Any]] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -151,6 +156,7 @@ class ChatRequest(TextRequest):
             "messages": self.messages,
             "max_tokens": budget,
             "chat_template_kwargs": self.chat_template_kwargs,
+            "reasoning_effort": self.reasoning_effort,
             "tools": self.tools or None,
             "tool_choice": choice_of(self.tool_choice),
             "parallel_tool_calls": self.parallel_tool_calls,

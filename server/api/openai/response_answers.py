@@ -27,10 +27,16 @@ class ResponseShape:
         """The document of a whole answer."""
         (text,) = made
         output = []
-        if text.text or not text.calls:
+        if text.reasoning:
+            output.append(reasoning_item(new_id("rs"), text.reasoning, self._reasoning_status(text)))
+        if text.text or not (text.calls or text.reasoning):
             output.append(self.message(new_id("msg"), text.text, text.tokens, text.finish))
         output += [call_item(new_id("fc"), new_id("call"), call) for call in text.calls]
         return self.document(status_of(text.finish), output, finish=text.finish)
+
+    def _reasoning_status(self, text: MadeText) -> str:
+        """A text that was cut before its answer began was cut within the reasoning."""
+        return "completed" if text.text or text.calls else status_of(text.finish)
 
     def usage(self, usage: Mapping[str, int]) -> dict[str, Any]:
         """In the words of responses; what is written to the cache is not told by request."""
@@ -39,7 +45,7 @@ class ResponseShape:
             "input_tokens": given,
             "input_tokens_details": {"cached_tokens": usage.get("cached_tokens", 0), "cache_write_tokens": 0},
             "output_tokens": made,
-            "output_tokens_details": {"reasoning_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": usage.get("reasoning_tokens", 0)},
             "total_tokens": given + made,
         }
 
@@ -55,11 +61,13 @@ class ResponseShape:
         return {"type": "output_text", "text": text, "annotations": [], "logprobs": self.logprobs(tokens)}
 
     def logprobs(self, tokens: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Those of the tokens, if they are asked for."""
+        """Those of the text's tokens, if they are asked for."""
         if not self.request.tells_logprobs:
             return []
         names = ("token", "logprob", "bytes")
-        return [{**{name: token[name] for name in names}, "top_logprobs": token["top"]} for token in tokens]
+        return [
+            {**{name: token[name] for name in names}, "top_logprobs": token["top"]} for token in text_tokens(tokens)
+        ]
 
     def document(
         self, status: str, output: Sequence[Mapping[str, Any]] = (), *, finish: str | None = None
@@ -85,7 +93,7 @@ class ResponseShape:
             "output": list(output),
             "parallel_tool_calls": asked.parallel_tool_calls is not False,
             "previous_response_id": None,
-            "reasoning": None,
+            "reasoning": None if asked.reasoning is None else asked.reasoning.model_dump(),
             "service_tier": "default",
             "store": False,
             "temperature": asked.temperature,
@@ -108,6 +116,22 @@ def new_id(kind: str) -> str:
 def status_of(finish: str | None) -> str:
     """Of a text that has ended."""
     return "incomplete" if finish in _INCOMPLETE else "completed"
+
+
+def text_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Those that are no reasoning."""
+    return [dict(token) for token in tokens if not token.get("thought")]
+
+
+def reasoning_part(text: str) -> dict[str, Any]:
+    """The only part of such an item."""
+    return {"type": "reasoning_text", "text": text}
+
+
+def reasoning_item(identity: str, text: str, status: str) -> dict[str, Any]:
+    """What the model thought, in its own words; one that has only begun is empty."""
+    content = [] if status == "in_progress" else [reasoning_part(text)]
+    return {"id": identity, "type": "reasoning", "summary": [], "content": content, "status": status}
 
 
 def call_item(identity: str, call_id: str, call: Mapping[str, str], *, begun: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from server.api.openai.error_object import FieldRefused
 from server.api.openai.fail_fast import FailFastList
 from server.api.openai.output_format import NamedSchema
-from server.api.openai.request_fields import MOST_ALTERNATIVES, GeneratingRequest
+from server.api.openai.request_fields import MOST_ALTERNATIVES, Effort, GeneratingRequest
 from server.api.openai.response_input import messages_of
 from server.api.openai.tool_fields import ToolChoice, choice_of
 
@@ -37,6 +37,15 @@ class TextConfig(BaseModel):
     verbosity: Literal["medium"] | None = None
 
 
+class ReasoningConfig(BaseModel):
+    """`reasoning`. There are no summaries: the model's own words are told."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    effort: Effort | None = None
+    summary: Literal["auto"] | None = None  #: where there is one
+
+
 class ResponseStreamOptions(BaseModel):
     """`stream_options`."""
 
@@ -54,6 +63,7 @@ class ResponseRequest(GeneratingRequest):
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)
     text: TextConfig | None = None
+    reasoning: ReasoningConfig | None = None
     tools: FailFastList[dict[str, Any]] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -80,6 +90,7 @@ class ResponseRequest(GeneratingRequest):
         more = {
             "messages": messages_of(self.input, self.instructions),
             "max_tokens": self.max_output_tokens,
+            "reasoning": {"effort": self.reasoning.effort} if self.reasoning is not None else None,
             "tools": [_tool(tool) for tool in self.tools or ()] or None,
             "tool_choice": choice_of(self.tool_choice),
             "grammar": self._grammar(),

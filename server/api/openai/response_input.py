@@ -3,6 +3,7 @@
 text, {"role": ..., "content": ...}                                a message
 {"type": "function_call", "call_id", "name", "arguments"}         the model's call: joins its message
 {"type": "function_call_output", "call_id", "output"}             what came of it
+{"type": "reasoning", "content": [{"type": "reasoning_text"}]}     what it thought before its next message, or call
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def messages_of(given: str | Sequence[Mapping[str, Any]], instructions: str | No
         FieldRefused: an item is none of these, with its place.
     """
     messages: list[dict[str, Any]] = []
+    thoughts: list[str] = []
     if instructions:
         messages.append({"role": "system", "content": instructions})
     if isinstance(given, str):
@@ -30,7 +32,15 @@ def messages_of(given: str | Sequence[Mapping[str, Any]], instructions: str | No
     if not given:
         raise FieldRefused("input is an empty list: send at least one item", "input")
     for number, item in enumerate(given):
+        if item.get("type") == "reasoning":
+            thoughts.append(_thought(item, f"input[{number}]"))
+            continue
         _add(messages, item, f"input[{number}]")
+        if (thought := "\n".join(filter(None, thoughts))) and messages[-1]["role"] == "assistant":
+            messages[-1].setdefault("reasoning_content", thought)
+        thoughts = []
+    if all(item.get("type") == "reasoning" for item in given):
+        raise FieldRefused("input is reasoning alone: send the message that it belongs to, too", "input")
     return messages
 
 
@@ -52,6 +62,16 @@ def _add(messages: list[dict[str, Any]], item: Mapping[str, Any], where: str) ->
         messages.append({"role": "tool", "tool_call_id": _word(item, "call_id", where), "content": output})
     else:
         raise FieldRefused(f"{where} is of type {quoted(str(kind))}, which is not served: leave it out", "input")
+
+
+def _thought(item: Mapping[str, Any], where: str) -> str:
+    """What was thought; "" where only its summary is there, or what nobody but its writer can read."""
+    content = item.get("content") or []
+    parts = content if isinstance(content, list) else [content]
+    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
+    if not all(isinstance(text, str) for text in texts):
+        raise FieldRefused(f"{where}.content must be a list of parts of type reasoning_text, with their text", "input")
+    return "\n".join(map(str, texts))
 
 
 def _text(content: Any, where: str) -> str:

@@ -8,7 +8,15 @@ from typing import Any, Self
 
 import orjson
 
-from server.api.openai.response_answers import ResponseShape, call_item, new_id, status_of
+from server.api.openai.response_answers import (
+    ResponseShape,
+    call_item,
+    new_id,
+    reasoning_item,
+    reasoning_part,
+    status_of,
+    text_tokens,
+)
 from server.api.openai.text_answers import MadeText
 from server.api.rest.event_stream import KEEP_ALIVE, NamedEvent
 from server.errors import ServingError, as_serving_error, message
@@ -28,6 +36,7 @@ class ResponseStream:
         self._made = MadeText()
         self._output: list[dict[str, Any]] = []  #: items that have ended
         self._message = ""  #: the id of the message that is being written
+        self._thought = ""  #: ... or of the reasoning
         self._events = self._all()
 
     def __aiter__(self) -> Self:
@@ -67,16 +76,40 @@ class ResponseStream:
 
     def _delta(self, delta: Mapping[str, Any]) -> Iterator[bytes]:
         self._made.finish = delta["finish"]
-        if delta["text"] or delta["tokens"]:
+        if delta.get("reasoning"):
+            yield from self._thinks(delta["reasoning"])
+        tokens = text_tokens(delta["tokens"])
+        if delta["text"] or tokens:
+            yield from self._end_thought("completed")
             if not self._message:
                 yield from self._begin()
             self._made.text += delta["text"]
-            self._made.tokens += delta["tokens"]
-            told = self._shape.logprobs(delta["tokens"])
+            self._made.tokens += tokens
+            told = self._shape.logprobs(tokens)
             yield self._of_message("output_text.delta", delta=delta["text"], logprobs=told)
         for call in delta.get("calls", ()):
+            yield from self._end_thought("completed")
             yield from self._end_message()
             yield from self._called(call)
+
+    def _thinks(self, text: str) -> Iterator[bytes]:
+        if not self._thought:
+            yield from self._end_message()
+            self._thought = new_id("rs")
+            item = reasoning_item(self._thought, "", "in_progress")
+            yield self._event("output_item.added", output_index=len(self._output), item=item)
+            yield self._of_thought("content_part.added", part=reasoning_part(""))
+        self._made.reasoning += text
+        yield self._of_thought("reasoning_text.delta", delta=text)
+
+    def _end_thought(self, status: str) -> Iterator[bytes]:
+        if not self._thought:
+            return
+        text = self._made.reasoning
+        yield self._of_thought("reasoning_text.done", text=text)
+        yield self._of_thought("content_part.done", part=reasoning_part(text))
+        yield from self._done(reasoning_item(self._thought, text, status))
+        self._thought = self._made.reasoning = ""
 
     def _begin(self) -> Iterator[bytes]:
         self._message = new_id("msg")
@@ -106,6 +139,7 @@ class ResponseStream:
 
     def _end(self) -> Iterator[bytes]:
         """A response has at least one item."""
+        yield from self._end_thought(status_of(self._made.finish))
         if not self._message and not self._output:
             yield from self._begin()
         yield from self._end_message()
@@ -115,7 +149,13 @@ class ResponseStream:
         self._output.append(item)
 
     def _of_message(self, kind: str, **fields: Any) -> bytes:
-        return self._event(kind, item_id=self._message, output_index=len(self._output), content_index=0, **fields)
+        return self._of_item(self._message, kind, **fields)
+
+    def _of_thought(self, kind: str, **fields: Any) -> bytes:
+        return self._of_item(self._thought, kind, **fields)
+
+    def _of_item(self, identity: str, kind: str, **fields: Any) -> bytes:
+        return self._event(kind, item_id=identity, output_index=len(self._output), content_index=0, **fields)
 
     def _lifecycle(self, kind: str, document: Mapping[str, Any]) -> bytes:
         return self._event(kind, response=document)

@@ -28,6 +28,7 @@ class MadeText:
     tokens: list[dict[str, Any]] = field(default_factory=list)
     finish: str | None = None
     calls: list[dict[str, Any]] = field(default_factory=list)  #: of tools: name and arguments
+    reasoning: str = ""
 
 
 class Shape(Protocol):
@@ -71,6 +72,7 @@ async def whole_answer(parts: GeneratedParts, shape: Shape) -> Answer:
                 choice.text += delta["text"]
                 choice.tokens += delta["tokens"]
                 choice.calls += delta.get("calls", ())
+                choice.reasoning += delta.get("reasoning", "")
                 choice.finish = delta["finish"]
     finally:
         await parts.aclose()
@@ -130,4 +132,7 @@ def token_usage(usage: Mapping[str, int]) -> dict[str, Any]:
     """As chats and completions tell it."""
     prompt, made = usage["prompt_tokens"], usage["completion_tokens"]
     counts = {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
-    return {**counts, "prompt_tokens_details": {"cached_tokens": usage.get("cached_tokens", 0)}}
+    details: dict[str, Any] = {"prompt_tokens_details": {"cached_tokens": usage.get("cached_tokens", 0)}}
+    if "reasoning_tokens" in usage:
+        details["completion_tokens_details"] = {"reasoning_tokens": usage["reasoning_tokens"]}
+    return counts | details

@@ -14,7 +14,8 @@ import pytest
 from adapters import registry
 from adapters.base import LoadError, ModelDir, Reply, ReplyStream, Request, Trust
 from adapters.generation import GenerationAdapter
-from tests.language_models import save_language_model
+from tests.adapters.generation.response_templates import CHATML
+from tests.language_models import save_language_model, save_thinking_model
 
 pytestmark = pytest.mark.slow
 
@@ -144,3 +145,34 @@ def test_the_model_s_own_settings_count_where_a_request_says_nothing(folder: Pat
 def test_limits_of_grammars_are_numbers_of_something(folder: Path, option: dict[str, Any]) -> None:
     with pytest.raises(LoadError, match=next(iter(option))):
         GenerationAdapter.load(ModelDir.of(folder), "", option)
+
+
+@pytest.mark.parametrize(("response_template", "space"), [(None, "\t"), (CHATML, "")])
+def test_a_model_that_thinks(tmp_path: Path, response_template: Any, space: str) -> None:
+    folder = ModelDir.of(save_thinking_model(tmp_path / "thinker", response_template))
+    tools = [{"type": "function", "function": {"name": "now"}}]
+    model = GenerationAdapter.load(folder, "", {})
+    try:
+        for asked, expected in (
+            ({}, ("hm", "yes", "stop", 0)),
+            ({"stop": "m"}, ("hm", "yes", "stop", 0)),
+            ({"max_tokens": 3}, ("h", "", "length", 0)),
+            ({"chat_template_kwargs": {"begins": True}}, ("hm", "yes", "stop", 0)),
+            ({"reasoning_effort": "none"}, ("", f"{space}yes", "stop", 0)),
+            ({"grammar": {"kind": "choice", "value": ["no"]}}, ("hm", "no", "stop", 0)),
+            ({"tools": tools}, ("", "", "tool_calls", 1)),
+        ):
+            (delta,) = answered(model, messages=HELLO, **asked)[1]["deltas"]
+            found = (delta.get("reasoning", ""), delta["text"], delta["finish"], len(delta.get("calls", ())))
+            assert found == expected, asked
+    finally:
+        model.close()
+
+
+def test_reasoning_may_stay_in_the_text(tmp_path: Path) -> None:
+    model = GenerationAdapter.load(ModelDir.of(save_thinking_model(tmp_path, CHATML)), "", {"reasoning": "none"})
+    try:
+        (delta,) = answered(model, messages=HELLO)[1]["deltas"]
+        assert (delta["text"], "reasoning" in delta) == ("<think> hm</think>\tyes", False)
+    finally:
+        model.close()

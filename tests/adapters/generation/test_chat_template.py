@@ -120,3 +120,46 @@ def test_tools_of_a_model_whose_calls_are_not_read_are_refused(tokenizer: Any) -
     with pytest.raises(RefusedJob, match="leave them out") as caught:
         ChatTemplate(tokenizer).render(Chat(HELLO, TOOLS))
     assert caught.value.param == "tools"
+
+
+def test_what_it_thought_comes_back_by_the_name_that_the_template_knows(tokenizer: Any) -> None:
+    names = ("reasoning_content", "reasoning", "thinking")
+    for known in names:
+        knows = (
+            f"{{% if enable_thinking %}}{{% endif %}}{{% for each in messages %}}{{{{ each.{known} }}}}{{% endfor %}}"
+        )
+        template = ChatTemplate(with_template(tokenizer, knows))
+        for name in names:
+            assert template.render(Chat([{"role": "assistant", "content": "yes", name: "so"}])) == "so"
+    with pytest.raises(RefusedJob, match=r"messages\[0\].reasoning_content must be a text"):
+        template.render(Chat([{"role": "assistant", "content": "yes", "reasoning_content": 5}]))
+
+
+@pytest.mark.parametrize(
+    ("written", "effort", "told"),
+    [
+        ("{{ reasoning_effort }}", "high", "high"),
+        ("{{ enable_thinking }}", "none", "False"),
+        ("{{ enable_thinking }}", "low", "True"),
+        ("{% if thinking %}yes{% else %}no{% endif %}", "medium", "yes"),
+        ("{% if not thinking %}no{% endif %}", "none", "no"),
+    ],
+)
+def test_how_much_it_is_to_think_is_told_in_the_template_s_words(
+    tokenizer: Any, written: str, effort: str, told: str
+) -> None:
+    assert ChatTemplate(with_template(tokenizer, written)).render(Chat(HELLO, effort=effort)) == told
+
+
+def test_a_template_that_asks_for_no_effort_has_it_refused(tokenizer: Any) -> None:
+    with pytest.raises(RefusedJob, match="reasoning_effort") as caught:
+        ChatTemplate(tokenizer).render(Chat(HELLO, effort="low", effort_field="reasoning"))
+    assert (caught.value.param, caught.value.code) == ("reasoning", "unsupported_parameter")
+
+
+def test_calls_of_another_form_are_taken_where_the_tokenizer_reads_them(tokenizer: Any) -> None:
+    template = with_template(tokenizer, "{% if tools %}tools{% endif %}")
+    asked = Chat(HELLO, [{"type": "function", "function": {"name": "now"}}])
+    assert ChatTemplate(template, reads_calls=True).render(asked) == "tools"
+    with pytest.raises(RefusedJob, match="tools"):
+        ChatTemplate(template).render(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any
@@ -13,16 +14,23 @@ import pytest
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.generator import Generator
 from adapters.generation.prompts import Prompts
+from adapters.generation.reasoning_mask import AfterReasoning
+from adapters.generation.reasoning_text import ThinkingMarks
 from adapters.generation.refusal import RefusedJob
+from adapters.generation.response_form import ResponseForm
+from adapters.generation.template_reader import read_template
 from adapters.generation.vocabulary import Vocabulary
+from tests.adapters.generation.response_templates import CHANNELS, NAMED
 from tests.adapters.generation.scripted_engine import ScriptedEngine, events_of
 
 HELLO = [{"role": "user", "content": "hello"}]
 
 
-def generator(vocabulary: Vocabulary, engine: ScriptedEngine) -> Generator:
-    tokenizer = vocabulary.tokenizer
-    return Generator(engine, Prompts(vocabulary, ChatTemplate(tokenizer), 128, frozenset({tokenizer.eos_token_id})))
+def generator(vocabulary: Vocabulary, engine: ScriptedEngine, form: ResponseForm | None = None) -> Generator:
+    tokenizer, form = vocabulary.tokenizer, form or ResponseForm()
+    template = ChatTemplate(tokenizer, reads_calls=form.reads_calls)
+    ends = frozenset({tokenizer.eos_token_id})
+    return Generator(engine, Prompts(vocabulary, template, 256, ends, form=form))
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -100,3 +108,51 @@ def test_a_grammar_is_the_mask_of_each_sequence_and_a_bad_one_is_refused_before_
     assert first.mask is second.mask
     with pytest.raises(RefusedJob, match="Invalid type: objekt"):
         asked({"type": "objekt"})
+
+
+THINKS = ResponseForm(ThinkingMarks("<think>", "</think>"))
+SCHEMA = {"kind": "json_schema", "value": {"type": "object"}}
+
+
+def test_reasoning_of_a_chat_is_told_apart_and_counted_and_that_of_a_text_is_not(vocabulary: Vocabulary) -> None:
+    ids = vocabulary.encode_rendered("<think>so</think>yes")
+    engine = ScriptedEngine([events_of(ids)])
+    parts = run(parts_of(generator(vocabulary, engine, THINKS), messages=HELLO, n=2))
+    for delta in parts[1]["deltas"]:
+        assert (delta["reasoning"], delta["text"], delta["finish"]) == ("so", "yes", "length")
+    assert parts[-1]["usage"]["reasoning_tokens"] == 2 * (len(ids) - len(vocabulary.encode_rendered("yes")))
+    whole = run(parts_of(generator(vocabulary, engine, THINKS), prompt="one"))
+    assert whole[1]["deltas"][0]["text"] == "<think>so</think>yes"
+    assert "reasoning_tokens" not in whole[-1]["usage"]
+
+
+def test_a_grammar_begins_behind_the_reasoning_of_a_chat(vocabulary: Vocabulary) -> None:
+    async def masks() -> list[Any]:
+        engine = ScriptedEngine([events_of([50])])
+        made = generator(vocabulary, engine, THINKS)
+        for asked in ({"messages": HELLO}, {"prompt": "one"}):
+            await (await made.begin(made.job({"grammar": SCHEMA, **asked}))).aclose()
+        found = [each.mask() for each in engine.asked if each.mask is not None]
+        made.close()
+        return found
+
+    assert [isinstance(each, AfterReasoning) for each in run(masks())] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("template", "asked", "told"),
+    [
+        (CHANNELS, {"grammar": {**SCHEMA, "field": "response_format"}}, "response_format.*response_template"),
+        (NAMED, {"tool_choice": "required"}, "tool_choice: the model writes calls of tools in a form of its own"),
+    ],
+)
+def test_forms_that_no_grammar_is_known_for_are_refused(
+    vocabulary: Vocabulary, template: Any, asked: Any, told: str
+) -> None:
+    tokenizer = copy.copy(vocabulary.tokenizer)
+    tokenizer.chat_template += "{% if tools %}{% endif %}"
+    form = ResponseForm(template=read_template(template))
+    asks = generator(Vocabulary(tokenizer, vocabulary.size), ScriptedEngine([]), form)
+    tools = [{"type": "function", "function": {"name": "now"}}] if "tool_choice" in asked else None
+    with pytest.raises(RefusedJob, match=told):
+        run(parts_of(asks, messages=HELLO, tools=tools, **asked))

@@ -90,6 +90,13 @@ def test_refusals(compiler: GrammarCompiler, grammar: Grammar, told: str) -> Non
     assert (caught.value.param, caught.value.code) == ("f", "invalid_grammar")
 
 
+def test_of_a_grammar_that_was_made_of_tools_nothing_is_shown(compiler: GrammarCompiler) -> None:
+    made = 'start: call\ncall: "(" a0\na0: %json {"type": "objekt"}'
+    for field, told in (("tools", "^tools: Invalid type: objekt$"), ("f", r"^f: at 3\(5\): failed .* start: call")):
+        with pytest.raises(RefusedJob, match=told):
+            compiler.compile(Grammar("lark", made, field))
+
+
 def test_models_that_cannot_be_held_to_one(vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
     grammar = Grammar("regex", "a", "f")
     with closing(GrammarCompiler(vocabulary, frozenset())) as endless, pytest.raises(RefusedJob, match="no end of seq"):

@@ -120,6 +120,9 @@ def test_which_tools_a_chat_calls() -> None:
     ("fields", "param"),
     [
         ({"tool_choice": "any"}, "tool_choice"),
+        ({"reasoning_effort": "huge"}, "reasoning_effort"),
+        ({"reasoning_effort": ["low"]}, "reasoning_effort"),
+        ({"reasoning": {"effort": "huge"}}, "reasoning"),
         ({"tool_choice": ["now"]}, "tool_choice"),
         ({"tool_choice": {"name": "then"}}, "tool_choice"),
         ({"tool_choice": "required", "tools": []}, "tool_choice"),

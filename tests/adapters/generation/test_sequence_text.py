@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 from adapters.generation.engine import Finish, TokenEvent
+from adapters.generation.reasoning_text import ReasoningReader, Stage, ThinkingMarks
+from adapters.generation.response_form import ResponseForm
 from adapters.generation.sequence_text import SequenceText, TextDelta
 from adapters.generation.tool_calls import ToolCall, ToolCallReader
 from adapters.generation.vocabulary import Vocabulary
+from tests.adapters.generation.response_templates import CHATML
 from tests.adapters.generation.scripted_engine import events_of
 
 
@@ -113,3 +119,54 @@ def test_without_parallel_calls_the_first_one_ends_it(vocabulary: Vocabulary) ->
     assert (text.finish, found[-1].finish) == (Finish.STOP, "tool_calls")
     assert "".join(each.text for each in found) == "so"
     assert [call for each in found for call in each.calls] == [ToolCall("now", "{}")]
+
+
+THINKS = ThinkingMarks("<think>", "</think>")
+
+
+def thinking(vocabulary: Vocabulary, stops: list[str], **options: Any) -> SequenceText:
+    return SequenceText(vocabulary, stops, reader=ReasoningReader(THINKS, Stage.BEGINNING), **options)
+
+
+def test_reasoning_comes_by_itself_and_stop_strings_count_behind_it(vocabulary: Vocabulary) -> None:
+    text = thinking(vocabulary, ["wo"])
+    found = []
+    for event in events_of(vocabulary.encode_rendered("<think>two</think>\n\none two three")):
+        found.append(text.push(event))
+        if text.finish:
+            break
+    assert "".join(each.reasoning for each in found) == "two"
+    assert "".join(each.text for each in found) == "one t"
+    assert text.finish is Finish.STOP
+    assert text.reasoned == len(vocabulary.encode_rendered("<think>two</think>"))
+
+
+def test_a_text_that_ends_within_the_reasoning(vocabulary: Vocabulary) -> None:
+    found = deltas(vocabulary, text := thinking(vocabulary, []), "<think>one two </thi")
+    assert "".join(each.reasoning for each in found) == "one two </thi"
+    assert {each.text for each in found} == {""}
+    assert (found[-1].finish, text.finish) == ("length", "length")
+
+
+def test_tokens_say_that_they_are_reasoning_and_all_are_told(vocabulary: Vocabulary) -> None:
+    written = "<think>one</think> two"
+    found = deltas(vocabulary, thinking(vocabulary, ["x"], told=True), written)
+    told = [token for each in found for token in each.tokens]
+    assert b"".join(bytes(token["bytes"]) for token in told).decode() == written
+    answer = b"".join(bytes(token["bytes"]) for token in told if not token.get("thought"))
+    assert answer.decode().strip() == "two"
+
+
+def test_the_reader_gets_special_tokens_that_are_not_hidden(vocabulary: Vocabulary) -> None:
+    form = ResponseForm.of(SimpleNamespace(response_template=CHATML))
+    tools = [{"type": "function", "function": {"name": "now"}}]
+    text = SequenceText(vocabulary, reader=form.reader("", tools), hidden=form.hidden(vocabulary))
+    called = '<tool_call>{"name": "now", "arguments": {}}</tool_call>'
+    found = deltas(vocabulary, text, f"<think>so</think>yes {called}<|end|><|end|>", Finish.STOP)
+    assert ("".join(each.reasoning for each in found), "".join(each.text for each in found)) == ("so", "yes")
+    assert [call for each in found for call in each.calls] == [ToolCall("now", "{}")]
+    assert found[-1].finish == "tool_calls"
+
+
+def test_without_a_reader_nobody_counts_reasoning(vocabulary: Vocabulary) -> None:
+    assert SequenceText(vocabulary).reasoned is None

@@ -13,6 +13,7 @@ from adapters.generation.tool_calls import ToolCall, ToolCallReader, check_tools
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
 TOOLS: list[Any] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
 CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Köln"}}\n</tool_call>'
+_NAMELESS = [{"type": "function", "function": {"name": ""}}]
 TEMPLATE = "{% if tools %}<tool_call>{% endif %}"
 
 
@@ -63,7 +64,7 @@ def test_what_is_no_call_stays_text(text: str, size: int) -> None:
 
 def test_which_tools_are_taken() -> None:
     check_tools(TOOLS, TEMPLATE)
-    for tools in ([], [3], [{"type": "function"}], [{"type": "function", "function": {"name": 3}}], "x"):
+    for tools in ([], [3], [{"type": "function"}], [{"type": "function", "function": {"name": 3}}], "x", _NAMELESS):
         with pytest.raises(RefusedJob, match="tools must be"):
             check_tools(tools, TEMPLATE)
     with pytest.raises(RefusedJob, match="does not have calls written") as caught:

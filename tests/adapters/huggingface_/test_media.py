@@ -195,3 +195,10 @@ def test_escapes_are_read_whole_wherever_a_piece_ends(monkeypatch: pytest.Monkey
     monkeypatch.setattr(media, "_PIECE", piece)
     for text in ("a%41%42c", "%%41%4", "%41" * 50 + "%", "x%zz%%%31é", ""):
         assert bytes_of(f"data:,{text}", "image[0]", "image") == unquote_to_bytes(text)
+
+
+def test_sound_that_is_too_short_for_the_model() -> None:
+    least = Limits(samples=400)
+    assert sound_of(sound(TONE[:400]), "audio[0]", "audio", 16_000, least).size == 400
+    with pytest.raises(InvalidInput, match=r"audio\[0\] is too short: it has 399 samples .* below 400"):
+        sound_of(sound(TONE[:399]), "audio[0]", "audio", 16_000, least)

@@ -58,6 +58,15 @@ def ask(adapter: HuggingFaceAdapter, rows: list[dict[str, Any]], **parameters: A
     return list(adapter.predict(columns, parameters)["output-0"])
 
 
+def waves(samples: int) -> str:
+    """So many of silence."""
+    import soundfile
+
+    file = BytesIO()
+    soundfile.write(file, np.zeros(samples), 16_000, format="WAV")
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def picture(shade: int = 0) -> Any:
     from PIL import Image
 
@@ -298,6 +307,11 @@ def test_letters_heard_have_times(tmp_path: Path) -> None:
     adapter = load(path, task)
     (answer,) = ask(adapter, [{"audio": example_sound()}], return_timestamps="char")
     assert close(answer, theirs(path, task, sound(), return_timestamps="char"))
+    least = (8 - 1) * 5 + 10  # of the two convolutions, which fail at less
+    (answer,) = ask(adapter, [{"audio": waves(least)}])
+    assert isinstance(answer["text"], str)
+    with pytest.raises(InvalidInput, match=r"audio\[0\] is too short: it has 44 samples at 16000 a second, .* 45"):
+        ask(adapter, [{"audio": waves(least - 1)}])
     known = {each.name: each for each in adapter.signature.parameters}
     assert known["return_timestamps"].choices == ("word", "char")
     assert not known.keys() & {"language", "task", "prompt", "max_new_tokens", "temperature"}

@@ -33,6 +33,11 @@ def test_the_context_is_each_sequence_s(tmp_path: Path) -> None:
     assert "--ctx-size" not in line(tmp_path)
 
 
+def test_reasoning_is_told_apart_unless_it_is_to_stay_in_the_text(tmp_path: Path) -> None:
+    assert pairs(line(tmp_path))["--reasoning-format"] == "deepseek"
+    assert pairs(line(tmp_path, reasoning="none"))["--reasoning-format"] == "none"
+
+
 def test_every_option_of_text_has_choices_or_is_a_place() -> None:
     free = [option.name for option in PROGRAM.options if option.kind is str and not option.choices]
     assert free == ["environment", "chat_template"]
@@ -40,6 +45,9 @@ def test_every_option_of_text_has_choices_or_is_a_place() -> None:
 
 def test_its_words() -> None:
     assert PROGRAM.body({"repetition_penalty": 1.5}, None) == {"repeat_penalty": 1.5, "repeat_last_n": -1}
+    asked = PROGRAM.body({"reasoning_effort": "none", "chat_template_kwargs": {"more": 1}}, None)
+    told = {"reasoning_effort": "none", "enable_thinking": False, "more": 1}
+    assert asked == {"chat_template_kwargs": told}
     choice = PROGRAM.body({}, Grammar("choice", ["yes", 'n"o'], "guided_choice"))
     assert choice == {"grammar": 'root ::= "yes" | "n\\"o"'}
     assert PROGRAM.body({}, Grammar("json_schema", {"type": "object"}, "f")) == {"json_schema": {"type": "object"}}

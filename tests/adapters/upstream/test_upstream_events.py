@@ -23,6 +23,14 @@ def test_a_chat_s_chunk_and_a_completion_s() -> None:
     assert event(choices=[], usage={"prompt_tokens": 1}).usage == {"prompt_tokens": 1}
 
 
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_by_either_name(name: str) -> None:
+    found = event(choices=[{"delta": {name: "so", "content": None}}])
+    assert (found.reasoning, found.text, found.in_prompt) == ("so", "", False)
+    with pytest.raises(BrokenAnswer):
+        event(choices=[{"delta": {name: 5}}])
+
+
 def test_pieces_of_calls() -> None:
     calls = [{"index": 1, "function": {"name": "f"}}, {"index": 1, "function": {"arguments": "{}"}}]
     assert event(choices=[{"delta": {"tool_calls": calls}}]).calls == [CallPiece(1, "f", ""), CallPiece(1, "", "{}")]

@@ -33,13 +33,17 @@ def test_how_tokens_are_drawn_is_always_said() -> None:
 def test_a_chat() -> None:
     messages = [{"role": "user", "content": "hello"}]
     tools = [{"type": "function", "function": {"name": "f"}}]
-    ((target, body),) = asked(messages=messages, tools=tools, tool_choice={"name": "f"}, logprobs=2)
+    ((target, body),) = asked(
+        messages=messages, tools=tools, tool_choice={"name": "f"}, logprobs=2, reasoning_effort="low"
+    )
+    assert body["reasoning_effort"] == "low"
     assert (target, body["messages"], body["tools"]) == (CHAT, messages, tools)
     assert body["tool_choice"] == {"type": "function", "function": {"name": "f"}}
     assert (body["logprobs"], body["top_logprobs"]) == (True, 2)
     assert "max_tokens" not in body  # what is left of the context
     ((_, required),) = asked(messages=messages, tools=tools, tool_choice="required")
     assert required["tool_choice"] == "required"
+    assert "reasoning_effort" not in required
 
 
 def test_nothing_to_answer() -> None:

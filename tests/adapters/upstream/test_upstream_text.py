@@ -46,3 +46,14 @@ def test_an_end_that_is_none(finish: str | None, told: str) -> None:
     text.push(ProgramEvent("a", finish=finish))
     with pytest.raises(StreamFailed, match=f"vllm failed at this request: its answer ended {told}"):
         text.end()
+
+
+def test_reasoning_is_handed_on_and_counted() -> None:
+    text = UpstreamText("vllm")
+    delta = text.push(ProgramEvent(reasoning="so", tokens=[{"token": "so"}]))
+    assert (delta.reasoning, delta.text, delta.tokens[0]["thought"]) == ("so", "", True)
+    assert "thought" not in text.push(ProgramEvent("yes", [{"token": "yes"}])).tokens[0]
+    assert text.reasoned == 1
+    text.push(ProgramEvent(usage={"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 3}}))
+    assert text.reasoned == 3
+    assert UpstreamText("vllm").reasoned is None

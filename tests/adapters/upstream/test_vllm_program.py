@@ -20,12 +20,13 @@ def line(folder: Path, **options: object) -> list[str]:
 def test_only_what_is_asked_for_is_told(tmp_path: Path) -> None:
     plain = ["serve", str(tmp_path), "--served-model-name=m", "--uds=/s", "--enable-prompt-tokens-details"]
     assert line(tmp_path) == plain
-    assert line(tmp_path, slots=2, gpus=4, tool_parser="hermes", eager=True) == [
+    assert line(tmp_path, slots=2, gpus=4, tool_parser="hermes", reasoning_parser="qwen3", eager=True) == [
         *plain,
         "--max-num-seqs=2",
         "--tensor-parallel-size=4",
         "--enable-auto-tool-choice",
         "--tool-call-parser=hermes",
+        "--reasoning-parser=qwen3",
         "--enforce-eager",
     ]
 

@@ -24,11 +24,12 @@ export function chatView(model) {
     messages.push({ role: "user", content: text });
     said.append(h("div", { class: "said user" }, text));
     const answer = h("div", { class: "said" }, "…");
-    said.append(answer);
+    const thought = h("details", { class: "thought", hidden: true }, h("summary", {}, "What it thought first"), h("div", {}));
+    said.append(thought, answer);
     busy(new AbortController());
     const whole = { text: "" };
     try {
-      const told = await answered(whole, answer);
+      const told = await answered(whole, answer, thought);
       said.append(h("div", { class: "quiet took" }, told));
     } catch (error) {
       if (error.name !== "AbortError") refused(answer, error);
@@ -40,21 +41,25 @@ export function chatView(model) {
   }
 
   /** Send the talk so far, and show the answer's words as they come; what to say of it when it is whole. */
-  async function answered(whole, answer) {
+  async function answered(whole, answer, thought) {
     const body = { model: model.name, messages, stream: true, stream_options: { include_usage: true }, max_tokens: Number(most.value), temperature: Number(heat.value) };
     const began = performance.now();
     let [first, tokens] = [null, 0];
     const got = await post("openai/v1/chat/completions", body, (part) => {
       if (part.error) throw new Error(words(part));
       tokens = part.usage?.completion_tokens ?? tokens;
-      const more = part.choices?.[0]?.delta?.content ?? "";
-      if (more) first ??= (performance.now() - began) / 1000;
+      const { content: more = "", reasoning_content: reason } = part.choices?.[0]?.delta ?? {};
+      if (reason) {
+        thought.hidden = false;
+        thought.lastChild.append(reason);
+      }
+      if (more || reason) first ??= (performance.now() - began) / 1000;
       whole.text += more;
       answer.textContent = whole.text || "…";
       said.scrollTop = said.scrollHeight;
     }, ending.signal);
     if (!got.ok) throw new Error(words(got.document) ?? String(got.status));
-    if (!whole.text) answer.textContent = "(no words)";
+    if (!whole.text) answer.textContent = thought.hidden ? "(no words)" : "(no words: it was still thinking)";
     return `${tokens} tokens, ${count(tokens / got.seconds)} a second${first === null ? "" : `, the first after ${seconds(first)}`}`;
   }
 

@@ -72,3 +72,31 @@ def test_streamed_calls_join_to_what_was_called() -> None:
     assert "id" in sent[0]
     assert "id" not in sent[1]
     assert (end["delta"], end["finish_reason"]) == ({}, "tool_calls")
+
+
+THOUGHT = {**TOKEN, "thought": True}
+
+
+def test_reasoning_of_a_whole_answer() -> None:
+    both, cut = shape().complete([MadeText("a", [THOUGHT, TOKEN], "stop", reasoning="so"), MadeText(reasoning="so")])[
+        "choices"
+    ]
+    assert both["message"] == {"role": "assistant", "content": "a", "refusal": None, "reasoning_content": "so"}
+    assert len(both["logprobs"]["content"]) == 2
+    assert (cut["message"]["content"], cut["message"]["reasoning_content"]) == (None, "so")
+
+
+def test_reasoning_in_chunks_comes_before_the_text() -> None:
+    both = {"reasoning": "so", "text": "a", "tokens": [THOUGHT, TOKEN, TOKEN], "finish": "stop"}
+    first, second, end = (chunk["choices"][0] for chunk in shape().chunks(0, both))
+    assert (first["delta"], len(first["logprobs"]["content"])) == ({"reasoning_content": "so"}, 1)
+    assert (second["delta"], len(second["logprobs"]["content"])) == ({"content": "a"}, 2)
+    assert end["finish_reason"] == "stop"
+
+
+def test_reasoning_may_be_left_out() -> None:
+    silent = ChatShape("chatcmpl-1", 7, "m", 1, True, reasoning=False)
+    (choice,) = silent.complete([MadeText("a", [THOUGHT, TOKEN], "stop", reasoning="so")])["choices"]
+    assert choice["message"] == {"role": "assistant", "content": "a", "refusal": None}
+    assert len(choice["logprobs"]["content"]) == 1
+    assert [*silent.chunks(0, {"reasoning": "so", "text": "", "tokens": [THOUGHT], "finish": None})] == []

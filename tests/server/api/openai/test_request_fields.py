@@ -109,6 +109,15 @@ def test_tools() -> None:
     assert job(chat(tools=tools, tool_choice=named))["tool_choice"] == {"name": "now"}
 
 
+def test_reasoning() -> None:
+    asked = chat(reasoning_effort="none", include_reasoning=False)
+    assert (job(asked)["reasoning_effort"], "include_reasoning" in job(asked)) == ("none", False)
+    with pytest.raises(FieldRefused, match="reasoning_effort: only "):
+        chat(reasoning_effort="huge")
+    with pytest.raises(FieldRefused, match="reasoning_effort"):
+        completion(reasoning_effort="low")
+
+
 def test_refusals_of_completions() -> None:
     for fields in ({"best_of": 2}, {"suffix": "x"}, {"logprobs": True}, {"logprobs": 21}, {"messages": HELLO}):
         (name,) = fields

@@ -46,9 +46,22 @@ def test_calls_are_items_of_their_own() -> None:
 def test_logprobs_if_they_are_asked_for() -> None:
     told = shape(include=["message.output_text.logprobs"])
     assert told.part("a", [TOKEN])["logprobs"][0]["top_logprobs"] == []
+    assert told.part("a", [{**TOKEN, "thought": True}])["logprobs"] == []
     assert shape().part("a", [TOKEN])["logprobs"] == []
 
 
+def test_reasoning_is_an_item_before_the_text() -> None:
+    thought, text = shape().complete([MadeText("a", [], "stop", reasoning="so")])["output"]
+    assert thought.pop("id").startswith("rs_")
+    part = {"type": "reasoning_text", "text": "so"}
+    assert thought == {"type": "reasoning", "summary": [], "content": [part], "status": "completed"}
+    assert text["type"] == "message"
+    document = shape(reasoning={"effort": "low"}).complete([MadeText("", [], "length", reasoning="so")])
+    assert [(item["type"], item["status"]) for item in document["output"]] == [("reasoning", "incomplete")]
+    assert document["reasoning"] == {"effort": "low", "summary": None}
+
+
 def test_usage() -> None:
-    usage = shape().usage({"prompt_tokens": 2, "completion_tokens": 3})
+    usage = shape().usage({"prompt_tokens": 2, "completion_tokens": 3, "reasoning_tokens": 1})
+    assert usage["output_tokens_details"] == {"reasoning_tokens": 1}
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (2, 3, 5)

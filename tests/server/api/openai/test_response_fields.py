@@ -38,6 +38,7 @@ def test_forms_tools_and_logprobs() -> None:
     assert job["tool_choice"] == {"name": "now"}
     assert response(text={"format": {"type": "json_object"}}).job()["grammar"]["kind"] == "json_object"
     assert response(text={"format": {"type": "text"}}).job()["grammar"] is None
+    assert response(reasoning={"effort": "low", "summary": "auto"}).job()["reasoning"] == {"effort": "low"}
     assert response(include=["message.output_text.logprobs"]).job()["logprobs"] == 0
     assert response(include=["message.output_text.logprobs"], top_logprobs=3).job()["logprobs"] == 3
 
@@ -59,6 +60,9 @@ def test_forms_tools_and_logprobs() -> None:
         ({"tool_choice": {"type": "mcp"}}, "tool_choice", "unsupported_parameter"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text", None),
         ({"input": [{"type": "reasoning"}]}, "input", None),
+        ({"reasoning": {"effort": "huge"}}, "reasoning", "invalid_type"),
+        ({"reasoning": {"summary": "detailed"}}, "reasoning", "invalid_type"),
+        ({"reasoning": {"max_tokens": 5}}, "reasoning", "invalid_type"),
         ({"input": 5}, "input", "invalid_type"),
         ({"include": ["file_search_call.results"]}, "include", "invalid_type"),
     ],

@@ -43,10 +43,29 @@ def test_calls_join_the_model_s_message_and_their_outputs_follow() -> None:
     assert alone[1] == {"role": "assistant", "content": "", "tool_calls": [CALLED]}
 
 
+def test_reasoning_belongs_to_what_comes_behind_it() -> None:
+    def thought(*texts: str) -> dict[str, Any]:
+        return {
+            "type": "reasoning",
+            "summary": [],
+            "content": [{"type": "reasoning_text", "text": text} for text in texts],
+        }
+
+    said = {"role": "assistant", "content": "yes"}
+    empty = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "short"}]}
+    found = messages_of([thought("a", "b"), thought("c"), said, empty, said, thought("d"), CALL], None)
+    assert found[0] == {**said, "reasoning_content": "a\nb\nc"}
+    assert found[1] == {**said, "tool_calls": [CALLED], "reasoning_content": "d"}
+    assert messages_of([thought("lost"), {"role": "user", "content": "?"}], None) == [{"role": "user", "content": "?"}]
+
+
 @pytest.mark.parametrize(
     ("item", "told"),
     [
-        ({"type": "reasoning"}, "input[0] is of type 'reasoning'"),
+        ({"type": "reasoning"}, "input is reasoning alone"),
+        ({"type": "reasoning", "content": "so"}, "input[0].content must be a list of parts of type reasoning_text"),
+        ({"type": "reasoning", "content": [{"type": "reasoning_text"}]}, "input[0].content must be a list of parts"),
+        ({"type": "item_reference"}, "input[0] is of type 'item_reference'"),
         ({"type": 5}, "input[0] is of type '5'"),
         ({"role": "oracle", "content": "?"}, "input[0].role"),
         ({"role": ["user"], "content": "?"}, "input[0].role"),

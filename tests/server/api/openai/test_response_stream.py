@@ -87,3 +87,33 @@ def test_a_failure_is_the_last_event() -> None:
 
 def test_a_part_without_news_keeps_the_connection() -> None:
     assert KEEP_ALIVE in streamed({"prompt_tokens": 3}, {}, delta(0, "a", "stop"), USAGE)
+
+
+def thought(text: str, finish: str | None = None) -> dict[str, Any]:
+    return {"deltas": [{"index": 0, "text": "", "reasoning": text, "tokens": [], "finish": finish}]}
+
+
+REASONING = ["reasoning_text.done", "content_part.done", "output_item.done"]
+
+
+def test_reasoning_is_an_item_of_its_own() -> None:
+    found = events({"prompt_tokens": 3}, thought("a"), thought("b"), delta(0, "c"), delta(0, "", "stop"), USAGE)
+    begin = ["output_item.added", "content_part.added"]
+    deltas = ["reasoning_text.delta"] * 2
+    assert kinds(found)[2:] == [*begin, *deltas, *REASONING, *begin, "output_text.delta", *MESSAGE, "completed"]
+    first, second = found[-1]["response"]["output"]
+    assert (first["content"], first["status"]) == ([{"type": "reasoning_text", "text": "ab"}], "completed")
+    assert second["content"][0]["text"] == "c"
+    assert [each["output_index"] for each in found if each["type"] == "response.output_item.done"] == [0, 1]
+
+
+def test_one_that_is_cut_is_incomplete_and_there_is_no_message() -> None:
+    found = events({"prompt_tokens": 3}, thought("a", "length"), USAGE)
+    assert kinds(found)[-4:] == [*REASONING, "incomplete"]
+    (item,) = found[-1]["response"]["output"]
+    assert item["status"] == "incomplete"
+
+
+def test_reasoning_before_a_call_and_behind_a_text() -> None:
+    found = events({"prompt_tokens": 3}, delta(0, "a"), thought("b"), CALL, delta(0, "", "tool_calls"), USAGE)
+    assert [item["type"] for item in found[-1]["response"]["output"]] == ["message", "reasoning", "function_call"]
