@@ -25,7 +25,7 @@ BELOW = {
     "base": {"datatypes", "modeldir", "traits"},
     "modeldir": {"real_path"},
     "formats": {"base", "modeldir"},
-    "shared": {"base", "datatypes", "modeldir"},
+    "shared": {"base", "datatypes", "formats", "modeldir"},
     "registry": {"base", "formats", "shared"},
 }
 #: file of one framework -> file of another, whose models or formats it reads too
