@@ -203,20 +203,26 @@ def test_health_answers_while_a_model_is_busy(house: House, tmp_path: Path) -> N
     """Not a matter of time: the answers come while predictions that began earlier are still running."""
     rows = np.tile(house.expected["sklearn-logistic"].tensors["input-0"], (20_000, 1)).tolist()
     body = orjson.dumps({"instances": rows})
-    done = threading.Event()
 
-    def flood() -> None:
-        httpx.post(f"{house.server.url}/v1/models/sklearn-logistic:predict", content=body, timeout=60)
-        done.set()
+    def answers_beside() -> int:
+        """How often health was told while one such request was on its way."""
+        done = threading.Event()
 
-    thread = threading.Thread(target=flood)
-    thread.start()
-    answers = 0
-    while not done.is_set():
-        assert house.server.client.get("/v2/health/live").status_code == 200
-        answers += not done.is_set()
-    thread.join()
-    assert answers > 0
+        def flood() -> None:
+            httpx.post(f"{house.server.url}/v1/models/sklearn-logistic:predict", content=body, timeout=60)
+            done.set()
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        answers = 0
+        while not done.is_set():
+            assert house.server.client.get("/v2/health/live").status_code == 200
+            answers += not done.is_set()
+        thread.join()
+        return answers
+
+    # On a busy machine one may be over before this thread has had its turn; a server that is held answers in none.
+    assert any(answers_beside() > 2 for _ in range(20))
 
 
 def test_many_callers_get_their_own_answers(house: House) -> None:

@@ -26,6 +26,7 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from tests import processes
 from tests.e2e.process import Server
+from tests.patience import wait_for
 
 TOKEN = "let-me-in"
 BIG = 200 * 2**20  #: bytes of the big models' arrays
@@ -182,23 +183,25 @@ def test_many_loads_of_one_model_at_once_all_succeed(server: Server) -> None:
 
 
 def test_loading_again_under_load_fails_nobody(server: Server) -> None:
-    statuses: set[int] = set()
+    statuses: list[int] = []
     done = threading.Event()
 
     def ask() -> None:
         with httpx.Client(base_url=server.url, timeout=60) as client:
             while not done.is_set():
-                statuses.add(client.post("/v1/models/plain:predict", json={"instances": [[1, 0]]}).status_code)
+                statuses.append(client.post("/v1/models/plain:predict", json={"instances": [[1, 0]]}).status_code)
 
     with ThreadPoolExecutor(3) as pool:
-        for _ in range(3):
-            pool.submit(ask)
+        clients = [pool.submit(ask) for _ in range(3)]
         try:
-            for _ in range(5):
+            for number in range(5):
+                wait_for(lambda number=number: len(statuses) > 5 * number)  # type: ignore[misc]
                 assert post(server, "plain", "load").status_code == 200
         finally:
             done.set()
-    assert statuses == {200}
+        for client in clients:
+            client.result()
+    assert set(statuses) == {200}
 
 
 def test_grpc_loads_and_unloads_as_kserve_says_it(server: Server, stub: Any) -> None:
