@@ -89,7 +89,8 @@ def _torch() -> Iterator[tuple[str, Hostile]]:
             f"torch's older file as {file}",
             Hostile(_bytes(file, _torch_legacy), "checkpoint|no known model format|pickle"),
         )
-        yield f"torch's tar as {file}", Hostile(_bytes(file, _torch_tar), "neither|no known model format|damaged|cut")
+        tar = "neither|no known model format|damaged|cut|checkpoint"
+        yield f"torch's tar as {file}", Hostile(_bytes(file, _torch_tar), tar)
     yield "a torch zip that looks like TorchScript", Hostile(_bytes("model.pt", _torch_script), "")
     yield "a torch zip that looks like an exported program", Hostile(_bytes("model.pt2", _torch_exported), "")
     for name, weights in {"zip": _torch_zip, "older file": _torch_legacy, "tar": _torch_tar, "pickle": payload}.items():

@@ -125,7 +125,7 @@ def test_trust_loads_the_users_own_classes(tmp_path: Path) -> None:
         (DBSCAN().fit(X), "holds a DBSCAN, which has no method that answers for new rows"),
         (KFold(2), "holds a KFold, which has no method"),
         (PatchExtractor(), "holds a PatchExtractor, which does not say what it takes"),
-        (LogisticRegression(), "holds a LogisticRegression, which does not say what it takes"),
+        (LogisticRegression(), "holds a LogisticRegression that was never fitted: dump it after fit"),
         (make_pipeline(CountVectorizer(), MultinomialNB()), "holds a model that was never fitted"),
         (
             make_pipeline(CountVectorizer(input="filename"), MultinomialNB()),
