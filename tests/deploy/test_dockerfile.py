@@ -67,7 +67,8 @@ def test_every_extra_is_in_all_and_the_dockerfile_names_it() -> None:
     everything = [Requirement(text).extras for text in PROJECT["optional-dependencies"]["all"]]
     assert set().union(*everything) == extras
     assert extras <= set(re.findall(r"[a-z-]+", told))
-    without = {"custom", "torchserve", "generation"}  # user code, archives that torch loads, what `huggingface` has
+    # user code, archives that torch loads, what `huggingface` has, boosters in Triton's layout
+    without = {"custom", "torchserve", "generation", "fil"}
     assert {name.replace("_", "-") for name in registry.TABLE} - without <= extras
 
 

@@ -62,6 +62,8 @@ class GrpcProtocol(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
         self._is_busy = True
         self.http.receive(data)
         self._flush()
@@ -128,15 +130,30 @@ class GrpcProtocol(asyncio.Protocol):
         self._unsent = unsent
 
     def _close(self) -> None:
-        """Nothing comes after what was written; a client that is still sending would lose it by a reset."""
+        """Nothing comes after what was written.
+
+        A client that is still sending would lose it by a reset, with what it has begun since it was asked to leave and
+        may do elsewhere: so it is the one that closes.
+        """
         self._closing = True
         if self.http.out.frames:
             self._write()
-        if self.http.failed and self._transport.can_write_eof():
-            self._transport.write_eof()
-            self._loop.call_later(_LINGER, self._transport.abort)
-        else:
+        if not self._transport.can_write_eof():  # over TLS
             self._transport.close()
+            return
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has gone
+            self._transport.abort()
+        else:
+            self._loop.call_later(_LINGER, self._linger)
+
+    def _linger(self) -> None:
+        """Close it though the client has not, once everything is on its way."""
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(_LINGER, self._linger)
+        else:
+            self._transport.abort()
 
     # streams
 

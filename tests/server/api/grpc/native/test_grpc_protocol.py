@@ -9,12 +9,14 @@ import pytest
 
 from server.api.connections import Connections, Wait
 from server.api.grpc.channel_limits import GrpcLimits
+from server.api.grpc.native import grpc_protocol
 from server.api.grpc.native.call_site import CallSite
 from server.api.grpc.native.grpc_protocol import GrpcProtocol
 from server.api.grpc.native.native_server import GrpcConnectionLimits
 from server.api.http2 import frames
 from server.api.http2.frame_reader import Http2Limits
 from server.api.http2.frames import END_HEADERS, frame, window_update
+from tests.patience import becomes
 from tests.server.api.grpc.native.raw_calls import Obedient, head, message
 from tests.server.api.http2.client import HELLO, block, headers, split
 
@@ -187,5 +189,35 @@ def test_why_a_connection_ends_is_said_before() -> None:
         kind, _, _, payload = transport.frames()[-1]
         assert kind == frames.GOAWAY
         assert b"no HTTP/2" in payload
+
+    asyncio.run(run())
+
+
+def test_who_is_asked_to_go_and_still_sends_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has begun meanwhile it may do elsewhere, unless a reset takes the word of that from it."""
+    monkeypatch.setattr(grpc_protocol, "_LINGER", 60.0)
+    site, connections = CallSite([Obedient()], GrpcLimits()), Connections(GrpcConnectionLimits(10))
+    protocols: list[GrpcProtocol] = []
+
+    def made() -> GrpcProtocol:
+        protocols.append(GrpcProtocol(site, connections, Http2Limits()))
+        return protocols[-1]
+
+    async def run() -> None:
+        server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(HELLO)
+            await becomes(lambda: protocols and protocols[0].http.greeted)
+            protocols[0].leave_now()
+            told = await reader.read()
+            assert split(told)[-1][0] == frames.GOAWAY
+            for number in (1, 3):
+                writer.write(headers(number, END_HEADERS, block(base=head())))
+                await writer.drain()
+                await asyncio.sleep(0.01)  # a reset would have come by now, and the next write would fail by it
+            assert len(connections) == 1
+            writer.close()
+            await becomes(lambda: not len(connections))
 
     asyncio.run(run())
