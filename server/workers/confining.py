@@ -19,6 +19,8 @@ log = logging.getLogger("kserve")
 
 #: entries of a folder that are looked at; the server has refused larger ones before (`--max_model_files`)
 _MOST = 1_000_000
+#: files beside the folders of versions
+_MOST_BESIDE = 100
 
 
 def confine_to(sandbox: Sandbox, directory: ModelDir, python: Path = Path(sys.executable)) -> Confinement | None:
@@ -29,8 +31,11 @@ def confine_to(sandbox: Sandbox, directory: ModelDir, python: Path = Path(sys.ex
         OSError: it cannot be prepared.
     """
     own_user = sandbox.users is not None and _may_be_another(directory, python)
-    readable = [directory.path, *_linked(directory)] if sandbox.confines else []
-    return sandbox.confinement(readable, python=python, own_user=own_user)
+    if not sandbox.confines:
+        return sandbox.confinement([], python=python, own_user=own_user)
+    beside = list(_beside_versions(directory))
+    readable = [directory.path, *_linked(directory), *beside]
+    return sandbox.confinement(readable, listable={path.parent for path in beside}, python=python, own_user=own_user)
 
 
 def _may_be_another(directory: ModelDir, python: Path) -> bool:
@@ -60,6 +65,14 @@ def _linked(directory: ModelDir) -> Iterator[Path]:
     for entry in _entries(directory.path, directory.root):
         if os.path.islink(entry):  # noqa: PTH114  (a thousand paths take longer to make than to look at)
             yield Path(entry)
+
+
+def _beside_versions(directory: ModelDir) -> Iterator[Path]:
+    """Files beside the folder of a version (Triton's config.pbtxt and labels): they are the model's, too."""
+    above = directory.path.parent
+    if directory.path.name.isdecimal() and directory.path != directory.root != above:
+        files = (entry for entry in sorted(above.iterdir()) if entry.is_file() and inside(entry, directory.root))
+        yield from islice(files, _MOST_BESIDE)
 
 
 def _entries(folder: Path, root: Path) -> Iterator[str]:

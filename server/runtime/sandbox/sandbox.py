@@ -85,11 +85,12 @@ class Sandbox:
         readable: Iterable[Path | str],
         writable: Iterable[Path | str] = (),
         *,
+        listable: Iterable[Path] = (),
         python: Path = Path(sys.executable),
         network: bool = False,
         own_user: bool = False,
     ) -> Confinement | None:
-        """For one child, which needs these; None where it is left as it is.
+        """For one child, which needs these; None where it is left as it is. `listable`: the names in them alone.
 
         Raises:
             OSError: it cannot be prepared.
@@ -101,7 +102,7 @@ class Sandbox:
         policy = Policy(
             (*needed, *(os.path.abspath(path) for path in (*readable, *self.readable))),  # noqa: PTH100
             (*devices(), *(os.path.abspath(path) for path in writable)),  # noqa: PTH100
-            (str(SOURCE_ROOT),),  # Python looks for `server` among its names
+            (str(SOURCE_ROOT), *map(os.path.abspath, listable)),  # Python looks for `server` among its names
             self.network or network,
             self.kernel.landlock if self.confines else 0,
             self.kernel.machine_name if self.confines and self.kernel.machine else "",

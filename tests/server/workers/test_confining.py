@@ -48,6 +48,26 @@ def test_the_folder_is_read_and_not_written(model: ModelDir) -> None:
     assert not any(path.startswith(str(model.root)) for path in policy.writable)
 
 
+def test_files_beside_a_version_are_the_models(model: ModelDir, tmp_path: Path) -> None:
+    """Triton's config.pbtxt says what a version answers; other versions, and other models, say nothing."""
+    version = ModelDir(model.path / "1", model.root, name="model")
+    other = model.path / "2"
+    for folder in (version.path, other):
+        folder.mkdir()
+    for file in (model.path / "config.pbtxt", other / "weights", model.root / "readme", tmp_path / "secret"):
+        file.write_text("")
+    (model.path / "out").symlink_to(tmp_path / "secret")
+    policy = policy_of(Sandbox(confines=True), version)
+    readable = policy.readable
+    assert str(model.path) in policy.listable
+    assert {str(version.path), str(model.path / "config.pbtxt")} <= set(readable)
+    mine = {path for path in readable if path.startswith(str(tmp_path))}
+    assert not mine & {str(other), str(model.path), str(model.root / "readme"), str(model.path / "out")}
+    named_one = ModelDir(model.root / "1", model.root, name="1")
+    named_one.path.mkdir()
+    assert str(model.root / "readme") not in policy_of(Sandbox(confines=True), named_one).readable
+
+
 def test_what_links_lead_to_is_named_while_it_is_in_the_mount(model: ModelDir, tmp_path: Path) -> None:
     data = model.root / "..data" / "deep"
     data.mkdir(parents=True)
