@@ -99,8 +99,7 @@ def as_version(folder: Path, number: int) -> Path:
     return folder / str(number) / "model.joblib"
 
 
-@pytest.mark.parametrize("place", [in_place, as_version])
-@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize(("place", "processes"), [(in_place, 3), (as_version, 1)])
 @pytest.mark.timeout(240)
 def test_twenty_swaps_under_load(
     mount: Path, serve: Callable[..., Server], place: Callable[[Path, int], Path], processes: int
