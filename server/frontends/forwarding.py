@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from server.api.rest.asgi import AsgiMessage, Receive, Scope, Send, send_whole
+from server.api.rest.manners import is_below
 from server.errors import Header, InvalidInput, NotReady, ServingError, respond
 from server.frontends.http_client import UpstreamConnection
 from server.frontends.upstream_pool import UpstreamPool
@@ -145,9 +147,9 @@ def target_of(scope: Scope) -> bytes:
     It leaves out a root path, too: one that stands there still is none to leave out.
     """
     path, query = bytes(scope["raw_path"]), bytes(scope["query_string"])
-    root = scope.get("root_path", "").encode()
-    if root and path.startswith(root):
-        path = root + path
+    root: str = scope.get("root_path", "")
+    if root and is_below(scope["path"], root):
+        path = quote(root).encode() + path
     return b"%b?%b" % (path, query) if query else path
 
 

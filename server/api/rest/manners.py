@@ -85,10 +85,22 @@ def rooted(scope: Scope, root: str) -> Scope:
     """The request without the root path, which a proxy in front may have left out already."""
     path: str = scope["path"]
     found = {**scope, "root_path": root}
-    if path != root and not path.startswith(f"{root}/"):
+    if not is_below(path, root):
         return found
     found["path"] = path[len(root) :] or "/"
-    raw, encoded = scope.get("raw_path"), root.encode()
-    if isinstance(raw, bytes) and raw.startswith(encoded):
-        found["raw_path"] = raw[len(encoded) :] or b"/"
+    if isinstance(raw := scope.get("raw_path"), bytes):
+        found["raw_path"] = _without(raw, root.encode()) or b"/"
     return found
+
+
+def is_below(path: str, root: str) -> bool:
+    """Whether the root path stands before the rest of a path."""
+    return path == root or path.startswith(f"{root}/")
+
+
+def _without(raw: bytes, root: bytes) -> bytes:
+    """What comes behind the root path, each of whose bytes may be written as it is, or as %6C."""
+    at = 0
+    for _ in root:
+        at += 3 if raw[at : at + 1] == b"%" else 1
+    return raw[at:]

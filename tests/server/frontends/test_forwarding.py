@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
+from server.api.rest.manners import rooted
 from server.frontends.forwarding import target_of
 from tests.patience import becomes
 from tests.server.frontends.main_process import GET, Inner, Main, before
@@ -128,11 +130,17 @@ def test_a_client_that_does_not_read_holds_the_main_process_back(tmp_path: Path)
         (b"/v2", "", b"/v2?a=1"),
         (b"/v2", "/ml", b"/v2?a=1"),
         (b"/ml/v2", "/ml", b"/ml/ml/v2?a=1"),
-        (b"/mlx", "/ml", b"/ml/mlx?a=1"),
-        (b"/%6dl/v2", "/ml", b"/%6dl/v2?a=1"),
+        (b"/ml", "/ml", b"/ml/ml?a=1"),
+        (b"/mlx", "/ml", b"/mlx?a=1"),
+        (b"/%6dl/v2", "/ml", b"/ml/%6dl/v2?a=1"),
+        ("/ü/v2".encode(), "/ü", b"/%C3%BC" + "/ü/v2?a=1".encode()),
     ],
 )
 def test_what_stands_for_a_root_path_once_more_is_none_to_the_main_process_either(
     raw: bytes, root: str, target: bytes
 ) -> None:
-    assert target_of({"raw_path": raw, "query_string": b"a=1", "root_path": root}) == target
+    scope = {"path": unquote(raw.decode()), "raw_path": raw, "query_string": b"a=1", "root_path": root}
+    assert target_of(scope) == target
+    asked = target.removesuffix(b"?a=1")
+    there = {"path": unquote(asked.decode()), "raw_path": asked}
+    assert (rooted(there, root) if root else there)["path"] == scope["path"], "of which the main process makes the same"

@@ -89,6 +89,12 @@ def test_the_root_path_is_left_out(path: str, found: str) -> None:
     assert scope["raw_path"] == found.encode()
 
 
+@pytest.mark.parametrize("raw", [b"/ml/a%2Fb", b"/%6dl/a%2Fb", b"/m%6C/a%2Fb"])
+def test_the_root_path_is_left_out_of_both_however_it_is_written(raw: bytes) -> None:
+    scope = rooted({"path": "/ml/a/b", "raw_path": raw}, "/ml")
+    assert (scope["path"], scope["raw_path"]) == ("/a/b", b"/a%2Fb")
+
+
 def test_an_answer_is_compressed_for_who_asks() -> None:
     _, headers, body = ask(Manners(behind), "/v2", (b"accept-encoding", b"gzip"))
     assert headers["content-encoding"] == "gzip"
