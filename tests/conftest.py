@@ -22,7 +22,6 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 _E2E = Path(__file__).parent / "e2e"
-_FAST = 2
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -46,20 +45,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long comes first, so that no worker is left alone with it in the end.
-
-    Coverage is measured by the fast tests: each line that is counted takes as long again, and those that are slow run
-    few that the fast ones do not.
-    """
+    """What takes long comes first, so that no worker is left alone with it in the end."""
     items.sort(key=_rank)
-    for item in items:
-        if _rank(item) < _FAST:
-            item.add_marker("no_cover")
 
 
 def _rank(item: pytest.Item) -> int:
     marks = {mark.name for mark in item.iter_markers()}
-    return 0 if "e2e" in marks else 1 if "slow" in marks else _FAST
+    return 0 if "e2e" in marks else 1 if "slow" in marks else 2
 
 
 @pytest.fixture(scope="module", autouse=True)

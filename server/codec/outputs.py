@@ -23,6 +23,8 @@ from adapters.base import Array, Signature, Tensors
 
 #: keys of objects may be numbers (the classes of a converted classifier)
 _OPTION = orjson.OPT_NON_STR_KEYS
+#: numpy's own objects for the two: to compare by identity is all that a small answer has time for
+_FLOAT, _INTEGER = np.dtype(np.float64), np.dtype(np.int64)
 #: the explanation that is one value a column
 _CONTRIBUTIONS = "contributions"
 
@@ -39,9 +41,12 @@ def dumps_arrays(value: Any) -> bytes:
 
 def numbers(array: Array) -> Array | None:
     """A numeric array as orjson writes it exactly: native, contiguous. None for other arrays, and for 0 dimensions."""
-    if array.dtype.kind not in "fiub" or not array.ndim:
+    dtype = array.dtype
+    if (dtype is _FLOAT or dtype is _INTEGER) and array.ndim and array.flags.c_contiguous:  # most are
+        return array
+    if dtype.kind not in "fiub" or not array.ndim:
         return None
-    dtype = np.float64 if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
+    dtype = _FLOAT if dtype.kind == "f" else dtype.newbyteorder("=")
     return np.ascontiguousarray(array, dtype=dtype)
 
 

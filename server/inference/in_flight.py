@@ -63,8 +63,8 @@ class RequestObserver:
     counts: Requests
     in_flight: InFlight
 
-    def began(self) -> None:
-        self.in_flight.begin()
+    def __post_init__(self) -> None:
+        self.began = self.in_flight.begin
 
     def answered(self, request: InferenceRequest, end: float) -> None:
         start, decoded, predicted = request.received_at, request.decoded_at, request.predicted_at

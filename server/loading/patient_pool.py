@@ -61,10 +61,14 @@ class PatientPool(Executor):
 
     def _begin(self) -> None:
         """Begin with as many as there are places for."""
-        while self._waiting and len(self._since) < self._threads + self._lent():
+        while self._has_place():
             thread = threading.Thread(target=self._run, args=self._waiting.popleft(), name=self._name, daemon=True)
             self._since[thread] = time.monotonic()
             thread.start()
+
+    def _has_place(self) -> bool:
+        """Something waits that may begin now."""
+        return bool(self._waiting) and len(self._since) < self._threads + self._lent()
 
     def _lent(self) -> int:
         before = time.monotonic() - self._patience
@@ -80,14 +84,27 @@ class PatientPool(Executor):
             self._looking = False
 
     def _run(self, future: Future[Any], work: Callable[[], Any]) -> None:
-        try:
-            if future.set_running_or_notify_cancel():
-                _do(future, work)
-        finally:
-            with self._changed:
-                del self._since[threading.current_thread()]
-                self._begin()
-                self._changed.notify_all()
+        """Do it, and what waits then: a thread for each of a thousand models takes longer to start than to load one."""
+        next_one: tuple[Future[Any], Callable[[], Any]] | None = (future, work)
+        del future, work  # what is done is kept by nobody here
+        while next_one is not None:
+            try:
+                if next_one[0].set_running_or_notify_cancel():
+                    _do(*next_one)
+            finally:
+                next_one = self._done()
+
+    def _done(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        """This thread's task is; the next one, unless the place is another's by now."""
+        with self._changed:
+            thread, taken = threading.current_thread(), None
+            del self._since[thread]
+            if self._has_place():
+                taken = self._waiting.popleft()
+                self._since[thread] = time.monotonic()
+            self._begin()
+            self._changed.notify_all()
+            return taken
 
 
 def _do(future: Future[Any], work: Callable[[], Any]) -> None:

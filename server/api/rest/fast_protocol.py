@@ -109,7 +109,7 @@ class FastProtocol(BoundedProtocol):
             return
         self._head = head
         if len(data) - end == head.length <= SMALL_BODY:
-            self._start(head, data[end:])
+            self._ask(head, data[end:])
         else:
             self._wait_for_body(head, data[end:])
 
@@ -151,7 +151,7 @@ class FastProtocol(BoundedProtocol):
             if len(received) > head.length:
                 self.hold(received[head.length :])
                 received = received[: head.length]
-            self._start(head, received)
+            self._ask(head, received)
 
     def _let_go(self) -> None:
         self._bounds.bodies.held -= self._held
@@ -173,10 +173,6 @@ class FastProtocol(BoundedProtocol):
 
     # the model, and what goes out
 
-    def _start(self, head: ParsedHead, body: bytes) -> None:
-        self._running = True
-        self._ask(head, body)
-
     async def _wake(self, head: ParsedHead, body: bytes) -> None:
         """The model made room for others while the body was coming, or another of its versions is in memory."""
         try:
@@ -187,10 +183,16 @@ class FastProtocol(BoundedProtocol):
             self._ask(head, body)
 
     def _ask(self, head: ParsedHead, body: bytes) -> None:
+        self._running = True
         try:
             model = self._context.models.ready_model(head.model, head.version)
             request = InferenceRequest(
-                *(head.protocol, "predict", head.model, head.version, head.headers, body),
+                head.protocol,
+                "predict",
+                head.model,
+                head.version,
+                head.headers,
+                body,
                 self._is_disconnected,
                 head.json_length,
             )

@@ -34,7 +34,8 @@ class OneWriteTransport:
 
     def write_now(self, data: bytes) -> None:
         """Write at once, after what was gathered."""
-        self.flush()
+        if self._gathered:
+            self.flush()
         if not self.is_closing():
             self._transport.write(data)
 

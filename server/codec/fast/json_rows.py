@@ -23,7 +23,6 @@ from server.codec.json_bodies import check_lists
 from server.codec.json_tensors import fit
 from server.codec.parameters import read_parameters
 
-_V1_KEYS = {"instances"}
 _V2_KEYS = {"name", "shape", "datatype", "data"}
 _RAW_KEYS = {"name", "shape", "datatype", "parameters"}
 #: of a body with raw tensors; others, like "outputs", are the general decoder's
@@ -42,8 +41,10 @@ def v1_decoder(signature: Signature) -> V1Decoder:
     name, kind = numeric.name, numeric.dtype.kind
 
     def decode(raw: bytes) -> DecodedRequest:
+        if len(raw) < json_arrays.MIN_BODY:
+            return by_rows(raw)
         check_lists(raw)
-        if len(raw) < json_arrays.MIN_BODY or (body := json_arrays.v1_body(raw, kind)) is None:
+        if (body := json_arrays.v1_body(raw, kind)) is None:
             return by_rows(raw)
         inputs = {name: fit(body["instances"], numeric, "instances")}
         return DecodedRequest(inputs, rows_of(inputs, signature), read_parameters(body.get("parameters"), signature))
@@ -61,7 +62,7 @@ def _matrix_v1(signature: Signature) -> V1Decoder:
         try:
             body = orjson.loads(raw)
             rows = body["instances"]
-            if body.keys() == _V1_KEYS and set(map(type, rows)) == {list} and set(map(len, rows)) == {width}:
+            if len(body) == 1 and _are_rows(rows, width):
                 values = NumberArray("d", rows[0] if len(rows) == 1 else chain.from_iterable(rows))
                 matrix = cast(np.frombuffer(values).reshape(len(rows), width), dtype)
                 if matrix is not None:
@@ -78,9 +79,10 @@ def v2_decoder(signature: Signature) -> V2Decoder:
     by_rows = _matrix_v2(signature)
 
     def decode(raw: bytes, json_length: str | None) -> v2.DecodedV2Request:
-        if json_length is None:
-            check_lists(raw)
-        if json_length is not None or len(raw) < json_arrays.MIN_BODY or (body := json_arrays.v2_body(raw)) is None:
+        if json_length is not None or len(raw) < json_arrays.MIN_BODY:
+            return by_rows(raw, json_length)
+        check_lists(raw)
+        if (body := json_arrays.v2_body(raw)) is None:
             return by_rows(raw, json_length)
         return v2.decode_parsed(body, memoryview(b""), signature)
 
@@ -146,6 +148,13 @@ def _matrix_v2(signature: Signature) -> V2Decoder:
         return v2.decode(raw, json_length, signature)
 
     return decode
+
+
+def _are_rows(rows: Any, width: int) -> bool:
+    """Whether these are lists of so many values, and nothing else; most often it is one."""
+    if len(rows) == 1:
+        return type(rows[0]) is list and len(rows[0]) == width
+    return set(map(type, rows)) == {list} and set(map(len, rows)) == {width}
 
 
 def merge_key(spec: TensorSpec) -> tuple[object, bytes]:

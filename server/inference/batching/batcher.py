@@ -65,9 +65,14 @@ class Batcher:
         self._answering = 0  #: calls whose answers are on their way
         self._when_idle: Callable[[], None] | None = None  #: it is closed, and this is called once nothing runs
 
-    def read(self, size: int, decode: Callable[[], None]) -> None:
-        """Call `decode`, which reads a body of `size` bytes: now, or when this model's turn comes."""
-        self.policy.decode(self.queue.loop, size, decode)
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether a body that comes now is read now, not by `read_later`."""
+        return self.policy.decodes_at_once(self.queue.loop.time())
+
+    def read_later(self, size: int, decode: Callable[[], None]) -> None:
+        """Call `decode`, which reads a body of `size` bytes, when this model's turn comes."""
+        self.policy.decode_later(self.queue.loop, size, decode)
 
     def put(self, request: QueuedRequest) -> None:
         """Queue one request; it is resolved with its outcome on this event loop: later, or before this returns.
@@ -76,7 +81,7 @@ class Batcher:
             QueueFull, NotReady (it is closed).
         """
         if self.merges:
-            request.key = key_of(request.decoded)
+            request.key = request.decoded.key or key_of(request.decoded)
         queue, policy = self.queue, self.policy
         queue.put(request)
         waiting, now = len(queue), request.enqueued_at

@@ -133,12 +133,13 @@ class ExecutionPolicy:
 
     # requests come
 
-    def decode(self, loop: asyncio.AbstractEventLoop, size: int, decode: Callable[[], None]) -> None:
-        """Call `decode`, which reads a body of `size` bytes: now, or when this model's turn comes."""
-        if self._traffic.beside_little(id(self), loop.time()):
-            self._traffic.decode_turns.soon(loop, id(self), size, decode)
-        else:
-            decode()
+    def decodes_at_once(self, now: float) -> bool:
+        """Whether a body that comes now is read now, not by `decode_later`."""
+        return not self._traffic.beside_little(id(self), now)
+
+    def decode_later(self, loop: asyncio.AbstractEventLoop, size: int, decode: Callable[[], None]) -> None:
+        """Call `decode`, which reads a body of `size` bytes, when this model's turn comes."""
+        self._traffic.decode_turns.soon(loop, id(self), size, decode)
 
     def arrived(self, waiting: int, now: float) -> None:
         """A request has come, and found so many others waiting."""

@@ -159,7 +159,9 @@ class BoundedQueue(deque[W]):
             QueueFull: as many wait as may, and none of their clients has hung up.
             ServingError: what the queue was closed with.
         """
-        loop = self.check_open()
+        if self.closed is not None:
+            raise self.closed
+        loop = self.loop
         if len(self) >= self._limits.max_queue and not self.drop_disconnected():
             raise QueueFull(f"{self._name} has {len(self)} requests waiting (limit max_queue): try again later")
         waiter.enqueued_at = now = loop.time()

@@ -33,10 +33,12 @@ class Queue:
         self.refusal: ServingError | None = None
         self.busy = False
 
-    def read(self, size: int, decode: Callable[[], None]) -> None:
+    @property
+    def reads_at_once(self) -> bool:
+        return not self.busy
+
+    def read_later(self, size: int, decode: Callable[[], None]) -> None:
         self.waiting_to_be_read.append(decode)
-        if not self.busy:
-            decode()
 
     def put(self, request: InferenceRequest) -> None:
         if self.refusal:

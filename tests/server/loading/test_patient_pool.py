@@ -45,6 +45,21 @@ def begin(pool: PatientPool, tasks: Tasks, count: int) -> list[Future[int]]:
     return [pool.submit(tasks.task(number)) for number in range(count)]
 
 
+def test_what_waits_is_begun_by_the_thread_that_has_ended(tasks: Tasks) -> None:
+    pool = PatientPool(1, "load", FOR_EVER, lambda: True)
+    first = pool.submit(tasks.task(0))
+    others = [pool.submit(threading.get_ident) for _ in range(20)]
+    first.add_done_callback(lambda future: others.append(_at_once(threading.get_ident())))
+    tasks.gates[0].set()
+    assert len({each.result() for each in others}) == 1
+
+
+def _at_once(result: int) -> Future[int]:
+    future: Future[int] = Future()
+    future.set_result(result)
+    return future
+
+
 def test_so_many_at_a_time_in_their_order(tasks: Tasks) -> None:
     pool = PatientPool(2, "load", FOR_EVER, lambda: True)
     futures = begin(pool, tasks, 4)

@@ -189,14 +189,13 @@ def test_a_body_is_decoded_at_once_unless_another_model_is_asked_only_a_little()
     async def run() -> None:
         loop, traffic, decoded = asyncio.get_running_loop(), Traffic(Tuning(decoded_bytes_a_turn=1)), []
         policy = policy_of(traffic=traffic)
-        for number in range(2):
-            policy.decode(loop, 10, lambda number=number: decoded.append(number))  # type: ignore[misc]
-        assert decoded == [0, 1]
+        assert policy.decodes_at_once(loop.time())
         traffic.asked_little(0, math.inf)
-        for number in range(2, 4):
-            policy.decode(loop, 10, lambda number=number: decoded.append(number))  # type: ignore[misc]
-        assert decoded == [0, 1, 2]
-        while len(decoded) < 4:  # noqa: ASYNC110  (nothing else tells)
+        assert not policy.decodes_at_once(loop.time())
+        for number in range(2):
+            policy.decode_later(loop, 10, lambda number=number: decoded.append(number))  # type: ignore[misc]
+        assert decoded == [0]
+        while len(decoded) < 2:  # noqa: ASYNC110  (nothing else tells)
             await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(run(), 60))
