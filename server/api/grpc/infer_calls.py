@@ -53,11 +53,11 @@ class Inference:
         if self.callers.keys is not None:
             self.callers.check(metadata, name)
             metadata = self.callers.shown(metadata)
-        if not self._models.answers_whole(name, version):
-            return None
         try:
             model = self._models.ready_model(name, version)
         except ServingError:
+            return None
+        if not model.answers_whole:
             return None
         request = InferenceRequest("grpc", "predict", name, version, metadata, raw, template=known)
         model.start(request, done)

@@ -28,7 +28,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from adapters.base import Array, Signature, Tensors
 from server.codec import grpc_messages
-from server.codec.fast.json_rows import FLOATS, cast, matrix_of, merge_key
+from server.codec.fast.json_rows import FLOATS, cast, is_finite, matrix_of, merge_key
 from server.codec.v2 import DecodedV2Request
 
 #: templates that are remembered, and the bytes of a head: clients that never repeat one must not fill the memory
@@ -118,7 +118,7 @@ def known_decoder(signature: Signature) -> KnownDecoder:
         is_input = template.name == name or (signature.any_name and template.name not in columns)
         if is_input and template.columns == width:
             matrix = cast(template.matrix(raw), dtype)
-            if matrix is not None and (not spec.finite or np.isfinite(matrix).all()):
+            if matrix is not None and (not spec.finite or is_finite(matrix)):
                 return DecodedV2Request({name: matrix}, template.rows, {}, "", {}, binary=True, key=key)
         return general(template, raw)
 
@@ -143,7 +143,7 @@ def grpc_decoder(signature: Signature) -> Callable[[Any], DecodedV2Request]:
             return None
         values = _values(tensor, request.raw_input_contents, shape[0] * width)
         matrix = None if values is None else cast(values.reshape(shape[0], width), dtype)
-        if matrix is None or (spec.finite and not np.isfinite(matrix).all()):
+        if matrix is None or (spec.finite and not is_finite(matrix)):
             return None
         raw = bool(request.raw_input_contents)
         return DecodedV2Request({name: matrix}, int(shape[0]), {}, request.id, {}, raw, key=key)

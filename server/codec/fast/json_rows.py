@@ -131,7 +131,7 @@ def _matrix_v2(signature: Signature) -> V2Decoder:
         if not (fits and is_named(tensor["name"]) and tensor.keys() == _RAW_KEYS and len(tensor["parameters"]) == 1):
             return None
         matrix = cast(np.frombuffer(raw, sent, offset=head).reshape(rows, width), dtype)
-        if matrix is None or (spec.finite and not np.isfinite(matrix).all()):
+        if matrix is None or (spec.finite and not is_finite(matrix)):
             return None
         return v2.DecodedV2Request({name: matrix.copy()}, rows, {}, identifier, {}, binary, key=key)
 
@@ -186,3 +186,8 @@ def cast(matrix: Array, dtype: np.dtype[Any]) -> Array | None:
     with np.errstate(over="ignore"):
         narrowed: Array = matrix.astype(dtype)
     return narrowed if dtype.itemsize > matrix.itemsize or np.isfinite(narrowed).all() else None
+
+
+def is_finite(matrix: Array) -> bool:
+    """`np.isfinite(matrix).all()`, at a third of its time for a row."""
+    return b"\0" not in np.isfinite(matrix).tobytes()
