@@ -188,6 +188,8 @@ class SklearnAdapter(Adapter):
         return cls(signature, model, inputs, methods, method, labels, found.example, short, explainer, found_out)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
+        if not parameters:
+            return self._answer(inputs, self.method)
         return by_method(parameters, self.method, lambda method: self._answer(inputs, method))
 
     def _answer(self, inputs: Tensors, method: str) -> Tensors:
