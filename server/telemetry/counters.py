@@ -150,7 +150,8 @@ class ModelMetrics(Requests):
         self.explanations = Requests(self._times["preprocess"], self._times["explain"], self._times["postprocess"])
         self._queue = Histogram(SECONDS)
         self._waits: list[float] = []  #: that are not counted yet
-        self.batch = Histogram(ROWS)
+        self._batch = Histogram(ROWS)
+        self._sizes: list[int] = []  #: rows of calls that are not counted yet
         self.rows = 0
         self.restarts = 0  #: of its workers
         self.swaps = 0  #: one loaded model took the place of another
@@ -178,7 +179,7 @@ class ModelMetrics(Requests):
     def called(self, rows: int, waits: Iterable[float]) -> None:
         """One call of the model: its rows, and how long each of its requests waited, in seconds."""
         self.rows += rows
-        self.batch.observe(rows)
+        self._sizes.append(rows)
         self._waits += waits
         if len(self._waits) >= _MANY:
             self.settle()
@@ -188,13 +189,16 @@ class ModelMetrics(Requests):
         if self._waits:
             self._queue.observe_all(np.array(self._waits))
             self._waits.clear()
+        if self._sizes:
+            self._batch.observe_all(np.array(self._sizes, np.float64))
+            self._sizes.clear()
 
     @property
     def histograms(self) -> dict[str, Histogram]:
         """What its requests, of both kinds together, are counted in: each of the `STEPS`, `queue` and `batch`."""
         self.settle()
         self.explanations.settle()
-        return {**self._times, "queue": self._queue, "batch": self.batch}
+        return {**self._times, "queue": self._queue, "batch": self._batch}
 
     @property
     def has_requests(self) -> bool:
