@@ -48,6 +48,7 @@ def test_what_cannot_be_moved_ends_the_build(source: str) -> None:
         SETUP["moved"](source, MODULES, "there")
 
 
+@pytest.mark.slow
 def test_all_of_ours_can_be_moved() -> None:
     modules = SETUP["modules_in"](ROOT)
     assert {"server", "server.app", "adapters.base", "adapters.onnx_"} <= modules

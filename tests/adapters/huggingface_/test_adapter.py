@@ -207,6 +207,7 @@ def test_an_encoder_of_an_encoder_decoder_embeds_without_its_decoder(load: Load)
     assert ask(load("t5"), TEXTS).shape == (5, 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "form"),
     [

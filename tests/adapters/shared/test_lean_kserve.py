@@ -69,6 +69,7 @@ print(json.dumps([name for name in {plain!r} if not name.startswith("__") and no
     assert missing == []
 
 
+@pytest.mark.slow
 def test_a_star_takes_what_it_took() -> None:
     plain = in_a_new_process("""
 import json
@@ -82,6 +83,7 @@ print(json.dumps(sorted({{name for name in globals() if name[:1] != "_"}} - befo
     assert set(plain) - set(lean) <= {"kserve", "json", "sys", "lean"} | modules
 
 
+@pytest.mark.slow
 def test_another_version_is_imported_as_it_is() -> None:
     imported = in_a_new_process("""
 import importlib.metadata, json, sys
@@ -95,6 +97,7 @@ print(json.dumps("kserve.api.kserve_client" in sys.modules))""")
     assert imported is True
 
 
+@pytest.mark.slow
 def test_a_name_that_kserve_has_not_is_an_error() -> None:
     said = in_a_new_process(f"""{_LEAN}
 try:

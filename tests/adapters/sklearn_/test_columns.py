@@ -123,6 +123,7 @@ def fitted(name: str) -> tuple[Any, pd.DataFrame]:
     return FRAMES[name]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FRAMES)
 def test_frames(name: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     model, frame = fitted(name)

@@ -239,11 +239,13 @@ def model(request: pytest.FixtureRequest, one_native_thread: None) -> Model:
     return Model(case, estimator, known, {method: direct(estimator, method) for method in offered})
 
 
+@pytest.mark.slow
 def test_every_claimed_method_is_direct(model: Model) -> None:
     assert model.functions
     assert [method for method, function in model.functions.items() if function is None] == []
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.sampled_from([1, 2, 63, 64, 65, 66]) | st.integers(1, 300))
 def test_answers_are_the_estimators_own_to_the_bit(model: Model, seed: int, n: int) -> None:
@@ -255,6 +257,7 @@ def test_answers_are_the_estimators_own_to_the_bit(model: Model, seed: int, n: i
         assert rows.tobytes() == before
 
 
+@pytest.mark.slow
 def test_threads_do_not_disturb_each_other(model: Model) -> None:
     rng = np.random.default_rng(3)
     batches = [np.nan_to_num(some_rows(rng, model.known, n, nan=False)) for n in (1, 2, 5, 30, 64, 70)]
@@ -264,6 +267,7 @@ def test_threads_do_not_disturb_each_other(model: Model) -> None:
             assert list(pool.map(lambda rows, call=function: outcome(call, rows), batches * 3)) == expected * 3
 
 
+@pytest.mark.slow
 def test_other_inputs_take_the_ordinary_path(model: Model) -> None:
     rows = np.nan_to_num(model.known[:5])
     odd: list[Any] = [rows.astype(np.float32), np.asfortranarray(rows), rows[::2], rows[:, :0], rows[:0], rows[0]]

@@ -232,6 +232,7 @@ def check(found: dict[str, str]) -> None:
     assert not wrong, wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_sample_of_estimators(name: str, tmp_path: Path) -> None:
     found = swept(name, estimators()[name], ["float64", "int64", "objects", "texts", "missing"], tmp_path)
@@ -239,6 +240,7 @@ def test_a_sample_of_estimators(name: str, tmp_path: Path) -> None:
     assert "same" in found.values()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FRAMES)
 @pytest.mark.parametrize("before", PIPELINES)
 def test_encoders_over_every_kind_of_table(before: str, kind: str, tmp_path: Path) -> None:

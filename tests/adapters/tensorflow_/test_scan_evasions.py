@@ -186,6 +186,7 @@ def test_a_restore_of_another_path_is_an_offence(tmp_path: Path) -> None:
         assert judge(meta_graphs(tmp_path / "saved_model.pb")[0]).offences == found
 
 
+@pytest.mark.slow
 def test_calls_without_end_take_no_time(tmp_path: Path) -> None:
     """Each function calls the next in two ways, of which each is followed: two to the power of forty ways."""
     from tensorflow.core.protobuf import saved_model_pb2

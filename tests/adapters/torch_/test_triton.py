@@ -125,6 +125,7 @@ def test_a_program_is_asked_by_tritons_names(tmp_path: Path) -> None:
     assert [spec.name for spec in (*renamed.signature.inputs, *renamed.signature.outputs)] == ["input", "out"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -205,6 +205,7 @@ def test_requested_outputs_come_alone_and_in_order() -> None:
 FIELDS = {"inputs": b"\x2a\0", "outputs": b"\x32\0", "parameters": b"\x22\0", "raw_input_contents": b"\x3a\0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_message_of_more_fields_than_anybody_needs_is_refused_before_it_is_read(name: str) -> None:
     assert name in pb.ModelInferRequest.DESCRIPTOR.fields_by_name

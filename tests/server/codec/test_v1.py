@@ -90,6 +90,7 @@ def test_a_table_takes_objects_lists_and_columns() -> None:
     assert equal(listed, {**want, "note": np.array(["n", "m"], dtype=np.object_)})
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(signatures, st.data())
 def test_any_body_is_refused_or_fits(signature: Signature, data: st.DataObject) -> None:

@@ -182,6 +182,7 @@ def test_a_json_length_that_is_none_is_refused(length: str) -> None:
         decode({"inputs": [tensor()]}, length=length)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(signatures, st.data())
 def test_any_body_is_refused_or_fits(signature: Signature, data: st.DataObject) -> None:

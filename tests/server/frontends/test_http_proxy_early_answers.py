@@ -62,6 +62,7 @@ async def alone(here: Two) -> list[object]:
     return [(await here.main.ask(request))[0] for request in SOUND]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stays", [True, False])
 @pytest.mark.parametrize("name", CUT)
 def test_other_clients_are_answered(repository: Repository, tmp_path: Path, name: str, stays: bool) -> None:

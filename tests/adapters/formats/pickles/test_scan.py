@@ -32,6 +32,7 @@ def _peak(path: Path) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_names_without_end_are_cut_off_and_forgotten(tmp_path: Path) -> None:
     path = written(tmp_path / "model.pkl", lzma.compress(_names(12_000)))
     with pytest.raises(Unreadable, match=r"names more than 10,000 different classes and functions, as no model does"):
@@ -90,6 +91,7 @@ def test_tuples_of_any_length_are_counted(tmp_path: Path) -> None:
         inspect(written(tmp_path / "model.pkl", content))
 
 
+@pytest.mark.slow
 def test_large_models_pass(tmp_path: Path) -> None:
     model: Any = CountVectorizer()
     model.vocabulary_ = {f"word {index:x}": np.int64(index) for index in range(8_000)}

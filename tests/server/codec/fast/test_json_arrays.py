@@ -115,6 +115,7 @@ LISTS = [b'"instances":[[1,2,3]],', b"[1,2,3],"]
 PIECES = st.sampled_from([bytes([mark]) for mark in MARKS] + WORDS + LISTS)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(body=st.one_of(bodies, requests), at=st.integers(0, 200), cut=st.integers(0, 3), piece=PIECES)
 def test_damaged_bodies(body: Any, at: int, cut: int, piece: bytes) -> None:

@@ -139,6 +139,7 @@ def test_sizes_are_bounded(folder: Path) -> None:
         read("-r self.txt", folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -151,6 +151,7 @@ def test_a_description_is_made_without_running_the_model(shared: TrialPool, tmp_
     assert shared.try_load("moody", tmp_path, tmp_path, "model.txt", {}).signature is None
 
 
+@pytest.mark.slow
 def test_memory_is_what_the_model_added(shared: TrialPool, attempt: Attempt) -> None:
     shared.close()  # an earlier test's child has grown by that test's frameworks
     assert attempt(shared).memory_bytes < 20e6
@@ -244,6 +245,7 @@ def test_a_child_that_knows_the_adapter_is_preferred(pair: TrialPool, attempt: A
 # --- deaths -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("load", "message"),
     [

@@ -31,6 +31,7 @@ def run(program: bytes, arch: int, number: int, *arguments: int) -> int:
             at += yes if holds else no
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MACHINES)
 @pytest.mark.parametrize(("network", "signals", "truncates"), [*itertools.product([False, True], repeat=3)])
 def test_every_call_of_every_program_is_decided(name: str, network: bool, signals: bool, truncates: bool) -> None:
