@@ -1,4 +1,4 @@
-"""Clients that do not share an environment with the tests: each is run by an interpreter that has it."""
+"""Programs that share no environment with the tests: run by an interpreter that has them, or out of their wheels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,17 @@ def interpreter_with(module: str) -> str:
     if variable not in os.environ:
         pytest.skip(f"{module} is not installed, and {variable} names no interpreter that has it")
     return os.environ[variable]
+
+
+def wheels(folder: Path, *requirements: str) -> list[Path]:
+    """The wheels of exact versions, without what they depend on; skips the test where no package index is reached."""
+    line = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download", "--no-deps"]
+    line += [f"--dest={folder}", *requirements]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=280)
+    if "No matching distribution" in done.stderr or "onnection" in done.stderr:
+        pytest.skip("no package index can be reached")
+    assert done.returncode == 0, done.stderr
+    return sorted(folder.glob("*.whl"))
 
 
 def run(python: str, code: str, *arguments: str, seconds: float = 300, **environ: str) -> Any:

@@ -23,6 +23,7 @@ from sklearn.linear_model import LinearRegression
 
 from bench.ports import free_port
 from server.runtime.sandbox.kernel import Kernel
+from tests.outside import wheels
 from tests.patience import wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -80,14 +81,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """AdapterHub's wheel."""
-    folder = tmp_path_factory.mktemp("stranger")
-    try:
-        pip("download", "--no-deps", "--dest", str(folder), STRANGER)
-    except subprocess.CalledProcessError as error:
-        if "No matching distribution" in error.stderr or "onnection" in error.stderr:
-            pytest.skip("no package index can be reached")
-        raise
-    (found,) = folder.glob("*.whl")
+    (found,) = wheels(tmp_path_factory.mktemp("stranger"), STRANGER)
     return found
 
 

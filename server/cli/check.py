@@ -40,7 +40,8 @@ def check(directory: Path, json_: bool, junit: Path | None, github: bool, strict
     This runs the models, code of theirs included, in the processes where the server would run it (--trust=pickle lets
     no code run). Status 0: all are well; 1: a model failed, or there is none; 2: the command line is wrong.
 
-    Takes the server's flags, too: --trust, --verify_key, --auto_env, --wheelhouse, --isolation, --load_timeout.
+    Takes the server's flags, too: --trust, --verify_key and its like, --auto_env, --wheelhouse, --isolation, --sandbox,
+    --load_timeout.
     """
     settings = settings_of(directory, given)
     _check_writable(junit)

@@ -33,8 +33,8 @@ def inspect(directory: Path, json_: bool, no_load: bool, **given: Any) -> int:
     DIR is a folder of models, or one model's folder. Runs no code that came with a model: files of data, and pickles of
     known classes, are loaded in a child process to find out what they take; others are only looked at.
 
-    Takes the server's flags, too: --trust, --verify_key, --auto_env, --model_name, --load_timeout. Status 1: a model
-    would not load, or there is none.
+    Takes the server's flags, too: --trust, --verify_key and its like, --auto_env, --model_name, --load_timeout. Status
+    1: a model would not load, or there is none.
     """
     catalog, reports = reports_on(directory, given, load=not no_load)
     if json_:

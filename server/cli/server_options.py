@@ -14,13 +14,16 @@ from server.config.settings import Settings
 
 T = TypeVar("T", bound=Callable[..., Any])
 
+#: who must have signed the models
+SIGNERS = ("verify_key", "verify_certificates", "verify_identity", "verify_issuer", "verify_trust_config")
 #: what decides whether a model loads, and how
 LOADING = (
-    *("model_name", "trust", "verify_key", "auto_env", "isolation", "load_threads", "load_timeout"),
+    *("model_name", "trust", *SIGNERS, "auto_env", "isolation", "load_threads", "load_timeout"),
+    *("sandbox", "sandbox_network", "sandbox_read"),
     *("env_dir", "env_timeout", "wheelhouse", "predict_proba", "max_models", "max_model_files"),
 )
 #: what decides how a folder is looked at
-LOOKING = ("model_name", "trust", "verify_key", "auto_env", "load_threads", "load_timeout", "max_models")
+LOOKING = ("model_name", "trust", *SIGNERS, "auto_env", "load_threads", "load_timeout", "max_models")
 
 
 def server_options(*names: str) -> Callable[[T], T]:

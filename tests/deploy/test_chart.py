@@ -23,7 +23,17 @@ from tests.deploy.manifests import (
     template,
 )
 
-WAYS = {"default": (), **{path.stem: ("--values", str(path)) for path in sorted((CHART / "values").glob("*.yaml"))}}
+
+def sets(*pairs: str) -> tuple[str, ...]:
+    return tuple(part for pair in pairs for part in ("--set", pair))
+
+
+WAYS = {
+    "default": (),
+    **{path.stem: ("--values", str(path)) for path in sorted((CHART / "values").glob("*.yaml"))},
+    "gateway": sets("gateway.enabled=true", "gateway.grpcHost=grpc.example.com", "gateway.backendCa=authorities",
+                    "secrets.tls=pair", "secrets.clientCa=authorities", "monitoring.serviceMonitor=true"),
+}  # fmt: skip
 ways = pytest.mark.parametrize("values", WAYS.values(), ids=WAYS)
 
 
@@ -34,10 +44,6 @@ def kinds(*argv: str) -> dict[str, Document]:
 def container(*argv: str) -> Document:
     (found,) = containers(kinds(*argv)["Deployment"])
     return found
-
-
-def sets(*pairs: str) -> tuple[str, ...]:
-    return tuple(part for pair in pairs for part in ("--set", pair))
 
 
 @ways

@@ -50,3 +50,5 @@ def test_actions_are_pinned_and_rights_are_few(file: Any) -> None:
 def test_every_python_that_is_allowed_is_tested() -> None:
     tested = workflow("ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert tested == [f"3.{minor}" for minor in range(8, 30) if PYTHONS.contains(f"3.{minor}.0")]
+    (promised,) = re.findall(r"^\| Python \| ([^|]+) \|", (ROOT / "docs" / "support.md").read_text(), re.MULTILINE)
+    assert re.findall(r"3\.\d+", promised) == tested

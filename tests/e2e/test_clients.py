@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import grpc
 import httpx
@@ -33,10 +34,13 @@ from bench import places
 from bench.ports import free_port
 from tests.cases import CASES, Expected
 from tests.e2e.process import Server
+from tests.outside import wheels
 from tests.patience import wait_for
 from tests.shared import Shared
 
 MODEL = "sklearn-logistic"
+#: newer ones need glibc 2.38; the CUDA runtime is linked, and not used; libb64 has to be there
+PERF_ANALYZER = ("tritonclient==2.51.0", "nvidia-cuda-runtime-cu12==12.6.77")
 
 
 class House(NamedTuple):
@@ -113,14 +117,33 @@ def test_mlservers_own_command_infers(house: House, tmp_path: Path) -> None:
     assert [each["outputs"][0]["data"] for each in answers] == [house.expected.predictions] * 20
 
 
+@pytest.fixture(scope="module")
+def perf_analyzer(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    """The program, and the variables it needs: one that is here, or Triton's last for systems of before 2024."""
+    if found := os.environ.get("PERF_ANALYZER") or shutil.which("perf_analyzer"):
+        return found, {}
+    folder = tmp_path_factory.mktemp("perf_analyzer")
+    for wheel in wheels(folder, *PERF_ANALYZER):
+        with ZipFile(wheel) as file:
+            file.extractall(folder)
+    (program,), (library,) = folder.glob("*.data/data/bin/perf_analyzer"), folder.glob("nvidia/cuda_runtime/lib")
+    program.chmod(0o755)
+    variables = {"LD_LIBRARY_PATH": f"{library}:{os.environ.get('LD_LIBRARY_PATH', '')}"}
+    started = subprocess.run([program, "--version"], capture_output=True, text=True, env={**os.environ, **variables})
+    if "cannot open shared object file" in started.stderr:  # Debian has libb64 in libb64-0d
+        pytest.skip(started.stderr.strip().rpartition("perf_analyzer: ")[2])
+    return str(program), variables
+
+
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_perf_analyzer_measures(house: House, tmp_path: Path, protocol: str) -> None:
-    program = os.environ.get("PERF_ANALYZER") or shutil.which("perf_analyzer")
-    if program is None:
-        pytest.skip("perf_analyzer's wheel brings no program for this platform: name one by PERF_ANALYZER")
+def test_perf_analyzer_measures(
+    house: House, perf_analyzer: tuple[str, dict[str, str]], tmp_path: Path, protocol: str
+) -> None:
+    program, variables = perf_analyzer
     address = house.server.grpc if protocol == "grpc" else house.server.url.removeprefix("http://")
     line = [program, "-m", MODEL, "-u", address, "-i", protocol, "--request-count=50", "--concurrency-range=2"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    environ = {**os.environ, **variables}
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=environ)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Throughput" in done.stdout
 

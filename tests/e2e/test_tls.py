@@ -1,14 +1,16 @@
-"""A whole server over TLS: both protocols, one and two processes; clients' certificates; a renewal under load."""
+"""A server over TLS, by both fronts of gRPC, and in two processes: clients' certificates; a renewal under load."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -27,7 +29,7 @@ from tests.patience import wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROW = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
-ANSWERS_EACH_SIDE = 25  #: of each client, before the renewal and after it
+ANSWERS_EACH_SIDE = 10  #: of each client, before the new certificate, before its key, and after both
 
 
 @dataclass
@@ -58,33 +60,39 @@ class Site:
             return False
 
 
-@pytest.fixture(params=[1, 2], ids=["one", "two"], scope="module")
+@pytest.fixture(params=[(1, "http2"), (2, "http2"), (1, "grpcio")], ids=["one", "two", "grpcio"], scope="module")
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     base = tmp_path_factory.mktemp("tls")
+    workers, frontend = request.param
     (base / "models" / "iris").mkdir(parents=True)
     cases.sklearn_logistic(base / "models" / "iris")
     authority = Authority(base)
     live = renew(authority, Pair(base / "live.pem", base / "live.key"), "first")
     socket = Path(mkdtemp(prefix="uds")) / "s"  # a socket's path may not be long
     flags = (f"--ssl_certfile={live.chain}", f"--ssl_keyfile={live.key}", f"--ssl_ca_certs={authority.file}",
-             f"--uds={socket}")  # fmt: skip
-    server = Server(base / "models", base / "server.log", *flags, f"--workers={request.param}")
+             f"--uds={socket}", f"--workers={workers}", f"--grpc_frontend={frontend}")  # fmt: skip
+    server = Server(base / "models", base / "server.log", *flags)
     site = Site(server, authority, authority.sign("client"), live, socket)
     wait_for(site.is_ready, "the server", 240)
-    if request.param == 2:
+    if workers == 2:
         wait_for(lambda: "process 2 of the server listens" in server.log, "the second process")
     yield site
     assert server.stop() == 0, server.log
     shutil.rmtree(socket.parent)
 
 
-def renew(authority: Authority, live: Pair, name: str) -> Pair:
+def renew(authority: Authority, live: Pair, name: str, between: Callable[[], None] = lambda: None) -> Pair:
     """As cert-manager and Kubernetes do: new files in the old ones' places, one after the other."""
     made = authority.sign(name)
-    for source, target in ((made.chain, live.chain), (made.key, live.key)):
-        shutil.copy(source, target.with_suffix(".draft"))
-        target.with_suffix(".draft").replace(target)
+    place(made.chain, live.chain)
+    between()
+    place(made.key, live.key)
     return live
+
+
+def place(source: Path, target: Path) -> None:
+    shutil.copy(source, target.with_suffix(".draft"))
+    target.with_suffix(".draft").replace(target)
 
 
 def shown(site: Site) -> str:
@@ -130,50 +138,51 @@ def test_the_images_health_check_asks_by_the_socket(site: Site) -> None:
 
 
 def test_a_renewal_under_load_fails_no_request(site: Site) -> None:
+    """Neither between certificate and key, when they do not fit, nor of who stays and of who comes anew."""
     failures: list[str] = []
-    counts = [0, 0, 0]
+    counts = [0, 0, 0, 0]
     stop = threading.Event()
 
-    def ask(number: int, kept: bool) -> None:
-        """Over one connection (`kept`), or over a new one each time."""
-        client = site.http(site.client)
-        while not stop.is_set():
-            try:
-                answer = client.post("/v1/models/iris:predict", json=ROW)
-                assert answer.json() == {"predictions": [0]}, answer.text
-                counts[number] += 1
-            except Exception as error:
-                failures.append(repr(error))
-                return
-            if not kept:
-                client.close()
-                client = site.http(site.client)
-        client.close()
+    def ask(kept: bool) -> Generator[None]:
+        """REST, over one connection (`kept`), or over a new one each time."""
+        while True:
+            with site.http(site.client) as client:
+                for _ in itertools.count() if kept else range(1):
+                    answer = client.post("/v1/models/iris:predict", json=ROW)
+                    assert answer.json() == {"predictions": [0]}, answer.text
+                    yield
 
-    def call() -> None:
-        while not stop.is_set():
-            try:
-                with site.channel(site.client) as channel:
+    def call(kept: bool) -> Generator[None]:
+        """The same over gRPC."""
+        while True:
+            with site.channel(site.client) as channel:
+                for _ in itertools.count() if kept else range(1):
                     stub = GRPCInferenceServiceStub(channel)
                     assert stub.ModelReady(pb.ModelReadyRequest(name="iris"), timeout=60).ready
-                counts[2] += 1
-            except Exception as error:
-                failures.append(repr(error))
-                return
+                    yield
+
+    def go_on(number: int, answers: Generator[None]) -> None:
+        try:
+            with closing(answers):
+                while not stop.is_set():
+                    next(answers)
+                    counts[number] += 1
+        except Exception as error:
+            failures.append(repr(error))
 
     def more() -> None:
         """Wait for further answers on all ways."""
         wanted = [count + ANSWERS_EACH_SIDE for count in counts]
         wait_for(lambda: failures or all(count >= want for count, want in zip(counts, wanted, strict=True)))
 
-    threads = [threading.Thread(target=ask, args=(0, True)), threading.Thread(target=ask, args=(1, False))]
-    threads.append(threading.Thread(target=call))
+    ways = (ask(True), ask(False), call(True), call(False))
+    threads = [threading.Thread(target=go_on, args=way) for way in enumerate(ways)]
     for thread in threads:
         thread.start()
     try:
         for name in ("second", "third"):
             more()
-            renew(site.authority, site.live, name)
+            renew(site.authority, site.live, name, more)
             wait_for(lambda: failures or shown(site) == name, "the new certificate")  # noqa: B023
         more()
     finally:

@@ -20,7 +20,7 @@ _KNOWN = {
     "": "", "utf-8": "", "utf8": "", "us-ascii": "", "ascii": "",
     "utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be",
     "utf-32": "utf-32", "utf-32le": "utf-32-le", "utf-32be": "utf-32-be",
-    "iso-8859-1": "latin-1", "latin1": "latin-1", "windows-1252": "cp1252",
+    "iso-8859-1": "latin-1", "latin1": "latin-1", "latin-1": "latin-1", "windows-1252": "cp1252",
 }  # fmt: skip
 
 

@@ -117,7 +117,9 @@ def _without_slash(scope: Scope) -> Scope:
 
 
 def _verbs(path: str) -> tuple[str, ...]:
-    """How predictions are asked for; empty for other paths."""
+    """How predictions, and TorchServe's health, are asked for; empty for other paths."""
+    if path == PING:
+        return ("GET",)
     if path == INVOCATIONS or parse(path) is not None:
         return ("POST",)
     return ("POST", "PUT") if path.startswith((PREDICTIONS, EXPLANATIONS)) else ()

@@ -32,6 +32,12 @@ def test_the_names_are_settings() -> None:
     assert {*LOADING, *LOOKING} <= {flag.name for flag in flags_of(Settings)}
 
 
+def test_whatever_says_who_signs_and_what_is_confined_is_among_them() -> None:
+    names = {flag.name for flag in flags_of(Settings)}
+    assert {name for name in names if name.startswith("verify_")} <= {*LOADING} & {*LOOKING}
+    assert {name for name in names if name.startswith("sandbox")} <= {*LOADING}
+
+
 def test_what_comes_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLYSERVE_MAX_MODELS", "7")
     monkeypatch.setenv("POLYSERVE_LOAD", "lazy")

@@ -41,6 +41,12 @@ def test_another_charset_becomes_utf8(kind: str, named: str, raw: bytes) -> None
     assert taken == [len(TEXT.encode())]
 
 
+def test_a_charset_has_several_names() -> None:
+    assert {charset_of(f"application/json; charset={name}") for name in ("ISO-8859-1", "latin1", "Latin-1")} == {
+        "latin-1"
+    }
+
+
 def test_a_charset_that_is_not_known_is_refused() -> None:
     with pytest.raises(UnsupportedMediaType, match=r"the charset klingon is not known: send JSON as UTF-8") as caught:
         charset_of("application/json; charset=klingon")

@@ -87,6 +87,15 @@ def test_torchserves_are_asked_by_put_as_well() -> None:
         assert ask(methods, "GET", path)[:2][1]["allow"] == "POST, PUT, OPTIONS"
 
 
+def test_torchserves_health_is_asked_by_get() -> None:
+    methods, behind = site()
+    for method in ("POST", "PUT", "DELETE"):
+        status, headers, _ = ask(methods, method, "/ping")
+        assert (status, headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert not behind.seen
+    assert ask(methods, "GET", "/ping")[0] == 200
+
+
 def test_what_others_refuse_names_all_that_is_allowed() -> None:
     methods, _ = site()
     for method in ("POST", "PATCH"):
