@@ -37,6 +37,7 @@ __all__ = [
     "Parameter",
     "Parts",
     "Rank",
+    "RefusedAs",
     "Reply",
     "ReplyStream",
     "Request",
@@ -63,6 +64,14 @@ class InvalidInput(ValueError):
 
 class TooLong(InvalidInput):
     """A text of a request has more tokens than the model takes: OpenAI's clients know that by a code of its own."""
+
+
+class RefusedAs(InvalidInput):
+    """The model's own code answers with an error of its choice: a status of HTTP, 400 to 599, and a message."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class StreamFailed(Exception):
@@ -150,6 +159,9 @@ class TensorSpec:
     #: the array that holds them exactly (`datatype` is but what its example has); it refuses itself what does not fit
     any_type: bool = False
     labels: tuple[str, ...] = ()  #: outputs only: what the values of a row are called, by their place
+    #: inputs only: the columns (by their place; 0 where there is one) that hold whole numbers, though the model takes
+    #: any: others are refused before it sees them
+    whole: tuple[int, ...] = ()
     note: str = (
         ""  #: inputs only: what a client has to know beside the datatype; in the metadata, and where a text comes
     )

@@ -1,7 +1,8 @@
 """CatBoost models: files of any name by `.cbm`'s magic, and `.json` files by the keys that CatBoost's begin with.
 
-The model tells its features: numbers, categories (texts or whole numbers, which CatBoost knows by their text) and
-texts. Classifiers answer with labels as trained, regressors and rankers with numbers, as CatBoost's own classes do.
+The model tells its features: numbers, categories (texts or whole numbers, which CatBoost knows by their text), texts
+and embeddings (a vector a row). Classifiers answer with labels as trained, regressors and rankers with numbers, as
+CatBoost's own classes do.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from adapters.base import (
     Tensors,
     TensorSpec,
 )
+from adapters.formats.cbm import embedding_lengths
 from adapters.shared.arrays import specs_of
 from adapters.shared.messages import first_line, several
 from adapters.shared.methods import by_method
@@ -85,14 +87,12 @@ class CatBoostAdapter(Adapter):
         _check_length(model_dir, file)
         binary = model_dir.head(file, 4) == _MAGIC
         model = _loaded(str(model_dir.file(file)), "cbm" if binary else "json", file)
-        if model.get_embedding_feature_indices():
-            raise LoadError(f"{file} has embedding features, which are not served: serve it with a model.py")
         methods = _OF_CLASSIFIERS if hasattr(model, "predict_proba") else _OF_OTHERS
         default = "predict_proba" if options.get("predict_proba") and "predict_proba" in methods else "predict"
         method = options.get("method", default)
         if method not in methods:
             raise LoadError(f"{file} is no classifier, so it has no method {method!r}: use {', '.join(methods)}")
-        adapter = cls(_inputs(model), model, method, methods)
+        adapter = cls(_inputs(model, _embedding_length(model, model_dir, file)), model, method, methods)
         outputs = specs_of(adapter.predict(adapter.example(), {}))  # of what the model really gives for two rows
         adapter.signature = replace(adapter.signature, outputs=outputs, parameters=(_method(methods),))
         return adapter
@@ -106,7 +106,10 @@ class CatBoostAdapter(Adapter):
             return inputs[_INPUT]
         import pandas as pd
 
-        return pd.DataFrame({spec.name: inputs[spec.name] for spec in self.signature.inputs}, copy=False)
+        columns = {spec.name: inputs[spec.name] for spec in self.signature.inputs}
+        # An embedding is a cell of its own: CatBoost takes columns of lists.
+        cells = {name: list(column) if column.ndim == 2 else column for name, column in columns.items()}
+        return pd.DataFrame(cells, copy=False)
 
     def _ask(self, rows: Any, method: str) -> Any:
         if method not in self.methods:
@@ -142,15 +145,39 @@ def _loaded(path: str, format_: str, file: str) -> Any:
     return model
 
 
-def _inputs(model: Any) -> Signature:
+def _embedding_length(model: Any, model_dir: ModelDir, file: str) -> int:
+    """How long the vectors of its embedding features are; 0 where it has none.
+
+    Raises:
+        LoadError: the file does not tell, or they differ: CatBoost would take any, and read what is not there.
+    """
+    if not model.get_embedding_feature_indices():
+        return 0
+    try:
+        lengths = sorted(embedding_lengths(model_dir.file(file).read_bytes()))
+    except ValueError as error:
+        raise LoadError(f"{file} has embedding features, and {error}: serve it with a model.py") from error
+    if len(lengths) != 1 or lengths[0] < 1:
+        told = f"vectors of different lengths ({', '.join(map(str, lengths))})" if lengths else "vectors of no length"
+        raise LoadError(f"{file} has embedding features of {told}, which are not served: serve it with a model.py")
+    return lengths[0]
+
+
+def _inputs(model: Any, length: int) -> Signature:
     """One matrix for a model of numbers alone, with its columns' names where it knows them; else a tensor a column."""
     names: list[str] = model.feature_names_
     categories, texts = set(model.get_cat_feature_indices()), set(model.get_text_feature_indices())
-    if not categories and not texts:
+    vectors = set(model.get_embedding_feature_indices())
+    if not categories and not texts and not vectors:
         automatic = names == [str(index) for index in range(len(names))]
         rows = TensorSpec(_INPUT, "FP32", (-1, len(names)), nullable=True)
         return Signature((rows,), (), columns=() if automatic else tuple(names), any_name=True)
-    columns = (_column(name, index in categories, index in texts) for index, name in enumerate(names))
+    columns = (
+        TensorSpec(name, "FP32", (-1, length))
+        if index in vectors
+        else _column(name, index in categories, index in texts)
+        for index, name in enumerate(names)
+    )
     return Signature(tuple(columns), (), table=True)
 
 

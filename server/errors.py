@@ -32,8 +32,8 @@ JSON_HEADER: Header = (b"content-type", b"application/json")
 class ServingError(Exception):
     """The base of all errors that a client is told of."""
 
-    status: ClassVar[int] = 500
-    grpc: ClassVar[str] = "INTERNAL"  #: the name of a `grpc.StatusCode`
+    status: int = 500
+    grpc: str = "INTERNAL"  #: the name of a `grpc.StatusCode`
     retry_after: ClassVar[int] = 0  #: seconds; 0 sends no `Retry-After`
 
 
@@ -48,6 +48,15 @@ class TooLong(InvalidInput):
     """A text has more tokens than the model takes."""
 
     code = "context_length_exceeded"  #: OpenAI's word
+
+
+class RefusedByModel(InvalidInput):
+    """The model's own code (a handler of TorchServe's) answers with an error of its choice: that status goes out."""
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
+        self.grpc = nearest_error(status).grpc
 
 
 class Unauthorized(ServingError):
@@ -161,6 +170,26 @@ class DeadlineExceeded(ServingError):
     grpc = "DEADLINE_EXCEEDED"
 
 
+#: HTTP status -> the error of ours that has its gRPC status; other 4xx are the client's fault
+_RELATIVES: dict[int, type[ServingError]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    408: DeadlineExceeded,
+    413: TooLarge,
+    429: QueueFull,
+    501: NotSupported,
+    502: NotReady,
+    503: NotReady,
+    504: DeadlineExceeded,
+}
+
+
+def nearest_error(status: int) -> type[ServingError]:
+    """The error of ours that is closest to an HTTP status."""
+    return _RELATIVES.get(status, InvalidInput if status < 500 else ModelFailed)
+
+
 def as_serving_error(error: BaseException) -> ServingError:
     """The error that the client is told, for any exception."""
     if isinstance(error, ServingError):
@@ -168,6 +197,8 @@ def as_serving_error(error: BaseException) -> ServingError:
     told = without_paths(without_trace(str(error)))
     if isinstance(error, base.TooLong):
         return TooLong(told)
+    if isinstance(error, base.RefusedAs):
+        return RefusedByModel(told, error.status)
     if isinstance(error, base.InvalidInput):
         return InvalidInput(told)
     return ModelFailed(f"{type(error).__name__}: {told}" if told else type(error).__name__)

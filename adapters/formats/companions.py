@@ -34,7 +34,9 @@ _COMPANIONS = (
     _companion(r"adapter_model(-\d+-of-\d+)?\.(safetensors|bin|pt)", "an adapter (PEFT: LoRA and its kin)", _MERGE),
     _companion(r"(pytorch_lora_weights|lora|adapters)\.(safetensors|bin|npz)", "a LoRA adapter", _MERGE),
     _companion(
-        r"pytorch_adapter\.bin|head_config\.json", "an adapter of the adapters library", "merge it into the model"
+        r"pytorch_adapter\.bin|head_config\.json|adapter_fusion_config\.json|pytorch_model_(head|adapter_fusion)\.bin",
+        "an adapter of the adapters library",
+        "merge it into the model",
     ),
     _companion(r".+\.onnx_adapter", "a LoRA adapter of ONNX Runtime", "export the model with the adapter merged"),
     _companion(

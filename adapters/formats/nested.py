@@ -2,17 +2,21 @@
 
 models--acme--bert/refs/main, snapshots/<commit>/, blobs/      huggingface_hub's cache; main names the commit
 run/checkpoint-500/, checkpoint-1000/                          transformers' Trainer
+0/<run>/artifacts/model/MLmodel                                MLflow's store of runs: they are named, not served
 """
 
 from __future__ import annotations
 
+import contextlib
+
 from adapters.modeldir import ModelDir
 
-__all__ = ["candidates", "is_hub_cache"]
+__all__ = ["candidates", "is_hub_cache", "of_mlflow"]
 
 #: folders that are looked into; a model's folder holds few
 _MOST = 50
 _COMMIT = 256  #: bytes of the file that names one
+_DEEPEST, _LOOKED_AT = 5, 200  #: levels and folders of a store of MLflow's runs
 
 
 def is_hub_cache(model_dir: ModelDir) -> bool:
@@ -28,6 +32,24 @@ def candidates(model_dir: ModelDir) -> tuple[str, ...]:
         names = (main,) if main in snapshots.dirs else snapshots.dirs
         return tuple(f"snapshots/{name}" for name in names[:_MOST])
     return tuple(name for name in model_dir.dirs if not name.isdecimal())[:_MOST]
+
+
+def of_mlflow(model_dir: ModelDir) -> list[str]:
+    """Folders further down that hold an `MLmodel`, by relative path: MLflow's runs keep them so."""
+    found: list[str] = []
+    level, looked_at = list(model_dir.dirs), 0
+    for _ in range(_DEEPEST):
+        below: list[str] = []
+        for path in level[: _LOOKED_AT - looked_at]:
+            looked_at += 1
+            with contextlib.suppress(OSError):
+                inner = model_dir.folder(path)
+                if inner.has("MLmodel"):
+                    found.append(path)
+                else:
+                    below += [f"{path}/{name}" for name in inner.dirs]
+        level = below
+    return found
 
 
 def _main(refs: ModelDir) -> str:

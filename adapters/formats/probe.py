@@ -163,6 +163,7 @@ _WAYS_OUT = {
 #: classes that CatBoost's exports to C++ and Python define at their beginning
 _CATBOOST_CODE = (b"struct CatboostModel {", b"class catboost_model(object):")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"(\xb5/\xfd", b"\x04\x22M\x18")  #: gzip, bzip2, xz, zstd, lz4
 _KERAS = {"config.json", "metadata.json"}
 
 
@@ -186,7 +187,9 @@ def _format_of(model_dir: ModelDir, name: str) -> str:
             return format_
     if name.lower().endswith(".pb") and _is_frozen_graph(head):
         return "a frozen TensorFlow graph"
-    return "an archive that must be unpacked first" if name.lower().endswith(_ARCHIVES) else ""
+    if name.lower().endswith(_ARCHIVES):
+        return "an archive that must be unpacked first"
+    return "a compressed file that must be unpacked first" if head.startswith(_COMPRESSED) else ""
 
 
 def _format_of_zip(names: tuple[str, ...]) -> str:

@@ -145,6 +145,11 @@ def _check_code(model_dir: ModelDir, config: dict[str, Any]) -> None:
                 f"{name} names code of its own (auto_map), which transformers would run with trust_remote_code; "
                 "code that comes with a model is never run here: serve it as a custom model with a model.py"
             )
+    if config.get("custom_pipelines"):
+        raise Damaged(
+            "config.json names a pipeline of its own (custom_pipelines), whose code makes the answers and is never run "
+            "here: serve it as a custom model with a model.py, or take the entry out for the plain task's answers"
+        )
     for part in _objects(config):
         attention = next((part[key] for key in ("attn_implementation", "_attn_implementation") if part.get(key)), "")
         if "/" in str(attention):

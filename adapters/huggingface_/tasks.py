@@ -90,7 +90,8 @@ class SequenceClassification(Task):
     """The class of a text, or of two texts together (does one follow from the other?).
 
     A model with a single output has no classes to choose from. It gives that score itself for a text; for a pair the
-    score between 0 and 1 that rerankers give, in sentence-transformers and in transformers' pipeline alike.
+    score between 0 and 1 that rerankers give, in sentence-transformers and in transformers' pipeline alike. One that
+    was trained for regression (its `problem_type`) gives its numbers, of which the largest means nothing.
     """
 
     name = "sequence_classification"
@@ -101,10 +102,13 @@ class SequenceClassification(Task):
     def spec(self, settings: Settings) -> TensorSpec:
         if any(settings.get(parameter.name) for parameter in self.parameters):
             return TensorSpec(OUTPUT, "BYTES", (-1,), json=True)
-        return TensorSpec(OUTPUT, "INT64" if self.encoder.model.config.num_labels > 1 else "FP32", (-1,))
+        config = self.encoder.model.config
+        if config.num_labels > 1 and config.problem_type == "regression":
+            return TensorSpec(OUTPUT, "FP32", (-1, config.num_labels))
+        return TensorSpec(OUTPUT, "INT64" if config.num_labels > 1 else "FP32", (-1,))
 
     def meaning(self, spec: TensorSpec) -> str:
-        return "score" if spec.datatype == "FP32" else ""
+        return "score" if spec.datatype == "FP32" and len(spec.shape) == 1 else ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -120,7 +124,8 @@ class SequenceClassification(Task):
         if settings.get("return_probabilities"):
             return _by_index(_rounded(self._scores(output)))
         if output.shape[-1] > 1:
-            return int(output.argmax())
+            regression = self.encoder.model.config.problem_type == "regression"
+            return output[0].float().numpy() if regression else int(output.argmax())
         return np.float32(self._scores(output)[0] if row.pair else output[0, 0])
 
     def _scores(self, output: Any) -> list[float]:

@@ -1,8 +1,8 @@
 """MLflow model folders (`MLmodel`).
 
-`mlmodel` reads the description, `flavors` finds which adapter serves what it describes, and `adapter` serves the rest
-as MLflow itself does (`python_function`), in a worker: `schema` makes a signature of MLflow's, `values` turns tensors
-into the data frame or arrays that such a model takes, and its answers into tensors.
+`formats.mlmodel` reads the description, `flavors` finds which adapter serves what it describes, `adapter` serves the
+rest as MLflow itself does (`python_function`), in a worker: `schema` makes a signature of MLflow's, `values` turns
+tensors into the data frame or arrays that such a model takes, and its answers into tensors.
 """
 
 from adapters.mlflow_.adapter import MlflowAdapter

@@ -26,8 +26,8 @@ from adapters.base import (
 )
 from adapters.datatypes import datatype_of
 from adapters.formats import json_text, requirements
+from adapters.formats.mlmodel import FILE, MLmodel, read, read_yaml
 from adapters.mlflow_.flavors import served_by
-from adapters.mlflow_.mlmodel import FILE, MLmodel, read, read_yaml
 from adapters.mlflow_.schema import OUTPUT, Schema, schema_of
 from adapters.mlflow_.values import argument_of, tensors_of
 from adapters.shared.messages import first_line

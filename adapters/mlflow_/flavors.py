@@ -13,7 +13,7 @@ from typing import Any
 
 from adapters import registry
 from adapters.base import LoadError, Match, ModelDir
-from adapters.mlflow_.mlmodel import MLmodel
+from adapters.formats.mlmodel import MLmodel
 
 __all__ = ["Served", "served_by"]
 

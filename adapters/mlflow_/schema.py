@@ -13,7 +13,7 @@ import numpy as np
 
 from adapters.base import Parameter, Signature, TensorSpec
 from adapters.datatypes import datatype_of
-from adapters.mlflow_.mlmodel import FILE, MLmodel, UnreadableDescription
+from adapters.formats.mlmodel import FILE, MLmodel, UnreadableDescription
 
 __all__ = ["INPUT", "OUTPUT", "Schema", "schema_of"]
 

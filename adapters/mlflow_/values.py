@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +16,9 @@ from adapters.mlflow_.schema import INPUT, OUTPUT, Schema
 from adapters.shared.arrays import array_of
 
 __all__ = ["argument_of", "tensors_of"]
+
+#: how a date with a time ends that has a zone, too
+_ZONE = re.compile(r":\d\d(\.\d+)?\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$", re.IGNORECASE)
 
 
 def argument_of(inputs: Tensors, schema: Schema) -> Any:
@@ -54,14 +59,15 @@ def _dates(name: str, values: Array) -> Any:
     import pandas as pd
 
     series = pd.Series(values)
-    try:
-        return pd.to_datetime(series, format="ISO8601")  # with a time and without, in one column
-    except (ValueError, TypeError, OverflowError):
-        pass
-    try:
-        return pd.to_datetime(series)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InvalidInput(f"{name} holds what is no date: send ISO 8601, as in 2024-03-01T12:30:00") from error
+    dates: Any = None
+    for form in ("ISO8601", None):  # with a time and without, in one column; else whatever pandas reads
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            dates = dates if dates is not None else pd.to_datetime(series, format=form, utc=True)
+    if dates is None:
+        raise InvalidInput(f"{name} holds what is no date: send ISO 8601, as in 2024-03-01T12:30:00")
+    if any(isinstance(value, str) and _ZONE.search(value) for value in values):
+        raise InvalidInput(f"{name} holds dates with a time zone, which MLflow's datetime lacks: send them without one")
+    return dates.dt.tz_localize(None)
 
 
 def tensors_of(answer: Any, specs: Sequence[TensorSpec]) -> Tensors:

@@ -21,7 +21,7 @@ from adapters.formats import companions
 from adapters.formats.protobuf import Malformed
 from adapters.onnx_ import arena
 from adapters.onnx_.audit import audit
-from adapters.onnx_.graph import Categories, branches, categories, unranked_inputs
+from adapters.onnx_.graph import Categories, branches, categories, counts, unranked_inputs
 from adapters.onnx_.proto import complaint, external_locations
 from adapters.onnx_.trial import examine
 from adapters.onnx_.types import DATATYPES, OnnxPort, error_of_run, message_of, observed, port, tensor_of
@@ -90,7 +90,7 @@ class OnnxAdapter(Adapter):
             steady = numeric and not branches(path)
         except (Malformed, UnicodeDecodeError) as error:
             raise LoadError(f"{file} is damaged: {error}") from error
-        findings = _examine(session, ports, known, file)
+        findings = _examine(session, ports, known, file, counts(path))
         if any(each.name == "input_ids" for each in ports.inputs) and model_dir.has("tokenizer.json"):
             logger.warning("%s takes token ids: the tokenizer.json beside it is not used, clients tokenize", file)
         adapter = cls(_signature(ports, findings), session, findings)
@@ -178,7 +178,7 @@ def _width(declared: OnnxPort) -> int:
     return declared.dims[1] if isinstance(declared.dims[1], int) else 1000
 
 
-def _examine(session: Any, ports: _Ports, known: Categories, file: str) -> Findings:
+def _examine(session: Any, ports: _Ports, known: Categories, file: str, counting: bool) -> Findings:
     import onnxruntime as ort
 
     quiet = ort.RunOptions()
@@ -189,7 +189,7 @@ def _examine(session: Any, ports: _Ports, known: Categories, file: str) -> Findi
         values = session.run(names, feeds, quiet)
         return {name: tensor_of(value) for name, value in zip(names, values, strict=True)}
 
-    findings = examine(run, ports.inputs, ports.outputs, known)
+    findings = examine(run, ports.inputs, ports.outputs, known, counting)
     if not findings.outputs:
         logger.warning(
             "%s ran with none of the inputs tried: its example may not fit, its shapes are as declared", file

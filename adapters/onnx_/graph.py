@@ -26,6 +26,7 @@ _ENCODERS = {"OneHotEncoder", "LabelEncoder"}
 _KEPT = {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}  #: these keep the columns in their order
 _PICKED = {"Gather", "ArrayFeatureExtractor"}
 _CONTROL = {"If", "Loop", "Scan", "SequenceMap"}
+_COUNTING = {"NonMaxSuppression", "NonZero", "Compress", "Unique"}  #: how much they give depends on values
 _CATEGORIES = {b"cats_strings", b"cats_int64s", b"keys_strings", b"keys_int64s"}
 
 
@@ -47,10 +48,20 @@ def unranked_inputs(path: Path) -> set[str]:
 
 def branches(path: Path) -> bool:
     """Whether values decide which nodes run, or how often: control flow, or functions that may hold it."""
+    return _holds(path, _CONTROL)
+
+
+def counts(path: Path) -> bool:
+    """Whether values may decide how much it gives: it finds boxes, or what is not zero."""
+    return _holds(path, _COUNTING)
+
+
+def _holds(path: Path, operators: set[str]) -> bool:
+    """Whether a node is one of these operators, or there are functions that may hold them."""
     with path.open("rb") as stream:
         data, size = FileBytes(stream), path.stat().st_size
         nodes = (node for graph in _parts(data, 0, size, 7) for node in _nodes(data, graph))
-        return any(node.operator in _CONTROL for node in nodes) or any(True for _ in _parts(data, 0, size, 25))
+        return any(node.operator in operators for node in nodes) or any(True for _ in _parts(data, 0, size, 25))
 
 
 def _has_shape(data: Buffer, info: Field) -> bool:

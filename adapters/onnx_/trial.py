@@ -28,10 +28,13 @@ MAX_FIXED = 1 << 28
 _PATTERNS = ("ramp", "ones", "zeros")
 
 
-def examine(run: Run, inputs: Sequence[OnnxPort], outputs: Sequence[OnnxPort], known: Categories) -> Findings:
+def examine(
+    run: Run, inputs: Sequence[OnnxPort], outputs: Sequence[OnnxPort], known: Categories, counting: bool = False
+) -> Findings:
     """Find out how the graph takes rows, and an example that it accepts.
 
     `run` raises whatever the graph raises when its inputs do not fit. `known` are the categories of its encoders.
+    `counting`: how much it gives may depend on values, so that one box found in one picture is no row of an answer.
 
     Raises:
         LoadError: an input is too large to be made.
@@ -42,6 +45,8 @@ def examine(run: Run, inputs: Sequence[OnnxPort], outputs: Sequence[OnnxPort], k
     first = _first(inputs)
     any_rows = bool(inputs) and not any(isinstance(size, int) for size in first)
     one_row = bool(inputs) and all(size == 1 for size in first)
+    if counting and not all(port.dims[:1] == (1,) for port in outputs):
+        one_row = False
     one_symbol = len(set(first)) == 1 and first[0] is not None
     found = TrialRuns(run).findings(
         lambda rows: _candidates(inputs, rows, known),

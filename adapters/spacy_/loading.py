@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from adapters.spacy_.docs import PipelineFindings
 from adapters.spacy_.package import CONFIG
 from adapters.spacy_.without_torch import no_torch
 from adapters.spacy_.writes import assigned
+
+#: what spaCy says of a component whose code it does not know
+_UNKNOWN_FACTORY = re.compile(r"^\[E002\] Can't find factory for '([^']+)'")
 
 
 def load(data: ModelDir, meta: Mapping[str, Any], package: Any = None) -> tuple[Any, PipelineFindings]:
@@ -84,6 +88,11 @@ def _reason(error: Exception, path: Path, meta: Mapping[str, Any]) -> str:
     import spacy
     from spacy.util import is_compatible_version
 
+    if (unknown := _UNKNOWN_FACTORY.search(str(error))) is not None:
+        return (
+            f"its component {unknown[1][:60]!r} is made by code that is not in the folder: package the pipeline with "
+            "it (python -m spacy package FOLDER OUT --code FILE.py) and serve that folder, or serve it by a model.py"
+        )
     text = brief(str(error).replace(f"{path}/", ""), type(error).__name__)
     made_for = meta.get("spacy_version")
     old = isinstance(made_for, str) and is_compatible_version(spacy.__version__, made_for) is False

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+import numpy as np
+
 from adapters.base import (
     Adapter,
     LoadError,
@@ -38,6 +40,7 @@ class TorchAdapter(Adapter):
 
     run: Run
     findings: ProgramFindings
+    most_rows: int = 0  #: of one run; 0 for any number
 
     name = "torch"
     platform = "pytorch"
@@ -66,17 +69,20 @@ class TorchAdapter(Adapter):
         wanted = declared.inputs(options["inputs"]) if options.get("inputs") else ()
         names = declared.outputs(options["outputs"]) if options.get("outputs") else beside.outputs
         load = _exported if files.kind_of(model_dir, file) is TorchFormat.EXPORTED else _script
-        run, candidates, ports = load(model_dir, file, wanted, () if wanted else beside.inputs)
+        run, candidates, ports, most_rows = load(model_dir, file, wanted, () if wanted else beside.inputs)
         if names:
             run = _renamed(run, names)
         findings = examine(run, candidates)
         if not isinstance(findings, ProgramFindings):
             raise LoadError(_unfound(file, ports, bool(wanted), findings))
         signature = Signature(findings.inputs, findings.outputs, batched=findings.rows is not Rows.NONE)
-        return cls(signature, run, findings)
+        return cls(signature, run, findings, most_rows)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:
         try:
+            if self.findings.rows is Rows.TOGETHER and self.most_rows:
+                runs = [self.run(part) for part in _parts(inputs, self.most_rows)]
+                return {name: np.concatenate([each[name] for each in runs]) for name in runs[0]}
             if self.findings.rows is not Rows.ONE_BY_ONE:
                 return self.run(inputs)
             runs = [self.run(row) for row in one_by_one(inputs)]
@@ -89,7 +95,13 @@ class TorchAdapter(Adapter):
         return {name: array.copy() for name, array in self.findings.example.items()}
 
 
-_Loaded = tuple[Run, Iterable[Sequence[Slot]], Sequence[DeclaredInput]]
+_Loaded = tuple[Run, Iterable[Sequence[Slot]], Sequence[DeclaredInput], int]  #: how it is run, ...; rows of one run
+
+
+def _parts(inputs: Tensors, rows: int) -> list[Tensors]:
+    """The inputs, so many rows at a time."""
+    count = len(next(iter(inputs.values())))
+    return [{name: array[at : at + rows] for name, array in inputs.items()} for at in range(0, count, rows)]
 
 
 def _script(
@@ -104,10 +116,10 @@ def _script(
     ports = script.ports(module, wanted)
     run, slots = script.runner(module), script.slots(module, model_dir.file(file), ports, bool(wanted))
     if not own:
-        return run, slots, ports
+        return run, slots, ports, 0
     names = {mine.name: theirs.name for mine, theirs in zip(own, beside, strict=True)}
     renamed = (tuple(replace(slot, name=names[slot.name]) for slot in tried) for tried in slots)
-    return _asked_by(run, names), renamed, beside
+    return _asked_by(run, names), renamed, beside, 0
 
 
 def _asked_by(run: Run, names: Mapping[str, str]) -> Run:
@@ -125,7 +137,8 @@ def _exported(
     if len(ports) != len(known):
         raise LoadError(f"options.inputs names {len(ports)} inputs, the program takes {len(known)}")
     names = [port.name for port in ports]
-    return exported.runner(program, module, known, names), exported.slots(known, ports), ports
+    run = exported.runner(program, module, known, names)
+    return run, exported.slots(known, ports), ports, exported.most_rows(program)
 
 
 def _renamed(run: Run, names: Sequence[str]) -> Run:

@@ -86,6 +86,14 @@ def inputs(program: Any) -> tuple[Input, ...]:
     return tuple(found)
 
 
+def most_rows(program: Any) -> int:
+    """How many rows the program takes at most, as its export bounds them (`Dim("batch", max=16)`); 0 for any number."""
+    values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
+    first = [size for spec in _user_inputs(program) for size in getattr(values.get(spec.arg.name), "shape", ())[:1]]
+    bounds = [program.range_constraints.get(size.node.expr) for size in first if not isinstance(size, int)]
+    return min((int(bound.upper) for bound in bounds if bound is not None and bound.upper.is_Integer), default=0)
+
+
 def slots(known: Sequence[Input], ports: Sequence[DeclaredInput]) -> Iterator[tuple[Slot, ...]]:
     """Inputs to try: the sample's sizes, then others for the free ones."""
     names = [port.name for port in ports]

@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Self
 
 from adapters.base import (
     Adapter,
-    InvalidInput,
     LoadError,
     Match,
     ModelDir,
     Parameter,
     Parameters,
     Rank,
+    RefusedAs,
     Signature,
     Tensors,
     TensorSpec,
@@ -186,7 +186,7 @@ def _plain(answer: Answer) -> Any:
     """The item alone; a status that says that it failed is an error."""
     if answer.status >= 400:
         message = answer.phrase or f"the handler refuses the request (status {answer.status})"
-        raise InvalidInput(message) if answer.status < 500 else RuntimeError(message)
+        raise RefusedAs(message, answer.status if answer.status < 600 else 500)
     return plain(answer.body)
 
 

@@ -12,7 +12,7 @@ from adapters.base import Array, Signature, Tensors, TensorSpec
 from adapters.shared.arrays import array_of
 from server.codec import any_values, json_values
 from server.codec.error_text import at, nearest, quoted
-from server.codec.json_tensors import common_rows, fit
+from server.codec.json_tensors import column_of, common_rows, fit
 from server.errors import InvalidInput
 
 _MOST_TENSORS = 10_000  #: where nobody knows how many columns there are
@@ -155,12 +155,11 @@ def _stack(sent: dict[str, WireTensor], signature: Signature, spec: TensorSpec) 
     """One tensor a column to the matrix, in the columns' order."""
     columns = dict.fromkeys(signature.columns or sent)
     for name in sent:
-        if name not in columns:
+        if name not in columns and not signature.ignores_unknown:
             raise InvalidInput(f"column {quoted(name)} is unknown; {nearest(name, columns)}")
     if missing := [name for name in columns if name not in sent]:
         raise InvalidInput(f"column {missing[0]!r} is missing")
-    column = TensorSpec("", spec.datatype, (-1,), nullable=spec.nullable, finite=spec.finite, note=spec.note)
-    arrays = {name: _one(sent[name], column) for name in columns}
+    arrays = {name: _one(sent[name], column_of(spec, place)) for place, name in enumerate(columns)}
     common_rows(arrays, "columns")
     return np.stack(list(arrays.values()), axis=1)
 

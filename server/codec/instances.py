@@ -6,13 +6,12 @@ or several inputs; for a table also a list in the table's order. Every refusal n
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from adapters.base import Array, Signature, Tensors, TensorSpec
 from server.codec.data_frames import are_frames, is_named, rows_of_frames, takes_columns
 from server.codec.error_text import described, nearest, quoted, shown
-from server.codec.json_tensors import common_rows, fit, from_json
+from server.codec.json_tensors import column_of, common_rows, fit, from_json
 from server.errors import InvalidInput
 
 _MADE_UP = "input"  #: how names begin that adapters give to what has none
@@ -37,7 +36,7 @@ def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tenso
         return _by_input(rows, signature, field)
     (spec,) = required or signature.inputs[:1]
     if by_name and signature.columns:
-        rows = _ordered(instances, signature.columns, field)
+        rows = _ordered(instances, signature.columns, field, signature.ignores_unknown)
         try:
             return {spec.name: fit(from_json(rows, spec, field), spec, field)}
         except InvalidInput:
@@ -46,7 +45,7 @@ def decode_rows(instances: list[Any], signature: Signature, field: str) -> Tenso
     if by_name and not spec.json:
         if signature.any_name and spec.name not in instances[0]:
             raise InvalidInput(f"{field}[0] is an object, but {_no_names(spec)}")
-        instances = [row[0] for row in _ordered(instances, (spec.name,), field)]
+        instances = [row[0] for row in _ordered(instances, (spec.name,), field, signature.ignores_unknown)]
     return {spec.name: fit(from_json(instances, spec, field), spec, field)}
 
 
@@ -57,8 +56,8 @@ def _check_columns(instances: list[Any], signature: Signature, field: str) -> No
         InvalidInput: a column does not fit.
     """
     (matrix,) = signature.inputs
-    spec = replace(matrix, shape=(-1,))
-    for name in signature.columns:
+    for place, name in enumerate(signature.columns):
+        spec = column_of(matrix, place)
         at = f"{field}.{name}"
         for i, instance in enumerate(instances):
             if isinstance(instance[name], list | dict):
@@ -97,8 +96,8 @@ def refuse_v2(value: Any, signature: Signature) -> None:
         raise InvalidInput("this is a body of V2: POST it to /v2/models/NAME/infer; V1 takes rows as instances")
 
 
-def _ordered(instances: list[Any], columns: tuple[str, ...], field: str) -> list[list[Any]]:
-    """Objects by column name to rows in the columns' order."""
+def _ordered(instances: list[Any], columns: tuple[str, ...], field: str, lenient: bool) -> list[list[Any]]:
+    """Objects by column name to rows in the columns' order; `lenient`: columns that are not known are left out."""
     rows = []
     for i, instance in enumerate(instances):
         if not is_named(instance):
@@ -108,7 +107,7 @@ def _ordered(instances: list[Any], columns: tuple[str, ...], field: str) -> list
         except KeyError as error:
             also = f" and{unknown}" if (unknown := unknown_name(instance, columns)) else ""
             raise InvalidInput(f"{field}[{i}] lacks {error.args[0]!r}{also}") from error
-        if len(instance) != len(columns):
+        if len(instance) != len(columns) and not lenient:
             twice = " is an object, but several columns of the model have one name: send lists"
             raise InvalidInput(f"{field}[{i}]{unknown_name(instance, columns) or twice}")
     return rows

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from array import array as NumberArray
 from collections.abc import Iterator, Mapping, Sized
+from dataclasses import replace
 from itertools import chain
 from types import NoneType
 from typing import Any
@@ -81,6 +82,8 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
         array = _cast(array, spec, field)
     if spec.finite:
         _check_finite(array, spec, field)
+    if spec.whole:
+        _check_whole(array, spec, field)
     return array
 
 
@@ -93,6 +96,11 @@ def _as_rows(array: Array, spec: TensorSpec) -> Array:
     if array.ndim == 2 and array.shape[1] == 1 and len(spec.shape) == 1:
         return array.reshape(-1)
     return array
+
+
+def column_of(matrix: TensorSpec, place: int) -> TensorSpec:
+    """What one column of a matrix takes, where it comes by itself."""
+    return replace(matrix, shape=(-1,), whole=(0,) if place in matrix.whole else ())
 
 
 def check_shape(shape: tuple[int, ...], spec: TensorSpec, field: str) -> None:
@@ -222,6 +230,16 @@ def _check_finite(array: Array, spec: TensorSpec, field: str) -> None:
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         what = "a missing value (NaN)" if np.isnan(array[where]) else "infinite"
         raise InvalidInput(f"{at(field, where)} is {what}, which the model does not take")
+
+
+def _check_whole(array: Array, spec: TensorSpec, field: str) -> None:
+    rows = array.reshape(len(array), -1)
+    for column in spec.whole:
+        values = rows[:, column]
+        if (broken := (values != np.trunc(values)) & ~np.isnan(values)).any():
+            row = int(broken.argmax())
+            where = (row,) if array.ndim == 1 else (row, column)
+            raise InvalidInput(f"{at(field, where)} is {values[row]}, and the column holds whole numbers")
 
 
 def _strings(value: Any, array: Array, kinds: set[type], spec: TensorSpec, field: str) -> Array:

@@ -18,11 +18,11 @@ from adapters.base import Parts, Request
 from server.codec import grpc_messages, triton_generate, v1, v2
 from server.codec.decoded_request import DecodedRequest
 from server.codec.fast.grpc_templates import RequestTemplate, grpc_decoder, known_decoder
-from server.errors import InvalidInput, NotSupported
+from server.errors import InvalidInput, NotSupported, nearest_error
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer, v2_headers
 from server.inference.engine_watch import EngineWatch
 from server.inference.generated_parts import GeneratedParts
-from server.inference.passthrough_model import PassthroughModel, nearest_error
+from server.inference.passthrough_model import PassthroughModel
 from server.inference.request import InferenceRequest
 
 _JOBS = "generation"  #: the protocol

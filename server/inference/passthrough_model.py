@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import codecs
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from adapters.base import Adapter, Reply, ReplyStream, Request
 from server import errors
-from server.errors import ServingError, as_serving_error
+from server.errors import as_serving_error, nearest_error
 from server.inference.answer import Answer, StreamedAnswer, sendable_headers, sendable_status
 from server.inference.batching.queue import BoundedQueue, Limits
 from server.inference.batching.turn import Turn
@@ -216,23 +216,3 @@ def _answer(request: InferenceRequest, reply: Reply) -> Answer | StreamedAnswer:
     if request.verb == "generate_stream" and reply.status < 400:
         return StreamedAnswer(sendable_headers(reply.headers), SinglePart(reply.body))
     return Answer(sendable_status(reply.status), sendable_headers(reply.headers), reply.body)
-
-
-#: HTTP status -> the error of ours that has its gRPC status; other 4xx are the client's fault
-_RELATIVES: Mapping[int, type[ServingError]] = {
-    401: errors.Unauthorized,
-    403: errors.Forbidden,
-    404: errors.NotFound,
-    408: errors.DeadlineExceeded,
-    413: errors.TooLarge,
-    429: errors.QueueFull,
-    501: errors.NotSupported,
-    502: errors.NotReady,
-    503: errors.NotReady,
-    504: errors.DeadlineExceeded,
-}
-
-
-def nearest_error(status: int) -> type[ServingError]:
-    """The error of ours that is closest to an HTTP status."""
-    return _RELATIVES.get(status, errors.InvalidInput if status < 500 else errors.ModelFailed)

@@ -11,6 +11,7 @@ from adapters import registry
 from adapters.base import LoadError
 from server.config.model_config import ModelConfig
 from server.loading.catalog import Found
+from server.loading.described_columns import as_described
 from server.loading.files import FileStamp, FolderStamp, stamp_of
 from server.loading.loader import Loaded
 from server.loading.output_labels import with_labels
@@ -76,7 +77,7 @@ class LoadSpec:
         except LoadError:
             adapter.close()
             raise
-        adapter.signature = with_labels(adapter.signature, model.directory)
+        adapter.signature = with_labels(as_described(adapter.signature, model.directory), model.directory)
         warm(self.name, adapter)
         config = ModelConfig(batching=self.batching, max_batch_rows=self.max_batch_rows, lanes=self.lanes)
         return Loaded(adapter, config, self.batchable, seconds=0.0)

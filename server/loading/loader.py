@@ -43,6 +43,7 @@ from adapters.registry import Choice
 from server.config.model_config import ModelConfig
 from server.loading import compatibility, files, recorded_examples, trust
 from server.loading.catalog import Found, look_again
+from server.loading.described_columns import as_described
 from server.loading.files import NO_FILES, FolderStamp
 from server.loading.in_process import InProcessLoader, NeedsWorker, Placed
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
@@ -74,7 +75,9 @@ class Loaded:
     config: ModelConfig
     batchable: bool  #: merged rows gave the same answers as single ones
     seconds: float
-    warning: str = ""  #: why it may serve nobody, though it was loaded: the index's reason
+    #: why it may serve nobody, or answer otherwise than where its other files count, though it was loaded: the index's
+    #: reason
+    warning: str = ""
     refuses_example: bool = False  #: its own, which is made up
     claim: Claim | None = None  #: what it holds of the memory budget, until it is released there
     model: WorkerModel | None = None  #: how it was loaded into this process; None: it lives in others
@@ -155,12 +158,13 @@ class Loader:
             directory, choice, options, config = self.recogniser.recognise(found)
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
-            if choice.match.trust is not Trust.CODE and (told := not_run(directory)):
-                log.warning("model %s: %s", found.name, told)
+            beside = not_run(directory) if choice.match.trust is not Trust.CODE else ""
+            if beside:
+                log.warning("model %s: %s", found.name, beside)
             with logs.about(found.name):
                 guard = self._guard_beside(directory, choice, self._guard(seal, choice))
                 adapter, trial, model, stamp = self._place(directory, choice, options, config, room, guard)
-            adapter.signature = with_labels(adapter.signature, directory)
+            adapter.signature = with_labels(as_described(adapter.signature, directory), directory)
             self._check_loaded(found, adapter, room, guard)
         except NotInMemory as error:
             error.config = config or error.config
@@ -174,6 +178,7 @@ class Loader:
         warning = f"it refuses its own example: {refusal}" if refusal else ""
         if not isinstance(adapter, RemoteAdapter):
             warning = compatibility.warning(choice, warning)
+        warning = "; ".join(filter(None, (beside, warning)))
         seconds = time.monotonic() - start
         made = choice.match.made_by or made_by(choice.adapter.name, directory, choice.match.file)
         return Loaded(adapter, config, batchable, seconds, warning, bool(refusal), room.claim, model, stamp, made)

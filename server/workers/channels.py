@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeAlias
 
 from adapters.base import Parameters, Tensors
-from server.errors import InvalidInput, ModelFailed, ServingError, TooLong
+from server.errors import InvalidInput, ModelFailed, RefusedByModel, ServingError, TooLong
 from server.runtime import ipc
 
 CallOutcome: TypeAlias = Tensors | ServingError
@@ -118,9 +118,16 @@ def failure(answer: ipc.Message) -> ServingError | None:
     fields = answer.fields
     if "error" not in fields:
         return None
+    if "status" in fields:
+        return RefusedByModel(str(fields["error"]), _status(fields["status"]))
     if (refused := {"input": InvalidInput, "too_long": TooLong}.get(str(fields.get("kind")))) is not None:
         return refused(str(fields["error"]))
     error = ModelFailed(str(fields["error"]))
     if "stack" in fields:
         error.__cause__ = ModelTrace(str(fields["stack"]))
     return error
+
+
+def _status(sent: object) -> int:
+    """The status that a model's code chose, where it is one of an error."""
+    return sent if isinstance(sent, int) and 400 <= sent < 600 else ModelFailed.status

@@ -109,7 +109,7 @@ def signature_of(received: Mapping[str, Any]) -> Signature:
 def _spec(received: Any) -> TensorSpec:
     shape = tuple(_all_of(int, _checked(received, "shape", list)))
     labels = tuple(_all_of(str, _checked({"labels": [], **received}, "labels", list)))
-    spec = _dataclass(TensorSpec, received, shape=shape, labels=labels)
+    spec = _dataclass(TensorSpec, received, shape=shape, labels=labels, whole=())
     if spec.datatype not in NUMPY_OF or any(size < -1 for size in spec.shape):
         raise LoadError(f"the worker sent a tensor that does not exist: {spec}")
     return spec

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from adapters import base
-from adapters.base import Adapter, InvalidInput, Parts, Reply, ReplyStream, Request, StreamFailed, TooLong
+from adapters.base import Adapter, InvalidInput, Parts, RefusedAs, Reply, ReplyStream, Request, StreamFailed, TooLong
 from adapters.shared.messages import without_trace
 from server.runtime import ipc
 from server.runtime.line_marks import own_lines
@@ -141,6 +141,8 @@ def _head(reply: Reply | ReplyStream) -> Mapping[str, Any]:
 def failure_fields(error: BaseException) -> dict[str, Any]:
     """What the parent is told of an exception; only the log gets to see the stack."""
     text = without_trace(message_of(error))
+    if isinstance(error, RefusedAs):
+        return {"error": text, "kind": "input", "status": error.status}
     if isinstance(error, InvalidInput):
         return {"error": text, "kind": "too_long" if isinstance(error, TooLong) else "input"}
     if isinstance(error, StreamFailed):

@@ -158,13 +158,35 @@ def test_calls_of_several_threads_do_not_disturb_each_other(categories: tuple[Pa
     assert answers == model.predict_proba(rows).tolist() * 5
 
 
-def test_embedding_features_get_a_reason(tmp_path: Path) -> None:
+def of_vectors(folder: Path, *lengths: int) -> Any:
+    """A model of a number and of an embedding feature of each length."""
     import pandas as pd
 
-    frame = pd.DataFrame({"x": ROWS[:, 0], "vector": list(ROWS)})
-    model = catboost.CatBoostRegressor(**QUICK).fit(frame, ROWS[:, 0], embedding_features=["vector"])
-    model.save_model(tmp_path / "model.cbm")
-    with pytest.raises(LoadError, match="embedding features"):
+    random = np.random.default_rng(0)
+    vectors = {f"vector{length}": list(random.normal(size=(len(ROWS), length))) for length in lengths}
+    frame = pd.DataFrame({"x": ROWS[:, 0], **vectors})
+    target = sum(np.stack(each)[:, 0] for each in vectors.values())
+    model = catboost.CatBoostRegressor(**QUICK).fit(frame, target, embedding_features=list(vectors))
+    model.save_model(folder / "model.cbm")
+    return model, frame
+
+
+def test_an_embedding_feature_is_a_vector_of_its_length(tmp_path: Path) -> None:
+    model, frame = of_vectors(tmp_path, 3)
+    adapter = load(tmp_path)
+    assert [(spec.name, spec.shape) for spec in adapter.signature.inputs] == [("x", (-1,)), ("vector3", (-1, 3))]
+    rows = [{"x": row.x, "vector3": row.vector3.tolist()} for row in frame.head(4).itertuples()]
+    inputs = v1.decode(orjson.dumps({"instances": rows}), adapter.signature).inputs
+    assert adapter.predict(inputs, {})["output-0"].tolist() == model.predict(frame.head(4)).tolist()
+    # CatBoost answers a shorter vector by what lies behind it in memory, and crashes at an empty one.
+    for vector in ([1.0, 2.0], [], [1.0] * 4):
+        with pytest.raises(ValueError, match="vector3"):
+            v1.decode(orjson.dumps({"instances": [{"x": 1.0, "vector3": vector}]}), adapter.signature)
+
+
+def test_embedding_features_of_several_lengths_get_a_reason(tmp_path: Path) -> None:
+    of_vectors(tmp_path, 2, 3)
+    with pytest.raises(LoadError, match=r"embedding features of vectors of different lengths \(2, 3\)"):
         load(tmp_path)
 
 

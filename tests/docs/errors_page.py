@@ -65,6 +65,11 @@ _LATER = ("QueueFull", "NotReady", "Overloaded", "DeadlineExceeded", "TooSlow", 
 _DAMAGED = ("Damaged", "MalformedGguf", "Unreadable")
 _SHORTEST = 16  #: characters of a text that can be searched for
 _BROKEN = ("damaged", "cut ", "empty")
+#: of a sound file that is not served: no copy of it would be
+_NOT_SERVED = re.compile(
+    r"\bserved\b|applied|never run|passed on|auto_map|keep one object|timm|merge it|code from the hub|no activation"
+    r"|another method|rename|put the model beside|changes the base"
+)
 _USAGE = ("UsageError", "Failure", "SettingsError", "ValueError")
 _LOGGED = ("warning", "error", "exception", "critical")
 
@@ -123,7 +128,7 @@ RULES: tuple[Rule, ...] = (
         "Copy the file again",
         "The file is not whole, or is not what its name says. Compare sizes or checksums with where it came from.",
         lambda each: (
-            each.kind in _DAMAGED
+            (each.kind in _DAMAGED and not _NOT_SERVED.search(each.text))
             or (each.kind in ("LoadError", "problem") and any(word in each.text for word in _BROKEN))
         ),
     ),
@@ -142,6 +147,7 @@ RULES: tuple[Rule, ...] = (
         "The model is UNAVAILABLE: it cannot be served as it lies there. The message says what can.",
         _any(
             _kinds("LoadError", "problem", "Match", "Verdict", "UnreadableDescription", "Foreign", "Origin"),
+            _kinds(*_DAMAGED),
             _reasons("adapters/", "server/loading/", "server/repository/", "server/workers/"),
         ),
     ),

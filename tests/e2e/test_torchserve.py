@@ -57,7 +57,7 @@ def test_v1_gets_a_prediction_an_instance(server: Server) -> None:
     assert (answer.status_code, answer.json()) == (200, {"predictions": [9, 9]})
     assert server.predict("tgz", {"instances": [[1]]}).json() == {"predictions": [3]}
     refused = server.predict("eager", {"instances": ["text"]})
-    assert (refused.status_code, refused.json()) == (400, {"error": "send a list of numbers"})
+    assert (refused.status_code, refused.json()) == (415, {"error": "send a list of numbers"})
 
 
 def test_bodies_of_any_type_reach_the_handler_as_torchserve_gives_them(server: Server) -> None:

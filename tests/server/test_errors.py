@@ -17,10 +17,12 @@ from server.errors import (
     InvalidInput,
     ModelFailed,
     QueueFull,
+    RefusedByModel,
     ServingError,
     TooLong,
     as_serving_error,
     message,
+    nearest_error,
     respond,
 )
 
@@ -43,7 +45,7 @@ def test_an_error_is_a_status_everywhere(kind: type[ServingError]) -> None:
 def test_the_statuses_are_those_of_the_contract() -> None:
     told = {kind.__name__: kind.status for kind in KINDS}
     assert told == {
-        "ServingError": 500, "InvalidInput": 400, "TooLong": 400,
+        "ServingError": 500, "InvalidInput": 400, "TooLong": 400, "RefusedByModel": 400,
         "Unauthorized": 401, "Forbidden": 403, "NotFound": 404,
         "MethodNotAllowed": 405, "TooSlow": 408, "TooLarge": 413, "UnknownCoding": 415,
         "UnsupportedMediaType": 415, "HeadTooLarge": 431,
@@ -51,6 +53,30 @@ def test_the_statuses_are_those_of_the_contract() -> None:
         "QueueFull": 429,
         "ClientGone": 499, "ModelFailed": 500, "NotSupported": 501, "NotReady": 503, "DeadlineExceeded": 504,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "grpc"), [(422, "INVALID_ARGUMENT"), (404, "NOT_FOUND"), (513, "INTERNAL")])
+def test_a_status_that_a_model_chose_goes_out(status: int, grpc: str) -> None:
+    error = as_serving_error(adapters.base.RefusedAs("no picture", status))
+    assert (respond(error)[0], error.grpc) == (status, grpc)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, "INVALID_ARGUMENT"),
+        (401, "UNAUTHENTICATED"),
+        (403, "PERMISSION_DENIED"),
+        (404, "NOT_FOUND"),
+        (418, "INVALID_ARGUMENT"),
+        (429, "RESOURCE_EXHAUSTED"),
+        (500, "INTERNAL"),
+        (501, "UNIMPLEMENTED"),
+        (503, "UNAVAILABLE"),
+    ],
+)
+def test_statuses_have_relatives_on_grpc(status: int, error: str) -> None:
+    assert nearest_error(status).grpc == error
 
 
 def test_a_full_queue_says_when_to_come_back() -> None:
@@ -62,6 +88,7 @@ FOREIGN: list[tuple[BaseException, type[ServingError], str]] = [
     (adapters.base.InvalidInput("x[0] is bad"), InvalidInput, "x[0] is bad"),
     (InvalidInput("x[0] is bad"), InvalidInput, "x[0] is bad"),
     (adapters.base.TooLong("x[0] has 9 tokens"), TooLong, "x[0] has 9 tokens"),
+    (adapters.base.RefusedAs("no picture", 422), RefusedByModel, "no picture"),
     (ValueError("two rows"), ModelFailed, "ValueError: two rows"),
     (KeyError("x"), ModelFailed, "KeyError: 'x'"),
     (MemoryError(), ModelFailed, "MemoryError"),

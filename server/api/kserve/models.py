@@ -16,10 +16,9 @@ from kserve import InferRequest, InferResponse, ModelRepository
 from kserve.model import InferenceVerb
 
 from server.codec.v2 import HEADER_LENGTH
-from server.errors import NotReady, NotSupported
+from server.errors import NotReady, NotSupported, nearest_error
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.model import ServedModel
-from server.inference.passthrough_model import nearest_error
 from server.inference.request import InferenceRequest
 from server.repository.repository import Repository
 

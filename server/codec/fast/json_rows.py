@@ -168,7 +168,7 @@ def matrix_of(signature: Signature) -> TensorSpec | None:
         return None
     (spec,) = signature.inputs
     known = len(spec.shape) == 2 and spec.shape[0] == -1 and spec.shape[1] > 0
-    return spec if known and spec.datatype in FLOATS and not spec.any_type else None
+    return spec if known and spec.datatype in FLOATS and not spec.any_type and not spec.whole else None
 
 
 def numbers_of(signature: Signature) -> TensorSpec | None:
@@ -176,7 +176,7 @@ def numbers_of(signature: Signature) -> TensorSpec | None:
     if len(signature.inputs) != 1 or not signature.batched or signature.table or signature.tf_serving:
         return None
     (spec,) = signature.inputs
-    return spec if spec.dtype.kind in "fiu" and not spec.json and not spec.any_type else None
+    return spec if spec.dtype.kind in "fiu" and not spec.json and not spec.any_type and not spec.whole else None
 
 
 def cast(matrix: Array, dtype: np.dtype[Any]) -> Array | None:

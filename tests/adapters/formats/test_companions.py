@@ -17,6 +17,7 @@ from adapters.formats import companions
         ("adapter_model.safetensors", "merge_and_unload"),
         ("adapter_model-00001-of-00002.safetensors", "merge_and_unload"),
         ("pytorch_adapter.bin", "merge it into the model"),
+        ("adapter_fusion_config.json", "merge it into the model"),
         ("model_head.pkl", "model.py"),
         ("small.onnx_adapter", "export the model with the adapter merged"),
     ],

@@ -92,3 +92,17 @@ def test_links_out_of_the_mount_are_not_followed(model: Path, tmp_path: Path) ->
     (tmp_path / "m" / "x").symlink_to(model)
     with pytest.raises(LoadError, match="leads out of the models directory"):
         chosen(tmp_path / "m")
+
+
+def test_models_in_a_store_of_mlflows_runs_are_named(tmp_path: Path) -> None:
+    for place in ("0/run1/artifacts/model", "0/models/m-2/artifacts", "0/run1/artifacts/deeper/than/is/looked"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "MLmodel").write_text("flavors: {}\n")
+    (tmp_path / "0" / "meta.yaml").write_text("artifact_location: mlflow-artifacts:/0\n")
+    with pytest.raises(
+        LoadError, match=r"MLflow keeps some further down: models/m-2/artifacts, run1/artifacts/model; "
+    ):
+        registry.choose(ModelDir.of(tmp_path / "0", tmp_path))
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "link").symlink_to(tmp_path / "0")
+    assert nested.of_mlflow(ModelDir.of(tmp_path / "1")) == []  # out of the models directory

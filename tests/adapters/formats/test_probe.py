@@ -212,3 +212,9 @@ def test_first_json_key() -> None:
     assert probe.first_json_key(b'\xef\xbb\xbf \r\n{ "a\\"b" :[') == 'a\\"b'
     assert probe.first_json_key(b'["learner"]') == ""
     assert probe.first_json_key(np.arange(9).tobytes()) == ""
+
+
+@pytest.mark.parametrize("head", [b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\0"])
+def test_a_compressed_model_is_told_to_be_unpacked(head: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.json.gz").write_bytes(head + b" or whatever")
+    assert probe.recognise(ModelDir.of(tmp_path)) == "model.json.gz is a compressed file that must be unpacked first"

@@ -186,12 +186,13 @@ def test_an_index_without_a_map_is_damage(index: Any, tmp_path: Path) -> None:
     ("config", "reason"),
     [
         ({"auto_map": {"AutoModel": "own.Own"}}, "config.json names code of its own (auto_map)"),
+        ({"custom_pipelines": {"pairs": {"impl": "pairs.P"}}}, "config.json names a pipeline of its own (custom_pip"),
         ({"text_config": {"deep": [{"auto_map": {"AutoModel": "x"}}]}}, "config.json names code of its own"),
         ({"attn_implementation": "own/kernel"}, "asks for the attention kernel 'own/kernel', which is code"),
         ({"text_config": {"_attn_implementation": "own/kernel"}}, "asks for the attention kernel 'own/kernel'"),
         ({"transformers_weights": "../x"}, "names its weights by transformers_weights"),
     ],
-    ids=["code", "code-inside", "kernel", "kernel-inside", "weights"],
+    ids=["code", "pipeline", "code-inside", "kernel", "kernel-inside", "weights"],
 )
 def test_settings_that_reach_out_are_refused(config: dict[str, Any], reason: str, tmp_path: Path) -> None:
     assert reason in problem(whole(tmp_path), {**CONFIG, **config})

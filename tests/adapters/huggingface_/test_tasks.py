@@ -87,6 +87,14 @@ def test_scores_follow_from_the_kind_of_problem(kind: str, scores: list[float]) 
     assert list(found.values()) == pytest.approx(scores, abs=5e-5)
 
 
+def test_a_regression_of_several_numbers_gives_them_all() -> None:
+    task = classifier(kind="regression")
+    assert task.spec({}) == TensorSpec("output-0", "FP32", (-1, 3))
+    assert task.answer(ROW, LOGITS, {}).tolist() == LOGITS[0].tolist()
+    assert not task.meaning(task.spec({}))
+    assert task.meaning(classifier(labels=1).spec({})) == "score"
+
+
 def test_a_single_output_is_a_score_itself_and_of_a_pair_between_0_and_1() -> None:
     task = classifier(labels=1)
     one = torch.tensor([[math.log(3)]])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.mlflow_.mlmodel import MLmodel, UnreadableDescription
+from adapters.formats.mlmodel import MLmodel, UnreadableDescription
 from adapters.mlflow_.schema import Schema, schema_of
 
 

@@ -36,6 +36,9 @@ def test_dates_become_dates_or_the_clients_fault() -> None:
     assert made["b"][0] == pd.Timestamp(2026, 1, 2)
     with pytest.raises(InvalidInput, match="b holds what is no date"):
         argument_of({"b": np.array(["soon"], object)}, schema)
+    for zoned in (["2026-01-02T10:00:00+02:00"], ["2026-01-02T10:00:00Z", "2026-01-02T10:00:00-05:00"]):
+        with pytest.raises(InvalidInput, match="b holds dates with a time zone"):
+            argument_of({"b": np.array(zoned, object)}, schema)
 
 
 def test_arrays_and_anything() -> None:

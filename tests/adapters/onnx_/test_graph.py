@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from adapters.onnx_.graph import MAX_COLUMNS, categories, unranked_inputs
+from adapters.onnx_.graph import MAX_COLUMNS, branches, categories, counts, unranked_inputs
 from tests.adapters.onnx_.models import FLOAT, INT64, STRING, constant, graph, identity, node, value, write
 
 
@@ -55,6 +55,14 @@ def test_a_graph_without_encoders_is_not_read(tmp_path: Path, monkeypatch: pytes
     file = file_of(tmp_path, identity(FLOAT, ["N", 3]))
     monkeypatch.setattr(Path, "read_bytes", lambda *_: pytest.fail("read as a whole"))
     assert categories(file, {"x": 3}) == {}
+
+
+def test_operators_whose_answers_depend_on_values_are_noticed(tmp_path: Path) -> None:
+    found = graph([node("NonZero", ["x"], ["y"])], [value("x", FLOAT, [1, 3])], [value("y", INT64, [2, "k"])])
+    file = file_of(tmp_path / "found", found)
+    assert (branches(file), counts(file)) == (False, True)
+    file = file_of(tmp_path / "plain", identity(FLOAT, ["N", 3]))
+    assert (branches(file), counts(file)) == (False, False)
 
 
 def test_columns_that_double_have_an_end(tmp_path: Path) -> None:

@@ -50,6 +50,16 @@ def test_a_graph_of_one_row_is_run_row_by_row() -> None:
     assert fixed.rows is Rows.ONE_BY_ONE
 
 
+def test_boxes_found_in_one_picture_are_no_rows() -> None:
+    def one_box(feeds: Tensors) -> Tensors:
+        return {"y": feeds["x"][:, 0, :3]}
+
+    picture, boxes = [port(1, 2, 4)], [port("found", 3, name="y")]
+    assert examine(one_box, picture, boxes, {}).rows is Rows.ONE_BY_ONE
+    assert examine(one_box, picture, boxes, {}, counting=True).rows is Rows.NONE
+    assert examine(one_box, picture, [port(1, 3, name="y")], {}, counting=True).rows is Rows.ONE_BY_ONE
+
+
 def test_a_fixed_number_of_rows_is_a_whole_tensor() -> None:
     findings = found(lambda feeds: {"y": feeds["x"]}, port(5, 4))
     assert (findings.rows, findings.count) == (Rows.NONE, None)

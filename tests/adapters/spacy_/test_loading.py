@@ -62,6 +62,14 @@ def test_a_config_is_checked_before_any_of_it_is_made(folder: Path) -> None:
     assert called == []
 
 
+def test_a_component_whose_code_is_elsewhere_is_named_with_the_way_out(folder: Path) -> None:
+    path = folder / "config.cfg"
+    path.write_text(path.read_text().replace('factory = "entity_ruler"', 'factory = "relations"'))
+    said = reason(folder)
+    assert said.startswith("its component 'relations' is made by code that is not in the folder: package")
+    assert said.endswith("or serve it by a model.py")
+
+
 @pytest.mark.parametrize("labels", [{"entity_ruler": ["A", "B"]}, {"entity_ruler": []}, {"other": ["A"]}, [1], None])
 def test_labels_that_are_lost_are_noticed(labels: Any, folder: Path) -> None:
     (folder / "entity_ruler/patterns.jsonl").write_text("")

@@ -282,3 +282,15 @@ def test_damaged_programs_are_told(tmp_path: Path, at: float) -> None:
         reason = "model.pt"
         assert adapter.predict(adapter.example(), {})["output-0"].shape == (2, 3)
     assert "model.pt" in reason
+
+
+def test_an_export_that_bounds_its_batch_takes_any_number_of_rows_in_parts(tmp_path: Path) -> None:
+    network = m.mlp()
+    m.export(network, [torch.zeros(2, 4)], tmp_path / "model.pt2", {"input": {0: torch.export.Dim("rows", max=8)}})
+    adapter = load(tmp_path)
+    assert (adapter.most_rows, adapter.traits.batchable) == (8, True)
+    rows = torch.arange(80.0).reshape(20, 4) / 80
+    answer = adapter.predict({"input": rows.numpy()}, {})["output-0"]
+    assert answer.tolist() == pytest.approx(network(rows).detach().numpy(), abs=1e-6)
+    m.export(network, [torch.zeros(2, 4)], tmp_path / "model.pt2", {"input": {0: BATCH}})
+    assert load(tmp_path).most_rows == 0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from adapters import registry
-from adapters.base import InvalidInput, LoadError, Match, ModelDir, Rank, Trust
+from adapters.base import LoadError, Match, ModelDir, Rank, RefusedAs, Trust
 from adapters.torchserve_ import TorchServeAdapter
 from adapters.torchserve_ import adapter as adapters
 from adapters.torchserve_.handler import Answer
@@ -200,19 +200,20 @@ def test_whole_requests_get_whole_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "phrase", "error", "said"),
+    ("status", "phrase", "sent", "said"),
     [
-        (415, "send numbers", InvalidInput, "send numbers"),
-        (404, "", InvalidInput, "the handler refuses the request (status 404)"),
-        (500, "broken", RuntimeError, "broken"),
-        (399, "", None, ""),
+        (422, "send numbers", 422, "send numbers"),
+        (404, "", 404, "the handler refuses the request (status 404)"),
+        (513, "broken", 513, "broken"),
+        (700, "broken", 500, "broken"),
+        (399, "", 0, ""),
     ],
 )
-def test_a_status_of_failure_is_an_error(status: int, phrase: str, error: Any, said: str) -> None:
+def test_a_status_of_failure_is_an_error(status: int, phrase: str, sent: int, said: str) -> None:
     handler = Answering(answer=lambda part: Answer("body", {}, status, phrase))
-    if error is None:
+    if not sent:
         assert predict(handler, 1) == ["body"]
         return
-    with pytest.raises(error) as caught:
+    with pytest.raises(RefusedAs) as caught:
         predict(handler, 1)
-    assert str(caught.value) == said
+    assert (str(caught.value), caught.value.status) == (said, sent)

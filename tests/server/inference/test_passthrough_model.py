@@ -13,7 +13,7 @@ from adapters.base import Adapter, Match, ModelDir, Parameters, Reply, Request, 
 from server import errors
 from server.inference.answer import Answer
 from server.inference.batching.queue import Limits
-from server.inference.passthrough_model import PassthroughModel, nearest_error
+from server.inference.passthrough_model import PassthroughModel
 from server.inference.request import never_disconnected
 from server.telemetry.counters import ModelMetrics
 from tests.server import asking
@@ -222,21 +222,3 @@ def test_grpc() -> None:
         assert (await over_grpc(model(gate), {"id": "7"})).id == "7"
 
     run(test)
-
-
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [
-        (400, "INVALID_ARGUMENT"),
-        (401, "UNAUTHENTICATED"),
-        (403, "PERMISSION_DENIED"),
-        (404, "NOT_FOUND"),
-        (418, "INVALID_ARGUMENT"),
-        (429, "RESOURCE_EXHAUSTED"),
-        (500, "INTERNAL"),
-        (501, "UNIMPLEMENTED"),
-        (503, "UNAVAILABLE"),
-    ],
-)
-def test_statuses_have_relatives_on_grpc(status: int, error: str) -> None:
-    assert nearest_error(status).grpc == error

@@ -135,8 +135,10 @@ def test_code_of_other_servers_beside_a_model_is_told_not_to_run(
     model = found(tmp_path / "m")
     (tmp_path / "m" / "inference.py").write_text("def model_fn(model_dir): ...\n")
     with caplog.at_level(logging.WARNING, "kserve"):
-        loader().load(model)
-    assert "model m: inference.py is not run; it is code of SageMaker's containers" in caplog.text
+        loaded = loader().load(model)
+    said = "inference.py is not run; it is code of SageMaker's containers"
+    assert f"model m: {said}" in caplog.text
+    assert loaded.warning.startswith(said)  # which the index shows
 
 
 @pytest.mark.usefixtures("echo")

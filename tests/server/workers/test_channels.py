@@ -13,7 +13,7 @@ import uvloop
 
 from adapters.base import InvalidInput, Tensors
 from server.codec.decoded_request import DecodedRequest
-from server.errors import DeadlineExceeded, ModelFailed, ServingError, TooLong
+from server.errors import DeadlineExceeded, ModelFailed, RefusedByModel, ServingError, TooLong
 from server.errors import InvalidInput as Refused
 from server.inference.batching.batcher import Batcher
 from server.inference.batching.queue import Limits
@@ -189,3 +189,12 @@ def test_a_batch_that_kills_the_worker_is_not_tried_again(make: Make, run: Calla
 def test_what_a_model_ends_in_is_the_error_of_its_kind(kind: str, known: type[ServingError]) -> None:
     assert type(failure(ipc.Message({"error": "why", "kind": kind}, {}))) is known
     assert failure(ipc.Message({}, {})) is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"), [(422, 422), (513, 513), (200, 500), (600, 500), ("422", 500), (None, 500)]
+)
+def test_a_status_that_the_models_code_chose_is_one_of_an_error(sent: object, status: int) -> None:
+    error = failure(ipc.Message({"error": "why", "kind": "input", "status": sent}, {}))
+    assert isinstance(error, RefusedByModel)
+    assert error.status == status

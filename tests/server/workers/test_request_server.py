@@ -18,6 +18,7 @@ from adapters.base import (
     Match,
     ModelDir,
     Parameters,
+    RefusedAs,
     Reply,
     ReplyStream,
     Request,
@@ -222,6 +223,7 @@ def test_what_the_parent_is_told_of_errors() -> None:
 
     assert failure_fields(InvalidInput("x" * 5000)) == {"error": "x" * 4000, "kind": "input"}
     assert failure_fields(TooLong("9 tokens")) == {"error": "9 tokens", "kind": "too_long"}
+    assert failure_fields(RefusedAs("no picture", 422)) == {"error": "no picture", "kind": "input", "status": 422}
     assert failure_fields(StreamFailed("busy")) == {"error": "busy", "kind": "model"}
     assert failure_fields(KeyError("a"))["error"] == "KeyError: 'a'"
     assert failure_fields(Speechless())["error"] == "Speechless"

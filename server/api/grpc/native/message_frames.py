@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from server.api.bodies import Bodies
 from server.errors import ServingError, TooLarge
@@ -27,7 +27,7 @@ _WBITS = {"gzip": 31, "deflate": 15}
 class MessageError(ServingError):
     """The body of a call is none of gRPC's."""
 
-    grpc: ClassVar[str] = "INTERNAL"
+    grpc = "INTERNAL"
 
 
 class FramedMessage(NamedTuple):

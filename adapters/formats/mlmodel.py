@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.base import LoadError, ModelDir
+from adapters.modeldir import inside
 
-__all__ = ["FILE", "MLmodel", "UnreadableDescription", "read", "read_yaml"]
+__all__ = ["FILE", "MLmodel", "UnreadableDescription", "describing", "read", "read_yaml"]
 
 FILE = "MLmodel"
+_ABOVE = 2  #: folders between the description and the files: data/model/saved_model.pb
 _LIMIT = 1 << 20  #: bytes; a signature of ten thousand columns takes some hundred thousand
 _DEEPEST, _MOST = 50, 20_000  #: levels, and values and brackets; what MLflow writes has 5 and some hundred
 
@@ -58,6 +61,20 @@ def read(model_dir: ModelDir) -> MLmodel:
         _specs(signature, "params") or [],
         example if isinstance(example, dict) else {},
     )
+
+
+def describing(model_dir: ModelDir) -> MLmodel | None:
+    """The description of the MLflow model whose framework's own files these are: beside them, or in a folder above."""
+    place = model_dir.path
+    for _ in range(_ABOVE + 1):
+        # Asked by its name: the folder above may be a mount of a thousand models.
+        if (place / FILE).is_file() and inside(place / FILE, model_dir.root):
+            with contextlib.suppress(OSError, LoadError):  # another's, as whoever claims this one had read its own
+                return read(replace(model_dir, path=place))
+        if place == model_dir.root:
+            return None
+        place = place.parent
+    return None
 
 
 def read_yaml(model_dir: ModelDir, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.base import ModelDir
-from adapters.mlflow_.mlmodel import UnreadableDescription, read, read_yaml
+from adapters.formats.mlmodel import UnreadableDescription, read, read_yaml
 
 FLAVORS = "flavors:\n  python_function:\n    loader_module: x\n"
 
