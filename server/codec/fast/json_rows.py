@@ -19,7 +19,7 @@ from adapters.base import Array, Signature, TensorSpec
 from server.codec import v1, v2
 from server.codec.decoded_request import DecodedRequest, rows_of
 from server.codec.fast import json_arrays
-from server.codec.json_bodies import check_lists
+from server.codec.json_bodies import check_size
 from server.codec.json_tensors import fit
 from server.codec.parameters import read_parameters
 
@@ -42,7 +42,7 @@ def v1_decoder(signature: Signature) -> V1Decoder:
     name, kind = numeric.name, numeric.dtype.kind
 
     def decode(raw: bytes) -> DecodedRequest:
-        check_lists(raw)
+        check_size(raw)
         if len(raw) < json_arrays.MIN_BODY or (body := json_arrays.v1_body(raw, kind)) is None:
             return by_rows(raw)
         inputs = {name: fit(body["instances"], numeric, "instances")}
@@ -79,7 +79,7 @@ def v2_decoder(signature: Signature) -> V2Decoder:
 
     def decode(raw: bytes, json_length: str | None) -> v2.DecodedV2Request:
         if json_length is None:
-            check_lists(raw)
+            check_size(raw)
         if json_length is not None or len(raw) < json_arrays.MIN_BODY or (body := json_arrays.v2_body(raw)) is None:
             return by_rows(raw, json_length)
         return v2.decode_parsed(body, memoryview(b""), signature)
