@@ -122,6 +122,8 @@ def _content(data: Buffer, number: int, wire: int, position: int, end: int, name
 
 
 def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
+    if isinstance(data, bytes) and position < min(end, len(data)) and (byte := data[position]) < 0x80:
+        return byte, position + 1  # most are so small, and this is twice as fast
     chunk = data[position : min(position + 10, end)]
     value = 0
     for index, byte in enumerate(chunk):
