@@ -196,7 +196,7 @@ class _Flow:
         if self.steps < 0:
             self.found = self.found or _TOO_MANY
             return (True,)
-        given = (*inputs, *(any(inputs) for _ in range(count - len(inputs))))[:count]
+        given = (inputs + (any(inputs),) * (count - len(inputs)))[:count]
         if (name, given) not in self._known:
             self._known[name, given] = (True,) * max(1, len(function.results))  # for one that calls itself
             self._depth += 1
