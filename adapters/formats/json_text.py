@@ -47,24 +47,25 @@ def check(text: bytes | str, most_values: int = MOST_VALUES) -> None:
     _bound(text, (",",), most_values, "values")
 
 
-def check_parts(text: bytes | str, most_lists: int, most_values: int) -> None:
-    """Count lists and objects, and values and keys.
+def check_parts(text: bytes | str, most_lists: int, most_values: int, most_texts: int) -> None:
+    """Count lists and objects, values and keys, and texts.
 
     Raises:
         TooMuchJson
     """
     _bound(text, ("[", "{"), most_lists, "lists and objects")
     _bound(text, (",", ":"), most_values, "values")
+    _bound(text, ('"',), most_texts, "texts", marks_of_each=2)
 
 
-def _bound(text: bytes | str, marks: tuple[str, ...], most: int, what: str) -> None:
+def _bound(text: bytes | str, marks: tuple[str, ...], most: int, what: str, marks_of_each: int = 1) -> None:
     if len(text) <= most:
         return
     found = 0
     for at in range(0, len(text), _STEP):
         for mark in marks:
             found += _count(text, mark, at)
-        if found > most:
+        if found > most * marks_of_each:
             raise TooMuchJson(f"it holds more than {most} {what}")
 
 

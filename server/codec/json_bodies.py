@@ -28,8 +28,9 @@ _GZIP = b"\x1f\x8b"
 _AS_JSON = "with Content-Type: application/json"
 #: bytes of a body whose parts are counted before it is read
 _LARGE = 4 * 2**20
-#: how many lists and objects it may hold, and how many values and keys: rows, and numbers, of a very large request
-_MOST_LISTS, _MOST_VALUES = 3_000_000, 10_000_000
+#: how many lists and objects it may hold, how many values and keys, and how many texts, as which keys count: rows and
+#: numbers of a very large request. A text takes a hundred bytes.
+_MOST_LISTS, _MOST_VALUES, _MOST_TEXTS = 3_000_000, 10_000_000, 5_000_000
 _SMALL = 2**20  #: bytes of settings, and of what is asked of lists
 _SHOWN = 20  #: bytes of what a body begins with
 _DEEPEST = 8  #: levels of a place that a message names
@@ -59,7 +60,7 @@ def check_size(raw: bytes | str) -> None:
     """
     if len(raw) > _LARGE:
         try:
-            json_text.check_parts(raw, _MOST_LISTS, _MOST_VALUES)
+            json_text.check_parts(raw, _MOST_LISTS, _MOST_VALUES, _MOST_TEXTS)
         except json_text.TooMuchJson as error:
             raise TooLarge(
                 f"the body is too much to read: {error}; send fewer rows a request, or raw tensors"

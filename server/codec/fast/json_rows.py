@@ -58,6 +58,7 @@ def _matrix_v1(signature: Signature) -> V1Decoder:
     name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
 
     def decode(raw: bytes) -> DecodedRequest:
+        body = rows = None
         try:
             body = orjson.loads(raw)
             rows = body["instances"]
@@ -68,6 +69,7 @@ def _matrix_v1(signature: Signature) -> V1Decoder:
                     return DecodedRequest({name: matrix}, len(rows), {}, key=key)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
             pass  # the general decoder says what is wrong
+        del body, rows  # which reads it again: a large one would be there twice
         return v1.decode(raw, signature)
 
     return decode

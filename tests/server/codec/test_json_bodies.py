@@ -131,6 +131,10 @@ def test_a_body_of_lists_alone_is_not_read(monkeypatch: pytest.MonkeyPatch) -> N
         for body in (values, keys):
             with pytest.raises(TooLarge, match="more than 4000 values; send fewer rows a request, or raw tensors"):
                 read(body)
+    monkeypatch.setattr(json_bodies, "_MOST_TEXTS", 700)
+    with pytest.raises(TooLarge, match="more than 700 texts; send fewer rows a request, or raw tensors"):
+        parse_object(b'{"instances": [' + b'"",' * 700 + b'""]}', "x")
+    assert len(parse_object(b'{"instances": [' + b'"",' * 698 + b'""]}', "x")["instances"]) == 699
 
 
 def test_settings_are_small() -> None:
