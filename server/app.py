@@ -44,6 +44,7 @@ from server.config.api_keys import KeysError
 from server.config.settings import Settings
 from server.frontends import internal_listener
 from server.frontends.manager import FrontendManager
+from server.inference import decoded_room
 from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
 from server.loading.catalog import Catalog, Found
@@ -78,6 +79,7 @@ class PolyServer(frame.ModelServer):
     ) -> None:
         """`rescan`, `before_load`, `unrequested`: as `Repository` has them."""
         logs.identify()
+        decoded_room.allow(settings.bodies_bytes)
         self._log_rings = LogRings()
         cores = cpu_count()
         store = ModelStore()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,8 @@ __all__ = ["FILE", "MLmodel", "UnreadableDescription", "describing", "read", "re
 FILE = "MLmodel"
 _ABOVE = 2  #: folders between the description and the files: data/model/saved_model.pb
 _LIMIT = 1 << 20  #: bytes; a signature of ten thousand columns takes some hundred thousand
+#: YAML reads 1:30:00 as 5,400, and multiplies for each colon what came before
+_SIXTIES, _LONGEST = re.compile(r"[-+]?[0-9_]+(:[0-9_.]+)+"), 100
 _DEEPEST, _MOST = 50, 20_000  #: levels, and values and brackets; what MLflow writes has 5 and some hundred
 
 
@@ -113,6 +116,8 @@ def _check_events(events: Iterable[Any], name: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent):
             raise UnreadableDescription(f"{name} holds a YAML alias, which MLflow does not write")
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > _LONGEST and _SIXTIES.fullmatch(event.value):
+            raise UnreadableDescription(f"{name} holds a number of more than {_LONGEST} digits")
         if depth > _DEEPEST or count > _MOST:
             raise UnreadableDescription(f"{name} is nested too deep, or holds too much, for a description of a model")
 

@@ -31,11 +31,35 @@ class Buffer(Protocol):
     def __getitem__(self, span: slice, /) -> bytes: ...
 
 
+class Walk:
+    """The fields that are looked at in one file, in all its messages: half a million take a second."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.left = most
+
+    def step(self) -> None:
+        """
+        Raises:
+            Malformed: there are too many.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise Malformed(f"it holds more than {self.most:,} fields, as no model's graph does")
+
+
+class MemoryBytes(bytes):
+    """A file's bytes, whose fields are counted."""
+
+    walk: Walk
+
+
 class FileBytes:
     """A file's bytes by slice. Not a memory map: a file that shrinks under a map ends the process."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, walk: Walk | None = None) -> None:
         self._stream = stream
+        self.walk = walk
 
     def __getitem__(self, span: slice, /) -> bytes:
         self._stream.seek(span.start)
@@ -63,9 +87,12 @@ def fields(
         Malformed: the bytes end inside a field, or are no message at all.
     """
     position, groups = start, 0
+    walk: Walk | None = getattr(data, "walk", None)
     while position < end:
         if (limit := limit - 1) < 0:
             raise Malformed("it has too many fields")
+        if walk is not None:
+            walk.step()
         tag, position = _varint(data, position, end)
         number, wire = (tag & 0xFFFFFFFF) >> 3, tag & 7
         field = _content(data, number, wire, position, end, names)
@@ -95,6 +122,8 @@ def _content(data: Buffer, number: int, wire: int, position: int, end: int, name
 
 
 def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
+    if isinstance(data, bytes) and position < min(end, len(data)) and (byte := data[position]) < 0x80:
+        return byte, position + 1  # most are so small, and this is twice as fast
     chunk = data[position : min(position + 10, end)]
     value = 0
     for index, byte in enumerate(chunk):

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.formats.protobuf import BYTES, VARINT, Buffer, Field, FileBytes, fields
+from adapters.formats.protobuf import BYTES, VARINT, Buffer, Field, FileBytes, Malformed, fields
 from adapters.onnx_.proto import contains
 
 #: one column of one input
@@ -21,6 +21,7 @@ Categories: TypeAlias = dict[Slot, tuple[str | int, ...]]
 
 #: beyond these, columns have no example values of their own; concatenations could otherwise double without end
 MAX_COLUMNS = 10_000
+_MOST_BITS = 63
 
 _ENCODERS = {"OneHotEncoder", "LabelEncoder"}
 _KEPT = {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}  #: these keep the columns in their order
@@ -162,6 +163,8 @@ def _integers(data: Buffer, part: Field, number: int) -> Iterator[int]:
 def _packed(content: bytes) -> Iterator[int]:
     value = shift = 0
     for byte in content:
+        if shift > _MOST_BITS:  # of a number without an end each byte would take as long as all before it
+            raise Malformed("it holds a number of more than ten bytes")
         value |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:

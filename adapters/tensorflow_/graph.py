@@ -14,10 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.formats.protobuf import BYTES, Buffer, Field, FileBytes, Malformed, fields
+from adapters.formats.protobuf import BYTES, Buffer, Field, FileBytes, Malformed, MemoryBytes, Walk, fields
 
 #: larger files are read piece by piece: their bulk is weights, which the walk steps over
 IN_MEMORY = 64 << 20
+
+#: fields of a file that are looked at: a node has some twenty, and the largest graphs a hundred thousand nodes
+MAX_FIELDS = 4_000_000
+
+_MOST_ATTRIBUTES = 10_000  #: of a node, which has some ten; each takes two hundred bytes until all are there
 
 _SAVED_MODEL = {2: "meta_graphs"}
 _GRAPH_DEF = {1: "node", 2: "library"}
@@ -107,7 +112,12 @@ def graph_of(data: bytes) -> Graph:
 def _opened(path: Path) -> Iterator[tuple[Buffer, int]]:
     with path.open("rb") as stream:
         size = path.stat().st_size
-        yield (stream.read() if size <= IN_MEMORY else FileBytes(stream)), size
+        if size > IN_MEMORY:
+            yield FileBytes(stream, Walk(MAX_FIELDS)), size
+            return
+        data = MemoryBytes(stream.read())
+        data.walk = Walk(MAX_FIELDS)
+        yield data, size
 
 
 def _messages(found: Iterator[Field], number: int) -> Iterator[Field]:
@@ -234,6 +244,8 @@ def _node(data: Buffer, span: Field) -> Node:
             inputs.append(_text(data, each))
         elif each.number == 5:
             attributes.append(each)
+            if len(attributes) > _MOST_ATTRIBUTES:
+                raise Malformed(f"one of its nodes has more than {_MOST_ATTRIBUTES:,} attributes")
     functions = [called for each in attributes if _may_name(data, each) for called in _called(data, each)]
     texts = [_attribute(data, each) for each in attributes] if op in TEXTS_OF else []
     return Node(name, op, tuple(inputs), tuple(functions), tuple(texts))

@@ -26,6 +26,7 @@ _OTHER_FORMS = {
     "saved_model.cpb": "is a SavedModel in chunks: TensorFlow cannot load it in this version",
 }
 _SERVE = "serve"
+_MOST_ASSETS = 1000
 #: records that are kept as signatures, but are none
 _INTERNAL = ("__saved_model_init_op", "__saved_model_train_op")
 
@@ -87,7 +88,10 @@ def _files_problem(folder: ModelDir, graph: MetaGraph) -> str:
             return f"{name} leads out of the models directory and is not followed"
         if name in folder.dirs and (outside := ModelDir.of(folder.path / name, folder.root).outside):
             return f"{name}/{outside[0]} leads out of the models directory and is not followed"
-    for file in graph.assets.values():
+    files = dict.fromkeys(graph.assets.values())
+    if len(files) > _MOST_ASSETS:
+        return f"{FILE} names {len(files)} assets, more than the {_MOST_ASSETS} that a model may have"
+    for file in files:
         path = folder.path / "assets" / file
         if Path(file).is_absolute() or ".." in Path(file).parts or not inside(path, folder.root):
             return f"{FILE} names the asset {file!r}, which leads out of the model's directory"

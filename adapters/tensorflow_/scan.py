@@ -33,6 +33,7 @@ _DENSE = frozenset(
 _STREAMS = re.compile(rb"stdout|stderr|log\(\w+\)")
 #: ways of calling one function, by which of its arguments are paths of the model's own, that are told apart
 _MAX_WAYS = 32
+_MOST_TOLD = 10_000  #: arguments of one that are told apart; of more none counts as such a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +132,15 @@ class _Walk:
             self.kinds.add(node.op)
             if is_offence(node) and not any(known[place : place + 1]):
                 self.found.add(node.op)
-        for name in (node.op, *node.functions):
-            self._call(name, known)
+        way = tuple(known) if len(known) <= _MOST_TOLD else ()
+        for name in dict.fromkeys((node.op, *node.functions)):
+            self._call(name, way)
 
-    def _call(self, name: str, known: Sequence[bool]) -> None:
+    def _call(self, name: str, way: tuple[bool, ...]) -> None:
         if name not in self.graph.functions:
             return
         ways = self._ways.setdefault(name, set())
-        way = tuple(known) if len(ways) < _MAX_WAYS else ()
+        way = way if len(ways) < _MAX_WAYS else ()
         if way not in ways:
             ways.add(way)
             self._called.append((name, way))
@@ -146,7 +148,7 @@ class _Walk:
     def _enter(self, name: str, known: Sequence[bool]) -> None:
         function = self.graph.functions[name]
         paths = {argument for argument, own in zip(function.arguments, known, strict=False) if own}
-        for other in function.functions:
+        for other in dict.fromkeys(function.functions):
             self._call(other, ())
         for node in function.nodes:
             inputs = [name in paths for name in node.inputs if not name.startswith("^")]

@@ -30,6 +30,9 @@ from adapters.tensorflow_.sized_operations import (
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 #: how often all nodes are followed, and so many more: loops are followed until nothing changes
 _ROUNDS, _MORE = 8, 20_000
+_TOGETHER = 64  #: arguments and results that are as soon looked at as one node
+_TOO_MANY = "its loops and branches are too many to follow"
+_MOST_WAYS = 1_000_000  #: results of all ways together that are told apart
 _DEEPEST = 60  #: functions that call each other
 
 #: of each result of an operation whether it holds what a request sent; one stands for all
@@ -66,6 +69,7 @@ class _Flow:
     found: str = ""
     written: bool = False
     _known: dict[tuple[str, Results], Results] = field(default_factory=dict)
+    _places: dict[str, dict[str, int]] = field(default_factory=dict)  #: by function: where each result stands
     _depth: int = 0
 
     def follow(self, needed: Sequence[Node]) -> None:
@@ -86,9 +90,9 @@ class _Flow:
         while changed and not self.found:
             changed = False
             for node in nodes:
-                self.steps -= 1
+                self.steps -= 1 + len(node.inputs) // _TOGETHER
                 if self.steps < 0:
-                    self.found = self.found or "its loops and branches are too many to follow"
+                    self.found = self.found or _TOO_MANY
                 if self.found:
                     break
                 inputs = [self._value(name, known, kinds) for name in node.inputs if not name.startswith("^")]
@@ -115,11 +119,21 @@ class _Flow:
         if kinds.get(name, "") in BOUNDED and result:
             place = next((place for place, named in BOUNDED[kinds[name]].items() if named == result), 0)
         elif result and kinds.get(name, "") in self.graph.functions:
-            names = [each for each, _ in self.graph.functions[kinds[name]].results]
-            place = names.index(result) if result in names else 0
+            place = self._place(kinds[name], result)
         else:
             place = int(index) if index.isdecimal() and len(index) < 9 else 0
-        return results[place] if place < len(results) else any(results)
+        if place < len(results):
+            return results[place]
+        self.steps -= len(results) // _TOGETHER
+        return self.steps < 0 or any(results)
+
+    def _place(self, function: str, result: str) -> int:
+        """Which of a function's results that is: looked up, as a hundred thousand nodes may read as many results."""
+        places = self._places.get(function)
+        if places is None:
+            results = self.graph.functions[function].results
+            places = self._places[function] = {name: place for place, (name, _) in reversed([*enumerate(results)])}
+        return places.get(result, 0)
 
     def _results(self, node: Node, inputs: Sequence[bool]) -> Results:
         given = any(inputs)
@@ -142,15 +156,18 @@ class _Flow:
 
     def _higher(self, node: Node, inputs: Results) -> Results:
         """Operations that call functions."""
+        names = dict.fromkeys(node.functions)
         if node.op in CALLS:
-            return _either([self._call(name, inputs) for name in node.functions])
+            return _either([self._call(name, inputs) for name in names])
         if node.op in CHOICES:
-            ways = _either([self._call(name, inputs[1:]) for name in node.functions])
+            rest = inputs[1:]
+            ways = _either([self._call(name, rest) for name in names])
             return tuple(way or inputs[0] for way in ways) if inputs else ways
         if node.op in WHILE:
             return self._loop(node, inputs)
-        called = [self._call(name, (any(inputs),) * self._arity(name)) for name in node.functions]
-        return (any(inputs) or any(map(any, called)),)
+        given = any(inputs)
+        called = [self._call(name, (given,) * self._arity(name)) for name in names]
+        return (given or any(map(any, called)),)
 
     def _arity(self, name: str) -> int:
         function = self.graph.functions.get(name)
@@ -175,7 +192,11 @@ class _Flow:
         if function is None:
             return (any(inputs),)
         count = len(function.arguments)
-        given = (*inputs, *(any(inputs) for _ in range(count - len(inputs))))[:count]
+        self.steps -= (len(inputs) + count + len(function.results)) // _TOGETHER
+        if self.steps < 0:
+            self.found = self.found or _TOO_MANY
+            return (True,)
+        given = (inputs + (any(inputs),) * (count - len(inputs)))[:count]
         if (name, given) not in self._known:
             self._known[name, given] = (True,) * max(1, len(function.results))  # for one that calls itself
             self._depth += 1
@@ -200,6 +221,8 @@ def _deciding(op: str, inputs: int) -> Iterable[int]:
 def _either(ways: Sequence[Results]) -> Results:
     """For each result whether any of the ways there holds values."""
     most = max(map(len, ways), default=1)
+    if most * len(ways) > _MOST_WAYS:
+        return (True,) * most
     return tuple(any(way[min(place, len(way) - 1)] for way in ways if way) for place in range(most))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ OWN = frozenset(
         *("inference-header-content-length", "triton-request-id", API_KEY),
     )
 )
+#: an address of IPv6 in brackets, or with nothing behind it, or anything else; and a port: no more, and nothing between
+_NAME_AND_PORT = re.compile(r"(?:\[([0-9a-f:.]*)\]|([^\[\]:@]*|[0-9a-f:.]*))(?::[0-9]*)?")
 _GRPC = "grpc-"  #: begins the metadata of gRPC itself
 _BEARER = "bearer "
 _ACTS = "loading, unloading, promoting models and reading the log"
@@ -129,12 +132,10 @@ def why_not_local(address: str, headers: Mapping[str, str]) -> str:
 
 def _is_loopback(host: str) -> bool:
     """Whether a `Host`, with or without a port, is this machine's name for itself, or such an address."""
-    name = host.strip().lower()
-    if name.startswith("["):
-        name = name[1:].partition("]")[0]
-    elif name.count(":") == 1:
-        name = name.partition(":")[0]
-    name = name.removesuffix(".")
+    parts = _NAME_AND_PORT.fullmatch(host.strip().lower())
+    if parts is None:
+        return False
+    name = (parts[1] or parts[2]).removesuffix(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

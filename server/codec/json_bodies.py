@@ -26,8 +26,11 @@ _NOT_FINITE = re.compile(rb"NaN|Infinity")
 _FORM = re.compile(rb"[\w.%+-]+=")
 _GZIP = b"\x1f\x8b"
 _AS_JSON = "with Content-Type: application/json"
-#: bytes of a body whose lists and objects are counted first, and how many it may hold: rows of a very large request
-_LARGE, _MOST_LISTS = 4 * 2**20, 3_000_000
+#: bytes of a body whose parts are counted before it is read
+_LARGE = 4 * 2**20
+#: how many lists and objects it may hold, how many values and keys, and how many texts, as which keys count: rows and
+#: numbers of a very large request. A text takes a hundred bytes.
+_MOST_LISTS, _MOST_VALUES, _MOST_TEXTS = 3_000_000, 10_000_000, 5_000_000
 _SMALL = 2**20  #: bytes of settings, and of what is asked of lists
 _SHOWN = 20  #: bytes of what a body begins with
 _DEEPEST = 8  #: levels of a place that a message names
@@ -48,15 +51,16 @@ def not_finite(signature: Signature) -> Collection[str]:
     return _INFINITIES if any(not spec.finite for spec in floats) else ()
 
 
-def check_lists(raw: bytes | str) -> None:
-    """Count the lists and objects of a large body, before anything makes some eighty bytes, or two hundred, of each.
+def check_size(raw: bytes | str) -> None:
+    """Count the parts of a large body, before anything makes eighty bytes of a number or a text, or two hundred of a
+    list.
 
     Raises:
         TooLarge: a few bytes each, they would come to thirty times the body.
     """
     if len(raw) > _LARGE:
         try:
-            json_text.check_lists(raw, _MOST_LISTS)
+            json_text.check_parts(raw, _MOST_LISTS, _MOST_VALUES, _MOST_TEXTS)
         except json_text.TooMuchJson as error:
             raise TooLarge(
                 f"the body is too much to read: {error}; send fewer rows a request, or raw tensors"
@@ -85,7 +89,7 @@ def parse_object(raw: bytes, expected: str, taken: Collection[str] = ()) -> dict
         InvalidInput: it is none; the message says what it is instead, or where the first fault is.
         TooLarge: it would take far more memory than its length.
     """
-    check_lists(raw)
+    check_size(raw)
     if not raw.strip():
         raise InvalidInput(f"the body is empty: send a JSON object with {expected}")
     try:

@@ -14,7 +14,7 @@ import orjson
 from adapters.base import Array
 from adapters.shared.arrays import array_of
 from server.codec.error_text import described
-from server.codec.json_bodies import check_lists
+from server.codec.json_bodies import check_size
 from server.errors import InvalidInput
 
 #: levels of an element in which {"b64": ...} means bytes
@@ -66,7 +66,7 @@ def _may_hold_bytes(values: list[Any]) -> bool:
 
 def _read(item: Any) -> Any:
     if isinstance(item, str | bytes) and item[:1] in ("{", "[", b"{", b"["):
-        check_lists(item)
+        check_size(item)
         try:
             return orjson.loads(item)
         except orjson.JSONDecodeError:

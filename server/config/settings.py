@@ -105,7 +105,8 @@ class Settings:
         "of all models together.")
     max_bodies_bytes: int | None = setting(None, types.size(), REQUESTS,
         "Bytes of REST requests' bodies and gRPC messages that a process holds at once, over all connections, inflated "
-        "where they came compressed; one that does not fit is answered 503.", shown="512MiB, or max_body_bytes")
+        "where they came compressed; one that does not fit is answered 503. What they become once they are read may "
+        "take four times that.", shown="512MiB, or max_body_bytes")
     max_head_bytes: int = setting(64 * 2**10, types.size(), REQUESTS,
         "Size of a REST request's head, its first line and headers, at most, and of its trailers; larger ones are "
         "answered 431.")

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from server.api.kserve.argv import arguments
 from server.config.settings import Settings
+from server.inference import decoded_room
 from server.loading.files import allow_entries
 from server.runtime import ipc, logs, memory
 from server.runtime.lifeline import tie_to_parent
@@ -33,6 +34,7 @@ def main(descriptor: int) -> NoReturn:
     if start is not None:
         settings = Settings(**start.fields["settings"])
         allow_entries(settings.max_model_files)
+        decoded_room.allow(settings.bodies_bytes)
         with arguments(settings):
             from server.frontends.frontend_server import FrontendServer
         FrontendServer(settings, start.fields["id"], start.fields, control).run()

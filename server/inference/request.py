@@ -31,6 +31,7 @@ from server.inference.batching.queue import IsDisconnected as IsDisconnected
 from server.inference.batching.queue import QueuedRequest
 from server.inference.batching.queue import never_disconnected as never_disconnected
 from server.inference.body_readers import CODERS, INLINE_BYTES, reader_of
+from server.inference.decoded_room import ROOM, Held
 from server.telemetry import traceparent
 from server.telemetry.counters import now
 from server.telemetry.traceparent import log_fields
@@ -49,10 +50,11 @@ class InferenceRequest(QueuedRequest):
 
     __slots__ = (
         *("protocol", "verb", "model", "version", "headers", "body", "json_length", "template", "codec"),
-        *("received_at", "predicted_at", "pipeline", "answer"),
+        *("received_at", "predicted_at", "pipeline", "answer", "room"),
     )
     codec: Codec
     pipeline: Pipeline
+    room: Held  #: what a large body has become is counted for as long as the request is there
 
     def __init__(
         self,
@@ -181,6 +183,8 @@ class Pipeline:
 
     def _decode(self, request: InferenceRequest) -> None:
         request.decoded = request.codec.decode(request)
+        if len(request.body) > INLINE_BYTES:
+            request.room = ROOM.take(request.decoded.inputs)
         request.decoded_at = now()
 
     def _queue(self, request: InferenceRequest) -> None:

@@ -21,12 +21,13 @@ from server.loading.environments import Environments
 from server.loading.files import allow_entries
 from server.loading.imports_ahead import import_ahead, why_not
 from server.loading.loader import Loaded, Loader
+from server.loading.lookout import Lookout
 from server.loading.memory_budget import Budget, Demand, ModelKey
 from server.loading.patient_pool import MOST_LENT
 from server.loading.sandboxing import log_sandbox, sandbox_of
 from server.loading.signatures import Verifier
 from server.loading.signers import signer_of
-from server.loading.sources import Rescan, catalog_of
+from server.loading.sources import Rescan, looked_at
 from server.loading.trial.pool import TrialPool
 from server.loading.trust import allowed_by
 from server.runtime.cache_dir import cache_directory
@@ -58,7 +59,8 @@ class Assembly:
             NoModelDir: the mount cannot be read, or two models have one name.
         """
         allow_entries(settings.max_model_files)
-        catalog = catalog_of(settings)
+        lookout = Lookout(settings.model_dir)
+        catalog = looked_at(lookout, settings)
         may_import = threading.Event()
         budget = settings.memory_budget.resolve() if settings.memory_budget else None
         sandbox = sandbox_of(settings)
@@ -92,7 +94,7 @@ class Assembly:
         unrequested = Demand.LOOK if settings.load == "lazy" else Demand.TRY
         return cls(
             catalog,
-            Rescan(settings, catalog),
+            Rescan(settings, catalog, lookout),
             loader,
             trials,
             environments,
@@ -110,7 +112,7 @@ class Assembly:
         if why := why_not(self.workers.sandbox, os.environ):
             log.info("trials are fresh processes, not forks: %s", why)
             return
-        import_ahead(self.loader, self.trials, self.catalog.found)
+        import_ahead(self.loader, self.trials, self.catalog.found, self.rescan.lookout)
 
     def begin(self) -> dict[ModelKey, Future[Loaded]]:
         """Begin to try and load all models, in threads and child processes."""

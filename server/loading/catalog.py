@@ -18,6 +18,7 @@ from server.config.model_config import ModelConfig
 from server.config.settings import COMMAND
 from server.config.shadow_config import ShadowConfig
 from server.config.version_policy import VersionPolicy
+from server.loading import lookout
 from server.loading.files import is_crowded, too_many
 from server.loading.layout import Layout, Mounted, decide, holds_model, holds_versions
 from server.loading.storage.source import Source
@@ -91,14 +92,21 @@ def scan(
     `signed`: signatures are asked for, so that no file is looked into here; a signed mount is one model. `most` folders
     are looked at, those of the last look (`before`) first.
 
+    Folders that hang are left out of the look (`lookout`), and have that as their problem.
+
     Raises:
         NoModelDir: it is absent, no directory, or unreadable.
+        NoAnswer: something of it hangs, and what it is cannot be told without that.
     """
     top = ModelDir.of(_checked(root))
     names, left_out = folder_names(top.path, most, before.folders if before else ())
+    if hanging := lookout.left_out():
+        top = _without(top, hanging)
     folders = [_folder(top, name) for name in names]
     whole = [found.directory for found in folders if not found.problem]
     layout = decide(top, whole, signed=signed, before=before)
+    if hanging and layout is not Layout.MANY:
+        raise lookout.NoAnswer(f"{', '.join(sorted(hanging))} in {top.path}: {lookout.HANGS}")
     mounted = Mounted(layout, frozenset(names))
     if layout is Layout.ONE:
         found = Found(model_name or DEFAULT_NAME, top, too_many() if is_crowded(top) else "")
@@ -123,6 +131,7 @@ def folder_names(root: Path, most: int, known: Collection[str] = ()) -> tuple[li
     """
     with os.scandir(root) as listed:
         names = [entry.name for entry in listed if _may_be_model(entry)]
+    lookout.at(str(root))
     if len(names) > most:
         names = sorted(names, key=lambda name: (name not in known, name))
     return sorted(names[:most]), max(0, len(names) - most)
@@ -131,15 +140,27 @@ def folder_names(root: Path, most: int, known: Collection[str] = ()) -> tuple[li
 def _may_be_model(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith(".") or entry.name in _NOT_MODELS:
         return False
+    if not lookout.at(entry.path):
+        return True
     try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
+        if not entry.is_dir():
+            return False
+        entry.stat()  # a folder's own entry says what it is; something that is mounted there may hang
+        return True
+    except OSError:  # a link to itself, or not ours to ask
+        return entry.is_dir(follow_symlinks=False)
 
 
 def _folder(top: ModelDir, name: str) -> Found:
     path = top.path / name
-    return Found(legible(name), ModelDir.of(path, top.path), _problem(path, top.path))
+    problem = _problem(path, top.path) if lookout.at(str(path)) else lookout.HANGS
+    return Found(legible(name), ModelDir.of(path, top.path), problem)
+
+
+def _without(top: ModelDir, hanging: Collection[str]) -> ModelDir:
+    """The mount, as it would be without those."""
+    with os.scandir(top.path) as listed:
+        return top.only(*(entry.name for entry in listed if entry.name not in hanging))
 
 
 def _beside_versions(top: ModelDir, folders: list[Found], signed: bool) -> tuple[Found, ...]:
@@ -179,6 +200,8 @@ def look_again(found: Found) -> Found:
         folder = found.source.fetch()
         return replace(found, directory=ModelDir.of(folder), problem=_problem(folder, folder))
     path, root = found.directory.path, found.directory.root
+    if found.problem == lookout.HANGS:  # it is not to be asked again by everybody
+        return found
     if found.home == path:  # none of its versions could be chosen: the next scan chooses anew
         return found
     return replace(found, directory=ModelDir.of(path, root), problem=_problem(path, root))

@@ -23,6 +23,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 from adapters.base import LoadError, ModelDir
 from adapters.modeldir import inside
+from server.loading import lookout
 from server.text import printable
 
 __all__ = [
@@ -164,7 +165,7 @@ class _Walk:
             entries = sorted(islice(listed, MOST_ENTRIES + 1), key=attrgetter("name"))
         for each in entries:
             path = prefix + each.name
-            if self._skip(path):
+            if self._skip(path) or not lookout.at(each.path):
                 continue
             self._count += 1
             if self._count > MOST_ENTRIES:

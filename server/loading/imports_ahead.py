@@ -23,6 +23,7 @@ from adapters.registry import TABLE
 from server.loading.catalog import Found
 from server.loading.import_record import ImportRecord
 from server.loading.loader import Loader
+from server.loading.lookout import Lookout, at
 from server.loading.memory_budget import NotInMemory
 from server.loading.trial import trial_main
 from server.loading.trial.pool import TrialPool, environment
@@ -57,10 +58,14 @@ def why_not(sandbox: Sandbox, environ: Mapping[str, str]) -> str:
     return ""
 
 
-def import_ahead(loader: Loader, trials: TrialPool, models: Iterable[Found]) -> None:
+def import_ahead(loader: Loader, trials: TrialPool, models: Iterable[Found], lookout: Lookout) -> None:
     """Import what trials of these models need, and have them forked off this process. Call it before any thread."""
-    wanted = list(dict.fromkeys(name for found in islice(models, _MOST_FOLDERS) for name in _needed(loader, found)))
+    few = list(islice(models, _MOST_FOLDERS))
+    wanted = lookout.look(lambda: list(dict.fromkeys(name for found in few for name in _needed(loader, found))))
     if not wanted:
+        return
+    if lookout.hanging:
+        log.info("trials are fresh processes, not forks: a thread of this process waits for a folder that hangs")
         return
     steps = [partial(_import, (name, *AHEAD[name])) for name in wanted]
     told = environment()
@@ -105,7 +110,7 @@ def _import(modules: Sequence[str]) -> None:
 
 def _needed(loader: Loader, found: Found) -> Iterator[str]:
     """The frameworks that a trial of this folder imports, of those that can be imported ahead."""
-    if found.problem or found.source is not None:
+    if found.problem or found.source is not None or not at(str(found.directory.path)):
         return
     try:
         choice = loader.tried_here(found)

@@ -14,6 +14,7 @@ from adapters import registry
 from adapters.base import Match, ModelDir, Rank
 from adapters.formats import nested
 from server.config import version_policy
+from server.loading import lookout
 from server.loading.files import is_crowded
 from server.loading.signatures import SIGNATURE
 
@@ -61,6 +62,7 @@ def decide(top: ModelDir, folders: Sequence[ModelDir], *, signed: bool, before: 
 
 def holds_versions(directory: ModelDir, signed: bool = False) -> bool:
     """Whether it is a model's folder with versions: folders named by whole numbers, and no model beside them."""
+    lookout.at(str(directory.path))
     if is_crowded(directory) or not version_policy.numbered(directory):
         return False
     return directory.has(SIGNATURE) is False if signed else _claim(directory) is None
@@ -68,6 +70,7 @@ def holds_versions(directory: ModelDir, signed: bool = False) -> bool:
 
 def holds_model(directory: ModelDir, signed: bool = False) -> bool:
     """Whether a folder is a model's: what it holds is claimed, or damaged, or versions."""
+    lookout.at(str(directory.path))
     if is_crowded(directory):
         return False
     if version_policy.numbered(directory):
@@ -107,6 +110,7 @@ class _Claim:
 
 def _claim(directory: ModelDir, *, stumbling: bool = False) -> _Claim | None:
     """What adapters say of a folder; `stumbling`: one that fails at it has claimed it, too."""
+    lookout.at(str(directory.path))
     matches: list[Match] = []
     for adapter in registry.adapters().values():
         try:

@@ -30,11 +30,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
 from adapters.custom_.foreign import not_run
@@ -46,6 +46,7 @@ from server.loading.catalog import Found, look_again
 from server.loading.described_columns import as_described
 from server.loading.files import NO_FILES, FolderStamp
 from server.loading.in_process import InProcessLoader, NeedsWorker, Placed
+from server.loading.lookout import NoAnswer, within
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
 from server.loading.output_labels import with_labels
 from server.loading.patient_pool import PatientPool
@@ -63,6 +64,8 @@ from server.workers.messages import WorkerModel
 from server.workers.placement import WorkerPlacement
 
 log = logging.getLogger("kserve")
+
+_T = TypeVar("_T")
 
 _TRIES = 3  #: loads of a folder whose files change meanwhile
 
@@ -149,13 +152,10 @@ class Loader:
         start = time.monotonic()
         if demand is Demand.LOOK and found.source is not None:  # a request is worth a download, a look is not
             raise NotInMemory(NOT_YET)
-        found = look_again(found)
-        if found.problem:
-            raise LoadError(found.problem)
+        found, seal = self._answered(found, lambda: _sealed(found))
         config: ModelConfig | None = None
-        seal = Seal.of(found.directory)
         try:
-            directory, choice, options, config = self.recogniser.recognise(found)
+            directory, choice, options, config = self._answered(found, lambda: self.recogniser.recognise(found))
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
             beside = not_run(directory) if choice.match.trust is not Trust.CODE else ""
@@ -182,6 +182,23 @@ class Loader:
         seconds = time.monotonic() - start
         made = choice.match.made_by or made_by(choice.adapter.name, directory, choice.match.file)
         return Loaded(adapter, config, batchable, seconds, warning, bool(refusal), room.claim, model, stamp, made)
+
+    def _answered(self, found: Found, look: Callable[[], _T]) -> _T:
+        """What a look at a folder finds. It takes a thread with it where the disk hangs, and nobody else's place.
+
+        Raises:
+            LoadError: as `look`; or it takes as long as nothing that is loaded may.
+        """
+        if found.source is not None:
+            return look()
+        seconds = self._workers.load_timeout
+        try:
+            return within(seconds, look)
+        except NoAnswer as error:
+            raise LoadError(
+                f"the folder could not be looked at within {seconds:g} s (--load_timeout): its disk, or what is "
+                "mounted there, hangs, or a file takes that long to be read"
+            ) from error
 
     def tried_here(self, found: Found) -> Choice | None:
         """What a directory holds, if it would be tried, and then loaded, by this process's own frameworks.
@@ -290,3 +307,14 @@ class Loader:
             room.leave()
             raise
         return Placed(adapter, hello)
+
+
+def _sealed(found: Found) -> tuple[Found, Seal]:
+    """
+    Raises:
+        LoadError: it cannot be looked at, or holds more than a model may.
+    """
+    found = look_again(found)
+    if found.problem:
+        raise LoadError(found.problem)
+    return found, Seal.of(found.directory)

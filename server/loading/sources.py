@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from adapters.base import ModelDir
@@ -12,6 +13,7 @@ from server.config.model_uri import KNOWN, Address
 from server.config.settings import Settings
 from server.loading.catalog import DEFAULT_NAME, Catalog, Found, NameTaken, NoModelDir, scan
 from server.loading.layout import Mounted
+from server.loading.lookout import Lookout, NoAnswer
 from server.loading.storage.source import Source
 from server.runtime.cache_dir import cache_directory
 
@@ -21,8 +23,9 @@ log = logging.getLogger("kserve")
 class Rescan:
     """Looks at the models again, any number of times: a mount stays what it was, as long as it can. Thread-safe."""
 
-    def __init__(self, settings: Settings, first: Catalog) -> None:
+    def __init__(self, settings: Settings, first: Catalog, lookout: Lookout) -> None:
         self._settings = settings
+        self.lookout = lookout
         self._before = first.mounted
         self._told = set(first.notes)
 
@@ -31,13 +34,25 @@ class Rescan:
         Raises:
             NoModelDir: the mount cannot be read.
         """
-        catalog = catalog_of(self._settings, self._before, again=True)
+        catalog = looked_at(self.lookout, self._settings, self._before, again=True)
         self._before = catalog.mounted
         for note in catalog.notes:
             if note not in self._told:
                 log.warning("%s", note)
         self._told = set(catalog.notes)
         return catalog
+
+
+def looked_at(lookout: Lookout, settings: Settings, before: Mounted | None = None, *, again: bool = False) -> Catalog:
+    """`catalog_of`, which folders that hang do not hold.
+
+    Raises:
+        NoModelDir: as that, and where the mount itself does not answer.
+    """
+    try:
+        return lookout.look(partial(catalog_of, settings, before, again=again))
+    except NoAnswer as error:
+        raise NoModelDir(str(error)) from error
 
 
 def catalog_of(settings: Settings, before: Mounted | None = None, *, again: bool = False) -> Catalog:

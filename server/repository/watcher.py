@@ -5,7 +5,8 @@
     the old version serves on <-- load beside it, self-test, swap in one step <-- models and versions that differ
 
 Polling, for it works on network mounts, behind Kubernetes' links and in containers alike. What failed is not tried
-again until its files change. What was unloaded, too, stays so until then.
+again until its files change. What was unloaded, too, stays so until then. A folder that does not answer keeps what it
+serves, says so in the index, and is loaded anew once it answers; the others are looked at without it (`lookout`).
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from adapters.modeldir import inside
+from adapters.modeldir import inside, legible
 from server.config.settings import Settings
 from server.loading import changes
 from server.loading.catalog import MOST_MODELS, Catalog, Found, NoModelDir, folder_names
 from server.loading.files import NO_FILES, FolderStamp
+from server.loading.lookout import HANGS, Lookout, NoAnswer, at
 from server.loading.memory_budget import ModelKey
 from server.loading.patient_pool import PatientPool
+from server.loading.sources import Rescan
 
 if TYPE_CHECKING:  # it imports KServe, which is not to be imported yet
     from server.repository.repository import Repository
@@ -58,18 +62,18 @@ class _Folder:
     done: bool = False  #: what it holds is served, or was tried
     busy: int = 0  #: models in it that are being loaded
     patience: int = 0  #: doublings of the time to settle
+    hangs: bool = False  #: it does not answer
 
 
 class Watcher:
     """Keeps a repository in step with its mount. Make it before the first models are loaded, start it after."""
 
     @classmethod
-    def of(cls, settings: Settings, catalog: Catalog, rescan: Callable[[], Catalog]) -> Self:
+    def of(cls, settings: Settings, catalog: Catalog, rescan: Rescan) -> Self:
         """The watcher that the settings ask for, which may be none at all: it never looks then."""
         found = catalog.found if settings.watch else ()
-        watcher = cls(
-            settings.model_dir, found, rescan, settings.watch_interval, settings.watch_settle, settings.max_models
-        )
+        times = (settings.watch_interval, settings.watch_settle)
+        watcher = cls(settings.model_dir, found, rescan, *times, settings.max_models, rescan.lookout)
         if not settings.watch or not settings.model_dir.exists():  # all models come from stores
             watcher.stop()
         return watcher
@@ -82,11 +86,13 @@ class Watcher:
         interval: float,
         settle: float,
         most: int = MOST_MODELS,
+        lookout: Lookout | None = None,
     ) -> None:
         """`found` is about to be loaded. `interval`, `settle`: seconds between looks, and without a change.
 
         `most` folders are looked at.
         """
+        self._lookout = lookout or Lookout(root)
         self._most = most
         self._root = root
         self._rescan = rescan
@@ -101,8 +107,11 @@ class Watcher:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._same_clock = changes.is_local(root)
-        for each in found:
-            self.note(each)
+        if noted := tuple(found):
+            self._note(*noted)
+        for each in noted:
+            if each.source is None:  # one that has gone before the first look is missed at that
+                self._folders[self._folder_of(each)] = _Folder(NO_FILES, time.monotonic(), done=True)
 
     def start(self, repository: Repository, threads: int, when_idle: Callable[[], None] = lambda: None) -> None:
         """Begin to watch; up to `threads` models are loaded at the same time, and `when_idle` is called long after."""
@@ -119,11 +128,14 @@ class Watcher:
 
     def note(self, found: Found) -> None:
         """A model is about to be loaded from the files that are there now, whoever wants it."""
-        if self._stopped.is_set():
-            return
+        if not self._stopped.is_set():
+            self._note(found)
+
+    def _note(self, *found: Found) -> None:
         self._last = time.monotonic()
-        if found.source is None:
-            self._seen[found.key] = changes.of_found(found)
+        mounted = [each for each in found if each.source is None]
+        with suppress(NoAnswer):
+            self._seen |= self._lookout.look(lambda: {each.key: _stamp(each) for each in mounted})
 
     def _run(self) -> None:
         while not self._stopped.wait(max(self._interval, self._cost / _SHARE)):
@@ -162,20 +174,27 @@ class Watcher:
 
     def _take_fingerprints(self) -> None:
         """Of every folder directly inside the mount, and of the files beside them."""
-        start = time.thread_time()
         self._looks += 1
         root = Path(os.path.abspath(self._root))  # noqa: PTH100  (by its own name, as `catalog` has it)
-        prints: dict[str, FolderStamp | None] = {_LOOSE: changes.of_files(root, root)}
+        prints, self._cost = self._lookout.look(lambda: self._fingerprints(root))
+        hanging = self._lookout.hanging
+        now = time.monotonic()
+        with self._lock:
+            for name in {*prints, *self._folders}:
+                self._update(name, prints.get(name), now)
+                self._note_hanging(name, name in hanging, now)
+
+    def _fingerprints(self, root: Path) -> tuple[dict[str, FolderStamp], float]:
+        """... and the processor time that they took."""
+        start = time.thread_time()
+        at(str(root))
+        prints = {_LOOSE: changes.of_files(root, root)}
         names, _ = folder_names(root, self._most, self._folders)
         for count, name in enumerate(names, start=1):
             prints[name] = self._fingerprint(root, name)
             if not count % _AT_ONCE:
                 time.sleep(_BREATH)
-        self._cost = time.thread_time() - start
-        now = time.monotonic()
-        with self._lock:
-            for name in {*prints, *self._folders}:
-                self._update(name, prints.get(name), now)
+        return prints, time.thread_time() - start
 
     def _fingerprint(self, root: Path, name: str) -> FolderStamp:
         """A folder that is too large is walked through now and then only."""
@@ -183,6 +202,8 @@ class Watcher:
         if known is not None and known.now is not None and known.now.problem and (self._looks + len(name)) % _SELDOM:
             return known.now
         folder = f"{root}/{name}"
+        if not at(folder):
+            return known.now if known is not None and known.now is not None else NO_FILES
         try:
             if not os.path.islink(folder) or inside(Path(folder), root):  # noqa: PTH114  (thousands of paths take longer)
                 return changes.of_folder(folder, root)
@@ -202,6 +223,17 @@ class Watcher:
             folder.now, folder.since, folder.done = new, now, False
         elif new is not None:
             folder.now = new
+
+    def _note_hanging(self, name: str, hangs: bool, now: float) -> None:
+        folder = self._folders.get(name)
+        if folder is None or folder.hangs == hangs:
+            return
+        folder.hangs, folder.since, folder.done = hangs, now, False
+        if hangs:
+            log.warning("%s: %s; what it serves stays as it is, and the others are watched without it", name, HANGS)
+        else:
+            log.info("%s: the folder answers again, and is loaded anew", name)
+            self._seen = {key: stamp for key, stamp in self._seen.items() if key[0] != legible(name)}
 
     def _settled(self, folder: _Folder, now: float) -> bool:
         """Nothing has changed for a while, as was seen or as the files' own times say: a folder that was made ready
@@ -223,6 +255,8 @@ class Watcher:
                 by_name.setdefault(each.name, []).append(each)
         wanted: dict[str, tuple[list[Found], set[str]]] = {}
         for name, found in by_name.items():
+            if any(each.problem == HANGS for each in found) and name in mounted:  # which versions it has nobody can say
+                found = [replace(each, problem=HANGS) for each in mounted[name]]
             folders = {self._folder_of(each) for each in (*found, *mounted.get(name, ()))}
             folders = set(self._folders) if _LOOSE in folders else folders & set(self._folders)
             if folders & due and not folders & unsettled:
@@ -286,3 +320,7 @@ class Watcher:
                 "lie elsewhere, or have a name that begins with a dot",
                 name,
             )
+
+
+def _stamp(found: Found) -> FolderStamp:
+    return changes.of_found(found) if at(str(found.directory.path)) else NO_FILES

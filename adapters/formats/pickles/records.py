@@ -12,12 +12,13 @@ import numpy as np
 from adapters.formats.pickles.policy import Use, refusal
 from adapters.formats.pickles.stream import Unreadable
 
-__all__ = ["MAX_HELD", "Found", "Made", "Name", "count_of", "layout_of", "max_steps", "tuple_of"]
+__all__ = ["MAX_HELD", "MAX_STACKED", "Found", "Made", "Memo", "Name", "count_of", "layout_of", "max_steps", "tuple_of"]
 
 MAX_STEPS = 32_000_000  #: a vocabulary of a million words, numbered by numpy, takes 16 million
 #: ... and those of a small file that expands to many: a vocabulary takes some six for a byte of it, however compressed
 _MIN_STEPS, _STEPS_A_BYTE = 2_000_000, 16
 MAX_HELD = 8_000_000  #: objects that a scan holds at once, some hundred bytes each; that vocabulary takes 6 million
+MAX_STACKED = 2_000_000  #: of those, on the stack: picklers put a thousand items there at once, and a tuple's
 _MAX_NAMES = 10_000  #: different ones; a model has some fifty
 _MAX_COUNT = 1 << 62  #: elements of an array
 _MAX_NESTED = 10**8  #: elements of a tuple, counted through its tuples: hashing or comparing one visits them all
@@ -41,6 +42,32 @@ class Made:
     args: tuple[Any, ...] = ()
     state: Any = None
     inert: bool = False
+
+
+class Memo:
+    """A pickle's memory, as a dictionary by numbers has it, at a tenth of its size: picklers number from 0."""
+
+    __slots__ = ("_far", "_near")
+
+    def __init__(self) -> None:
+        self._near: list[Any] = []
+        self._far: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._near) + len(self._far)
+
+    def __setitem__(self, number: int, value: Any) -> None:
+        if number == len(self._near):
+            self._near.append(value)
+            if self._far:
+                self._far.pop(number, None)
+        elif number < len(self._near):
+            self._near[number] = value
+        else:
+            self._far[number] = value
+
+    def __getitem__(self, number: int) -> Any:
+        return self._near[number] if 0 <= number < len(self._near) else self._far[number]
 
 
 class _Nested(tuple[Any, ...]):

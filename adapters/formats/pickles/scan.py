@@ -19,7 +19,17 @@ from adapters.formats.pickles.policy import (
     dotted,
     judge,
 )
-from adapters.formats.pickles.records import MAX_HELD, Found, Made, Name, count_of, layout_of, tuple_of
+from adapters.formats.pickles.records import (
+    MAX_HELD,
+    MAX_STACKED,
+    Found,
+    Made,
+    Memo,
+    Name,
+    count_of,
+    layout_of,
+    tuple_of,
+)
 from adapters.formats.pickles.stream import Unreadable, skip, take
 
 __all__ = ["Scan"]
@@ -54,6 +64,7 @@ class Scan(Machine):
 
     def __init__(self, stream: io.BufferedReader, found: Found, nested: bool = False) -> None:
         super().__init__(stream)
+        self.memo = Memo()  # type: ignore[assignment]
         self._found = found
         self._nested = nested
         self._cut = False  #: whether the line that was read last was longer than what was kept of it
@@ -83,6 +94,8 @@ class Scan(Machine):
             Unreadable: the scan would hold more than it needs for any model.
         """
         stacks = len(self.stack) + len(self.metastack) + sum(map(len, self.metastack))
+        if stacks > MAX_STACKED:
+            raise Unreadable(f"puts more than {MAX_STACKED:,} objects on its stack, as no model does")
         if stacks + len(self.memo) + self._found.in_tuples > MAX_HELD:
             raise Unreadable(f"holds more than {MAX_HELD:,} objects, as no model does")
 

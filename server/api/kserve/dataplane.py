@@ -12,7 +12,7 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from server.api.kserve.models import KServeRegistry
 from server.api.model_metadata import model_metadata as describe_model
 from server.api.model_metadata import server_metadata
-from server.codec.json_bodies import check_lists
+from server.codec.json_bodies import check_size
 from server.errors import InvalidInput, NotReady, ServingError
 from server.repository.repository import Repository
 
@@ -82,7 +82,7 @@ class PolyDataPlane(DataPlane):
             InvalidInput: KServe cannot read it; its own words for that come with a trace in the log.
         """
         if isinstance(body, bytes):
-            check_lists(body)
+            check_size(body)
         try:
             return super().decode(body, headers, protocol_version, model_name)
         except ServingError:

@@ -18,6 +18,7 @@ from server.api.http2.request_head import HOP_BY_HOP, MalformedHead, RequestHead
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31}")
 #: a path of the server's own, or `*`: visible letters, as HTTP/1.1 has it
 _TARGET = re.compile(rb"/[\x21-\x7e\x80-\xff]*|\*")
+_HOST = re.compile(rb"[^\x00-\x20\x7f/]+")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 #: in words of HTTP/1.1's own: what is sent of the body says them
 _FRAMING = frozenset((b"content-length", b"host", b"te", b"cookie"))
@@ -47,10 +48,11 @@ def http1_head(head: RequestHead) -> Http1Head:
         raise MalformedHead("the method is none of HTTP/1.1's, or asks for a tunnel")
     if not _TARGET.fullmatch(head.path):
         raise MalformedHead("the path does not begin with a slash, or holds white space")
-    hosts = [head.authority] if head.authority else [value for name, value in head.fields if name == b"host"]
-    if len(hosts) != 1 or re.search(rb"[\x00-\x20\x7f/]", hosts[0]):
+    named = [value for name, value in head.fields if name == b"host"]
+    host = head.authority or b"".join(named[:1])  # where both are there, whoever is on the way may believe the other
+    if len(named) > 1 or any(each.lower() != host.lower() for each in named) or not _HOST.fullmatch(host):
         raise MalformedHead("a request names one host")
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (head.method, head.path, hosts[0])]
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (head.method, head.path, host)]
     for name, value in head.fields:
         if _CONTROLS.search(value):
             raise MalformedHead(f"the value of {name!r} holds what HTTP/1.1 has no words for")

@@ -179,7 +179,10 @@ class Routes:
         Raises:
             Unauthorized, Forbidden: loading and unloading, and what else changes the server, are not for who asks.
         """
-        headers = {str(key, "latin-1"): str(value, "latin-1") for key, value in scope["headers"]}
+        headers: dict[str, str] = {}
+        for key, value in scope["headers"]:  # two hosts are no host: somebody on the way may believe the other
+            before = headers.get(name := str(key, "latin-1"))
+            headers[name] = str(value, "latin-1") if before is None else f"{before}, {str(value, 'latin-1')}"
         self._access.check((scope.get("client") or ("",))[0], headers)
 
 

@@ -29,7 +29,7 @@ from server.api.rest.asgi import Handler, Scope
 from server.codec import v1
 from server.codec.decoded_request import DecodedRequest
 from server.codec.error_text import quoted
-from server.codec.json_bodies import check_lists
+from server.codec.json_bodies import check_size
 from server.codec.outputs import dumps
 from server.errors import InvalidInput, NotFound, NotSupported
 from server.inference.answer import JSON_HEADERS, Answer, StreamedAnswer, sendable_headers, sendable_status
@@ -196,7 +196,7 @@ def _value(data: bytes, kind: str) -> Any:
     """JSON and text as such, where they are what they say; bytes otherwise."""
     try:
         if kind == "application/json":
-            check_lists(data)
+            check_size(data)
             return orjson.loads(data)
         return data.decode() if kind.startswith("text/") else data
     except (orjson.JSONDecodeError, UnicodeDecodeError):
@@ -271,7 +271,7 @@ def _jsonable(value: Any) -> Any:
     """Bytes as the JSON or the text that they hold, else in base64."""
     if not isinstance(value, bytes):
         return value
-    check_lists(value)
+    check_size(value)
     for read in (orjson.loads, bytes.decode):
         try:
             return read(value)

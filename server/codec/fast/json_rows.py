@@ -19,7 +19,7 @@ from adapters.base import Array, Signature, TensorSpec
 from server.codec import v1, v2
 from server.codec.decoded_request import DecodedRequest, rows_of
 from server.codec.fast import json_arrays
-from server.codec.json_bodies import check_lists
+from server.codec.json_bodies import check_size
 from server.codec.json_tensors import fit
 from server.codec.parameters import read_parameters
 
@@ -43,7 +43,7 @@ def v1_decoder(signature: Signature) -> V1Decoder:
     def decode(raw: bytes) -> DecodedRequest:
         if len(raw) < json_arrays.MIN_BODY:
             return by_rows(raw)
-        check_lists(raw)
+        check_size(raw)
         if (body := json_arrays.v1_body(raw, kind)) is None:
             return by_rows(raw)
         inputs = {name: fit(body["instances"], numeric, "instances")}
@@ -59,6 +59,7 @@ def _matrix_v1(signature: Signature) -> V1Decoder:
     name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
 
     def decode(raw: bytes) -> DecodedRequest:
+        body = rows = None
         try:
             body = orjson.loads(raw)
             rows = body["instances"]
@@ -69,6 +70,7 @@ def _matrix_v1(signature: Signature) -> V1Decoder:
                     return DecodedRequest({name: matrix}, len(rows), {}, key=key)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
             pass  # the general decoder says what is wrong
+        del body, rows  # which reads it again: a large one would be there twice
         return v1.decode(raw, signature)
 
     return decode
@@ -81,7 +83,7 @@ def v2_decoder(signature: Signature) -> V2Decoder:
     def decode(raw: bytes, json_length: str | None) -> v2.DecodedV2Request:
         if json_length is not None or len(raw) < json_arrays.MIN_BODY:
             return by_rows(raw, json_length)
-        check_lists(raw)
+        check_size(raw)
         if (body := json_arrays.v2_body(raw)) is None:
             return by_rows(raw, json_length)
         return v2.decode_parsed(body, memoryview(b""), signature)

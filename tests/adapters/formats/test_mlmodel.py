@@ -55,6 +55,8 @@ def test_without_a_signature(tmp_path: Path) -> None:
         ('flavors: !!int ""', "holds a value that nothing can stand for"),
         ("flavors: !!bool perhaps", "holds a value that nothing can stand for"),
         ("flavors: !!timestamp never", "holds a value that nothing can stand for"),
+        ("a: 1" + ":1" * 400_000, "holds a number of more than 100 digits"),  # each takes as long as all before it
+        ('a: !!int "1' + ":1" * 400_000 + '"', "holds a number of more than 100 digits"),
     ],
 )
 def test_why_it_is_none(tmp_path: Path, text: str, why: str) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from adapters.onnx_.graph import MAX_COLUMNS, branches, categories, counts, unranked_inputs
+from adapters.formats.protobuf import Malformed
+from adapters.onnx_.graph import MAX_COLUMNS, _packed, branches, categories, counts, unranked_inputs
 from tests.adapters.onnx_.models import FLOAT, INT64, STRING, constant, graph, identity, node, value, write
 
 
@@ -71,3 +72,10 @@ def test_columns_that_double_have_an_end(tmp_path: Path) -> None:
     model = graph([*doubling, encoder], [value("0", INT64, ["N", 10**9])], [value("y", FLOAT, None)])
     known = categories(file_of(tmp_path, model), {"0": 10**9})
     assert len(known) == MAX_COLUMNS  # without an end it would take longer than anybody waits
+
+
+def test_packed_numbers_have_an_end() -> None:
+    """Of one without each byte took as long as all before it: thirty megabytes, hours."""
+    assert list(_packed(b"\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")) == [5, 2**64 - 1]
+    with pytest.raises(Malformed, match="more than ten bytes"):
+        list(_packed(b"\xff" * 11))

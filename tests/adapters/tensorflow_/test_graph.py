@@ -192,3 +192,13 @@ def test_fields_of_another_kind_are_passed_over(tmp_path: Path) -> None:
     assert frozen_graph(written(tmp_path / "n.pb", data)) == Graph(
         {"y": Node("y", "NoOp", (), ())}, {"": Function((), (), False)}
     )
+
+
+def test_fields_of_all_messages_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred thousand a second and more, which the server's own process walks through before it trusts the file."""
+    monkeypatch.setattr(graphs, "MAX_FIELDS", 100)
+    few = b"".join(message(1, node(f"n{number}", "NoOp")) for number in range(33))
+    assert len(frozen_graph(written(tmp_path / "few.pb", few)).nodes) == 33
+    for more in (few + message(1, node("n", "NoOp")), message(1, b"\x08\x01" * 101), b"\x08\x01" * 101):
+        with pytest.raises(Malformed, match="it holds more than 100 fields, as no model's graph does"):
+            frozen_graph(written(tmp_path / "many.pb", more))

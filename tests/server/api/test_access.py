@@ -59,7 +59,8 @@ def test_where_there_is_a_token_this_machine_needs_it_too() -> None:
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "evil.example:8080", "10.0.0.5:8080", "localhost.evil.example", "127.0.0.1.evil.example", "",
-     "[::2]", "0.0.0.0", "localhost, evil.example", "127.0.0.1:80:80", "localhost@evil.example", "my-service"],
+     "[::2]", "0.0.0.0", "localhost, evil.example", "127.0.0.1:80:80", "localhost@evil.example", "my-service",
+     "[::1]evil.example", "[::1].evil.example:80", "127.0.0.1:80@evil.example", "[127.0.0.1", "::1]", "localhost:x"],
 )  # fmt: skip
 def test_a_name_that_was_rebound_is_not_this_machine(host: str) -> None:
     with pytest.raises(Forbidden, match="Host"):

@@ -10,7 +10,7 @@ import pytest
 from adapters.shared.arrays import array_of
 from server.codec import json_bodies, json_values, v1, v2
 from server.codec.fast.json_rows import v1_decoder, v2_decoder
-from server.codec.json_bodies import check_lists, not_finite, parse_object, parse_small_object
+from server.codec.json_bodies import check_size, not_finite, parse_object, parse_small_object
 from server.errors import InvalidInput, TooLarge
 from tests.server.codec.signatures import SIGNATURES, one
 
@@ -113,6 +113,7 @@ def test_a_body_of_lists_alone_is_not_read(monkeypatch: pytest.MonkeyPatch) -> N
     """However it comes: each of them would take eighty bytes, and an object two hundred."""
     monkeypatch.setattr(json_bodies, "_LARGE", 1000)
     monkeypatch.setattr(json_bodies, "_MOST_LISTS", 500)
+    monkeypatch.setattr(json_bodies, "_MOST_VALUES", 4000)
     lists, objects = b'{"instances": [' + b"[]," * 500 + b"[]]}", b'{"instances": [' + b"{}," * 500 + b"{}]}"
     decoders = (v1_decoder(SIGNATURES["matrix"]), v1_decoder(SIGNATURES["table"]), lambda raw: parse_object(raw, "x"))
     for read in decoders:
@@ -123,8 +124,17 @@ def test_a_body_of_lists_alone_is_not_read(monkeypatch: pytest.MonkeyPatch) -> N
         v2_decoder(SIGNATURES["matrix"])(lists.replace(b"instances", b"inputs"), None)
     with pytest.raises(TooLarge):
         json_values.from_tensor(array_of([lists.decode()]))
-    check_lists(lists[:1000])
+    check_size(lists[:1000])
     assert parse_object(b'{"a": [' + b"1," * 3000 + b"1]}", "x")["a"] == [1] * 3001
+    values, keys = b'{"instances": [' + b"1," * 4000 + b"1]}", b'{"instances": [{' + b'"":1,' * 2000 + b'"":1}]}'
+    for read in decoders:
+        for body in (values, keys):
+            with pytest.raises(TooLarge, match="more than 4000 values; send fewer rows a request, or raw tensors"):
+                read(body)
+    monkeypatch.setattr(json_bodies, "_MOST_TEXTS", 700)
+    with pytest.raises(TooLarge, match="more than 700 texts; send fewer rows a request, or raw tensors"):
+        parse_object(b'{"instances": [' + b'"",' * 700 + b'""]}', "x")
+    assert len(parse_object(b'{"instances": [' + b'"",' * 698 + b'""]}', "x")["instances"]) == 699
 
 
 def test_settings_are_small() -> None:

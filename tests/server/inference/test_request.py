@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 
 import adapters.base
 from server.codec.decoded_request import DecodedRequest
-from server.errors import ClientGone, InvalidInput, ModelFailed, QueueFull, ServingError
+from server.errors import ClientGone, InvalidInput, ModelFailed, Overloaded, QueueFull, ServingError
+from server.inference import request as requests
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.body_readers import INLINE_BYTES
+from server.inference.decoded_room import DecodedRoom
 from server.inference.request import Codec, InferenceRequest, Pipeline, _size
 from tests.patience import becomes
 
@@ -300,3 +303,24 @@ def test_a_request_that_begins_has_waited_for_nothing() -> None:
 def test_an_answers_size_is_guessed_from_its_values(array: Any, size: int) -> None:
     assert _size({"a": array}) == size
     assert _size({"a": array, "b": array}) == 2 * size
+
+
+def test_what_a_large_body_becomes_is_counted_until_its_request_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = DecodedRoom(16)
+    monkeypatch.setattr(requests, "ROOM", room)
+
+    async def run() -> None:
+        way, other = Way(LARGE), Way(LARGE)
+        way.start()
+        await becomes(lambda: bool(way.queue.put_in))
+        assert room.held == 16
+        other.start()
+        await becomes(lambda: bool(other.got))
+        assert isinstance(failure(other), Overloaded)
+        small = Way()
+        small.start()
+        assert small.queue.put_in
+
+    asyncio.run(run())
+    gc.collect()
+    assert room.held == 0

@@ -8,6 +8,7 @@ import pytest
 
 from server.config.settings import Settings
 from server.loading.catalog import NameTaken, NoModelDir
+from server.loading.lookout import Lookout
 from server.loading.sources import Rescan, catalog_of
 from tests.server.stand_ins import EchoAdapter
 
@@ -98,7 +99,7 @@ def test_an_empty_mount_is_no_news_beside_a_store(tmp_path: Path) -> None:
 def test_a_newcomer_with_a_stored_models_name_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """At the start it is a mistake; later it is somebody's who can add a folder."""
     known = settings(mount(tmp_path / "models", "a"), "--model=iris=s3://bucket/iris")
-    rescan = Rescan(known, catalog_of(known))
+    rescan = Rescan(known, catalog_of(known), Lookout(known.model_dir))
     (tmp_path / "models" / "iris").mkdir()
     (tmp_path / "models" / "b").mkdir()
     for _ in range(3):
@@ -115,7 +116,7 @@ def test_versions_and_stores_beside_each_other(tmp_path: Path) -> None:
 
 def test_a_mount_stays_what_it_was(tmp_path: Path) -> None:
     known = settings(mount(tmp_path / "models", "1"))
-    rescan = Rescan(known, catalog_of(known))
+    rescan = Rescan(known, catalog_of(known), Lookout(known.model_dir))
     (tmp_path / "models" / "b").mkdir()
     (tmp_path / "models" / "b" / "m.echo").write_text("echo")
     for _ in range(2):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server.inference.batching.queue import Limits
+from server.loading import catalog as catalogs
 from server.loading import changes, files
-from server.loading.catalog import Found, scan
+from server.loading.catalog import Catalog, Found, scan
 from server.loading.loader import Loader
+from server.loading.lookout import HANGS, Lookout
 from server.repository.repository import Repository, State
 from server.repository.watcher import Watcher
 from tests.patience import wait_for
@@ -40,22 +45,34 @@ class Mount:
         written.write_text(line)
         written.replace(self.root / folder / "model.echo")
 
-    def start(self, settle: float = SETTLE, before_load: Callable[[Found], None] | None = None) -> None:
-        catalog = scan(self.root)
-        self.watcher = Watcher(self.root, catalog.found, lambda: scan(self.root), 0.02, settle)
+    def start(
+        self,
+        settle: float = SETTLE,
+        before_load: Callable[[Found], None] | None = None,
+        watch: Lookout | None = None,
+        before_watch: Callable[[], None] = lambda: None,
+    ) -> None:
+        lookout = watch or Lookout(self.root)
+
+        def look() -> Catalog:
+            return lookout.look(lambda: scan(self.root))
+
+        catalog = look()
+        self.watcher = Watcher(self.root, catalog.found, look, 0.02, settle, lookout=lookout)
         self.repository = Repository(
             catalog,
             self.loader,
             self.executor,
             Limits(),
             "scan",
-            lambda: scan(self.root),
+            look,
             before_load=before_load or self.watcher.note,
         )
         done = threading.Event()
         self.repository.first_scan(self.loader.begin(catalog.found, 2), done.set)
         assert done.wait(PATIENCE)
         wait_for(lambda: self.repository.scanned)
+        before_watch()
         self.watcher.start(self.repository, 2)
 
     def states(self) -> dict[tuple[str, str], tuple[str, str]]:
@@ -126,6 +143,13 @@ def test_folders_come_and_go(mount: Mount) -> None:
     (mount.root / "a").rename(mount.root.parent / "a")
     until(lambda: not mount.states())
     (mount.root.parent / "a").rename(mount.root / "a")
+    until(lambda: mount.ready() == ["a"])
+
+
+def test_a_folder_that_has_gone_before_the_first_look_is_missed(mount: Mount) -> None:
+    for name in ("a", "leaves"):
+        mount.write(name, "echo")
+    mount.start(before_watch=lambda: shutil.rmtree(mount.root / "leaves"))
     until(lambda: mount.ready() == ["a"])
 
 
@@ -255,3 +279,61 @@ def test_a_folder_with_too_much_in_it_is_looked_through_seldom(mount: Mount, mon
     for number in range(9):
         (mount.root / "b" / f"{number}.txt").unlink()
     until(lambda: sorted(mount.ready()) == ["a", "b"])
+
+
+class Hanging:
+    """A disk on which one folder does not answer."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.name = ""
+        for module, function in ((changes, "stamp_folder"), (catalogs, "_look_into")):
+            monkeypatch.setattr(module, function, partial(self._asked, getattr(module, function)))
+
+    def _asked(self, ask: Callable[..., Any], folder: Path | str, *more: Any, **named: Any) -> Any:
+        if self.name and self.name in Path(folder).parts:
+            self.gate.wait()
+        return ask(folder, *more, **named)
+
+    def hang(self, name: str) -> None:
+        self.gate.clear()
+        self.name = name
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    made = Hanging(monkeypatch)
+    yield made
+    made.gate.set()
+
+
+def test_a_folder_that_hangs_is_named_and_keeps_nobody(mount: Mount, disk: Hanging) -> None:
+    """It serves as it did; others come, change and go; and when it answers it is loaded anew."""
+    for name in ("a", "hung/1", "leaves"):
+        mount.write(name, "echo")
+    watch = Lookout(mount.root, 0.2)
+    mount.start(watch=watch)
+    disk.hang("hung")
+    mount.write("comes", "echo")
+    mount.write("a", "echo better")
+    shutil.rmtree(mount.root / "leaves")
+    until(lambda: mount.serves("comes") == "echo" and mount.serves("a") == "echo better" and not mount.serves("leaves"))
+    until(lambda: HANGS in mount.states()["hung", "1"][1])
+    assert mount.states()["hung", "1"][0] == State.READY
+    assert mount.serves("hung") == "echo"
+    mount.write("hung/1", "echo anew")
+    disk.gate.set()
+    until(lambda: mount.serves("hung") == "echo anew")
+    until(lambda: mount.states()["hung", "1"] == ("READY", ""))
+
+
+def test_a_folder_that_hangs_from_the_beginning_comes_when_it_answers(mount: Mount, disk: Hanging) -> None:
+    for name in ("a", "hung"):
+        mount.write(name, "echo")
+    disk.hang("hung")
+    mount.start(watch=Lookout(mount.root, 0.2))
+    until(lambda: mount.states()["hung", ""] == ("UNAVAILABLE", HANGS))
+    until(lambda: mount.serves("a") == "echo")
+    disk.gate.set()
+    until(lambda: mount.serves("hung") == "echo")

@@ -41,7 +41,7 @@ def test_how_long_the_body_is_is_said_once() -> None:
 
 
 def test_the_host_is_that_of_the_authority() -> None:
-    assert b"\r\nhost: host:1\r\n" in form((b"host", b"other")).bytes(ended=True)
+    assert b"\r\nhost: host:1\r\n" in form((b"host", b"HOST:1")).bytes(ended=True)
     assert b"\r\nhost: other\r\n" in form((b"host", b"other"), authority=b"").bytes(ended=True)
 
 
@@ -61,6 +61,8 @@ def test_the_host_is_that_of_the_authority() -> None:
         ((), {"authority": b"a/b"}),
         (((b"x", b"a\x01b"),), {}),
         (((b"host", b"a"), (b"host", b"b")), {"authority": b""}),
+        (((b"host", b"other"),), {}),  # as RFC 9113 has it: who is on the way may believe either
+        (((b"host", b"host:1"), (b"host", b"host:1")), {}),
     ],
     ids=str,
 )
