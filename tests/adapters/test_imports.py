@@ -79,7 +79,7 @@ BETWEEN = {
     ("skops_.adapter", "sklearn_.adapter"),
 }
 #: what formats import beside the standard library and numpy: an array that joblib wrote is read by joblib's own class
-FORMATS_IMPORT = {("formats.pickles.contents", "joblib")}
+FORMATS_IMPORT = {("formats.pickles.contents", "joblib"), ("formats.mlmodel", "yaml")}
 
 COMMON_PARTS = {*BELOW, "traits", "datatypes", "real_path"}
 
