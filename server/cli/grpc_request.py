@@ -14,15 +14,22 @@ TIMEOUT = 120.0  #: seconds
 
 
 def message_of(request: Mapping[str, Any]) -> Any:
-    """A ModelInferRequest of its JSON."""
+    """A ModelInferRequest of its JSON.
+
+    Raises:
+        Failure: it is none.
+    """
     from server.api.kserve.argv import arguments
     from server.config.settings import Settings
 
     with arguments(Settings()):  # KServe, whose messages these are, reads the command line
-        from google.protobuf.json_format import ParseDict
+        from google.protobuf.json_format import ParseDict, ParseError
         from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
 
-    return ParseDict(dict(request), ModelInferRequest())
+    try:
+        return ParseDict(dict(request), ModelInferRequest())
+    except ParseError as error:
+        raise Failure(f"gRPC has no such message: {plain(error)}") from error
 
 
 def metadata_of(headers: Mapping[str, str]) -> list[tuple[str, str]]:

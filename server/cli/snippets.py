@@ -118,8 +118,11 @@ def _grpc(name: str, version: str, body: Any) -> dict[str, Any]:
     return message
 
 
-def _tensor(tensor: Mapping[str, Any]) -> dict[str, Any]:
-    values = tensor["data"]
+def _tensor(tensor: Any) -> dict[str, Any]:
+    named = isinstance(tensor, Mapping) and all(key in tensor for key in ("name", "shape", "datatype", "data"))
+    if not named:
+        raise Failure("each of inputs is an object with name, shape, datatype and data, as V2 has them (--as=v2)")
+    values = _flat(tensor["data"])
     place = _CONTENTS.get(str(tensor["datatype"]))
     if place is None or any(value is None for value in values):
         raise Failure(
@@ -128,6 +131,11 @@ def _tensor(tensor: Mapping[str, Any]) -> dict[str, Any]:
     if place == "bytes_contents":
         values = [base64.b64encode(str(value).encode()).decode() for value in values]
     return {**{key: tensor[key] for key in ("name", "shape", "datatype")}, "contents": {place: values}}
+
+
+def _flat(values: Any) -> list[Any]:
+    """Elements, which V2 takes as rows, too."""
+    return [each for value in values for each in _flat(value)] if isinstance(values, list) else [values]
 
 
 def _parameter(value: Any) -> dict[str, Any]:

@@ -151,3 +151,15 @@ def test_what_grpc_has_no_json_for(datatype: str) -> None:
 def test_a_short_one_is_a_line() -> None:
     line = shown(ModelRequest("v1", "/x", {}), "http://h", "", {})
     assert line == "curl -s http://h/x -H 'Content-Type: application/json' -d '{}'"
+
+
+def test_rows_of_tensors_are_flat_over_grpc() -> None:
+    body = {"inputs": [{"name": "x", "shape": [2, 1], "datatype": "FP64", "data": [[0.5], [1.0]]}]}
+    (tensor,) = request_for("grpc", {"name": "m"}, body=body).body["inputs"]
+    assert tensor["contents"] == {"fp64_contents": [0.5, 1.0]}
+
+
+@pytest.mark.parametrize("tensor", ["x", {"name": "x"}, {"name": "x", "shape": [1], "datatype": "FP64"}])
+def test_a_body_that_is_none_of_v2s_over_grpc(tensor: Any) -> None:
+    with pytest.raises(Failure, match="an object with name, shape, datatype and data"):
+        request_for("grpc", {"name": "m"}, body={"inputs": [tensor]})
