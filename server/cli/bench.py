@@ -98,7 +98,12 @@ class Target:
 )
 @click.option("--seconds", type=click.FloatRange(0.1, 600), metavar="N", default=3, show_default=True, help="Of a run.")
 @click.option("--rows", type=click.IntRange(1, 100_000), metavar="N", help="In a request, or as the example.")
-@click.option("--as", "way", type=click.Choice(_WAYS), help="How.  [default: v1; openai for language models]")
+@click.option(
+    "--as",
+    "way",
+    type=click.Choice(_WAYS, case_sensitive=False),
+    help="How.  [default: v1; openai for language models]",
+)
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
 @click.option(
     "--grpc-port",

@@ -49,6 +49,10 @@ def problem_of(text: str) -> str:
             return _of_file(path, shown)
     except (OSError, ValueError) as error:
         return f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}"
+    if text.startswith("~"):
+        return f"there is no folder {shown}: a shell knows ~ outside of quotes alone"
+    if text != text.strip():
+        return f"there is no folder {text!r}: its name begins or ends with white space"
     near = near_folder(path)
     hint = f"did you mean {plain(near)}?" if near else f"you are in {plain(Path.cwd())}"
     return f"there is no folder {shown}: {hint}"

@@ -12,5 +12,5 @@ def near_folder(path: Path) -> Path | None:
         names = [each.name for each in path.parent.iterdir() if each.is_dir()]
     except OSError:
         return None
-    near = difflib.get_close_matches(path.name, names, n=1)
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     return path.parent / near[0] if near else None

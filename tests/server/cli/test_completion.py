@@ -38,6 +38,7 @@ def test_the_servers_flags_with_or_without_the_word() -> None:
 def test_options_of_commands() -> None:
     assert completed("polyserve check --ju") == ["--junit"]
     assert completed("polyserve manifest --kind d") == ["deployment"]
+    assert completed("polyserve examples new --only sklearn-iris,xg") == ["sklearn-iris,xgboost-diabetes"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -67,7 +68,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environ_of(home: Path) -> dict[str, str]:
     path = f"{home}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "HOME": str(home), "ZDOTDIR": str(home), "TERM": "vt100", "LC_ALL": "C.UTF-8"}
+    return {**os.environ, "PATH": path, "HOME": str(home), "ZDOTDIR": str(home), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
 
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="there is no fish")
@@ -76,7 +77,8 @@ def environ_of(home: Path) -> dict[str, str]:
     [
         ("polyserve doc", ["doctor\tWhat is installed here, what is missing, which limits hold."]),
         ("polyserve serve --trust p", ["pickle"]),
-        ("polyserve inspect mod", ["models dir/"]),
+        ("polyserve serve mod", ["models dir/\tDirectory"]),
+        ("polyserve inspect mod", ["models dir/\tDirectory"]),
     ],
 )
 def test_fish_shows_what_is_said_of_a_word_whole(home: Path, typed: str, offered: list[str]) -> None:
@@ -122,7 +124,7 @@ class Terminal:
         self.shown = ""
         os.write(self._screen, keys.encode())
 
-    def wait(self, text: str, seconds: float = 120) -> None:
+    def wait(self, text: str, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while text not in self.shown:
             left = deadline - time.monotonic()
