@@ -48,14 +48,14 @@ def credentials_of(tls: TlsFiles) -> Any:
 def infer(
     address: str, request: Mapping[str, Any], headers: Mapping[str, str], tls: TlsFiles | None = None
 ) -> dict[str, Any]:
-    """The answer of the server at this address, as the JSON of a ModelInferResponse; over TLS where `tls` is given.
+    """The answer of the server at this address, as V2 has it in JSON; over TLS where `tls` is given.
 
     Raises:
         Failure: it refuses the request, or there is none.
     """
     message = message_of(request)
     import grpc
-    from google.protobuf.json_format import MessageToDict
+    import orjson
     from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
     channel = grpc.insecure_channel(address) if tls is None else grpc.secure_channel(address, credentials_of(tls))
@@ -65,7 +65,9 @@ def infer(
             answer = call(message, timeout=TIMEOUT, metadata=metadata_of(headers))
         except grpc.RpcError as error:
             raise Failure(_reason(address, error.code().name, error.details())) from error
-    told: dict[str, Any] = MessageToDict(answer, preserving_proto_field_name=True)
+    from server.codec.grpc_json import response_json
+
+    told: dict[str, Any] = orjson.loads(response_json(answer.SerializeToString()))
     return told
 
 

@@ -43,7 +43,7 @@ def test_a_call() -> None:
     server.start()
     try:
         answer = infer(address, REQUEST, {"X-Key": "v"})
-        assert answer["outputs"][0]["contents"] == {"fp64_contents": [1.5, 2.0]}
+        assert answer["outputs"] == [{"name": "y", "shape": [2], "datatype": "FP64", "data": [1.5, 2.0]}]
         with pytest.raises(Failure, match=r"the server answers INVALID_ARGUMENT: no key$"):
             infer(address, REQUEST, {})
     finally:
