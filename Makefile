@@ -23,6 +23,11 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' server/__init__.py)
 
 BIN   := .venv/bin
 STAMP := .venv/.installed
+# What serves, and makes the example models, without the tools of tests.
+SERVES := .venv/.serves
+
+EVERYTHING := --editable '.[all,test]'
+SERVING    := --editable '.[all]' onnx skl2onnx
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -37,24 +42,32 @@ help: ## Show this list
 .PHONY: install
 install: $(STAMP) ## Make .venv with every framework and the test tools
 
-# The stamp comes last, so an interrupted installation is taken up again; a .venv whose pip is broken is made anew.
+# A stamp comes last, so an interrupted installation is taken up again; a .venv whose pip is broken is made anew.
 # constraints.txt also keeps pip from taking a newer build of torch than the one that is tested.
-$(STAMP): pyproject.toml constraints.txt
+define install
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 		{ echo "PolyServe needs Python 3.11, 3.12 or 3.13, found '$(PYTHON)'; name one: make install PYTHON=python3.11" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
 	@echo "Installing into .venv; the first time takes some minutes"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt $(1)
+endef
+
+$(STAMP): pyproject.toml constraints.txt
+	$(call install,$(EVERYTHING))
+	@touch $(SERVES) $@
+
+$(SERVES): pyproject.toml constraints.txt
+	$(call install,$(SERVING))
 	@touch $@
 
 .PHONY: models
-models: $(STAMP) ## Make the example models in models/, if there are none
+models: $(SERVES) ## Make the example models in models/, if there are none
 	@if [ -z "$$(ls -A models 2>/dev/null)" ]; then \
 		$(BIN)/python -m examples build/models && mkdir -p models && mv build/models/* models; \
 	fi
 
 .PHONY: serve
-serve: $(STAMP) $(if $(filter models,$(MODEL_DIR)),models) ## Serve MODEL_DIR (the example models) on ports 8080 and 8081
+serve: $(SERVES) $(if $(filter models,$(MODEL_DIR)),models) ## Serve MODEL_DIR (the example models) on ports 8080 and 8081
 	exec $(BIN)/python -m server --model_dir "$(MODEL_DIR)" --http_port $(HTTP_PORT) --grpc_port $(GRPC_PORT)
 
 .PHONY: lint

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from adapters.formats.strays import stray
 from adapters.modeldir import ModelDir
 
 #: bytes of a zip's central directory that are read at most: some ten thousand names
@@ -90,6 +91,8 @@ def unknown_booster(model_dir: ModelDir, *suffixes: str) -> str:
         return ""
     if not model_dir.head(names[0], 1):
         return f"{names[0]} is empty"
+    if told := stray(model_dir.head(names[0])):
+        return f"{names[0]} {told}"
     return f"{names[0]} is neither an XGBoost nor a LightGBM model, or its beginning is damaged"
 
 
@@ -99,6 +102,7 @@ def _is_booster(head: bytes) -> bool:
 
 TRITON = "config.pbtxt"  #: Triton's settings, above the folders of versions
 _ENSEMBLE = "an ensemble of Triton's"
+_CHECKPOINT = "a TensorFlow checkpoint (weights without a program)"
 #: one file's name gives the layout of the directory away; the surest first
 _LAYOUTS = {
     "model.py": "the user's own Python code",
@@ -121,6 +125,7 @@ _MAGIC = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras' older format)"),
     (0, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a PyTorch checkpoint (weights without a program)"),
     (4, b"TFL3", "a TensorFlow Lite model"),
+    (0, b"\x93NUMPY", "a NumPy array"),
     (0, b"7z\xbc\xaf\x27\x1c", "an archive that must be unpacked first"),
 )
 
@@ -135,7 +140,9 @@ _ENDINGS = {
     ".nemo": "a NeMo model",
     ".rds": "a model of R",
     ".mojo": "an H2O model",
-    ".ckpt": "a checkpoint (weights without a program)",
+    **dict.fromkeys((".ckpt", ".pth.tar"), "a checkpoint (weights without a program)"),
+    ".dvc": "a DVC pointer",
+    ".whl": "a Python package",
     **dict.fromkeys((".part", ".crdownload", ".download"), "a download that is not whole"),
 }
 #: formats of others -> the shortest way to have them served
@@ -154,6 +161,12 @@ _WAYS_OUT = {
     _ENSEMBLE: "serve its steps as models of their own, and have a model.py ask them",
     "a Triton model's settings": "put the model that they describe beside them, into the folder of its version",
     "a checkpoint (weights without a program)": "a model.py can build the model and load them",
+    _CHECKPOINT: "load it into the model, and export that by tf.saved_model.save(model, DIR)",
+    "an HDF5 file (Keras' older format)": "keras.models.load_model(FILE).save('model.keras') writes what is served",
+    "a DVC pointer": "dvc pull fetches the file itself",
+    "a Python package": "unzip it, and serve the folder in it that holds the model (spaCy's has a config.cfg)",
+    **dict.fromkeys(("a NumPy array", "a NumPy array archive"), "dump the fitted model itself"),
+    "a model of R": "a model.py can ask it through rpy2",
     "a download that is not whole": "let it end, or fetch it again",
     "an OpenVINO model": "serve the ONNX file that it was made of",
     "safetensors weights without a config.json": "copy the config.json here that was saved with them",
@@ -182,6 +195,8 @@ def _format_of(model_dir: ModelDir, name: str) -> str:
         return "an OpenVINO model"
     if _is_safetensors(head):
         return "safetensors weights without a config.json"
+    if ".ckpt" in name and name.endswith((".index", ".meta")):
+        return _CHECKPOINT
     for ending, format_ in _ENDINGS.items():
         if name.lower().endswith(ending):
             return format_

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.formats.protobuf import BYTES, MAX_DEPTH, VARINT, FileBytes, Malformed, fields
+from adapters.formats.strays import HEAD, stray
 
 #: a ModelProto has about ten fields, and one more for every function and every line of metadata
 MAX_TOP_LEVEL = 20_000
@@ -39,11 +40,9 @@ def complaint(path: Path) -> str:
         return "is empty"
     seen: set[tuple[int, int]] = set()
     with path.open("rb") as stream:
-        head = stream.read(24)
-        if head == b"version https://git-lfs.":
-            return "is a Git LFS pointer, not the model: fetch the model with `git lfs pull`"
-        if head.lower().startswith((b"<!doctype html", b"<html")):
-            return "is a web page, not the model: fetch the model by its download address"
+        head = stream.read(HEAD)
+        if told := stray(head):
+            return told
         try:
             for field in fields(FileBytes(stream), 0, size, MAX_TOP_LEVEL, _TOP_LEVEL):
                 seen.add((field.number, field.wire))

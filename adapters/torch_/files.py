@@ -6,6 +6,7 @@ from enum import Enum
 
 from adapters.base import Match, ModelDir, Rank, Trust
 from adapters.formats import probe
+from adapters.formats.strays import HEAD, stray
 from adapters.shared.messages import several
 
 _ENDINGS = (".pt", ".pth", ".pt2", ".torchscript")
@@ -83,11 +84,13 @@ def kind_of(model_dir: ModelDir, name: str) -> TorchFormat | None:
 
 
 def _damage(model_dir: ModelDir, name: str) -> str:
-    head = model_dir.head(name, 4)
+    head = model_dir.head(name, HEAD)
     if not head:
         return "is empty"
     if head.startswith(b"PK"):
         return "is an archive that is cut short, or none of torch's"
+    if told := stray(head):
+        return told
     if head[:1] == b"\x80":
         return (
             "is a pickle, not a torch program: save one with torch.jit.script(model).save('model.pt') "

@@ -98,7 +98,12 @@ class Target:
 )
 @click.option("--seconds", type=click.FloatRange(0.1, 600), metavar="N", default=3, show_default=True, help="Of a run.")
 @click.option("--rows", type=click.IntRange(1, 100_000), metavar="N", help="In a request, or as the example.")
-@click.option("--as", "way", type=click.Choice(_WAYS), help="How.  [default: v1; openai for language models]")
+@click.option(
+    "--as",
+    "way",
+    type=click.Choice(_WAYS, case_sensitive=False),
+    help="How.  [default: v1; openai for language models]",
+)
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
 @click.option(
     "--grpc-port",
@@ -173,14 +178,17 @@ def _with_rows(target: Target, rows: int | None) -> Target:
     if "instances" in body:
         longer = {**body, "instances": _again(body["instances"], rows)}
     else:
-        longer = {**body, "inputs": [_longer(tensor, rows) for tensor in body["inputs"]]}
+        longer = {**body, "inputs": [_longer(tensor, target.rows, rows) for tensor in body["inputs"]]}
     return replace(target, request=replace(target.request, body=longer), rows=rows)
 
 
-def _longer(tensor: Mapping[str, Any], rows: int) -> dict[str, Any]:
-    """A tensor of V2 with so many rows; its data are flat, or a list of rows."""
-    first, *others = tensor["shape"]
-    flat = len(tensor["data"]) == math.prod([first, *others])
+def _longer(tensor: Any, known: int, rows: int) -> Any:
+    """A tensor of V2 with so many rows; its data are flat, or a list of rows. One that has no rows stays as it is."""
+    shape = tensor.get("shape") if isinstance(tensor, Mapping) else None
+    if not isinstance(shape, list) or shape[:1] != [known] or not isinstance(tensor.get("data"), list):
+        return tensor
+    others = shape[1:]
+    flat = len(tensor["data"]) == math.prod(shape)
     wanted = rows * math.prod(others) if flat else rows
     return {**tensor, "shape": [rows, *others], "data": _again(tensor["data"], wanted)}
 

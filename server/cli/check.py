@@ -159,13 +159,13 @@ def _recorded(found: Found) -> int:
 
 def _result(found: Found, future: Future[Loaded], *, strict: bool) -> CheckResult:
     from adapters.base import LoadError
-    from server.cli.advice import advice_on
+    from server.loading.advice import with_advice
 
     place = str(found.directory.path)
     try:
         loaded = future.result()
     except (LoadError, CancelledError) as error:
-        problem = "; ".join(filter(None, (str(error), advice_on(str(error), found.directory))))
+        problem = with_advice(str(error), found.directory)
         return CheckResult(found.name, found.version, place, problem=problem, failed=True)
     adapter = loaded.adapter.name
     loaded.adapter.close()

@@ -35,11 +35,41 @@ ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("start", "run", "up"), SERVE),
     **dict.fromkeys(("list", "ls", "show", "info", "describe"), "inspect"),
     **dict.fromkeys(("test", "validate", "lint"), "check"),
-    **dict.fromkeys(("predict", "infer", "request", "ask", "call"), "curl"),
-    **dict.fromkeys(("perf", "benchmark", "load"), "bench"),
+    **dict.fromkeys(("predict", "infer", "request", "ask", "call", "send", "post"), "curl"),
+    **dict.fromkeys(("perf", "benchmark"), "bench"),
     **dict.fromkeys(("deploy", "kubernetes", "k8s", "yaml"), "manifest"),
     **dict.fromkeys(("init", "new", "demo"), "examples"),
-    **dict.fromkeys(("env", "status", "diagnose"), "doctor"),
+    **dict.fromkeys(("env", "diagnose"), "doctor"),
+}
+_SERVER = "a server has it at http://localhost:8080"
+_LOADS = "a server takes in what its folder holds, by itself; by hand: POST /v2/repository/models/NAME"
+#: ... and words that stand for no command here, but for something that a running server does
+HINTS: Mapping[str, str] = {
+    **dict.fromkeys(("stop", "kill", "down"), "end the server by Ctrl-C, or by SIGTERM"),
+    **dict.fromkeys(("status", "ps", "console", "ui", "dashboard"), f"{_SERVER}/console"),
+    **dict.fromkeys(("metrics", "stats"), f"{_SERVER}/metrics"),
+    **dict.fromkeys(("docs", "swagger", "openapi"), f"{_SERVER}/docs"),
+    **dict.fromkeys(
+        ("logs", "log"), "a server writes to its standard error; of one model /console shows the last lines"
+    ),
+    **dict.fromkeys(("load", "reload", "restart"), f"{_LOADS}/load"),
+    "unload": f"{_LOADS}/unload",
+    **dict.fromkeys(("build", "containerize", "dockerize", "image"), "make image builds the container"),
+    **dict.fromkeys(("train", "fit"), "save what you have trained into a folder, and write serve DIR"),
+}
+
+#: options of other programs -> what they are called here
+OPTIONS_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("--format", "--output", "-o"), "--json"),
+    **dict.fromkeys(("-d", "--body", "--input", "--payload"), "--data"),
+    **dict.fromkeys(("--port", "--host", "--server", "--address", "-u"), "--url"),
+    **dict.fromkeys(("--duration", "--time", "-t", "--measurement-interval"), "--seconds"),
+    **dict.fromkeys(("--concurrency", "--connections", "-c", "--users", "--concurrency-range"), "--clients"),
+    **dict.fromkeys(("--batch", "--batch_size", "--batch-size", "-b"), "--rows"),
+    **dict.fromkeys(("--protocol", "--proto", "--type", "--lang"), "--as"),
+    **dict.fromkeys(("--folder", "--path", "--models", "--model_dir", "--model-dir"), "--dir"),
+    **dict.fromkeys(("--run", "--execute", "-x"), "--send"),
+    **dict.fromkeys(("--xml", "--report"), "--junit"),
 }
 
 

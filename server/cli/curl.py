@@ -29,7 +29,12 @@ GRPC_PORT = 8081
 @click.argument("name", type=ModelName())
 @click.option("--url", metavar="URL", help=f"A server.  [default: {DEFAULT_URL}]")
 @click.option("--dir", "directory", type=Folder(), metavar="DIR", help="A folder of models: one is served for this.")
-@click.option("--as", "way", type=click.Choice(WAYS), help="How to ask.  [default: v1; openai for language models]")
+@click.option(
+    "--as",
+    "way",
+    type=click.Choice(WAYS, case_sensitive=False),
+    help="How to ask.  [default: v1; openai for language models]",
+)
 @click.option("--data", metavar="JSON|@FILE|-", help="The body, instead of the model's example.")
 @click.option("--version", "version", default="", metavar="VERSION", help="A version, or a label.")
 @click.option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from server.cli.screen import plain
+from server.config.near_folder import near_folder
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".7z", ".gz")
 _SLASH = re.compile(r"(s3|gs|hf|https?|oci|pvc|file):/[^/]", re.IGNORECASE)
@@ -49,8 +49,12 @@ def problem_of(text: str) -> str:
             return _of_file(path, shown)
     except (OSError, ValueError) as error:
         return f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}"
-    near = difflib.get_close_matches(path.name, _folders_in(path.parent), n=1)
-    hint = f"did you mean {plain(path.parent / near[0])}?" if near else f"you are in {plain(Path.cwd())}"
+    if text.startswith("~"):
+        return f"there is no folder {shown}: a shell knows ~ outside of quotes alone"
+    if text != text.strip():
+        return f"there is no folder {text!r}: its name begins or ends with white space"
+    near = near_folder(path)
+    hint = f"did you mean {plain(near)}?" if near else f"you are in {plain(Path.cwd())}"
     return f"there is no folder {shown}: {hint}"
 
 
@@ -58,10 +62,3 @@ def _of_file(path: Path, shown: str) -> str:
     if path.name.lower().endswith(_ARCHIVES):
         return f"{shown} is an archive: unpack it, and name the folder that it makes"
     return f"{shown} is a file: name the folder that holds it, {plain(path.parent)}"
-
-
-def _folders_in(parent: Path) -> list[str]:
-    try:
-        return [each.name for each in parent.iterdir() if each.is_dir()]
-    except OSError:
-        return []

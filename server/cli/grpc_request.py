@@ -14,15 +14,22 @@ TIMEOUT = 120.0  #: seconds
 
 
 def message_of(request: Mapping[str, Any]) -> Any:
-    """A ModelInferRequest of its JSON."""
+    """A ModelInferRequest of its JSON.
+
+    Raises:
+        Failure: it is none.
+    """
     from server.api.kserve.argv import arguments
     from server.config.settings import Settings
 
     with arguments(Settings()):  # KServe, whose messages these are, reads the command line
-        from google.protobuf.json_format import ParseDict
+        from google.protobuf.json_format import ParseDict, ParseError
         from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
 
-    return ParseDict(dict(request), ModelInferRequest())
+    try:
+        return ParseDict(dict(request), ModelInferRequest())
+    except ParseError as error:
+        raise Failure(f"gRPC has no such message: {plain(error)}") from error
 
 
 def metadata_of(headers: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -41,14 +48,14 @@ def credentials_of(tls: TlsFiles) -> Any:
 def infer(
     address: str, request: Mapping[str, Any], headers: Mapping[str, str], tls: TlsFiles | None = None
 ) -> dict[str, Any]:
-    """The answer of the server at this address, as the JSON of a ModelInferResponse; over TLS where `tls` is given.
+    """The answer of the server at this address, as V2 has it in JSON; over TLS where `tls` is given.
 
     Raises:
         Failure: it refuses the request, or there is none.
     """
     message = message_of(request)
     import grpc
-    from google.protobuf.json_format import MessageToDict
+    import orjson
     from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
     channel = grpc.insecure_channel(address) if tls is None else grpc.secure_channel(address, credentials_of(tls))
@@ -58,7 +65,9 @@ def infer(
             answer = call(message, timeout=TIMEOUT, metadata=metadata_of(headers))
         except grpc.RpcError as error:
             raise Failure(_reason(address, error.code().name, error.details())) from error
-    told: dict[str, Any] = MessageToDict(answer, preserving_proto_field_name=True)
+    from server.codec.grpc_json import response_json
+
+    told: dict[str, Any] = orjson.loads(response_json(answer.SerializeToString()))
     return told
 
 

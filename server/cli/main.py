@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from server.cli.commands import COMMANDS, COMPLETE, ELSEWHERE
+from server.cli.commands import COMMANDS, COMPLETE, ELSEWHERE, HINTS, OPTIONS_ELSEWHERE
 from server.cli.screen import broken_pipe, plain
 from server.config.settings import COMMAND
 from server.runtime.cpu import ONE_THREAD
@@ -64,7 +64,7 @@ class CommandGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
-            raise click.UsageError(_unknown(args[0]))
+            raise click.UsageError(_unknown(*args))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -83,9 +83,13 @@ class CommandGroup(click.Group):
         return [click.shell_completion.CompletionItem(name, help=COMMANDS[name].purpose) for name in named]
 
 
-def _unknown(word: str) -> str:
-    """What to say of a first word that is no command."""
+def _unknown(word: str, *rest: str) -> str:
+    """What to say of a first word that is no command; `rest` are those behind it."""
     shown = plain(word)
+    if word in HINTS:
+        return f"there is no command {word!r}: {HINTS[word]}"
+    if word == "help" and rest and rest[0] in COMMANDS:
+        return f"there is no command 'help': write {COMMAND} {rest[0]} --help"
     near = ELSEWHERE.get(word.lower()) or next(iter(difflib.get_close_matches(word.lower(), COMMANDS, n=1)), None)
     if near is not None:
         return f"there is no command {shown!r}: did you mean {near}?"
@@ -126,13 +130,24 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _tell(error: click.ClickException) -> None:
-    message = " ".join(error.format_message().split())
+    message = _meant(error) or " ".join(error.format_message().split())
     print(f"{COMMAND}: {message[:1].lower()}{message[1:]}{_where(error)}", file=sys.stderr)
+
+
+def _meant(error: click.ClickException) -> str:
+    """What to write for an option that other programs have; "": nobody knows."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    meant = OPTIONS_ELSEWHERE.get(error.option_name)
+    if meant is None or not any(meant in param.opts for param in error.ctx.command.params):
+        return ""
+    return f"no such option '{error.option_name}': did you mean {meant}?"
 
 
 def _where(error: click.ClickException) -> str:
     """Where help is, for mistakes of a command's usage whose message does not tell the way out itself."""
     ctx = error.ctx if isinstance(error, click.UsageError) else None
-    if ctx is None or ctx.parent is None or "did you mean" in error.format_message().lower():
+    if ctx is None or ctx.parent is None or _meant(error) or "did you mean" in error.format_message().lower():
         return ""
-    return f" ({ctx.command_path} --help)"
+    one = ": one at a time" if "unexpected extra argument" in error.format_message() else ""
+    return f"{one} ({ctx.command_path} --help)"

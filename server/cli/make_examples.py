@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from server.cli.main import Failure
 from server.cli.screen import plain
@@ -17,9 +18,26 @@ from server.runtime.own_code import SOURCE_ROOT
 _TREE = SOURCE_ROOT
 
 
+class ExampleNames(click.ParamType[str]):
+    """Comma-separated; the last one is completed."""
+
+    name = "names"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        """Those that begin so; none where there are no examples."""
+        before, comma, last = incomplete.rpartition(",")
+        try:
+            known = _command().EXAMPLES
+        except Failure:
+            return []
+        return [CompletionItem(f"{before}{comma}{name}") for name in known if name.startswith(last)]
+
+
 @click.command()
 @click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--only", metavar="NAMES", help="Some of them, comma-separated, as sklearn-iris,spacy-ner.")
+@click.option(
+    "--only", type=ExampleNames(), metavar="NAMES", help="Some of them, comma-separated, as sklearn-iris,spacy-ner."
+)
 def examples(directory: Path, only: str | None) -> int:
     """Make one small real model a framework in DIR: each in a folder of its own, without a network, within a minute.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from server.cli.main import Failure
 from server.cli.screen import plain
 from server.cli.server_client import DEFAULT_URL, RunningServer
 
+#: /v1/models/NAME:predict, or a part of it
+_ROUTE = re.compile(r"((?:/?v[12]/models/)?)([^/:]+)((?::(?:predict|explain)|/infer|/generate)?)")
 _TIMEOUT = 1.0  #: seconds: somebody waits with a finger on the key
 
 
@@ -24,6 +27,8 @@ class ModelName(click.ParamType[str]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if "://" in value:
             raise click.UsageError(f"{plain(value)} is an address, not a model's name: write NAME --url={plain(value)}")
+        if (route := _ROUTE.fullmatch(value)) and route[1] + route[3]:
+            raise click.UsageError(f"{plain(value)} is a route: name the model alone, {plain(route[2])}")
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

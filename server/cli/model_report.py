@@ -13,9 +13,9 @@ from adapters import registry
 from adapters.base import LoadError, ModelDir, Rank, Signature, TensorSpec, Trust
 from adapters.formats.made_by import made_by
 from adapters.registry import Choice, NotInstalled
-from server.cli.advice import advice_on
 from server.cli.own_imports import missing_imports
 from server.loading import compatibility, trust
+from server.loading.advice import advice_on
 from server.loading.catalog import Found, look_again, older_versions
 from server.loading.files import stamp_of
 from server.loading.loader import Loader

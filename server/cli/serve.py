@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from server.cli.folders import Folder
 from server.config.flags import Flag, flags_of
 from server.config.settings import Settings
 
@@ -29,6 +30,10 @@ def _never() -> None:
     raise click.UsageError("serve comes first: polyserve serve --model_dir=DIR")
 
 
+_FOLDER = click.Argument(["directory"], type=Folder(), required=False)
 serve = click.Command(
-    "serve", params=[_option(flag) for flag in flags_of(Settings)], callback=_never, help="Serve a folder of models."
+    "serve",
+    params=[_FOLDER, *map(_option, flags_of(Settings))],
+    callback=_never,
+    help="Serve a folder of models.",
 )

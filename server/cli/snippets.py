@@ -6,6 +6,7 @@ import base64
 import json
 import pprint
 import shlex
+import struct
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,11 @@ _CONTENTS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
+}
+#: each datatype as `struct` writes it
+_FORMATS = {
+    **{"BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I"},
+    **{"UINT64": "Q", "FP16": "e", "FP32": "f", "FP64": "d", "BYTES": ""},
 }
 _NO_EXAMPLE = (
     "nobody knows what {name} takes: write a request and its answer into examples.json in its folder, "
@@ -97,6 +103,9 @@ def _rest(way: str, name: str, version: str, protocol: str, body: Any) -> ModelR
 
 
 def _openai(name: str, metadata: Mapping[str, Any], known: Mapping[str, Any], body: Any) -> ModelRequest:
+    if not known and task(metadata) == "transcription":
+        form = f"curl -s URL/openai/v1/audio/transcriptions -F model={plain(name)} -F file=@FILE"
+        raise Failure(f"OpenAI's API takes speech as a form: {form}")
     if not known:
         raise Failure(f"{plain(name)} has no route of OpenAI's API: it is neither a language model nor of embeddings")
     path, example = next(iter(known.items()))
@@ -112,22 +121,57 @@ def _grpc(name: str, version: str, body: Any) -> dict[str, Any]:
     message: dict[str, Any] = {"model_name": name}
     if version:
         message["model_version"] = version
-    message["inputs"] = [_tensor(tensor) for tensor in body["inputs"]]
+    tensors = [_tensor(tensor) for tensor in body["inputs"]]
+    if any(tensor["datatype"] == "FP16" for tensor in tensors):  # which has no field: then all go as bytes
+        message["raw_input_contents"] = [_raw(tensor.pop("data"), tensor["datatype"]) for tensor in tensors]
+    else:
+        for tensor in tensors:
+            tensor["contents"] = _contents(tensor["name"], tensor["datatype"], tensor.pop("data"))
+    message["inputs"] = tensors
     if parameters := body.get("parameters"):
         message["parameters"] = {key: _parameter(value) for key, value in parameters.items()}
     return message
 
 
-def _tensor(tensor: Mapping[str, Any]) -> dict[str, Any]:
-    values = tensor["data"]
-    place = _CONTENTS.get(str(tensor["datatype"]))
-    if place is None or any(value is None for value in values):
+def _tensor(tensor: Any) -> dict[str, Any]:
+    named = isinstance(tensor, Mapping) and all(key in tensor for key in ("name", "shape", "datatype", "data"))
+    if not named:
+        raise Failure("each of inputs is an object with name, shape, datatype and data, as V2 has them (--as=v2)")
+    values = _flat(tensor["data"])
+    if tensor["datatype"] not in _FORMATS or any(value is None for value in values):
         raise Failure(
             f"{plain(tensor['name'])}: {plain(tensor['datatype'])} has no JSON over gRPC; take another way (--as=v2)"
         )
-    if place == "bytes_contents":
+    return {**{key: tensor[key] for key in ("name", "shape", "datatype")}, "data": values}
+
+
+def _contents(name: str, datatype: str, values: list[Any]) -> dict[str, Any]:
+    """The field of the values' type."""
+    if datatype == "BYTES":
         values = [base64.b64encode(str(value).encode()).decode() for value in values]
-    return {**{key: tensor[key] for key in ("name", "shape", "datatype")}, "contents": {place: values}}
+    return {_CONTENTS[datatype]: values}
+
+
+def _raw(values: list[Any], datatype: str) -> str:
+    """The values' bytes, in base64 as JSON has them.
+
+    Raises:
+        Failure: they are none of this type.
+    """
+    try:
+        if datatype == "BYTES":
+            texts = [str(value).encode() for value in values]
+            packed = b"".join(struct.pack("<I", len(text)) + text for text in texts)
+        else:
+            packed = struct.pack(f"<{len(values)}{_FORMATS[datatype]}", *values)
+    except (struct.error, OverflowError) as error:
+        raise Failure(f"these are no values of {datatype}: {error}") from error
+    return base64.b64encode(packed).decode()
+
+
+def _flat(values: Any) -> list[Any]:
+    """Elements, which V2 takes as rows, too."""
+    return [each for value in values for each in _flat(value)] if isinstance(values, list) else [values]
 
 
 def _parameter(value: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from typing import IO
 
 import click
@@ -25,6 +26,7 @@ from server.cli.screen import plain, progress
 from server.cli.server_client import RunningServer
 from server.runtime.own_code import module_command
 
+_PORTS = range(20_000, 32_768)  #: below those of clients (ip(7), `ip_local_port_range`)
 _PAUSE = 0.05  #: seconds between two looks at it
 _STOP = 20.0  #: seconds that it may take to end
 _STILL_LOADING = 504  #: the status of a request that has waited for as long as requests may
@@ -94,11 +96,18 @@ def serving(name: str, directory: Path) -> Iterator[TemporaryServer]:
             _stop(process)
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other):
-            each.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
+def _free_ports() -> list[int]:
+    """Two that nobody has, none of those that the kernel gives to clients, who could be there before the server."""
+    with contextlib.ExitStack() as held:
+        free: list[int] = []
+        for port in SystemRandom().sample(_PORTS, len(_PORTS)):
+            taken = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                taken.bind(("", port))
+                free.append(port)
+            if len(free) == 2:
+                return free
+    raise Failure("no two ports from 20000 to 32767 are free for the server of this command")
 
 
 def _wait(server: RunningServer, name: str, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from server.config.flags import types
@@ -41,6 +43,8 @@ class Address:
         except ValueError as error:
             raise ValueError(f"must be a URI ({error})") from error
         kind = _kind(parts)
+        if not kind and os.path.exists(uri):  # noqa: PTH110  (which raises nothing, whatever is written)
+            raise ValueError(f"is a path here: write {Path(uri).absolute().as_uri()}")
         if not kind:
             raise ValueError(f"must be one of {KNOWN}")
         path = parts.path.lstrip("/") if kind != "file" else parts.path

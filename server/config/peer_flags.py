@@ -39,6 +39,12 @@ _NAMES = {
     "tensor_parallel_size": _CONFIG,
     "gpu_memory_utilization": _CONFIG,
     "device": _CONFIG,
+    **dict.fromkeys(
+        ("gpu", "gpus", "cuda", "num_gpus"), "a GPU is used where the frameworks find one (make image GPU=true)"
+    ),
+    **dict.fromkeys(
+        ("cors", "cors_origin", "cors_origins", "allow_origins"), "write --allowed_origins=https://page.example"
+    ),
 }
 #: letters that stand for a flag elsewhere
 _LETTERS = {

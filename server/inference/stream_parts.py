@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from adapters.base import Parts, StreamFailed
 from server.errors import ClientGone, ModelFailed, as_serving_error
+
+log = logging.getLogger("kserve")
 
 
 class CountedParts:
@@ -45,6 +48,30 @@ class CountedParts:
                 await self._parts.aclose()
             finally:
                 ended(self._status)
+
+
+class ShownParts:
+    """Parts that others look at as they go by. What they raise is logged, and ends nobody's stream."""
+
+    def __init__(self, parts: Parts, shown: Sequence[Callable[[bytes], None]]) -> None:
+        self._parts = parts
+        self._shown = shown
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        part = await anext(self._parts)
+        for show in self._shown:
+            try:
+                show(part)
+            except Exception:
+                log.exception("who looks on failed")
+        return part
+
+    async def aclose(self) -> None:
+        """End the model's work."""
+        await self._parts.aclose()
 
 
 class SinglePart:

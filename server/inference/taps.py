@@ -16,7 +16,7 @@ from server.errors import ClientGone, ServingError
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.model import ServedModel
 from server.inference.request import AnswerHandler, InferenceRequest
-from server.inference.stream_parts import CountedParts
+from server.inference.stream_parts import CountedParts, ShownParts
 from server.inference.tensor_model import TensorModel
 
 log = logging.getLogger("kserve")
@@ -34,10 +34,43 @@ class Streamed:
         self.status = status
 
 
+class SeenParts:
+    """A `Seen` that is shown the parts of a stream, too, as they are sent."""
+
+    def part(self, part: bytes) -> None:
+        """One of them."""
+        raise NotImplementedError
+
+    def __call__(self, outcome: SeenOutcome) -> None:
+        raise NotImplementedError
+
+
 class ShadowRequest(InferenceRequest):
     """A request that was answered already, sent to another model, too."""
 
     __slots__ = ()
+
+
+class JobRequest(InferenceRequest):
+    """A request of OpenAI's API as the job for a language model that was made of it; its client knows neither that nor
+    the job's parts. Who wants to see what clients sent, and what they were sent, finds it here."""
+
+    __slots__ = ("sent", "watchers")
+
+    def __init__(self, *arguments: Any, sent: bytes) -> None:
+        """`sent`: the client's own body."""
+        super().__init__(*arguments)
+        self.sent = sent
+        self.watchers: list[Seen] = []  #: that are shown what the client is sent (`shown`)
+
+    def shown(self, answer: Answer | StreamedAnswer) -> Answer | StreamedAnswer:
+        """What the client is sent, once the watchers have been shown it; of a stream, while it is sent."""
+        if not self.watchers:
+            return answer
+        if isinstance(answer, StreamedAnswer):
+            return _streamed(answer, self.watchers)
+        _tell(self.watchers, answer)
+        return answer
 
 
 class Tap(Protocol):
@@ -118,4 +151,6 @@ def _tell(seen: Sequence[Seen], outcome: SeenOutcome) -> None:
 
 
 def _streamed(answer: StreamedAnswer, seen: Sequence[Seen]) -> StreamedAnswer:
-    return StreamedAnswer(answer.headers, CountedParts(answer.parts, lambda status: _tell(seen, Streamed(status))))
+    wanted = [each.part for each in seen if isinstance(each, SeenParts)]
+    parts = ShownParts(answer.parts, wanted) if wanted else answer.parts
+    return StreamedAnswer(answer.headers, CountedParts(parts, lambda status: _tell(seen, Streamed(status))))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from server.errors import ServingError, message
 from server.inference.model import ServedModel
 from server.inference.request import InferenceRequest
-from server.inference.taps import Seen, SeenOutcome
+from server.inference.taps import JobRequest, Seen, SeenOutcome
 from server.runtime import logs
 from server.telemetry.counters import now
 from server.telemetry.traceparent import HEADER, NAME, TraceParent, parse
@@ -48,7 +48,8 @@ class TraceTap:
         trace_id = self._tracing.sampling.trace_id(parent)
         if not trace_id:
             return None
-        name = _NAMES.get((request.protocol, request.verb), f"{request.protocol} {request.verb}")
+        protocol = "openai" if isinstance(request, JobRequest) else request.protocol
+        name = _NAMES.get((protocol, request.verb), f"{protocol} {request.verb}")
         span = self._tracing.begin(name, trace_id, parent, request.received_at, _known(model, request))
         request.headers = _handed_on(request, span)
         if (known := logs.request_id.get()) and known == request.request_id:  # the context is this request's alone
@@ -90,8 +91,8 @@ def _known(model: ServedModel, request: InferenceRequest) -> dict[str, Any]:
         "polyserve.model": model.name,
         "polyserve.model_version": model.version,
         "polyserve.adapter": model.adapter.name,
-        "polyserve.protocol": request.protocol,
-        "polyserve.request_bytes": len(request.body),
+        "polyserve.protocol": "openai" if isinstance(request, JobRequest) else request.protocol,
+        "polyserve.request_bytes": len(request.sent if isinstance(request, JobRequest) else request.body),
         "polyserve.request_id": request.request_id,
     }
     return {name: value for name, value in known.items() if value != ""}

@@ -15,6 +15,7 @@ from adapters.modeldir import inside, legible
 from server.config import version_policy
 from server.config.model_config import FILE as CONFIG
 from server.config.model_config import ModelConfig
+from server.config.near_folder import near_folder
 from server.config.settings import COMMAND
 from server.config.shadow_config import ShadowConfig
 from server.config.version_policy import VersionPolicy
@@ -180,7 +181,9 @@ def _expanded(folder: Found, signed: bool) -> tuple[Found, ...]:
 def _checked(root: Path) -> Path:
     try:
         if not root.exists():
-            way_out = f"mount it, or name another with --model_dir ({COMMAND} serve DIR)"
+            near = near_folder(root)
+            meant = f"did you mean {near}?" if near else "mount it,"
+            way_out = f"{meant} or name another with --model_dir ({COMMAND} serve DIR)"
             raise NoModelDir(f"the models directory {root} does not exist: {way_out}")
         if not root.is_dir():
             raise NoModelDir(f"{root} is a file: --model_dir takes the directory that holds it")

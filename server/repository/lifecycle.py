@@ -20,6 +20,7 @@ from functools import partial
 
 from adapters.base import LoadError
 from server.errors import NotFound, sendable
+from server.loading.advice import with_advice
 from server.loading.catalog import Catalog, Found
 from server.loading.load_spec import LoadSpec
 from server.loading.loader import Loaded, Loader
@@ -225,7 +226,7 @@ class Lifecycle:
                 self._drop(loaded)
             if not isinstance(error, LoadError):
                 log.exception("model %s cannot be served", begun.label)
-            return self._failed(begun, sendable(str(error)))
+            return self._failed(begun, sendable(with_advice(str(error), begun.found.directory)))
         with self._replicas.change(begun.found.name, new.load_spec):
             replaced = self._store.replace(begun, new, loaded.config.labels)
         if not replaced:

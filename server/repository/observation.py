@@ -39,7 +39,7 @@ class Observation:
             self._payloads = PayloadQueue(sink(settings.payload_log, sender(environ)), metrics.of)
             kinds = _KINDS[settings.payload_log_mode]
             shown = (settings.payload_log_share, kinds, settings.payload_log_headers)
-            self.taps.append(PayloadTap(self._payloads.put, *shown))
+            self.taps.append(PayloadTap(self._payloads.put, *shown, drop=self._payloads.drop))
 
     def close(self) -> None:
         """Hand over what is still held; blocks for some seconds at most."""

@@ -19,7 +19,7 @@ import spacy
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from sklearn.linear_model import LogisticRegression
 
-from tests.adapters.huggingface_.pipeline_models import image_classifier
+from tests.adapters.huggingface_.pipeline_models import audio_classifier, image_classifier
 from tests.e2e.browser import DESK, PHONE, WAIT, Watched, axe_source, chromium, faults, shown
 from tests.e2e.process import Server
 from tests.language_models import save_thinking_model
@@ -50,6 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shutil.copytree(CUSTOM / "streaming", models / "streaming")
     save_thinking_model(models / "tiny")
     image_classifier(models / "picture")
+    audio_classifier(models / "sound")
     log = tmp_path_factory.mktemp("log") / "server.log"
     found = Server(models, log, ADMIN_TOKEN=TOKEN).wait_scanned()
     yield found
@@ -222,6 +223,16 @@ def test_entities_are_marked_in_their_text(watched: Watched, server: Server) -> 
     send(page)
     expect(page.locator("mark")).to_have_text(["AppleORG", "LondonGPE"])
     expect(page.locator(".marked")).to_have_text("AppleORG opens in LondonGPE")
+
+
+def test_a_sound_can_be_heard_before_it_is_sent(watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "sound")
+    expect(page.get_by_text("sound (the example, or a file)")).to_be_visible()
+    expect(page.locator("audio")).to_have_attribute("src", re.compile("^data:audio/wav;base64,"))
+    expect(page.locator("img.preview")).to_be_hidden()
+    wait_for(lambda: page.evaluate("document.querySelector('audio').duration > 0"), "the sound is read")
+    send(page)
+    expect(page.locator(".answer meter").first).to_be_visible()
 
 
 def test_a_picture_is_shown_with_its_label(watched: Watched, server: Server) -> None:

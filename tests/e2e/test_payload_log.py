@@ -19,6 +19,7 @@ from bench.ports import free_port
 from tests.cases import CASES, Expected
 from tests.e2e.process import Server
 from tests.events import Events, taking_events
+from tests.language_models import save_language_model
 from tests.patience import wait_for
 from tests.server.loading.storage.kit import running
 from tests.shared import Shared
@@ -66,27 +67,75 @@ def test_a_request_over_rest(site: Site, path: str) -> None:
     head, sent = logged["request"]
     assert json.loads(sent) == body(site.expected)
     assert (head["ce-namespace"], head["ce-inferenceservicename"], head["ce-endpoint"]) == ("space", MODEL, "default")
-    assert head["ce-metadata"] == "{%22x-tenant%22:%22a%22}"
+    assert head["ce-metadata"] == '{"X-Tenant":["a"]}'
     assert logged["response"][1] == answer.content
     assert "hunter2" not in repr(site.events.taken)
 
 
-def test_a_call_over_grpc(site: Site) -> None:
-    ((name, array),) = site.expected.tensors.items()
+def asked_over_grpc(address: str, expected: Expected, identity: str) -> list[float]:
+    """A call; its numbers."""
+    ((name, array),) = expected.tensors.items()
     contents = pb.InferTensorContents(fp64_contents=array.reshape(-1).tolist())
     tensor = pb.ModelInferRequest.InferInputTensor(name=name, shape=array.shape, datatype="FP64", contents=contents)
-    with grpc.insecure_channel(site.server.grpc) as channel:
+    with grpc.insecure_channel(address) as channel:
         infer = channel.unary_unary(
             "/inference.GRPCInferenceService/ModelInfer",
             pb.ModelInferRequest.SerializeToString,
             pb.ModelInferResponse.FromString,
         )
-        infer(pb.ModelInferRequest(model_name=MODEL, inputs=[tensor]), metadata=[("x-request-id", "grpc")])
+        infer(pb.ModelInferRequest(model_name=MODEL, inputs=[tensor]), metadata=[("x-request-id", identity)])
+    numbers: list[float] = array.reshape(-1).tolist()
+    return numbers
+
+
+def test_a_call_over_grpc(site: Site) -> None:
+    sent = asked_over_grpc(site.server.grpc, site.expected, "grpc")
     logged = site.logged("grpc")
     (told,) = json.loads(logged["request"][1])["inputs"]
-    assert told["data"] == array.reshape(-1).tolist()
+    assert told["data"] == sent
     (told,) = json.loads(logged["response"][1])["outputs"]
     assert told["data"] == site.expected.predictions
+
+
+def test_every_process_logs_and_grpcs_other_server_does(tmp_path: Path, shared: Shared) -> None:
+    """Into one file; what waits is written before the end, by each process."""
+    expected = models(tmp_path / "models", shared)
+    save_language_model(tmp_path / "models" / "tiny")
+    file = tmp_path / "payloads.jsonl"
+    flags = (f"--payload_log={file}", "--workers=2", "--grpc_frontend=grpcio")
+    server = Server(tmp_path / "models", tmp_path / "log", *flags).wait_ready()
+    names = [f"rest{number}" for number in range(20)]
+    for name in names:  # each over a connection of its own: any process may take it
+        url, headers = f"{server.url}/v1/models/{MODEL}:predict", {"x-request-id": name}
+        assert httpx.post(url, json=body(expected), headers=headers).status_code == 200
+    for name in (calls := ["grpc0", "grpc1"]):
+        asked_over_grpc(server.grpc, expected, name)
+    chats = {name: chat(server, name, stream=name == "stream") for name in ("whole", "stream")}
+    assert server.stop() == 0, server.log
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    found = {(line["id"], line["type"].rpartition(".")[2]): line for line in lines}
+    assert len(lines) == len(found) == 2 * len([*names, *calls, *chats])
+    for name in names:
+        assert found[name, "request"]["body"] == body(expected)
+        assert found[name, "response"]["body"]["predictions"] == expected.predictions
+    for name in calls:
+        assert found[name, "request"]["protocol"] == "grpc"
+        (told,) = found[name, "response"]["body"]["outputs"]
+        assert told["data"] == expected.predictions
+    for name, (asked, told) in chats.items():  # what its client sent and was sent
+        assert found[name, "request"]["body"] == asked
+        assert found[name, "response"]["parts" if asked["stream"] else "body"] == told
+
+
+def chat(server: Server, identity: str, *, stream: bool) -> tuple[dict[str, Any], Any]:
+    """A request to the language model, and its answer, or that answer's parts."""
+    asked = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 5, "stream": stream}
+    url, headers = f"{server.url}/openai/v1/chat/completions", {"x-request-id": identity}
+    answer = httpx.post(url, json=asked, headers=headers, timeout=60)
+    if not stream:
+        return asked, answer.json()
+    lines = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: ")]
+    return asked, [*map(json.loads, lines[:-1]), lines[-1]]
 
 
 def test_it_is_counted(site: Site) -> None:

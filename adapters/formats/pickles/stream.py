@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from adapters.base import LoadError
+from adapters.formats.strays import HEAD, stray
 
 __all__ = ["Unreadable", "opened", "skip", "take"]
 
@@ -24,11 +25,8 @@ _LZMA_MEMORY = 2**27  #: level 9 takes 65 MiB; a header may ask for 4 GiB
 
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 _LZ4 = b"\x04\x22\x4d\x18"
-_WEB_PAGE = "a web page, not the file itself: fetch it by its download address"
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive (of PyTorch or skops?), not a pickle",
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself: fetch it with git lfs pull",
-    **dict.fromkeys((b"<!DOCTYPE html", b"<!doctype html", b"<html"), _WEB_PAGE),
     b"ZF0x": "written by a joblib older than 0.10: load it there and dump it with a newer one",
     _LZ4: "compressed with lz4, which is not read: dump it with zlib, gzip, bz2, xz or lzma",
     b"\x89HDF": "an HDF5 file, not a pickle",
@@ -87,9 +85,11 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
         Unreadable: it is empty, or another kind of file.
     """
     with path.open("rb") as file:
-        head = file.peek(32)[:32]
+        head = file.peek(HEAD)[:HEAD]
         if not head:
             raise Unreadable("is empty")
+        if told := stray(head):
+            raise Unreadable(told)
         for magic, what in _FOREIGN.items():
             if head.startswith(magic):
                 raise Unreadable(f"is {what}")

@@ -55,6 +55,7 @@ from server.inference.body_readers import INLINE_BYTES, read_aside
 from server.inference.generated_parts import GeneratedParts
 from server.inference.model import ServedModel
 from server.inference.request import InferenceRequest, IsDisconnected
+from server.inference.taps import JobRequest
 from server.repository.repository import Repository
 
 _OWNER = "polyserve"
@@ -110,13 +111,24 @@ class OpenAIRoutes:
             return await self._write(request, model, scope, body, is_disconnected)
         if not model.signature.generates:
             raise ModelUnknown(f"model {request.model!r} is no language model: {_use_of(model)}")
-        asked = InferenceRequest(
-            "generation", action, request.model, None, scope["headers"], packed(request.job()), is_disconnected
-        )
+        head = ("generation", action, request.model, None, scope["headers"], packed(request.job()), is_disconnected)
+        asked = JobRequest(*head, sent=body)
+        try:
+            return asked.shown(await self._generated(asked, request, model))
+        except ServingError as error:
+            return asked.shown(error_answer(error))
+
+    async def _generated(
+        self, asked: JobRequest, request: GeneratingRequest, model: ServedModel
+    ) -> Answer | StreamedAnswer:
+        """
+        Raises:
+            ServingError: the model's, before there is anything to send.
+        """
         answer = await model.handle(asked)
         if isinstance(answer, Answer):  # the model refuses it
             return in_openai_shape(answer)
-        parts = GeneratedParts(answer.parts, is_disconnected)
+        parts = GeneratedParts(answer.parts, asked.is_disconnected)
         try:
             await parts.begin()
         except BaseException:

@@ -46,7 +46,11 @@ class PayloadQueue:
                 if len(self._waiting) == 1:
                     self._changed.notify()
                 return
-        self._metrics(payload.model, payload.version).payloads_dropped += 1
+        self.drop(payload.model, payload.version)
+
+    def drop(self, model: str, version: str) -> None:
+        """Count one that is not logged, as there is no room for it."""
+        self._metrics(model, version).payloads_dropped += 1
 
     def close(self) -> None:
         """Send what waits, within some seconds."""

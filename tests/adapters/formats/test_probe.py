@@ -51,6 +51,7 @@ def test_a_name_gives_the_layout_away(tmp_path: Path, name: str, words: str) -> 
     ("content", "words"),
     [
         (b"CBM1\x00\x00", "a CatBoost model"),
+        (b"\x93NUMPY\x01", "a NumPy array"),
         (b"binf\x00\x00", "an XGBoost model in the binary format that XGBoost 3.1 removed"),
         (b"GGUF\x03\x00", "a GGUF model (llama.cpp)"),
         (b"\x1c\x00\x00\x00TFL3", "a TensorFlow Lite model"),
@@ -79,7 +80,12 @@ def test_leading_bytes_give_the_format_away_whatever_the_name(tmp_path: Path, co
         ("Model.MLMODEL", "a Core ML model", "serve the model that it was converted from"),
         ("last.ckpt", "a checkpoint (weights without a program)", "a model.py can build the model and load them"),
         ("model.onnx.part", "a download that is not whole", "fetch it again"),
-        ("model.rds", "a model of R", ""),
+        ("model.rds", "a model of R", "through rpy2"),
+        ("model.joblib.dvc", "a DVC pointer", "dvc pull"),
+        ("en_core_web_sm-3.8.0.whl", "a Python package", "unzip it"),
+        ("best.pth.tar", "a checkpoint (weights without a program)", "a model.py can build the model"),
+        ("model.ckpt-1.index", "a TensorFlow checkpoint (weights without a program)", "tf.saved_model.save"),
+        ("model.zip", "an archive that must be unpacked first", ""),
     ],
 )
 def test_an_ending_gives_a_format_of_others_away_with_the_way_out(

@@ -85,7 +85,7 @@ def test_cut_at_every_offset_of_the_end(tmp_path: Path) -> None:
         (b"not a model\n" * 20, "is not an ONNX model"),
         (b"\x00" * 100, "is not an ONNX model"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "git lfs pull"),
-        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page, not the model: fetch"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page, not the file itself: fetch"),
         (b"\x08\x08", "no graph and no opset_import"),
         (b"\x08\x08" + message(7, b"g"), "no opset_import"),
         (b"\x08\x08\x3a" + varint(1 << 62) + b"g", "field graph should have 4611686018427387904 bytes, 1 are left"),

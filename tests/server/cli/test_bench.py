@@ -81,12 +81,14 @@ def test_as_many_rows_of_tensors() -> None:
         {"name": "flat", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]},
         {"name": "nested", "shape": [2, 2], "datatype": "FP32", "data": [[1, 2], [3, 4]]},
         {"name": "column", "shape": [2], "datatype": "BYTES", "data": ["a", "b"]},
+        *(alone := [{"name": "for all", "shape": shape, "datatype": "FP32", "data": [1]} for shape in ([], [1])]),
     ]
     target = Target(RunningServer("http://x"), ModelRequest("v2", "/x", {"inputs": tensors}), 2)
-    flat, nested, column = _with_rows(target, 3).request.body["inputs"]
+    flat, nested, column, *others = _with_rows(target, 3).request.body["inputs"]
     assert (flat["shape"], flat["data"]) == ([3, 2], [1, 2, 3, 4, 1, 2])
     assert (nested["shape"], nested["data"]) == ([3, 2], [[1, 2], [3, 4], [1, 2]])
     assert (column["shape"], column["data"]) == ([3], ["a", "b", "a"])
+    assert others == alone  # what has no rows
 
 
 def test_numbers_as_they_are_read() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.cli.commands import COMMANDS, COMPLETE, is_for_commands, serve_arguments
+from server.cli.commands import COMMANDS, COMPLETE, ELSEWHERE, HINTS, is_for_commands, serve_arguments
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["-h"], ["inspect"], ["check", "--help"], ["inspct"], ["models"]])
@@ -32,6 +32,11 @@ def test_of_the_server(argv: list[str]) -> None:
 )
 def test_the_servers_flags(argv: list[str], flags: list[str]) -> None:
     assert serve_arguments(argv) == flags
+
+
+def test_no_word_is_told_twice_nor_a_command() -> None:
+    assert not set(HINTS) & (set(ELSEWHERE) | set(COMMANDS))
+    assert set(ELSEWHERE.values()) <= set(COMMANDS)
 
 
 def test_every_command_is_where_the_table_says() -> None:

@@ -14,7 +14,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
     add_GRPCInferenceServiceServicer_to_server,
 )
 
-from server.cli.grpc_request import infer
+from server.cli.grpc_request import infer, message_of
 from server.cli.main import Failure
 from server.cli.tls_files import TlsFiles
 from tests.certificates import Authority
@@ -43,11 +43,16 @@ def test_a_call() -> None:
     server.start()
     try:
         answer = infer(address, REQUEST, {"X-Key": "v"})
-        assert answer["outputs"][0]["contents"] == {"fp64_contents": [1.5, 2.0]}
+        assert answer["outputs"] == [{"name": "y", "shape": [2], "datatype": "FP64", "data": [1.5, 2.0]}]
         with pytest.raises(Failure, match=r"the server answers INVALID_ARGUMENT: no key$"):
             infer(address, REQUEST, {})
     finally:
         server.stop(None)
+
+
+def test_what_is_no_message() -> None:
+    with pytest.raises(Failure, match=r"gRPC has no such message: .*fp64_contents"):
+        message_of({"model_name": "m", "inputs": [{"name": "x", "contents": {"fp64_contents": ["a"]}}]})
 
 
 def test_a_call_over_tls(tmp_path: Path) -> None:

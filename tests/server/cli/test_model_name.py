@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import click
+import pytest
 
 from server.cli.model_name import ModelName
 
@@ -23,6 +24,19 @@ def test_the_folders_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "iron.txt").write_text("no model")
     assert offered("ir", directory=tmp_path) == ["iris", "irregular"]
     assert offered("", directory=tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["iris:predict", "/v1/models/iris", "v2/models/iris/infer", "/v2/models/iris/generate"]
+)
+def test_a_route_is_no_name(text: str) -> None:
+    with pytest.raises(click.UsageError, match=r"is a route: name the model alone, iris$"):
+        ModelName().convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["iris", "models/iris", "an:odd one", "infer"])
+def test_other_names_are_left_to_the_server(text: str) -> None:
+    assert ModelName().convert(text, None, None) == text
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

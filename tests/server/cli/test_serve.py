@@ -11,7 +11,7 @@ from server.config.settings import Settings
 
 
 def test_it_has_every_flag() -> None:
-    assert [option.opts[0] for option in serve.params] == [flag.flag for flag in flags_of(Settings)]
+    assert [option.opts[0] for option in serve.params] == ["directory", *(flag.flag for flag in flags_of(Settings))]
     kinds = {option.name: option.type for option in serve.params}
     assert isinstance(kinds["trust"], click.Choice)
     assert isinstance(kinds["model_dir"], click.Path)

@@ -141,9 +141,9 @@ def test_without_an_example(way: str) -> None:
         assert request_for(way, metadata(), body={"x": 1}).body == {"x": 1}
 
 
-@pytest.mark.parametrize("datatype", ["FP16", "BF16"])
-def test_what_grpc_has_no_json_for(datatype: str) -> None:
-    v2 = {"inputs": [{"name": "x", "shape": [1], "datatype": datatype, "data": [1.0]}]}
+@pytest.mark.parametrize(("datatype", "value"), [("BF16", 1.0), ("FP64", None)])
+def test_what_grpc_has_no_json_for(datatype: str, value: Any) -> None:
+    v2 = {"inputs": [{"name": "x", "shape": [1], "datatype": datatype, "data": [value]}]}
     with pytest.raises(Failure, match="take another way"):
         request_for("grpc", metadata(examples={"v2": v2}))
 
@@ -151,3 +151,36 @@ def test_what_grpc_has_no_json_for(datatype: str) -> None:
 def test_a_short_one_is_a_line() -> None:
     line = shown(ModelRequest("v1", "/x", {}), "http://h", "", {})
     assert line == "curl -s http://h/x -H 'Content-Type: application/json' -d '{}'"
+
+
+def test_rows_of_tensors_are_flat_over_grpc() -> None:
+    body = {"inputs": [{"name": "x", "shape": [2, 1], "datatype": "FP64", "data": [[0.5], [1.0]]}]}
+    (tensor,) = request_for("grpc", {"name": "m"}, body=body).body["inputs"]
+    assert tensor["contents"] == {"fp64_contents": [0.5, 1.0]}
+
+
+def test_half_floats_go_as_bytes_over_grpc_and_all_with_them() -> None:
+    tensors = [
+        {"name": "x", "shape": [2], "datatype": "FP16", "data": [0.5, 1.0]},
+        {"name": "n", "shape": [1], "datatype": "INT64", "data": [7]},
+        {"name": "t", "shape": [1], "datatype": "BYTES", "data": ["é"]},
+    ]
+    message = request_for("grpc", {"name": "m"}, body={"inputs": tensors}).body
+    expected = [b"\x008\x00<", b"\x07" + bytes(7), b"\x02\0\0\0" + "é".encode()]
+    assert [base64.b64decode(each) for each in message["raw_input_contents"]] == expected
+    assert all(tensor.keys() == {"name", "shape", "datatype"} for tensor in message["inputs"])
+    tensors[1]["data"] = ["x"]
+    with pytest.raises(Failure, match="no values of INT64"):
+        request_for("grpc", {"name": "m"}, body={"inputs": tensors})
+
+
+def test_speech_is_a_form() -> None:
+    metadata = {"name": "whisper", "parameters": {"task": "transcription"}}
+    with pytest.raises(Failure, match="/openai/v1/audio/transcriptions -F model=whisper -F file=@FILE"):
+        request_for("openai", metadata)
+
+
+@pytest.mark.parametrize("tensor", ["x", {"name": "x"}, {"name": "x", "shape": [1], "datatype": "FP64"}])
+def test_a_body_that_is_none_of_v2s_over_grpc(tensor: Any) -> None:
+    with pytest.raises(Failure, match="an object with name, shape, datatype and data"):
+        request_for("grpc", {"name": "m"}, body={"inputs": [tensor]})

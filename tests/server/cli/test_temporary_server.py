@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from pathlib import Path
 
 import click
 import pytest
 
 from server.cli.main import Failure
-from server.cli.temporary_server import folder_of, serving
+from server.cli.temporary_server import _free_ports, folder_of, serving
 from tests.processes import descendants
 
 
@@ -21,6 +23,15 @@ def test_which_folder_is_meant(tmp_path: Path) -> None:
             folder_of(name, tmp_path)
     with pytest.raises(click.UsageError, match="it holds no folder"):
         folder_of("x", tmp_path / "iris")
+
+
+def test_its_ports_are_free_and_none_that_clients_are_given() -> None:
+    ports = _free_ports()
+    assert len(set(ports)) == 2
+    assert all(20_000 <= port < 32_768 for port in ports)
+    with contextlib.ExitStack() as held:
+        for port in ports:
+            held.enter_context(socket.create_server(("", port)))
 
 
 @pytest.mark.slow

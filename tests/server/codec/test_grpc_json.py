@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 from typing import Any
@@ -27,7 +28,7 @@ def message(datatype: str, *raw: bytes, shape: Any = (2,), **contents: Any) -> b
     [
         (message("FP64", fp64_contents=[0.5, 1.0]), [0.5, 1.0]),
         (message("FP64", struct.pack("<2d", 0.5, 1.0)), [0.5, 1.0]),
-        (message("BYTES", bytes_contents=["é".encode(), b"\xff"]), ["é", "\ufffd"]),
+        (message("BYTES", bytes_contents=["é".encode(), b"x"]), ["é", "x"]),
         (message("BYTES", struct.pack("<I", 1) + b"a" + struct.pack("<I", 0)), ["a", ""]),
         (message("BOOL", bool_contents=[True, False]), [True, False]),
     ],
@@ -51,3 +52,25 @@ def test_an_answer() -> None:
         "model_version": "3",
         "outputs": [{"name": "y", "shape": [1], "datatype": "INT64", "data": [2**60]}],
     }
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        message("BYTES", bytes_contents=[b"a", b"\xff"]),
+        message("BYTES", struct.pack("<I", 1) + b"a" + struct.pack("<I", 1) + b"\xff"),
+    ],
+    ids=["typed", "raw"],
+)
+def test_what_is_no_text_is_in_base64_and_says_so(sent: bytes) -> None:
+    (tensor,) = json.loads(request_json(sent))["inputs"]
+    assert [base64.b64decode(each) for each in tensor["data"]] == [b"a", b"\xff"]
+    assert tensor["parameters"] == {"content_type": "base64"}
+
+
+def test_which_outputs_were_asked_for() -> None:
+    made = pb.ModelInferRequest.FromString(message("FP64", fp64_contents=[0.5, 1.0]))
+    made.outputs.add(name="y").parameters["classification"].int64_param = 2
+    assert json.loads(request_json(made.SerializeToString()))["outputs"] == [
+        {"name": "y", "parameters": {"classification": 2}}
+    ]

@@ -10,7 +10,7 @@ import pytest
 from adapters.base import InvalidInput as Refused
 from adapters.base import StreamFailed
 from server.errors import DeadlineExceeded, InvalidInput, ModelFailed, ServingError
-from server.inference.stream_parts import CountedParts, SinglePart
+from server.inference.stream_parts import CountedParts, ShownParts, SinglePart
 
 
 async def parts(error: Exception | None = None) -> AsyncGenerator[bytes, None]:
@@ -77,3 +77,19 @@ def test_a_whole_answer_is_a_stream_of_one_part() -> None:
         return found
 
     assert asyncio.run(main()) == [b"all"]
+
+
+def test_who_looks_at_parts_and_fails_takes_none_away() -> None:
+    seen: list[bytes] = []
+
+    def fails(part: bytes) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> list[bytes]:
+        shown = ShownParts(parts(), [fails, seen.append])
+        try:
+            return [part async for part in shown]
+        finally:
+            await shown.aclose()
+
+    assert asyncio.run(main()) == seen == [b"1"]

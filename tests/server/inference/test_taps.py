@@ -13,7 +13,7 @@ from server.errors import InvalidInput, ServingError
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.batching.queue import Limits
 from server.inference.request import InferenceRequest
-from server.inference.taps import Seen, SeenOutcome, Streamed, tap
+from server.inference.taps import JobRequest, Seen, SeenOutcome, SeenParts, Streamed, tap
 from server.inference.tensor_model import TensorModel
 from server.telemetry.metrics import Metrics
 from tests.server.stand_ins import EchoAdapter
@@ -148,3 +148,53 @@ def test_errors_and_leavers_are_seen(error: BaseException, status: int) -> None:
 
     asyncio.run(ask())
     assert [outcome.status for outcome in looking.outcomes] == [status]
+
+
+class LookingAtParts(SeenParts):
+    """Keeps the parts of a stream, and how it ended."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.outcomes: list[SeenOutcome] = []
+
+    def part(self, part: bytes) -> None:
+        self.parts.append(part)
+
+    def __call__(self, outcome: SeenOutcome) -> None:
+        self.outcomes.append(outcome)
+
+
+def test_who_wants_the_parts_of_a_stream_sees_them_as_they_go() -> None:
+    seen = LookingAtParts()
+    model: Any = Whole(StreamedAnswer([], Parts()))
+    tap(model, (lambda model, request: seen,))
+
+    async def ask() -> None:
+        answer = await model.handle(asked())
+        assert await anext(answer.parts) == b"a"
+        assert seen.parts == [b"a"]
+        await answer.close()
+
+    asyncio.run(ask())
+    assert [outcome.status for outcome in seen.outcomes] == [499]
+
+
+def test_of_a_job_who_asks_for_it_is_shown_what_the_client_is_sent() -> None:
+    seen = LookingAtParts()
+    request = JobRequest("generation", "chat", "m", None, [], b"the job", sent=b"the body")
+    untouched = StreamedAnswer([], Parts())
+    assert request.shown(untouched) is untouched
+    request.watchers.append(seen)
+    whole = Answer(200, [], b"{}")
+    assert request.shown(whole) is whole
+    assert seen.outcomes == [whole]
+
+    async def take() -> None:
+        answer = request.shown(untouched)
+        assert isinstance(answer, StreamedAnswer)
+        assert [part async for part in answer.parts] == [b"a", b"b"]
+        await answer.close()
+
+    asyncio.run(take())
+    assert seen.parts == [b"a", b"b"]
+    assert seen.outcomes[-1].status == 200

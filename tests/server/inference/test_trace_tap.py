@@ -20,7 +20,7 @@ from server.errors import InvalidInput, ModelFailed
 from server.inference.batching.queue import Limits
 from server.inference.passthrough_model import PassthroughModel
 from server.inference.request import InferenceRequest
-from server.inference.taps import Streamed, tap
+from server.inference.taps import JobRequest, Streamed, tap
 from server.inference.tensor_model import TensorModel
 from server.inference.trace_tap import TraceTap
 from server.runtime import logs
@@ -124,6 +124,16 @@ def test_errors_are_told_and_only_our_own_mark_the_span(model: TensorModel) -> N
     assert refused.attributes["error.message"] == "it has 1 column"
     assert (refused.status.status_code, failed.status.status_code) == (StatusCode.UNSET, StatusCode.ERROR)
     assert (failed.status.description, failed.attributes["http.response.status_code"]) == ("ValueError: boom", 500)
+
+
+def test_a_job_is_told_as_what_its_client_asked(model: TensorModel) -> None:
+    traced = Traced()
+    job = JobRequest("generation", "chat", "m", None, [(b"traceparent", SENT.encode())], b"job", sent=b"the body")
+    seen = traced.tap(model, job)
+    assert seen is not None
+    seen(Streamed(200))
+    span = traced.spans["openai chat"]
+    assert (span.attributes["polyserve.protocol"], span.attributes["polyserve.request_bytes"]) == ("openai", 8)
 
 
 def test_over_grpc_metadata_is_text(model: TensorModel) -> None:

@@ -3,7 +3,7 @@
 import { words } from "./api.js";
 import { h } from "./dom.js";
 import { seconds } from "./format.js";
-import { pictureUrl } from "./pictures.js";
+import { pictureUrl } from "./media.js";
 
 /** What came back for a body; `labels` are what the model's classes are called. */
 export function answerView(sent, got, labels = []) {
@@ -27,6 +27,8 @@ function pictured(sent, document, labels) {
   if (entities && text) return marked(text, entities);
   const scores = scoresOf(prediction, labels);
   if (scores) return h("div", { class: image ? "pictured" : "" }, image, bars(scores));
+  const told = prediction?.text ?? prediction?.generated_text ?? prediction?.answer;
+  if (typeof told === "string") return [image, h("p", { class: "marked" }, told || "(no words)")];
   if (["string", "number", "boolean"].includes(typeof prediction)) return [image, h("p", { class: "number" }, String(prediction))];
   return image;
 }

@@ -1,7 +1,7 @@
 // A form made of a model's example: one field for each column or input, as it is typed there.
 
 import { h, tabs } from "./dom.js";
-import { pictureUrl } from "./pictures.js";
+import { pictureUrl, soundUrl } from "./media.js";
 
 /** `element`, and `read()`: the path and the body to send; throws an Error that says which field is wrong. */
 export function requestForm(model) {
@@ -28,7 +28,7 @@ function json(path, example, ready) {
 function columns(model, ready) {
   const example = model.v1.instances[0];
   const single = typeof example !== "object" || example === null;
-  const entries = single ? [[pictureUrl(example) ? "image" : "text", example]] : Object.entries(example);
+  const entries = single ? [[nameOf(example), example]] : Object.entries(example);
   const wide = entries.length < 3 && entries.some(([, value]) => typeof value === "string" && value.length > 24);
   const fields = entries.map(([name, value]) => field(name, value, wide));
   ready(() => {
@@ -44,6 +44,11 @@ function columns(model, ready) {
     options.length ? h("details", {}, h("summary", {}, "Parameters"), h("div", { class: "fields" }, options.map(({ element }) => element))) : null];
 }
 
+/** What a value by itself is called. */
+function nameOf(value) {
+  return pictureUrl(value) ? "image" : soundUrl(value) ? "sound" : "text";
+}
+
 /** A field that keeps the kind of its example: number, text, true or false, a file in base64, or JSON. */
 function field(name, value, wide) {
   const label = (input, note = null) => h("label", {}, h("span", {}, name), input, note);
@@ -56,7 +61,7 @@ function field(name, value, wide) {
     const input = h("input", { type: "text", inputmode: "decimal", value: value ?? "", placeholder: "missing" });
     return { name, element: label(input), read: () => number(name, input.value) };
   }
-  if (pictureUrl(value) || typeof value?.b64 === "string") return file(name, value);
+  if (pictureUrl(value) || soundUrl(value) || typeof value?.b64 === "string") return file(name, value);
   if (typeof value === "string") {
     const input = wide ? h("textarea", { value, rows: 3 }) : h("input", { type: "text", value });
     return { name, element: label(input), read: () => input.value };
@@ -83,19 +88,23 @@ function option({ name, kind, choices, meaning }) {
 function file(name, value) {
   const bare = typeof value === "string";
   let b64 = bare ? value : value.b64;
-  const example = pictureUrl(b64);
-  const preview = h("img", { class: "preview", alt: "What will be sent", src: example, hidden: !example });
+  const [picture, sound] = [pictureUrl(b64), soundUrl(b64)];
+  const preview = h("img", { class: "preview", alt: "What will be sent", src: picture, hidden: !picture });
+  const player = h("audio", { controls: true, "aria-label": "What will be sent", src: sound, hidden: !sound });
   const input = h("input", { type: "file" });
   input.addEventListener("change", () => {
     const reader = new FileReader();
     reader.addEventListener("load", () => {
       b64 = reader.result.split(",")[1];
-      preview.hidden = !input.files[0].type.startsWith("image/");
-      preview.src = reader.result;
+      const kind = input.files[0].type;
+      preview.hidden = !kind.startsWith("image/");
+      player.hidden = !kind.startsWith("audio/");
+      if (!preview.hidden) preview.src = reader.result;
+      if (!player.hidden) player.src = reader.result;
     });
     if (input.files[0]) reader.readAsDataURL(input.files[0]);
   });
-  return { name, element: h("label", {}, h("span", {}, `${name} (the example, or a file)`), input, preview), read: () => (bare ? b64 : { b64 }) };
+  return { name, element: h("label", {}, h("span", {}, `${name} (the example, or a file)`), input, preview, player), read: () => (bare ? b64 : { b64 }) };
 }
 
 function number(name, text) {

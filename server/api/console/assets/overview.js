@@ -45,7 +45,7 @@ export function overviewView() {
       return head;
     }))), rows);
   const element = [h("h1", { class: "skip" }, "Models"), tiles,
-    h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, "Models"), shownOf, h("span", { class: "grow" }), order, h("div", {}, filter)),
+    h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", {}, "Models"), shownOf, h("span", { class: "grow" }), order, h("div", { class: "find" }, filter)),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All models" }, table), empty)];
   const drawn = new Map(); // what each row was made of
   let last = null;

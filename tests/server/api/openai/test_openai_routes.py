@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,9 @@ from server.config.api_keys import ApiKey
 from server.errors import ClientGone, ModelFailed, NotFound, NotReady
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import IsDisconnected, never_disconnected
+from server.inference.taps import Tap, tap
+from server.repository.payloads.payload import Payload
+from server.repository.payloads.payload_tap import PayloadTap
 from tests.server.encoding import model_of_texts
 from tests.server.generating import ScriptedLanguageModel, generation_model, parts_of
 
@@ -55,12 +59,15 @@ def ask(
     body: Any = None,
     method: str = "POST",
     gone: IsDisconnected = never_disconnected,
+    taps: Sequence[Tap] = (),
     **scope: Any,
 ) -> Any:
     """Status and document of a whole answer; the parts of a stream."""
 
     async def run() -> Any:
-        routes = OpenAIRoutes(FewModels(adapter), OpenAIPaths("/openai"))  # type: ignore[arg-type]
+        models = FewModels(adapter)
+        tap(models.serving["m"], taps)
+        routes = OpenAIRoutes(models, OpenAIPaths("/openai"))  # type: ignore[arg-type]
         asked = {"type": "http", "method": method, "path": path, "headers": [], **scope}
         handler = routes.handler(asked)
         if handler is None:
@@ -190,3 +197,18 @@ def test_a_client_that_is_gone_ends_the_work() -> None:
     status, _ = ask(adapter, CHAT, HELLO, gone=lambda: True)
     assert status == ClientGone.status
     assert adapter.parts.closed
+
+
+def test_what_is_logged_is_what_clients_send_and_are_sent() -> None:
+    """Not the job made of a request, nor its parts."""
+    put: list[Payload] = []
+    taps = [PayloadTap(put.append)]
+    _, whole = ask(ScriptedLanguageModel(*parts_of("hi")), CHAT, HELLO, taps=taps)
+    parts = ask(ScriptedLanguageModel(*parts_of("hi")), CHAT, {**HELLO, "stream": True}, taps=taps)
+    failed = ScriptedLanguageModel({"prompt_tokens": 1}, ModelFailed("no memory"))
+    _, refusal = ask(failed, CHAT, HELLO, taps=taps)
+    requests, answers = put[::2], put[1::2]
+    assert [orjson.loads(each.body) for each in requests] == [HELLO, {**HELLO, "stream": True}, HELLO]
+    assert [each.id for each in requests] == [each.id for each in answers]
+    assert (orjson.loads(answers[0].body), answers[1].parts, orjson.loads(answers[2].body)) == (whole, parts, refusal)
+    assert [each.status for each in answers] == [200, 200, 500]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from urllib.parse import unquote
 
 import kserve.protocol.grpc.grpc_predict_v2_pb2 as pb
 import pytest
@@ -30,6 +31,7 @@ def test_an_event_is_as_kserves_logger_sends_it() -> None:
         "ce-namespace": "space",
         "ce-component": "predictor",
         "ce-endpoint": "3",
+        "ce-metadata": "{}",
     }
     event = from_http(headers, body)  # the SDK's own reader takes it
     assert event["type"] == "org.kubeflow.serving.inference.request"
@@ -42,7 +44,17 @@ def test_an_answer_has_the_id_of_its_request_and_a_status() -> None:
     assert (headers["ce-id"], headers["ce-statuscode"]) == ("abc", "400")
     assert headers["ce-inferenceservicename"] == "iris"
     assert "ce-namespace" not in headers
-    assert headers["ce-metadata"] == "{%22x-tenant%22:%22a%22}"
+    assert headers["ce-metadata"] == '{"X-Tenant":["a"]}'
+
+
+def test_headers_are_as_kserves_logger_writes_them_whatever_they_hold() -> None:
+    """It encodes nothing, and who follows CloudEvents decodes: both read the same."""
+    headers, body = cloud_event(replace(REQUEST, metadata={"x-long-name": 'é "100%25" \n'}), Sender())
+    written = headers["ce-metadata"]
+    assert written.isascii()
+    assert written.isprintable()
+    assert json.loads(written) == json.loads(unquote(written)) == {"X-Long-Name": ['é "100%25" \n']}
+    assert from_http(headers, body)["metadata"] == written
 
 
 def test_names_that_headers_cannot_have_are_encoded() -> None:
@@ -95,3 +107,23 @@ def test_a_body_that_is_nested_deeply_is_logged_all_the_same(deep: int) -> None:
     body = b"[" * deep + b"]" * deep
     line = json.loads(json_line(replace(REQUEST, body=body), Sender()))
     assert base64.b64decode(line["body_base64"]) == body
+
+
+STREAM = replace(ANSWER, body=b"", parts=[b'{"a":1}', b": the model is at work", b"[DONE]"])
+
+
+def test_an_answer_in_parts_is_the_events_that_it_was_and_a_list_in_a_line() -> None:
+    body, media = readable(STREAM)
+    assert (body, media) == (b'data: {"a":1}\n\ndata: [DONE]\n\n', "text/event-stream")
+    line = json.loads(json_line(STREAM, Sender()))
+    assert (line["parts"], line["content_type"]) == ([{"a": 1}, "[DONE]"], "text/event-stream")
+    assert "body" not in line
+    assert STREAM.size > ANSWER.size
+
+
+def test_parts_over_grpc_are_as_v2_has_them() -> None:
+    tensor = pb.ModelInferResponse.InferOutputTensor(name="y", shape=[1], datatype="BYTES")
+    tensor.contents.bytes_contents.append(b"Rome")
+    part = pb.ModelInferResponse(model_name="iris", outputs=[tensor]).SerializeToString()
+    line = json.loads(json_line(replace(STREAM, protocol="grpc", content_type=PROTOBUF, parts=[part, part]), Sender()))
+    assert [each["outputs"][0]["data"] for each in line["parts"]] == [["Rome"], ["Rome"]]

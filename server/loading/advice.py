@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from adapters import registry
 from adapters.base import ModelDir
+from server.loading.files import is_crowded
 
 _DEPTH = 5  #: folders below that are looked into
-_MOST = 200
+_MOST = 50  #: a mount may hold thousands of folders that are none of ours, and each is looked at when the server starts
 _FORMATS = "adapters/README.md lists what is recognised, and how to save each kind of model"
 _DATA = (".csv", ".parquet", ".json", ".xlsx", ".tsv", ".txt", ".md", ".yaml", ".yml")
+
+
+def with_advice(problem: str, directory: ModelDir) -> str:
+    """The reason, and what to do about it, of the files as they are now."""
+    try:
+        advice = advice_on(problem, ModelDir.of(directory.path, directory.root))
+    except OSError:  # the folder has gone since
+        advice = ""
+    return "; ".join(filter(None, (problem, advice)))
 
 
 def advice_on(problem: str, directory: ModelDir) -> str:
@@ -46,6 +56,8 @@ def _deeper(directory: ModelDir, path: str, depth: int, left: list[int]) -> str:
             return ""
         inner, below = directory.folder(name), f"{path}{name}/"
         try:
+            if is_crowded(inner):
+                continue
             if any(not claim.match.problem for claim in registry.claims_on(inner)):
                 return below
         except Exception:  # an adapter fails at what lies there, as loading would

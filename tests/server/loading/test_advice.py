@@ -8,7 +8,7 @@ import pytest
 
 from adapters import registry
 from adapters.base import LoadError, ModelDir
-from server.cli.advice import advice_on
+from server.loading.advice import advice_on, with_advice
 
 CLASSLESS = "def predict(rows):\n    return rows\n"
 
@@ -60,3 +60,14 @@ def test_wide_and_deep_folders_are_not_searched_for_ever(tmp_path: Path) -> None
     (tmp_path / "zz" / "model.txt").write_text("tree\nversion=v4\n")
     said = advice_on("no known model format among 000/", ModelDir.of(tmp_path))
     assert "adapters/README.md" in said
+
+
+def test_a_reason_goes_with_its_advice_of_the_files_as_they_are_now(tmp_path: Path) -> None:
+    directory = ModelDir.of(tmp_path)
+    assert directory.files == ()
+    (tmp_path / "train.ipynb").write_text("{}")
+    said = with_advice("no known model format among train.ipynb", directory)
+    assert said.startswith("no known model format among train.ipynb; a notebook is no model")
+    assert with_advice("it needs torch", directory) == "it needs torch"
+    gone = ModelDir.of(tmp_path / "gone")
+    assert with_advice("no known model format among a", gone) == "no known model format among a"
