@@ -281,11 +281,8 @@ def _unsupported(model_dir: ModelDir, only: str | None) -> str:
     if known := probe.recognise(model_dir):
         way_out = probe.way_out(known)
         return f"{known}, which this version does not serve{way_out and f'; {way_out}'}"
-    if kept := nested.of_mlflow(model_dir):
-        return (
-            f"it holds no model itself, but MLflow keeps some further down: {listed(kept)}; "
-            "name such a folder in --model_dir, or each by --model NAME=file://FOLDER"
-        )
+    if kept := nested.kept_by_mlflow(model_dir):
+        return kept
     names = [*model_dir.files, *(f"{name}/" for name in model_dir.dirs)]
     return f"no known model format among {listed(names)}"
 

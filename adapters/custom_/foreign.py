@@ -20,6 +20,8 @@ _MARKS = {
     b"class EndpointHandler": "a handler of Hugging Face's inference endpoints: its class becomes a kserve.Model",
     b"def model_fn(": "code of SageMaker's containers: its functions become the hooks of a kserve.Model",
     b"def predict_fn(": "code of SageMaker's containers: its functions become the hooks of a kserve.Model",
+    b"def init():": "a scoring script of Azure ML's: its init and run become load and predict of a kserve.Model",
+    b"def from_path(cls": "a predictor of Vertex AI's: its class becomes a kserve.Model",
     b"features_names": "a component of Seldon's: its class becomes a kserve.Model",
 }
 

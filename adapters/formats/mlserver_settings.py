@@ -16,7 +16,7 @@ from typing import Any
 
 from adapters.modeldir import ModelDir
 
-__all__ = ["FILE", "Named", "read"]
+__all__ = ["FILE", "Named", "read", "unread_default"]
 
 FILE = "model-settings.json"
 _LIMIT = 1 << 20  #: bytes
@@ -33,17 +33,30 @@ class Named:
 
 def read(model_dir: ModelDir) -> Named | None:
     """What the settings name in their folder; None where they are not there, or name nothing that is there."""
-    if not model_dir.has(FILE):
-        return None
-    try:
-        settings = json.loads(model_dir.head(FILE, _LIMIT))
-    except (OSError, ValueError, RecursionError):
-        return None
-    parameters = settings.get("parameters") if isinstance(settings, dict) else None
+    parameters = _settings(model_dir).get("parameters")
     if not isinstance(parameters, dict):
         return None
     found = _found(model_dir, _text(parameters, "uri"))
     return None if found is None else Named(*found, version=_text(parameters, "version"))
+
+
+def unread_default(model_dir: ModelDir) -> str:
+    """What the settings make of an input that a request does not say itself, and that is not done here; or ""."""
+    inputs = _settings(model_dir).get("inputs")
+    for each in inputs if isinstance(inputs, list) else ():
+        parameters = each.get("parameters") if isinstance(each, dict) else None
+        if isinstance(parameters, dict) and parameters.get("content_type") == "base64":
+            name = str(each.get("name"))[:60]
+            return f"{FILE} has {name!r} decoded from base64, which requests have to say here: content_type base64"
+    return ""
+
+
+def _settings(model_dir: ModelDir) -> dict[str, Any]:
+    try:
+        settings = json.loads(model_dir.head(FILE, _LIMIT)) if model_dir.has(FILE) else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _text(parameters: dict[str, Any], name: str) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 
 from adapters.modeldir import ModelDir
+from adapters.shared.messages import listed
 
-__all__ = ["candidates", "is_hub_cache", "of_mlflow"]
+__all__ = ["candidates", "is_hub_cache", "kept_by_mlflow", "of_mlflow"]
 
 #: folders that are looked into; a model's folder holds few
 _MOST = 50
@@ -32,6 +33,13 @@ def candidates(model_dir: ModelDir) -> tuple[str, ...]:
         names = (main,) if main in snapshots.dirs else snapshots.dirs
         return tuple(f"snapshots/{name}" for name in names[:_MOST])
     return tuple(name for name in model_dir.dirs if not name.isdecimal())[:_MOST]
+
+
+def kept_by_mlflow(model_dir: ModelDir) -> str:
+    """Why a store of MLflow's runs is no model, and where in it models are; "" of any other folder."""
+    kept = of_mlflow(model_dir)
+    told = f"it holds no model itself, but MLflow keeps some further down: {listed(kept)}; "
+    return told + "name such a folder in --model_dir, or each by --model NAME=file://FOLDER" if kept else ""
 
 
 def of_mlflow(model_dir: ModelDir) -> list[str]:

@@ -159,7 +159,9 @@ def _stack(sent: dict[str, WireTensor], signature: Signature, spec: TensorSpec) 
             raise InvalidInput(f"column {quoted(name)} is unknown; {nearest(name, columns)}")
     if missing := [name for name in columns if name not in sent]:
         raise InvalidInput(f"column {missing[0]!r} is missing")
-    arrays = {name: _one(sent[name], column_of(spec, place)) for place, name in enumerate(columns)}
+    usual = column_of(spec)
+    specs = {place: column_of(spec, place) for place in spec.whole}
+    arrays = {name: _one(sent[name], specs.get(place, usual)) for place, name in enumerate(columns)}
     common_rows(arrays, "columns")
     return np.stack(list(arrays.values()), axis=1)
 

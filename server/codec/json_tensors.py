@@ -98,7 +98,7 @@ def _as_rows(array: Array, spec: TensorSpec) -> Array:
     return array
 
 
-def column_of(matrix: TensorSpec, place: int) -> TensorSpec:
+def column_of(matrix: TensorSpec, place: int | None = None) -> TensorSpec:
     """What one column of a matrix takes, where it comes by itself."""
     return replace(matrix, shape=(-1,), whole=(0,) if place in matrix.whole else ())
 

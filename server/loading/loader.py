@@ -39,6 +39,7 @@ from typing import Any, TypeVar
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
 from adapters.custom_.foreign import not_run
 from adapters.formats.made_by import made_by
+from adapters.formats.mlserver_settings import unread_default
 from adapters.registry import Choice
 from server.config.model_config import ModelConfig
 from server.loading import compatibility, files, recorded_examples, trust
@@ -158,7 +159,7 @@ class Loader:
             directory, choice, options, config = self._answered(found, lambda: self.recogniser.recognise(found))
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
-            beside = not_run(directory) if choice.match.trust is not Trust.CODE else ""
+            beside = (not_run(directory) or unread_default(directory)) if choice.match.trust is not Trust.CODE else ""
             if beside:
                 log.warning("model %s: %s", found.name, beside)
             with logs.about(found.name):

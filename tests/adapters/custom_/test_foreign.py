@@ -43,6 +43,8 @@ OTHERS = {
     "server.py": ("import litserve as ls\nclass A(ls.LitAPI): ...\n", "an API of LitServe's"),
     "handler.py": ("class EndpointHandler:\n    def __call__(self, data): ...\n", "Hugging Face's inference endpoints"),
     "inference.py": ("def model_fn(model_dir): ...\n", "SageMaker's containers"),
+    "score.py": ("def init():\n    global model\ndef run(data): ...\n", "a scoring script of Azure ML's"),
+    "predictor.py": ("class P:\n    @classmethod\n    def from_path(cls, folder): ...\n", "a predictor of Vertex AI's"),
     "MyModel.py": ("class MyModel:\n    def predict(self, X, features_names=None): ...\n", "a component of Seldon's"),
 }
 

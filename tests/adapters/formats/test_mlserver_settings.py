@@ -10,7 +10,7 @@ import pytest
 
 from adapters import registry
 from adapters.base import LoadError, ModelDir
-from adapters.formats.mlserver_settings import FILE, read
+from adapters.formats.mlserver_settings import FILE, read, unread_default
 
 BOOSTER = b'{"learner": {"attributes": {}}}'  #: how XGBoost's JSON begins, which is all that a look asks for
 
@@ -87,3 +87,15 @@ def test_one_of_a_folders_own_files_is_no_other_model(tmp_path: Path) -> None:
     assert registry.choose(settings(tmp_path, "notes.md")).match.file == "only.json"
     (tmp_path / "model.py").write_text("from kserve import Model\n\n\nclass Mine(Model):\n    pass\n")
     assert registry.choose(settings(tmp_path, "only.json")).adapter.name == "custom", "code of one's own wins"
+
+
+def test_a_content_type_that_changes_what_is_sent_is_told(tmp_path: Path) -> None:
+    def told(*kinds: str) -> str:
+        inputs = [{"name": kind, "datatype": "BYTES", "parameters": {"content_type": kind}} for kind in kinds]
+        (tmp_path / "model-settings.json").write_text(json.dumps({"inputs": [*inputs, {"name": "plain"}, 3]}))
+        return unread_default(ModelDir.of(tmp_path))
+
+    assert told("str", "np") == ""
+    assert "has 'base64' decoded from base64, which requests have to say here" in told("str", "base64")
+    (tmp_path / "model-settings.json").write_text("[")
+    assert unread_default(ModelDir.of(tmp_path)) == ""
