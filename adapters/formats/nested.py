@@ -8,9 +8,9 @@ run/checkpoint-500/, checkpoint-1000/                          transformers' Tra
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from adapters.modeldir import ModelDir
-from adapters.shared.messages import listed
 
 __all__ = ["candidates", "is_hub_cache", "kept_by_mlflow", "of_mlflow"]
 
@@ -38,7 +38,7 @@ def candidates(model_dir: ModelDir) -> tuple[str, ...]:
 def kept_by_mlflow(model_dir: ModelDir) -> str:
     """Why a store of MLflow's runs is no model, and where in it models are; "" of any other folder."""
     kept = of_mlflow(model_dir)
-    told = f"it holds no model itself, but MLflow keeps some further down: {listed(kept)}; "
+    told = f"it holds no model itself, but MLflow keeps some further down: {_named(kept)}; "
     return told + "name such a folder in --model_dir, or each by --model NAME=file://FOLDER" if kept else ""
 
 
@@ -66,3 +66,7 @@ def _main(refs: ModelDir) -> str:
         return refs.head("main", _COMMIT).decode().strip() if refs.has("main") else ""
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def _named(folders: Sequence[str], most: int = 5) -> str:
+    return ", ".join(folders[:most]) + (f" and {len(folders) - most} more" if len(folders) > most else "")
