@@ -108,7 +108,6 @@ def test_a_span_ruler_sets_what_it_is_configured_to(config: dict[str, Any], name
 ORG = [{"text": "Apple", "label": "ORG"}]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("component", "wanted"),
     [
