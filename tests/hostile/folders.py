@@ -68,7 +68,7 @@ def _external(location: str) -> _MAKE:
 def _spacy() -> Iterator[tuple[str, Hostile]]:
     cannot = "spaCy cannot load the pipeline"
     changes: dict[str, tuple[str, str, str]] = {
-        "a factory of its own": ('factory = "entity_ruler"', 'factory = "evil"', cannot),
+        "a factory of its own": ('factory = "entity_ruler"', 'factory = "evil"', "code that is not in the folder"),
         "a function of its own": (
             "before_creation = null",
             '[nlp.before_creation]\n@callbacks = "evil.v1"',

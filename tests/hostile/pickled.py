@@ -193,7 +193,7 @@ def _pickled_vocabulary(folder: Path, mark: Path) -> None:
 
 
 def _numpy() -> Iterator[tuple[str, Hostile]]:
-    yield "numpy's array", Hostile(_bytes("model.npy", _npy), "no known model format")
+    yield "numpy's array", Hostile(_bytes("model.npy", _npy), "is a NumPy array, which this version does not serve")
     yield "numpy's arrays", Hostile(_bytes("model.npz", _npz), "NumPy array archive")
     yield "numpy's array as a pickle", Hostile(_bytes("model.pkl", _npy), "is no pickle, or a damaged one|is cut short")
     yield "numpy's arrays as joblib's", Hostile(_bytes("model.joblib", _npz), "is a zip archive")

@@ -381,7 +381,8 @@ def test_many_threads_share_two_children_and_nothing_is_left(pair: TrialPool, at
 def test_close_stops_trials_and_the_pool_starts_again(pool: TrialPool, attempt: Attempt) -> None:
     with ThreadPoolExecutor(2) as threads:
         running = [threads.submit(reason, attempt, pool, "sleep") for _ in range(2)]
-        wait_for(lambda: len(children()) == 1)
+        # one is at it, and one waits: who comes after `close` begins a new child
+        wait_for(lambda: len(children()) == 1 and len(pool._changed._waiters) == 1)  # type: ignore[attr-defined]
         pool.close()
         assert children() == set()
         assert [future.result(30) for future in running] == ["the trial was stopped: the server is closing"] * 2
