@@ -22,7 +22,7 @@ class DecodedRoom:
     def __init__(self, most: int) -> None:
         self.most = most
         self.held = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a collection of garbage within it may give back, on the same thread
 
     def take(self, tensors: Tensors) -> Held:
         """Count them until the result is let go of.

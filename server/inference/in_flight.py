@@ -64,6 +64,7 @@ class RequestObserver:
     in_flight: InFlight
 
     def __post_init__(self) -> None:
+        #: a request has begun, as `Observer` has it: nothing but that
         self.began = self.in_flight.begin
 
     def answered(self, request: InferenceRequest, end: float) -> None:

@@ -172,6 +172,7 @@ class Pipeline:
             self._batcher.read_later(size, lambda: self._read(request))
 
     def _read(self, request: InferenceRequest) -> None:
+        """Of a small one, at once: `_decode` and `_queue`, which are the way of those that are read in a thread."""
         if request.answer is None:  # the caller has gone while it waited to be read
             return
         try:
@@ -183,8 +184,7 @@ class Pipeline:
 
     def _decode(self, request: InferenceRequest) -> None:
         request.decoded = request.codec.decode(request)
-        if len(request.body) > INLINE_BYTES:
-            request.room = ROOM.take(request.decoded.inputs)
+        request.room = ROOM.take(request.decoded.inputs)
         request.decoded_at = now()
 
     def _queue(self, request: InferenceRequest) -> None:

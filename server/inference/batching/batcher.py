@@ -81,7 +81,7 @@ class Batcher:
             QueueFull, NotReady (it is closed).
         """
         if self.merges:
-            request.key = request.decoded.key or key_of(request.decoded)
+            request.key = request.decoded.key or key_of(request.decoded)  # most have one: a call less
         queue, policy = self.queue, self.policy
         queue.put(request)
         waiting, now = len(queue), request.enqueued_at

@@ -159,7 +159,7 @@ class BoundedQueue(deque[W]):
             QueueFull: as many wait as may, and none of their clients has hung up.
             ServingError: what the queue was closed with.
         """
-        if self.closed is not None:
+        if self.closed is not None:  # `check_open`, which every request would have to call
             raise self.closed
         loop = self.loop
         if len(self) >= self._limits.max_queue and not self.drop_disconnected():

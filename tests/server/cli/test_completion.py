@@ -124,7 +124,7 @@ class Terminal:
         self.shown = ""
         os.write(self._screen, keys.encode())
 
-    def wait(self, text: str, seconds: float = 60) -> None:
+    def wait(self, text: str, seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
         while text not in self.shown:
             left = deadline - time.monotonic()

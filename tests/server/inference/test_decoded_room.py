@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -28,3 +29,28 @@ def test_what_is_held_is_bounded_and_given_back() -> None:
     del second
     gc.collect()
     assert room.held == 0
+
+
+def test_what_is_collected_while_another_is_refused_is_given_back() -> None:
+    """A request that failed hangs in a cycle with its traceback: it goes with a collection, whoever causes that."""
+
+    class Room(DecodedRoom):
+        def _refusal(self, size: int) -> TooLarge | Overloaded:
+            gc.collect()
+            return super()._refusal(size)
+
+    room = Room(1000)
+    cycle: list[object] = [room.take({"x": np.zeros(100)})]
+    cycle.append(cycle)
+    del cycle
+    outcome: list[object] = []
+
+    def take() -> None:
+        with pytest.raises(Overloaded):
+            room.take({"x": np.zeros(100)})
+        outcome.append(room.held)
+
+    thread = threading.Thread(target=take, daemon=True)  # one that waits for itself would never end
+    thread.start()
+    thread.join(60)
+    assert outcome == [0]
