@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -30,6 +30,7 @@ from server.loading.lookout import HANGS, Lookout, NoAnswer, at
 from server.loading.memory_budget import ModelKey
 from server.loading.patient_pool import PatientPool
 from server.loading.sources import Rescan
+from server.repository.settling import Folder, Settling
 
 if TYPE_CHECKING:  # it imports KServe, which is not to be imported yet
     from server.repository.repository import Repository
@@ -43,26 +44,11 @@ _AT_ONCE = 32
 _BREATH = 0.002  #: seconds
 #: one look in so many goes into a folder that holds too much
 _SELDOM = 8
-#: a folder that changed while its model was loaded may have been written to by that model: it has to settle longer
-_MOST_PATIENCE = 7  #: doublings
-
 #: seconds after the last load until what is only needed for loading is let go of
 _IDLE = 60.0
 
 #: the name under which the files directly inside the mount are kept
 _LOOSE = ""
-
-
-@dataclass
-class _Folder:
-    """What is known of one folder directly inside the mount."""
-
-    now: FolderStamp | None  #: None: it has gone
-    since: float  #: when it was first seen so, in seconds of the monotonic clock
-    done: bool = False  #: what it holds is served, or was tried
-    busy: int = 0  #: models in it that are being loaded
-    patience: int = 0  #: doublings of the time to settle
-    hangs: bool = False  #: it does not answer
 
 
 class Watcher:
@@ -97,21 +83,20 @@ class Watcher:
         self._root = root
         self._rescan = rescan
         self._interval = interval
-        self._settle = settle
+        self._settling = Settling(settle, same_clock=changes.is_local(root))
         self._seen: dict[ModelKey, FolderStamp] = {}  #: the files from which each was loaded last
-        self._folders: dict[str, _Folder] = {}
+        self._folders: dict[str, Folder] = {}
         self._complaint = ""
         self._last: float | None = None  #: when something was loaded last, if nobody was told since that nothing is
         self._cost = 0.0  #: seconds of processor time that one look takes
         self._looks = 0
         self._stopped = threading.Event()
         self._lock = threading.Lock()
-        self._same_clock = changes.is_local(root)
         if noted := tuple(found):
             self._note(*noted)
         for each in noted:
             if each.source is None:  # one that has gone before the first look is missed at that
-                self._folders[self._folder_of(each)] = _Folder(NO_FILES, time.monotonic(), done=True)
+                self._folders[self._folder_of(each)] = Folder(NO_FILES, self._settling.now, done=True)
 
     def start(self, repository: Repository, threads: int, when_idle: Callable[[], None] = lambda: None) -> None:
         """Begin to watch; up to `threads` models are loaded at the same time, and `when_idle` is called long after."""
@@ -138,9 +123,12 @@ class Watcher:
             self._seen |= self._lookout.look(lambda: {each.key: _stamp(each) for each in mounted})
 
     def _run(self) -> None:
-        while not self._stopped.wait(max(self._interval, self._cost / _SHARE)):
+        while True:
+            asked, begun = max(self._interval, self._cost / _SHARE), time.monotonic()
+            if self._stopped.wait(asked):
+                return
             try:
-                self.look()
+                self.look(asked, time.monotonic() - begun)
                 self._complaint = ""
             except (OSError, NoModelDir) as error:
                 self._complain(f"the models directory {self._root} cannot be looked at: {error}")
@@ -157,32 +145,36 @@ class Watcher:
 
     # one look
 
-    def look(self) -> None:
+    def look(self, asked: float, waited: float) -> None:
         """Find out what has changed, and begin to load what has settled.
+
+        The look before was `waited` seconds ago, which should have been those that were `asked` for.
 
         Raises:
             OSError, NoModelDir: the mount cannot be read.
         """
+        self._settling.waited(asked, waited)
         self._take_fingerprints()
-        now = time.monotonic()
         with self._lock:
-            due = {name for name, folder in self._folders.items() if not folder.done and self._settled(folder, now)}
+            fresh = {name: folder for name, folder in self._folders.items() if not folder.done}
+            due = {name for name, folder in fresh.items() if self._settling.is_settled(folder)}
             if not due:
                 return
-            unsettled = {name for name, folder in self._folders.items() if not folder.done} - due
+            unsettled = fresh.keys() - due
         self._act(due, unsettled)
 
     def _take_fingerprints(self) -> None:
         """Of every folder directly inside the mount, and of the files beside them."""
         self._looks += 1
         root = Path(os.path.abspath(self._root))  # noqa: PTH100  (by its own name, as `catalog` has it)
+        begun = time.monotonic()
         prints, self._cost = self._lookout.look(lambda: self._fingerprints(root))
         hanging = self._lookout.hanging
-        now = time.monotonic()
         with self._lock:
+            self._settling.looked(time.monotonic() - begun)
             for name in {*prints, *self._folders}:
-                self._update(name, prints.get(name), now)
-                self._note_hanging(name, name in hanging, now)
+                self._update(name, prints.get(name))
+                self._note_hanging(name, name in hanging)
 
     def _fingerprints(self, root: Path) -> tuple[dict[str, FolderStamp], float]:
         """... and the processor time that they took."""
@@ -211,39 +203,31 @@ class Watcher:
             pass
         return NO_FILES
 
-    def _update(self, name: str, new: FolderStamp | None, now: float) -> None:
+    def _update(self, name: str, new: FolderStamp | None) -> None:
         folder = self._folders.get(name)
         if new and new.problem and not (folder and folder.now and folder.now.problem):
             log.warning("%s: %s; changes of the others are not noticed", name or self._root, new.problem)
         if folder is None:
-            self._folders[name] = _Folder(new, now)
+            self._folders[name] = folder = Folder(new, self._settling.now)
+            self._settling.note(folder, new)
         elif new is None and folder.now is None and folder.done:
             del self._folders[name]
         elif (new and new.files) != (folder.now and folder.now.files):
-            folder.now, folder.since, folder.done = new, now, False
+            self._settling.note(folder, new)
         elif new is not None:
             folder.now = new
 
-    def _note_hanging(self, name: str, hangs: bool, now: float) -> None:
+    def _note_hanging(self, name: str, hangs: bool) -> None:
         folder = self._folders.get(name)
         if folder is None or folder.hangs == hangs:
             return
-        folder.hangs, folder.since, folder.done = hangs, now, False
+        folder.hangs = hangs
+        self._settling.note(folder, folder.now)
         if hangs:
             log.warning("%s: %s; what it serves stays as it is, and the others are watched without it", name, HANGS)
         else:
             log.info("%s: the folder answers again, and is loaded anew", name)
             self._seen = {key: stamp for key, stamp in self._seen.items() if key[0] != legible(name)}
-
-    def _settled(self, folder: _Folder, now: float) -> bool:
-        """Nothing has changed for a while, as was seen or as the files' own times say: a folder that was made ready
-        elsewhere and renamed is taken at once."""
-        if folder.busy:
-            return False
-        wait = self._settle * 2**folder.patience
-        if now - folder.since >= wait:
-            return True
-        return self._same_clock and folder.now is not None and time.time() - folder.now.newest >= wait
 
     # acting on it
 
@@ -303,18 +287,12 @@ class Watcher:
         for key in [key for key in list(self._seen) if key[0] == name and key not in kept]:
             del self._seen[key]
 
-    def _finish(self, name: str, folder: _Folder | None, again: bool) -> None:
+    def _finish(self, name: str, folder: Folder | None, again: bool) -> None:
         """`again`: the folder changed while its model was loaded."""
         if folder is None:
             return
-        folder.busy -= 1
         self._last = time.monotonic()
-        if not again:
-            folder.patience = 0
-            return
-        folder.done, folder.since = False, time.monotonic()
-        folder.patience = min(folder.patience + 1, _MOST_PATIENCE)
-        if folder.patience == 3:
+        if self._settling.loaded(folder, again=again):
             log.warning(
                 "model %s: its folder changes whenever it is loaded. Does the model write into it? Such a file should "
                 "lie elsewhere, or have a name that begins with a dot",
