@@ -20,7 +20,7 @@ _LOOK = 0.25  #: of the time to settle: one look counts for no more
 
 
 @dataclass
-class Folder:
+class WatchedFolder:
     """What is known of one folder directly inside the mount."""
 
     now: FolderStamp | None  #: None: it has gone
@@ -56,19 +56,19 @@ class Settling:
         """That look is over; of what it saw first, `note` is told after it, and `is_settled` is asked then."""
         self.now += min(took, _LOOK * self._settle)
 
-    def note(self, folder: Folder, stamp: FolderStamp | None) -> None:
+    def note(self, folder: WatchedFolder, stamp: FolderStamp | None) -> None:
         """This look has seen something new."""
         folder.now, folder.since, folder.done = stamp, self.now, False
         folder.age = 0.0
         if stamp is not None and self._same_clock and not self._halted:
             folder.age = max(self._began - stamp.newest, 0.0)
 
-    def is_settled(self, folder: Folder) -> bool:
+    def is_settled(self, folder: WatchedFolder) -> bool:
         """Nothing has changed for a while. A folder that was made ready elsewhere and renamed has done so already."""
         unchanged = folder.age + max(self._seen - folder.since, 0.0)
         return not folder.busy and unchanged >= self._settle * 2**folder.patience
 
-    def loaded(self, folder: Folder, *, again: bool) -> bool:
+    def loaded(self, folder: WatchedFolder, *, again: bool) -> bool:
         """`again`: it changed while its model was loaded. Whether it has done so often enough to say so."""
         folder.busy -= 1
         if not again:

@@ -30,7 +30,7 @@ from server.loading.lookout import HANGS, Lookout, NoAnswer, at
 from server.loading.memory_budget import ModelKey
 from server.loading.patient_pool import PatientPool
 from server.loading.sources import Rescan
-from server.repository.settling import Folder, Settling
+from server.repository.settling import Settling, WatchedFolder
 
 if TYPE_CHECKING:  # it imports KServe, which is not to be imported yet
     from server.repository.repository import Repository
@@ -85,7 +85,7 @@ class Watcher:
         self._interval = interval
         self._settling = Settling(settle, same_clock=changes.is_local(root))
         self._seen: dict[ModelKey, FolderStamp] = {}  #: the files from which each was loaded last
-        self._folders: dict[str, Folder] = {}
+        self._folders: dict[str, WatchedFolder] = {}
         self._complaint = ""
         self._last: float | None = None  #: when something was loaded last, if nobody was told since that nothing is
         self._cost = 0.0  #: seconds of processor time that one look takes
@@ -96,7 +96,7 @@ class Watcher:
             self._note(*noted)
         for each in noted:
             if each.source is None:  # one that has gone before the first look is missed at that
-                self._folders[self._folder_of(each)] = Folder(NO_FILES, self._settling.now, done=True)
+                self._folders[self._folder_of(each)] = WatchedFolder(NO_FILES, self._settling.now, done=True)
 
     def start(self, repository: Repository, threads: int, when_idle: Callable[[], None] = lambda: None) -> None:
         """Begin to watch; up to `threads` models are loaded at the same time, and `when_idle` is called long after."""
@@ -208,7 +208,7 @@ class Watcher:
         if new and new.problem and not (folder and folder.now and folder.now.problem):
             log.warning("%s: %s; changes of the others are not noticed", name or self._root, new.problem)
         if folder is None:
-            self._folders[name] = folder = Folder(new, self._settling.now)
+            self._folders[name] = folder = WatchedFolder(new, self._settling.now)
             self._settling.note(folder, new)
         elif new is None and folder.now is None and folder.done:
             del self._folders[name]
@@ -287,7 +287,7 @@ class Watcher:
         for key in [key for key in list(self._seen) if key[0] == name and key not in kept]:
             del self._seen[key]
 
-    def _finish(self, name: str, folder: Folder | None, again: bool) -> None:
+    def _finish(self, name: str, folder: WatchedFolder | None, again: bool) -> None:
         """`again`: the folder changed while its model was loaded."""
         if folder is None:
             return

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from server.loading.files import FolderStamp
-from server.repository.settling import MOST_PATIENCE, Folder, Settling
+from server.repository.settling import MOST_PATIENCE, Settling, WatchedFolder
 
 SETTLE = 2.0
 WRITTEN = 1_000_000.0  #: seconds since the epoch
@@ -21,7 +21,7 @@ class Looks:
         monkeypatch.setattr(time, "time", lambda: self.clock)
         self.interval = interval
         self.settling = Settling(SETTLE, same_clock=same_clock)
-        self.folder: Folder | None = None
+        self.folder: WatchedFolder | None = None
 
     def look(self, stamp: FolderStamp | None = None, halt: float = 0.0, took: float = 0.0) -> bool:
         """Whether it is settled after a wait and a look that sees this, if it is new."""
@@ -30,7 +30,7 @@ class Looks:
         self.clock += took
         self.settling.looked(took)
         if self.folder is None:
-            self.folder = Folder(stamp, self.settling.now)
+            self.folder = WatchedFolder(stamp, self.settling.now)
         if stamp is not None:
             self.settling.note(self.folder, stamp)
         return self.settling.is_settled(self.folder)
