@@ -336,7 +336,7 @@ def test_grpc(mount: Path, start: Callable[..., Site]) -> None:
         assert time.monotonic() < deadline
         with grpc.insecure_channel(site.server.grpc, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
             stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
-            assert stub.ServerLive(pb.ServerLiveRequest(), timeout=10).live
+            assert stub.ServerLive(pb.ServerLiveRequest(), timeout=60).live
             clients = {pid: _clients(pid, site.server.grpc_port) for pid in site.pids}
             (mine,) = [each for each in psutil.Process().connections("tcp") if _is_to(each, site.server.grpc_port)]
             seen |= {pid for pid, ports in clients.items() if mine.laddr.port in ports}
@@ -352,24 +352,24 @@ def _check_grpc(stub: Any) -> None:
     tensor = request.inputs.add(name="x", datatype="FP64", shape=[1, 2])
     tensor.contents.fp64_contents.extend([1.0, 1.0])
     for _ in range(3):  # the second time its head is known
-        answer = stub.ModelInfer(request, timeout=10)
+        answer = stub.ModelInfer(request, timeout=60)
         (data,) = answer.raw_output_contents or [np.array(answer.outputs[0].contents.fp64_contents).tobytes()]
         assert np.frombuffer(data).tolist() == [1.0]
     for name, code in {"nobody": "NOT_FOUND", "": "NOT_FOUND"}.items():
         request.model_name = name
         with pytest.raises(grpc.RpcError) as error:
-            stub.ModelInfer(request, timeout=10)
+            stub.ModelInfer(request, timeout=60)
         assert error.value.code().name == code
-    assert stub.ModelMetadata(pb.ModelMetadataRequest(name="a"), timeout=10).platform == "sklearn"
-    assert stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="a"), timeout=10).isUnloaded
+    assert stub.ModelMetadata(pb.ModelMetadataRequest(name="a"), timeout=60).platform == "sklearn"
+    assert stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="a"), timeout=60).isUnloaded
     request.model_name = "a"
     with pytest.raises(grpc.RpcError, match="unloaded"):
-        stub.ModelInfer(request, timeout=10)
+        stub.ModelInfer(request, timeout=60)
     load = pb.RepositoryModelLoadRequest(model_name="a")
     with pytest.raises(grpc.RpcError) as error:
-        stub.RepositoryModelLoad(load, timeout=10, metadata=[("x-forwarded-for", "10.0.0.1")])
+        stub.RepositoryModelLoad(load, timeout=60, metadata=[("x-forwarded-for", "10.0.0.1")])
     assert error.value.code() == grpc.StatusCode.PERMISSION_DENIED
-    assert stub.RepositoryModelLoad(load, timeout=10).isLoaded
+    assert stub.RepositoryModelLoad(load, timeout=60).isLoaded
 
 
 def test_a_port_that_is_taken_is_told(mount: Path, tmp_path: Path, start: Callable[..., Site]) -> None:

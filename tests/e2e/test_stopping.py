@@ -97,8 +97,8 @@ def test_requests_in_flight_are_answered_and_the_server_says_that_it_goes(
     assert server.client.get("/v2/health/live").status_code == 200
     with grpc.insecure_channel(server.grpc) as channel:
         stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
-        assert not stub.ServerReady(pb.ServerReadyRequest(), timeout=10).ready
-        assert stub.ServerLive(pb.ServerLiveRequest(), timeout=10).live
+        assert not stub.ServerReady(pb.ServerReadyRequest(), timeout=60).ready
+        assert stub.ServerLive(pb.ServerLiveRequest(), timeout=60).live
     assert server.predict("iris", {"instances": [[5.1, 3.5, 1.4, 0.2]]}).status_code == 200
     assert server.process.wait(60) == 0, server.log
     asking.join(30)

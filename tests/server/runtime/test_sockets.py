@@ -16,7 +16,7 @@ def test_this_servers_processes_share_a_port() -> None:
         with shared_listener(port) as second:
             second.listen()
             for _ in range(10):
-                with socket.create_connection(("127.0.0.1", port), timeout=10):
+                with socket.create_connection(("127.0.0.1", port), timeout=60):
                     pass
 
 

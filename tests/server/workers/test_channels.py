@@ -122,7 +122,7 @@ def test_deaths(make: Make, run: Callable[..., Any], do: str, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_hang_stops_nobody_else(make: Make, run: Callable[..., Any]) -> None:
-    pool = make(call_timeout=3.0)
+    pool = make(call_timeout=6.0)
     pool.start()
 
     async def main() -> None:

@@ -302,7 +302,7 @@ def test_a_death_ends_its_streams(serve: Serve) -> None:
 @pytest.mark.slow
 def test_a_late_part_ends_its_stream_and_a_slow_reader_does_not(serve: Serve, notes: Path) -> None:
     """The time that counts is the reader's, waiting; others' answers show that the worker is well."""
-    pool = serve(call_timeout=3.0)
+    pool = serve(call_timeout=6.0)
 
     async def main() -> None:
         async with stream(pool, "1 gate:open 1 wait", name="slow") as slow, stream(pool, "1 wait") as parts:
@@ -311,7 +311,7 @@ def test_a_late_part_ends_its_stream_and_a_slow_reader_does_not(serve: Serve, no
             while not late.done():
                 assert await ask(pool, "one x") == Reply(b"x", {})
                 await asyncio.sleep(0.05)
-            with pytest.raises(DeadlineExceeded, match=r"a part took longer than 3 s \(call_timeout\)"):
+            with pytest.raises(DeadlineExceeded, match=r"a part took longer than 6 s \(call_timeout\)"):
                 await late
             await becomes((notes / "closed").exists)
             assert busy(pool) == 1
@@ -325,7 +325,7 @@ def test_a_late_part_ends_its_stream_and_a_slow_reader_does_not(serve: Serve, no
 
 @pytest.mark.slow
 def test_a_worker_that_hangs_in_a_stream_is_killed(serve: Serve) -> None:
-    pool = serve(call_timeout=3.0)
+    pool = serve(call_timeout=6.0)
 
     async def main() -> None:
         async with stream(pool, "1 hang-with-gil") as parts:

@@ -62,7 +62,7 @@ async def calling(server: Any, port: int) -> AsyncIterator[Ask]:
 
         async def ask(raw: bytes) -> tuple[Any, str | None, bytes]:
             try:
-                return grpc.StatusCode.OK, "", await method(raw, timeout=10)
+                return grpc.StatusCode.OK, "", await method(raw, timeout=60)
             except grpc.aio.AioRpcError as error:
                 return error.code(), error.details(), b""
 

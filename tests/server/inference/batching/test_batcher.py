@@ -467,16 +467,16 @@ def test_a_client_that_hung_up_is_not_predicted(batcher: Batcher, model: Model) 
 
 @pytest.mark.slow
 def test_a_deadline_passes_though_the_model_is_stuck(model: Model, executor: ThreadPoolExecutor) -> None:
-    batcher = Batcher(model, executor, Limits(timeout=0.5), name="m")
+    batcher = Batcher(model, executor, Limits(timeout=3.0), name="m")
 
     async def ask() -> None:
         first = await busy(batcher, model)
         start = time.monotonic()
         tasks = await waiting(batcher, call(1.0), call(2.0))
         for task in tasks:
-            with pytest.raises(DeadlineExceeded, match=r"waited 0\.5 s for m \(limit request_timeout\)"):
+            with pytest.raises(DeadlineExceeded, match=r"waited 3 s for m \(limit request_timeout\)"):
                 await task
-        assert time.monotonic() - start >= 0.4  # they waited for their deadline
+        assert time.monotonic() - start >= 2.5  # they waited for their deadline
         assert batcher.waiting == 0
         assert not first.done()
         late = asyncio.create_task(submit(batcher, call(3.0)))
