@@ -276,6 +276,11 @@ BORROWED: tuple[Borrowed, ...] = (
     Borrowed("transformers", "transformers.PreTrainedConfig._attn_implementation",
              ("adapters/generation/slot_support.py", "adapters/huggingface_/packed_rows.py"),
              "which attention the model had before, and has now", slow=True),
+    # torch: a matrix in the order that oneDNN multiplies it in, as torch.compile's frozen models have it
+    *(
+        Borrowed("torch", f"torch.ops.mkldnn.{name}", ("adapters/generation/packed_head.py",), why, None, True)
+        for name, why in (("_reorder_linear_weight", "a copy in that order"), ("_linear_pointwise", "rows times it"))
+    ),
     _of_torch("_C.PyTorchFileReader", ("records",), "the records of an archive, as torch itself reads them"),
     _of_torch("_C.CompilationUnit", ("script",), "what `torch.jit.load` keeps to itself"),
     _of_torch("_C.CompilationUnit.get_functions", ("script_audit",), "every graph of a program"),

@@ -14,6 +14,7 @@ from adapters.generation.engine_thread import EngineThread, Submission
 from adapters.generation.giving_way import NICE
 from adapters.generation.kv_blocks import CachePool
 from adapters.generation.next_tokens import next_events
+from adapters.generation.packed_head import packed_head
 from adapters.generation.prefix_cache import SHORTEST, ComputedPrefix, PrefixCache
 from adapters.generation.slot_support import cache_shape, slots_attention
 from adapters.generation.slot_turns import SlotSequence, Turn, compute
@@ -63,6 +64,7 @@ class SlotEngine(EngineThread):
         self._undrawn: list[tuple[SlotSequence, Any]] = []  #: their logits are there, and their masks were not yet
         self._borrowed = ExitStack()
         self._borrowed.enter_context(slots_attention(model))
+        self._borrowed.enter_context(packed_head(model))
         self._thread.start()
 
     def close(self) -> None:

@@ -69,18 +69,18 @@ def load_encoder(
         turn=threading.Lock() if _keeps_state(model) else nullcontext(),
         keywords=tokenizing.keywords(),
     )
-    return encoder if encoder.solo or _keeps_state(model) else replace(encoder, packing=_packing(encoder))
+    packing = None if encoder.solo else packing_for(model, output, encoder.inputs, encoder.max_length)
+    return replace(encoder, packing=packing)
 
 
-def _packing(encoder: Encoder) -> Packing | None:
+def packing_for(model: Any, output: str, inputs: frozenset[str], longest: int) -> Packing | None:
+    """How the model takes rows of any length in one call, or None; as `packed_rows.packing_of`, which see."""
     from adapters.huggingface_.packed_rows import packing_of
 
-    return packing_of(
-        *(encoder.model, encoder.output, encoder.inputs),
-        vocabulary=encoder.vocabulary,
-        longest=encoder.max_length,
-        padding=_padding_of_positions(encoder.model),
-    )
+    if _keeps_state(model):
+        return None
+    padding = _padding_of_positions(model)
+    return packing_of(model, output, inputs, vocabulary=_vocabulary(model), longest=longest, padding=padding)
 
 
 def one_thread() -> None:

@@ -29,6 +29,7 @@ from adapters.huggingface_.loading import DTYPES
 from adapters.huggingface_.sentence import is_cross_encoder
 from adapters.sentence_transformers_.folder import ModelFolder, read_folder
 from adapters.sentence_transformers_.kinds import KINDS, OUTPUT, Kind
+from adapters.sentence_transformers_.packed import packed_modules
 from adapters.shared.messages import first_line
 
 _PARAMETERS = {parameter.name: parameter for kind in KINDS.values() for parameter in kind.parameters}
@@ -75,7 +76,8 @@ class SentenceTransformersAdapter(Adapter):
     @classmethod
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         folder = read_folder(model_dir)
-        kind = KINDS[folder.kind](_loaded(model_dir, folder, options))
+        model = _loaded(model_dir, folder, options)
+        kind = KINDS[folder.kind](model, packed_modules(model))
         known = {parameter.name for parameter in kind.parameters}
         defaults = {name: value for name, value in options.items() if name in _PARAMETERS}
         if unknown := defaults.keys() - known:

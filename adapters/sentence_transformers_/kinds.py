@@ -1,8 +1,9 @@
 """What a sentence-transformers model is asked, by its kind: dense or sparse embeddings of texts, scores of pairs.
 
-Rows run through the library's own modules, but never padded: those with as many tokens run together. So an answer
-does not depend on its batch-mates, and a row has the bits that `encode` (or `predict`) gives for it alone. `encode`
-pads the rows of a batch to the longest, which rounds differently: in the seventh digit, as was measured.
+Rows run through the library's own modules, but never padded: one behind the other in one row, where the model takes
+that (`packed`), else those with as many tokens together. So an answer does not depend on its batch-mates, and a row has
+the bits that `encode` (or `predict`) gives for it alone. `encode` pads the rows of a batch to the longest, which rounds
+differently: in the seventh digit, as was measured.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from adapters.base import TOKEN_COUNTS, Array, InvalidInput, Parameter, Parameters, Tensors, TensorSpec, TooLong
+from adapters.sentence_transformers_.packed import PackedModules
 from adapters.shared.arrays import array_of
 from adapters.shared.texts import AT_ONCE, portions, without_panics
 
@@ -40,6 +42,7 @@ class Kind(ABC):
     """One kind of model. Safe in several threads: a tokenizer keeps state in itself, so tokenizing takes turns."""
 
     model: Any
+    packed: PackedModules | None = None  #: the model's modules over packed rows; None: it has to be asked otherwise
     _tokenizing: threading.Lock = field(default_factory=threading.Lock)
 
     name: ClassVar[str]  #: the library's class
@@ -91,11 +94,16 @@ class Kind(ABC):
             with self._tokenizing, without_panics():
                 cut = parameters.get("truncation", False)
                 features = (self._cut if cut else self._whole)(rows, prompt)
-            for indices, group in _unpadded(features, len(rows)):
-                on_device = {name: _moved(value, self.model.device) for name, value in group.items()}
-                for index, answer in zip(indices, self.finish(self.model(on_device), parameters), strict=True):
+            made = self.packed(features) if self.packed is not None else self._made(features, len(rows))
+            for indices, group in made:
+                for index, answer in zip(indices, self.finish(group, parameters), strict=True):
                     answers[index] = answer
         return answers, features
+
+    def _made(self, features: dict[str, Any], rows: int) -> Iterator[tuple[list[int], dict[str, Any]]]:
+        """What the model's modules make of rows with as many tokens each."""
+        for indices, group in _unpadded(features, rows):
+            yield indices, self.model({name: _moved(value, self.model.device) for name, value in group.items()})
 
     def _cut(self, rows: list[Any], prompt: str | None) -> dict[str, Any]:
         features: dict[str, Any] = self.model.preprocess(rows, prompt=prompt)

@@ -81,6 +81,10 @@ class LlamaCppProgram(ServingProgram):
         if effort := body.pop("reasoning_effort", None):
             told = {"reasoning_effort": effort, "enable_thinking": effort != NO_EFFORT}
             body["chat_template_kwargs"] = told | (body.get("chat_template_kwargs") or {})
+        if isinstance(choice := body.get("tool_choice"), dict):  # it takes words alone, and any other for "auto"
+            name = choice["function"]["name"]
+            only = [tool for tool in body["tools"] if tool["function"]["name"] == name]
+            body |= {"tools": only, "tool_choice": "required"}
         if "repeat_penalty" in body:
             body["repeat_last_n"] = -1  # over prompt and answer; its own choice is the last 64 tokens
         return body if grammar is None else {**body, **_constraint(grammar)}

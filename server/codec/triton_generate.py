@@ -21,8 +21,10 @@ from server.codec.parameters import read_parameters
 from server.errors import InvalidInput
 
 
-def decode(raw: bytes, signature: Signature) -> DecodedRequest:
-    """The one text of a body; its `id` is the `key`.
+def decode(raw: bytes, signature: Signature, *, streams: bool = False) -> DecodedRequest:
+    """The one text of a body; its `id` is the `key`. `streams`: it is `generate_stream` that was asked.
+
+    Triton's vLLM models are told whether to stream in the body, too; it has to be what the path says.
 
     Raises:
         InvalidInput: naming the field.
@@ -36,7 +38,11 @@ def decode(raw: bytes, signature: Signature) -> DecodedRequest:
         raise InvalidInput(f"id must be a text, not {described(identity)}")
     if not isinstance(parameters, dict | None):
         raise InvalidInput(f"parameters must be an object, not {described(parameters)}")
-    known = read_parameters({**body, **(parameters or {})}, signature)
+    asked = {**body, **(parameters or {})}
+    if asked.pop("stream", streams) is not streams:
+        other = "generate" if streams else "generate_stream"
+        raise InvalidInput(f"stream must be {orjson.dumps(streams).decode()} here: ask {other} for the other")
+    known = read_parameters(asked, signature)
     return DecodedRequest({spec.name: np.array([text], dtype=np.object_)}, 1, known, key=identity)
 
 

@@ -88,7 +88,7 @@ class GenerationModel(PassthroughModel):
                 return known_decoder(self.signature)(request.template, request.body)
             return grpc_decoder(self.signature)(request.template)
         if request.verb.startswith("generate"):
-            return triton_generate.decode(request.body, self.signature)
+            return triton_generate.decode(request.body, self.signature, streams=request.verb == "generate_stream")
         if request.protocol == "v2":
             return v2.decode(request.body, request.json_length, self.signature)
         return v1.decode(request.body, self.signature)

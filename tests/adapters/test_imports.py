@@ -48,6 +48,8 @@ BETWEEN = {
     ("sentence_transformers_.folder", "huggingface_.architecture"),
     ("sentence_transformers_.folder", "huggingface_.bundle"),
     ("sentence_transformers_.folder", "huggingface_.sentence"),
+    ("sentence_transformers_.packed", "huggingface_.loading"),
+    ("sentence_transformers_.packed", "huggingface_.packed_rows"),
     ("sklearn_.columns", "xgboost_.format"),
     ("sklearn_.direct.boosters", "lightgbm_.single_rows"),
     ("sklearn_.direct.boosters", "xgboost_.dense_rows"),

@@ -166,6 +166,8 @@ class ChatRequest(TextRequest):
 
     def check(self) -> None:
         super().check()
+        if not self.messages:
+            raise FieldRefused("messages is an empty list: send at least one message", "messages")
         choice_of(self.tool_choice)
         if self.top_logprobs is not None and not self.logprobs:
             raise FieldRefused("top_logprobs needs logprobs: set that to true", "top_logprobs")

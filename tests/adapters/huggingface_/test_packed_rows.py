@@ -57,13 +57,23 @@ PACKED: list[tuple[str, str, int | None, dict[str, Any]]] = [
     ("XLMRobertaModel", "last_hidden_state", 1, {}),
     ("ElectraModel", "last_hidden_state", None, {"embedding_size": 16}),
     ("Qwen3Model", "last_hidden_state", None, {"num_key_value_heads": 1, "head_dim": 16}),
-]
+    ("DistilBertModel", "last_hidden_state", None, {"dim": 32, "n_heads": 2, "n_layers": 2, "hidden_dim": 64}),
+    # heads that read each row's first token
+    ("BertForSequenceClassification", "logits", None, {}),
+    ("XLMRobertaForSequenceClassification", "logits", 1, {"num_labels": 1}),
+    ("ModernBertForSequenceClassification", "logits", None,
+        {"global_attn_every_n_layers": 1,
+         **dict.fromkeys(("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id"), 2)}),
+]  # fmt: skip
 OTHERWISE: list[tuple[str, str, dict[str, Any]]] = [
-    ("BertForSequenceClassification", "logits", {}),  # reads the first token of a row
+    ("LlamaForSequenceClassification", "logits", {}),  # reads the last token
+    ("ModernBertForSequenceClassification", "logits",
+        {"global_attn_every_n_layers": 1, "classifier_pooling": "mean",
+         **dict.fromkeys(("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id"), 2)}),  # averages
     ("MPNetModel", "last_hidden_state", {}),  # positions come by a bias
     ("ModernBertModel", "last_hidden_state", {"global_attn_every_n_layers": 2, "local_attention": 4}),
     ("ConvBertModel", "last_hidden_state", {"embedding_size": 32}),  # convolutions see the neighbours
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("architecture", "output", "padding", "config"), PACKED, ids=[each[0] for each in PACKED])
@@ -88,6 +98,7 @@ def test_other_models_stay_as_they_were(architecture: str, output: str, config: 
     assert packing_of(model, output, INPUTS, vocabulary=90, longest=38) is None
     assert model.config._attn_implementation == before
     assert torch.equal(alone(model, output, rows()[0]), expected)
+    assert not model.base_model._forward_hooks
 
 
 def test_a_model_that_is_packed_is_asked_by_packed_rows_alone() -> None:

@@ -53,6 +53,14 @@ def test_its_words() -> None:
     assert PROGRAM.body({}, Grammar("json_schema", {"type": "object"}, "f")) == {"json_schema": {"type": "object"}}
 
 
+def test_a_function_by_name_is_the_only_one_and_required() -> None:
+    """It reads words in that place, and takes any other value for "auto"."""
+    tools = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+    asked = {"tools": tools, "tool_choice": {"type": "function", "function": {"name": "g"}}}
+    assert PROGRAM.body(asked, None) == {"tools": tools[1:], "tool_choice": "required"}
+    assert PROGRAM.body({"tools": tools, "tool_choice": "auto"}, None) == {"tools": tools, "tool_choice": "auto"}
+
+
 def test_what_it_has_no_word_for() -> None:
     with pytest.raises(RefusedJob, match="stop_token_ids: llama-server has no word for it"):
         PROGRAM.body({"stop_token_ids": [1]}, None)

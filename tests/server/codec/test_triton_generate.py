@@ -22,6 +22,17 @@ def test_a_text_and_its_parameters_wherever_they_stand() -> None:
         assert call.parameters == {"max_tokens": 3}
 
 
+@pytest.mark.parametrize("streams", [False, True])
+def test_whether_it_streams_may_be_said_as_the_path_says_it(streams: bool) -> None:
+    """Triton's own examples for vLLM do."""
+    body = {"text_input": "x", "parameters": {"max_tokens": 3, "stream": streams}}
+    assert triton_generate.decode(orjson.dumps(body), SIGNATURE, streams=streams).parameters == {"max_tokens": 3}
+    for other in (not streams, None, "true"):
+        raw = orjson.dumps({"text_input": "x", "stream": other})
+        with pytest.raises(InvalidInput, match=f"stream must be {str(streams).lower()} here: ask generate"):
+            triton_generate.decode(raw, SIGNATURE, streams=streams)
+
+
 def test_the_id_comes_back() -> None:
     call = triton_generate.decode(b'{"text_input": "x", "id": "7"}', SIGNATURE)
     answer = orjson.loads(triton_generate.encode("y", call, SIGNATURE, "m", "2"))

@@ -84,6 +84,7 @@ def test_what_changes_no_text_is_taken() -> None:
         ({"stop": [1]}, "stop", "invalid_type"),
         ({"messages": "hello"}, "messages", "invalid_type"),
         ({"messages": None}, "messages", "missing_required_parameter"),
+        ({"messages": []}, "messages", None),
         ({"model": None}, "model", "missing_required_parameter"),
         ({"top_logprobs": 2}, "top_logprobs", None),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_type"),
