@@ -139,6 +139,7 @@ def test_the_schema_knows_every_value() -> None:
         ("autoscaling.kind=hpa,autoscaling.minReplicas=11", "autoscaling.minReplicas is above autoscaling.maxReplicas"),
         ("termination.drainSeconds=33", "termination.graceSeconds: 60 s end the pod before it has drained"),
         ("settings.grace_period=120", "that takes 128"),
+        ("settings.shutdown_delay=40", "that takes 70"),
         ("env.POD_NAMESPACE=x", "env.POD_NAMESPACE: the chart gives this variable itself"),
         ("secrets.adminToken=a,env.ADMIN_TOKEN=x", "env.ADMIN_TOKEN: the chart gives this variable itself"),
         ("extraVolumes[0].name=keys", "extraVolumes: the chart has a volume keys of its own"),

@@ -114,8 +114,9 @@ POLYSERVE_UDS: secrets.clientCa
 {{- if eq (int .Values.service.httpPort) (int .Values.service.grpcPort) }}{{ fail "service.grpcPort is service.httpPort: a service has each port once" }}{{ end }}
 {{- if and (ne .Values.autoscaling.kind "none") (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) }}{{ fail "autoscaling.minReplicas is above autoscaling.maxReplicas" }}{{ end }}
 {{- $grace := hasKey $settings "grace_period" | ternary (get $settings "grace_period") 25 | toString | float64 }}
-{{- $needed := addf (.Values.termination.drainSeconds | default 0) $grace 3 }}
-{{- if lt (float64 .Values.termination.graceSeconds) $needed }}{{ fail (printf "termination.graceSeconds: %d s end the pod before it has drained and answered what is in flight; that takes %g (drainSeconds, settings.grace_period or 25, and 3)" (int .Values.termination.graceSeconds) $needed) }}{{ end }}
+{{- $delay := hasKey $settings "shutdown_delay" | ternary (get $settings "shutdown_delay") 3 | toString | float64 }}
+{{- $needed := addf (.Values.termination.drainSeconds | default 0) $grace $delay }}
+{{- if lt (float64 .Values.termination.graceSeconds) $needed }}{{ fail (printf "termination.graceSeconds: %d s end the pod before it has drained and answered what is in flight; that takes %g (drainSeconds, settings.grace_period or 25, settings.shutdown_delay or 3)" (int .Values.termination.graceSeconds) $needed) }}{{ end }}
 {{- if and .Values.secrets.apiKeys (hasKey $settings "api_keys_file") }}{{ fail "settings.api_keys_file: secrets.apiKeys gives this flag; leave one of them out" }}{{ end }}
 {{- if and .Values.secrets.clientCa (not .Values.secrets.tls) }}{{ fail "secrets.clientCa asks clients for certificates, over TLS: set secrets.tls, too" }}{{ end }}
 {{- if and .Values.gateway.backendCa (not .Values.secrets.tls) }}{{ fail "gateway.backendCa is for pods that speak TLS: set secrets.tls, too" }}{{ end }}
