@@ -142,7 +142,7 @@ class ModelFailed(ServingError):
 
 
 class NotSupported(ServingError):
-    """The model does not offer this verb."""
+    """The model, or the server, does not do this."""
 
     status = 501
     grpc = "UNIMPLEMENTED"

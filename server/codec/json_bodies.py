@@ -23,6 +23,8 @@ from server.errors import InvalidInput, TooLarge
 
 _INFINITIES = frozenset({"Infinity", "-Infinity"})
 _NOT_FINITE = re.compile(rb"NaN|Infinity")
+#: as printf, NumPy and YAML write them, which Python's parser does not take either
+_OTHER_SPELLING = re.compile(r"[+-]?(nan|inf(inity)?)\b", re.IGNORECASE)
 _FORM = re.compile(rb"[\w.%+-]+=")
 _GZIP = b"\x1f\x8b"
 _AS_JSON = "with Content-Type: application/json"
@@ -139,9 +141,12 @@ def _python_json(raw: bytes, taken: Collection[str]) -> Any:
         return None
     if found is not None:
         where, name = found
-        way_out = "send null for a missing value" if name == "NaN" else "the model takes finite numbers"
-        raise InvalidInput(f"{where or 'the body'} is {name}, which is not JSON: {way_out}")
+        raise InvalidInput(f"{where or 'the body'} is {name}, which is not JSON: {_way_out(name)}")
     return body
+
+
+def _way_out(name: str) -> str:
+    return "send null for a missing value" if "nan" in name.lower() else "the model takes finite numbers"
 
 
 def _finite(text: str) -> float:
@@ -193,4 +198,7 @@ def _not_json(raw: bytes, expected: str, error: orjson.JSONDecodeError) -> str:
     if head[:1] not in (b"{", b"["):
         begins = quoted(head[:_SHOWN].decode("utf-8", "replace"))
         return f"the body is not JSON, it begins with {begins}: send a JSON object with {expected}, {_AS_JSON}"
+    at = max(error.pos - 1, 0)  # behind a sign, where there is one
+    if found := _OTHER_SPELLING.match(error.doc, at) or _OTHER_SPELLING.match(error.doc, error.pos):
+        return f"the body is not JSON: it holds {found[0]} at character {found.start()}: {_way_out(found[0])}"
     return f"the body is not JSON: {error}"

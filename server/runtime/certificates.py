@@ -21,6 +21,18 @@ log = logging.getLogger("kserve")
 
 _Stamp: TypeAlias = tuple[tuple[int, int, int, int], ...]
 
+_NOT_ITS_KEY = "the key is not that of the certificate that comes first; of a chain, that is the server's own"
+#: what OpenSSL's reasons come to
+_REASONS = {
+    "EE_KEY_TOO_SMALL": "the certificate's key is too short (RSA: 2048 bits or more)",
+    "CA_MD_TOO_WEAK": "the certificate is signed with SHA-1 or MD5, which count for nothing today",
+    "KEY_VALUES_MISMATCH": _NOT_ITS_KEY,
+    "KEY_TYPE_MISMATCH": _NOT_ITS_KEY,
+    "NO_CERTIFICATE_ASSIGNED": _NOT_ITS_KEY,
+    "NO_CERTIFICATE_OR_CRL_FOUND": "there is none between its lines of dashes",
+}
+_NO_PEM = "is not in PEM format (of DER, `openssl x509 -inform der` makes it; of PKCS #12, `openssl pkcs12 -nodes`)"
+
 
 class CertificateError(Exception):
     """The files cannot be served with."""
@@ -61,12 +73,14 @@ def _context(chain: str, key: str, authorities: str | None, protocols: list[str]
     try:
         context.load_cert_chain(chain, key, _no_password)
     except (OSError, ValueError) as error:
-        raise CertificateError(f"{chain} and {key} are no certificate and its key: {_cause_of(error)}") from error
+        cause = _other_format(chain, key) or _cause_of(error)
+        raise CertificateError(f"{chain} and {key} are no certificate and its key: {cause}") from error
     if authorities is not None:
         try:
             context.load_verify_locations(authorities)
         except (OSError, ValueError) as error:
-            raise CertificateError(f"{authorities} holds no certificates of authorities: {_cause_of(error)}") from error
+            cause = _other_format(authorities) or _cause_of(error)
+            raise CertificateError(f"{authorities} holds no certificates of authorities: {cause}") from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -125,7 +139,22 @@ def _no_password() -> bytes:
     raise ValueError("the key is encrypted; the server needs it without a password")
 
 
+def _other_format(*files: str) -> str:
+    """What is wrong with the first of the files that is in no text form; "" where all are."""
+    for path in files:
+        try:
+            content = Path(path).read_bytes()
+        except OSError:  # which is said already
+            return ""
+        if not content:
+            return f"{path} is empty"
+        if b"-----BEGIN " not in content:
+            return f"{path} {_NO_PEM}"
+    return ""
+
+
 def _cause_of(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return error.reason or "not in PEM format"
+        reason = error.reason or "not in PEM format"
+        return _REASONS.get(reason, reason)
     return getattr(error, "strerror", None) or str(error)

@@ -124,6 +124,25 @@ def test_the_schema_knows_every_value() -> None:
         ("settings.ssl_certfile=/x", "settings.ssl_certfile: the chart gives this flag itself; see secrets.tls"),
         ("secrets.clientCa=authorities", "secrets.clientCa asks clients for certificates, over TLS: set secrets.tls"),
         ("gateway.backendCa=authorities", "gateway.backendCa is for pods that speak TLS: set secrets.tls"),
+        ("image.repository=polyserve:1.0", "image.repository"),
+        ("secrets.tls=My_Pair", "secrets.tls"),
+        ("models.claim.existing=a b", "models.claim.existing"),
+        ("ingress.host=https://a.example", "ingress.host"),
+        ("podLabels.team=two words", "podLabels.team"),
+        ("podAnnotations.two words=x", "two words"),
+        ("networkPolicy.from={10.0.0.0/8}", "networkPolicy.from"),
+        ("podDisruptionBudget.maxUnavailable=200%", "podDisruptionBudget.maxUnavailable"),
+        ("tmp.sizeLimit=-1", "tmp.sizeLimit"),
+        ("secrets=null", "secrets is required"),
+        ("service.httpPort=null", "httpPort is required"),
+        ("service.grpcPort=8080", "service.grpcPort is service.httpPort"),
+        ("autoscaling.kind=hpa,autoscaling.minReplicas=11", "autoscaling.minReplicas is above autoscaling.maxReplicas"),
+        ("termination.drainSeconds=33", "termination.graceSeconds: 60 s end the pod before it has drained"),
+        ("settings.grace_period=120", "that takes 128"),
+        ("settings.shutdown_delay=40", "that takes 70"),
+        ("env.POD_NAMESPACE=x", "env.POD_NAMESPACE: the chart gives this variable itself"),
+        ("secrets.adminToken=a,env.ADMIN_TOKEN=x", "env.ADMIN_TOKEN: the chart gives this variable itself"),
+        ("extraVolumes[0].name=keys", "extraVolumes: the chart has a volume keys of its own"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(pair: str, named: str) -> None:
@@ -258,6 +277,30 @@ def test_a_claim_of_one_node_is_handed_over_not_shared() -> None:
     assert kinds()["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}
     many = sets("models.claim.accessModes={ReadWriteMany}")
     assert kinds(*many)["Deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_who_knows_an_existing_claim_says_how_its_pods_follow_one_another() -> None:
+    existing = ("models.claim.existing=mine", "cache.existingClaim=warm")
+    assert kinds(*sets(*existing))["Deployment"]["spec"]["strategy"]["type"] == "RollingUpdate"
+    assert kinds(*sets(*existing, "updateStrategy=Recreate"))["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_parts_of_a_values_file_whose_lines_are_all_comments_are_the_defaults(tmp_path: Path) -> None:
+    """YAML makes null of them, and Helm takes away what is null."""
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        "settings:\nenv:\npodLabels:\npodAnnotations:\nnodeSelector:\ntolerations:\naffinity:\n"
+        "models: {uris: null}\nimage: {tag: null}\nservice: {annotations: null}\n"
+    )
+    assert template("--values", str(values)) == template()
+
+
+def test_labels_of_ours_are_there_once() -> None:
+    labels = "monitoring.labels.app\\.kubernetes\\.io/name=other,monitoring.labels.release=prometheus"
+    found = kinds(*sets("monitoring.serviceMonitor=true,monitoring.rules=true", labels))
+    for kind in ("ServiceMonitor", "PrometheusRule"):
+        carried = found[kind]["metadata"]["labels"]
+        assert (carried["app.kubernetes.io/name"], carried["release"]) == ("polyserve", "prometheus")
 
 
 def test_secrets_are_named_not_written() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from tests.deploy.manifests import (
 )
 
 EXAMPLES = sorted((DEPLOY / "kserve" / "examples").glob("*.yaml"))
+README = DEPLOY / "README.md"
 BASE = DEPLOY / "kserve" / "base" / "clusterservingruntime.yaml"
 RUNTIME = read(BASE.read_text())[0]
 DOCUMENTS = {
@@ -224,8 +227,28 @@ def test_one_image_is_named_everywhere() -> None:
     assert {container["image"] for container in CONTAINERS.values()} == {"polyserve:latest"}
 
 
+@needs_kubectl
+def test_a_registry_is_named_as_the_readme_says(tmp_path: Path) -> None:
+    """By its own lines, over a copy: no overlay keeps the name that no registry has; the GPU's has its own image."""
+    block = next(
+        each for each in re.findall(r"```sh\n(.+?)```", README.read_text(), re.DOTALL) if "docker push" in each
+    )
+    lines = re.findall(r"^sed (?:.+\\\n)?.+", block, re.MULTILINE)
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    subprocess.run(["sh", "-euc", "\n".join(lines)], cwd=tmp_path, check=True)
+    mine = "registry.example.com/polyserve:0.1.0"
+    assert f'image: "{mine}"' in (tmp_path / "deploy" / "deployment.yaml").read_text()
+    images = {name: images_of(tmp_path / "deploy" / "kserve" / "overlays" / name) for name in OVERLAYS}
+    assert images == {name: {"polyserve:gpu" if name == "gpu" else mine} for name in OVERLAYS}
+
+
+def images_of(folder: Path) -> set[str]:
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    return {container["image"] for document in read(done.stdout) for container in containers(document)}
+
+
 def test_the_readme_names_every_file() -> None:
-    readme = (DEPLOY / "README.md").read_text()
+    readme = README.read_text()
     told = set(re.findall(r"^\| `([^`]+)` \|", readme, re.MULTILINE))
     files = {str(path.relative_to(DEPLOY)) for path in (*DEPLOY.glob("*.yaml"), *EXAMPLES)}
     folders = {"chart/", "monitoring/", "kserve/base/", *(f"kserve/overlays/{name}/" for name in OVERLAYS)}

@@ -53,12 +53,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $scrape := dict "prometheus.io/scrape" "true" "prometheus.io/path" "/metrics" "prometheus.io/port" (include "polyserve.restPort" .) }}
 {{- $found = merge $found $scrape (ne .Values.secrets.tls "" | ternary (dict "prometheus.io/scheme" "https") dict) }}
 {{- end }}
-{{- toYaml (mergeOverwrite $found .Values.podAnnotations) }}
+{{- toYaml (mergeOverwrite $found (.Values.podAnnotations | default dict)) }}
 {{- end }}
 
 {{/* Where the server listens beside its ports: the probes ask there if the ports want a certificate of who asks. */}}
 {{- define "polyserve.socket" -}}
-{{- if .Values.secrets.clientCa }}{{ .Values.settings.uds | default "/tmp/polyserve.sock" }}{{ end }}
+{{- if .Values.secrets.clientCa }}{{ (.Values.settings | default dict).uds | default "/tmp/polyserve.sock" }}{{ end }}
+{{- end }}
+
+{{/* Labels of what an operator or a sidecar looks for; the chart's own win. */}}
+{{- define "polyserve.monitoringLabels" -}}
+{{- toYaml (merge (include "polyserve.labels" . | fromYaml) (.Values.monitoring.labels | default dict)) }}
 {{- end }}
 
 {{/* One probe: its path, its period and its timeout in seconds. */}}
@@ -77,13 +82,42 @@ periodSeconds: {{ .period }}
 timeoutSeconds: {{ .timeout }}
 {{- end }}
 
+{{/* Variables that the chart gives, each with what asks for it. */}}
+{{- define "polyserve.ourVariables" -}}
+POD_NAMESPACE: the pod's own namespace
+{{- if .Values.secrets.adminToken }}
+ADMIN_TOKEN: secrets.adminToken
+{{- end }}
+{{- if .Values.secrets.clientCa }}
+POLYSERVE_UDS: secrets.clientCa
+{{- end }}
+{{- if .Values.secrets.caBundle }}
+{{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "AWS_CA_BUNDLE" }}
+{{ . }}: secrets.caBundle
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Values that contradict one another, by name. */}}
 {{- define "polyserve.check" -}}
+{{- $settings := .Values.settings | default dict }}
 {{- $ours := dict "model_dir" "models.claim" "http_port" "service.httpPort" "grpc_port" "service.grpcPort" "ssl_certfile" "secrets.tls" "ssl_keyfile" "secrets.tls" "ssl_ca_certs" "secrets.clientCa" }}
 {{- range $name, $instead := $ours }}
-{{- if hasKey $.Values.settings $name }}{{ fail (printf "settings.%s: the chart gives this flag itself; see %s" $name $instead) }}{{ end }}
+{{- if hasKey $settings $name }}{{ fail (printf "settings.%s: the chart gives this flag itself; see %s" $name $instead) }}{{ end }}
 {{- end }}
-{{- if and .Values.secrets.apiKeys (hasKey .Values.settings "api_keys_file") }}{{ fail "settings.api_keys_file: secrets.apiKeys gives this flag; leave one of them out" }}{{ end }}
+{{- range $name, $from := include "polyserve.ourVariables" . | fromYaml }}
+{{- if hasKey ($.Values.env | default dict) $name }}{{ fail (printf "env.%s: the chart gives this variable itself, from %s; leave one of them out" $name $from) }}{{ end }}
+{{- end }}
+{{- range .Values.extraVolumes }}
+{{- if has .name (list "tmp" "cache" "models" "tls" "client-ca" "ca" "keys") }}{{ fail (printf "extraVolumes: the chart has a volume %s of its own; give yours another name" .name) }}{{ end }}
+{{- end }}
+{{- if eq (int .Values.service.httpPort) (int .Values.service.grpcPort) }}{{ fail "service.grpcPort is service.httpPort: a service has each port once" }}{{ end }}
+{{- if and (ne .Values.autoscaling.kind "none") (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) }}{{ fail "autoscaling.minReplicas is above autoscaling.maxReplicas" }}{{ end }}
+{{- $grace := hasKey $settings "grace_period" | ternary (get $settings "grace_period") 25 | toString | float64 }}
+{{- $delay := hasKey $settings "shutdown_delay" | ternary (get $settings "shutdown_delay") 3 | toString | float64 }}
+{{- $needed := addf (.Values.termination.drainSeconds | default 0) $grace $delay }}
+{{- if lt (float64 .Values.termination.graceSeconds) $needed }}{{ fail (printf "termination.graceSeconds: %d s end the pod before it has drained and answered what is in flight; that takes %g (drainSeconds, settings.grace_period or 25, settings.shutdown_delay or 3)" (int .Values.termination.graceSeconds) $needed) }}{{ end }}
+{{- if and .Values.secrets.apiKeys (hasKey $settings "api_keys_file") }}{{ fail "settings.api_keys_file: secrets.apiKeys gives this flag; leave one of them out" }}{{ end }}
 {{- if and .Values.secrets.clientCa (not .Values.secrets.tls) }}{{ fail "secrets.clientCa asks clients for certificates, over TLS: set secrets.tls, too" }}{{ end }}
 {{- if and .Values.gateway.backendCa (not .Values.secrets.tls) }}{{ fail "gateway.backendCa is for pods that speak TLS: set secrets.tls, too" }}{{ end }}
 {{- if and .Values.gateway.enabled (eq .Values.gateway.host .Values.gateway.grpcHost) }}{{ fail "gateway.grpcHost: a gateway takes an HTTPRoute or a GRPCRoute of one host name, not both: give it another name, or none (gRPC then goes by gateway.host)" }}{{ end }}

@@ -20,9 +20,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from server.api.bodies import Bodies
 from server.api.connections import Connections, Wait
+from server.api.rest.framing import FRAMING, body_length, unreadable
 from server.api.rest.limits import MOST_DROPPED, HttpLimits
 from server.api.rest.transport import LingeringTransport, OneWriteProtocol
-from server.errors import Header, HeadTooLarge, InvalidInput, Overloaded, ServingError, TooSlow, respond
+from server.errors import Header, HeadTooLarge, Overloaded, ServingError, TooSlow, respond
 
 log = logging.getLogger("kserve")
 
@@ -34,8 +35,6 @@ MOST_REFUSED = 64
 _HEAD_END = b"\r\n\r\n"
 #: bytes that the parser gets at once of a body whose length is not known: other requests may begin among them
 _SLICE = 1024
-_FRAMING = {b"content-length", b"transfer-encoding"}
-_INVALID = "Invalid HTTP request received."
 
 
 class Bounds:
@@ -149,9 +148,13 @@ class BoundedProtocol(OneWriteProtocol):
         except httptools.HttpParserUpgrade as offer:
             self._read_again()
             return int(offer.args[0])
-        except httptools.HttpParserError:
-            self.refuse(self._problem or InvalidInput(_INVALID))
+        except httptools.HttpParserError as error:
+            self._refuse_bytes(error)
         return len(part)
+
+    def _refuse_bytes(self, error: httptools.HttpParserError) -> None:
+        in_head = self._in_message and not self._in_body
+        self.refuse(self._problem or unreadable(error, self.headers if in_head else []))
 
     def _refuse_head(self) -> None:
         what = "the trailers of the body hold" if self._in_body else "the head of the request holds"
@@ -170,8 +173,8 @@ class BoundedProtocol(OneWriteProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
         try:
             self.parser.feed_data(b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), b"".join(kept)))
-        except httptools.HttpParserError:
-            self.refuse(self._problem or InvalidInput(_INVALID))
+        except httptools.HttpParserError as error:
+            self._refuse_bytes(error)
 
     def hold(self, data: bytes, at: int = 0) -> None:
         """Keep what is behind `at` until the request in flight is answered."""
@@ -220,12 +223,16 @@ class BoundedProtocol(OneWriteProtocol):
         self._offered = upgrades and self.parser.get_method() != b"CONNECT"
         if self._offered:
             return
+        try:
+            self._left = body_length(self.headers)
+        except ServingError as problem:
+            self._problem = problem
+            raise
         super().on_headers_complete()
         self._in_body = True
         self._since = self.loop.time()
-        self._left = _length(self.headers)
         if upgrades:  # CONNECT: no body, and no other request behind it
-            self.headers[:] = [header for header in self.headers if header[0] not in _FRAMING]
+            self.headers[:] = [header for header in self.headers if header[0] not in FRAMING]
             self.cycle.keep_alive = False
 
     def _should_upgrade(self) -> bool:
@@ -321,14 +328,3 @@ def answer_head(status: int, headers: list[Header], length: int) -> bytes:
     """The head of an answer that is the last of its connection."""
     lines = b"".join([b"%b: %b\r\n" % header for header in headers])
     return b"%b%bcontent-length: %d\r\nconnection: close\r\n\r\n" % (STATUS_LINE[status], lines, length)
-
-
-def _length(headers: list[Header]) -> int | None:
-    """Bytes of a body, as its headers say; the parser refuses those that contradict each other. None: nobody knows."""
-    length: int | None = 0
-    for name, value in headers:
-        if name == b"transfer-encoding":
-            return None
-        if name == b"content-length":
-            length = int(value) if value.isdigit() and len(value) < 19 else None
-    return length

@@ -40,6 +40,11 @@ BODIES = [
     ),
     (b"\x89PNG\r\n\x1a\n", "not JSON, it begins with"),
     (b'{"a": 1e999}', "not JSON"),
+    (b'{"a": [1, nan]}', "it holds nan at character 10: send null for a missing value"),
+    (b'{"a": -NaN}', "it holds -NaN at character 6: send null for a missing value"),
+    ('{"\u00e9": [inf]}'.encode(), "it holds inf at character 7: the model takes finite numbers"),
+    (b'{"a": -infinity, "b": "nan"}', "it holds -infinity at character 6: the model takes finite numbers"),
+    (b'{"a": nancy}', "not JSON: invalid literal"),
     (b'{"a": "\\ud800"}', "not JSON"),
     (
         b"\x1f\x8b\x08\x00",

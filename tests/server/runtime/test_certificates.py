@@ -71,3 +71,24 @@ def test_what_does_not_fit_is_refused_by_name(authority: Authority, live: Pair, 
     none.write_text("nothing")
     with pytest.raises(CertificateError, match=r"none\.pem holds no certificates of authorities"):
         CertificateFiles(str(live.chain), str(live.key), str(none))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", r"odd\.pem is empty"),
+        (b"0\x82\x03\x01", r"odd\.pem is not in PEM format \(of DER, `openssl x509 -inform der` makes it"),
+        (b"KEY", "are no certificate and its key: not in PEM format"),
+    ],
+)
+def test_files_of_other_forms_are_told_by_name(live: Pair, tmp_path: Path, content: bytes, told: str) -> None:
+    odd = tmp_path / "odd.pem"
+    odd.write_bytes(content.replace(b"KEY", live.key.read_bytes()))
+    with pytest.raises(CertificateError, match=told):
+        CertificateFiles(str(odd), str(live.key))
+
+
+def test_a_chain_in_the_wrong_order_is_told_as_that(authority: Authority, live: Pair) -> None:
+    live.chain.write_bytes(authority.file.read_bytes() + live.chain.read_bytes())
+    with pytest.raises(CertificateError, match="of a chain, that is the server's own"):
+        CertificateFiles(str(live.chain), str(live.key))

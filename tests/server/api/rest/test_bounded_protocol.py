@@ -438,7 +438,7 @@ def test_nonsense_is_refused_and_leaves_no_trace(repository: Repository, caplog:
         for sent in (b"nonsense\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"):
             (answer,) = await here.ask(sent)
             assert answer.status.startswith("HTTP/1.1 400 ")
-            assert error(answer) == "Invalid HTTP request received."
+            assert error(answer).startswith("Invalid HTTP request received: Invalid ")
 
     with caplog.at_level("INFO"):
         run(repository, ask)
