@@ -49,7 +49,9 @@ BEGUN = (
     b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n",
 )
 #: of a call of ModelInfer, as literals that no table is needed for
-CALL_HEAD = b"\x83\x86\x04\x2b/inference.GRPCInferenceService/ModelInfer_\x10application/grpc\x41\x01x"
+CALL_HEAD = (
+    b"\x83\x86\x41\x01x\x04\x2a/inference.GRPCInferenceService/ModelInfer\x5f\x10application/grpc\x00\x02te\x08trailers"
+)
 #: and over gRPC: nothing, half a greeting, a call whose message does not come
 GRPC_BEGUN = (
     b"",
@@ -59,8 +61,6 @@ GRPC_BEGUN = (
     + b"\1\4\0\0\0\1"
     + CALL_HEAD,
 )
-#: what strangers send on the ports of gRPC and of REST, by whether all of it is HTTP/2
-BEGUN_BY_BOTH = ((GRPC_BEGUN, BEGUN), (GRPC_BEGUN, GRPC_BEGUN))
 _ADDRESSES = 200  #: that strangers come from: a hundred ports of each are enough
 _EVERY = 50  #: strangers between two sound requests
 
@@ -70,12 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.strangers", description=__doc__)
     parser.add_argument("--only", type=list_of(str, ("connections", "folders")), default=["connections", "folders"])
     parser.add_argument("--connections", type=count, default=10_000)
-    parser.add_argument("--http2", action="store_true", help="all connections speak HTTP/2, on both ports")
+    parser.add_argument("--http2", action="store_true", help="all speak HTTP/2, on one port for all protocols")
     parser.add_argument("--descriptors", type=count, default=1024, help="that the server may have open")
     options = parser.parse_args(arguments)
     failed = 0
     if "connections" in options.only:
-        failed += _connections(options.connections, options.descriptors, BEGUN_BY_BOTH[options.http2])
+        failed += _connections(options.connections, options.descriptors, http2=options.http2)
     if "folders" in options.only:
         _folders()
     return int(failed > 0)
@@ -89,9 +89,10 @@ def sound_model(folder: Path) -> Path:
     return folder
 
 
-def serving(folder: Path, *flags: str, descriptors: int = 0) -> AbstractContextManager[Running]:
-    """A server of it, with so many descriptors."""
-    ports = free_port(), free_port()
+def serving(folder: Path, *flags: str, descriptors: int = 0, one_port: bool = False) -> AbstractContextManager[Running]:
+    """A server of it, with so many descriptors; `one_port`: for both protocols, and so for REST over HTTP/2."""
+    first = free_port()
+    ports = first, first if one_port else free_port()
     limits = ["bash", "-c", f'ulimit -n {descriptors}; exec "$@"', "bash"] if descriptors else []
     command = [*limits, sys.executable, "-m", "server", f"--model_dir={folder}", "--watch=false", *flags]
     command += [f"--http_port={ports[0]}", f"--grpc_port={ports[1]}"]
@@ -101,14 +102,16 @@ def serving(folder: Path, *flags: str, descriptors: int = 0) -> AbstractContextM
 # connections
 
 
-def _connections(number: int, descriptors: int, begun: tuple[Sequence[bytes], Sequence[bytes]]) -> int:
+def _connections(number: int, descriptors: int, *, http2: bool) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     lines, failures = [], 0
     for workers in (1, 2):
-        with serving(sound_model(RUN / "one"), f"--workers={workers}", descriptors=descriptors) as server:
+        with serving(
+            sound_model(RUN / "one"), f"--workers={workers}", descriptors=descriptors, one_port=http2
+        ) as server:
             server.wait_ready(READY, time.monotonic())
             quiet = [answered(server) for _ in range(50)]
-            seconds, held = asyncio.run(_besieged(server, number, begun))
+            seconds, held = asyncio.run(_besieged(server, number, GRPC_BEGUN if http2 else BEGUN))
             after = [answered(server) for _ in range(50)]
             for what, found in (("before", quiet), ("during", seconds), ("after", after)):
                 good = sorted(each for each in found if each is not None)
@@ -123,15 +126,12 @@ def _connections(number: int, descriptors: int, begun: tuple[Sequence[bytes], Se
     return failures
 
 
-async def _besieged(
-    server: Running, number: int, begun: tuple[Sequence[bytes], Sequence[bytes]]
-) -> tuple[list[float | None], int]:
+async def _besieged(server: Running, number: int, begun: Sequence[bytes]) -> tuple[list[float | None], int]:
     """The times of sound requests while strangers come and stay; and how many stay in the end."""
     ends: list[socket.socket | None] = []
     found = []
     for index in range(number):
-        port = server.http_port if index % 2 else server.grpc_port
-        ways = begun[index % 2]
+        port, ways = (server.http_port, begun) if index % 2 else (server.grpc_port, GRPC_BEGUN)
         ends.append(await _stranger(port, ways[index // 2 % len(ways)], index))
         if index % _EVERY == 0:
             for end in ends[1::4]:  # of those within a head or a body
