@@ -92,7 +92,8 @@ def predictions(protocol: Protocol, answer: Answer) -> list[Any]:
     """The predictions of an answer; of V2's outputs the first."""
     match protocol:
         case Protocol.V1:
-            return list(orjson.loads(answer.body)["predictions"])
+            body = orjson.loads(answer.body)
+            return list(body if isinstance(body, list) else body["predictions"])  # BentoML has no other way to batch
         case Protocol.V2 | Protocol.V2_BINARY:
             length = int(answer.headers.get(JSON_LENGTH.lower(), len(answer.body)))
             output = orjson.loads(answer.body[:length])["outputs"][0]

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from bench.load import Client
 from bench.measure import Outcome, Results
 from bench.plan import (
+    BENTOML,
     ECHO,
     KSERVE,
     KSERVE_1_THREAD,
@@ -17,6 +18,7 @@ from bench.plan import (
     MLSERVER_BATCHING,
     MOSEC,
     POLYSERVE,
+    RAY,
     TABULAR,
     TEXT,
     TRITON,
@@ -95,7 +97,7 @@ _ONE = Workload("logistic", connections=1)
 CLAIMS: Sequence[Claim] = (
     _faster(Workload("logistic"), KSERVE, 15),
     _faster(Workload("logistic"), MOSEC, 1.5),
-    _faster(Workload("logistic"), LITSERVE, 10),
+    *(_faster(Workload("logistic"), other, 10) for other in (LITSERVE, BENTOML, RAY)),
     _faster(Workload("logistic"), ECHO, 0.5),
     _faster(Workload("logistic", Protocol.V2), KSERVE, 15),
     _faster(Workload("logistic", Protocol.V2), MLSERVER, 12),

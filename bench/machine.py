@@ -21,7 +21,7 @@ _OURS = (
 )  # fmt: skip
 #: of the systems' own environments, those that are in them
 _THEIRS = (
-    "mlserver", "nvidia-pytriton", "mosec", "litserve", "uvicorn", "fastapi", "grpcio", "numpy",
+    "mlserver", "nvidia-pytriton", "mosec", "litserve", "bentoml", "ray", "uvicorn", "fastapi", "grpcio", "numpy",
     "scikit-learn", "xgboost", "lightgbm", "onnxruntime",
 )  # fmt: skip
 

@@ -19,7 +19,8 @@ TEXT = ("spacy", "bert")
 
 POLYSERVE, KSERVE, KSERVE_1_THREAD = "polyserve", "kserve", "kserve-1-thread"
 MLSERVER, MLSERVER_BATCHING = "mlserver", "mlserver-batching"
-TRITON, MOSEC, LITSERVE = "triton", "mosec", "litserve"
+TRITON, MOSEC = "triton", "mosec"
+LITSERVE, BENTOML, RAY = "litserve", "bentoml", "ray"
 FASTAPI, ECHO = "fastapi", "echo"
 OPENMP = ("lightgbm", "bert")  #: models that many threads can slow down, by much on busy cores
 
@@ -56,14 +57,14 @@ def claims() -> list[Step]:
     """What the claims need (claims.py), with the large payloads beside it."""
     both = (POLYSERVE, KSERVE)
     return [
-        Step(Workload("logistic"), (*both, MOSEC, LITSERVE, FASTAPI, ECHO)),
+        Step(Workload("logistic"), (*both, MOSEC, LITSERVE, BENTOML, RAY, FASTAPI, ECHO)),
         Step(Workload("logistic", Protocol.V2), (*both, MLSERVER, TRITON)),
         Step(Workload("logistic", Protocol.V2_BINARY), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC), (*both, MLSERVER, TRITON, ECHO)),
         Step(Workload("logistic", Protocol.GRPC, connections=1), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC, client=Client.GRPCIO), (*both, TRITON, ECHO)),
         Step(Workload("logistic", Protocol.GRPC, 1, client=Client.GRPCIO), (*both, TRITON)),
-        Step(Workload("logistic", connections=1), (*both, MOSEC, LITSERVE)),
+        Step(Workload("logistic", connections=1), (*both, MOSEC, LITSERVE, BENTOML, RAY)),
         Step(Workload("forest"), both),
         Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING)),
         Step(Workload("forest", connections=1), both),

@@ -48,12 +48,18 @@ BEGUN = (
     b"POST /v1/models/sound:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
     b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n",
 )
+#: of a call of ModelInfer, as literals that no table is needed for
+CALL_HEAD = (
+    b"\x83\x86\x41\x01x\x04\x2a/inference.GRPCInferenceService/ModelInfer\x5f\x10application/grpc\x00\x02te\x08trailers"
+)
 #: and over gRPC: nothing, half a greeting, a call whose message does not come
-_HEAD = b"\x83\x86\x04\x2b/inference.GRPCInferenceService/ModelInfer_\x10application/grpc\x41\x01x"
 GRPC_BEGUN = (
     b"",
     b"PRI * HTTP/2.0\r\n",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0" + len(_HEAD).to_bytes(3, "big") + b"\1\4\0\0\0\1" + _HEAD,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+    + len(CALL_HEAD).to_bytes(3, "big")
+    + b"\1\4\0\0\0\1"
+    + CALL_HEAD,
 )
 _ADDRESSES = 200  #: that strangers come from: a hundred ports of each are enough
 _EVERY = 50  #: strangers between two sound requests
@@ -64,25 +70,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.strangers", description=__doc__)
     parser.add_argument("--only", type=list_of(str, ("connections", "folders")), default=["connections", "folders"])
     parser.add_argument("--connections", type=count, default=10_000)
+    parser.add_argument("--http2", action="store_true", help="all speak HTTP/2, on one port for all protocols")
     parser.add_argument("--descriptors", type=count, default=1024, help="that the server may have open")
     options = parser.parse_args(arguments)
     failed = 0
     if "connections" in options.only:
-        failed += _connections(options.connections, options.descriptors)
+        failed += _connections(options.connections, options.descriptors, http2=options.http2)
     if "folders" in options.only:
         _folders()
     return int(failed > 0)
 
 
-def _sound(folder: Path) -> Path:
+def sound_model(folder: Path) -> Path:
+    """A folder of one small model."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / MODEL).mkdir(parents=True)
     joblib.dump(LinearRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0.0, 1.0]), folder / MODEL / "model.joblib")
     return folder
 
 
-def _server(folder: Path, *flags: str, descriptors: int = 0) -> AbstractContextManager[Running]:
-    ports = free_port(), free_port()
+def serving(folder: Path, *flags: str, descriptors: int = 0, one_port: bool = False) -> AbstractContextManager[Running]:
+    """A server of it, with so many descriptors; `one_port`: for both protocols, and so for REST over HTTP/2."""
+    first = free_port()
+    ports = first, first if one_port else free_port()
     limits = ["bash", "-c", f'ulimit -n {descriptors}; exec "$@"', "bash"] if descriptors else []
     command = [*limits, sys.executable, "-m", "server", f"--model_dir={folder}", "--watch=false", *flags]
     command += [f"--http_port={ports[0]}", f"--grpc_port={ports[1]}"]
@@ -92,15 +102,17 @@ def _server(folder: Path, *flags: str, descriptors: int = 0) -> AbstractContextM
 # connections
 
 
-def _connections(number: int, descriptors: int) -> int:
+def _connections(number: int, descriptors: int, *, http2: bool) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     lines, failures = [], 0
     for workers in (1, 2):
-        with _server(_sound(RUN / "one"), f"--workers={workers}", descriptors=descriptors) as server:
+        with serving(
+            sound_model(RUN / "one"), f"--workers={workers}", descriptors=descriptors, one_port=http2
+        ) as server:
             server.wait_ready(READY, time.monotonic())
-            quiet = [_asked(server) for _ in range(50)]
-            seconds, held = asyncio.run(_besieged(server, number))
-            after = [_asked(server) for _ in range(50)]
+            quiet = [answered(server) for _ in range(50)]
+            seconds, held = asyncio.run(_besieged(server, number, GRPC_BEGUN if http2 else BEGUN))
+            after = [answered(server) for _ in range(50)]
             for what, found in (("before", quiet), ("during", seconds), ("after", after)):
                 good = sorted(each for each in found if each is not None)
                 failed = len(found) - len(good)
@@ -114,19 +126,19 @@ def _connections(number: int, descriptors: int) -> int:
     return failures
 
 
-async def _besieged(server: Running, number: int) -> tuple[list[float | None], int]:
+async def _besieged(server: Running, number: int, begun: Sequence[bytes]) -> tuple[list[float | None], int]:
     """The times of sound requests while strangers come and stay; and how many stay in the end."""
     ends: list[socket.socket | None] = []
     found = []
     for index in range(number):
-        port, begun = (server.http_port, BEGUN) if index % 2 else (server.grpc_port, GRPC_BEGUN)
-        ends.append(await _stranger(port, begun[index // 2 % len(begun)], index))
+        port, ways = (server.http_port, begun) if index % 2 else (server.grpc_port, GRPC_BEGUN)
+        ends.append(await _stranger(port, ways[index // 2 % len(ways)], index))
         if index % _EVERY == 0:
             for end in ends[1::4]:  # of those within a head or a body
                 with contextlib.suppress(OSError):
                     if end:
                         end.send(b"1")
-            found.append(await asyncio.to_thread(_asked, server))
+            found.append(await asyncio.to_thread(answered, server))
     held = sum(_is_open(each) for each in ends if each)
     for each in ends:
         if each:
@@ -159,7 +171,7 @@ def _is_open(end: socket.socket) -> bool:
     return False
 
 
-def _asked(server: Running) -> float | None:
+def answered(server: Running) -> float | None:
     """Seconds of liveness, a prediction and a call of gRPC, by new clients; None: one of them failed."""
     began = time.monotonic()
     try:
@@ -225,10 +237,10 @@ BESIDE: dict[str, Callable[[Path], None]] = {
 def _folders() -> None:
     lines = []
     for name, make in BESIDE.items():
-        folder = _sound(RUN / "folders")
+        folder = sound_model(RUN / "folders")
         make(folder)
         began = time.monotonic()
-        with _server(folder) as server:
+        with serving(folder) as server:
             server.wait_ready(READY, began)
             ready = server.seconds_to_ready
             server.wait_ready("/v2/health/ready", began, 300)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench import litserve_env, making, mlserver_env, mosec_env, places, triton_env
+from bench import bentoml_env, litserve_env, making, mlserver_env, mosec_env, places, ray_env, triton_env
 from bench.environments import Environment
 from bench.models import MODELS
 from bench.ports import free_port
@@ -90,6 +90,14 @@ def _litserve(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
     return Launch(litserve_env.command(models, http_port))
 
 
+def _bentoml(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    return Launch(bentoml_env.command(http_port), environ=bentoml_env.environ(models))
+
+
+def _ray(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    return Launch(ray_env.command(models, http_port), environ=ray_env.ENVIRON)
+
+
 def _nothing(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
     return Launch([sys.executable, "-m", "bench.peers.nothing", f"--http_port={http_port}"])
 
@@ -165,6 +173,26 @@ SYSTEMS: dict[str, System] = {
             ready="/health",
             models=litserve_env.MODELS,
             environment=litserve_env.ENVIRONMENT,
+        ),
+        replace(
+            _MOSEC,
+            name="bentoml",
+            about=f"BentoML {bentoml_env.VERSION}, the models in one service, `batchable`, `max_batch_size` 64, no "
+            "access log, no metrics; what it batches it answers as a bare list",
+            launch=_bentoml,
+            ready="/readyz",
+            models=bentoml_env.MODELS,
+            environment=bentoml_env.ENVIRONMENT,
+        ),
+        replace(
+            _MOSEC,
+            name="ray",
+            about=f"Ray Serve {ray_env.VERSION}, each model a replica behind its proxy, `serve.batch` of 64 and 1 ms, "
+            "JSON by orjson, `RAY_SERVE_THROUGHPUT_OPTIMIZED`",
+            launch=_ray,
+            ready="/ready",
+            models=ray_env.MODELS,
+            environment=ray_env.ENVIRONMENT,
         ),
         System(
             "fastapi",

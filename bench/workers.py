@@ -1,15 +1,17 @@
 """`python -m bench.workers`: is one process that takes all requests the right choice, and what does `--workers N` gain?
 
-Side by side: one server; the same with `--workers=2`, which has a second process with copies of the models; and two
-whole servers that share the load, as a balancer in front of them would have it. Each arrangement is driven by the same
-two load generators at once, each with half of the connections: to one server both, to two one each. In a mixed load the
-two ask different models.
+Side by side: one server; the same held to one core (`taskset`), which the load generators use as well: what is a core
+more worth; with `--workers=2`, which has a second process with copies of the models; and two whole servers that share
+the load, as a balancer in front of them would have it. Each arrangement is driven by the same two load generators at
+once, each with half of the connections: to one server both, to two one each. In a mixed load the two ask different
+models.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 import statistics
 import sys
@@ -17,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bench import making, places
 from bench.arguments import count, guarded, list_of, say
@@ -31,8 +34,20 @@ from bench.requests import Protocol, Request, request
 #: what each load asks: one model, or two at the same time
 LOADS = ("logistic", "forest", "spacy", "bert", "spacy+bert")
 RUN = places.CACHE / "workers"
-#: servers, and the `--workers` of each
-ARRANGEMENTS = {"one process": (1, 1), "--workers=2": (1, 2), "two servers": (2, 1)}
+
+
+class _Arranged(NamedTuple):
+    servers: int
+    processes: int  #: the `--workers` of each
+    cores: int = 0  #: of each; 0: all that there are
+
+
+ARRANGEMENTS = {
+    "one process": _Arranged(1, 1),
+    "on one core": _Arranged(1, 1, cores=1),
+    "--workers=2": _Arranged(1, 2),
+    "two servers": _Arranged(2, 1),
+}
 HALVES = 2  #: load generators
 
 
@@ -151,19 +166,21 @@ def _running(names: Sequence[str]) -> Iterator[list[Arrangement]]:
     with contextlib.ExitStack() as stack:
         found = []
         for name in names:
-            servers, processes = ARRANGEMENTS[name]
+            arranged = ARRANGEMENTS[name]
             begun = time.monotonic()
-            each = [stack.enter_context(_server(name, number, processes)) for number in range(servers)]
+            each = [stack.enter_context(_server(name, number, arranged)) for number in range(arranged.servers)]
             for server in each:
                 server.wait_ready("/v2/health/ready", begun)
             found.append(Arrangement(name, each))
         yield found
 
 
-def _server(arrangement: str, number: int, processes: int) -> contextlib.AbstractContextManager[Running]:
+def _server(arrangement: str, number: int, arranged: _Arranged) -> contextlib.AbstractContextManager[Running]:
     http_port, grpc_port = free_port(), free_port()
-    flags = [f"--http_port={http_port}", f"--grpc_port={grpc_port}", f"--workers={processes}"]
-    command = [sys.executable, "-m", "server", f"--model_dir={RUN / 'models'}", *flags]
+    flags = [f"--http_port={http_port}", f"--grpc_port={grpc_port}", f"--workers={arranged.processes}"]
+    cores = sorted(os.sched_getaffinity(0))[: arranged.cores]
+    held = ["taskset", "--cpu-list", ",".join(map(str, cores))] if cores else []
+    command = [*held, sys.executable, "-m", "server", f"--model_dir={RUN / 'models'}", *flags]
     log = RUN / f"{arrangement.strip('-').replace(' ', '-')}-{number}.log"
     return started(arrangement, command, (http_port, grpc_port), log, places.REPOSITORY, {})
 

@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from server.api.kserve.argv import arguments
 from server.cli.commands import is_for_commands, serve_arguments
 from server.config.flags import SettingsError
 from server.config.settings import COMMAND, Settings, command_line, unknown_variables
@@ -21,6 +20,7 @@ from server.runtime import hidden_environ, logs, memory
 from server.runtime.cpu import ONE_THREAD
 from server.runtime.sandbox.kernel import Kernel
 from server.runtime.signals import Signals
+from server.telemetry import trace_environ
 
 log = logging.getLogger("kserve")
 
@@ -57,9 +57,7 @@ def check(settings: Settings) -> None:
     """
     check_sandbox(settings)
     check_signer(settings)
-    from server.telemetry import tracing  # imports numpy, whose threads are told of by then
-
-    if problem := tracing.problem(os.environ):
+    if problem := trace_environ.problem(os.environ):
         raise SettingsError(problem)
 
 
@@ -101,6 +99,7 @@ def _end(status: str | int | None) -> NoReturn:
 
 def serve(settings: Settings, signals: Signals) -> None:
     """Find the models, start trying them, import KServe meanwhile, serve."""
+    from server.api.kserve.argv import arguments
     from server.loading.assembly import Assembly
     from server.loading.catalog import NoModelDir
     from server.repository.watcher import Watcher
@@ -121,6 +120,7 @@ def serve(settings: Settings, signals: Signals) -> None:
         loading = assembly.begin()
         with arguments(settings):
             from server import app
+        memory.keep()
         assembly.allow_imports()
         server = app.PolyServer(
             settings,

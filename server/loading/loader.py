@@ -30,11 +30,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
 from adapters.custom_.foreign import not_run
@@ -51,7 +51,7 @@ from server.loading.lookout import NoAnswer, within
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
 from server.loading.output_labels import with_labels
 from server.loading.patient_pool import PatientPool
-from server.loading.recognition import Recogniser
+from server.loading.recognition import Recognised, Recogniser
 from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
 from server.loading.trial.evidence import TrialCache
@@ -65,8 +65,6 @@ from server.workers.messages import WorkerModel
 from server.workers.placement import WorkerPlacement
 
 log = logging.getLogger("kserve")
-
-_T = TypeVar("_T")
 
 _TRIES = 3  #: loads of a folder whose files change meanwhile
 
@@ -153,10 +151,10 @@ class Loader:
         start = time.monotonic()
         if demand is Demand.LOOK and found.source is not None:  # a request is worth a download, a look is not
             raise NotInMemory(NOT_YET)
-        found, seal = self._answered(found, lambda: _sealed(found))
         config: ModelConfig | None = None
         try:
-            directory, choice, options, config = self._answered(found, lambda: self.recogniser.recognise(found))
+            found, seal, recognised = self._answered(found)
+            directory, choice, options, config = recognised
             room = Room(self.budget, found.key, demand, config.pinned)
             room.enter()
             beside = (not_run(directory) or unread_default(directory)) if choice.match.trust is not Trust.CODE else ""
@@ -184,22 +182,33 @@ class Loader:
         made = choice.match.made_by or made_by(choice.adapter.name, directory, choice.match.file)
         return Loaded(adapter, config, batchable, seconds, warning, bool(refusal), room.claim, model, stamp, made)
 
-    def _answered(self, found: Found, look: Callable[[], _T]) -> _T:
+    def _answered(self, found: Found) -> tuple[Found, Seal, Recognised]:
         """What a look at a folder finds. It takes a thread with it where the disk hangs, and nobody else's place.
 
         Raises:
-            LoadError: as `look`; or it takes as long as nothing that is loaded may.
+            LoadError: as `_looked_at`; or it takes as long as nothing that is loaded may.
         """
         if found.source is not None:
-            return look()
+            return self._looked_at(found)
         seconds = self._workers.load_timeout
         try:
-            return within(seconds, look)
+            return within(seconds, partial(self._looked_at, found))
         except NoAnswer as error:
             raise LoadError(
                 f"the folder could not be looked at within {seconds:g} s (--load_timeout): its disk, or what is "
                 "mounted there, hangs, or a file takes that long to be read"
             ) from error
+
+    def _looked_at(self, found: Found) -> tuple[Found, Seal, Recognised]:
+        """
+        Raises:
+            LoadError: it cannot be looked at, holds more than a model may, or nothing that can be served.
+        """
+        found = look_again(found)
+        if found.problem:
+            raise LoadError(found.problem)
+        seal = Seal.of(found.directory)
+        return found, seal, self.recogniser.recognise(found)
 
     def tried_here(self, found: Found) -> Choice | None:
         """What a directory holds, if it would be tried, and then loaded, by this process's own frameworks.
@@ -308,14 +317,3 @@ class Loader:
             room.leave()
             raise
         return Placed(adapter, hello)
-
-
-def _sealed(found: Found) -> tuple[Found, Seal]:
-    """
-    Raises:
-        LoadError: it cannot be looked at, or holds more than a model may.
-    """
-    found = look_again(found)
-    if found.problem:
-        raise LoadError(found.problem)
-    return found, Seal.of(found.directory)

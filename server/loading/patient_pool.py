@@ -103,7 +103,8 @@ class PatientPool(Executor):
                 taken = self._waiting.popleft()
                 self._since[thread] = time.monotonic()
             self._begin()
-            self._changed.notify_all()
+            if not self._waiting:  # which ends the look; a thousand tasks that wake it take as long as to load a few
+                self._changed.notify_all()
             return taken
 
 

@@ -12,10 +12,12 @@ def why_not_ready(store: ModelStore, rule: str, scanned: bool, *, named: bool = 
     The rule `scan` asks for no more than that, `any` and `all` for so many ready models besides. A mount that is one
     model is ready when that model is: its rule is `all`. `named`: models are called by their names, with reasons.
     """
+    if scanned and rule == "scan":
+        return ""
     states = {name: versions.newest for name, versions in list(store.models.items())}
     if not scanned:
-        loading = [name for name, state in states.items() if state.state is State.LOADING]
-        return f"{len(loading)} of {len(states)} models are still loading"
+        loading = sum(state.state is State.LOADING for state in states.values())
+        return f"{loading} of {len(states)} models are still loading"
     now = {name: state.now for name, state in states.items()}
     bad = {name: reason for name, (state, reason) in now.items() if state not in (State.READY, State.EVICTED)}
     if (rule == "all" and bad) or (rule == "any" and len(bad) == len(states)):

@@ -72,13 +72,22 @@ def collected_rarely() -> Iterator[None]:
             gc.set_threshold(*before)
 
 
+def keep() -> None:
+    """What is imported by now stays: no collection looks through it any more, not that of `settle` either.
+
+    For one scikit-learn model that takes 0.2 s of its start, and finds 400 objects among 230,000.
+    """
+    gc.freeze()
+
+
 def settle() -> None:
     """After loading: give freed memory back, and keep modules and models out of every later collection.
 
     A full collection walks all that was imported; with six frameworks that stops every request for 100 ms and more.
     """
     gc.set_threshold(*_THRESHOLDS)
-    _collect(frozen=True)
+    _collect(frozen=False)
+    _freeze()
 
 
 def give_back(born: float) -> None:
@@ -121,15 +130,19 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _collect(*, frozen: bool) -> None:
+def _freeze() -> None:
     global _settled
+    gc.freeze()
+    _settled = time.monotonic()  # what came since the last time is frozen now, too
+
+
+def _collect(*, frozen: bool) -> None:
     with _one_at_a_time:
         if frozen:
             gc.unfreeze()
         gc.collect()
         if frozen:
-            gc.freeze()
-            _settled = time.monotonic()  # what came since the last time is frozen now, too
+            _freeze()
         libc = ctypes.CDLL(None)
         if hasattr(libc, "malloc_trim"):
             libc.malloc_trim(0)

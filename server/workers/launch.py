@@ -17,7 +17,7 @@ from server.runtime.own_code import FIRST_ON_PATH, SOURCE_ROOT
 from server.runtime.receiving import ReceiveBudget, ReceiveLimits
 from server.runtime.sandbox.sandbox import Confinement
 from server.runtime.secret_names import is_secret
-from server.telemetry.tracing import is_asked
+from server.telemetry.trace_environ import is_asked
 from server.workers.messages import WorkerModel
 from server.workers.own_spans import ASKED
 

@@ -14,7 +14,7 @@ from server.codec.error_text import described
 from server.errors import InvalidInput, NotSupported
 from server.runtime import logs
 from server.runtime.log_lines import JsonLines
-from server.telemetry import tracing
+from server.telemetry import trace_environ
 from server.telemetry.sampling import ARGUMENT, SAMPLER, Sampling
 
 #: logs from a level of `logging` on, in every process of the server
@@ -42,8 +42,8 @@ def trace_settings(wanted: Mapping[str, Any], environ: Mapping[str, str] = os.en
         InvalidInput: there is no such setting.
         NotSupported: it should be another than it is.
     """
-    if not tracing.is_asked(environ):
-        how = f"requests are not traced here: {tracing.ENDPOINT} at the start has them traced"
+    if not trace_environ.is_asked(environ):
+        how = f"requests are not traced here: {trace_environ.ENDPOINT} at the start has them traced"
         return _unchanged("trace setting", _UNTRACED, wanted, how)
     sampling = Sampling.of(environ)
     rate = round(1 / sampling.share) if sampling.share else 0
@@ -53,7 +53,7 @@ def trace_settings(wanted: Mapping[str, Any], environ: Mapping[str, str] = os.en
         "trace_count": "-1",  # Triton's word for as many as come
         "trace_mode": "opentelemetry",
     }
-    how = f"it is as {tracing.ENDPOINT}, {SAMPLER} and {ARGUMENT} said when the server started"
+    how = f"it is as {trace_environ.ENDPOINT}, {SAMPLER} and {ARGUMENT} said when the server started"
     return _unchanged("trace setting", {**_UNTRACED, **traced}, wanted, how)
 
 

@@ -48,6 +48,7 @@ _READ_AS: dict[str, tuple[Literal["d", "i"], type[Any]]] = {
 
 
 _BRACKET = ord("[")
+_BLOCK = 2**17  #: bytes
 _MOST_TENSORS = 1000  #: of a body: of more there is little to win, and each takes some 30 us
 
 _thread = threading.local()
@@ -88,8 +89,10 @@ def v2_body(raw: bytes) -> dict[str, Any] | None:
 
 
 def _brackets(raw: bytes) -> int:
-    """`raw.count(b"[")`, at a fifth of its time, which is a fifth of simdjson's for the whole body."""
-    return int(np.count_nonzero(np.frombuffer(raw, np.uint8) == _BRACKET))
+    """`raw.count(b"[")`, at a third of its time: in blocks that stay in the processor's cache."""
+    view = np.frombuffer(raw, np.uint8)
+    blocks = (view[at : at + _BLOCK] for at in range(0, len(view), _BLOCK))
+    return sum(int(np.count_nonzero(block == _BRACKET)) for block in blocks)
 
 
 def _parse(raw: bytes) -> Any:

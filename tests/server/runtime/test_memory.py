@@ -29,6 +29,27 @@ def test_what_was_loaded_is_frozen() -> None:
     assert int(answer.stdout) < 5_000
 
 
+KEPT = """
+import gc, weakref, server.runtime.memory as memory
+class Cycle:
+    def __init__(self):
+        self.me = self
+gc.disable()
+imported = weakref.ref(Cycle())
+memory.keep()
+loaded = weakref.ref(Cycle())
+memory.settle()
+assert imported() is not None, "it was looked through"
+assert loaded() is None, "what loading left is still there"
+memory.give_back(born=0.0)
+assert imported() is None, "it is never looked through"
+"""
+
+
+def test_what_is_kept_is_not_looked_through_when_the_server_settles() -> None:
+    subprocess.run([sys.executable, "-c", KEPT], check=True)
+
+
 def test_what_is_imported_is_looked_through_rarely() -> None:
     before = gc.get_threshold()
     with memory.collected_rarely():

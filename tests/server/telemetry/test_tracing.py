@@ -6,54 +6,13 @@ import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from server.telemetry import tracing
 from server.telemetry.counters import now
 from server.telemetry.sampling import Sampling
 from server.telemetry.traceparent import TraceParent
-from server.telemetry.tracing import Tracing, is_asked, problem
+from server.telemetry.tracing import Tracing
 from tests.collector import attributes, collecting
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
-
-
-@pytest.mark.parametrize(
-    ("environ", "asked"),
-    [
-        ({}, False),
-        (ENDPOINT, True),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://x/v1/traces"}, True),
-        ({**ENDPOINT, "OTEL_SDK_DISABLED": "true"}, False),
-        ({**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"}, False),
-        ({"OTEL_SERVICE_NAME": "x"}, False),
-    ],
-    ids=["nothing", "endpoint", "of traces", "disabled", "no exporter", "a name alone"],
-)
-def test_what_asks_for_traces(environ: dict[str, str], asked: bool) -> None:
-    assert is_asked(environ) == asked
-    assert problem(environ) == ""
-    if not asked:
-        assert Tracing.of(environ) is None
-
-
-@pytest.mark.parametrize(
-    ("environ", "says"),
-    [
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: traces are sent by http/protobuf"),
-        ({"OTEL_TRACES_SAMPLER": "mine"}, "OTEL_TRACES_SAMPLER=mine is no sampler"),
-    ],
-    ids=["protocol", "sampler"],
-)
-def test_what_cannot_be_is_told(environ: dict[str, str], says: str) -> None:
-    assert problem({**ENDPOINT, **environ}).startswith(says)
-    assert problem(environ) == ""  # nobody asks for traces
-
-
-def test_without_the_packages_their_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "find_spec", lambda name: None)
-    told = problem(ENDPOINT)
-    assert told.startswith("OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need packages that are not installed")
-    assert "pip install 'polyserve-runtime[tracing]'" in told
-    assert problem({}) == ""
 
 
 def test_spans_arrive_in_the_trace_they_belong_to() -> None:
