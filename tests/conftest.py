@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 # Hypothesis times nothing either: on a busy machine making two small arrays has taken eight seconds.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# The five seconds that httpx gives an answer, unless it is told, would be a measure of this machine as well.
+for _phase in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _phase, 60.0)
 
 _E2E = Path(__file__).parent / "e2e"
 
