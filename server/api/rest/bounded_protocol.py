@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from server.api.bodies import Bodies
 from server.api.connections import Connections, Wait
 from server.api.rest.limits import MOST_DROPPED, HttpLimits
+from server.api.rest.named_host import one_host
 from server.api.rest.transport import LingeringTransport, OneWriteProtocol
 from server.errors import Header, HeadTooLarge, InvalidInput, Overloaded, ServingError, TooSlow, respond
 
@@ -73,6 +74,7 @@ class BoundedProtocol(OneWriteProtocol):
     flow: HeldFlow
     transport: LingeringTransport
     transport_class = LingeringTransport
+    names_host = True  #: every request of HTTP/1.1 has to
 
     def __init__(self, bounds: Bounds, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
@@ -220,6 +222,8 @@ class BoundedProtocol(OneWriteProtocol):
         self._offered = upgrades and self.parser.get_method() != b"CONNECT"
         if self._offered:
             return
+        if self.names_host:
+            self._check_host()
         super().on_headers_complete()
         self._in_body = True
         self._since = self.loop.time()
@@ -227,6 +231,13 @@ class BoundedProtocol(OneWriteProtocol):
         if upgrades:  # CONNECT: no body, and no other request behind it
             self.headers[:] = [header for header in self.headers if header[0] not in _FRAMING]
             self.cycle.keep_alive = False
+
+    def _check_host(self) -> None:
+        try:
+            one_host(self.url, self.parser.get_http_version(), self.headers)
+        except InvalidInput as problem:
+            self._problem = problem
+            raise
 
     def _should_upgrade(self) -> bool:
         """Never: no route speaks WebSocket, and uvicorn cannot be stopped within half of its handshake."""
