@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import secrets
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 #: of a mark: characters for private use, around what nobody can guess
@@ -58,5 +60,6 @@ class Marks:
 
 
 def lies_in(places: Sequence[tuple[int, int]], span: tuple[int, int]) -> bool:
-    """Whether a token from here to there is one of those."""
-    return any(begin <= span[0] and span[1] <= end for begin, end in places)
+    """Whether a token from here to there is in one of those places: in their order, for there may be thousands."""
+    before = bisect_right(places, span[0], key=itemgetter(0))
+    return before > 0 and span[1] <= places[before - 1][1]

@@ -61,6 +61,7 @@ class Prompts:
         if isinstance(prompt, Chat):
             return self._chat_ids(prompt)
         if isinstance(prompt, str):
+            self._check_beginning(prompt, "prompt")
             return self.vocabulary.encode(prompt)
         self._check_ids(prompt, "prompt")
         return list(prompt)
@@ -74,10 +75,22 @@ class Prompts:
             template_values=marks.hide(chat.template_values),
         )
         text, as_text = marks.reveal(self.template.render(hidden))
+        self._check_beginning(text, "messages")
         try:
             return self.vocabulary.encode_rendered(text, as_text)
         except ValueError as error:
             raise RefusedJob(f"messages contain a control token of the model's, and {error}", "messages") from error
+
+    def _check_beginning(self, text: str, field: str) -> None:
+        characters, tokens = self.vocabulary.beginning(text, self.context)
+        if characters:
+            raise RefusedJob(
+                f"This model's maximum context length is {self.context} tokens. However, the first {characters} of "
+                f"{len(text)} characters of the {field} are {tokens} tokens already. Please reduce the length of the "
+                f"{field}.",
+                field,
+                TOO_LONG,
+            )
 
     def _check_ids(self, ids: tuple[int, ...], field: str) -> None:
         strange = next((number for number in ids if not 0 <= number < self.vocabulary.size), None)

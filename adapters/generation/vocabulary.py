@@ -12,6 +12,8 @@ from adapters.generation.control_tokens import lies_in
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "\u2581"  #: how SentencePiece writes one
+_USUAL = 8  #: characters of a token, or less
+_ROOM = 64  #: tokens that a beginning may have more than the whole text: what follows may join its last ones
 
 
 class Vocabulary:
@@ -26,6 +28,19 @@ class Vocabulary:
         self.special_texts = frozenset(map(str, tokenizer.convert_ids_to_tokens(sorted(self.special))))
         self._added = {number: str(token) for number, token in added.items()}
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
+
+    def beginning(self, text: str, most: int) -> tuple[int, int]:
+        """Characters of a text's beginning that are more than `most` tokens, and how many; (0, 0): it may well fit.
+
+        A tokenizer takes a microsecond and 200 bytes for each character, and whoever asks meanwhile waits: so a text
+        of far more characters than so many tokens usually have is not read to its end.
+        """
+        size = _USUAL * (most + _ROOM)
+        while 2 * size <= len(text):
+            if (count := len(self._ids(text[:size], special=False))) > most + _ROOM:
+                return size, count
+            size *= 2
+        return 0, 0
 
     def encode(self, text: str) -> list[int]:
         """A prompt, with the special tokens that the model wants at its ends, once: a text may begin with one."""

@@ -16,6 +16,9 @@ from adapters.shared.messages import brief, listed
 
 Row = Mapping[str, Any]
 
+#: characters of a prompt for each token that the model takes
+_CHARACTERS_A_TOKEN = 16
+
 
 def plain(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
     """The first input in a list of one: pipelines answer some single inputs in a list all the same."""
@@ -99,11 +102,13 @@ def _prompt_ids(pipe: Any, prompt: str) -> Any:
     Raises:
         InvalidInput: it is too long, or holds tokens that are no text.
     """
+    most = pipe.model.config.max_target_positions // 2
+    if len(prompt) > most * _CHARACTERS_A_TOKEN:  # a tokenizer takes a second for a hundred thousand
+        raise InvalidInput(f"prompt has {len(prompt)} characters, and the model takes {most} tokens: send its end")
     try:
         ids = pipe.tokenizer.get_prompt_ids(prompt, return_tensors="pt")
     except ValueError as error:
         raise InvalidInput(f"prompt: {brief(str(error))}") from error
-    most = pipe.model.config.max_target_positions // 2
     if len(ids) > most:
         raise InvalidInput(f"prompt has {len(ids)} tokens, and the model takes {most}: send its end")
     return ids.to(pipe.device)

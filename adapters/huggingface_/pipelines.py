@@ -91,8 +91,10 @@ class PipelineModel:
                 if value is None and each.optional:
                     continue
                 row[each.name] = self.reading.read(each, value, f"{each.name}[{i}]")
-            if self.limit is not None and not truncation:
-                self.limit.check(row, i, settings)
+            if self.limit is not None:
+                self.limit.check_characters(row, i)
+                if not truncation:
+                    self.limit.check(row, i, settings)
             yield row
 
     def _groups(self, rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -9,9 +9,12 @@ from typing import Any
 from adapters.base import InvalidInput, LoadError, TooLong
 from adapters.huggingface_.loading import check_vocabulary, model_limit
 from adapters.huggingface_.pipeline_tasks import PipelineTask
+from adapters.shared.texts import AT_ONCE
 
 #: what is not one text alone: texts with hypotheses, windows, words with places, tables of rows
 _HYPOTHESIS = "This example is {}."
+#: characters for each token that counts, of a model that takes many
+_CHARACTERS_A_TOKEN = 16
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,18 @@ class TextLimit:
         tokens = wanted or limit
         pipe.tokenizer.model_max_length = tokens  # some pipelines cut there, whatever they are told
         return cls(pipe.tokenizer, tokens, task.name, task.cut is not None)
+
+    def check_characters(self, row: Mapping[str, Any], index: int) -> None:
+        """Before anything is made of a text: its tokens take two hundred bytes for each character.
+
+        Raises:
+            TooLong: a text has more characters than a tokenizer is given at once.
+        """
+        most = max(AT_ONCE, self.tokens * _CHARACTERS_A_TOKEN)
+        for name, value in row.items():
+            for text in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(text, str) and len(text) > most:
+                    raise TooLong(f"{name}[{index}] has {len(text)} characters, {most} are taken: shorten it")
 
     def check(self, row: Mapping[str, Any], index: int, settings: Mapping[str, Any]) -> None:
         """

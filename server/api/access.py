@@ -89,6 +89,8 @@ class Access:
     def check(self, address: str, headers: Mapping[str, str]) -> None:
         """Let the caller through; `address` is where the connection comes from, `headers` have lower-case names.
 
+        A `Host` that is not there is one that nobody can tell; where the caller names none it is "".
+
         Raises:
             Unauthorized: a token is needed and there is none, or a wrong one.
             Forbidden: no token would do, as the server has none.
@@ -123,7 +125,8 @@ def why_not_local(address: str, headers: Mapping[str, str]) -> str:
     if address not in LOOPBACK:
         return f"the call comes from {address}" if address else "nobody knows where the call comes from"
     if (host := headers.get(HOST)) is not None and not _is_loopback(host):
-        return f"its Host, {printable(host)}, is no name of this machine's own; localhost is"
+        named = f"its Host, {printable(host)}, is no name of this machine's own" if host else "it names no Host"
+        return f"{named}; localhost is one"
     strange = [name for name in headers if name not in OWN and not name.startswith(_GRPC)]
     if strange:
         return f"it has the header {printable(strange[0])}, as somebody else's call that was passed on may have"

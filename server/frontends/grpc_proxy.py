@@ -12,7 +12,7 @@ from server.api import request_ids
 from server.api.grpc.callers import Callers
 from server.api.grpc.infer_calls import Inference
 from server.api.grpc.protos import HEALTH, INFER, SERVICE, STREAM
-from server.api.grpc.service import CLIENT, MADE_ID
+from server.api.grpc.service import ASKED_HOST, CLIENT, MADE_ID
 from server.errors import InvalidInput, message
 from server.frontends.copy_repository import CopyRepository
 
@@ -23,7 +23,8 @@ _WATCH = f"/{HEALTH.full_name}/Watch"
 _GUARDED = (f"/{SERVICE.full_name}/Repository", f"/{SERVICE.full_name}/LogSettings")
 #: metadata that a channel sets itself
 _OURS = ("grpc-", ":")
-_NOT_PASSED_ON = (CLIENT, MADE_ID, "user-agent")
+_NOT_PASSED_ON = (CLIENT, MADE_ID, ASKED_HOST, "user-agent")
+_NO_NAME = "?"  #: of a host that gRPC's metadata has no letters for
 #: seconds; gRPC takes a deadline that is much further away for one that has passed
 _LONGEST_DEADLINE = 366 * 24 * 3600.0
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
@@ -82,6 +83,8 @@ class GrpcProxy(grpc.GenericRpcHandler):
         metadata = await self._metadata(context)
         if method.startswith(_GUARDED):
             metadata.append((CLIENT, context.peer()))
+            if (asked := getattr(context, "authority", None)) is not None:  # grpc.aio does not tell
+                metadata.append((ASKED_HOST, asked if _is_sendable(asked) else _NO_NAME))
             if not any(key == request_ids.NAME for key, _ in context.invocation_metadata() or ()):
                 metadata.append((MADE_ID, "1"))
         call = self._methods[method](raw, metadata=metadata, timeout=_timeout(context.time_remaining()))
@@ -128,11 +131,7 @@ def _names() -> Iterable[str]:
 
 
 def _passed_on(metadata: Iterable[tuple[str, str | bytes]]) -> Iterable[tuple[str, str | bytes]]:
-    return (
-        (key, value)
-        for key, value in metadata
-        if not key.startswith(_OURS) and key not in (CLIENT, MADE_ID, "user-agent")
-    )
+    return ((key, value) for key, value in metadata if not key.startswith(_OURS) and key not in _NOT_PASSED_ON)
 
 
 def _is_sendable(value: str | bytes) -> bool:

@@ -35,10 +35,12 @@ class InternalTransport(LingeringTransport):
 class InternalProtocol(FastProtocol):
     """A connection that a front process makes for one client: `preamble`'s line, then that client's requests.
 
-    Front processes log their requests themselves, and keep to the time that clients have.
+    Front processes log their requests themselves, and keep to the time that clients have. Which host these name they
+    have seen to, too: a client's of HTTP/1.0, which comes as HTTP/1.1 here, may name none.
     """
 
     transport_class = InternalTransport
+    names_host = False
 
     def __init__(self, shared: ServerContext, **uvicorns: Any) -> None:
         super().__init__(shared, **uvicorns)

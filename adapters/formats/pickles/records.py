@@ -12,12 +12,27 @@ import numpy as np
 from adapters.formats.pickles.policy import Use, refusal
 from adapters.formats.pickles.stream import Unreadable
 
-__all__ = ["MAX_HELD", "MAX_STACKED", "Found", "Made", "Memo", "Name", "count_of", "layout_of", "max_steps", "tuple_of"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_HELD",
+    "MAX_STACKED",
+    "Found",
+    "Made",
+    "Memo",
+    "Name",
+    "count_of",
+    "layout_of",
+    "max_steps",
+    "tuple_of",
+]
 
 MAX_STEPS = 32_000_000  #: a vocabulary of a million words, numbered by numpy, takes 16 million
 #: ... and those of a small file that expands to many: a vocabulary takes some six for a byte of it, however compressed
 _MIN_STEPS, _STEPS_A_BYTE = 2_000_000, 16
 MAX_HELD = 8_000_000  #: objects that a scan holds at once, some hundred bytes each; that vocabulary takes 6 million
+#: ... and the bytes of what stands for all that the pickle makes, as if it were held to the end: picklers remember all
+#: That vocabulary takes 300 MB, and one that Python has numbered 80 MB
+MAX_BYTES = 400 << 20
 MAX_STACKED = 2_000_000  #: of those, on the stack: picklers put a thousand items there at once, and a tuple's
 _MAX_NAMES = 10_000  #: different ones; a model has some fifty
 _MAX_COUNT = 1 << 62  #: elements of an array
@@ -92,6 +107,7 @@ class Found:
     on_frame: bool = False
     held: dict[str, None] = field(default_factory=dict)  #: names allowed for one use alone, which has not come yet
     in_tuples: int = 0  #: elements of all tuples
+    weight: int = 0  #: bytes of what was made to stand for objects
     limit: int = MAX_STEPS  #: the steps that all pickles together may take
     steps: Iterator[int] = field(init=False)  #: those that are left
 

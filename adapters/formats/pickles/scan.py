@@ -20,6 +20,7 @@ from adapters.formats.pickles.policy import (
     judge,
 )
 from adapters.formats.pickles.records import (
+    MAX_BYTES,
     MAX_HELD,
     MAX_STACKED,
     Found,
@@ -37,10 +38,17 @@ __all__ = ["Scan"]
 _LONG = 2**14  #: texts and bytes from here on are no names, and are passed over
 _LABEL = 120  #: characters of what a message shows
 _LINE = 2**16  #: bytes of a line that are held
-_LIST = 1000  #: items of a list that are kept: a pipeline has fewer steps
+_LIST = 1000  #: tuples in a list that are kept, of a pipeline's steps, which are fewer
+#: bytes of what is made, of an element of a tuple, of a text beside its letters, and of a dictionary that keeps some
+_OBJECT, _ELEMENT, _SHORT, _FILLED = 80, 24, 56, 240
+_REMEMBERED = 8  #: bytes of a place in the pickle's memory
 _CHECK = 2**14  #: steps between two looks at what is held
 #: what stands for every text and for all bytes that are passed over; a state leaves them as they are
 _TEXT, _BYTES = Made("builtins.str"), Made("builtins.bytes")
+#: ... and for numbers of numpy's, of which a vocabulary has one for each word, with their bytes in old pickles
+_SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "_codecs.encode")
+_ALIKE = {name: Made(name) for name in _SCALARS}
+_SHARED = (_TEXT, _BYTES, *_ALIKE.values())
 #: what is kept of a state, so that a large dictionary takes no memory
 _KEPT = frozenset(
     {"steps", "n_features_in_", "best_estimator_", "shape", "dtype", "numpy_array_alignment_bytes", "feature_names_in_"}
@@ -98,6 +106,8 @@ class Scan(Machine):
             raise Unreadable(f"puts more than {MAX_STACKED:,} objects on its stack, as no model does")
         if stacks + len(self.memo) + self._found.in_tuples > MAX_HELD:
             raise Unreadable(f"holds more than {MAX_HELD:,} objects, as no model does")
+        if self._found.weight + _REMEMBERED * len(self.memo) > MAX_BYTES:
+            raise Unreadable(f"makes so many objects that what stands for them takes {MAX_BYTES >> 20} MiB")
 
     # names
 
@@ -110,6 +120,7 @@ class Scan(Machine):
             self._found.unlisted[label] = None
         elif label in (GETATTR, PARTIAL):
             self._found.held[label] = None
+        self._found.weight += _OBJECT
         return Name(label, use, _MAKERS.fullmatch(name) is not None)
 
     # making objects
@@ -134,16 +145,22 @@ class Scan(Machine):
     def _call(self, maker: Any, args: Any) -> Made:
         if not isinstance(maker, Name) or not isinstance(args, tuple):
             self._found.acts["calls an object that it made itself"] = None
-            return Made("unknown")
+            return self._made("unknown")
         first = args[0] if args else None
         if maker.name in (GETATTR, PARTIAL):
             self._guarded(maker.name, args)
         elif maker.use in (Use.CLASS, Use.FUNCTION, Use.CONSTANT):
             self._found.acts[f"calls {maker.name}"] = None
+        if maker.name in _ALIKE and maker.use is not Use.INERT:
+            return _ALIKE[maker.name]
         if maker.of_first and isinstance(first, Name):
-            return Made(first.name, inert=first.use is Use.INERT)
+            return self._made(first.name, inert=first.use is Use.INERT)
         kept = args if maker.name == _DTYPE else ()
-        return Made(maker.name, kept, inert=maker.use is Use.INERT)
+        return self._made(maker.name, kept, inert=maker.use is Use.INERT)
+
+    def _made(self, name: str, args: tuple[Any, ...] = (), *, inert: bool = False) -> Made:
+        self._found.weight += _OBJECT
+        return Made(name, args, inert=inert)
 
     def _guarded(self, name: str, args: tuple[Any, ...]) -> None:
         """Let `getattr` and `partial` do what they are allowed for, and note whatever else they are to do."""
@@ -161,15 +178,15 @@ class Scan(Machine):
     def _new(self, cls: Any, args: Any) -> Made:
         if not isinstance(cls, Name):
             self._found.acts["makes an object of what is no class"] = None
-            return Made("unknown")
-        return Made(cls.name, inert=cls.use is Use.INERT)
+            return self._made("unknown")
+        return self._made(cls.name, inert=cls.use is Use.INERT)
 
     def load_build(self) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
         if isinstance(target, Name):
             self._found.acts[f"changes {target.name}"] = None
-        elif isinstance(target, Made) and target not in (_TEXT, _BYTES):
+        elif isinstance(target, Made) and target not in _SHARED:
             target.state = state
             if target.name in ARRAY_WRAPPERS:
                 self._pass_array(state)
@@ -187,7 +204,20 @@ class Scan(Machine):
             skip(self.stream, take(self.stream, 1)[0])
         skip(self.stream, count_of(state.get("shape")) * itemsize)
 
-    # containers: only what `_KEPT` names is kept
+    # containers: only what `_KEPT` names is kept, and tuples in lists
+
+    def load_empty_list(self) -> None:
+        self._found.weight += _OBJECT
+        self.append([])
+
+    def load_list(self) -> None:
+        items = self.pop_mark()
+        self.load_empty_list()
+        self._extend(items)
+
+    def load_empty_dictionary(self) -> None:
+        self._found.weight += _OBJECT
+        self.append({})
 
     def load_append(self) -> None:
         value = self.stack.pop()
@@ -197,8 +227,8 @@ class Scan(Machine):
         self._extend(self.pop_mark())
 
     def _extend(self, items: list[Any]) -> None:
-        if type(self.stack[-1]) is list:
-            self.stack[-1].extend(items[: _LIST - len(self.stack[-1])])
+        if type(kept := self.stack[-1]) is list:
+            kept += [item for item in items if isinstance(item, tuple)][: _LIST - len(kept)]
 
     def load_setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -209,7 +239,7 @@ class Scan(Machine):
 
     def load_dict(self) -> None:
         items = self.pop_mark()
-        self.append({})
+        self.load_empty_dictionary()
         self._update(items)
 
     def _update(self, items: list[Any]) -> None:
@@ -221,17 +251,18 @@ class Scan(Machine):
                 self._found.version = self._found.version or value
             self._found.on_frame |= key == "feature_names_in_"
             if key in _KEPT and type(target) is dict:
+                self._found.weight += 0 if target else _FILLED
                 target[key] = value
 
     def load_empty_set(self) -> None:
-        self.append(Made("builtins.set"))
+        self.append(self._made("builtins.set"))
 
     def load_additems(self) -> None:
         self.pop_mark()
 
     def load_frozenset(self) -> None:
         self.pop_mark()
-        self.append(Made("builtins.frozenset"))
+        self.append(self._made("builtins.frozenset"))
 
     def load_tuple(self) -> None:
         self._tuple(self.pop_mark())
@@ -250,9 +281,14 @@ class Scan(Machine):
 
     def _tuple(self, items: list[Any]) -> None:
         self._found.in_tuples += len(items)
+        self._found.weight += _OBJECT + _ELEMENT * len(items)
         self.append(tuple_of(items))
 
     # texts and bytes: long ones are passed over
+
+    def load_short_binbytes(self) -> None:
+        super().load_short_binbytes()  # type: ignore[misc]
+        self._found.weight += _SHORT + len(self.stack[-1])
 
     def load_binbytes(self) -> None:
         self._bytes(4)
@@ -263,6 +299,9 @@ class Scan(Machine):
     def load_bytearray8(self) -> None:
         self._bytes(8)
 
+    def load_short_binunicode(self) -> None:
+        self._text(1)
+
     def load_binunicode(self) -> None:
         self._text(4)
 
@@ -271,6 +310,10 @@ class Scan(Machine):
 
     def load_binstring(self) -> None:
         self._bytes(4)
+
+    def load_short_binstring(self) -> None:
+        super().load_short_binstring()  # type: ignore[misc]
+        self._found.weight += _SHORT + len(self.stack[-1])
 
     def load_long4(self) -> None:
         self._bytes(4)
@@ -289,6 +332,7 @@ class Scan(Machine):
             self.append(_TEXT)
             return
         self.readline = lambda: line
+        self._found.weight += _SHORT + len(line)
         try:
             load()
         finally:
@@ -318,6 +362,7 @@ class Scan(Machine):
     def _text(self, width: int) -> None:
         size = int.from_bytes(self.read(width), "little")
         if size < _LONG:
+            self._found.weight += _SHORT + size
             self.append(str(self.read(size), "utf-8", "surrogatepass"))
         else:
             self._pass(size)

@@ -13,7 +13,7 @@ import grpc
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from server.api import request_ids
-from server.api.access import Access, peer_address
+from server.api.access import HOST, Access, peer_address
 from server.api.grpc.callers import Callers
 from server.api.grpc.channel_credentials import server_credentials
 from server.api.grpc.channel_limits import GrpcLimits
@@ -35,6 +35,8 @@ from server.runtime.certificates import CertificateFiles
 CLIENT = "x-polyserve-client"
 #: with it a front process says that the caller's identifier is its own making, and no header of somebody in between
 MADE_ID = "x-polyserve-made-id"
+#: metadata that tells by which name the caller of a front process asks for this server
+ASKED_HOST = "x-polyserve-host"
 _INNER = "unix:"  #: begins gRPC's name of a peer on the server's own socket
 
 Server: TypeAlias = "grpc.aio.Server"
@@ -116,11 +118,19 @@ class InferenceService(TritonCalls):
 
 
 def _headers(context: Any) -> dict[str, str]:
-    """The request's metadata; of what is not text, the key. What a front process adds (`_address`) is none of it."""
+    """The request's metadata; of what is not text, the key. What a front process adds (`_address`) is none of it.
+
+    The name that the caller has for this server (`:authority`) is the `Host`, as it is over REST; two are none.
+    """
     pairs = {str(key): value if isinstance(value, str) else "" for key, value in context.invocation_metadata() or ()}
-    added = {CLIENT, MADE_ID, *([request_ids.NAME] if MADE_ID in pairs else [])}
-    inner = context.peer().startswith(_INNER)
-    return {key: value for key, value in pairs.items() if not (inner and key in added)}
+    asked = getattr(context, "authority", None)
+    if context.peer().startswith(_INNER):
+        asked = pairs.get(ASKED_HOST)
+        made = [request_ids.NAME] if MADE_ID in pairs else []
+        pairs = {key: value for key, value in pairs.items() if key not in (CLIENT, MADE_ID, ASKED_HOST, *made)}
+    if asked is None:  # grpc.aio does not tell
+        return pairs
+    return {**pairs, HOST: f"{pairs[HOST]}, {asked}" if HOST in pairs else asked}
 
 
 def _address(context: Any) -> str:

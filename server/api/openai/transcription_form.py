@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from server.api.openai.error_object import FieldRefused
@@ -193,7 +193,7 @@ def read_form(content_type: str, body: bytes) -> dict[str, list[bytes]]:
         parser = MultipartParser(boundary, callbacks)
         parser.write(body)
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:  # a boundary too long for it, too
         raise FieldRefused(f"the form is damaged: {error}", None) from error
     if not ended:
         raise FieldRefused("the form is cut off: its last boundary is missing", None)

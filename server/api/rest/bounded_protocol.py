@@ -22,6 +22,7 @@ from server.api.bodies import Bodies
 from server.api.connections import Connections, Wait
 from server.api.rest.framing import FRAMING, body_length, unreadable
 from server.api.rest.limits import MOST_DROPPED, HttpLimits
+from server.api.rest.named_host import one_host
 from server.api.rest.transport import LingeringTransport, OneWriteProtocol
 from server.errors import Header, HeadTooLarge, Overloaded, ServingError, TooSlow, respond
 
@@ -72,6 +73,7 @@ class BoundedProtocol(OneWriteProtocol):
     flow: HeldFlow
     transport: LingeringTransport
     transport_class = LingeringTransport
+    names_host = True  #: every request of HTTP/1.1 has to
 
     def __init__(self, bounds: Bounds, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
@@ -223,17 +225,22 @@ class BoundedProtocol(OneWriteProtocol):
         self._offered = upgrades and self.parser.get_method() != b"CONNECT"
         if self._offered:
             return
-        try:
-            self._left = body_length(self.headers)
-        except ServingError as problem:
-            self._problem = problem
-            raise
+        self._check_head()
         super().on_headers_complete()
         self._in_body = True
         self._since = self.loop.time()
         if upgrades:  # CONNECT: no body, and no other request behind it
             self.headers[:] = [header for header in self.headers if header[0] not in FRAMING]
             self.cycle.keep_alive = False
+
+    def _check_head(self) -> None:
+        try:
+            self._left = body_length(self.headers)
+            if self.names_host:
+                one_host(self.url, self.parser.get_http_version(), self.headers)
+        except ServingError as problem:
+            self._problem = problem
+            raise
 
     def _should_upgrade(self) -> bool:
         """Never: no route speaks WebSocket, and uvicorn cannot be stopped within half of its handshake."""

@@ -18,9 +18,10 @@ from server.api import request_ids
 from server.api.credentials import CARRIERS
 from server.api.rest.answer_coding import ACCEPTED, OFFERED, accepted
 from server.api.rest.charsets import CONTENT_TYPE, charset_of
+from server.api.rest.named_host import one_host
 from server.api.rest.paths import parse
 from server.codec.v2 import HEADER_LENGTH
-from server.errors import UnsupportedMediaType
+from server.errors import InvalidInput, UnsupportedMediaType
 
 #: heads that are remembered, and the bytes of one: clients that never repeat one must not fill the memory
 MAX_HEADS, MAX_HEAD = 1024, 2048
@@ -153,6 +154,10 @@ def _understand(head: bytes, max_headers: int, rules: HeadRules) -> ParsedHead |
     if not plain or not parser.should_keep_alive() or parser.should_upgrade():
         return None
     names = [name for name, _ in found.headers]
+    try:
+        one_host(found.url, parser.get_http_version(), found.headers)
+    except InvalidInput:  # who reads it refuses it
+        return None
     if _OTHERS & set(names) or names.count(b"content-length") != 1 or is_cloudevent(found.headers):
         return None
     length = dict(found.headers)[b"content-length"]

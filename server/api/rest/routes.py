@@ -16,7 +16,7 @@ import asyncio
 
 import orjson
 
-from server.api.access import Access
+from server.api.access import HOST, Access
 from server.api.bodies import Bodies
 from server.api.credentials import KEY, shown_to
 from server.api.lookup import Refresh, nothing_new
@@ -183,6 +183,7 @@ class Routes:
         for key, value in scope["headers"]:  # two hosts are no host: somebody on the way may believe the other
             before = headers.get(name := str(key, "latin-1"))
             headers[name] = str(value, "latin-1") if before is None else f"{before}, {str(value, 'latin-1')}"
+        headers.setdefault(HOST, "")  # of HTTP/1.0: whoever on this machine asks by a name of its own says so
         self._access.check((scope.get("client") or ("",))[0], headers)
 
 

@@ -40,5 +40,8 @@ def test_nobody_can_write_a_mark() -> None:
 def test_where_tokens_lie() -> None:
     assert lies_in([(2, 5)], (2, 5))
     assert lies_in([(0, 1), (2, 7)], (3, 5))
+    assert lies_in([(0, 1), (2, 7), (9, 11)], (2, 7))
+    assert not lies_in([(0, 1), (2, 7), (9, 11)], (7, 9))
+    assert not lies_in([(0, 1), (2, 7), (9, 11)], (6, 8))
     assert not lies_in([(2, 5)], (1, 5))
     assert not lies_in([], (0, 0))

@@ -12,7 +12,9 @@ import orjson
 import pytest
 
 from adapters.generation.chat_template import ChatTemplate
+from adapters.generation.engine import Generation
 from adapters.generation.generator import Generator
+from adapters.generation.job import Job
 from adapters.generation.prompts import Prompts
 from adapters.generation.reasoning_mask import AfterReasoning
 from adapters.generation.reasoning_text import ThinkingMarks
@@ -54,6 +56,30 @@ def test_prompts_times_n(vocabulary: Vocabulary) -> None:
     assert parts[0]["prompt_tokens"] == len(engine.asked[0].prompt) + len(engine.asked[2].prompt)
     assert parts[-1]["usage"]["completion_tokens"] == 8
     assert engine.closed
+
+
+def test_others_are_tokenized_between_the_many_prompts_of_one(
+    vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    whole = Prompts.generations
+
+    def generations(prompts: Prompts, job: Job) -> list[Generation]:
+        seen.extend(str(prompt) for prompt in job.prompts)
+        return whole(prompts, job)
+
+    async def ask() -> None:
+        made = generator(vocabulary, ScriptedEngine([events_of([50])] * 4))
+        long = asyncio.create_task(made.begin(made.job({"prompt": ["one", "two", "six"]})))
+        await asyncio.sleep(0)  # until the first is given to the tokenizer's thread
+        for begun in await asyncio.gather(long, made.begin(made.job({"prompt": "another"}))):
+            await begun.aclose()
+        made.close()
+
+    monkeypatch.setattr("adapters.generation.generator._AT_ONCE", 3)
+    monkeypatch.setattr(Prompts, "generations", generations)
+    run(ask())
+    assert seen == ["one", "another", "two", "six"]
 
 
 def test_of_each_prompt_the_first_sequence_tells_what_was_not_computed(vocabulary: Vocabulary) -> None:

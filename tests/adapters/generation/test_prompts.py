@@ -63,6 +63,25 @@ def test_what_does_not_fit_is_refused_with_three_numbers(prompts: Prompts, size:
     assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "prompt")
 
 
+def test_what_is_far_too_long_is_read_in_its_beginning_alone(prompts: Prompts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tokenizer would take minutes and gigabytes for a text of 20 MB, and everybody waits for it."""
+    read: list[int] = []
+    whole = Vocabulary._ids
+
+    def ids(self: Vocabulary, text: str, special: bool) -> list[int]:
+        read.append(len(text))
+        return whole(self, text, special)
+
+    monkeypatch.setattr(Vocabulary, "_ids", ids)
+    size = 200_000
+    for fields in ({"prompt": "ab " * size}, {"messages": [{"role": "user", "content": "a" * size}]}):
+        with pytest.raises(RefusedJob, match=r"However, the first [0-9]+ of [0-9]+ characters of the") as caught:
+            only(prompts, **fields)
+        assert caught.value.code == "context_length_exceeded"
+        assert sum(read) < size / 10
+    assert not prompts.vocabulary.beginning("ab " * 20, 30)[0]  # what may fit is counted whole
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -89,5 +89,7 @@ def test_languages_and_prompts_of_speech_are_checked_before_the_model_is_asked()
     assert prompted == {"generate_kwargs": {"prompt_ids": [0, 1, 2]}}
     with pytest.raises(InvalidInput, match="prompt has 5 tokens, and the model takes 4"):
         calls.speech(Asked(), row, {"prompt": "abcde"})
+    with pytest.raises(InvalidInput, match="prompt has 65 characters, and the model takes 4 tokens: send its end"):
+        calls.speech(Asked(), row, {"prompt": "a" * 65})
     with pytest.raises(InvalidInput, match="prompt: text that is a token"):
         calls.speech(Asked(), row, {"prompt": "<|en|>"})

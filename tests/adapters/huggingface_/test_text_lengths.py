@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from adapters.base import InvalidInput, LoadError
+from adapters.base import InvalidInput, LoadError, TooLong
 from adapters.huggingface_.pipeline_tasks import PIPELINES
 from adapters.huggingface_.text_lengths import TextLimit
+from adapters.shared.texts import AT_ONCE
 from tests.adapters.huggingface_.models import train_wordpiece
 
 
@@ -36,6 +37,16 @@ def limit(tokenizer: Any, task: str) -> TextLimit:
 def test_what_is_too_long_is_named(task: str, row: dict[str, Any], reason: str, tokenizer: Any) -> None:
     with pytest.raises(InvalidInput, match=reason):
         limit(tokenizer, task).check(row, 2, {})
+
+
+@pytest.mark.parametrize("field", ["text", "context", "candidate_labels"])
+def test_what_is_far_too_long_is_not_even_tokenized(field: str) -> None:
+    text = "a" * (AT_ONCE + 1)
+    row = {"question": "b", field: ["b", text] if field == "candidate_labels" else text}
+    nobody: Any = None  #: no tokenizer is asked
+    with pytest.raises(TooLong, match=rf"{field}\[3\] has 1000001 characters, 1000000 are taken: shorten it"):
+        limit(nobody, "text-classification").check_characters(row, 3)
+    TextLimit(nobody, 100_000, "text-classification", can_cut=True).check_characters(row, 3)
 
 
 def test_what_fits_passes(tokenizer: Any) -> None:

@@ -17,7 +17,7 @@ from server.api.access import LOOPBACK, Access
 from server.api.grpc.callers import Callers
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.protos import message_type
-from server.api.grpc.service import CLIENT, MADE_ID, InferenceService, handlers
+from server.api.grpc.service import ASKED_HOST, CLIENT, MADE_ID, InferenceService, handlers
 from server.errors import Forbidden
 from server.frontends.copy_repository import CopyRepository
 from server.frontends.grpc_proxy import GrpcProxy, _timeout
@@ -101,6 +101,36 @@ def test_an_identifier_that_a_front_process_made_is_nobodys_header(
 
     forged_alone = metadata == [(MADE_ID, "1")] and door == "front"  # which takes it away
     assert asyncio.run(run()) is (grpc.StatusCode.OK if forged_alone else code)
+
+
+@pytest.mark.parametrize("door", ["main", "front"])
+@pytest.mark.parametrize(
+    ("authority", "metadata", "may"),
+    [
+        ("localhost:8081", (), True),
+        ("evil.example", (), False),
+        ("evil.example", [(ASKED_HOST, "localhost")], False),
+        ("localhost", [("host", "evil.example")], False),
+        ("127.0.0.1@evil", (), False),
+    ],
+)
+def test_who_asks_another_host_is_not_this_machines_own(
+    tmp_path: Path, door: str, authority: str, metadata: Any, may: bool
+) -> None:
+    """As over REST (grpcio does not tell what a client calls the server)."""
+    request = message_type("LogSettingsRequest")()
+    request.settings["log_verbose_level"].uint32_param = 0
+
+    async def run() -> grpc.StatusCode:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.default_authority", authority)]
+        async with (
+            doors("http2", Access(), tmp_path) as found,
+            grpc.aio.insecure_channel(found[door], options=options) as channel,
+        ):
+            method = channel.unary_unary("/inference.GRPCInferenceService/LogSettings")
+            return await method(request.SerializeToString(), metadata=metadata).code()
+
+    assert (asyncio.run(run()) is grpc.StatusCode.OK) is may
 
 
 @pytest.mark.parametrize("door", ["main", "front"])

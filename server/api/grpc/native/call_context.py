@@ -18,9 +18,15 @@ class CallContext:
     """Of one call."""
 
     def __init__(
-        self, metadata: Pairs, peer: str, remaining: Callable[[], float | None], begin: Callable[[Pairs], None]
+        self,
+        metadata: Pairs,
+        peer: str,
+        remaining: Callable[[], float | None],
+        begin: Callable[[Pairs], None],
+        authority: str = "",
     ) -> None:
         """`remaining` tells the seconds until the deadline, None: there is none; `begin` sends the initial metadata."""
+        self.authority = authority  #: the server's name, as the client has it; grpc.aio's contexts do not tell it
         self._metadata = metadata
         self._peer = peer
         self._remaining = remaining

@@ -50,6 +50,7 @@ class CallHead:
     encoding: str = ""  #: of messages that are compressed; "": none may be
     accepts: frozenset[str] = frozenset()  #: how answers may be compressed
     has_id: bool = False  #: it has an `x-request-id`
+    authority: str = ""  #: the server's name, as the client has it
     refusal: Refusal | None = None
 
 
@@ -97,7 +98,8 @@ def _of(method: str, head: RequestHead) -> CallHead:
             encoding = _encoding(value)
         elif name == b"grpc-accept-encoding":
             accepts = frozenset(each.strip() for each in str(value, "latin-1").split(","))
-    return CallHead(method, tuple(metadata), timeout, encoding, accepts, has_id)
+    authority = str(head.authority, "latin-1")
+    return CallHead(method, tuple(metadata), timeout, encoding, accepts, has_id, authority)
 
 
 def _timeout(value: bytes) -> float:

@@ -200,7 +200,8 @@ class GrpcCall:
     # a handler's side
 
     def context(self) -> CallContext:
-        return CallContext(self._head.metadata, self._link.peer, self._remaining, self._send_head)
+        head = self._head
+        return CallContext(head.metadata, self._link.peer, self._remaining, self._send_head, head.authority)
 
     def _remaining(self) -> float | None:
         timeout = self._head.timeout

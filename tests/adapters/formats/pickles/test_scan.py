@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from adapters.formats.pickles import Unreadable, inspect
 from adapters.formats.pickles.records import Memo
+from adapters.formats.pickles.scan import _SHARED
 from tests.adapters.formats.pickles.kit import written
 
 
@@ -61,6 +62,36 @@ def test_what_is_held_is_bounded(way: bytes, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("adapters.formats.pickles.scan.MAX_HELD", 20_000)
     with pytest.raises(Unreadable, match=r"holds more than 20,000 objects, as no model does"):
         inspect(written(tmp_path / "model.pkl", b"\x80\x04" + way * 60_000 + b"."))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        b"](" + b"]" * 20 + b"e0",  # lists that nothing remembers, within lists
+        b"h\x00}h\x00Ns0",
+        b"]h\x00\x85a",
+        b"h\x01)\x81\x940",
+        b"\x8f\x940",
+        b"U\x02ab\x940",
+        b"\x8c\x02ab\x940",
+        b"cbuiltins\nobject\n\x940",
+    ],
+)
+def test_what_stands_for_objects_is_bounded(way: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty megabytes of dictionaries with one key that is kept took 800 MB of the server's own process."""
+    monkeypatch.setattr("adapters.formats.pickles.scan.MAX_BYTES", 1 << 20)
+    content = b"\x80\x04\x8c\x05shape\x94cbuiltins\nobject\n\x94" + way * 40_000 + b"N."
+    with pytest.raises(Unreadable, match="makes so many objects that what stands for them takes 1 MiB"):
+        inspect(written(tmp_path / "model.pkl", content))
+
+
+def test_numbers_of_numpys_are_alike_and_keep_nothing(tmp_path: Path) -> None:
+    vocabulary = {f"word {index:x}": np.int64(index) for index in range(20)}
+    for protocol in (0, 2, 4):
+        content = pickle.dumps([vocabulary, np.float64(2.5)], protocol)
+        assert inspect(written(tmp_path / "model.pkl", content)).top == "list"
+    assert inspect(written(tmp_path / "model.pkl", pickle.dumps(np.float64(2.5)))).top == "numpy.generic"
+    assert all(made.state is None for made in _SHARED)
 
 
 def test_the_shape_of_an_array_is_no_work(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def scanned(data: bytes) -> tuple[Any, Found]:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("value", [None, 7, 2.5, "text", True, (1, (2, "a")), [1, 2], -(2**70)])
+@pytest.mark.parametrize("value", [None, 7, 2.5, "text", True, (1, (2, "a")), [(1, 2)], -(2**70)])
 def test_plain_values_are_themselves(value: Any, protocol: int) -> None:
     top, found = scanned(pickle.dumps(value, protocol))
     assert top == value
@@ -104,3 +104,8 @@ def test_steps_are_limited() -> None:
     found = Found(limit=3)
     with pytest.raises(Unreadable, match="steps to read"):
         Scan(io.BufferedReader(io.BytesIO(pickle.dumps([1, 2, 3, 4], 0))), found).load()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_of_lists_tuples_are_kept_which_may_be_a_pipelines_steps(protocol: int) -> None:
+    assert scanned(pickle.dumps([1, ("a", 2), [3], "b"], protocol))[0] == [("a", 2)]

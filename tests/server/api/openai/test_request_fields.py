@@ -159,3 +159,5 @@ def test_many_mistakes_are_told_by_their_number() -> None:
         chat(**{f"f{n}": 1 for n in range(1200)})
     with pytest.raises(InvalidInput, match="the body has 1300 fields"):
         chat(logit_bias={str(n): "x" for n in range(1300)})
+    with pytest.raises(InvalidInput, match=r"logit_bias: .* at most 300000 items"):
+        chat(logit_bias=dict.fromkeys(map(str, range(300_001)), 1))

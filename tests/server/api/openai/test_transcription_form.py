@@ -83,6 +83,7 @@ def test_translations_take_no_language() -> None:
         ("application/json", "the content type is 'application/json': send multipart/form-data"),
         ("multipart/form-data", "send multipart/form-data"),
         ("multipart/form-data; boundary=other", "the form is"),
+        (f"multipart/form-data; boundary={'a' * 300}", "the form is damaged: Boundary length 300 exceeds"),
     ],
 )
 def test_what_is_no_form_is_refused(content_type: str, reason: str) -> None:

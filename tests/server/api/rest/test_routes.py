@@ -96,7 +96,8 @@ class Site:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        listed = [(key.encode(), value.encode("latin-1")) for key, value in (headers or {}).items()]
+        named = {"host": "localhost", **(headers or {})}
+        listed = [(key.encode(), value.encode("latin-1")) for key, value in named.items()]
         path, _, query = path.partition("?")
         scope = {
             "type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(), "headers": listed,
