@@ -20,7 +20,7 @@ from adapters.modeldir import ModelDir
 from adapters.shared.arrays import array_of
 from adapters.shared.messages import brief
 
-#: pictures that are read and answered in one call
+#: pictures that are read and answered in one call, if they have no more pixels than a single one may have
 _TOGETHER = 16
 #: auto classes whose models want another one, which transformers would fetch from the hub: a vocoder
 _NEEDING_OTHERS = ("AutoModelForTextToSpectrogram",)
@@ -101,13 +101,18 @@ class PipelineModel:
         """Rows that are one call: of equally large pictures, where the task lets it, else one by one."""
         group: list[dict[str, Any]] = []
         for row in rows:
-            same = self.task.batched and group and row["image"].size == group[0]["image"].size
-            if group and (not same or len(group) == _TOGETHER):
+            if group and not self._goes_with(group, row):
                 yield group
                 group = []
             group.append(row)
         if group:
             yield group
+
+    def _goes_with(self, group: list[dict[str, Any]], row: dict[str, Any]) -> bool:
+        if not self.task.batched or row["image"].size != group[0]["image"].size or len(group) == _TOGETHER:
+            return False
+        width, height = row["image"].size
+        return (len(group) + 1) * width * height <= self.reading.limits.pixels
 
     def _answers(self, rows: list[dict[str, Any]], settings: Mapping[str, Any]) -> list[Any]:
         keywords = self._keywords(settings)

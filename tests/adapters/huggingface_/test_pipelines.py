@@ -21,6 +21,7 @@ from adapters.huggingface_ import HuggingFaceAdapter  # noqa: E402
 from adapters.huggingface_.pipeline_answers import as_json  # noqa: E402
 from adapters.huggingface_.pipeline_inputs import example_image, example_sound, example_video  # noqa: E402
 from adapters.huggingface_.pipeline_tasks import PIPELINES  # noqa: E402
+from adapters.huggingface_.pipelines import PipelineModel  # noqa: E402
 from adapters.shared.arrays import array_of  # noqa: E402
 from tests.adapters.huggingface_.pipeline_models import MODELS  # noqa: E402
 
@@ -208,6 +209,18 @@ def test_many_pictures_of_several_sizes_are_answered_in_their_order(folder: Fold
     together = ask(adapter, [{"image": each} for each in pictures])
     alone = [ask(adapter, [{"image": each}])[0] for each in pictures]
     assert close(together, alone)
+
+
+@pytest.mark.parametrize(("most", "calls"), [(40_000_000, [16, 4]), (2500, [2] * 10), (1500, [1] * 20)])
+def test_pictures_of_one_call_have_no_more_pixels_than_one_may(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, most: int, calls: list[int]
+) -> None:
+    adapter = load(folder("image-classification"), "image-classification", max_pixels=most)
+    made: list[int] = []
+    answers = PipelineModel._answers
+    monkeypatch.setattr(PipelineModel, "_answers", lambda *given: (made.append(len(given[1])), answers(*given))[1])
+    assert len(ask(adapter, [{"image": example_image()}] * 20)) == 20
+    assert made == calls
 
 
 def test_a_bad_row_is_named(folder: Folder) -> None:
