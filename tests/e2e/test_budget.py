@@ -103,7 +103,8 @@ def test_coming_and_going_leaves_nothing_behind(server: Server, size: int) -> No
         return resident(server)
 
     first = around()
-    assert max(around(), around()) - first < size / 2
+    # What loading the last one has freed may stay with the allocator until another goes; thirty that stay are more.
+    assert max(around(), around()) - first < 1.5 * size
 
 
 def test_models_in_workers_make_room_and_come_back_for_calls_over_grpc(
