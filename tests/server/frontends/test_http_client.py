@@ -145,7 +145,7 @@ def test_after_head_another_is_used(tmp_path: Path) -> None:
         (b"\r\n", b"\r\n\r\n"),
         (b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
         (
-            b"Transfer-Encoding: gzip, CHUNKED\r\n\r\n003;a=b\r\nabc\r\n0\r\nTrailer: x\r\n\r\n",
+            b"Transfer-Encoding: CHUNKED\r\n\r\n003;a=b\r\nabc\r\n0\r\nTrailer: x\r\n\r\n",
             b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         ),
         (
