@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.environ.setdefault(variable, value)
     settings = command_line(serve_arguments(argv), os.environ, check)
     if own_process and settings.trial and not settings.sandbox:
-        hidden_environ.hide()
+        with signals.held():
+            hidden_environ.hide()
     try:
         serve(settings, signals)
     except SystemExit as error:

@@ -112,7 +112,8 @@ class PipelineModel:
         if not self.task.batched or row["image"].size != group[0]["image"].size or len(group) == _TOGETHER:
             return False
         width, height = row["image"].size
-        return (len(group) + 1) * width * height <= self.reading.limits.pixels
+        pixels: int = (len(group) + 1) * width * height
+        return pixels <= self.reading.limits.pixels
 
     def _answers(self, rows: list[dict[str, Any]], settings: Mapping[str, Any]) -> list[Any]:
         keywords = self._keywords(settings)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 STOP = (signal.SIGTERM, signal.SIGINT)
@@ -21,9 +22,22 @@ class Signals:
         self._stop: Callable[[str], None] | None = None
 
     def install(self) -> None:
-        """Handle them from now on; in the main thread only."""
+        """Handle them from now on; in the main thread only. One that was held comes now."""
         for number in STOP:
             signal.signal(number, self.handle)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """One that comes meanwhile comes after it; where this process starts anew meanwhile, once that installs them.
+
+        Else it would end, or as the first process of a container not even reach, what has no handlers yet.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
 
     def first(self, stop: Callable[[str], None]) -> None:
         """Call `stop` with the first signal's name; until then it ends the process: there is nobody to be answered."""

@@ -70,3 +70,39 @@ def test_a_process_that_has_them_installed(state: str, status: int) -> None:
             assert child.stdout.readline() == "SIGTERM\n"
             child.send_signal(signal.SIGINT)
         assert child.wait(60) == status
+
+
+#: starts anew as itself, as the server does that hides its secrets; the signal comes while nothing has handlers
+_ANEW = """
+import os, sys, signal
+sys.path.insert(0, sys.argv[1])
+from server.runtime.signals import Signals
+signals = Signals()
+if sys.argv[2] == "first":
+    signals.install()
+    with signals.held():
+        os.kill(os.getpid(), signal.Signals[sys.argv[3]])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:-2], "again", sys.argv[3]])
+signals.install()
+print("it did not come", flush=True)
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("number", STOP)
+def test_one_that_comes_while_the_process_starts_anew_is_not_lost(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", _ANEW, str(SOURCE_ROOT), "first", number.name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_one_that_was_held_comes_after() -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        with Signals().held():
+            signal.raise_signal(signal.SIGTERM)
+            assert came == []
+        assert came == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
