@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import threading
 from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any
@@ -62,17 +63,20 @@ def test_others_are_tokenized_between_the_many_prompts_of_one(
     vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    whole = Prompts.generations
+    whole, both_asked = Prompts.generations, threading.Event()
 
     def generations(prompts: Prompts, job: Job) -> list[Generation]:
+        assert both_asked.wait(60)
         seen.extend(str(prompt) for prompt in job.prompts)
         return whole(prompts, job)
 
     async def ask() -> None:
         made = generator(vocabulary, ScriptedEngine([events_of([50])] * 4))
-        long = asyncio.create_task(made.begin(made.job({"prompt": ["one", "two", "six"]})))
-        await asyncio.sleep(0)  # until the first is given to the tokenizer's thread
-        for begun in await asyncio.gather(long, made.begin(made.job({"prompt": "another"}))):
+        jobs = made.job({"prompt": ["one", "two", "six"]}), made.job({"prompt": "another"})
+        asked = [asyncio.create_task(made.begin(job)) for job in jobs]
+        await asyncio.sleep(0)  # both have given the tokenizer's thread their first
+        both_asked.set()
+        for begun in await asyncio.gather(*asked):
             await begun.aclose()
         made.close()
 
