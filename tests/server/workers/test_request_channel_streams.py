@@ -314,7 +314,7 @@ def test_a_late_part_ends_its_stream_and_a_slow_reader_does_not(serve: Serve, no
             with pytest.raises(DeadlineExceeded, match=r"a part took longer than 6 s \(call_timeout\)"):
                 await late
             await becomes((notes / "closed").exists)
-            assert busy(pool) == 1
+            await becomes(lambda: busy(pool) == 1)  # the worker says so after it has closed it
             assert pool._serving[0]._requests.silent_since is None  # type: ignore[union-attr]
             (notes.parent / "slow" / "open").touch()  # nobody waited for it in all that time
             assert await anext(slow) == b"1"
