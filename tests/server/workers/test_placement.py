@@ -185,7 +185,8 @@ def test_the_interpreter_is_asked_for_with_what_it_takes(mount: Path) -> None:
 def test_a_dead_worker_shows_and_the_model_comes_back(
     mount: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(BackOff, "pause", lambda *_: 3.0)  # so that its successor does not come before we have looked
+    looked = threading.Event()  # its successor does not come before we have
+    monkeypatch.setattr(BackOff, "pause", lambda *_: 0.0 if looked.wait(60) else 60.0)
     shutil.copytree(mount / CHOSEN[0].name, tmp_path / "it")
     (tmp_path / "it" / "polyserve.yaml").write_text("isolation: process\n")
     placement = WorkerPlacement()
@@ -209,6 +210,7 @@ def test_a_dead_worker_shows_and_the_model_comes_back(
         assert repository.metrics._states()["it"][0] == "UNAVAILABLE"
         with pytest.raises(NotReady, match="'it' is not ready: the worker was killed"):
             repository.get_model("it")
+        looked.set()
         wait_for(lambda: not pool.down)
         assert repository.index()[0] == {"name": "it", "version": "", "state": "READY", "reason": ""}
         assert repository.ready_model("it") is model
