@@ -179,7 +179,7 @@ def test_the_queue_is_bounded(executor: ThreadPoolExecutor, adapter: ExplainingA
 
 
 def test_waiting_has_an_end(executor: ThreadPoolExecutor, adapter: ExplainingAdapter) -> None:
-    house = House(executor, adapter, Limits(timeout=0.2))
+    house = House(executor, adapter, Limits(timeout=2.0))  # the first begins within it
 
     async def run() -> bytes:
         first = await begun(house, adapter)
