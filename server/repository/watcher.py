@@ -210,7 +210,7 @@ class Watcher:
         if folder is None:
             self._folders[name] = folder = WatchedFolder(new, self._settling.now)
             self._settling.note(folder, new)
-        elif new is None and folder.now is None and folder.done:
+        elif new is None and folder.now is None and folder.done and not folder.busy:  # who is busy with it will say so
             del self._folders[name]
         elif (new and new.files) != (folder.now and folder.now.files):
             self._settling.note(folder, new)

@@ -133,6 +133,29 @@ def test_a_change_is_loaded_and_a_failure_is_tried_once(mount: Mount) -> None:
     assert (counts.swaps, counts.failed_reloads) == (1, 1)
 
 
+def test_a_folder_that_comes_back_while_its_model_is_unloaded_is_loaded(
+    mount: Mount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount.write("a", "echo")
+    mount.start(interval=1000.0)
+    over, renew = threading.Event(), mount.repository.renew
+
+    def slow(*args: Any) -> None:
+        renew(*args)
+        assert over.wait(PATIENCE)
+
+    monkeypatch.setattr(mount.repository, "renew", slow)
+    aside = (mount.root / "a").rename(mount.root.parent / "a")
+    for _ in range(4):  # the last ones find nothing there, as those before did
+        mount.watcher.look(1.0, 1.0)
+    until(lambda: not mount.states())
+    mount.watcher.look(1.0, 1.0)
+    aside.rename(mount.root / "a")
+    mount.watcher.look(1.0, 1.0)
+    over.set()
+    until(lambda: mount.watcher.look(1.0, 1.0) or mount.ready() == ["a"])
+
+
 @pytest.mark.slow
 def test_folders_come_and_go(mount: Mount) -> None:
     mount.start()
