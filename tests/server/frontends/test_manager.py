@@ -46,10 +46,12 @@ def site(spec: Callable[[], LoadSpec]) -> Iterator[Site]:
     site = FrontendManager(1, lambda: ["a"], lambda name: wanted, load_timeout=60, request_timeout=5)
     settings = Settings(http_port=free_port(), grpc_port=free_port())
     site.start({"settings": settings.plain(), "http_port": settings.http_port, "grpc_port": settings.grpc_port})
-    wait_for(lambda: answers(site))
-    yield site, wanted
-    site.stop(1)
-    site.remove_directory()
+    try:
+        wait_for(lambda: answers(site))
+        yield site, wanted
+    finally:
+        site.stop(1)
+        site.remove_directory()
     wait_for(lambda: not pids())
     assert not site.directory.exists()
 
