@@ -133,8 +133,14 @@ def _first_tokens(base: Any, _: Any, answer: Any) -> Any:
     states = answer["last_hidden_state"][0, current.starts][:, None]
     answer["last_hidden_state"] = states
     if answer.get("pooler_output") is not None:
-        answer["pooler_output"] = base.pooler(states)
+        answer["pooler_output"] = _pooled(base, states)
     return answer
+
+
+def _pooled(base: Any, states: torch.Tensor) -> Any:
+    if isinstance(base.pooler, torch.nn.Linear):  # ALBERT's picks no token, and ends elsewhere
+        return base.pooler_activation(base.pooler(states[:, 0]))
+    return base.pooler(states)
 
 
 def _examples(inputs: frozenset[str], vocabulary: int, longest: int, padding: int | None) -> Iterator[Features]:

@@ -59,9 +59,11 @@ PACKED: list[tuple[str, str, int | None, dict[str, Any]]] = [
     ("ElectraModel", "last_hidden_state", None, {"embedding_size": 16}),
     ("Qwen3Model", "last_hidden_state", None, {"num_key_value_heads": 1, "head_dim": 16}),
     ("DistilBertModel", "last_hidden_state", None, {"dim": 32, "n_heads": 2, "n_layers": 2, "hidden_dim": 64}),
+    ("AlbertModel", "last_hidden_state", None, {"embedding_size": 16}),
     ("MPNetModel", "last_hidden_state", 1, {}),  # distances come by a bias
     ("MPNetForMaskedLM", "logits", 1, {}),
     # heads that read each row's first token
+    ("AlbertForSequenceClassification", "logits", None, {"embedding_size": 16}),
     ("MPNetForSequenceClassification", "logits", 1, {}),
     ("BertForSequenceClassification", "logits", None, {}),
     ("XLMRobertaForSequenceClassification", "logits", 1, {"num_labels": 1}),
