@@ -47,11 +47,12 @@ def save_gguf(file: Path, source: Path | None = None, **values: Any) -> Path:
 def _add_tokenizer(writer: Any, tokenizer: Any, config: Any) -> None:
     vocabulary = tokenizer["model"]["vocab"] | {each["content"]: each["id"] for each in tokenizer["added_tokens"]}
     tokens = sorted(vocabulary, key=vocabulary.get)
-    special = {each["content"] for each in tokenizer["added_tokens"]}
+    control, user_defined = 3, 4
+    added = {each["content"]: control if each["special"] else user_defined for each in tokenizer["added_tokens"]}
     merges = [each if isinstance(each, str) else " ".join(each) for each in tokenizer["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(tokens)
-    writer.add_token_types([3 if token in special else 1 for token in tokens])
+    writer.add_token_types([added.get(token, 1) for token in tokens])
     writer.add_token_merges(merges)
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])

@@ -130,6 +130,8 @@ class StandIn:
             for piece in ('{"city":', ' "Paris"}'):
                 yield self.delta({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
             yield self.chunk(chat, None, "tool_calls")
+        elif mode == "has to call":
+            yield from self.called(body)
         elif mode == "thinks":
             for piece in (" so", " it"):
                 yield self.delta({"reasoning_content": piece})
@@ -147,6 +149,21 @@ class StandIn:
         yield self.document({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": most, **details}})
         if mode not in ("cut", "cut short"):
             yield b"data: [DONE]\n\n"
+
+    def called(self, body: dict[str, Any]) -> Iterator[bytes]:
+        """vLLM obeys `tool_choice`; llama-server a schema alone, where it does not know the template."""
+        if "--uds" in " ".join(self.line):
+            choice = body["tool_choice"]
+            name = choice["function"]["name"] if isinstance(choice, dict) else body["tools"][0]["function"]["name"]
+            yield self.delta({"tool_calls": [{"index": 0, "id": "1", "function": {"name": name, "arguments": "{}"}}]})
+        elif "json_schema" in body and "tools" in body["chat_template_kwargs"]:
+            one = body["json_schema"]["items"]
+            name = one.get("anyOf", [one])[0]["properties"]["name"]["const"]
+            for piece in ('[{"name":', f' "{name}", "arguments"', ": {}}]"):
+                yield self.chunk(True, piece)
+        else:
+            yield self.chunk(True, "a text")
+        yield self.chunk(True, None, "stop")
 
     def chunk(self, chat: bool, text: str | None, finish: str | None = None, model: str = "") -> bytes:
         content: dict[str, Any] = {"delta": {"content": text}} if chat else {"text": text or ""}
@@ -173,6 +190,7 @@ REFUSALS = {
         b'{"error": {"message": "931 of 512", "type": "exceed_context_size_error", "code": 400}}',
     ),
     "400 of vLLM": (400, b'{"error": {"message": "This model\'s maximum context length is 9 tokens.", "code": 400}}'),
+    "bad schema": (400, b'{"error": {"message": "No parser for this: JSON schema error at #: no type objekt"}}'),
     "429": (429, b'{"error": "busy"}'),
 }
 LIES = {

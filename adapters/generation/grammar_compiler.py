@@ -15,7 +15,9 @@ from adapters.generation.grammar_trial import GrammarTrial
 from adapters.generation.refusal import RefusedJob
 from adapters.generation.vocabulary import Vocabulary
 
-_KEPT = 32  #: compiled grammars, the last used
+#: compiled grammars, the last used; fewer of large ones: together they are no longer than one may be (a choice
+#: of one text of 100 kB comes to 32 MB, and thirty-two of them to a gigabyte that no budget knows of)
+_KEPT = 32
 _THREADS = 4  #: that compute masks
 _MOST_TOLD = 300  #: characters of what llguidance says
 #: where in a grammar that nobody else has seen, and its lines
@@ -94,7 +96,7 @@ class GrammarCompiler:
             raise grammar.refused(_brief(matcher.get_error(), grammar))
         with self._lock:
             self._kept[source] = matcher
-            while len(self._kept) > _KEPT:
+            while len(self._kept) > _KEPT or (len(self._kept) > 1 and sum(map(len, self._kept)) > self.limits.size):
                 self._kept.popitem(last=False)
         return matcher
 

@@ -31,14 +31,22 @@ class ToolCall:
     arguments: str
 
 
+def check_form(tools: Any) -> None:
+    """
+    Raises:
+        RefusedJob: they are no tools.
+    """
+    if not isinstance(tools, list) or not tools or not all(map(_is_tool, tools)):
+        raise RefusedJob('tools must be a list of {"type": "function", "function": {"name": ...}}', "tools")
+
+
 def check_tools(tools: Any, template: str, *, reads_calls: bool = False) -> None:
     """`reads_calls`: the model's tokenizer says itself how its calls are read.
 
     Raises:
         RefusedJob: they are no tools, or the model's calls could not be read.
     """
-    if not isinstance(tools, list) or not tools or not all(map(_is_tool, tools)):
-        raise RefusedJob('tools must be a list of {"type": "function", "function": {"name": ...}}', "tools")
+    check_form(tools)
     if "tools" not in template or not (reads_calls or OPEN in template):
         raise RefusedJob(
             f"tools: the model's chat template does not have calls written between {OPEN} and {CLOSE}, which is the "

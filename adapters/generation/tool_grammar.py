@@ -71,11 +71,11 @@ def unforced(chat: Chat, answer: Grammar | None) -> Grammar | None:
 def _written_as_json(number: int, tool: Mapping[str, Any]) -> Iterator[str]:
     begin = f'{{"name": {json.dumps(tool["name"], ensure_ascii=False)}, "arguments": '
     yield f'f{number}: {_text(begin)} a{number} "}}"'
-    yield f"a{number}: {_json(_parameters(tool))}"
+    yield f"a{number}: {_json(parameters_of(tool))}"
 
 
 def _written_as_functions(number: int, tool: Mapping[str, Any]) -> Iterator[str]:
-    schema = _parameters(tool)
+    schema = parameters_of(tool)
     required, properties = schema.get("required", []), schema.get("properties", {})
     if not isinstance(required, list) or not isinstance(properties, dict):
         raise RefusedJob(f"tools: the parameters of {tool['name']} must have properties by their names", "tools")
@@ -96,7 +96,12 @@ def _written_as_functions(number: int, tool: Mapping[str, Any]) -> Iterator[str]
     yield f'f{number}: {_text(begin)} "\\n" {" ".join(parts)} "</function>"'
 
 
-def _parameters(tool: Mapping[str, Any]) -> dict[str, Any]:
+def parameters_of(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a function's arguments.
+
+    Raises:
+        RefusedJob: it is none.
+    """
     given = tool.get("parameters")
     if given is None:
         return _NO_ARGUMENTS

@@ -9,17 +9,17 @@ padded batch 3.5. A classifier's head is given the first token of each text, whi
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, groupby
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
+
+from adapters.huggingface_.packed_mpnet import biased_attention_of
+from adapters.huggingface_.packed_runs import NotPacked, current, packed, runs
 
 #: the name that transformers knows this attention by, and the one that it stands for
 ATTENTION, _ORDINARY = "packed", "sdpa"
@@ -28,13 +28,9 @@ _UNHELD = ("sliding_window", "softcap", "s_aux", "position_bias", "cache", "head
 #: how far outputs may be from the model's own, relative to the largest
 _TOLERANCE, _TOLERANCE_OF_HALVES = 1e-4, 5e-2
 #: tokens of the rows that a model is tried with
-_TRIED = (3, 5, 5, 2)
+_TRIED = (3, 5, 5, 2, 21)
 
 Features = Mapping[str, list[int]]
-
-
-class NotPacked(Exception):
-    """The model's attention is one that packed rows have none of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class Packing:
         batch = {name: torch.tensor([[value for row in rows for value in row[name]]], device=device) for name in names}
         positions = torch.cat([self._positions(row["input_ids"]) for row in rows])[None].to(device)
         lengths = [len(row["input_ids"]) for row in rows]
-        with torch.inference_mode(), _of(lengths, self.first):
+        with torch.inference_mode(), packed(lengths, self.first):
             answer = self.model(**batch, position_ids=positions, return_dict=True)[self.output].float().cpu()
         return list(answer.split(1)) if self.first else [each[None] for each in answer[0].split(lengths)]
 
@@ -76,9 +72,8 @@ def packing_of(
     `vocabulary` and `longest` say what it takes: tokens, and rows of so many; `padding` is as in `Packing`. From then
     on the model's attention is that of packed rows, and it is to be called by them alone.
     """
-    if model.config._attn_implementation != _ORDINARY:
-        return None
-    if not vocabulary or not _takes_positions(model):
+    attention = _attention_of(model)
+    if attention is None or not vocabulary or not _takes_positions(model):
         return None
     rows = list(_examples(inputs, vocabulary, longest, padding))
     with torch.inference_mode():
@@ -86,9 +81,9 @@ def packing_of(
     packing = Packing(model, output, first=expected[0].ndim == 2, padding=padding)
     if packing.first and model.base_model is model:
         return None
-    model.set_attn_implementation(ATTENTION)
     heads = model.base_model.register_forward_hook(_first_tokens) if packing.first else None
     try:
+        attention.take()
         found = packing.run(rows)
     except (NotPacked, RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError):
         found = []
@@ -96,8 +91,33 @@ def packing_of(
         return packing
     if heads is not None:
         heads.remove()
-    model.set_attn_implementation(_ORDINARY)
+    attention.leave()
     return None
+
+
+class _Attention(Protocol):
+    """How the attention of one model comes to be that of packed rows, and its own again."""
+
+    def take(self) -> None: ...
+
+    def leave(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class _ByName:
+    """Models that have their attention from transformers' table."""
+
+    model: Any
+
+    def take(self) -> None:
+        self.model.set_attn_implementation(ATTENTION)
+
+    def leave(self) -> None:
+        self.model.set_attn_implementation(_ORDINARY)
+
+
+def _attention_of(model: Any) -> _Attention | None:
+    return _ByName(model) if model.config._attn_implementation == _ORDINARY else biased_attention_of(model)
 
 
 def _takes_positions(model: Any) -> bool:
@@ -108,13 +128,19 @@ def _takes_positions(model: Any) -> bool:
 
 def _first_tokens(base: Any, _: Any, answer: Any) -> Any:
     """Of packed rows a head is given the first token of each, and what the model's pooler makes of those."""
-    if not _current.starts:
+    if not current.starts:
         return answer
-    states = answer["last_hidden_state"][0, _current.starts][:, None]
+    states = answer["last_hidden_state"][0, current.starts][:, None]
     answer["last_hidden_state"] = states
     if answer.get("pooler_output") is not None:
-        answer["pooler_output"] = base.pooler(states)
+        answer["pooler_output"] = _pooled(base, states)
     return answer
+
+
+def _pooled(base: Any, states: torch.Tensor) -> Any:
+    if isinstance(base.pooler, torch.nn.Linear):  # ALBERT's picks no token, and ends elsewhere
+        return base.pooler_activation(base.pooler(states[:, 0]))
+    return base.pooler(states)
 
 
 def _examples(inputs: frozenset[str], vocabulary: int, longest: int, padding: int | None) -> Iterator[Features]:
@@ -143,43 +169,6 @@ def _close(found: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> b
     return bool((found - expected).abs().max() <= bound * expected.abs().max().clamp_min(1e-9))
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """`count` rows of `length` tokens each, from `start` of the packed row on."""
-
-    start: int
-    count: int
-    length: int
-
-    def of(self, states: torch.Tensor) -> torch.Tensor:
-        """[1, heads, total, size] to [count, heads, length, size]."""
-        own = states[0, :, self.start : self.start + self.count * self.length]
-        return own.unflatten(1, (self.count, self.length)).transpose(0, 1)
-
-
-class _Current(threading.local):
-    runs: Sequence[_Run] = ()
-    starts: Sequence[int] = ()  #: where each row begins, if its first token alone counts
-
-
-_current = _Current()
-
-
-@contextmanager
-def _of(lengths: Sequence[int], first: bool) -> Iterator[None]:
-    runs, start = [], 0
-    for length, same in groupby(lengths):
-        count = len(list(same))
-        runs.append(_Run(start, count, length))
-        start += count * length
-    _current.runs = runs
-    _current.starts = [0, *accumulate(lengths[:-1])] if first else ()
-    try:
-        yield
-    finally:
-        _current.runs = _current.starts = ()
-
-
 def attend(
     module: Any,
     query: torch.Tensor,
@@ -190,9 +179,7 @@ def attend(
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers' models call: [1, heads, total, size] each; gives [1, total, heads, size]."""
-    runs = _current.runs
-    if not runs:
-        raise NotPacked("the model is asked otherwise than by packed rows")
+    given = runs()
     if attention_mask is not None or any(others.get(name) is not None for name in _UNHELD):
         raise NotPacked("the model's attention has a mask or a bias of its own")
     causal = others.get("is_causal")
@@ -208,7 +195,7 @@ def attend(
         )
         .transpose(1, 2)
         .flatten(0, 1)
-        for run in runs
+        for run in given
     ]
     return (found[0] if len(found) == 1 else torch.cat(found))[None], None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import orjson
 
@@ -28,8 +28,9 @@ from adapters.base import (
 from adapters.generation import gguf_folder
 from adapters.generation.adapter import USAGE, job_fields, text_signature
 from adapters.generation.giving_way import NICE, give_way
-from adapters.generation.job import Chat, Job
+from adapters.generation.job import Chat, Job, Prompt
 from adapters.generation.refusal import JSON_HEADERS, RefusedJob, refusal
+from adapters.generation.tool_calls import check_form
 from adapters.huggingface_.architecture import generates
 from adapters.huggingface_.bundle import Damaged, check, read_config, weights_of
 from adapters.upstream.llama_cpp_program import LlamaCppProgram
@@ -103,13 +104,10 @@ class UpstreamAdapter(Adapter):
         Raises:
             InvalidInput: the job, or the program, refuses it.
         """
+        for prompt in job.prompts:
+            if isinstance(prompt, Chat) and prompt.tools:
+                self._check_tools(prompt.tools)
         requests = requests_of(job, self.program, self.served_name)
-        if not self.takes_tools and any(isinstance(prompt, Chat) and prompt.tools for prompt in job.prompts):
-            raise RefusedJob(
-                f"tools: the model's chat template has none, and {self.program.name} would ignore them: leave them out",
-                "tools",
-                "unsupported_parameter",
-            )
         if self.open_sequences + len(requests) > self.most_open:
             raise RefusedJob(
                 f"the model has no room for more requests: {self.open_sequences} sequences are being made, and "
@@ -118,8 +116,9 @@ class UpstreamAdapter(Adapter):
                 "queue_full",
                 429,
             )
+        schema = "tools" if job.grammar is None else job.grammar.field
         streams = [
-            UpstreamStream(self.program.name, self.process.socket, target, body, self.patience)
+            UpstreamStream(self.program.name, self.process.socket, target, body, self.patience, schema)
             for target, body in requests
         ]
         self._count(len(streams))
@@ -133,12 +132,25 @@ class UpstreamAdapter(Adapter):
                 await stream.aclose()
             raise
         prompts = [prompt for prompt in job.prompts for _ in range(job.n)]
-        texts = [
-            UpstreamText(self.program.name, parallel_calls=not isinstance(prompt, Chat) or prompt.parallel_calls)
-            for prompt in prompts
-        ]
-        sequences = list(zip(streams, texts, strict=True))
+        sequences = list(zip(streams, map(self._text, prompts), strict=True))
         return UpstreamParts(sequences, job.n, lambda: self._count(-len(streams)), stream=job.stream)
+
+    def _check_tools(self, tools: Any) -> None:
+        check_form(tools)
+        if not self.takes_tools:
+            raise RefusedJob(
+                f"tools: the model's chat template has none, and {self.program.name} would ignore them: leave them out",
+                "tools",
+                "unsupported_parameter",
+            )
+
+    def _text(self, prompt: Prompt) -> UpstreamText:
+        if not isinstance(prompt, Chat):
+            return UpstreamText(self.program.name)
+        as_json = prompt.needs_call and self.program.calls_as_json
+        return UpstreamText(
+            self.program.name, parallel_calls=prompt.parallel_calls, tools=prompt.tools or (), as_json=as_json
+        )
 
     def _count(self, more: int) -> None:
         self.open_sequences += more

@@ -6,6 +6,7 @@ Source: llama.cpp's tools/server/README.md.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from adapters.generation.grammar import Grammar
 from adapters.generation.job import NO_EFFORT
 from adapters.generation.refusal import RefusedJob
 from adapters.generation.response_form import OPTION, UNREAD
+from adapters.upstream.json_calls import schema_of
 from adapters.upstream.program import COMMON_OPTIONS, Metrics, ServingProgram, template_file
 
 _TEMPLATE = "tokenizer.chat_template"  #: of a GGUF file's header
@@ -24,6 +26,9 @@ _SLOTS = 4  #: sequences at once, unless the options say otherwise
 _WORDS = {"repetition_penalty": "repeat_penalty"}
 #: what it has no word for
 _LACKS = ("stop_token_ids", "echo")
+#: fields of calls of tools, and what a function takes that does not say so
+_OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
+_NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _CACHE_TYPES = ("f32", "f16", "bf16", "q8_0")
 
 
@@ -45,6 +50,7 @@ class LlamaCppProgram(ServingProgram):
         prompt_tokens="llamacpp:prompt_tokens_total",
         generated_tokens="llamacpp:tokens_predicted_total",
     )
+    calls_as_json = True
 
     def arguments(
         self, model_dir: ModelDir, file: str, served_name: str, socket: Path, options: Parameters
@@ -81,13 +87,31 @@ class LlamaCppProgram(ServingProgram):
         if effort := body.pop("reasoning_effort", None):
             told = {"reasoning_effort": effort, "enable_thinking": effort != NO_EFFORT}
             body["chat_template_kwargs"] = told | (body.get("chat_template_kwargs") or {})
-        if isinstance(choice := body.get("tool_choice"), dict):  # it takes words alone, and any other for "auto"
-            name = choice["function"]["name"]
-            only = [tool for tool in body["tools"] if tool["function"]["name"] == name]
-            body |= {"tools": only, "tool_choice": "required"}
+        if body.get("tool_choice", "auto") != "auto":
+            body = _with_call(body)
         if "repeat_penalty" in body:
             body["repeat_last_n"] = -1  # over prompt and answer; its own choice is the last 64 tokens
         return body if grammar is None else {**body, **_constraint(grammar)}
+
+
+def _with_call(body: dict[str, Any]) -> dict[str, Any]:
+    """A request whose answer has to be a call.
+
+    It takes such a wish for "auto" where it does not know how the model's template has calls written, or where a
+    function is named; but it holds any answer to a schema, behind what is thought before. The template is told of the
+    tools as it tells of them itself.
+    """
+    choice, tools = body["tool_choice"], body["tools"]
+    name = choice["function"]["name"] if isinstance(choice, dict) else ""
+    schema = schema_of(tools, name, several=body.get("parallel_tool_calls", True))
+    told = {**(body.get("chat_template_kwargs") or {}), "tools": [_whole(tool["function"]) for tool in tools]}
+    left = {field: value for field, value in body.items() if field not in _OF_TOOLS}
+    return {**left, "chat_template_kwargs": told, "json_schema": schema}
+
+
+def _whole(function: Mapping[str, Any]) -> dict[str, Any]:
+    told = {"name": function["name"], "description": function.get("description") or ""}
+    return {"type": "function", "function": {**told, "parameters": function.get("parameters") or _NO_PARAMETERS}}
 
 
 def _constraint(grammar: Grammar) -> dict[str, Any]:

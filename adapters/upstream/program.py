@@ -58,6 +58,8 @@ class ServingProgram(ABC):
     hint: ClassVar[str]  #: how it comes onto a machine
     options: ClassVar[tuple[Parameter, ...]]
     metrics: ClassVar[Metrics]
+    #: a call of a tool that has to come is asked for, and read, as `json_calls` has it
+    calls_as_json: ClassVar[bool] = False
 
     @abstractmethod
     def arguments(

@@ -22,6 +22,7 @@ _LONGEST_ANSWER = 64 << 20
 _LONGEST_ERROR = 64 << 10
 #: how llama.cpp and vLLM say that a prompt does not fit the context
 _TOO_LONG_TYPE, _TOO_LONG_TEXT = "exceed_context_size_error", "maximum context length"
+_BAD_SCHEMA = "JSON schema error at "  #: and how llama.cpp says what is wrong with one, behind what is no news
 _SLACK = 16  #: chunks that are no tokens: an echo, what is held back
 _REFUSALS = (400, 404, 413, 422)
 
@@ -44,12 +45,14 @@ class UpstreamStream:
         target: str,
         body: Mapping[str, Any],
         patience: Patience,
+        schema: str = "",
     ) -> None:
-        """`program` is its name in messages."""
+        """`program` is its name in messages; `schema` the field that has a JSON schema, or would have."""
         self._program = program
         self._served_name = str(body["model"])
         self._most = body.get("max_tokens")
         self._patience = patience
+        self._schema = schema
         self._exchange: Exchange | None = None
         self._opening = asyncio.ensure_future(Exchange.begin(socket, "POST", target, orjson.dumps(body)))
         self._events = self._checked()
@@ -98,7 +101,7 @@ class UpstreamStream:
         deadline = loop.time() + self._patience.first
         exchange = await self._in_time(asyncio.shield(self._opening), deadline, "first_token_seconds")
         if exchange.status != 200:
-            raise await _refusal(exchange)
+            raise await _refusal(exchange, self._schema)
         lines, size, made = exchange.lines(_LONGEST_LINE), 0, 0
         while (line := await self._in_time(_next(lines), deadline, self._limit(made))) is not None:
             size += len(line)
@@ -137,7 +140,7 @@ async def _next(lines: AsyncIterator[bytes]) -> bytes | None:
     return await anext(lines, None)
 
 
-async def _refusal(exchange: Exchange) -> Exception:
+async def _refusal(exchange: Exchange, schema: str) -> Exception:
     """What to raise for an answer that is an error."""
     body = await exchange.body(_LONGEST_ERROR)
     try:
@@ -149,6 +152,9 @@ async def _refusal(exchange: Exchange) -> Exception:
     if exchange.status == 429:
         return RefusedJob(f"the model has no room for more requests: {told}", None, "queue_full", 429)
     if exchange.status in _REFUSALS:
+        _, bad_schema, wrong = told.partition(_BAD_SCHEMA)
+        if bad_schema and schema:
+            return RefusedJob(f"{schema}: {bad_schema}{wrong}", schema.partition(".")[0])
         named = [error.get(name) if isinstance(error, dict) else None for name in ("param", "code")]
         param, code = (each if isinstance(each, str) else None for each in named)
         too_long = isinstance(error, dict) and error.get("type") == _TOO_LONG_TYPE

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.base import StreamFailed
 from adapters.generation.sequence_text import TextDelta
-from adapters.generation.tool_calls import ToolCall
+from adapters.generation.tool_calls import ToolCall, ToolCallReader
+from adapters.upstream.json_calls import calls_in
 from adapters.upstream.upstream_events import ProgramEvent
 
 _ENDS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "eos": "stop"}
@@ -16,10 +17,24 @@ _ENDS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "eos": 
 class UpstreamText:
     """Takes the events of one sequence in order; `finish` says why it is over, once the program has said it all."""
 
-    def __init__(self, program: str, *, parallel_calls: bool = True) -> None:
-        """`program` is its name in messages; without `parallel_calls` the first call of a tool is the only one."""
+    def __init__(
+        self,
+        program: str,
+        *,
+        parallel_calls: bool = True,
+        tools: Sequence[Mapping[str, Any]] = (),
+        as_json: bool = False,
+    ) -> None:
+        """`program` is its name in messages; without `parallel_calls` the first call of a tool is the only one.
+
+        `tools` are those that may be called: a program leaves calls in the text where it does not know how its model
+        writes them. `as_json`: the text is calls, and nothing else (`json_calls`).
+        """
         self._program = program
         self._parallel_calls = parallel_calls
+        self._reader = ToolCallReader(tools) if tools and not as_json else None
+        self._json: list[str] | None = [] if as_json else None
+        self._read: list[ToolCall] = []
         self._calls: dict[int, list[str]] = {}  #: name and arguments, by the program's numbers
         self._ended = ""  #: why, as the program has it
         self._events = 0
@@ -39,13 +54,25 @@ class UpstreamText:
             call[1] += piece.arguments
         self._thoughts += bool(event.reasoning)
         thought = {"thought": True} if event.reasoning and not event.text else {}
+        text = self._without_calls(event.text)
         tokens = []
         for token in event.tokens:
             tokens.append({**token, **thought, "offset": self._length})
             self._length += len(token["token"])
         if not tokens:
             self._length += len(event.text)
-        return TextDelta(event.text, tokens, reasoning=event.reasoning)
+        return TextDelta(text, tokens, reasoning=event.reasoning)
+
+    def _without_calls(self, text: str) -> str:
+        """What of the text can be told by now."""
+        if self._json is not None:
+            self._json.append(text)
+            return ""
+        if self._reader is None:
+            return text
+        told, calls = self._reader.feed(text)
+        self._read += calls
+        return told
 
     def end(self) -> TextDelta:
         """The last delta, when the program has closed the stream as it should.
@@ -56,12 +83,21 @@ class UpstreamText:
         if self._ended not in _ENDS:
             how = f"with the reason {self._ended[:40]!r}" if self._ended else "without a reason"
             raise StreamFailed(f"{self._program} failed at this request: its answer ended {how}")
-        calls = [ToolCall(name, arguments or "{}") for name, arguments in self._calls.values()]
+        rest = self._rest()
+        calls = [ToolCall(name, arguments or "{}") for name, arguments in self._calls.values()] + self._read
         finish = _ENDS[self._ended]
         if calls and finish == "stop":
             finish = "tool_calls"
         self.finish = finish
-        return TextDelta("", (), finish, calls if self._parallel_calls else calls[:1])
+        return TextDelta(rest, (), finish, calls if self._parallel_calls else calls[:1])
+
+    def _rest(self) -> str:
+        """The text that was held back, and is no call."""
+        if self._json is None:
+            return "" if self._reader is None else self._reader.flush()
+        whole = "".join(self._json)
+        self._read = calls_in(whole)
+        return "" if self._read else whole
 
     @property
     def generated(self) -> int:

@@ -44,6 +44,18 @@ def test_a_text_ends_where_its_grammar_does(compiler: GrammarCompiler, vocabular
     assert "".join(made(compiler, vocabulary, Grammar("json_schema", constant, "f")).split()) == '{"a":"é"}'
 
 
+def test_large_grammars_are_not_kept_together(compiler: GrammarCompiler) -> None:
+    """Each takes hundreds of times its length in memory."""
+    small, one, other = (
+        Grammar("choice", [letter * length], "f") for letter, length in (("a", 9), ("b", 6000), ("c", 6000))
+    )
+    for grammar in (one, other, small):
+        compiler.compile(grammar)
+    assert compiler.kept(one) is None
+    assert compiler.kept(other) is not None
+    assert compiler.kept(small) is not None
+
+
 def test_special_tokens_are_no_text(compiler: GrammarCompiler, vocabulary: Vocabulary) -> None:
     mask = compiler.compile(Grammar("regex", r"(.|\n)+", "f"))()
     row = torch.zeros(vocabulary.size + 3)  # models' rows may be longer than their vocabulary

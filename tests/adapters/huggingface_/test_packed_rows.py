@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 
 from adapters.base import ModelDir  # noqa: E402
 from adapters.huggingface_ import HuggingFaceAdapter  # noqa: E402
-from adapters.huggingface_.packed_rows import ATTENTION, NotPacked, Packing, packing_of  # noqa: E402
+from adapters.huggingface_.packed_rows import ATTENTION, Packing, packing_of  # noqa: E402
+from adapters.huggingface_.packed_runs import NotPacked  # noqa: E402
 from tests.adapters.huggingface_.models import save, train_bytes, train_wordpiece  # noqa: E402
 
 INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
@@ -58,7 +59,12 @@ PACKED: list[tuple[str, str, int | None, dict[str, Any]]] = [
     ("ElectraModel", "last_hidden_state", None, {"embedding_size": 16}),
     ("Qwen3Model", "last_hidden_state", None, {"num_key_value_heads": 1, "head_dim": 16}),
     ("DistilBertModel", "last_hidden_state", None, {"dim": 32, "n_heads": 2, "n_layers": 2, "hidden_dim": 64}),
+    ("AlbertModel", "last_hidden_state", None, {"embedding_size": 16}),
+    ("MPNetModel", "last_hidden_state", 1, {}),  # distances come by a bias
+    ("MPNetForMaskedLM", "logits", 1, {}),
     # heads that read each row's first token
+    ("AlbertForSequenceClassification", "logits", None, {"embedding_size": 16}),
+    ("MPNetForSequenceClassification", "logits", 1, {}),
     ("BertForSequenceClassification", "logits", None, {}),
     ("XLMRobertaForSequenceClassification", "logits", 1, {"num_labels": 1}),
     ("ModernBertForSequenceClassification", "logits", None,
@@ -70,7 +76,6 @@ OTHERWISE: list[tuple[str, str, dict[str, Any]]] = [
     ("ModernBertForSequenceClassification", "logits",
         {"global_attn_every_n_layers": 1, "classifier_pooling": "mean",
          **dict.fromkeys(("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id"), 2)}),  # averages
-    ("MPNetModel", "last_hidden_state", {}),  # positions come by a bias
     ("ModernBertModel", "last_hidden_state", {"global_attn_every_n_layers": 2, "local_attention": 4}),
     ("ConvBertModel", "last_hidden_state", {"embedding_size": 32}),  # convolutions see the neighbours
 ]  # fmt: skip

@@ -11,18 +11,18 @@ TEXTS = ["paris is the capital of france", "hello world", "my dog is cute", "hel
 PAIRS = [("hello world", "my dog is cute"), ("paris", "the capital of france"), ("hello", "hello")]
 
 
-def _transformer(folder: Path) -> Any:
+def _transformer(folder: Path, architecture: str = "BertModel") -> Any:
     from sentence_transformers.sentence_transformer import modules
 
-    return modules.Transformer(str(save(folder, "BertModel", train_wordpiece())))
+    return modules.Transformer(str(save(folder, architecture, train_wordpiece())))
 
 
-def dense(folder: Path, **settings: Any) -> Any:
+def dense(folder: Path, architecture: str = "BertModel", **settings: Any) -> Any:
     """Transformer, mean pooling, a dense layer to 8 numbers, and normalisation."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
 
-    parts = [_transformer(folder.parent / "bert"), modules.Pooling(32, "mean"), modules.Dense(32, 8)]
+    parts = [_transformer(folder.parent / "bert", architecture), modules.Pooling(32, "mean"), modules.Dense(32, 8)]
     model = SentenceTransformer(modules=[*parts, modules.Normalize()], device="cpu", **settings)
     model.save_pretrained(str(folder))
     return model.eval()

@@ -15,8 +15,15 @@ from adapters.base import InvalidInput  # noqa: E402
 from adapters.sentence_transformers_.packed import packed_modules  # noqa: E402
 from tests.adapters.sentence_transformers_.models import PAIRS, TEXTS, cross, dense, pooled, sparse, static  # noqa: E402
 
+
+def biased(folder: Path) -> Any:
+    """As all-mpnet-base-v2 is made."""
+    return dense(folder, "MPNetModel")
+
+
 MADE: list[tuple[Callable[..., Any], str, list[Any], bool]] = [
     (dense, "sentence_embedding", TEXTS, False),
+    (biased, "sentence_embedding", TEXTS, False),
     (pooled, "sentence_embedding", TEXTS, False),
     (sparse, "sentence_embedding", TEXTS, False),
     (cross, "scores", PAIRS, True),

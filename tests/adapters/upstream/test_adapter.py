@@ -62,6 +62,29 @@ def test_calls_of_tools_are_given_whole(start: Start) -> None:
     assert last["calls"] == [{"name": "weather", "arguments": '{"city": "Paris"}'}]
 
 
+@pytest.mark.parametrize("kind", ["vllm", "llama_cpp"])
+def test_a_call_that_has_to_come_comes(start: Start, kind: str, tmp_path: Path) -> None:
+    """llama-server ignores the wish for one where the template is foreign to it; as its stand-in does always."""
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "own.jinja").write_text("{{ tools }}")
+    tools = [{"type": "function", "function": {"name": name}} for name in ("now", "later")]
+    model = start(kind, chat_template="own.jinja")
+    for choice, name in (("required", "now"), ({"name": "later"}, "later")):
+        (parts,) = asked(model, chat("has to call", tools=tools, tool_choice=choice))
+        assert text_of(parts) == ""
+        (last,) = [delta for part in parts for delta in part.get("deltas", ()) if delta["finish"]]
+        assert (last["finish"], last["calls"]) == ("tool_calls", [{"name": name, "arguments": "{}"}])
+        assert parts[-1]["finished"] == {"tool_calls": 1}
+
+
+def test_what_are_no_tools_is_refused(start: Start) -> None:
+    model = start()
+    for tools in ([{}], "x", [{"type": "function", "function": {}}]):
+        for choice in ("auto", "required"):
+            ((status, error),) = asked(model, chat("hello", tools=tools, tool_choice=choice))
+            assert (status, error["param"]) == (400, "tools"), tools
+
+
 #: what the program does -> what its request fails with
 FAILURES = {
     "cut": "was cut: it has no end",
@@ -118,13 +141,20 @@ def test_what_hangs_is_given_up_in_time(start: Start) -> None:
 
 
 def test_refusals_are_the_program_s(start: Start) -> None:
-    too_long, busy = asked(start(), chat("400"), chat("429"))
+    model = start()
+    too_long, busy = asked(model, chat("400"), chat("429"))
     assert too_long[0] == 400
     assert (too_long[1]["message"], too_long[1]["code"]) == ("too long by 3", "context_length_exceeded")
     assert too_long[1]["param"] == "messages"
     for program in ("llama.cpp", "vLLM"):
-        (refused,) = asked(start(), chat(f"400 of {program}"))
+        (refused,) = asked(model, chat(f"400 of {program}"))
         assert (refused[0], refused[1]["code"]) == (400, "context_length_exceeded")
+    tools = {"tools": [{"type": "function", "function": {"name": "f"}}]}
+    answer = {"grammar": {"kind": "json_schema", "value": {}, "field": "response_format.json_schema"}}
+    for more, field in ((tools, "tools"), (answer, "response_format.json_schema")):
+        ((status, error),) = asked(model, chat("bad schema", **more))
+        assert (status, error["message"]) == (400, f"{field}: JSON schema error at #: no type objekt")
+        assert error["param"] == field.partition(".")[0]
     assert busy[0] == 429
     assert "busy" in busy[1]["message"]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.base import ModelDir
 from adapters.generation.grammar import Grammar
 from adapters.generation.refusal import RefusedJob
+from adapters.upstream.json_calls import schema_of
 from adapters.upstream.llama_cpp_program import LlamaCppProgram
 from tests.gguf_models import header, text, value
 
@@ -53,12 +55,23 @@ def test_its_words() -> None:
     assert PROGRAM.body({}, Grammar("json_schema", {"type": "object"}, "f")) == {"json_schema": {"type": "object"}}
 
 
-def test_a_function_by_name_is_the_only_one_and_required() -> None:
-    """It reads words in that place, and takes any other value for "auto"."""
-    tools = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
-    asked = {"tools": tools, "tool_choice": {"type": "function", "function": {"name": "g"}}}
-    assert PROGRAM.body(asked, None) == {"tools": tools[1:], "tool_choice": "required"}
-    assert PROGRAM.body({"tools": tools, "tool_choice": "auto"}, None) == {"tools": tools, "tool_choice": "auto"}
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "g"}}], ids=["any", "named"])
+def test_a_call_that_has_to_come_is_asked_for_by_a_schema(choice: Any) -> None:
+    """Its own word for it is ignored with a template whose calls it does not know; the template has the tools all the
+    same, as `tools` itself would have told it of them."""
+    tools = [{"type": "function", "function": {"name": name, "strict": True}} for name in ("f", "g")]
+    fields = {"tools": tools, "tool_choice": choice, "parallel_tool_calls": False, "reasoning_effort": "none"}
+    asked = PROGRAM.body(fields, None)
+    assert asked.keys() == {"chat_template_kwargs", "json_schema"}
+    assert asked["json_schema"] == schema_of(tools, "" if choice == "required" else "g", several=False)
+    assert asked["chat_template_kwargs"]["enable_thinking"] is False
+    told = {"description": "", "parameters": {"type": "object", "properties": {}}}
+    assert asked["chat_template_kwargs"]["tools"] == [
+        {"type": "function", "function": {"name": name, **told}} for name in ("f", "g")
+    ]
+    assert fields["tools"] is tools
+    auto = {"tools": tools, "tool_choice": "auto", "parallel_tool_calls": False}
+    assert PROGRAM.body(auto, None) == auto
 
 
 def test_what_it_has_no_word_for() -> None:

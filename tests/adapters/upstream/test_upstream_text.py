@@ -22,6 +22,33 @@ def test_calls(parallel: bool) -> None:
     assert last.calls == [ToolCall("f", '{"a": 1}'), ToolCall("g", "{}")][: 2 if parallel else 1]
 
 
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+
+
+def told(text: UpstreamText, *pieces: str, finish: str = "stop") -> tuple[str, str | None, list[ToolCall]]:
+    before = "".join(text.push(ProgramEvent(piece)).text for piece in pieces)
+    text.push(ProgramEvent(finish=finish))
+    last = text.end()
+    return before + last.text, last.finish, list(last.calls)
+
+
+def test_calls_that_a_program_left_in_the_text_are_read() -> None:
+    """As llama-server leaves them where it does not know how the template has them written."""
+    pieces = ("so", ' <tool_call>{"name": "f", ', '"arguments": {}}</tool', "_call>")
+    assert told(UpstreamText("it", tools=TOOLS), *pieces) == ("so", "tool_calls", [ToolCall("f", "{}")])
+    assert told(UpstreamText("it", tools=TOOLS), "a <tool_call", finish="length") == ("a <tool_call", "length", [])
+    assert told(UpstreamText("it"), *pieces)[:2] == ("".join(pieces), "stop")
+
+
+def test_an_answer_of_calls_alone_is_told_once_it_is_whole() -> None:
+    pieces = ('[{"name": "f",', ' "arguments": {"a": 1}}', ', {"name": "f", "arguments": {}}]')
+    both = [ToolCall("f", '{"a": 1}'), ToolCall("f", "{}")]
+    assert told(UpstreamText("it", tools=TOOLS, as_json=True), *pieces) == ("", "tool_calls", both)
+    assert told(UpstreamText("it", as_json=True, parallel_calls=False), *pieces) == ("", "tool_calls", both[:1])
+    cut = told(UpstreamText("it", tools=TOOLS, as_json=True), pieces[0], finish="length")
+    assert cut == (pieces[0], "length", [])
+
+
 def test_tokens_know_where_their_text_begins() -> None:
     text = UpstreamText("vllm")
     text.push(ProgramEvent("ab", [{"token": "ab"}]))
