@@ -20,6 +20,9 @@ from adapters.generation.token_stream import Outbox, QueuedTokenStream
 
 logger = logging.getLogger(__name__)
 
+#: one slot in so many, but one at least, is for requests that have none yet
+_SHARE = 8
+
 
 @dataclass(eq=False, slots=True)
 class Submission:
@@ -42,9 +45,9 @@ class Submission:
 class EngineThread(ABC):
     """Admits generations as far as `slots` and `cache_limit` (bytes) allow, and runs them.
 
-    They come in the order of requests, and each request's in turn with those of others: of a thousand sequences of one
-    nobody waits for more than the slot of the first that ends. At most `max_waiting` more may wait, and beside the many
-    of some requests the first one each of as many others.
+    They come in the order of requests, and each request's in turn with those of others: a thousand sequences of one
+    leave an eighth of the slots to others. At most `max_waiting` more may wait, and beside the many of some requests
+    the first one each of as many others.
 
     Who is admitted holds what it takes at first, and asks for more as it grows;
     where there is none left, the youngest is put back, before all who wait, and the oldest always goes on.
@@ -143,9 +146,9 @@ class EngineThread(ABC):
 
     def _admit(self) -> None:
         """Under the condition. Whose turn it is waits for its room, and all others for it: none is passed over."""
-        while self._waiting and self._running < self.slots and not self._closed:
-            request = min(self._waiting, key=self._turn)
-            if self._reserved + request.reserved > self.cache_limit:
+        while self._running < self.slots and not self._closed:
+            request = min(filter(self._may_run, self._waiting), key=self._turn, default=None)
+            if request is None or self._reserved + request.reserved > self.cache_limit:
                 break
             self._waiting.remove(request)
             self._running += 1
@@ -153,6 +156,12 @@ class EngineThread(ABC):
             self._reserved += request.reserved
             self._admitted.append(request)
             self._changed.notify()
+
+    def _may_run(self, request: Submission) -> bool:
+        """The last slots are for the first sequence of each request."""
+        kept = max(1, self.slots // _SHARE) if self.slots > 1 else 0
+        others_run = request.request in self._running_of
+        return not others_run or request.progress is not None or self.slots - self._running > kept
 
     def _turn(self, request: Submission) -> tuple[bool, int]:
         """Less is sooner: those that were put back, then those whose request has the fewest that run."""

@@ -15,8 +15,8 @@ from typing import ParamSpec, TypeVar
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-#: seconds that it may be at one; the longest that fit a model take a few on a slow machine
-LONGEST = 60.0
+#: seconds that it may be at one, less than `call_timeout` is unless set; the longest that fit a model take a few
+LONGEST = 45.0
 #: ... after which it counts as waiting for that
 _LONG = 1.0
 

@@ -101,8 +101,8 @@ def test_the_first_in_the_queue_is_not_overtaken(engine: CountingEngine) -> None
 
 
 def test_nobody_waits_for_the_many_sequences_of_one_request() -> None:
-    """They fill the slots and the queue; another request has its place in it, and the slot of the first that ends."""
-    engine = CountingEngine(slots=2, max_waiting=3)
+    """They leave a slot and the queue to others; who of them waits takes turns with those of others."""
+    engine = CountingEngine(slots=4, cache_limit=100, max_waiting=3)
     order: list[int] = []
 
     async def run() -> None:
@@ -110,15 +110,16 @@ def test_nobody_waits_for_the_many_sequences_of_one_request() -> None:
             await anext(stream)
             order.append(name)
 
-        taken = [(engine.submit(generation(1, request=7)), 7) for _ in range(5)]
+        taken = [(engine.submit(generation(1, request=7)), 7) for _ in range(6)]
         with pytest.raises(EngineFull, match="3 generations wait already"):
             engine.submit(generation(1, request=7))
+        assert (engine.usage().running, engine.usage().waiting) == (3, 3)
         taken += [(engine.submit(generation(2, request=8)), 8), (engine.submit(generation(3)), 9)]
+        assert (engine.usage().running, engine.usage().waiting) == (4, 4), "that of 8 runs beside them"
         with pytest.raises(EngineFull):
             engine.submit(generation(2, request=8))
-        assert (engine.usage().running, engine.usage().waiting) == (2, 5)
         reading = [asyncio.ensure_future(take(*each)) for each in taken]
-        for done in (2, 4, 6, 7):
+        for done in (4, 7, 8):
             engine.permits.release()
             await becomes(lambda done=done: len(order) >= done)
         await asyncio.gather(*reading)
@@ -126,9 +127,8 @@ def test_nobody_waits_for_the_many_sequences_of_one_request() -> None:
     with closing(engine):
         asyncio.run(run())
         engine.permits.release(100)
-    assert order[:2] == [7, 7]
-    assert sorted(order[2:4]) == [7, 8]
-    assert sorted(order[4:6]) == [7, 9]
+    assert sorted(order[:4]) == [7, 7, 7, 8]
+    assert sorted(order[4:7]) == [7, 7, 9]
 
 
 def test_who_leaves_the_queue_lets_the_next_one_in(engine: CountingEngine) -> None:
