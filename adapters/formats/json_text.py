@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from adapters.formats.json_marks import count_outside
+
 __all__ = ["MOST_LISTS", "MOST_VALUES", "TooMuchJson", "check", "check_parts", "loads"]
 
 #: lists and objects; the largest tokenizers have half a million, and an index of weights three
@@ -27,7 +29,7 @@ class TooMuchJson(ValueError):
 def loads(text: bytes | str, *, most_values: int = MOST_VALUES, **how: Any) -> Any:
     """`json.loads`, of a text that comes to some hundred megabytes at most beside itself.
 
-    Marks within texts are counted, too: few have them by the million.
+    Of a `str` marks within texts are counted, too: few have them by the million.
 
     Raises:
         TooMuchJson: it would come to more.
@@ -66,7 +68,11 @@ def _bound(text: bytes | str, marks: tuple[str, ...], most: int, what: str, mark
         for mark in marks:
             found += _count(text, mark, at)
         if found > most * marks_of_each:
-            raise TooMuchJson(f"it holds more than {most} {what}")
+            break
+    else:
+        return
+    if isinstance(text, str) or count_outside(text, marks, most * marks_of_each) > most * marks_of_each:
+        raise TooMuchJson(f"it holds more than {most} {what}")
 
 
 def _count(text: bytes | str, mark: str, at: int) -> int:

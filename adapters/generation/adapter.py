@@ -143,7 +143,7 @@ class GenerationAdapter(Adapter):
         if request.verb == USAGE:
             return Reply(orjson.dumps(asdict(self.generator.usage())), JSON_HEADERS)
         try:
-            parts = await self.generator.begin(self.generator.job(job_fields(request.body)))
+            parts = await self.generator.begin(self.generator.job(job_fields(request.body)), len(request.body))
         except InvalidInput as error:
             return refusal(error)
         return ReplyStream(parts, JSON_HEADERS)

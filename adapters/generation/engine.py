@@ -63,6 +63,7 @@ class Generation:
     logprobs: int | None = None  #: so many alternatives are told with each token; 0: its own alone; None: nothing
     prompt_logprobs: bool = False  #: those of the prompt's tokens come first, in one `TokenEvent` each
     mask: Callable[[], TokenMask] | None = None  #: makes one for each sequence, when its turn has come
+    request: int | None = None  #: those of one request take turns with those of others; None: it is one by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class EngineUsage:
     running_bytes: int = 0  #: of the cache, that those which run hold; what is more may be given up any time
     preemptions: int = 0  #: sequences that gave their cache to older ones, to be read again later; since the start
     step_seconds: float = 0.0  #: for which the present step has been going on; a step takes much less than a request
-    failed: str = ""  #: why the engine's thread has ended; "" while it goes on
+    failed: str = ""  #: why its process has to be ended: its thread is, or one before it; "" while it goes on
 
 
 class TokenStream(Protocol):

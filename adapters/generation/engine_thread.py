@@ -7,7 +7,8 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,9 @@ from adapters.generation.giving_way import NICE, give_way
 from adapters.generation.token_stream import Outbox, QueuedTokenStream
 
 logger = logging.getLogger(__name__)
+
+#: one slot in so many, but one at least, is for requests that have none yet
+_SHARE = 8
 
 
 @dataclass(eq=False, slots=True)
@@ -31,11 +35,21 @@ class Submission:
     cancelled: bool = False
     progress: Any = None  #: the engine's own, of one that has been put back
 
+    @property
+    def request(self) -> Hashable:
+        """What it has in common with the other sequences of its request."""
+        own = self.generation.request
+        return (self.number,) if own is None else own
+
 
 class EngineThread(ABC):
-    """Admits generations in the order they come, as far as `slots` and `cache_limit` (bytes) allow, and runs them.
+    """Admits generations as far as `slots` and `cache_limit` (bytes) allow, and runs them.
 
-    At most `max_waiting` more may wait. Who is admitted holds what it takes at first, and asks for more as it grows;
+    They come in the order of requests, and each request's in turn with those of others: a thousand sequences of one
+    leave an eighth of the slots to others. At most `max_waiting` more may wait, and beside the many of some requests
+    the first one each of as many others.
+
+    Who is admitted holds what it takes at first, and asks for more as it grows;
     where there is none left, the youngest is put back, before all who wait, and the oldest always goes on.
     """
 
@@ -51,6 +65,7 @@ class EngineThread(ABC):
         self._waiting: deque[Submission] = deque()  # these, and all that is counted, under the condition
         self._admitted: list[Submission] = []
         self._running = 0
+        self._running_of: Counter[Hashable] = Counter()  #: by request
         self._reserved = 0
         self._closed = False
         self._failed = ""
@@ -74,8 +89,8 @@ class EngineThread(ABC):
                 raise EngineClosed(self._failed or "the engine has been closed")
             self._waiting.append(request)
             self._admit()
-            if len(self._waiting) > self.max_waiting:
-                self._waiting.pop()
+            if request in self._waiting and self._is_crowded(request):
+                self._waiting.remove(request)
                 raise EngineFull(
                     f"{self.max_waiting} generations wait already (max_queue), "
                     f"and the {self._running} that run hold {self._reserved} of {self.cache_limit} bytes of cache"
@@ -130,16 +145,42 @@ class EngineThread(ABC):
         """Stop all at once; who was running."""
 
     def _admit(self) -> None:
-        """Under the condition. The first one waits for its room, and all others for it: none is passed over."""
-        while self._waiting and self._running < self.slots and not self._closed:
-            request = self._waiting[0]
-            if self._reserved + request.reserved > self.cache_limit:
+        """Under the condition. Whose turn it is waits for its room, and all others for it: none is passed over."""
+        while self._running < self.slots and not self._closed:
+            request = min(filter(self._may_run, self._waiting), key=self._turn, default=None)
+            if request is None or self._reserved + request.reserved > self.cache_limit:
                 break
-            self._waiting.popleft()
+            self._waiting.remove(request)
             self._running += 1
+            self._running_of[request.request] += 1
             self._reserved += request.reserved
             self._admitted.append(request)
             self._changed.notify()
+
+    def _may_run(self, request: Submission) -> bool:
+        """The last slots are for the first sequence of each request."""
+        kept = max(1, self.slots // _SHARE) if self.slots > 1 else 0
+        others_run = request.request in self._running_of
+        return not others_run or request.progress is not None or self.slots - self._running > kept
+
+    def _turn(self, request: Submission) -> tuple[bool, int]:
+        """Less is sooner: those that were put back, then those whose request has the fewest that run."""
+        return request.progress is None, self._running_of[request.request]
+
+    def _is_crowded(self, request: Submission) -> bool:
+        """Whether too many wait already, by its request's own doing or by others'."""
+        others = {each.request for each in self._waiting if each is not request}
+        if request.request in others or self._running_of[request.request]:
+            return len(self._waiting) > self.max_waiting
+        return len(others) >= self.max_waiting
+
+    def _leave(self, request: Submission) -> None:
+        """Under the condition: it runs no more."""
+        self._running -= 1
+        self._running_of[request.request] -= 1
+        if not self._running_of[request.request]:
+            del self._running_of[request.request]
+        self._reserved -= request.reserved
 
     def _cancel(self, request: Submission) -> None:
         with self._changed:
@@ -161,8 +202,7 @@ class EngineThread(ABC):
     def _put_back(self, request: Submission, reserved: int) -> None:
         """It is to be started once more, before all who wait, when there are so many bytes for it."""
         with self._changed:
-            self._running -= 1
-            self._reserved -= request.reserved
+            self._leave(request)
             request.reserved = reserved
             self._waiting.appendleft(request)
             self._preemptions += 1
@@ -176,8 +216,7 @@ class EngineThread(ABC):
         """Its last word, unless it was cancelled; its room is for others."""
         self._outbox.put(request.stream, error)
         with self._changed:
-            self._running -= 1
-            self._reserved -= request.reserved
+            self._leave(request)
             self._admit()
 
     def _run(self) -> None:

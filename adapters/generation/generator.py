@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,14 +14,17 @@ from adapters.generation.engine import Engine, EngineFull, EngineUsage, Generati
 from adapters.generation.grammar import Grammar, GrammarLimits
 from adapters.generation.grammar_compiler import GrammarCompiler
 from adapters.generation.job import Chat, Job, Prompt
-from adapters.generation.prompts import Prompts
+from adapters.generation.prompt_thread import PromptThread
+from adapters.generation.prompts import Prompts, Rendered
 from adapters.generation.refusal import TOO_LONG, RefusedJob
 from adapters.generation.sequence_text import SequenceText
+from adapters.generation.told_logprobs import bounded
 from adapters.generation.tool_calls import ToolCallReader
 from adapters.generation.tool_grammar import grammar_of, unforced
 from adapters.shared.texts import portions
 
 _AT_ONCE = 100_000  #: characters of one request that are tokenized before others' are: a tenth of a second
+_LARGE = 100_000  #: bytes of a request whose chat waits for others of that size, and no other for it
 
 
 class Generator:
@@ -36,7 +40,11 @@ class Generator:
         self._hidden = prompts.form.hidden(prompts.vocabulary)
         self._grammars = GrammarCompiler(prompts.vocabulary, prompts.end_ids, limits)
         # A long prompt takes a moment, for which the other sequences' tokens would have to wait.
-        self._tokenizing = ThreadPoolExecutor(1, "tokenize")
+        self._requests = itertools.count()
+        self._tokenizing = PromptThread("tokenize", "its tokenizer")
+        self._rendering, self._rendering_large = (
+            PromptThread(name, "its chat template") for name in ("render", "render-large")
+        )
         self._compiling = ThreadPoolExecutor(1, "compile")
 
     def job(self, fields: Mapping[str, Any]) -> Job:
@@ -47,8 +55,8 @@ class Generator:
         """
         return Job.of(fields, self._prompts.defaults)
 
-    async def begin(self, job: Job) -> AnswerParts:
-        """Queue all sequences of a job. Whoever gets the parts closes them.
+    async def begin(self, job: Job, size: int = 0) -> AnswerParts:
+        """Queue all sequences of a job, of a request of `size` bytes. Whoever gets the parts closes them.
 
         Raises:
             RefusedJob: it cannot be carried out, or there is no room for it now.
@@ -56,11 +64,13 @@ class Generator:
         loop = asyncio.get_running_loop()
         generations: list[Generation] = []
         texts: list[str] = []
+        rendered = await self._rendered(job.prompts[0], size)
         for some in portions(map(_size, job.prompts), _AT_ONCE):  # others' prompts come between those of one request
             part = replace(job, prompts=tuple(job.prompts[number] for number in some))
-            made, written = await loop.run_in_executor(self._tokenizing, self._tokenized, part)
+            made, written = await self._tokenizing.run(self._tokenized, part, rendered)
             generations += made
             texts += written
+        generations = bounded(job, generations)
         if (grammar := self._grammar(job)) is not None:
             mask = self._grammars.kept(grammar)
             if mask is None:
@@ -70,9 +80,10 @@ class Generator:
                 for generation, prompt, text in zip(generations, job.prompts, texts, strict=True)
             ]
         sequences: list[tuple[TokenStream, SequenceText]] = []
+        number = next(self._requests)
         try:
             for prompt, text, generation in zip(job.prompts, texts, generations, strict=True):
-                for each in _choices(generation, job.n):
+                for each in _choices(replace(generation, request=number), job.n):
                     sequences.append((self._engine.submit(each), self._text(job, each, prompt, text)))
         except BaseException as error:
             for tokens, _ in sequences:
@@ -90,9 +101,15 @@ class Generator:
             sequences, size, stream=job.stream, cached_tokens=lambda: sum(tokens.cached_tokens for tokens in first)
         )
 
-    def _tokenized(self, job: Job) -> tuple[list[Generation], list[str]]:
+    async def _rendered(self, prompt: Prompt, size: int) -> Rendered | None:
+        if not isinstance(prompt, Chat):
+            return None
+        thread = self._rendering_large if size > _LARGE else self._rendering
+        return await thread.run(self._prompts.rendered, prompt)
+
+    def _tokenized(self, job: Job, rendered: Rendered | None) -> tuple[list[Generation], list[str]]:
         """What the engine is given, and of chats what the prompt has begun of the answer."""
-        generations = self._prompts.generations(job)
+        generations = self._prompts.generations(job, rendered)
         form, vocabulary = self._prompts.form, self._prompts.vocabulary
         texts = [
             form.prompt_text(vocabulary, generation.prompt) if isinstance(prompt, Chat) else ""
@@ -144,8 +161,15 @@ class Generator:
         return SequenceText(vocabulary, job.stop, told=told, before=before, echo=job.echo)
 
     def usage(self) -> EngineUsage:
-        """What the engine holds at this moment."""
-        return self._engine.usage()
+        """What the engine holds at this moment; those wait, too, whose prompts take long to be made."""
+        usage = self._engine.usage()
+        stuck = next(filter(None, (thread.stuck for thread in self._prompt_threads)), "")
+        long = sum(thread.is_long for thread in self._prompt_threads)
+        return replace(usage, waiting=usage.waiting + long, failed=usage.failed or stuck)
+
+    @property
+    def _prompt_threads(self) -> tuple[PromptThread, ...]:
+        return self._rendering, self._rendering_large, self._tokenizing
 
     @property
     def takes_chats(self) -> bool:
@@ -159,7 +183,8 @@ class Generator:
 
     def close(self) -> None:
         self._engine.close()
-        self._tokenizing.shutdown(wait=False)
+        for thread in self._prompt_threads:
+            thread.close()
         self._compiling.shutdown(wait=False)
         self._grammars.close()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from adapters.generation.chat_size import check_parts
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.control_tokens import Marks
 from adapters.generation.engine import Generation
@@ -15,6 +16,14 @@ from adapters.generation.response_form import ResponseForm
 from adapters.generation.vocabulary import Vocabulary
 
 _COMPLETION_TOKENS = 16  #: of a completion that does not say how many, as OpenAI has it
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A conversation as its template wrote it."""
+
+    text: str
+    as_text: Sequence[tuple[int, int]]  #: from where to where special tokens stand that are a client's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,26 @@ class Prompts:
     chat_tokens: int | None = None  #: of a chat that does not say how many; None: what is left of the context
     form: ResponseForm = field(default_factory=ResponseForm)  #: of answers to chats
 
-    def generations(self, job: Job) -> list[Generation]:
+    def rendered(self, chat: Chat) -> Rendered:
+        """The conversation as its template writes it. Takes as long as the template does.
+
+        Raises:
+            RefusedJob: there is none, or it does not take this conversation.
+        """
+        check_parts(chat, self.context)
+        marks = Marks(self.vocabulary.special_texts)
+        hidden = replace(
+            chat,
+            messages=marks.hide(chat.messages),
+            tools=marks.hide(chat.tools),
+            template_values=marks.hide(chat.template_values),
+        )
+        return Rendered(*marks.reveal(self.template.render(hidden)))
+
+    def generations(self, job: Job, rendered: Rendered | None = None) -> list[Generation]:
         """One generation a prompt. Takes as long as tokenizing does.
+
+        `rendered`: the chat, if it is one, and that has been done before.
 
         Raises:
             RefusedJob: a prompt cannot be made, or does not fit.
@@ -42,10 +69,10 @@ class Prompts:
             raise RefusedJob(
                 "max_tokens is 0, so there is nothing to answer: ask for one at least, or for echo", "max_tokens"
             )
-        return [self._generation(job, prompt) for prompt in job.prompts]
+        return [self._generation(job, prompt, rendered) for prompt in job.prompts]
 
-    def _generation(self, job: Job, prompt: Prompt) -> Generation:
-        ids = self._ids(prompt)
+    def _generation(self, job: Job, prompt: Prompt, rendered: Rendered | None) -> Generation:
+        ids = self._ids(prompt, rendered)
         if not ids:
             raise RefusedJob("the prompt is empty: it must hold at least one token", "prompt")
         return Generation(
@@ -57,27 +84,19 @@ class Prompts:
             prompt_logprobs=job.echo and job.logprobs is not None,
         )
 
-    def _ids(self, prompt: Prompt) -> list[int]:
+    def _ids(self, prompt: Prompt, rendered: Rendered | None) -> list[int]:
         if isinstance(prompt, Chat):
-            return self._chat_ids(prompt)
+            return self._chat_ids(rendered or self.rendered(prompt))
         if isinstance(prompt, str):
             self._check_beginning(prompt, "prompt")
             return self.vocabulary.encode(prompt)
         self._check_ids(prompt, "prompt")
         return list(prompt)
 
-    def _chat_ids(self, chat: Chat) -> list[int]:
-        marks = Marks(self.vocabulary.special_texts)
-        hidden = replace(
-            chat,
-            messages=marks.hide(chat.messages),
-            tools=marks.hide(chat.tools),
-            template_values=marks.hide(chat.template_values),
-        )
-        text, as_text = marks.reveal(self.template.render(hidden))
-        self._check_beginning(text, "messages")
+    def _chat_ids(self, chat: Rendered) -> list[int]:
+        self._check_beginning(chat.text, "messages")
         try:
-            return self.vocabulary.encode_rendered(text, as_text)
+            return self.vocabulary.encode_rendered(chat.text, chat.as_text)
         except ValueError as error:
             raise RefusedJob(f"messages contain a control token of the model's, and {error}", "messages") from error
 

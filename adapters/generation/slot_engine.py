@@ -149,16 +149,24 @@ class SlotEngine(EngineThread):
             self._finish(sequence, error)
 
     def _reading_turns(self) -> Iterator[Turn]:
+        """Half of a step is the oldest's, and what else there is theirs who have the least left to read: a short prompt
+        waits for no long one, and a long one for no number of short ones."""
         left = self._chunk if self._decoding else self._chunk * _CHUNKS_WHEN_ALONE
-        for sequence in list(self._reading):
-            if not left:
+        reading = [each for each in self._reading if not self._waits_for_mask(each)]
+        if not reading:
+            return
+        oldest, *others = reading
+        others.sort(key=lambda each: each.unread)
+        beside = min(left // 2, sum(each.unread for each in others))
+        for sequence in (oldest, *others):
+            if left <= 0:
                 break
-            if self._waits_for_mask(sequence):
-                continue
             if sequence.block is None and not self._begins(sequence):
                 continue
-            most = self._chunk if sequence.tells_prompt else left  # the logits of each token take room
-            count = min(left, most, len(sequence.ids) - sequence.length)
+            most = left - beside if sequence is oldest else left
+            if sequence.tells_prompt:  # the logits of each token take room
+                most = min(most, self._chunk)
+            count = min(most, sequence.unread)
             left -= count
             yield Turn(sequence, count, decodes=False)
 

@@ -37,6 +37,11 @@ class SlotSequence:
         return self.generation.max_tokens - len(self.made)
 
     @property
+    def unread(self) -> int:
+        """Tokens of its prompt, and of what it had made before it was put back, that are to be computed."""
+        return len(self.ids) - self.length
+
+    @property
     def tells_prompt(self) -> bool:
         """Whether each token of the prompt is told with its logprob: then none of it is taken from elsewhere."""
         return self.generation.prompt_logprobs

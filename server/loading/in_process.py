@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
-from adapters.base import Adapter, ModelDir
+from adapters.base import Adapter, LoadError, ModelDir
 from adapters.registry import Choice
 from server.loading.files import NO_FILES, FolderStamp, stamp_of
+from server.loading.lookout import NoAnswer, within
 from server.loading.memory_budget import Budget, Room
+from server.loading.patient_pool import PATIENCE
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import Trial
 from server.runtime import cpu
@@ -37,7 +40,9 @@ class InProcessLoader:
     imports at the same time can see each other's half-made modules, so first loads go one at a time, and after KServe.
     """
 
-    def __init__(self, trials: TrialCache, budget: Budget, may_import: threading.Event) -> None:
+    def __init__(self, trials: TrialCache, budget: Budget, may_import: threading.Event, timeout: float = 300.0) -> None:
+        """`timeout`: seconds for the load of what has been tried; a disk that hangs then takes a thread, no more."""
+        self._timeout = timeout
         self._trials = trials
         self._budget = budget
         self._may_import = may_import
@@ -87,11 +92,46 @@ class InProcessLoader:
 
     def _load_alone_first(self, directory: ModelDir, choice: Choice, options: Mapping[str, Any]) -> Adapter:
         self._may_import.wait()
+        load = partial(choice.adapter.load, directory, choice.match.file, options)
         imports = (*choice.adapter.requires, *choice.match.requires)
-        if imports not in self._imported:
-            with self._first:
-                if imports not in self._imported:  # another thread may have been the first while this one waited
-                    adapter = choice.adapter.load(directory, choice.match.file, options)
-                    self._imported.add(imports)
-                    return adapter
-        return choice.adapter.load(directory, choice.match.file, options)
+        if imports in self._imported:
+            return self._in_time(load)
+        alone = self._first.acquire(timeout=PATIENCE)  # whoever has it for longer has imported, and waits for his disk
+        try:
+            if imports not in self._imported:  # another thread may have been the first while this one waited
+                adapter = self._in_time(load)
+                self._imported.add(imports)
+                return adapter
+        finally:
+            if alone:
+                self._first.release()
+        return self._in_time(load)
+
+    def _in_time(self, load: Callable[[], Adapter]) -> Adapter:
+        """
+        Raises:
+            LoadError: as `load`; or it takes longer than it may. It is left behind, and closed if it ends after all.
+        """
+        loaded: list[Adapter] = []
+        ending = threading.Lock()
+        is_late = False
+
+        def work() -> None:
+            adapter = load()
+            with ending:
+                if not is_late:
+                    loaded.append(adapter)
+                    return
+            adapter.close()
+
+        try:
+            within(self._timeout, work)
+        except NoAnswer as error:
+            with ending:
+                is_late = True
+            if not loaded:
+                raise LoadError(
+                    f"loading it took longer than {self._timeout:g} s (--load_timeout), and its trial had not: its "
+                    "disk, or what is mounted there, hangs"
+                ) from error
+        return loaded[0]

@@ -30,11 +30,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.base import Adapter, LoadError, ModelDir, Reply, Request, Trust
 from adapters.custom_.foreign import not_run
@@ -66,6 +66,7 @@ from server.workers.placement import WorkerPlacement
 
 log = logging.getLogger("kserve")
 
+_T = TypeVar("_T")
 _TRIES = 3  #: loads of a folder whose files change meanwhile
 
 
@@ -108,8 +109,9 @@ class Loader:
         `default_options` are options for every model whose adapter knows them, unless its folder says otherwise.
         """
         self.budget = budget or Budget()
-        self._in_process = InProcessLoader(TrialCache(trials, self.budget), self.budget, may_import)
         self._workers = workers or WorkerPlacement()
+        trial_cache = TrialCache(trials, self.budget)
+        self._in_process = InProcessLoader(trial_cache, self.budget, may_import, self._workers.load_timeout)
         self._auto_env = auto_env
         self.recogniser = Recogniser(
             may_import,
@@ -183,21 +185,13 @@ class Loader:
         return Loaded(adapter, config, batchable, seconds, warning, bool(refusal), room.claim, model, stamp, made)
 
     def _answered(self, found: Found) -> tuple[Found, Seal, Recognised]:
-        """What a look at a folder finds. It takes a thread with it where the disk hangs, and nobody else's place.
+        """What a look at a folder finds; of what comes from a store, as long as that takes.
 
         Raises:
-            LoadError: as `_looked_at`; or it takes as long as nothing that is loaded may.
+            LoadError: as `_looked_at`; or it takes too long.
         """
-        if found.source is not None:
-            return self._looked_at(found)
-        seconds = self._workers.load_timeout
-        try:
-            return within(seconds, partial(self._looked_at, found))
-        except NoAnswer as error:
-            raise LoadError(
-                f"the folder could not be looked at within {seconds:g} s (--load_timeout): its disk, or what is "
-                "mounted there, hangs, or a file takes that long to be read"
-            ) from error
+        look = partial(self._looked_at, found)
+        return look() if found.source is not None else self._in_time(look)
 
     def _looked_at(self, found: Found) -> tuple[Found, Seal, Recognised]:
         """
@@ -227,8 +221,25 @@ class Loader:
         """Makes sure that the files are those that were checked. Code may write beside them, and unless it is signed
         nothing of it was checked."""
         if trust.needed(choice) is not Trust.CODE:
-            return seal.check
-        return partial(seal.check, additions=True) if self._verifier else nothing_to_guard
+            return partial(self._in_time, seal.check)
+        return partial(self._in_time, partial(seal.check, additions=True)) if self._verifier else nothing_to_guard
+
+    def _in_time(self, work: Callable[[], _T]) -> _T:
+        """What asks a folder, and may take as long as nothing that is loaded may. It takes a thread with it where the
+        disk hangs, and nobody else's place.
+
+        Raises:
+            LoadError: it takes longer.
+            Exception: as `work`.
+        """
+        seconds = self._workers.load_timeout
+        try:
+            return within(seconds, work)
+        except NoAnswer as error:
+            raise LoadError(
+                f"the folder could not be looked at within {seconds:g} s (--load_timeout): its disk, or what is "
+                "mounted there, hangs, or a file takes that long to be read"
+            ) from error
 
     def _guard_beside(self, directory: ModelDir, choice: Choice, guard: Guard) -> Guard:
         """The same for another folder that is loaded with this one, once that is verified, too."""
@@ -242,7 +253,7 @@ class Loader:
 
         def both() -> None:
             guard()
-            seal.check()
+            self._in_time(seal.check)
 
         return both
 

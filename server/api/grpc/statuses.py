@@ -29,6 +29,8 @@ def with_status(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
     async def answered(self: Any, *request: Any) -> Any:
         try:
             return await method(self, *request)
+        except grpc.aio.AbortError:  # a method within has told the client, of grpc.aio's server
+            raise
         except Exception as error:
             known = known_error(error, method.__name__)
         context: grpc.aio.ServicerContext[Any, Any] = request[-1]

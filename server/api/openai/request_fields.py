@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from server.api.openai.body_parts import check_parts
 from server.api.openai.error_object import FieldRefused
 from server.api.openai.fail_fast import FailFastList
 from server.api.openai.output_format import ResponseFormat, StructuredOutputs, grammar_of
@@ -211,7 +212,9 @@ def read_request(body: bytes, kind: type[_R]) -> _R:
 
     Raises:
         InvalidInput: naming the field, and what is allowed.
+        TooLarge: it holds more than any request would.
     """
+    check_parts(body)
     fields = {name: value for name, value in parse_object(body, '"model"').items() if value is not None}
     try:
         request = kind.model_validate(fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -81,3 +82,11 @@ def test_whoever_looks_at_a_folder_counts_first(tmp_path: Path, name: str) -> No
         claim.match.problem or claim.match.carries for claim in registry.claims_on(ModelDir.of(tmp_path))
     ]  # of whichever adapter claims it
     assert any("more than 100 lists and objects" in each for each in told), told
+
+
+def test_marks_that_are_letters_are_none() -> None:
+    """A chat about code holds brackets by the thousand, and a text of it is one value."""
+    code = '[{"a": [1, 2]}], \\' * 50
+    assert loads(json.dumps({"a": code}).encode(), most_values=40) == {"a": code}
+    with pytest.raises(TooMuchJson, match="more than 49 values"):
+        loads(json.dumps({"a": code, "b": [1] * 60}).encode(), most_values=49)

@@ -6,12 +6,13 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 import torch
 
 from adapters.generation import engine_thread, giving_way
-from adapters.generation.engine import EngineClosed, EngineFull, Finish, Generation, TokenEvent
+from adapters.generation.engine import EngineClosed, EngineFull, Finish, Generation, TokenEvent, TokenStream
 from adapters.generation.engine_thread import EngineThread, Submission
 from tests.adapters.generation.models import events_of, tokens_of
 from tests.patience import becomes
@@ -70,8 +71,8 @@ def engine() -> Iterator[CountingEngine]:
     engine.close()
 
 
-def generation(first: int = 1, size: int = 1) -> Generation:
-    return Generation(prompt=[first] * size, max_tokens=1)
+def generation(first: int = 1, size: int = 1, request: int | None = None) -> Generation:
+    return Generation(prompt=[first] * size, max_tokens=1, request=request)
 
 
 def test_it_admits_as_many_as_have_slots_and_room(engine: CountingEngine) -> None:
@@ -97,6 +98,37 @@ def test_the_first_in_the_queue_is_not_overtaken(engine: CountingEngine) -> None
             engine.submit(generation())
 
     asyncio.run(run())
+
+
+def test_nobody_waits_for_the_many_sequences_of_one_request() -> None:
+    """They leave a slot and the queue to others; who of them waits takes turns with those of others."""
+    engine = CountingEngine(slots=4, cache_limit=100, max_waiting=3)
+    order: list[int] = []
+
+    async def run() -> None:
+        async def take(stream: TokenStream, name: int) -> None:
+            await anext(stream)
+            order.append(name)
+
+        taken = [(engine.submit(generation(1, request=7)), 7) for _ in range(6)]
+        with pytest.raises(EngineFull, match="3 generations wait already"):
+            engine.submit(generation(1, request=7))
+        assert (engine.usage().running, engine.usage().waiting) == (3, 3)
+        taken += [(engine.submit(generation(2, request=8)), 8), (engine.submit(generation(3)), 9)]
+        assert (engine.usage().running, engine.usage().waiting) == (4, 4), "that of 8 runs beside them"
+        with pytest.raises(EngineFull):
+            engine.submit(generation(2, request=8))
+        reading = [asyncio.ensure_future(take(*each)) for each in taken]
+        for done in (4, 7, 8):
+            engine.permits.release()
+            await becomes(lambda done=done: len(order) >= done)
+        await asyncio.gather(*reading)
+
+    with closing(engine):
+        asyncio.run(run())
+        engine.permits.release(100)
+    assert sorted(order[:4]) == [7, 7, 7, 8]
+    assert sorted(order[4:7]) == [7, 7, 9]
 
 
 def test_who_leaves_the_queue_lets_the_next_one_in(engine: CountingEngine) -> None:

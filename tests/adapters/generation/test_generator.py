@@ -12,11 +12,12 @@ from typing import Any
 import orjson
 import pytest
 
+from adapters.generation import prompt_thread
 from adapters.generation.chat_template import ChatTemplate
 from adapters.generation.engine import Generation
 from adapters.generation.generator import Generator
-from adapters.generation.job import Job
-from adapters.generation.prompts import Prompts
+from adapters.generation.job import Chat, Job
+from adapters.generation.prompts import Prompts, Rendered
 from adapters.generation.reasoning_mask import AfterReasoning
 from adapters.generation.reasoning_text import ThinkingMarks
 from adapters.generation.refusal import RefusedJob
@@ -65,10 +66,10 @@ def test_others_are_tokenized_between_the_many_prompts_of_one(
     seen: list[str] = []
     whole, both_asked = Prompts.generations, threading.Event()
 
-    def generations(prompts: Prompts, job: Job) -> list[Generation]:
+    def generations(prompts: Prompts, job: Job, rendered: Rendered | None = None) -> list[Generation]:
         assert both_asked.wait(60)
         seen.extend(str(prompt) for prompt in job.prompts)
-        return whole(prompts, job)
+        return whole(prompts, job, rendered)
 
     async def ask() -> None:
         made = generator(vocabulary, ScriptedEngine([events_of([50])] * 4))
@@ -84,6 +85,34 @@ def test_others_are_tokenized_between_the_many_prompts_of_one(
     monkeypatch.setattr(Prompts, "generations", generations)
     run(ask())
     assert seen == ["one", "another", "two", "six"]
+
+
+def test_no_chat_waits_for_the_template_of_a_large_one(vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, begun, may_end = ChatTemplate.render, threading.Event(), threading.Event()
+
+    def render(template: ChatTemplate, chat: Chat) -> str:
+        if chat.messages[0]["content"] == "large":
+            begun.set()
+            assert may_end.wait(60)
+        return whole(template, chat)
+
+    async def ask() -> None:
+        made = generator(vocabulary, ScriptedEngine([events_of([50])] * 4))
+        large = asyncio.create_task(made.begin(made.job({"messages": [{"role": "user", "content": "large"}]}), 10**6))
+        await asyncio.to_thread(begun.wait, 60)
+        monkeypatch.setattr(prompt_thread, "LONGEST", 0.0)
+        assert made.usage().failed.startswith("its chat template has been at one prompt for")
+        monkeypatch.setattr(prompt_thread, "_LONG", 0.0)
+        assert made.usage().waiting == 1
+        for asked in ({"messages": HELLO}, {"prompt": "one"}):
+            await (await made.begin(made.job(asked), 100)).aclose()
+        assert not large.done()
+        may_end.set()
+        await (await large).aclose()
+        made.close()
+
+    monkeypatch.setattr(ChatTemplate, "render", render)
+    run(ask())
 
 
 def test_of_each_prompt_the_first_sequence_tells_what_was_not_computed(vocabulary: Vocabulary) -> None:

@@ -79,8 +79,9 @@ def test_a_newcomer_costs_the_others_one_chunk_a_step(llama: Any, engine: SlotEn
             await asyncio.gather(first, *late)
             return steps.sizes
 
-    # the first prompt alone; then its token and the oldest newcomer's chunk, until the second one's is left over
-    assert asyncio.run(run())[:6] == [5, 1 + 128, 1 + 128, 1 + 44 + 84, 2 + 16, 2]
+    # the first prompt alone; then its token, and half a chunk of the long newcomer beside the short one's, which has
+    # its own two tokens before the long one is read
+    assert asyncio.run(run())[:6] == [5, 1 + 64 + 64, 1 + 92 + 36, 2 + 128, 1 + 16, 2]
 
 
 def test_prompts_are_read_in_larger_parts_while_nobody_waits_for_tokens(llama: Any, engine: SlotEngine) -> None:

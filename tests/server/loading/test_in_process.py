@@ -105,6 +105,27 @@ def test_first_loads_go_one_at_a_time_and_only_once_it_may_import(directory: Mod
     assert len(EchoAdapter.begun) == 2
 
 
+def test_a_load_that_hangs_is_given_up_and_holds_nobody(directory: ModelDir, tmp_path: Path) -> None:
+    """Its trial went well, and then the disk hung: the first of its framework, for which others' first loads wait."""
+    parts = Parts(None)
+    parts.may_import.set()
+    EchoAdapter.gate.clear()
+    (directory.path / "model.echo").write_text("echo wait")
+    parts.loader._timeout = 0.1
+    with pytest.raises(LoadError, match=r"longer than 0.1 s \(--load_timeout\), and its trial had not: its disk"):
+        parts.loader.load(directory, CHOICE, {}, parts.room())
+    assert parts.budget.used == 0
+    sound = tmp_path / "sound"
+    sound.mkdir()
+    (sound / "model.echo").write_text("echo")
+    parts.loader._timeout = 60.0
+    placed = parts.loader.load(ModelDir.of(sound), CHOICE, {}, parts.room("b"))
+    EchoAdapter.gate.set()
+    wait_for(lambda: len(EchoAdapter.made) == 2 and EchoAdapter.made[-1].closed)
+    assert isinstance(placed.adapter, EchoAdapter)
+    assert not placed.adapter.closed
+
+
 class CarryingTrials(Trials):
     def try_load(self, *job: Any) -> Trial:
         return Trial(0.1, LEAST, batchable=True, carries="may hold the interpreter")

@@ -47,3 +47,23 @@ def test_only_what_is_not_ours_is_logged(caplog: pytest.LogCaptureFixture) -> No
     assert not caplog.records
     assert isinstance(known_error(KeyError("k"), "Method"), ModelFailed)
     assert "gRPC Method failed" in caplog.text
+
+
+def test_a_failure_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """grpc.aio ends a method by an exception of its own: taken for another failure, every call that was refused left a
+    stack trace in the log."""
+    aborts: list[Any] = []
+
+    class AioContext:
+        async def abort(self, code: Any, text: str) -> Any:
+            aborts.append(code)
+            raise grpc.aio.AbortError("Locally aborted.")
+
+    @with_status
+    async def method(self: Any, request: Any, context: Any) -> Any:
+        raise QueueFull("full")
+
+    with pytest.raises(grpc.aio.AbortError):
+        asyncio.run(with_status(method)(None, None, AioContext()))  # type: ignore[arg-type]
+    assert aborts == [grpc.StatusCode.RESOURCE_EXHAUSTED]
+    assert not caplog.records
