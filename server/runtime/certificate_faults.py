@@ -63,7 +63,7 @@ def _out_of_date(file: str, certificate: x509.Certificate, now: datetime) -> str
     name = f"the certificate of {_subject(certificate)} in {file}"
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if ends < now:
-        return f"{name} expired on {_date(ends)}: clients refuse it. Renew it; {_AGAIN}"
+        return f"{name} expired on {_date(ends)}, and clients refuse it: renew it; {_AGAIN}"
     if begins > now:
         late = f"{name} is not valid before {_date(begins)}: clients refuse it until then"
         return f"{late}. Take another one, or set this machine's clock, where it says {_date(now)} wrongly"
@@ -78,13 +78,13 @@ def _unfit(file: str, certificate: x509.Certificate) -> Iterator[str]:
     name = f"the certificate of {_subject(certificate)} in {file}"
     if _names_nobody(extensions):
         what = "names no host (it has no subject alternative names, and its subject counts for nothing)"
-        yield f"{name} {what}: clients refuse it. Have it issued with the names that they ask for; {_AGAIN}"
+        yield f"{name} {what}, and clients refuse it: have it issued with the names that they ask for; {_AGAIN}"
     if _is_for_others(extensions):
         what = "is not for servers (its extended key usage lacks serverAuth)"
-        yield f"{name} {what}: clients refuse it. Have it issued with serverAuth; {_AGAIN}"
+        yield f"{name} {what}, and clients refuse it: have it issued with serverAuth; {_AGAIN}"
     if _is_for_no_handshake(extensions):
         what = "is not for TLS (its key usage lacks digitalSignature)"
-        yield f"{name} {what}: clients refuse it. Have it issued with digitalSignature; {_AGAIN}"
+        yield f"{name} {what}, and clients refuse it: have it issued with digitalSignature; {_AGAIN}"
 
 
 def _names_nobody(extensions: x509.Extensions) -> bool:

@@ -62,11 +62,11 @@ class Certificates:
             CertificateError: they are damaged, or do not fit together.
         """
         spoken = (["http/1.1"], ["h2"], ["http/1.1", "h2"])
-        contexts = [_context(chain, key, authorities, protocols) for protocols in spoken]
+        http1, http2, both = (_context(chain, key, authorities, protocols) for protocols in spoken)
         try:
             signers = Path(authorities).read_bytes() if authorities is not None else None
             shown = Path(chain).read_bytes()
-            return cls(shown, Path(key).read_bytes(), signers, *contexts, expires_at=expires_at(shown))
+            return cls(shown, Path(key).read_bytes(), signers, http1, http2, both, expires_at(shown))
         except OSError as error:
             raise CertificateError(f"{error.filename} cannot be read: {_cause_of(error)}") from error
 

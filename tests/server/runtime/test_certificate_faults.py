@@ -49,7 +49,7 @@ def test_one_that_has_expired_is_told_with_its_date(authority: Authority) -> Non
     chain = authority.sign("server", (-9, -2)).chain.read_bytes()
     (fault,) = told(chain)
     assert fault == (
-        f"the certificate of CN=server in tls.crt expired on {dates(chain)[1]}: clients refuse it. Renew it; "
+        f"the certificate of CN=server in tls.crt expired on {dates(chain)[1]}, and clients refuse it: renew it; "
         "it is read again when the file changes"
     )
 
@@ -87,7 +87,7 @@ def test_what_it_is_not_for_is_told(authority: Authority, extensions: list[x509.
     for fault in found:
         assert fault.startswith("the certificate of CN=server in tls.crt ")
         assert words in fault
-        assert ": clients refuse it. Have it issued with " in fault
+        assert ", and clients refuse it: have it issued with " in fault
 
 
 def test_clients_authorities_are_told_where_none_is_valid(authority: Authority, tmp_path: Path) -> None:
