@@ -40,7 +40,7 @@ class Environment:
         Raises:
             subprocess.CalledProcessError: pip failed; its output says why.
         """
-        wanted = [*self.packages, *(f"{name}=={importlib.metadata.version(name)}" for name in self.frameworks)]
+        wanted = [*self.packages, *(f"{name}=={_release(name)}" for name in self.frameworks)]
         made_of = "\n".join((*wanted, *self.bare))
         stamp = self.folder / ".installed"
         if stamp.is_file() and stamp.read_text() == made_of:
@@ -58,3 +58,8 @@ class Environment:
         command = [str(self.python), "-m", "pip", "list", "--format=json"]
         listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return {each["name"].lower(): each["version"] for each in json.loads(listed)}
+
+
+def _release(name: str) -> str:
+    """The version that is installed here, in whichever build (torch's 2.13.0+cpu): pip takes the one that it finds."""
+    return importlib.metadata.version(name).partition("+")[0]

@@ -87,7 +87,8 @@ def _bert(path: Path) -> Predict:
 
 
 def _decoded(texts: Any) -> list[str]:
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]
+    flat = texts.ravel() if isinstance(texts, np.ndarray) else texts
+    return [text.decode() if isinstance(text, bytes) else str(text) for text in flat]
 
 
 _LOADERS: dict[str, Callable[[Path], Predict]] = {

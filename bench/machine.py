@@ -22,7 +22,7 @@ _OURS = (
 #: of the systems' own environments, those that are in them
 _THEIRS = (
     "mlserver", "nvidia-pytriton", "mosec", "litserve", "bentoml", "ray", "uvicorn", "fastapi", "grpcio", "numpy",
-    "scikit-learn", "xgboost", "lightgbm", "onnxruntime",
+    "scikit-learn", "xgboost", "lightgbm", "onnxruntime", "torch", "transformers",
 )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from bench import places
 from bench.environments import Environment
 
 VERSION = "0.9.8"
-ENVIRONMENT = Environment("mosec", (f"mosec=={VERSION}",), ("scikit-learn", "numpy", "joblib", "orjson", "onnxruntime"))
-MODELS = frozenset({"logistic", "forest", "wide", "onnx"})
+_FRAMEWORKS = ("scikit-learn", "numpy", "joblib", "orjson", "onnxruntime", "torch", "transformers")
+ENVIRONMENT = Environment("mosec", (f"mosec=={VERSION}",), _FRAMEWORKS)
+MODELS = frozenset({"logistic", "forest", "wide", "onnx", "bert"})
 
 
 def command(models: Sequence[str], port: int) -> list[str]:

@@ -71,6 +71,8 @@ def claims() -> list[Step]:
         *(Step(Workload(model), _kserves(model)) for model in TABULAR),
         *(Step(Workload(model, connections=1), _kserves(model)) for model in BOOSTERS),
         *(Step(Workload(model, connections=count), _kserves(model)) for model in TEXT for count in (32, 64)),
+        Step(Workload("bert", connections=16), (POLYSERVE, MOSEC)),
+        Step(Workload("bert", Protocol.GRPC, connections=16), (POLYSERVE, TRITON)),
         *(Step(Workload("wide", protocol, 16, 1024), both) for protocol in (Protocol.V1, Protocol.V2_BINARY)),
     ]
 

@@ -72,7 +72,8 @@ def _binary(model: str, inputs: Array) -> Request:
 
 
 def _tensor(inputs: Array) -> dict[str, Any]:
-    return {"name": INPUT, "shape": list(inputs.shape), "datatype": _DATATYPES[str(inputs.dtype)]}
+    shape = list(inputs.shape) if inputs.ndim > 1 else [len(inputs), 1]  # of texts: Triton batches rows of one text
+    return {"name": INPUT, "shape": shape, "datatype": _DATATYPES[str(inputs.dtype)]}
 
 
 def _raw(inputs: Array) -> bytes:

@@ -18,7 +18,10 @@ from bench.environments import Environment
 VERSION = "0.7.0"
 #: the stub was built for numpy 1, and takes arrays of numpy 2 for empty ones
 ENVIRONMENT = Environment(
-    "triton", ("numpy==1.26.4",), ("scikit-learn", "joblib", "onnxruntime"), bare=(f"nvidia-pytriton=={VERSION}",)
+    "triton",
+    ("numpy==1.26.4",),
+    ("scikit-learn", "joblib", "onnxruntime", "torch", "transformers"),
+    bare=(f"nvidia-pytriton=={VERSION}",),
 )
 
 PACKAGES = ENVIRONMENT.site_packages  #: where the server is to run
@@ -33,6 +36,7 @@ _TENSORS = {
     "forest": (("FP64", (30,)), ("INT64", ())),
     "wide": (("FP64", (100,)), ("INT64", ())),
     "onnx": (("FP32", (64,)), ("FP32", (10,))),
+    "bert": (("STRING", ()), ("INT64", ())),
 }
 MODELS = frozenset(_TENSORS)
 

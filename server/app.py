@@ -14,6 +14,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 
+from prometheus_client import REGISTRY
+
 from server import __version__
 from server.api.access import Access
 from server.api.grpc import service
@@ -54,11 +56,13 @@ from server.repository.observation import Observation
 from server.repository.repository import Repository
 from server.repository.store import ModelStore
 from server.runtime import logs
+from server.runtime.certificates import CertificateFiles
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
 from server.runtime.log_rings import LogRings
 from server.runtime.signals import Signals
 from server.runtime.sockets import PortTaken, check_free, shared_listener
+from server.telemetry.certificate_metric import CertificateMetric
 
 log = logging.getLogger("kserve")
 
@@ -117,7 +121,7 @@ class PolyServer(frame.ModelServer):
             rules=head_rules(settings),
             guard=self._access.keys,
         )
-        self._certificates = certificates_of(settings)
+        self._certificates = _certificates(settings)
         self._loader = loader
         self._grpc_port = 0
         self._shared_port = SharedPort() if settings.one_port else None
@@ -289,6 +293,13 @@ def _access(settings: Settings) -> Access:
         return Access.of(os.environ, settings.api_keys_file, shared_machine=settings.sandbox_network)
     except KeysError as error:
         raise SystemExit(f"polyserve: --api_keys_file={settings.api_keys_file}: {error}") from error
+
+
+def _certificates(settings: Settings) -> CertificateFiles | None:
+    """What is shown over TLS, whose end is told at `/metrics`; None: there is no TLS."""
+    if (files := certificates_of(settings)) is not None:
+        REGISTRY.register(CertificateMetric(lambda: files.current().expires_at))
+    return files
 
 
 def _frontends(settings: Settings, budget: Budget, store: ModelStore) -> FrontendManager | None:

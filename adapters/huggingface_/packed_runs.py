@@ -25,13 +25,15 @@ class Run:
 
     def of(self, states: torch.Tensor) -> torch.Tensor:
         """[1, heads, total, size] to [count, heads, length, size]."""
+        if self.count == 1:
+            return states[:, :, self.start : self.start + self.length]
         own = states[0, :, self.start : self.start + self.count * self.length]
         return own.unflatten(1, (self.count, self.length)).transpose(0, 1)
 
 
 class _Current(threading.local):
     runs: Sequence[Run] = ()
-    starts: Sequence[int] = ()  #: where each row begins, if its first token alone counts
+    starts: Sequence[int] = ()  #: where each of several rows begins, if its first token alone counts
 
 
 current = _Current()
@@ -46,7 +48,7 @@ def packed(lengths: Sequence[int], first: bool) -> Iterator[None]:
         found.append(Run(start, count, length))
         start += count * length
     current.runs = found
-    current.starts = [0, *accumulate(lengths[:-1])] if first else ()
+    current.starts = [0, *accumulate(lengths[:-1])] if first and len(lengths) > 1 else ()
     try:
         yield
     finally:

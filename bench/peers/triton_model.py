@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ class TritonPythonModel:
 
     def initialize(self, arguments: dict[str, str]) -> None:
         path = json.loads(arguments["model_config"])["parameters"]["file"]["string_value"]
-        self._predict = _onnx(path) if path.endswith(".onnx") else _sklearn(path)
+        loaders = {".onnx": _onnx, ".joblib": _sklearn}
+        self._predict = loaders.get(Path(path).suffix, _bert)(path)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         rows = [triton.get_input_tensor_by_name(each, "input-0").as_numpy() for each in requests]
@@ -36,3 +38,21 @@ def _onnx(path: str) -> Any:
 
     session = onnxruntime.InferenceSession(path)
     return lambda rows: session.run(None, {"input-0": rows})[0]
+
+
+def _bert(path: str) -> Any:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.set_num_threads(1)  # which is quicker for a small network, as `kserve-1-thread` shows
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    network = AutoModelForSequenceClassification.from_pretrained(path).eval()
+
+    def predict(rows: Any) -> Any:
+        texts = [text.decode() for text in rows.ravel()]
+        batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            labels = network(**batch).logits.argmax(-1).tolist()
+        return np.asarray(labels, dtype=np.int64).reshape(-1, 1)
+
+    return predict

@@ -62,7 +62,7 @@ class FrontendServer:
         self._copies = CopyRepository(predictors(cores), limits_of(settings, cores), *how)
         self._shares = Shares.of(settings.max_connections, settings.workers)
         self._bounds = Bounds(HttpLimits.of(settings, self._shares.http))
-        self._certificates = certificates_of(settings)
+        self._certificates = certificates_of(settings, tells=False)  # the main process does
         self._keys = Access.of(os.environ, settings.api_keys_file, lenient=True).keys
         self._shared = ServerContext(
             *(self._copies, settings.max_body_bytes),

@@ -2,18 +2,23 @@
 
 Files are looked at when a connection begins, so that a certificate that was renewed is shown from the next one on, and
 connections that there are go on. A key that does not fit the certificate (one of both has been written yet), or a file
-that is none, changes nothing: the log says so, once, and the last good ones are used.
+that is none, changes nothing: the log says so, once, and the last good ones are used. What clients refuse is served,
+and the log says why (`certificate_faults`): at the start, whenever they have changed, and when one expires.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import ssl
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeAlias
+
+from server.runtime.certificate_faults import expires_at, faults
 
 __all__ = ["CertificateError", "CertificateFiles", "Certificates"]
 
@@ -48,6 +53,7 @@ class Certificates:
     context: ssl.SSLContext  #: of HTTP/1.1
     grpc_context: ssl.SSLContext  #: of HTTP/2
     shared_context: ssl.SSLContext  #: of both; who takes both, as browsers do, gets HTTP/1.1
+    expires_at: float  #: seconds since the epoch: the first one of the chain; infinite: unknown
 
     @classmethod
     def read(cls, chain: str, key: str, authorities: str | None) -> Self:
@@ -56,10 +62,11 @@ class Certificates:
             CertificateError: they are damaged, or do not fit together.
         """
         spoken = (["http/1.1"], ["h2"], ["http/1.1", "h2"])
-        contexts = [_context(chain, key, authorities, protocols) for protocols in spoken]
+        http1, http2, both = (_context(chain, key, authorities, protocols) for protocols in spoken)
         try:
             signers = Path(authorities).read_bytes() if authorities is not None else None
-            return cls(Path(chain).read_bytes(), Path(key).read_bytes(), signers, *contexts)
+            shown = Path(chain).read_bytes()
+            return cls(shown, Path(key).read_bytes(), signers, http1, http2, both, expires_at(shown))
         except OSError as error:
             raise CertificateError(f"{error.filename} cannot be read: {_cause_of(error)}") from error
 
@@ -88,15 +95,18 @@ def _context(chain: str, key: str, authorities: str | None, protocols: list[str]
 class CertificateFiles:
     """The files, and what they held when they last fitted together. Thread-safe."""
 
-    def __init__(self, chain: str, key: str, authorities: str | None = None) -> None:
-        """
+    def __init__(self, chain: str, key: str, authorities: str | None = None, *, tells: bool = True) -> None:
+        """`tells`: whether the log says what clients refuse; another process of the server may.
+
         Raises:
             CertificateError: they cannot be served with.
         """
         self._files = (chain, key, authorities)
+        self._tells = tells
         self._lock = threading.Lock()
         self._stamp = self._look()
         self._latest = Certificates.read(*self._files)
+        self._look_at = self._tell()
 
     @property
     def wants_clients(self) -> bool:
@@ -109,6 +119,8 @@ class CertificateFiles:
             stamp = self._look()
             if stamp != self._stamp:
                 self._renew(stamp)
+            if time.time() > self._look_at:
+                self._look_at = self._tell()
             return self._latest
 
     def _renew(self, stamp: _Stamp) -> None:
@@ -121,6 +133,16 @@ class CertificateFiles:
         if self._look() == stamp:  # else it may be made of two states
             self._stamp, self._latest = stamp, renewed
             log.info("the certificate was read again: %s has changed", self._files[0])
+            self._look_at = self._tell()
+
+    def _tell(self) -> float:
+        """Say what clients refuse; when to look again, in seconds since the epoch."""
+        if not self._tells:
+            return math.inf
+        latest, now = self._latest, time.time()
+        for fault in faults(self._files[0], latest.chain, self._files[2], latest.authorities, now):
+            log.warning("%s", fault)
+        return latest.expires_at if latest.expires_at >= now else math.inf
 
     def _look(self) -> _Stamp:
         return tuple(_stamp(path) for path in self._files if path is not None)

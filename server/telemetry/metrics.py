@@ -14,7 +14,7 @@ Counts are plain numbers that only the event loop touches; they become Prometheu
     polyserve_swaps_total{model}                           polyserve_failed_reloads_total{model}
     polyserve_model_memory_bytes{model}                    polyserve_evictions_total{model}
     polyserve_payloads_total{model,result}                 polyserve_memory_budget_bytes
-    of language models: `token_counts`
+    of language models: `token_counts`; of the server's certificate: `certificate_metric`
 
 Of a model with versions the counts of requests, `load_seconds` and `worker_memory_bytes` have a label `version`, too.
 

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
-from adapters import registry
+from adapters import catboost_, registry
 from adapters.base import LoadError, ModelDir, Rank
 from adapters.catboost_ import CatBoostAdapter
 from server.codec import v1, v2
@@ -226,3 +226,28 @@ def test_what_is_claimed(tmp_path: Path) -> None:
     assert claim(f=b"CBM1xxxx").file == "f"
     assert claim(h_json=b'{\n"features_info":\n{\n"cat_features_hash":\n[').file == "h.json"
     assert claim(g_txt=b"CBM2") is None
+
+
+def test_what_each_prediction_would_read_anew_is_forgotten(tmp_path: Path) -> None:
+    """All settings of the training, of which the loss function counts: answers are those of CatBoost's own class."""
+    model = MODELS["counts"]()
+    model.save_model(tmp_path / "model.cbm")
+    adapter = load(tmp_path)
+    left = orjson.loads(adapter.model.get_metadata()["params"])
+    assert set(left) == {"loss_function", "data_processing_options"}
+    assert len(model.get_metadata()["params"]) > 1000 > len(adapter.model.get_metadata()["params"])
+    answer = adapter.predict({"input-0": ROWS.astype(np.float32)}, {})["output-0"]
+    np.testing.assert_array_equal(answer, model.predict(ROWS.astype(np.float32)))
+
+
+def test_settings_that_an_answer_depends_on_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    MODELS["several labels"]().save_model(tmp_path / "model.cbm")
+    whole = catboost.CatBoost().load_model(str(tmp_path / "model.cbm")).get_metadata()["params"]
+    monkeypatch.setattr(catboost_, "_ANSWERS_NEED", ())  # the loss, which the classes need
+    assert load(tmp_path).model.get_metadata()["params"] == whole
+
+
+def test_calls_over_numbers_alone_are_steady(categories: tuple[Path, Any, list[list[Any]]], tmp_path: Path) -> None:
+    MODELS["regression"]().save_model(tmp_path / "model.cbm")
+    assert load(tmp_path).traits.steady
+    assert not load(categories[0]).traits.steady

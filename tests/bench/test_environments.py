@@ -34,6 +34,14 @@ def test_it_has_the_frameworks_at_the_versions_that_made_the_models(commands: li
     assert [list(command[-2:]) for command in commands] == [["peer==1", numpy], ["--no-deps", "files==2"]]
 
 
+def test_the_build_of_a_framework_is_left_to_pip(
+    commands: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.13.0+cpu")
+    Environment("peer", (), ("torch",)).ensure()
+    assert commands[0][-1] == "torch==2.13.0"
+
+
 def test_it_is_made_once_and_again_for_other_packages(commands: list[Sequence[str]]) -> None:
     for _ in range(2):
         Environment("peer", ("peer==1",), ()).ensure()

@@ -154,7 +154,7 @@ RULES: tuple[Rule, ...] = (
     (
         "Lines of the log",
         "Nothing stops; they say what is worth knowing.",
-        _kinds(*_LOGGED),
+        _any(_kinds(*_LOGGED), _reasons("server/runtime/certificate_faults")),
     ),
 )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from prometheus_client.core import Metric
 
+from server.telemetry.certificate_metric import CertificateMetric
 from server.telemetry.counters import ModelMetrics
 from server.telemetry.metrics import Metrics, MetricsByModel, ModelDetails
 from server.telemetry.token_counts import TokenCounts
@@ -38,7 +40,7 @@ def families() -> Iterator[Metric]:
     counts.called(4, [0.5])
     counts.tokens = TokenCounts()
     counts.tokens.finished["stop"] = 1
-    return metrics.collect()
+    return chain(metrics.collect(), CertificateMetric(lambda: 1.0).collect())
 
 
 def page() -> str:

@@ -21,6 +21,7 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
+from server.runtime.certificate_faults import expires_at
 from tests import cases
 from tests.certificates import Authority, Pair
 from tests.e2e.process import Server
@@ -124,6 +125,25 @@ def test_nothing_is_served_without_tls(site: Site) -> None:
     options = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(site.server.grpc, options) as channel, pytest.raises(grpc.RpcError):
         GRPCInferenceServiceStub(channel).ServerLive(pb.ServerLiveRequest(), timeout=30)
+
+
+def expiration(site: Site) -> float:
+    """As Prometheus reads it, of one process for all."""
+    with site.http(site.client) as client:
+        (line,) = (
+            line
+            for line in client.get("/metrics").text.splitlines()
+            if line.startswith("polyserve_certificate_expiration_timestamp_seconds ")
+        )
+    return float(line.split()[1])
+
+
+def test_when_the_certificate_expires_is_told(site: Site) -> None:
+    assert expiration(site) == expires_at(site.live.chain.read_bytes())
+    soon = site.authority.sign("soon", (-1, 3))
+    place(soon.chain, site.live.chain)
+    place(soon.key, site.live.key)
+    wait_for(lambda: expiration(site) == expires_at(soon.chain.read_bytes()), "the new certificate's end")
 
 
 def test_the_images_health_check_asks_by_the_socket(site: Site) -> None:

@@ -66,8 +66,8 @@ def _behind_tls(
     return TlsProtocol(context, bounds.connections, bounds.limits.head_timeout, partial(protocol, **uvicorns))
 
 
-def certificates_of(settings: Settings) -> CertificateFiles | None:
-    """What the settings name for both protocols; None: they are served without TLS.
+def certificates_of(settings: Settings, *, tells: bool = True) -> CertificateFiles | None:
+    """What the settings name for both protocols; None: they are served without TLS. `tells`: as `CertificateFiles`.
 
     Raises:
         SystemExit: it cannot be served with.
@@ -75,7 +75,7 @@ def certificates_of(settings: Settings) -> CertificateFiles | None:
     if not settings.ssl_certfile or not settings.ssl_keyfile:
         return None
     try:
-        return CertificateFiles(settings.ssl_certfile, settings.ssl_keyfile, settings.ssl_ca_certs)
+        return CertificateFiles(settings.ssl_certfile, settings.ssl_keyfile, settings.ssl_ca_certs, tells=tells)
     except CertificateError as error:
         raise SystemExit(f"polyserve: --ssl_certfile, --ssl_keyfile, --ssl_ca_certs: {error}") from error
 

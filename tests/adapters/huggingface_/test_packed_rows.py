@@ -114,6 +114,18 @@ def test_a_model_that_is_packed_is_asked_by_packed_rows_alone() -> None:
         alone(model, "last_hidden_state", rows()[0])
 
 
+def test_a_row_alone_goes_the_models_own_way() -> None:
+    """Its pooler is not run twice: what is made of the packed row's first token is of its own."""
+    model, calls = made("BertForSequenceClassification"), []
+    packing = packing_of(model, "logits", INPUTS, vocabulary=90, longest=38)
+    assert packing is not None
+    model.base_model.pooler.register_forward_hook(lambda *_: calls.append(1))
+    packing.run(rows()[:1])
+    assert len(calls) == 1
+    packing.run(rows()[:2])
+    assert len(calls) == 3
+
+
 def test_two_threads_do_not_see_each_others_rows() -> None:
     packing = packing_of(made("BertModel"), "last_hidden_state", INPUTS, vocabulary=90, longest=38)
     assert packing is not None

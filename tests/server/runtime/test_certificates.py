@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from server.runtime import certificates
 from server.runtime.certificates import CertificateError, CertificateFiles
 from tests.certificates import Authority, Pair
 
@@ -92,3 +95,45 @@ def test_a_chain_in_the_wrong_order_is_told_as_that(authority: Authority, live: 
     live.chain.write_bytes(authority.file.read_bytes() + live.chain.read_bytes())
     with pytest.raises(CertificateError, match="of a chain, that is the server's own"):
         CertificateFiles(str(live.chain), str(live.key))
+
+
+def test_what_clients_refuse_is_told_at_the_start_and_when_it_has_changed(
+    authority: Authority, live: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    _renewed(authority.sign("old", (-9, -2)), live)
+    files = CertificateFiles(str(live.chain), str(live.key))
+    files.current()
+    assert [each.message for each in warnings(caplog) if "CN=old" in each.message and "expired on" in each.message]
+    assert len(warnings(caplog)) == 1
+    _renewed(authority.sign("early", (2, 9)), live)
+    files.current()
+    files.current()
+    assert len(warnings(caplog)) == 2
+    assert "CN=early" in warnings(caplog)[1].message
+    _renewed(authority.sign("good"), live)
+    files.current()
+    assert len(warnings(caplog)) == 2
+
+
+def test_one_that_expires_while_it_is_shown_is_told_once(
+    live: Pair, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = CertificateFiles(str(live.chain), str(live.key))
+    files.current()
+    assert warnings(caplog) == []
+    after = files.current().expires_at + 1
+    monkeypatch.setattr(certificates, "time", SimpleNamespace(time=lambda: after))
+    files.current()
+    files.current()
+    assert len(warnings(caplog)) == 1
+    assert "CN=first" in warnings(caplog)[0].message
+
+
+def test_one_process_of_several_tells(authority: Authority, live: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    _renewed(authority.sign("old", (-9, -2)), live)
+    CertificateFiles(str(live.chain), str(live.key), tells=False).current()
+    assert warnings(caplog) == []
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [each for each in caplog.records if each.levelno >= logging.WARNING]
