@@ -14,7 +14,7 @@ import httpx
 
 from bench.ports import free_port
 
-READY_SECONDS = 240
+READY_SECONDS = 600
 
 
 class Server:
