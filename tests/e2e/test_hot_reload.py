@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 RATE = 100  #: requests/s over REST, and as many over gRPC
 SWAPS = 20
-PATIENCE = 60
+PATIENCE = 240
 QUICK = ("--watch_interval=0.1", "--watch_settle=0.2")
 SETTLE = 2.0  #: seconds, where files come slowly
 CUSTOM = """

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.e2e
 
 MODELS = Path(__file__).parents[1] / "custom_models"
 PREDICT, GENERATE = "/v1/models/streaming:predict", "/v2/models/streaming/generate_stream"
-PATIENCE = 60
+PATIENCE = 240
 
 
 @pytest.fixture(scope="module", params=["--workers=1", "--workers=2"])

@@ -111,7 +111,8 @@ def test_what_hangs_holds_up_nobody_else(start: Start) -> None:
 
 @pytest.mark.slow
 def test_what_hangs_is_given_up_in_time(start: Start) -> None:
-    hung, stalled = asked(start(token_seconds=1.0, first_token_seconds=1.0), chat("hang"), chat("stall"))
+    (hung,) = asked(start(first_token_seconds=1.0), chat("hang"))
+    (stalled,) = asked(start(token_seconds=1.0), chat("stall"))
     assert "no token came for 1 s (options.first_token_seconds)" in str(hung)
     assert "no token came for 1 s (options.token_seconds)" in str(stalled)
 
