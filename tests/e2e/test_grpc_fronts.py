@@ -32,7 +32,7 @@ from tests.e2e.grpc_calls import (
     unary,
 )
 from tests.e2e.grpc_js import asked
-from tests.e2e.process import Server
+from tests.e2e.process import READY_SECONDS, Server
 from tests.patience import wait_for
 
 pytestmark = pytest.mark.slow
@@ -252,7 +252,7 @@ def test_nodes_client_by_tls(models: Path, tmp_path: Path, one_port: bool) -> No
     flags = (f"--ssl_certfile={pair.chain}", f"--ssl_keyfile={pair.key}", "--watch=false")
     server = Server(models, tmp_path / "log", *flags, one_port=one_port)
     try:
-        wait_for(lambda: "PolyServe" in server.log and " listens" in server.log, "the server", 240)
+        wait_for(lambda: "PolyServe" in server.log and " listens" in server.log, "the server", READY_SECONDS)
         (ended,) = asked(f"localhost:{server.grpc_port}", {"live": js_call(CASES["live"], 1)}, authority.file)["live"]
         assert (ended.code, len(ended.answers)) == ("OK", 1), ended
     finally:

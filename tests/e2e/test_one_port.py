@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from server.api.http2.frames import END_HEADERS, END_STREAM, frame
 from server.api.shutdown import LINGER
 from tests import cases
 from tests.certificates import Authority
-from tests.e2e.process import Server
+from tests.e2e.process import READY_SECONDS, Server
 from tests.e2e.test_fronts import _clients, _fronts
 from tests.patience import wait_for
 from tests.server.api.http2.client import HEAD, HELLO, block, headers, split
@@ -222,12 +223,13 @@ def test_by_tls(tmp_path: Path) -> None:
     flags = (f"--ssl_certfile={pair.chain}", f"--ssl_keyfile={pair.key}", "--watch=false")
     server = Server(mount(tmp_path / "models"), tmp_path / "log", *flags, one_port=True)
     try:
-        wait_for(lambda: " listens" in server.log, "the server", 240)
+        wait_for(lambda: " listens" in server.log, "the server", READY_SECONDS)
         trusting = ssl.create_default_context(cafile=str(authority.file))
         base = f"https://localhost:{server.http_port}"
         for http2 in (False, True):
             with httpx.Client(base_url=base, http1=not http2, http2=http2, verify=trusting, timeout=60) as client:
-                wait_for(lambda client=client: client.get("/v2/health/ready").status_code == 200, "the models", 240)
+                ready = partial(client.get, "/v2/health/ready")
+                wait_for(lambda ready=ready: ready().status_code == 200, "the models", READY_SECONDS)
                 assert client.post("/v1/models/iris:predict", json=ROW).status_code == 200
         credentials = grpc.ssl_channel_credentials(authority.file.read_bytes())
         with grpc.secure_channel(f"localhost:{server.grpc_port}", credentials) as channel:

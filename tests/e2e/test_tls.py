@@ -23,7 +23,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from tests import cases
 from tests.certificates import Authority, Pair
-from tests.e2e.process import Server
+from tests.e2e.process import READY_SECONDS, Server
 from tests.patience import wait_for
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
              f"--uds={socket}", f"--workers={workers}", f"--grpc_frontend={frontend}")  # fmt: skip
     server = Server(base / "models", base / "server.log", *flags)
     site = Site(server, authority, authority.sign("client"), live, socket)
-    wait_for(site.is_ready, "the server", 240)
+    wait_for(site.is_ready, "the server", READY_SECONDS)
     if workers == 2:
         wait_for(lambda: "process 2 of the server listens" in server.log, "the second process")
     yield site
