@@ -74,7 +74,7 @@ class Load:
             assert answer.value >= newest, f"{answer} although {newest} had answered"
 
     async def _run(self) -> None:
-        rest = httpx.AsyncClient(base_url=self.server.url, timeout=120)
+        rest = httpx.AsyncClient(base_url=self.server.url, timeout=httpx.Timeout(240, pool=None))
         options = [("grpc.use_local_subchannel_pool", 1)]  # a connection each: a server may have several processes
         async with rest as client, contextlib.AsyncExitStack() as stack:
             channels = [

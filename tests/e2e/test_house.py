@@ -232,8 +232,8 @@ def test_many_callers_get_their_own_answers(house: House) -> None:
     """Requests of all models mixed, merged by the server as it likes: every caller gets its own rows back."""
 
     async def ask() -> None:
-        limits = httpx.Limits(max_connections=64)
-        async with httpx.AsyncClient(base_url=house.server.url, timeout=60, limits=limits) as client:
+        limits, patience = httpx.Limits(max_connections=64), httpx.Timeout(240, pool=None)
+        async with httpx.AsyncClient(base_url=house.server.url, timeout=patience, limits=limits) as client:
             await asyncio.gather(*(one(client, n) for n in range(400)))
 
     async def one(client: httpx.AsyncClient, n: int) -> None:

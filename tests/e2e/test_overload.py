@@ -91,7 +91,7 @@ def save(model: object, folder: Path) -> Path:
 
 async def flood(server: Server, path: str, body: bytes, callers: int) -> list[httpx.Response]:
     limits = httpx.Limits(max_connections=callers)
-    async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=240, limits=limits) as client:
         return await asyncio.gather(*(client.post(path, content=body) for _ in range(callers)))
 
 
