@@ -34,7 +34,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environ},
             )
-        self.client = httpx.Client(base_url=self.url, timeout=120)
+        self.client = httpx.Client(base_url=self.url, timeout=600)
 
     @property
     def log(self) -> str:

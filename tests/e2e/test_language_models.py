@@ -436,7 +436,7 @@ def lazy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (mount / "tiny" / "polyserve.yaml").write_text("options: {slots: 1, max_queue: 1}")
     (mount / "line").mkdir()
     joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), mount / "line" / "model.joblib")
-    flags = ("--load=lazy", "--max_body_bytes=10000")
+    flags = ("--load=lazy", "--max_body_bytes=10000", "--request_timeout=600")
     variable = {"KSERVE_OPENAI_ROUTE_PREFIX": "/llm"}
     server = Server(mount, tmp_path_factory.mktemp("log") / "server.log", *flags, **variable).wait_ready()
     yield server

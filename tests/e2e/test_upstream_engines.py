@@ -144,7 +144,8 @@ def two(tmp_path: Path) -> Iterator[Server]:
         (mount / name / "polyserve.yaml").write_text("engine: vllm")
         (mount / name / "start").write_text("large")
     path = f"{install(tmp_path / 'bin')}{os.pathsep}{os.environ['PATH']}"
-    server = Server(mount, tmp_path / "server.log", "--memory_budget=450MiB", "--load=lazy", PATH=path)
+    flags = ("--memory_budget=450MiB", "--load=lazy", "--request_timeout=600")
+    server = Server(mount, tmp_path / "server.log", *flags, PATH=path)
     server.wait_listening()
     yield server
     assert server.stop() == 0, server.log
