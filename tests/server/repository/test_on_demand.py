@@ -118,7 +118,7 @@ def test_who_waits_too_long_is_told_and_the_load_goes_on(disk: Disk) -> None:
 
 
 def test_who_comes_when_all_who_waited_have_left_waits_for_the_same_load(disk: Disk) -> None:
-    """Else each begins another, and only the last is taken in: of one that takes longer than requests may wait, none."""
+    """Else each begins another, and only the last is taken in: of one that takes longer than they may wait, none."""
 
     async def test(loader: OnDemandLoader[str]) -> None:
         (first,) = await asked(loader, 1)
