@@ -24,7 +24,7 @@ settings.load_profile("patient")
 
 # The five seconds that httpx gives an answer, unless it is told, would be a measure of this machine as well.
 for _phase in ("connect", "read", "write", "pool"):
-    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _phase, 60.0)
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _phase, 240.0)
 
 _E2E = Path(__file__).parent / "e2e"
 

@@ -118,7 +118,7 @@ class Container:
         found: dict[str, Any] = json.loads(self.engine("inspect", self.name).stdout)[0]["State"]
         return found
 
-    def wait_until_ready(self, seconds: float = 120) -> None:
+    def wait_until_ready(self, seconds: float = 600) -> None:
         """Wait for `/v2/health/ready`; a container that ends or takes too long fails with its log."""
         url, deadline = f"{self.url}/v2/health/ready", time.monotonic() + seconds
         while not answers(url):
@@ -130,6 +130,6 @@ class Container:
 def answers(url: str) -> bool:
     """Whether a GET of it is answered 200."""
     try:
-        return httpx.get(url, timeout=5).status_code == 200
+        return httpx.get(url, timeout=60).status_code == 200
     except httpx.TransportError:
         return False

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_for(condition: Callable[[], object], what: str = "the condition", seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], object], what: str = "the condition", seconds: float = 240) -> None:
     """Wait until it holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -15,7 +15,7 @@ def wait_for(condition: Callable[[], object], what: str = "the condition", secon
         time.sleep(0.02)
 
 
-async def becomes(condition: Callable[[], object], seconds: float = 60) -> None:
+async def becomes(condition: Callable[[], object], seconds: float = 240) -> None:
     """The same on an event loop."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  (nothing else tells)

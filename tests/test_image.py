@@ -309,7 +309,7 @@ def test_it_stops_under_load_without_a_failed_request(engine: Engine, image: str
         load = LeavingLoad(container.port(8080), container.port(8081), "sklearn-iris", each=2)
         wait_for(lambda: load.failed or min(load.answered[kind] for kind in ("kept", "fresh", "raw", "remote")) > 5)
         engine("stop", "-t", str(SECONDS_TO_STOP), container.name)
-        load.wait(30)
+        load.wait(240)
         assert not load.failed, (load.failed, container.logs())
         assert container.state()["ExitCode"] == 0
 

@@ -103,13 +103,6 @@ class Shutdown:
             await others
             await grpc.stop(self._left())
 
-    async def _until_gone(self, connected: Callable[[], object], seconds: float) -> None:
-        """Wait until all clients have left, or those that are left had time enough to do so."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + min(seconds, LINGER + self._grace)
-        while connected() and loop.time() < end:  # noqa: ASYNC110  (sockets tell nobody)
-            await asyncio.sleep(_POLL)
-
     async def _end_rest(self, others: asyncio.Future[None]) -> None:
         """Take no new connections, and let those there are have one more answer; uvicorn does the rest."""
         while not self._rest.started:  # noqa: ASYNC110  (uvicorn has no event for it)
@@ -122,7 +115,7 @@ class Shutdown:
         await asyncio.sleep(drain.HANDSHAKE)
         for server in self._rest.servers:
             self._close(server)
-        await self._until_gone(lambda: self._rest.server_state.connections, LINGER)
+        await drain.until_gone(lambda: self._rest.server_state.connections, LINGER, _POLL)
         await others
         self._rest.config.timeout_graceful_shutdown = math.ceil(self._left())
         self._rest.should_exit = True

@@ -79,7 +79,9 @@ class OnDemandLoader(Generic[T_co]):
             try:
                 return self.ready(name, version)
             except NotLoaded as error:
-                queue = self._loads.get(error.found.key) or self._begin(error.found)
+                queue = self._loads.get(error.found.key)
+                if queue is None:  # one that is empty is no reason: whoever waited has left, and the load goes on
+                    queue = self._begin(error.found)
             await Turn(deadline=deadline).wait_in(queue)
 
     def _begin(self, found: Found) -> BoundedQueue[Turn]:

@@ -16,11 +16,12 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import math
 import os
 import socket
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 log = logging.getLogger("kserve")
 
@@ -55,6 +56,17 @@ async def close_port(port: int) -> None:
         with _never_connected() as stand_in:
             os.dup2(stand_in.fileno(), descriptor, inheritable=False)
         listener.shutdown(socket.SHUT_RD)
+
+
+async def until_gone(connected: Callable[[], object], seconds: float, poll: float) -> None:
+    """Wait until all clients have left, or those that are left had so many seconds to do so.
+
+    Looks are counted, not time: for as long as this process stood still nobody was heard, whatever was sent.
+    """
+    for _ in range(math.ceil(seconds / poll)):
+        if not connected():
+            return
+        await asyncio.sleep(poll)
 
 
 def has_connections(port: int) -> bool:

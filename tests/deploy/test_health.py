@@ -19,6 +19,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.deploy.manifests import DEPLOY
+from tests.patience import wait_for
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -62,6 +63,11 @@ def check(*argv: str, **environ: str) -> tuple[int, str]:
     return done.returncode, done.stderr.strip()
 
 
+def comes(expected: tuple[int, str], *argv: str, **environ: str) -> None:
+    """It says so; not at once, where the server here takes longer than the few seconds that it has."""
+    wait_for(lambda: check(*argv, **environ) == expected, f"{expected}")
+
+
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_a_port_is_asked_in_the_clear_and_over_tls(tmp_path: Path, encrypted: bool) -> None:
     server = Server(("127.0.0.1", 0), Handler)
@@ -73,16 +79,16 @@ def test_a_port_is_asked_in_the_clear_and_over_tls(tmp_path: Path, encrypted: bo
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     with serving(server):
         port = str(server.server_address[1])
-        assert check(POLYSERVE_HTTP_PORT=port) == (0, "")
-        assert check("/v2/health/ready", POLYSERVE_HTTP_PORT=port) == (1, "/v2/health/ready: 503")
+        comes((0, ""), POLYSERVE_HTTP_PORT=port)
+        comes((1, "/v2/health/ready: 503"), "/v2/health/ready", POLYSERVE_HTTP_PORT=port)
 
 
 def test_a_socket_is_asked_before_the_port() -> None:
     with TemporaryDirectory(prefix="uds") as short:  # a socket's path may not be long
         path = f"{short}/s"
         with serving(socketserver.UnixStreamServer(path, Handler)):
-            assert check(POLYSERVE_UDS=path, POLYSERVE_HTTP_PORT="1") == (0, "")
-            assert check("/v2/health/ready", POLYSERVE_UDS=path) == (1, "/v2/health/ready: 503")
+            comes((0, ""), POLYSERVE_UDS=path, POLYSERVE_HTTP_PORT="1")
+            comes((1, "/v2/health/ready: 503"), "/v2/health/ready", POLYSERVE_UDS=path)
         status, said = check(POLYSERVE_UDS=f"{short}/none")
         assert status == 1
         assert said.startswith("no answer: FileNotFoundError")

@@ -70,7 +70,7 @@ class Prometheus:
         command = ["prometheus", *flags, f"--web.listen-address=127.0.0.1:{port}"]
         with self.log.open("w") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
 
     def answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -94,7 +94,7 @@ class Prometheus:
         self.client.close()
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            self.process.wait(240)
         finally:
             self.process.kill()
 

@@ -75,7 +75,7 @@ class Session:
         if self._server is not None and self._server.poll() is None:
             self._server.send_signal(signal.SIGTERM)
             try:
-                self._server.wait(60)
+                self._server.wait(240)
             finally:
                 self._server.kill()
         self._server = None
@@ -91,7 +91,7 @@ class Session:
         elif isinstance(step, Command) and step.text.startswith("polyserve serve"):
             self._serve(shlex.split(step.text)[2:])
             if step.answer.lines:
-                self._compare(step.answer, self._log_of_server, write)
+                self._compare(step.answer, self._log_of_server, write, again=True)
         elif isinstance(step, Script):
             (self.folder / "reader.py").write_text(self._out(step.text))
             script = [sys.executable, "reader.py"]

@@ -29,7 +29,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     server = found.get("server")
     if server is not None and server.poll() is None:
         os.kill(server.pid, signal.SIGTERM)
-        server.wait(60)
+        server.wait(240)
 
 
 @pytest.mark.e2e

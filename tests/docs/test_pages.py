@@ -32,7 +32,6 @@ def test_no_block_is_left_out(name: str) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", RUN)
 def test_what_a_page_says_is_what_comes(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if name.startswith(TOGETHER):

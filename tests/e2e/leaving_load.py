@@ -1,7 +1,12 @@
-"""Clients of every kind, at work while a server stops: none retries, and a refused connection is how each ends."""
+"""Clients of every kind, at work while a server stops: none retries, and a refused connection is how each ends.
+
+A client that stands still for longer than the server keeps connections without a request (`LINGER`) may lose its own:
+that is told apart, and is no failure.
+"""
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import threading
@@ -13,6 +18,8 @@ import grpc
 import httpx
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
+
+from server.api.shutdown import LINGER
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 #: of clients: HTTP over kept connections, fresh ones, bare ones; gRPC over their own connections, and over one for all
@@ -29,6 +36,7 @@ class LeavingLoad:
         self._http, self._grpc = f"127.0.0.1:{http_port}", f"127.0.0.1:{grpc_port}"
         self._path = f"/v1/models/{model}:predict"
         self._model = model
+        self._here = threading.local()
         self._channel = self._connect()
         kinds: list[Callable[[], None]] = [self._kept, self._fresh, self._raw, self._remote, self._shared]
         self._threads = [threading.Thread(target=self._watched, args=(kind,)) for kind in kinds for _ in range(each)]
@@ -44,6 +52,7 @@ class LeavingLoad:
         self._channel.close()
 
     def _watched(self, kind: Callable[[], None]) -> None:
+        self._heard()
         try:
             kind()
         except httpx.ConnectError:
@@ -51,12 +60,20 @@ class LeavingLoad:
         except grpc.RpcError as error:
             if "refused" not in str(error.details()):
                 self.failed.append(f"{kind.__name__}: {error.code()} {error.details()}")
+        except (httpx.TransportError, OSError, http.client.HTTPException) as error:
+            silent = time.monotonic() - self._here.heard
+            if silent < LINGER and not isinstance(error, ConnectionRefusedError):
+                self.failed.append(f"{kind.__name__}: {error!r} after {silent:.3f} s")
         except Exception as error:
             self.failed.append(f"{kind.__name__}: {error!r}")
 
+    def _heard(self) -> None:
+        """This client has had an answer, or is about to connect."""
+        self._here.heard = time.monotonic()
+
     def _kept(self) -> None:
         """Connections that are kept."""
-        with httpx.Client(base_url=f"http://{self._http}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://{self._http}", timeout=60) as client:
             while True:
                 self._note("kept", client.post(self._path, json=_BODY))
                 time.sleep(0.01)
@@ -64,20 +81,24 @@ class LeavingLoad:
     def _fresh(self) -> None:
         """A connection for each request."""
         while True:
-            self._note("fresh", httpx.post(f"http://{self._http}{self._path}", json=_BODY, timeout=30))
+            self._note("fresh", httpx.post(f"http://{self._http}{self._path}", json=_BODY, timeout=60))
 
     def _raw(self) -> None:
         """One connection, until an answer says that it was the last."""
         body = json.dumps(_BODY).encode()
         head = f"POST {self._path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
         host, port = self._http.split(":")
-        with socket.create_connection((host, int(port)), timeout=30) as end:
-            answer = b""
-            while b"connection: close" not in answer:
+        with socket.create_connection((host, int(port)), timeout=60) as end:
+            while True:
                 end.sendall(head + body)
-                answer = end.recv(65536)
-                assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
+                answer = http.client.HTTPResponse(end)
+                answer.begin()
+                assert answer.status == 200, answer.read()
+                answer.read()
+                self._heard()
                 self.answered["raw"] += 1
+                if answer.getheader("connection") == "close":
+                    return
                 time.sleep(0.02)
 
     def _remote(self) -> None:
@@ -98,9 +119,10 @@ class LeavingLoad:
             request = pb.ModelInferRequest(model_name=self._model)
             tensor = request.inputs.add(name="x", datatype="FP64", shape=[1, 4])
             tensor.contents.fp64_contents.extend(ROW)
-            stub.ModelInfer(request, timeout=30)
+            stub.ModelInfer(request, timeout=60)
             self.answered[kind] += 1
 
     def _note(self, kind: str, answer: httpx.Response) -> None:
         assert answer.status_code == 200, answer.text
+        self._heard()
         self.answered[kind] += 1

@@ -14,7 +14,7 @@ import httpx
 
 from bench.ports import free_port
 
-READY_SECONDS = 240
+READY_SECONDS = 600
 
 
 class Server:
@@ -34,7 +34,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environ},
             )
-        self.client = httpx.Client(base_url=self.url, timeout=60)
+        self.client = httpx.Client(base_url=self.url, timeout=600)
 
     @property
     def log(self) -> str:
@@ -68,14 +68,14 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(60)
+            return self.process.wait(240)
         finally:
             self.process.kill()
 
     def wait(self) -> int:
         """The exit code of one that ends by itself."""
         self.client.close()
-        return self.process.wait(60)
+        return self.process.wait(240)
 
     def kill(self) -> None:
         """End it now, if it has not ended."""

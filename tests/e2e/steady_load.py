@@ -53,7 +53,7 @@ class Load:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stopped.set()
-        self._thread.join(60)
+        self._thread.join(240)
         assert not self._thread.is_alive()
 
     @property
@@ -74,7 +74,7 @@ class Load:
             assert answer.value >= newest, f"{answer} although {newest} had answered"
 
     async def _run(self) -> None:
-        rest = httpx.AsyncClient(base_url=self.server.url, timeout=30)
+        rest = httpx.AsyncClient(base_url=self.server.url, timeout=httpx.Timeout(240, pool=None))
         options = [("grpc.use_local_subchannel_pool", 1)]  # a connection each: a server may have several processes
         async with rest as client, contextlib.AsyncExitStack() as stack:
             channels = [

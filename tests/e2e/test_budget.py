@@ -24,6 +24,7 @@ MIB = 2**20
 MODELS, ROOM, ROWS = 15, 4, 100_000
 BODY = {"instances": [[0.5] * 8]}
 TENSOR = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 8], "data": [0.5] * 8}]}
+PATIENT = "--request_timeout=600"  #: however slowly a model is brought back here
 OWN_CODE = """
 from kserve import Model
 
@@ -58,7 +59,7 @@ def size(root: Path) -> int:
 @pytest.fixture(scope="module")
 def server(root: Path, size: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("log") / "server.log"
-    server = Server(root, log, f"--memory_budget={int(size * (ROOM + 0.5))}").wait_ready()
+    server = Server(root, log, f"--memory_budget={int(size * (ROOM + 0.5))}", PATIENT).wait_ready()
     yield server
     assert server.stop() == 0, server.log
 
@@ -80,9 +81,9 @@ def test_all_answer_and_the_memory_stays_within_the_budget(server: Server, size:
     def ask(seed: int) -> None:
         chance = random.Random(seed)
         for number in chance.sample(range(MODELS), MODELS):
-            answer = httpx.post(f"{server.url}/v1/models/m{number}:predict", json=BODY, timeout=60)
+            answer = httpx.post(f"{server.url}/v1/models/m{number}:predict", json=BODY, timeout=600)
             assert (answer.status_code, answer.json()) == (200, {"predictions": [float(number)]})
-            answer = httpx.post(f"{server.url}/v2/models/m{number}/infer", json=TENSOR, timeout=60)
+            answer = httpx.post(f"{server.url}/v2/models/m{number}/infer", json=TENSOR, timeout=600)
             assert answer.json()["outputs"][0]["data"] == [float(number)]
 
     watcher = threading.Thread(target=watch)
@@ -123,12 +124,12 @@ def test_models_in_workers_make_room_and_come_back_for_calls_over_grpc(
     assert alone.stop() == 0
     for name in names[1:]:
         _isolated(root, mount, name)
-    server = Server(mount, log, f"--memory_budget={int(size * 2.5)}").wait_ready()
+    server = Server(mount, log, f"--memory_budget={int(size * 2.5)}", PATIENT).wait_ready()
     try:
         with grpc.insecure_channel(server.grpc) as channel, ThreadPoolExecutor(4) as pool:
             stub = GRPCInferenceServiceStub(channel)
             for name in (*names, names[0]):
-                asked = [pool.submit(stub.ModelInfer, _message(name), timeout=60) for _ in range(4)]
+                asked = [pool.submit(stub.ModelInfer, _message(name), timeout=600) for _ in range(4)]
                 values = [list(each.result().outputs[0].contents.fp64_contents) for each in asked]
                 assert values == [[float(name[1:])]] * 4
                 assert server.index()[name]["state"] == "READY"
@@ -166,7 +167,7 @@ def test_lazy_models_of_every_kind_come_at_the_first_request(
     (mount / "code" / "model.py").write_text(OWN_CODE)
     (mount / "strange").mkdir()
     (mount / "strange" / "notes.md").write_text("nothing here")
-    server = Server(mount, tmp_path_factory.mktemp("log") / "lazy.log", "--load=lazy").wait_ready()
+    server = Server(mount, tmp_path_factory.mktemp("log") / "lazy.log", "--load=lazy", PATIENT).wait_ready()
     try:
         states = {name: state["state"] for name, state in server.index().items()}
         assert states == {"data": "EVICTED", "code": "EVICTED", "strange": "UNAVAILABLE"}

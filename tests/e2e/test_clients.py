@@ -81,7 +81,7 @@ def transforming(log: Path, predictor: str, protocol: str) -> Iterator[str]:
             return False
 
     try:
-        wait_for(ready, "KServe's transformer", 120)
+        wait_for(ready, "KServe's transformer", 600)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()

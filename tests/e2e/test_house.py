@@ -22,6 +22,7 @@ from tests.cases import CASES, Expected
 from tests.e2e.broken import BROKEN
 from tests.e2e.conftest import House
 from tests.e2e.process import Server
+from tests.patience import wait_for
 from tests.shared import Shared
 
 
@@ -209,8 +210,10 @@ def test_health_answers_while_a_model_is_busy(house: House, tmp_path: Path) -> N
         done = threading.Event()
 
         def flood() -> None:
-            httpx.post(f"{house.server.url}/v1/models/sklearn-logistic:predict", content=body, timeout=60)
-            done.set()
+            try:
+                httpx.post(f"{house.server.url}/v1/models/sklearn-logistic:predict", content=body, timeout=240)
+            finally:
+                done.set()
 
         thread = threading.Thread(target=flood)
         thread.start()
@@ -229,8 +232,8 @@ def test_many_callers_get_their_own_answers(house: House) -> None:
     """Requests of all models mixed, merged by the server as it likes: every caller gets its own rows back."""
 
     async def ask() -> None:
-        limits = httpx.Limits(max_connections=64)
-        async with httpx.AsyncClient(base_url=house.server.url, timeout=60, limits=limits) as client:
+        limits, patience = httpx.Limits(max_connections=64), httpx.Timeout(240, pool=None)
+        async with httpx.AsyncClient(base_url=house.server.url, timeout=patience, limits=limits) as client:
             await asyncio.gather(*(one(client, n) for n in range(400)))
 
     async def one(client: httpx.AsyncClient, n: int) -> None:
@@ -250,7 +253,7 @@ def test_many_callers_get_their_own_answers(house: House) -> None:
 
 def test_the_log_holds_no_stack_traces(house: House) -> None:
     assert "Traceback" not in house.server.log
-    assert re.search(rf"\b{len(CASES)} ready\b", house.server.log)
+    wait_for(lambda: re.search(rf"\b{len(CASES)} ready\b", house.server.log), "the sum of all")
 
 
 def test_loading_needs_loopback_and_reloads(house: House) -> None:
@@ -302,7 +305,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_an_empty_directory_is_told(empty: Server) -> None:
-    assert "is empty: put each model into a folder of its own" in empty.log
+    wait_for(lambda: "is empty: put each model into a folder of its own" in empty.log, "its line")
 
 
 def test_a_taken_port_is_told(empty: Server, tmp_path: Path) -> None:
@@ -335,8 +338,8 @@ def lone(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[L
 def test_one_model_in_the_mount_itself(lone: Lone) -> None:
     assert lone.server.index().keys() == {"iris"}
     assert lone.server.predict("iris", {"instances": lone.expected.instances}).status_code == 200
-    assert "v1 iris: preprocess_ms: " in lone.server.log
-    assert "POST /v1/models/iris" in lone.server.log
+    for line in ("v1 iris: preprocess_ms: ", "POST /v1/models/iris"):
+        wait_for(lambda line=line: line in lone.server.log, line)  # type: ignore[misc]
 
 
 def test_predict_proba_as_in_kserves_server(lone: Lone, house: House) -> None:

@@ -27,7 +27,7 @@ from tests.e2e.corpus import same
 from tests.e2e.process import Server
 from tests.language_models import save_language_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 V2_IRIS = {"name": "input-0", "shape": [2, 4], "datatype": "FP32", "data": made.IRIS}
 ONE_TEXT = {"name": "input-0", "datatype": "BYTES", "shape": []}

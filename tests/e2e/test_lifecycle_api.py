@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -241,13 +240,13 @@ def test_from_elsewhere_the_token_is_needed(server: Server) -> None:
     assert (missing.status_code, wrong.status_code) == (401, 401)
     assert "ADMIN_TOKEN" in missing.json()["error"]
     assert missing.headers["www-authenticate"] == "Bearer"
-    assert httpx.post(url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30).status_code == 200
+    assert httpx.post(url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=60).status_code == 200
     assert TOKEN not in server.log
 
 
 def test_where_there_is_a_token_this_machine_needs_it_too(server: Server, stub: Any) -> None:
     """Code of a model, in a worker process, is on this machine."""
-    assert "needs ADMIN_TOKEN, from this machine as well" in server.log
+    wait_for(lambda: "needs ADMIN_TOKEN, from this machine as well" in server.log, "its line")
     assert ("the server runs as root: model code" in server.log) is (os.geteuid() == 0)
     assert httpx.post(f"{server.url}/v2/repository/models/plain/unload").status_code == 401
     with pytest.raises(grpc.RpcError) as error:
@@ -292,12 +291,7 @@ def test_unloading_gives_the_memory_back(server: Server, root: Path, config: str
     assert post(server, "big", "load").status_code == 200, server.log
     loaded = resident(server)
     assert post(server, "big", "unload").status_code == 200
-    deadline = time.monotonic() + 30
-    while (after := resident(server)) > before + MARGIN and time.monotonic() < deadline:
-        time.sleep(0.1)
-    print(f"resident: {before >> 20} MiB, loaded {loaded >> 20} MiB, unloaded {after >> 20} MiB")
-    assert loaded > before + BIG * 0.9
-    assert after < before + MARGIN
+    wait_for(lambda: resident(server) < min(before + MARGIN, loaded - BIG * 0.7), "the memory")
 
 
 def resident(server: Server) -> int:

@@ -63,7 +63,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[B
     server = app.PolyServer(settings, catalog, loader)
     rest = server._rest()
     server.repository.first_scan(loader.begin(catalog.found, 1), loaded.set)
-    assert loaded.wait(120)
+    assert loaded.wait(600)
     wait_for(lambda: server.repository.scanned)
     yield Both(rest.config.app, app.frame.application(), expected)
     workers.kill()

@@ -17,7 +17,6 @@ from tests.e2e.process import Server
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(Kernel().landlock < 6 or Kernel().machine is None, reason="this kernel has less"),
 ]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 from bench.ports import free_port
 from tests.cases import CASES, Expected
 from tests.e2e.process import Server
+from tests.patience import wait_for
 from tests.server.loading.storage.kit import running
 
 MAKE = {case.name: case.make for case in CASES}
@@ -134,10 +134,8 @@ def test_it_listens_and_serves_others_while_a_model_is_downloaded(tmp_path: Path
     server = Server(root, tmp_path / "log", f"--storage_dir={tmp_path / 'cache'}", f"--model={slow_one}")
     try:
         server.wait_listening()
-        deadline = time.monotonic() + 120
-        while {server.index()["mounted"]["state"], server.index()["slow"]["reason"][:11]} != {"READY", "downloading"}:
-            assert time.monotonic() < deadline, server.index()
-            time.sleep(0.1)
+        begun = ("READY", "downloading")
+        wait_for(lambda: (server.index()["mounted"]["state"], server.index()["slow"]["reason"][:11]) == begun)
         slow = server.index()["slow"]
         assert slow["state"] == "LOADING"
         assert slow["reason"].startswith("downloading http://127.0.0.1:")

@@ -12,6 +12,7 @@ import pytest
 from tests.adapters.torchserve_.archives import archive, classifier, eager, echo, forged, functions
 from tests.cases import torch_script
 from tests.e2e.process import Server
+from tests.patience import wait_for
 
 TEXTS = "def handle(data, context):\n    return [row['body'].upper() for row in data or ()]\n"
 
@@ -162,9 +163,4 @@ def test_nothing_unpacked_is_left_behind(tmp_path: Path) -> None:
     assert server.predict("scale", {"instances": [[1]]}).status_code == 200, server.log
     assert list((tmp_path / "tmp").glob("polyserve-mar-*"))
     server.stop()
-    import time
-
-    deadline = time.monotonic() + 30
-    while list((tmp_path / "tmp").glob("polyserve-mar-*")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not list((tmp_path / "tmp").glob("polyserve-mar-*"))
+    wait_for(lambda: not list((tmp_path / "tmp").glob("polyserve-mar-*")), "what was unpacked to go")

@@ -149,8 +149,16 @@ def test_a_line_of_user_code_tells_its_request_and_its_trace(site: Site) -> None
 
 def test_what_user_code_counts_is_scraped_with_ours(site: Site) -> None:
     httpx.post(f"{site.server.url}/v1/models/telling:predict", json={"instances": [1]}).raise_for_status()
-    lines = httpx.get(f"{site.server.url}/metrics").text.splitlines()
-    (line,) = (line for line in lines if line.startswith("telling_asked_total"))
+    counted: list[str] = []
+
+    def scraped() -> bool:
+        """What a process is slow to tell is left out."""
+        lines = httpx.get(f"{site.server.url}/metrics").text.splitlines()
+        counted[:] = [line for line in lines if line.startswith("telling_asked_total")]
+        return bool(counted)
+
+    wait_for(scraped, "its count")
+    (line,) = counted
     name, _, count = line.rpartition(" ")
     assert name == 'telling_asked_total{kind="plain",model="telling",worker="0"}'
     assert float(count) >= 1

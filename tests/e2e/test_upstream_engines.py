@@ -123,7 +123,7 @@ def test_what_dies_is_started_again(server: Server) -> None:
     assert dead.status_code in (500, 503)
     wait_for(lambda: [each.pid for each in programs(server)] not in ([], [program.pid]), "another program")
     wait_for(lambda: ask(server, "hello").status_code == 200, "its answer")
-    assert "vllm has ended (exit code 3)" in server.log
+    wait_for(lambda: "vllm has ended (exit code 3)" in server.log, "its line")
     assert ask(server, "hello", "quant").status_code == 200
 
 
@@ -144,11 +144,12 @@ def two(tmp_path: Path) -> Iterator[Server]:
         (mount / name / "polyserve.yaml").write_text("engine: vllm")
         (mount / name / "start").write_text("large")
     path = f"{install(tmp_path / 'bin')}{os.pathsep}{os.environ['PATH']}"
-    server = Server(mount, tmp_path / "server.log", "--memory_budget=450MiB", "--load=lazy", PATH=path)
+    flags = ("--memory_budget=450MiB", "--load=lazy", "--request_timeout=600")
+    server = Server(mount, tmp_path / "server.log", *flags, PATH=path)
     server.wait_listening()
     yield server
     assert server.stop() == 0, server.log
-    assert not programs_of(tmp_path)
+    wait_for(lambda: not programs_of(tmp_path), "the programs' end")
 
 
 def programs_of(folder: Path) -> list[int]:
@@ -165,4 +166,4 @@ def test_it_is_evicted_for_another(two: Server) -> None:
         answer = ask(two, "hello", name, max_tokens=1)
         assert answer.status_code == 200, answer.text
         wait_for(lambda: len(programs(two)) == 1, "one program at a time")
-    assert two.index()["two"]["state"] == "EVICTED"
+    wait_for(lambda: two.index()["two"]["state"] == "EVICTED", "its state")

@@ -24,7 +24,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from tritonclient.utils import InferenceServerException
 
-PATIENCE = 60
+PATIENCE = 240
 Call = Callable[[Any], Any]
 
 

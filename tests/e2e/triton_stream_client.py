@@ -16,7 +16,7 @@ import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import triton_to_np_dtype
 
-PATIENCE = 60  # seconds
+PATIENCE = 240  # seconds
 
 
 def main(address: str, asked: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from server.api.grpc.service import LONGEST_CONNECTION_AGE, Server
 from server.runtime import drain
 
@@ -22,10 +20,8 @@ class AioServer:
     async def leave(self, seconds: float) -> None:
         """As `GrpcServer` has it: gRPC asks clients to go when their connections have reached their age."""
         await drain.close_port(self._port)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + min(seconds, LONGEST_CONNECTION_AGE + _LINGER)
-        while drain.has_connections(self._port) and loop.time() < end:  # noqa: ASYNC110  (sockets tell nobody)
-            await asyncio.sleep(_POLL)
+        most = min(seconds, LONGEST_CONNECTION_AGE + _LINGER)
+        await drain.until_gone(lambda: drain.has_connections(self._port), most, _POLL)
 
     async def stop(self, grace: float | None) -> None:
         """As `GrpcServer` has it."""

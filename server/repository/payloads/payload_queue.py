@@ -17,7 +17,7 @@ log = logging.getLogger("kserve")
 MOST, MOST_BYTES = 10_000, 64 * 2**20
 #: at most so many are sent at once, and so long they wait for more
 BATCH, LINGER = 500, 0.2
-_FLUSH = 5.0  #: seconds that the last may take
+_FLUSH, _LOOK = 5.0, 0.1  #: seconds that the last may take, and between two looks whether they are sent
 _QUIET = 30.0  #: seconds between two lines about a sink that takes nothing
 
 
@@ -57,7 +57,10 @@ class PayloadQueue:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join(_FLUSH)
+        for _ in range(round(_FLUSH / _LOOK)):  # counted: while all of the process stands still nothing is sent either
+            if not self._thread.is_alive():
+                return
+            self._thread.join(_LOOK)
 
     def _run(self) -> None:
         while (batch := self._take()) is not None:

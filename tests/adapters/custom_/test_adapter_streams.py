@@ -14,6 +14,7 @@ import pytest
 from adapters.base import ModelDir, Reply, ReplyStream, Request
 from server.workers.launch import WorkerSpec
 from server.workers.messages import WorkerModel
+from server.workers.streams import WINDOW_PARTS
 from server.workers.worker_pool import WorkerPool
 from tests import custom_models
 from tests.patience import becomes
@@ -70,7 +71,7 @@ def test_who_leaves_ends_the_generator(serve: Callable[[str], WorkerPool], tmp_p
     pool = serve("streaming")
 
     async def main() -> None:
-        reply = await ask(pool, {"instances": [1, 2, 3, "gate", 5], "notes": str(tmp_path)})
+        reply = await ask(pool, {"instances": [1, 2, 3, "gate", *range(100)], "notes": str(tmp_path)})
         async with aclosing(reply.parts) as parts:
             for _ in range(3):
                 await anext(parts)
@@ -78,7 +79,7 @@ def test_who_leaves_ends_the_generator(serve: Callable[[str], WorkerPool], tmp_p
         assert not (tmp_path / "closed").exists()  # it is in its next step, which nothing can end
         (tmp_path / "open").touch()
         await becomes((tmp_path / "closed").exists)
-        assert int((tmp_path / "made").read_text()) == 4
+        assert int((tmp_path / "made").read_text()) <= WINDOW_PARTS  # that a worker may make ahead of its reader
         await becomes(lambda: not pool._serving[0].busy)
 
     asyncio.run(main())

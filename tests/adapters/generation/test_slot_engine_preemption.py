@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import closing
 from typing import Any
 
@@ -12,7 +13,7 @@ from adapters.generation.engine import Generation, Sampling
 from adapters.generation.kv_blocks import SMALLEST_CAPACITY, CachePool, capacity_of
 from adapters.generation.slot_engine import SlotEngine
 from adapters.generation.slot_support import cache_shape
-from tests.adapters.generation.models import events_of, gate, greedy, prompt_of, tiny, together, tokens_of
+from tests.adapters.generation.models import events_of, gate, greedy, prompt_of, tiny, tokens_of
 from tests.patience import becomes
 
 LONG = 200
@@ -21,6 +22,15 @@ LONG = 200
 def engine_of(model: Any, rows: int, **settings: Any) -> SlotEngine:
     """With room for so many rows of the least capacity."""
     return SlotEngine(model, cache_limit=rows * SMALLEST_CAPACITY * cache_shape(model).bytes_per_token, **settings)
+
+
+async def all_at_once(engine: SlotEngine, model: Any, *runs: Coroutine[Any, Any, Any]) -> list[Any]:
+    """What comes of runs of which none makes a token before all have been submitted."""
+    with gate(model) as steps:
+        begun = [asyncio.ensure_future(each) for each in runs]
+        await becomes(lambda: (usage := engine.usage()).running + usage.waiting == len(begun))
+        steps.let_all()
+        return await asyncio.gather(*begun)
 
 
 def test_who_may_write_much_holds_no_more_than_it_has_written() -> None:
@@ -52,7 +62,8 @@ def test_all_get_their_tokens_in_a_cache_that_is_too_small() -> None:
     prompts = [prompt_of(20 + number, number) for number in range(5)]
     alone = [greedy(reference, prompt, LONG) for prompt in prompts]
     with closing(engine_of(model, 5)) as engine:
-        assert together(engine, [Generation(prompt=prompt, max_tokens=LONG) for prompt in prompts]) == alone
+        runs = (tokens_of(engine, Generation(prompt=prompt, max_tokens=LONG)) for prompt in prompts)
+        assert asyncio.run(all_at_once(engine, model, *runs)) == alone
         usage = engine.usage()
     assert usage.preemptions > 0
     assert (usage.running, usage.waiting, usage.running_bytes) == (0, 0, 0)
@@ -70,11 +81,8 @@ def test_the_oldest_goes_on_and_the_youngest_gives_way() -> None:
         await tokens_of(engine, Generation(prompt=prompt_of(8, number), max_tokens=LONG))
         ended.append(number)
 
-    async def run(engine: SlotEngine) -> None:
-        await asyncio.gather(*(one(engine, number) for number in range(4)))
-
     with closing(engine_of(model, 4)) as engine:
-        asyncio.run(run(engine))
+        asyncio.run(all_at_once(engine, model, *(one(engine, number) for number in range(4))))
         assert engine.usage().preemptions > 0
     assert ended == [0, 1, 2, 3]
 
@@ -96,11 +104,8 @@ def test_seeds_and_the_logprobs_of_prompts_come_through_it() -> None:
         expected = [asyncio.run(events_of(roomy, each)) for each in drawn]
         assert roomy.usage().preemptions == 0
 
-    async def run(engine: SlotEngine) -> Any:
-        return await asyncio.gather(*(events_of(engine, each) for each in drawn))
-
     with closing(engine_of(model, 4, prefill_chunk=48)) as engine:
-        found = asyncio.run(run(engine))
+        found = asyncio.run(all_at_once(engine, model, *(events_of(engine, each) for each in drawn)))
         assert engine.usage().preemptions > 0
     for events, alone in zip(found, expected, strict=True):
         assert [(each.token, each.in_prompt, each.finish) for each in events] == [
@@ -112,9 +117,11 @@ def test_one_that_is_put_back_may_be_given_up() -> None:
     model, reference = tiny("Llama"), tiny("Llama")
 
     async def run(engine: SlotEngine) -> None:
-        first = asyncio.ensure_future(tokens_of(engine, Generation(prompt=prompt_of(8), max_tokens=200)))
-        await asyncio.sleep(0)  # it is the older one
-        second = engine.submit(Generation(prompt=prompt_of(9), max_tokens=200))
+        with gate(model) as steps:
+            first = asyncio.ensure_future(tokens_of(engine, Generation(prompt=prompt_of(8), max_tokens=200)))
+            await asyncio.sleep(0)  # it is the older one
+            second = engine.submit(Generation(prompt=prompt_of(9), max_tokens=200))
+            steps.let_all()
         await becomes(lambda: engine.usage().preemptions > 0)
         await second.aclose()
         assert await first == greedy(reference, prompt_of(8), 200)

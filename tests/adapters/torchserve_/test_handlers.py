@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from server.config.model_config import ModelConfig
 from server.errors import ModelFailed
 from server.workers.placement import WorkerPlacement
 from tests.adapters.torchserve_.archives import archive, classifier, eager, echo, forged, functions
+from tests.patience import wait_for
 
 Load = Callable[..., Adapter]
 
@@ -221,10 +221,7 @@ def test_what_was_unpacked_is_gone_when_the_worker_is(tmp_path: Path, load: Load
     assert (folder / "extra" / "file.txt").is_file()
     assert folder.stat().st_mode & 0o077 == 0 or folder.parent.stat().st_mode & 0o077 == 0
     adapter.close()
-    deadline = time.monotonic() + 30
-    while folder.parent.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not folder.parent.exists()
+    wait_for(lambda: not folder.parent.exists(), "the folder to be removed")
 
 
 def _png(pixels: np.ndarray[Any, Any]) -> bytes:

@@ -140,7 +140,8 @@ def test_what_hangs_is_given_up_in_time(start: Start) -> None:
     assert "no token came for 1 s (options.token_seconds)" in str(stalled)
 
 
-def test_refusals_are_the_program_s(start: Start) -> None:
+def test_refusals_are_the_program_s(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.upstream.adapter._FIRST_WORD", 240.0)  # however slow the program is here
     model = start()
     too_long, busy = asked(model, chat("400"), chat("429"))
     assert too_long[0] == 400
@@ -183,7 +184,9 @@ def test_a_client_that_leaves_ends_its_work(start: Start) -> None:
     wait_for(lambda: text_of(asked(model, chat("given up"))[0]) == "1", "the program to see that nobody reads")
 
 
-def test_what_it_holds_is_asked_of_the_program(start: Start) -> None:
+def test_what_it_holds_is_asked_of_the_program(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.upstream.upstream_usage._SECONDS", 240.0)  # however slow the program is here
+
     def usage(kind: str) -> dict[str, Any]:
         reply = asyncio.run(start(kind).answer(Request("usage", "generation", b"", {})))
         assert isinstance(reply, Reply)

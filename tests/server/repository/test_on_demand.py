@@ -117,6 +117,21 @@ def test_who_waits_too_long_is_told_and_the_load_goes_on(disk: Disk) -> None:
     run(disk, test, timeout=0.01)
 
 
+def test_who_comes_when_all_who_waited_have_left_waits_for_the_same_load(disk: Disk) -> None:
+    """Else each begins another, and only the last is taken in: of one that takes longer than they may wait, none."""
+
+    async def test(loader: OnDemandLoader[str]) -> None:
+        (first,) = await asked(loader, 1)
+        first.cancel()
+        await asyncio.wait([first])
+        (second,) = await asked(loader, 1)
+        disk.gate.set()
+        assert await second == "the model a"
+        assert disk.loads == ["a"]
+
+    run(disk, test)
+
+
 def test_a_model_that_is_gone_again_is_brought_again(disk: Disk) -> None:
     async def test(loader: OnDemandLoader[str]) -> None:
         disk.evicted = 2

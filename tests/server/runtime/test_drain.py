@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -158,3 +159,22 @@ def test_grpc_has_nothing_to_say_of_it(capfd: pytest.CaptureFixture[str]) -> Non
 
     asyncio.run(run())
     assert capfd.readouterr().err == ""
+
+
+def test_while_the_process_stands_still_nobody_loses_time_to_leave() -> None:
+    looks: list[float] = []
+
+    def connected() -> bool:
+        looks.append(time.monotonic())
+        if len(looks) == 2:
+            time.sleep(0.3)  # the process, not the test: everything on its event loop
+        return True
+
+    asyncio.run(drain.until_gone(connected, 0.2, 0.05))
+    assert len(looks) == 4
+
+
+def test_nobody_is_waited_for_who_has_left() -> None:
+    connected = iter([True, True, False])
+    asyncio.run(drain.until_gone(lambda: next(connected), 1000, 0.01))
+    assert next(connected, None) is None

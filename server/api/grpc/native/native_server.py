@@ -119,7 +119,7 @@ class NativeServer:
         self._leaving = True
         for client in [*self._clients]:
             client.leave()
-        await self._until_gone(self._clients, min(end, loop.time() + _TOLD))
+        await drain.until_gone(lambda: self._clients, min(seconds, _TOLD), _POLL)
         for client in [*self._clients]:
             client.leave_now()
         await self._until_gone(self._clients, end)

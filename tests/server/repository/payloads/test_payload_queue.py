@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -102,3 +103,23 @@ def test_nothing_is_taken_after_the_end() -> None:
     queue.close()
     queue.put(ONE)
     assert metrics.of("iris", "3").payloads_dropped == 1
+
+
+def test_a_process_that_stands_still_at_the_end_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, metrics = Sink(is_open=False), MetricsByModel()
+    queue = PayloadQueue(sink.send, metrics.of)
+    queue.put(ONE)
+    join, looks = queue._thread.join, list[float]()
+
+    def halted(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 1:
+            time.sleep(0.3)  # for longer than all that the last may take
+        else:
+            sink.gate.set()
+            join(60)
+
+    monkeypatch.setattr(payload_queue, "_FLUSH", 0.2)
+    monkeypatch.setattr(queue._thread, "join", halted)
+    queue.close()
+    assert (sink.taken, looks) == ([ONE], [0.1, 0.1])
