@@ -28,7 +28,10 @@ def resident_bytes(pid: int | None = None) -> int:
         OSError: there is no such process (any more).
     """
     with open(f"/proc/{pid or 'self'}/statm", "rb", buffering=0) as statm:  # noqa: PTH123  (twice in every trial)
-        return int(statm.read(_STATM).split()[1]) * _PAGE
+        words = statm.read(_STATM).split()
+    if len(words) < 2:  # it ends at this very moment
+        raise ProcessLookupError(f"process {pid} has ended")
+    return int(words[1]) * _PAGE
 
 
 def resident_bytes_of_all(pid: int | None = None) -> int:

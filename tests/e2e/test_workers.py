@@ -149,7 +149,8 @@ def kill_one(server: Server, model: str) -> psutil.Process:
 
     def sample(family: str) -> float:
         lines = server.client.get("/metrics").text.splitlines()
-        return next(float(each.split()[-1]) for each in lines if each.startswith(f'{family}{{model="{model}"}}'))
+        mine = (float(each.split()[-1]) for each in lines if each.startswith(f'{family}{{model="{model}"}}'))
+        return next(mine, -1.0)
 
     worker, *others = of(server.process.pid, model)
     before = sample("polyserve_worker_restarts_total")
