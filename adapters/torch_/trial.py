@@ -7,7 +7,6 @@ batch. So the program is run with two rows, then three, then with other sizes, a
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from adapters.base import Array, Tensors, TensorSpec
 from adapters.datatypes import NUMPY_OF, datatype_of
-from adapters.shared.trial_runs import MAX_SECONDS, Rows, Run, TrialRuns, all_have, ramp
+from adapters.shared.trial_runs import Rows, Run, TrialRuns, TrialTime, all_have, ramp
 
 #: further candidates for a program that has not taken rows together yet: the right guess may follow
 _PATIENCE = 60
@@ -51,7 +50,7 @@ def examine(run: Run, candidates: Iterable[Sequence[Slot]]) -> ProgramFindings |
 
     `run` raises whatever the program raises when its inputs do not fit.
     """
-    deadline = time.monotonic() + MAX_SECONDS
+    time_left = TrialTime()
     error: Exception | None = None
     second: ProgramFindings | None = None  # what runs, but not for rows together
     waits = _PATIENCE
@@ -62,7 +61,7 @@ def examine(run: Run, candidates: Iterable[Sequence[Slot]]) -> ProgramFindings |
             return found
         second, error = second or found, trial.error
         waits -= second is not None
-        if not waits or time.monotonic() > deadline:
+        if not waits or time_left.is_over():
             break
     return second or error
 

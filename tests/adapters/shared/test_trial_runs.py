@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from adapters.base import Tensors
 from adapters.shared import trial_runs
-from adapters.shared.trial_runs import Findings, Make, Rows, TrialRuns, all_have, fitting, ramp, same
+from adapters.shared.trial_runs import Findings, Make, Rows, TrialRuns, TrialTime, all_have, fitting, ramp, same
 
 
 def make(width: int, rows: int | None, names: str = "x") -> Tensors:
@@ -114,6 +115,20 @@ def test_after_its_time_one_candidate_is_tried_still(monkeypatch: pytest.MonkeyP
 
     assert found(run) is None
     assert shown == [1, 1, 1]  # as rows, as one, as whole tensors
+
+
+def test_a_machine_that_has_much_else_to_do_takes_no_candidate_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed, computed = [0.0], [0.0]
+    clocks = SimpleNamespace(monotonic=lambda: passed[0], thread_time=lambda: computed[0])
+    monkeypatch.setattr(trial_runs, "time", clocks)
+    trying = TrialTime()
+    passed[0] = 5 * trial_runs.MAX_SECONDS  # in which it has waited for a core
+    assert not trying.is_over()
+    computed[0] = trial_runs.MAX_SECONDS + 0.1
+    assert trying.is_over()
+    computed[0] = 0.0
+    passed[0] = 7 * trial_runs.MAX_SECONDS  # of one that computes in other threads
+    assert trying.is_over()
 
 
 def test_sizes_that_fit() -> None:

@@ -19,8 +19,7 @@ Run = Callable[[Tensors], Tensors]
 
 @pytest.fixture(autouse=True)
 def without_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (trial, trial_runs):
-        monkeypatch.setattr(module, "MAX_SECONDS", math.inf)
+    monkeypatch.setattr(trial_runs, "MAX_SECONDS", math.inf)
 
 
 def found(run: Run, *slots: Slot) -> ProgramFindings:
