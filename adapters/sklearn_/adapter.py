@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -41,6 +39,7 @@ from adapters.sklearn_.explain import Explainer, proved
 from adapters.sklearn_.inputs import inputs_of
 from adapters.sklearn_.outputs import label_dtype, labels_of, tensors_of
 from adapters.sklearn_.parts import Objects, objects_of
+from adapters.sklearn_.saved_version import note_versions
 from adapters.sklearn_.settle import rows_depend, settle, shares_state, slow_texts, writes_inputs
 from adapters.sklearn_.text_bounds import TEXT_OPTION, check_texts, holds_long, longest_text
 from adapters.sklearn_.unseen import refusal
@@ -244,20 +243,6 @@ def _outputs(model: Any, method: str, found: Examined, known: tuple[TensorSpec, 
 def _unpickled(model_dir: ModelDir, file: str, *, trusted: bool) -> Any:
     with note_versions(file):
         return pickles.load(model_dir.file(file), trusted=trusted)
-
-
-@contextmanager
-def note_versions(file: str) -> Iterator[None]:
-    """What scikit-learn says, while an estimator is loaded, of the older version that saved it goes to the log."""
-    from sklearn import __version__, exceptions
-
-    with warnings.catch_warnings(record=True) as caught:
-        # scikit-learn has a class for it since 1.3; before, it was any UserWarning
-        warnings.simplefilter("always", getattr(exceptions, "InconsistentVersionWarning", UserWarning))
-        yield
-    if older := {made for each in caught if (made := getattr(each.message, "original_sklearn_version", None))}:
-        saved = ", ".join(sorted(older))
-        logger.warning("%s was saved by scikit-learn %s, and this is %s: answers may differ", file, saved, __version__)
 
 
 def _chosen(kind: str, methods: tuple[str, ...], options: Parameters) -> str:

@@ -11,7 +11,7 @@ from adapters.formats.pickles import Refused
 from adapters.formats.pickles.policy import refusal
 from adapters.shared.messages import several
 from adapters.sklearn_ import SklearnAdapter
-from adapters.sklearn_.adapter import note_versions
+from adapters.sklearn_.saved_version import note_versions
 from adapters.skops_.audit import SkopsSchema, read_schema
 
 _ALSO = ("xgboost", "lightgbm", "imblearn")  #: what a model may need beside scikit-learn
