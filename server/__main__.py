@@ -6,11 +6,13 @@ in forks of this process, which has one thread until then, while KServe is impor
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 from server.cli.commands import is_for_commands, serve_arguments
@@ -100,7 +102,6 @@ def _end(status: str | int | None) -> NoReturn:
 
 def serve(settings: Settings, signals: Signals) -> None:
     """Find the models, start trying them, import KServe meanwhile, serve."""
-    from server.api.kserve.argv import arguments
     from server.loading.assembly import Assembly
     from server.loading.catalog import NoModelDir
     from server.repository.watcher import Watcher
@@ -116,11 +117,13 @@ def serve(settings: Settings, signals: Signals) -> None:
         sys.exit(2)
     watcher = Watcher.of(settings, assembly.catalog, assembly.rescan)
     with logs.kept(logging.DEBUG if settings.log_level == "debug" else logging.INFO):
-        assembly.import_ahead()
+        import_the_rest = assembly.import_ahead(meanwhile=partial(_import_app, settings))
         hidden_environ.reveal()
         loading = assembly.begin()
-        with arguments(settings):
-            from server import app
+        import_the_rest()
+        _import_app(settings)
+        from server import app
+
         memory.keep()
         assembly.allow_imports()
         server = app.PolyServer(
@@ -142,6 +145,15 @@ def serve(settings: Settings, signals: Signals) -> None:
     server.run(loading, loaded, signals)
     watcher.stop()
     assembly.close()
+
+
+def _import_app(settings: Settings) -> None:
+    """Import `server.app` and with it KServe, which sees the environment as it was given."""
+    from server.api.kserve.argv import arguments
+
+    hidden_environ.reveal()
+    with arguments(settings):
+        importlib.import_module("server.app")
 
 
 if __name__ == "__main__":

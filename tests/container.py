@@ -68,10 +68,20 @@ class Engine:
         return done
 
     def build(self, tag: str, context: Path = ROOT, **arguments: str) -> str:
-        """Build a folder's Dockerfile; the image's name."""
+        """Build a folder's Dockerfile; the image's name.
+
+        What had the name is removed: gigabytes that nothing names would stay at every run, until the disk is full.
+        """
+        before = self.identity(tag)
         given = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
         self("build", *self.build_flags, *given, "--tag", tag, str(context))
+        if before and before != self.identity(tag):
+            self("image", "rm", before, check=False)  # it stays where something else uses it
         return tag
+
+    def identity(self, tag: str) -> str:
+        """The identity of the image of that name; empty if there is none."""
+        return self("image", "inspect", "--format", "{{.Id}}", tag, check=False).stdout.strip()
 
     def image(self, tag: str) -> dict[str, Any]:
         """The image's configuration: its user, ports, labels, health check."""

@@ -1,7 +1,7 @@
 """What finds, tries and loads models, put together as the settings want it: all that there is before KServe.
 
-settings --> catalog, Assembly --> import_ahead --> begin: the models are being tried --> (KServe is imported)
-    --> allow_imports: they are loaded into this process, too
+settings --> catalog, Assembly --> import_ahead --> begin: the models are being tried --> (KServe is imported, or has
+    been during import_ahead) --> allow_imports: they are loaded into this process, too
 """
 
 from __future__ import annotations
@@ -105,14 +105,19 @@ class Assembly:
             may_import=may_import,
         )
 
-    def import_ahead(self) -> None:
-        """Import what models need that are tried soon, and fork trials off this process, where that can be."""
+    def import_ahead(self, meanwhile: Callable[[], None] = lambda: None) -> Callable[[], None]:
+        """Import what models need that are tried soon, and fork trials off this process, where that can be.
+
+        `meanwhile` is something else to do while another process is waited for; it may be done, or not.
+
+        Returns what is left to be imported: call it after `begin`.
+        """
         if self.trials is None or self.unrequested is Demand.LOOK:
-            return
+            return lambda: None
         if why := why_not(self.workers.sandbox, os.environ):
             log.info("trials are fresh processes, not forks: %s", why)
-            return
-        import_ahead(self.loader, self.trials, self.catalog.found, self.rescan.lookout)
+            return lambda: None
+        return import_ahead(self.loader, self.trials, self.catalog.found, self.rescan.lookout, meanwhile)
 
     def begin(self) -> dict[ModelKey, Future[Loaded]]:
         """Begin to try and load all models, in threads and child processes."""

@@ -7,7 +7,8 @@ kept, nothing is imported ahead, and trials are fresh processes (`why_not`).
 A framework may crash as it is imported (a wheel for another processor, two libraries that do not agree). So what has
 not been imported on this machine before (`import_record`) is first imported by the process that trials are forked from,
 one framework ahead of this process: if it ends over it, trials are fresh processes, each of which tells why its model
-is not served, and the server goes on.
+is not served, and the server goes on. This process does something else during the first one, and leaves the last one to
+when trials have begun: where nothing is recorded, as in a container without a cache, a start takes little longer.
 """
 
 from __future__ import annotations
@@ -58,44 +59,61 @@ def why_not(sandbox: Sandbox, environ: Mapping[str, str]) -> str:
     return ""
 
 
-def import_ahead(loader: Loader, trials: TrialPool, models: Iterable[Found], lookout: Lookout) -> None:
-    """Import what trials of these models need, and have them forked off this process. Call it before any thread."""
+def import_ahead(
+    loader: Loader, trials: TrialPool, models: Iterable[Found], lookout: Lookout, meanwhile: Callable[[], None]
+) -> Callable[[], None]:
+    """Import what trials of these models need, and have them forked off this process. Call it before any thread.
+
+    `meanwhile` is something else to do, once nothing is forked off this process any more; it may be done, or not.
+
+    Returns what is left to be imported here: call it when trials have begun.
+    """
     few = list(islice(models, _MOST_FOLDERS))
     wanted = lookout.look(lambda: list(dict.fromkeys(name for found in few for name in _needed(loader, found))))
     if not wanted:
-        return
+        return _nothing
     if lookout.hanging:
         log.info("trials are fresh processes, not forks: a thread of this process waits for a folder that hangs")
-        return
+        return _nothing
     steps = [partial(_import, (name, *AHEAD[name])) for name in wanted]
     told = environment()
     record = ImportRecord.of([module for name in wanted for module in (name, *AHEAD[name])], told)
+    left = _nothing
     if record.take():
         for step in steps:
             step()
         record.keep()
         forks = ForkServer.start(trial_main.main, told)
     else:
-        forks = _imported_there_first(steps, told)
+        forks = _imported_there_first(steps, told, meanwhile)
         if forks:
             record.keep()
+            left = steps[-1]
     if forks:
         trials.fork_from(forks)
+    return left
 
 
-def _imported_there_first(steps: Sequence[Callable[[], None]], environ: Mapping[str, str]) -> ForkServer | None:
-    """The fork server, which does each step before this process does it, and the next one meanwhile.
+def _nothing() -> None:
+    pass
+
+
+def _imported_there_first(
+    steps: Sequence[Callable[[], None]], environ: Mapping[str, str], meanwhile: Callable[[], None]
+) -> ForkServer | None:
+    """The fork server, which does each step before this process does it, and the next one meanwhile; not the last one.
 
     None: one has ended it, and this process has done those before that one.
     """
     forks = ForkServer.start(trial_main.main, environ, steps)
     if forks is None:
         return None
-    for step in steps:
+    meanwhile()
+    for done in (_nothing, *steps[:-1]):  # what it has done before, and now does the next of
+        done()
         if not forks.survived_step():
             forks.close()
             return None
-        step()
     return forks
 
 

@@ -65,7 +65,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 _TRIED = """
-assembly.import_ahead()
+assembly.import_ahead()()
 before = {name for name in ("sklearn", "kserve", "torch", "xgboost", "kubernetes") if name in sys.modules}
 pool = assembly.trials
 child = pool._start()
@@ -83,6 +83,21 @@ def test_a_trial_is_a_fork_with_the_framework_that_its_model_needs(models: Path,
     """The first start has the fork server import it first; later ones know that it does no harm."""
     assert run(models, _TRIED, tmp_path) == [["sklearn"], True, False, True, True, True, False]
     assert run(models, _TRIED, tmp_path) == [["sklearn"], True, False, True, True, True, False]
+
+
+def test_this_process_waits_for_no_import_that_another_one_does_first(models: Path, tmp_path: Path) -> None:
+    """It does something else meanwhile, once its secrets cannot get there any more, and imports the last when asked."""
+    code = """
+import psutil
+done = []
+left = assembly.import_ahead(meanwhile=lambda: done.append(len(psutil.Process().children())))
+told = [done, forks(), "sklearn" in sys.modules]
+left()
+print(json.dumps([*told, "sklearn" in sys.modules]))
+assembly.close()
+"""
+    assert run(models, code, tmp_path) == [[1], True, False, True]
+    assert run(models, code, tmp_path) == [[], True, True, True]
 
 
 #: a framework whose import ends the process, found before the real one
