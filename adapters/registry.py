@@ -81,8 +81,8 @@ class NotInstalled(LoadError):
     def __init__(self, modules: Sequence[str]) -> None:
         """`modules` are their import names."""
         self.packages = tuple(DISTRIBUTION.get(name, name) for name in modules)
-        names = " ".join(self.packages)
-        super().__init__(f"{names.replace(' ', ' and ')} is not installed: pip install {names}")
+        lacking = " and ".join(self.packages) + (" is" if len(self.packages) == 1 else " are")
+        super().__init__(f"{lacking} not installed: pip install {' '.join(self.packages)}")
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def test_a_broken_package_of_others_takes_nobody_down(
 def test_what_is_not_installed_is_named_as_pip_calls_it() -> None:
     error = NotInstalled(["PIL", "no_such_module"])
     assert error.packages == ("pillow", "no_such_module")
-    assert str(error) == "pillow and no_such_module is not installed: pip install pillow no_such_module"
+    assert str(error) == "pillow and no_such_module are not installed: pip install pillow no_such_module"
 
 
 def test_claims_are_told_with_their_problems(tmp_path: Path) -> None:
