@@ -77,17 +77,18 @@ def median(starts: Sequence[Start]) -> Start:
 
 
 def _folder(case: str, models: int) -> Path:
-    """The models of a case, made where they are missing."""
+    """The models of a case, made where they are missing; what was interrupted is made again."""
     folder = RUN / (f"many-{models}" if case == MANY else case)
     if folder.exists():
         return folder
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
     if case == EXAMPLES:
-        subprocess.run([sys.executable, "-m", "examples", str(folder)], check=True, cwd=places.REPOSITORY)
-        return folder
-    number = models if case == MANY else 1
-    for name in small_models.make(number):
-        shutil.copytree(small_models.RUN / "models" / name, folder / name)
-    return folder
+        subprocess.run([sys.executable, "-m", "examples", str(part)], check=True, cwd=places.REPOSITORY)
+    else:
+        for name in small_models.make(models if case == MANY else 1):
+            shutil.copytree(small_models.RUN / "models" / name, part / name)
+    return part.rename(folder)
 
 
 def _start(name: str, module: str, tree: Path, folder: Path) -> Start:
