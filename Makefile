@@ -127,7 +127,7 @@ fuzz: $(STAMP) ## Attack servers by requests, bodies, messages and folders, for 
 	$(BIN)/python -m tests.fuzz.frames --seed $(or $(SEED),1) --cases 50000
 
 .PHONY: bench
-bench: $(STAMP) ## Measure PolyServe, KServe and MLServer side by side, into bench/RESULTS.md
+bench: $(STAMP) ## Measure PolyServe and its peers side by side, into bench/RESULTS.md
 	@command -v wrk >/dev/null && command -v h2load >/dev/null || \
 		{ echo "make bench needs two load generators; on Debian: apt-get install wrk nghttp2-client" >&2; exit 1; }
 	$(BIN)/python -m bench

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import machine, making, places, plan
+from bench import machine, making, places, plan, starts
 from bench.arguments import count, guarded, list_of, say
 from bench.measure import WARM_UP_SECONDS, measure
 from bench.models import MODELS
@@ -48,11 +48,13 @@ def _run(steps: Sequence[Step], options: argparse.Namespace, command: str) -> in
     steps = plan.narrowed(steps, list(MODELS), names)
     wanted = {step.workload.model for step in steps}
     date, load = datetime.datetime.now(datetime.UTC), machine.load_average()
+    begun = starts.measure((starts.ONE, starts.EXAMPLES), options.rounds, say) if _whole(options) else {}
     with running(
         [SYSTEMS[name] for name in SYSTEMS if name in names], [name for name in MODELS if name in wanted]
     ) as alive:
         ready = {name: each.memory() for name, each in alive.items()}
         results = measure(steps, alive, options.seconds, options.rounds, _progress(steps, options))
+        results.starts = begun
         footprints = {
             name: Footprint(ready[name], each.memory(), each.seconds_to_ready) for name, each in alive.items()
         }

@@ -8,9 +8,9 @@ from bench import places
 from bench.environments import Environment
 
 VERSION = "1.4.40"
-_FRAMEWORKS = ("scikit-learn", "numpy", "joblib", "orjson", "onnxruntime")
+_FRAMEWORKS = ("scikit-learn", "numpy", "joblib", "orjson", "onnxruntime", "torch", "transformers")
 ENVIRONMENT = Environment("bentoml", (f"bentoml=={VERSION}",), _FRAMEWORKS)
-MODELS = frozenset({"logistic", "forest", "wide", "onnx"})
+MODELS = frozenset({"logistic", "forest", "wide", "onnx", "bert"})
 
 
 def command(port: int) -> list[str]:

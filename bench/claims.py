@@ -25,6 +25,7 @@ from bench.plan import (
     Workload,
 )
 from bench.requests import Protocol
+from bench.starts import EXAMPLES, ONE, OURS, THEIRS, median, words
 
 #: a figure of PolyServe and one of another system to their ratio
 Ratio: TypeAlias = Callable[[Outcome, Outcome], float]
@@ -63,6 +64,31 @@ class Claim:
         return f"{'at most' if self.at_most else 'at least'} {self.target:g}"
 
 
+@dataclass(frozen=True)
+class StartClaim:
+    """How long PolyServe may take until all models of a case are ready, in KServe's times."""
+
+    case: str
+    target: float
+
+    @property
+    def text(self) -> str:
+        return f"{words(self.case)}: from the command to ready ÷ kserve's"
+
+    def measured(self, results: Results) -> float | None:
+        """The ratio in a run; None when it did not measure starts."""
+        found = results.starts.get(words(self.case))
+        return median(found[OURS]).seconds / median(found[THEIRS]).seconds if found else None
+
+    def holds(self, measured: float) -> bool:
+        return measured <= self.target
+
+    @property
+    def bound(self) -> str:
+        """The target in words."""
+        return f"at most {self.target:g}"
+
+
 def _throughput(ours: Outcome, theirs: Outcome) -> float:
     return ours.throughput / theirs.throughput
 
@@ -92,7 +118,7 @@ def _quicker(workload: Workload, other: str, target: float) -> Claim:
     return Claim(f"{workload}: {other}'s p50 ÷ ours", workload, other, _p50_gain, target)
 
 
-_ONE = Workload("logistic", connections=1)
+_ALONE = Workload("logistic", connections=1)
 
 CLAIMS: Sequence[Claim] = (
     _faster(Workload("logistic"), KSERVE, 15),
@@ -102,7 +128,7 @@ CLAIMS: Sequence[Claim] = (
     _faster(Workload("logistic", Protocol.V2), KSERVE, 15),
     _faster(Workload("logistic", Protocol.V2), MLSERVER, 12),
     _faster(Workload("logistic", Protocol.V2), TRITON, 2),
-    Claim(f"{_ONE}: p50 ÷ kserve's", _ONE, KSERVE, _p50, 0.4, at_most=True),
+    Claim(f"{_ALONE}: p50 ÷ kserve's", _ALONE, KSERVE, _p50, 0.4, at_most=True),
     _faster(Workload("forest"), KSERVE, 100),
     _quicker(Workload("forest", connections=1), KSERVE, 8),
     _faster(Workload("forest", Protocol.V2), MLSERVER_BATCHING, 10),
@@ -117,3 +143,5 @@ CLAIMS: Sequence[Claim] = (
     _quicker(Workload("logistic", Protocol.GRPC, 1, client=Client.GRPCIO), TRITON, 1),
     *(_tail(model) for model in ("logistic", "forest", *TABULAR, *TEXT)),
 )
+
+STARTS: Sequence[StartClaim] = (StartClaim(ONE, 1.2), StartClaim(EXAMPLES, 1.3))

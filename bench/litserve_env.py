@@ -8,9 +8,9 @@ from bench import places
 from bench.environments import Environment
 
 VERSION = "0.2.19"
-_FRAMEWORKS = ("scikit-learn", "numpy", "joblib", "orjson", "onnxruntime")
+_FRAMEWORKS = ("scikit-learn", "numpy", "joblib", "orjson", "onnxruntime", "torch", "transformers")
 ENVIRONMENT = Environment("litserve", (f"litserve=={VERSION}", "pyzmq"), _FRAMEWORKS)
-MODELS = frozenset({"logistic", "forest", "wide", "onnx"})
+MODELS = frozenset({"logistic", "forest", "wide", "onnx", "bert"})
 
 
 def command(models: Sequence[str], port: int) -> list[str]:

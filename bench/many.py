@@ -23,10 +23,8 @@ from bench.check import WrongAnswer
 from bench.ports import free_port
 from bench.process import Running, started
 from bench.report import table
+from bench.small_models import ROWS, RUN, make
 
-RUN = places.CACHE / "many"
-_ROWS = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 4.7, 1.6], [6.5, 3.0, 5.8, 2.2]]
-_TRAINED = 60  #: different models; the others are copies of these
 _SYSTEMS = {"polyserve": "server", "kserve": "bench.peers.kserve_many"}
 
 
@@ -65,35 +63,6 @@ def _run(models: int) -> int:
     return 0
 
 
-def make(models: int) -> dict[str, list[int]]:
-    """The folders, and what scikit-learn answers, by model."""
-    import joblib
-    import numpy as np
-    from sklearn.datasets import load_iris
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    shutil.rmtree(RUN, ignore_errors=True)
-    (inputs, labels), random = load_iris(return_X_y=True), np.random.default_rng(0)
-    kinds = (
-        lambda: LogisticRegression(max_iter=500),
-        lambda: make_pipeline(StandardScaler(), LogisticRegression()),
-        lambda: RandomForestClassifier(5, random_state=0),
-    )
-    expected, trained = {}, []
-    for number in range(models):
-        if number < _TRAINED:
-            rows = random.permutation(len(inputs))[:100]
-            trained.append(kinds[number % len(kinds)]().fit(inputs[rows], labels[rows]))
-        name, model = f"model-{number:04}", trained[number % _TRAINED]
-        (RUN / "models" / name).mkdir(parents=True)
-        joblib.dump(model, RUN / "models" / name / "model.joblib")
-        expected[name] = model.predict(_ROWS).tolist()
-    return expected
-
-
 def _measured(system: str, module: str, expected: Mapping[str, list[int]]) -> tuple[float, float, float]:
     """Seconds to ready, MiB, and seconds for one call of every model.
 
@@ -122,7 +91,7 @@ def _served(names: Sequence[str]) -> Path:
 
 def _ask(server: Running, expected: Mapping[str, list[int]]) -> float:
     connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
-    body, began = json.dumps({"instances": _ROWS}), time.monotonic()
+    body, began = json.dumps({"instances": ROWS}), time.monotonic()
     for name, answer in expected.items():
         connection.request("POST", f"/v1/models/{name}:predict", body, {"Content-Type": "application/json"})
         got = json.loads(connection.getresponse().read())

@@ -12,6 +12,7 @@ from bench.making import Sample, sample
 from bench.plan import Step, Workload
 from bench.process import Running
 from bench.requests import Protocol, Request, request
+from bench.starts import Starts
 from bench.systems import SYSTEMS, System
 
 WARM_UP_SECONDS = 1
@@ -51,6 +52,7 @@ class Results:
     """What a run found."""
 
     outcomes: dict[tuple[Workload, str], Outcome] = field(default_factory=dict)
+    starts: Starts = field(default_factory=dict)
 
     def of(self, workload: Workload, system: str) -> Outcome | None:
         """The outcome, if that was measured and succeeded."""

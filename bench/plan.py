@@ -21,6 +21,7 @@ POLYSERVE, KSERVE, KSERVE_1_THREAD = "polyserve", "kserve", "kserve-1-thread"
 MLSERVER, MLSERVER_BATCHING = "mlserver", "mlserver-batching"
 TRITON, MOSEC = "triton", "mosec"
 LITSERVE, BENTOML, RAY = "litserve", "bentoml", "ray"
+PROGRAMMED = (MOSEC, LITSERVE, BENTOML, RAY)  #: that are given code for each model, and answer V1 as they are asked
 FASTAPI, ECHO = "fastapi", "echo"
 OPENMP = ("lightgbm", "bert")  #: models that many threads can slow down, by much on busy cores
 
@@ -54,24 +55,26 @@ class Step:
 
 
 def claims() -> list[Step]:
-    """What the claims need (claims.py), with the large payloads beside it."""
+    """What the claims need (claims.py); beside it the peers' figures for other models, and large payloads."""
     both = (POLYSERVE, KSERVE)
     return [
-        Step(Workload("logistic"), (*both, MOSEC, LITSERVE, BENTOML, RAY, FASTAPI, ECHO)),
+        Step(Workload("logistic"), (*both, *PROGRAMMED, FASTAPI, ECHO)),
         Step(Workload("logistic", Protocol.V2), (*both, MLSERVER, TRITON)),
         Step(Workload("logistic", Protocol.V2_BINARY), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC), (*both, MLSERVER, TRITON, ECHO)),
         Step(Workload("logistic", Protocol.GRPC, connections=1), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC, client=Client.GRPCIO), (*both, TRITON, ECHO)),
         Step(Workload("logistic", Protocol.GRPC, 1, client=Client.GRPCIO), (*both, TRITON)),
-        Step(Workload("logistic", connections=1), (*both, MOSEC, LITSERVE, BENTOML, RAY)),
-        Step(Workload("forest"), both),
-        Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING)),
+        Step(Workload("logistic", connections=1), (*both, *PROGRAMMED)),
+        Step(Workload("forest"), (*both, *PROGRAMMED)),
+        Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING, TRITON)),
         Step(Workload("forest", connections=1), both),
-        *(Step(Workload(model), _kserves(model)) for model in TABULAR),
+        *(Step(Workload(model), _kserves(model)) for model in BOOSTERS),
+        Step(Workload("onnx"), (*both, *PROGRAMMED)),
+        Step(Workload("onnx", Protocol.GRPC), (POLYSERVE, TRITON)),
         *(Step(Workload(model, connections=1), _kserves(model)) for model in BOOSTERS),
         *(Step(Workload(model, connections=count), _kserves(model)) for model in TEXT for count in (32, 64)),
-        Step(Workload("bert", connections=16), (POLYSERVE, MOSEC)),
+        Step(Workload("bert", connections=16), (POLYSERVE, *PROGRAMMED)),
         Step(Workload("bert", Protocol.GRPC, connections=16), (POLYSERVE, TRITON)),
         *(Step(Workload("wide", protocol, 16, 1024), both) for protocol in (Protocol.V1, Protocol.V2_BINARY)),
     ]

@@ -8,9 +8,9 @@ from bench import places
 from bench.environments import Environment
 
 VERSION = "2.60.0"
-_FRAMEWORKS = ("scikit-learn", "numpy", "joblib", "orjson", "onnxruntime")
+_FRAMEWORKS = ("scikit-learn", "numpy", "joblib", "orjson", "onnxruntime", "torch", "transformers")
 ENVIRONMENT = Environment("ray", (f"ray[serve]=={VERSION}",), _FRAMEWORKS)
-MODELS = frozenset({"logistic", "forest", "wide", "onnx"})
+MODELS = frozenset({"logistic", "forest", "wide", "onnx", "bert"})
 
 #: its own word for what it does to be quick, and no reports home
 ENVIRON = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_USAGE_STATS_ENABLED": "0"}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.claims import CLAIMS
+from bench.claims import CLAIMS, STARTS, Claim, StartClaim
 from bench.measure import Outcome, Results
 from bench.plan import POLYSERVE
 from bench.process import Memory
+from bench.starts import THEIRS, Starts, median
 from bench.systems import SYSTEMS
 
 
@@ -48,6 +49,7 @@ def report(setting: Setting, results: Results, footprints: Mapping[str, Footprin
         "last column is PolyServe's throughput divided by that system's.\n",
         figures_table(results),
         *_failures(results.failures),
+        *_starts(results.starts, setting.rounds),
         "## Memory\n",
         "Resident, in MiB: the process that was started, and that with all its children. The systems start side by "
         "side, so the time to ready is longer than alone (`python -m bench.memory` measures that).\n",
@@ -61,7 +63,8 @@ def report(setting: Setting, results: Results, footprints: Mapping[str, Footprin
 def claims_table(results: Results) -> str:
     """Target, measured and verdict of every claim."""
     lines = []
-    for claim in CLAIMS:
+    all_of_them: Sequence[Claim | StartClaim] = (*CLAIMS, *STARTS)
+    for claim in all_of_them:
         measured = claim.measured(results)
         if measured is None:
             lines.append((claim.text, claim.bound, "-", "not measured"))
@@ -87,6 +90,21 @@ def figures_table(results: Results) -> str:
             for (workload, system), outcome in results.outcomes.items()
         ),
     )
+
+
+def starts_table(starts: Starts) -> str:
+    """A line for each case and server: medians of its starts, and their ratios to KServe's."""
+    lines = []
+    for case, servers in starts.items():
+        theirs = median(servers[THEIRS])
+        for name, each in servers.items():
+            one, rounds = median(each), " ".join(f"{start.seconds:.1f}" for start in each)
+            pairs = (one.seconds, theirs.seconds), (one.processor, theirs.processor), (one.memory, theirs.memory)
+            ratios = ("-" if name == THEIRS else f"{ours / other:.2f}" for ours, other in pairs)
+            figures = (f"{one.seconds:.1f}", rounds, f"{one.processor:.1f}", f"{one.memory:,.0f}")
+            lines.append((case, name, *figures, *ratios))
+    ours = ("models", "server", "ready, s", "rounds", "processor s", "Pss, MiB")
+    return table((*ours, "ready ÷ kserve's", "processor ÷ kserve's", "Pss ÷ kserve's"), lines)
 
 
 def memory_table(footprints: Mapping[str, Footprint]) -> str:
@@ -155,6 +173,13 @@ def _how(setting: Setting) -> str:
         *(f"- {name}: {what}" for name, what in setting.versions.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _starts(starts: Starts, rounds: int) -> list[str]:
+    if not starts:
+        return []
+    head = f"From the command to ready, each alone, in turn: medians of {rounds} starts (`python -m bench.start`).\n"
+    return ["## Starts\n", head, starts_table(starts)]
 
 
 def _failures(failures: Sequence[str]) -> list[str]:

@@ -13,20 +13,21 @@ from typing import Any
 import bentoml
 import numpy as np
 
-from bench import frameworks
-from bench.peers.batches import BATCH
+from bench.peers.batches import BATCH, load
+
+_OF_TEXTS = ("bert",)
 
 
 def _method(name: str, folder: Path) -> Any:
-    predict = frameworks.load(name, folder)
+    predict = load(name, folder)
 
-    def answer(self: Any, instances: np.ndarray) -> np.ndarray:
+    def answer(self: Any, instances: Any) -> np.ndarray:
         return np.asarray(predict(instances))
 
     answer.__name__ = answer.__qualname__ = name
-    answer.__annotations__ = {"instances": np.ndarray, "return": np.ndarray}
+    answer.__annotations__ = {"instances": list[str] if name in _OF_TEXTS else np.ndarray, "return": np.ndarray}
     route = f"/v1/models/{name}:predict"
-    return bentoml.api(answer, route=route, batchable=True, max_batch_size=BATCH, max_latency_ms=1000)
+    return bentoml.api(answer, route=route, batchable=True, max_batch_size=BATCH)
 
 
 _folder, *_names = os.environ["POLYSERVE_BENCH_MODELS"].split()

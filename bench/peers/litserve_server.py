@@ -12,8 +12,7 @@ from typing import Any
 from fastapi import Request
 from litserve import LitAPI, LitServer
 
-from bench import frameworks
-from bench.peers.batches import BATCH, in_one_call
+from bench.peers.batches import BATCH, in_one_call, load
 
 WAIT_SECONDS = 0.001  #: for others to share a call
 
@@ -28,7 +27,7 @@ class Model(LitAPI):
         self._name, self._folder = name, folder
 
     def setup(self, device: str) -> None:
-        self._predict = frameworks.load(self._name, self._folder)
+        self._predict = load(self._name, self._folder)
 
     def decode_request(self, request: Request) -> Any:  # the JSON of one
         return request["instances"]
@@ -37,8 +36,7 @@ class Model(LitAPI):
         return inputs
 
     def predict(self, batch: Any) -> Any:
-        many = isinstance(batch[0][0], list)  # a request that is alone comes as it is
-        return in_one_call(self._predict, batch) if many else self._predict(batch)
+        return in_one_call(self._predict, batch)
 
     def unbatch(self, output: Any) -> Any:
         return output

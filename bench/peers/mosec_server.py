@@ -13,13 +13,11 @@ from typing import Any
 import orjson
 from mosec import Runtime, Server, Worker
 
-from bench import frameworks
-from bench.peers.batches import BATCH, in_one_call
+from bench.peers.batches import BATCH, in_one_call, load
 
 WAIT_MS = 1  #: mosec's shortest `max_wait_time`
 
 _FOLDER = "POLYSERVE_BENCH_FOLDER"
-_THREADS = {"bert": {"OMP_NUM_THREADS": "1"}}  #: which is quicker for a small network, as `kserve-1-thread` shows
 
 
 class Model(Worker):
@@ -28,7 +26,7 @@ class Model(Worker):
     def __init__(self) -> None:
         super().__init__()
         folder = Path(os.environ[_FOLDER])
-        self._predict = frameworks.load(folder.name, folder)
+        self._predict = load(folder.name, folder)
 
     def deserialize(self, data: bytes) -> Any:
         return orjson.loads(data)["instances"]
@@ -47,7 +45,7 @@ def main() -> None:
     server = Server()
     routes = {}
     for name in names:
-        environ = {_FOLDER: str(folder / name), **_THREADS.get(name, {})}
+        environ = {_FOLDER: str(folder / name)}
         runtime = Runtime(Model, max_batch_size=BATCH, max_wait_time=WAIT_MS, env=[environ])
         routes[f"/v1/models/{name}:predict"] = [runtime]
     server.register_runtime(routes)

@@ -17,8 +17,7 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bench import frameworks
-from bench.peers.batches import BATCH, in_one_call
+from bench.peers.batches import BATCH, in_one_call, load
 
 WAIT_SECONDS = 0.001  #: for others to share a call
 _MANY = 10_000  #: requests that a model may be at
@@ -31,7 +30,7 @@ class Model:
     """One model."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self._predict = frameworks.load(name, folder)
+        self._predict = load(name, folder)
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=WAIT_SECONDS)  # type: ignore[untyped-decorator]
     async def answers(self, batch: list[Any]) -> list[Any]:

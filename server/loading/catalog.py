@@ -299,7 +299,10 @@ def _notes(top: ModelDir, folders: list[Found], model_name: str | None, left_out
     elif folders:
         served = {found.directory.path.name for found in folders}
         strays = [name for name in (*top.files, *top.outside) if name not in served]
-        notes += [f"files beside the models' folders are not served: {', '.join(strays[:5])}"] if strays else []
+        broken = [name for name in strays if (top.path / name).is_symlink() and not os.access(top.path / name, os.F_OK)]
+        files = [name for name in strays if name not in broken]
+        notes += [f"files beside the models' folders are not served: {', '.join(files[:5])}"] if files else []
+        notes += [f"links lead to nothing, and are not served: {', '.join(broken[:5])}"] if broken else []
     if model_name and folders:
         notes.append(f"--model_name={model_name} is not used: {top.path} holds a folder for each model")
     return tuple(notes)

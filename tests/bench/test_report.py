@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from bench.claims import CLAIMS, Claim
+from bench.claims import CLAIMS, STARTS, Claim
 from bench.load import Figures
 from bench.measure import Outcome, Results
 from bench.plan import KSERVE, POLYSERVE, Workload
 from bench.process import Memory
-from bench.report import Footprint, Setting, claims_table, figures_table, memory_table, number, report, table
+from bench.report import (
+    Footprint,
+    Setting,
+    claims_table,
+    figures_table,
+    memory_table,
+    number,
+    report,
+    starts_table,
+    table,
+)
 from bench.requests import Protocol
+from bench.starts import EXAMPLES, ONE, Start, Starts, words
 
 
 def outcome(*throughputs: float, p50: float = 1.0, p99: float = 2.0) -> Outcome:
@@ -80,6 +91,33 @@ def test_ratios_are_polyserves_to_each_system() -> None:
     ]  # fmt: skip
 
 
+def starts(case: str, ours: float, theirs: float) -> Starts:
+    """PolyServe's starts, the middle one in `ours` seconds, and KServe's."""
+    mine = [Start(seconds, 2.0, 300.0) for seconds in (9.0, ours, 0.1)]
+    return {words(case): {"polyserve": mine, "kserve": [Start(theirs, 4.0, 100.0)]}}
+
+
+@pytest.mark.parametrize(("case", "bound"), [(ONE, 1.2), (EXAMPLES, 1.3)])
+def test_how_long_a_start_may_take(case: str, bound: float) -> None:
+    (claimed,) = (each for each in STARTS if each.case == case)
+    within = claimed.measured(Results(starts=starts(case, bound, 1.0)))
+    assert within is not None
+    assert claimed.holds(within)
+    beyond = claimed.measured(Results(starts=starts(case, bound + 0.01, 1.0)))
+    assert beyond is not None
+    assert not claimed.holds(beyond)
+    line = next(line for line in claims_table(Results()).splitlines() if claimed.text in line)
+    assert "not measured" in line
+
+
+def test_starts_are_medians_and_their_ratios() -> None:
+    ours, theirs = starts_table(starts(ONE, 3.0, 2.0)).splitlines()[2:]
+    assert [cell.strip() for cell in ours.split("|")[1:-1]] == [
+        "1 scikit-learn model", "polyserve", "3.0", "9.0 3.0 0.1", "2.0", "300", "1.50", "0.50", "3.00",
+    ]  # fmt: skip
+    assert theirs.split("|")[-2].strip() == "-"
+
+
 def test_a_table_lines_up() -> None:
     assert table(("a", "size"), [("one", "1,000"), ("three", "-")]) == (
         "| a     |  size |\n| ----- | ----: |\n| one   | 1,000 |\n| three |     - |\n"
@@ -99,4 +137,7 @@ def test_the_report_tells_how_it_was_made() -> None:
     for part in ("`python -m bench`", "2 cores", "Python: 3.11.7", "5 rounds of 3 s", "- **kserve**: KServe"):
         assert part in text
     assert memory_table(footprints) in text
+    assert "## Starts" not in text  # of a part of a run
+    found.starts = starts(ONE, 3.0, 2.0)
+    assert starts_table(found.starts) in report(setting, found, footprints)
     assert "1,250" in memory_table(footprints)

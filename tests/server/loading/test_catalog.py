@@ -388,7 +388,7 @@ def test_links_that_lead_nowhere_or_to_themselves_stop_nobody(mount: Path) -> No
     (mount / "a" / "up").symlink_to("..")
     catalog = scan(mount)
     assert names(catalog) == ["a"]
-    assert catalog.notes == ("files beside the models' folders are not served: left, loop, nowhere, right",)
+    assert catalog.notes == ("links lead to nothing, and are not served: left, loop, nowhere, right",)
     assert choose(catalog.found[0].directory).match.file == "model.echo"
 
 
