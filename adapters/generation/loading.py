@@ -28,7 +28,7 @@ from adapters.generation.vocabulary import Vocabulary
 from adapters.huggingface_.bundle import weights_of
 from adapters.huggingface_.loading import (
     check_loaded,
-    check_vocabulary,
+    check_tokenizer,
     from_folder,
     load_model,
     model_limit,
@@ -77,14 +77,14 @@ def load_generator(model_dir: ModelDir, file: str, options: Parameters, changed_
     except Exception as error:
         raise LoadError(reason_of(error)) from error
     check_loaded(report)
-    check_vocabulary(tokenizer)
+    growth = check_tokenizer(tokenizer)
     if name := options.get("chat_template") or (changed_by and model_dir.has(_TEMPLATE) and _TEMPLATE):
         tokenizer.chat_template = _template(model_dir, name)
     form = ResponseForm() if options.get("reasoning") == UNREAD else ResponseForm.of(tokenizer)
     context = _context(model_limit(model, tokenizer), options.get("max_context"))
     engine = _engine(model, context, options)
     prompts = Prompts(
-        Vocabulary(tokenizer, int(model.get_input_embeddings().num_embeddings)),
+        Vocabulary(tokenizer, int(model.get_input_embeddings().num_embeddings), growth),
         ChatTemplate(tokenizer, reads_calls=form.reads_calls),
         _held(context, engine),
         _end_ids(model, tokenizer),

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from adapters.generation.control_tokens import lies_in
+from adapters.shared.tokenizer_growth import NONE, Growth
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "\u2581"  #: how SentencePiece writes one
@@ -19,10 +20,11 @@ _ROOM = 64  #: tokens that a beginning may have more than the whole text: what f
 class Vocabulary:
     """One tokenizer of transformers, and the size of the model's own table."""
 
-    def __init__(self, tokenizer: Any, size: int) -> None:
+    def __init__(self, tokenizer: Any, size: int, growth: Growth = NONE) -> None:
         """`size`: ids from 0 to that are the model's; its tokenizer often has fewer."""
         self.tokenizer = tokenizer
         self.size = size
+        self._growth = growth
         added = tokenizer.added_tokens_decoder
         self.special = frozenset(tokenizer.all_special_ids) | {number for number in added if added[number].special}
         self.special_texts = frozenset(map(str, tokenizer.convert_ids_to_tokens(sorted(self.special))))
@@ -36,9 +38,10 @@ class Vocabulary:
         of far more characters than so many tokens usually have is not read to its end.
         """
         size = _USUAL * (most + _ROOM)
-        while 2 * size <= len(text):
-            if (count := len(self._ids(text[:size], special=False))) > most + _ROOM:
-                return size, count
+        while self._growth.beginning(text, 2 * size)[0] < len(text):
+            read, _ = self._growth.beginning(text, size)
+            if (count := len(self._ids(text[:read], special=False))) > most + _ROOM:
+                return read, count
             size *= 2
         return 0, 0
 

@@ -9,13 +9,14 @@ directly.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adapters.base import InvalidInput, TooLong
 from adapters.shared.texts import AT_ONCE, portions, without_panics
+from adapters.shared.tokenizer_growth import NONE, Growth
 
 if TYPE_CHECKING:
     from adapters.huggingface_.packed_rows import Packing
@@ -56,6 +57,7 @@ class Encoder:
     solo: bool  #: the model cannot take several rows at once
     turn: AbstractContextManager[Any]  #: held around each call of the model
     keywords: Mapping[str, Any] = field(default_factory=dict)  #: for each call of the tokenizer
+    growth: Growth = NONE  #: what the tokenizer may make of a text's characters
     packing: Packing | None = None  #: how the model takes rows of any length in one call; None: it does not
     #: a tokenizer keeps the truncation of the latest call in itself, so calls take turns
     _tokenizing: threading.Lock = field(default_factory=threading.Lock)
@@ -85,24 +87,26 @@ class Encoder:
         self, texts: list[str], pairs: list[str] | None, wheres: list[str], truncation: bool, spans: bool = False
     ) -> list[Row]:
         """In portions: of a text too long, all tokens are made before most are thrown away."""
-        cut = [self._cut(text) for text in texts]
-        seconds = [self._cut(text) for text in pairs] if pairs is not None else None
-        lengths = [len(text) + len(seconds[i] if seconds else "") for i, text in enumerate(cut)]
+        cut, lengths = _columns(self._cut(text) for text in texts)
+        seconds, more = _columns(self._cut(text) for text in pairs or ())
+        become = [length + (more[i] if more else 0) for i, length in enumerate(lengths)]
         rows: list[Row] = []
-        for some in portions(lengths):
-            with_pairs = [seconds[i] for i in some] if seconds is not None else None
+        for some in portions(become):
+            with_pairs = [seconds[i] for i in some] if pairs is not None else None
             for i, row in zip(some, self._encoded([cut[i] for i in some], with_pairs, truncation, spans), strict=True):
                 whole = len(texts[i]) + len(pairs[i] if pairs else "")
-                self._check(row, wheres[i], whole, lengths[i])
+                self._check(row, wheres[i], whole, len(cut[i]) + len(seconds[i] if pairs else ""))
                 rows.append(row)
         return rows
 
-    def _cut(self, text: str) -> str:
-        """What of the text can count."""
+    def _cut(self, text: str) -> tuple[str, int]:
+        """What of the text can count, and how many characters the tokenizer makes of it."""
         most = max(AT_ONCE, self.max_length * _CHARACTERS_A_TOKEN)
-        if len(text) <= most:
-            return text
-        return text[-most:] if getattr(self.tokenizer, "truncation_side", "") == "left" else text[:most]
+        if getattr(self.tokenizer, "truncation_side", "") == "left":
+            size, length = self.growth.beginning(text[::-1], most)
+            return text[len(text) - size :], length
+        size, length = self.growth.beginning(text, most)
+        return text[:size], length
 
     def _encoded(self, texts: list[str], pairs: list[str] | None, truncation: bool, spans: bool) -> list[Row]:
         with self._tokenizing, without_panics():
@@ -187,3 +191,8 @@ class Encoder:
                 f"the tokenizer gave token {max(row.ids)}, but the model knows {self.vocabulary} tokens: "
                 "they do not belong together"
             )
+
+
+def _columns(cut: Iterable[tuple[str, int]]) -> tuple[list[str], list[int]]:
+    pairs = list(cut)
+    return [text for text, _ in pairs], [length for _, length in pairs]

@@ -15,6 +15,7 @@ from adapters.base import LoadError
 from adapters.huggingface_.encoder import Encoder
 from adapters.huggingface_.tokenizing import AS_IT_IS, Tokenizing
 from adapters.shared.messages import first_line, listed
+from adapters.shared.tokenizer_growth import Growth
 
 if TYPE_CHECKING:
     from adapters.huggingface_.packed_rows import Packing
@@ -55,7 +56,7 @@ def load_encoder(
     except Exception as error:
         raise LoadError(reason_of(error)) from error
     check_loaded(report, unused)
-    check_vocabulary(tokenizer)
+    growth = check_tokenizer(tokenizer)
     if model.main_input_name != "input_ids":
         raise LoadError(f"{type(model).__name__} takes {model.main_input_name}, not text")
     encoder = Encoder(
@@ -68,6 +69,7 @@ def load_encoder(
         solo=output == "logits" and _is_solo(model),
         turn=threading.Lock() if _keeps_state(model) else nullcontext(),
         keywords=tokenizing.keywords(),
+        growth=growth,
     )
     packing = None if encoder.solo else packing_for(model, output, encoder.inputs, encoder.max_length)
     return replace(encoder, packing=packing)
@@ -140,15 +142,18 @@ def check_loaded(report: dict[str, Any], unused: str = "") -> None:
         raise LoadError(f"the weights do not load: {report['error_msgs'][0]}")
 
 
-def check_vocabulary(tokenizer: Any) -> None:
-    """
+def check_tokenizer(tokenizer: Any) -> Growth:
+    """What it may make of texts.
+
     Raises:
-        LoadError: it is nearly empty, as where its vocabulary lies under a name that transformers does not expect.
+        LoadError: its vocabulary is nearly empty, as where that lies under a name that transformers does not expect; or
+            it makes texts far too long.
     """
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise LoadError(
             f"{type(tokenizer).__name__} found no vocabulary: it knows its {len(tokenizer)} special tokens only"
         )
+    return Growth.of(tokenizer)
 
 
 def model_limit(model: Any, tokenizer: Any) -> int:

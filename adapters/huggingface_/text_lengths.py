@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import InvalidInput, LoadError, TooLong
-from adapters.huggingface_.loading import check_vocabulary, model_limit
+from adapters.huggingface_.loading import check_tokenizer, model_limit
 from adapters.huggingface_.pipeline_tasks import PipelineTask
 from adapters.shared.texts import AT_ONCE
+from adapters.shared.tokenizer_growth import NONE, Growth
 
 #: what is not one text alone: texts with hypotheses, windows, words with places, tables of rows
 _HYPOTHESIS = "This example is {}."
@@ -25,6 +26,7 @@ class TextLimit:
     tokens: int
     task: str
     can_cut: bool
+    growth: Growth = NONE
 
     @classmethod
     def of(cls, pipe: Any, task: PipelineTask, wanted: int | None) -> TextLimit | None:
@@ -33,7 +35,7 @@ class TextLimit:
         Raises:
             LoadError: the option max_length is more than the model takes; the tokenizer has no vocabulary.
         """
-        check_vocabulary(pipe.tokenizer)
+        growth = check_tokenizer(pipe.tokenizer)
         if task.name in ("document-question-answering", "automatic-speech-recognition"):
             return None
         config = pipe.model.config
@@ -44,7 +46,7 @@ class TextLimit:
             raise LoadError(f"max_length is {wanted}, but this model takes from {least} to {limit} tokens")
         tokens = wanted or limit
         pipe.tokenizer.model_max_length = tokens  # some pipelines cut there, whatever they are told
-        return cls(pipe.tokenizer, tokens, task.name, task.cut is not None)
+        return cls(pipe.tokenizer, tokens, task.name, task.cut is not None, growth)
 
     def check_characters(self, row: Mapping[str, Any], index: int) -> None:
         """Before anything is made of a text: its tokens take two hundred bytes for each character.
@@ -55,8 +57,8 @@ class TextLimit:
         most = max(AT_ONCE, self.tokens * _CHARACTERS_A_TOKEN)
         for name, value in row.items():
             for text in value if isinstance(value, list | tuple) else (value,):
-                if isinstance(text, str) and len(text) > most:
-                    raise TooLong(f"{name}[{index}] has {len(text)} characters, {most} are taken: shorten it")
+                if isinstance(text, str) and (taken := self.growth.beginning(text, most)[0]) < len(text):
+                    raise TooLong(f"{name}[{index}] has {len(text)} characters, {taken} are taken: shorten it")
 
     def check(self, row: Mapping[str, Any], index: int, settings: Mapping[str, Any]) -> None:
         """

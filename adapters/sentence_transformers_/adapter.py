@@ -31,6 +31,7 @@ from adapters.sentence_transformers_.folder import ModelFolder, read_folder
 from adapters.sentence_transformers_.kinds import KINDS, OUTPUT, Kind
 from adapters.sentence_transformers_.packed import packed_modules
 from adapters.shared.messages import first_line
+from adapters.shared.tokenizer_growth import Growth
 
 _PARAMETERS = {parameter.name: parameter for kind in KINDS.values() for parameter in kind.parameters}
 
@@ -77,7 +78,7 @@ class SentenceTransformersAdapter(Adapter):
     def load(cls, model_dir: ModelDir, file: str, options: Parameters) -> Self:
         folder = read_folder(model_dir)
         model = _loaded(model_dir, folder, options)
-        kind = KINDS[folder.kind](model, packed_modules(model))
+        kind = KINDS[folder.kind](model, packed_modules(model), Growth.of(getattr(model, "tokenizer", None)))
         known = {parameter.name for parameter in kind.parameters}
         defaults = {name: value for name, value in options.items() if name in _PARAMETERS}
         if unknown := defaults.keys() - known:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from adapters.base import TOKEN_COUNTS, Array, InvalidInput, Parameter, Paramete
 from adapters.sentence_transformers_.packed import PackedModules
 from adapters.shared.arrays import array_of
 from adapters.shared.texts import AT_ONCE, portions, without_panics
+from adapters.shared.tokenizer_growth import NONE, Growth
 
 __all__ = ["KINDS", "OUTPUT", "Kind"]
 
@@ -43,6 +44,7 @@ class Kind(ABC):
 
     model: Any
     packed: PackedModules | None = None  #: the model's modules over packed rows; None: it has to be asked otherwise
+    growth: Growth = NONE  #: what the tokenizer may make of a text's characters
     _tokenizing: threading.Lock = field(default_factory=threading.Lock)
 
     name: ClassVar[str]  #: the library's class
@@ -73,10 +75,7 @@ class Kind(ABC):
         columns = [tensors[name].tolist() for name in self.inputs]
         rows = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
         prompt = self._prompt(parameters)
-        lengths = [sum(map(len, texts)) for texts in zip(*columns, strict=True)]
-        for index, length in enumerate(lengths):
-            if length > AT_ONCE:
-                raise InvalidInput(f"text[{index}] has {length} characters, {AT_ONCE} are taken: shorten it")
+        lengths = [self._length(texts, index) for index, texts in enumerate(zip(*columns, strict=True))]
         answers: list[Any] = []
         counts: list[Array] = []
         for some in portions(lengths):
@@ -84,6 +83,18 @@ class Kind(ABC):
             answers += few
             counts += [_token_counts(features)] if parameters.get(TOKEN_COUNTS.name) else []
         return {OUTPUT: self.column(answers), **({TOKEN_COUNTS.name: np.concatenate(counts)} if counts else {})}
+
+    def _length(self, texts: Sequence[str], index: int) -> int:
+        """Characters that the tokenizer makes of a row.
+
+        Raises:
+            InvalidInput: too many.
+        """
+        read = [self.growth.beginning(text, AT_ONCE) for text in texts]
+        given, taken = sum(map(len, texts)), sum(size for size, _ in read)
+        if taken < given or (length := sum(size for _, size in read)) > AT_ONCE:
+            raise InvalidInput(f"text[{index}] has {given} characters, {min(taken, AT_ONCE)} are taken: shorten it")
+        return length
 
     def _answers(self, rows: list[Any], prompt: str | None, parameters: Parameters) -> tuple[list[Any], dict[str, Any]]:
         """One answer a row, and what they were made of."""

@@ -15,6 +15,7 @@ from typing import Any
 from adapters.formats import json_text
 from adapters.modeldir import ModelDir
 from adapters.shared.patterns import is_quick
+from adapters.shared.tokenizer_growth import Unbounded, check_growth
 
 TOKENIZER = "tokenizer.json"
 _MOST_BYTES = 128 << 20  #: the largest that are known have 34 MB
@@ -102,6 +103,12 @@ def _check(tokenizer: Any) -> None:
             raise _Unknown(f"decoder {_shown(_kind(part))}")
     _check_model(tokenizer["model"])
     _check_padding(tokenizer.get("padding"))
+    try:
+        check_growth(tokenizer)
+    except Unbounded as error:
+        raise _Unknown(str(error)) from error
+    except (TypeError, AttributeError) as error:
+        raise _Unknown("a part of it has a strange form") from error
 
 
 def _parts(part: Any, key: str) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -67,7 +68,7 @@ class InProcessLoader:
         stamp = stamp_of(directory)
         room.take(trial.memory_bytes if trial else self._budget.known(room.key) or stamp.size)
         try:
-            adapter, directory = self._load_tried(directory, choice, options, trial)
+            adapter, directory = self._load_tried(directory, choice, options, trial, room)
         except BaseException:
             room.leave()
             raise
@@ -78,58 +79,65 @@ class InProcessLoader:
         return Placed(adapter, trial, WorkerModel(choice.adapter.name, directory, choice.match.file, options), stamp)
 
     def _load_tried(
-        self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], trial: Trial | None
+        self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], trial: Trial | None, room: Room
     ) -> tuple[Adapter, ModelDir]:
         """Load; what the trial has proved of these very bytes is not proved again. The directory tells it, then."""
         if trial is None or not trial.evidence or not cpu.as_in_children():
-            return self._load_alone_first(directory, choice, options), directory
+            return self._load_alone_first(directory, choice, options, room), directory
         proved = replace(directory, evidence=trial.evidence)
-        adapter = self._load_alone_first(proved, choice, options)
+        adapter = self._load_alone_first(proved, choice, options, room)
         if self._trials.unchanged(directory, trial):
             return adapter, proved
         adapter.close()
-        return self._load_alone_first(directory, choice, options), directory
+        return self._load_alone_first(directory, choice, options, room), directory
 
-    def _load_alone_first(self, directory: ModelDir, choice: Choice, options: Mapping[str, Any]) -> Adapter:
+    def _load_alone_first(self, directory: ModelDir, choice: Choice, options: Mapping[str, Any], room: Room) -> Adapter:
         self._may_import.wait()
         load = partial(choice.adapter.load, directory, choice.match.file, options)
         imports = (*choice.adapter.requires, *choice.match.requires)
         if imports in self._imported:
-            return self._in_time(load)
+            return self._in_time(load, room)
         alone = self._first.acquire(timeout=PATIENCE)  # whoever has it for longer has imported, and waits for his disk
         try:
             if imports not in self._imported:  # another thread may have been the first while this one waited
-                adapter = self._in_time(load)
+                adapter = self._in_time(load, room)
                 self._imported.add(imports)
                 return adapter
         finally:
             if alone:
                 self._first.release()
-        return self._in_time(load)
+        return self._in_time(load, room)
 
-    def _in_time(self, load: Callable[[], Adapter]) -> Adapter:
+    def _in_time(self, load: Callable[[], Adapter], room: Room) -> Adapter:
         """
         Raises:
-            LoadError: as `load`; or it takes longer than it may. It is left behind, and closed if it ends after all.
+            LoadError: as `load`; or it takes longer than it may. It is left behind with what it claimed of the memory,
+                until it ends after all, and is closed then.
         """
         loaded: list[Adapter] = []
         ending = threading.Lock()
-        is_late = False
+        ended = False
+        give_back: list[Callable[[], None]] = []  #: once it is left behind
 
         def work() -> None:
-            adapter = load()
-            with ending:
-                if not is_late:
-                    loaded.append(adapter)
-                    return
-            adapter.close()
+            nonlocal ended
+            try:
+                loaded.append(load())
+            finally:
+                with ending:
+                    ended = True
+                with contextlib.ExitStack() as late:
+                    late.callback(lambda: [each() for each in give_back])
+                    for adapter in loaded if give_back else ():
+                        adapter.close()
 
         try:
             within(self._timeout, work)
         except NoAnswer as error:
             with ending:
-                is_late = True
-            if not loaded:
+                if not ended:
+                    give_back.append(room.leave_behind())
+            if give_back or not loaded:
                 raise LoadError(
                     f"loading it took longer than {self._timeout:g} s (--load_timeout), and its trial had not: its "
                     "disk, or what is mounted there, hangs"

@@ -14,9 +14,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from adapters.base import LoadError
@@ -64,6 +65,7 @@ class Claim:
     memory: int  #: bytes
     pinned: bool
     leaving: bool = False  #: it is being closed
+    left_behind: bool = False  #: of a load that was given up, whose thread holds it still
 
 
 class Evictable(Protocol):
@@ -121,6 +123,11 @@ class Budget:
             self._claims.discard(claim)
             self._changed.notify_all()
 
+    def leave_behind(self, claim: Claim) -> None:
+        """Its load was given up: until it ends, what it holds counts for every other, of the same model, too."""
+        with self._changed:
+            claim.left_behind = True
+
     def admit_unknown(self, size: int | None = None) -> contextlib.AbstractContextManager[None]:
         """While something loads a model of unknown size: beside others if it should take no more than `size` bytes.
 
@@ -165,7 +172,7 @@ class Budget:
     def _missing(self, key: ModelKey, memory: int) -> int:
         if self.limit is None:
             return 0
-        others = sum(claim.memory for claim in self._claims if claim.key != key or claim.leaving)
+        others = sum(claim.memory for claim in self._claims if claim.key != key or claim.leaving or claim.left_behind)
         return others + memory - self.limit
 
     def _wait(self, memory: int, until: float) -> float:
@@ -253,3 +260,11 @@ class Room:
         if self.claim is not None:
             self.budget.release(self.claim)
             self.claim = None
+
+    def leave_behind(self) -> Callable[[], None]:
+        """The load was given up, and no thread can be ended: what it claimed is given back by a call, when it ends."""
+        claim, self.claim = self.claim, None
+        if claim is None:
+            return lambda: None
+        self.budget.leave_behind(claim)
+        return partial(self.budget.release, claim)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from adapters.generation.vocabulary import Vocabulary
+from adapters.shared.tokenizer_growth import Growth
+from tests.language_models import byte_level_tokenizer
 
 
 def test_a_prompt_gets_its_special_tokens_once(vocabulary: Vocabulary) -> None:
@@ -40,3 +44,14 @@ def test_sentencepiece_s_way_of_writing() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), unk_token="<unk>")
     found = Vocabulary(tokenizer, 3)
     assert [found.bytes_of(1), found.bytes_of(2)] == [b" one", b"\xe4"]
+
+
+def test_a_text_is_read_to_where_it_becomes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tokenizers import normalizers
+
+    monkeypatch.setattr("adapters.shared.tokenizer_growth._SLICE", 16)
+    tokenizer, text = byte_level_tokenizer(), "9" * 1500
+    assert Vocabulary(tokenizer, 320).beginning(text, 50) == (0, 0)  # twice 912 characters are read whole
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("9", "9" * 20)
+    assert Vocabulary(tokenizer, 320, Growth.of(tokenizer)).beginning(text, 50) == (48, 48 * 20)
+    assert Vocabulary(tokenizer, 320, Growth.of(tokenizer)).beginning("1" * 1500, 50) == (0, 0)

@@ -11,8 +11,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tokenizers import normalizers  # noqa: E402
+
 from adapters.base import InvalidInput  # noqa: E402
 from adapters.huggingface_.encoder import Encoder, Row  # noqa: E402
+from adapters.shared.tokenizer_growth import Growth  # noqa: E402
 from tests.adapters.huggingface_.models import train_wordpiece  # noqa: E402
 
 
@@ -172,6 +175,21 @@ def test_a_tokenizer_is_given_no_more_than_can_count(monkeypatch: pytest.MonkeyP
     assert (row.ids, row.pair) == ([3] * 8, True)
     with pytest.raises(InvalidInput, match="the model takes 8"):
         encoder(counting).rows(["1 " * 1000], truncation=False)
+
+
+def test_what_a_text_becomes_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 300,000 characters of a kind NFKC makes millions, and 600 MB while they are tokens."""
+    monkeypatch.setattr("adapters.huggingface_.encoder.AT_ONCE", 200)
+    monkeypatch.setattr("adapters.shared.tokenizer_growth._SLICE", 4)
+    growth = Growth(normalizers.Replace("9", "9999999999"), 10)
+    for side in ("right", "left"):
+        counting = CountingTokenizer()
+        counting.truncation_side = side
+        (row,) = encoder(counting, growth=growth).rows(["9 " * 1000], truncation=True)
+        assert row.ids == [9] * 8
+        assert max(counting.given) <= 41
+    (row,) = encoder(CountingTokenizer(), growth=growth).rows(["1 " * 1000], truncation=True)
+    assert row.ids == [1] * 8
 
 
 def test_a_text_of_which_too_little_is_seen_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from adapters.huggingface_.loading import (  # noqa: E402
     _is_solo,
     _keeps_state,
     check_loaded,
-    check_vocabulary,
+    check_tokenizer,
     load_encoder,
     model_limit,
     reason_of,
@@ -112,9 +112,9 @@ class Tokenizer:
 
 
 def test_a_vocabulary_of_special_tokens_alone_is_none() -> None:
-    check_vocabulary(Tokenizer(3, [0, 1, 1, 0]))
+    check_tokenizer(Tokenizer(3, [0, 1, 1, 0]))
     with pytest.raises(LoadError, match=r"^Tokenizer found no vocabulary: it knows its 2 special tokens only"):
-        check_vocabulary(Tokenizer(2, [0, 1, 1]))
+        check_tokenizer(Tokenizer(2, [0, 1, 1]))
 
 
 def model(padding: int | None = None, **config: Any) -> Any:

@@ -9,10 +9,13 @@ import pytest
 
 pytest.importorskip("transformers")
 
+from tokenizers import normalizers
+
 from adapters.base import InvalidInput, LoadError, TooLong
 from adapters.huggingface_.pipeline_tasks import PIPELINES
 from adapters.huggingface_.text_lengths import TextLimit
 from adapters.shared.texts import AT_ONCE
+from adapters.shared.tokenizer_growth import Growth
 from tests.adapters.huggingface_.models import train_wordpiece
 
 
@@ -47,6 +50,14 @@ def test_what_is_far_too_long_is_not_even_tokenized(field: str) -> None:
     with pytest.raises(TooLong, match=rf"{field}\[3\] has 1000001 characters, 1000000 are taken: shorten it"):
         limit(nobody, "text-classification").check_characters(row, 3)
     TextLimit(nobody, 100_000, "text-classification", can_cut=True).check_characters(row, 3)
+
+
+def test_what_a_text_becomes_counts() -> None:
+    nobody: Any = None
+    limited = TextLimit(nobody, 8, "text-classification", can_cut=True, growth=Growth(normalizers.NFKC(), 18))
+    limited.check_characters({"text": "\ufdfa" * 50_000}, 0)  # 18 characters each
+    with pytest.raises(TooLong, match=r"text\[0\] has 60000 characters, 57344 are taken: shorten it"):
+        limited.check_characters({"text": "\ufdfa" * 60_000}, 0)
 
 
 def test_what_fits_passes(tokenizer: Any) -> None:
