@@ -53,7 +53,7 @@ def detect(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
 
 
 def of_image_and_text(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
-    """A model with a chat template is asked by a message; a text that has the picture's token in it is the whole prompt."""
+    """A model with a chat template is asked by a message; a text with the picture's token in it is the whole prompt."""
     text, token = row.get("text") or "", getattr(pipe.processor, "image_token", None)
     named = text.count(token) if token else 0
     if named > 1:

@@ -70,7 +70,7 @@ def test_a_table_is_columns_or_rows() -> None:
         (BOXES, [["a", [0, 0, 1, float("nan")]]], r"\[0\] must be a word and four numbers"),
         (BOXES, [], "must be a list of words"),
         (QUESTIONS, {}, "must be an object of 1 to 100 questions by their names"),
-        (QUESTIONS, dict.fromkeys(map(str, range(101)), {}), "must be an object of 1 to 100 questions"),
+        (QUESTIONS, {str(each): {} for each in range(101)}, "must be an object of 1 to 100 questions"),
     ],
 )
 def test_what_does_not_fit_is_refused(kind: str, value: Any, reason: str) -> None:
