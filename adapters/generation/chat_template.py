@@ -115,6 +115,8 @@ def _with_text(message: Any, field: str) -> dict[str, Any]:
     if found.get("tool_calls"):
         found["tool_calls"] = _with_arguments(found["tool_calls"], f"{field}.tool_calls")
     content = found.get("content")
+    if content is None and isinstance(found.get("refusal"), str):  # the assistant's own words, where it said no others
+        content = found["content"] = found["refusal"]
     if content is None and found["role"] != "assistant":  # whose calls of tools may be all that there is
         raise RefusedJob(f"{field}.content is missing: it must be a text, or a list of parts of type text", "messages")
     if isinstance(content, list):

@@ -100,6 +100,8 @@ class Job:
         grammar = Grammar.of(given["grammar"]) if "grammar" in given else None
         if grammar is not None and flags.get("ignore_eos"):
             raise RefusedJob(f"ignore_eos: a text ends where its {grammar.field} does: leave one out", "ignore_eos")
+        if any(isinstance(each, Chat) and each.needs_call for each in prompts):
+            grammar = None  # it is of the answer's text, and there is none beside a call that has to come
         sampling = {"temperature": 1.0, **numbers}
         sampling["top_p"] = max(sampling.get("top_p", 1.0), _LEAST_TOP_P)
         return cls(
@@ -145,8 +147,6 @@ def _chat(given: Mapping[str, Any]) -> Chat:
         raise RefusedJob("tool_choice asks for a call, and there are no tools: send some", "tool_choice")
     if name and tools and name not in map(_tool_name, tools if isinstance(tools, list) else ()):
         raise RefusedJob(f"tool_choice names {_shown(name)}, which is none of the tools", "tool_choice")
-    if needs_call and "grammar" in given:
-        raise RefusedJob("tool_choice asks for a call, which is no text of another form: leave one out", "tool_choice")
     parallel = _flag(given.get("parallel_tool_calls", True), "parallel_tool_calls")
     tools = None if choice == "none" else tools
     more = given.get("chat_template_kwargs")

@@ -83,7 +83,7 @@ def pipeline_of(config: Mapping[str, Any]) -> PipelineTask | None:
     name, taken = architecture(config), takes(config)
     row = task_of_head(name)
     if row is not None and row.name == "text2text-generation" and taken:
-        return PIPELINES["image-text-to-text"] if taken == "images" else None
+        return PIPELINES["image-text-to-text" if taken == "images" else "any-to-any"]
     if row is None and taken == "images" and name.endswith("Model") and config.get("vision_config") is None:
         return PIPELINES["image-feature-extraction"]
     if row is None and taken == "sound" and name.endswith("ForSequenceClassification"):

@@ -26,6 +26,7 @@ class OwnPipeline:
     tokenizer: Any = None
     image_processor: Any = None
     feature_extractor: Any = None
+    processor: Any = None
 
     @property
     def device(self) -> Any:

@@ -5,12 +5,13 @@ Most take their first input by itself and the others as keywords (`plain`); the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from adapters.base import InvalidInput
+from adapters.base import InvalidInput, TooLong
 from adapters.huggingface_.pipeline_answers import mask_png
 from adapters.shared.messages import brief, listed
 
@@ -52,7 +53,38 @@ def detect(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
 
 
 def of_image_and_text(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
-    return pipe(row["image"], text=row.get("text") or "", **keywords)
+    """A model with a chat template is asked by a message; a text with the picture's token in it is the whole prompt."""
+    text, token = row.get("text") or "", getattr(pipe.processor, "image_token", None)
+    named = text.count(token) if token else 0
+    if named > 1:
+        raise InvalidInput(f"text names the picture {named} times, by {token}: there is one, leave the others out")
+    if named or not getattr(pipe.processor, "chat_template", None):
+        return pipe(row["image"], text=text, **keywords)
+    return of_anything(pipe, row, keywords)
+
+
+def of_anything(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
+    """One message with all that came, and the text that the model answers."""
+    content = [{"type": name, name: row[name]} for name in ("image", "audio") if row.get(name) is not None]
+    if text := row.get("text"):
+        content.append({"type": "text", "text": text})
+    (answer,) = pipe(text=[{"role": "user", "content": content}], return_full_text=False, **keywords)
+    return [{"generated_text": answer["generated_text"]}]
+
+
+def of_state(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
+    """Questions on a state, which are checked and counted before the model is asked."""
+    most = int(pipe.tokenizer.model_max_length)
+    if (length := len(json.dumps(dict(row)))) > most * _CHARACTERS_A_TOKEN:
+        raise TooLong(f"state and questions have {length} characters, and the model takes {most} tokens: shorten them")
+    try:
+        prepared = pipe.preprocess({"state": row["state"], "questions": row["questions"]})
+    except ValueError as error:
+        raise InvalidInput(f"questions: {brief(str(error))}") from error
+    longest = max(inputs["input_ids"].shape[-1] for inputs, _ in prepared["prompts"])
+    if longest > most:
+        raise TooLong(f"state has {longest} tokens with its questions, and the model takes {most}: shorten it")
+    return pipe.postprocess(pipe.forward(prepared))
 
 
 def masks(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:

@@ -18,9 +18,11 @@ from adapters.huggingface_.pipeline_answers import png, sound_document
 
 TEXT, IMAGE, SOUND, FRAMES = "text", "image", "sound", "frames"
 LABELS, TABLE, BOXES = "labels", "table", "boxes"
+STATE, QUESTIONS = "state", "questions"
 _MOST_LABELS = 1000
 _MOST_CELLS = 100_000
 _MOST_BOXES = 20_000
+_MOST_QUESTIONS = 100
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,21 @@ def _is_place(number: Any) -> bool:
     return type(number) in (int, float) and math.isfinite(number) and 0 <= number <= 1000
 
 
+def _state(value: Any, where: str, name: str, reading: Reading) -> Any:
+    """Whatever JSON has a form for."""
+    return value
+
+
+def _questions(value: Any, where: str, name: str, reading: Reading) -> dict[str, Any]:
+    """Questions by their names, as transformers' decisions have them; what is wrong with one, its pipeline says."""
+    if not isinstance(value, dict) or not value or len(value) > _MOST_QUESTIONS:
+        raise InvalidInput(
+            f"{where} must be an object of 1 to {_MOST_QUESTIONS} questions by their names, such as "
+            '{"refund": {"type": "noul", "instructions": "Is a refund asked for?"}}'
+        )
+    return value
+
+
 def _image(value: Any, where: str, name: str, reading: Reading) -> Any:
     return image_of(value, where, name, reading.limits)
 
@@ -125,7 +142,7 @@ def _sound(value: Any, where: str, name: str, reading: Reading) -> Any:
 
 _READERS: Mapping[str, Callable[[Any, str, str, Reading], Any]] = {
     TEXT: _text, IMAGE: _image, SOUND: _sound, FRAMES: _frames,
-    LABELS: _labels, TABLE: _table, BOXES: _boxes,
+    LABELS: _labels, TABLE: _table, BOXES: _boxes, STATE: _state, QUESTIONS: _questions,
 }  # fmt: skip
 
 
@@ -164,5 +181,7 @@ def example_of(field: InputField, text: str) -> Any:
         LABELS: lambda: ["sports", "politics"],
         TABLE: lambda: {"city": ["Rome", "Oslo"], "people": ["2.8", "0.7"]},
         BOXES: lambda: [["Total", [10, 20, 60, 35]], ["100", [70, 20, 90, 35]]],
+        STATE: lambda: {"message": text},
+        QUESTIONS: lambda: {"example": {"type": "noul", "instructions": "Is this an example?"}},
     }
     return made[field.kind]()

@@ -12,7 +12,18 @@ from typing import Any
 
 from adapters.base import TEXT_COUNTS, Parameter
 from adapters.huggingface_ import pipeline_calls as calls
-from adapters.huggingface_.pipeline_inputs import BOXES, FRAMES, IMAGE, LABELS, SOUND, TABLE, TEXT, InputField
+from adapters.huggingface_.pipeline_inputs import (
+    BOXES,
+    FRAMES,
+    IMAGE,
+    LABELS,
+    QUESTIONS,
+    SOUND,
+    STATE,
+    TABLE,
+    TEXT,
+    InputField,
+)
 
 _APPLIED = ("softmax", "sigmoid", "none")
 TOP_K = Parameter("top_k", int, meaning="the best so many answers, best first")
@@ -111,6 +122,8 @@ _ROWS = (
             ("translation", ("MarianMTModel", "M2M100ForConditionalGeneration")),
         )
     ),
+    PipelineTask("decision", (InputField("state", STATE), InputField("questions", QUESTIONS)),
+        auto_classes=("AutoModelForCausalLM",), call=calls.of_state),
     # pictures
     PipelineTask("image-classification", (_IMAGE,), ("ForImageClassification", "ForImageClassificationWithTeacher"),
         (TOP_K, _FUNCTION), batched=True),
@@ -137,6 +150,9 @@ _ROWS = (
         generated=_GENERATED, call=calls.of_image_and_text),
     PipelineTask("video-classification", (InputField("video", FRAMES),), ("ForVideoClassification",),
         (TOP_K, _FUNCTION), auto_classes=("AutoModelForVideoClassification",), own="VideoClassification"),
+    PipelineTask("any-to-any",
+        (_TEXT, InputField("image", IMAGE, optional=True), InputField("audio", SOUND, optional=True)),
+        generated=_GENERATED, call=calls.of_anything),
     # sound
     PipelineTask("audio-classification", (_SOUND,), ("ForAudioClassification",), (TOP_K, _FUNCTION)),
     PipelineTask("automatic-speech-recognition", (_SOUND,),
@@ -154,9 +170,7 @@ ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classifica
 
 #: tasks that transformers has, or had, and that are refused: why, and what to do
 REFUSED = {
-    "decision": "it reads a language model's logits by a decision_config.json; a model.py of your own can call it",
     "text-generation": "adapter: generation serves it, over OpenAI's API and the others",
-    "any-to-any": "answers of several kinds are not served; task: image-text-to-text asks such a model for texts",
     "text-to-speech": "task: text-to-audio is the same",
     "image-to-text": "transformers 5 dropped it; task: image-text-to-text asks the same models",
     "visual-question-answering": "transformers 5 dropped it; task: image-text-to-text answers questions on pictures",

@@ -148,7 +148,9 @@ def load_pipeline(model_dir: ModelDir, task: PipelineTask, architecture: str, op
         pipe = _pipeline(task, model, parts, options)
     except Exception as error:
         raise LoadError(f"no {task.name} can be made of it: {brief(str(error))}") from error
-    rate = getattr(pipe.feature_extractor, "sampling_rate", None) or Reading.rate
+    task = _as_the_model_takes(task, model)
+    extractor = pipe.feature_extractor or getattr(pipe.processor, "feature_extractor", None)
+    rate = getattr(extractor, "sampling_rate", None) or Reading.rate
     limit = TextLimit.of(pipe, task, options.get("max_length")) if parts.get("tokenizer") is not None else None
     limits = Reading().limits
     limits = replace(
@@ -164,6 +166,14 @@ def load_pipeline(model_dir: ModelDir, task: PipelineTask, architecture: str, op
         made.defaults = {TRUNCATION.name: True, **made.defaults}
     _try(made)
     return made
+
+
+def _as_the_model_takes(task: PipelineTask, model: Any) -> PipelineTask:
+    """Without the optional inputs of kinds that this very model has none of: some hear, and do not see."""
+    if task.name != "any-to-any":
+        return task
+    taken = tuple(each for each in task.inputs if not each.optional or each.name in model.input_modalities)
+    return replace(task, inputs=taken)
 
 
 def _least_samples(config: Any) -> int:
@@ -216,12 +226,13 @@ def _parts(model_dir: ModelDir, task: PipelineTask) -> dict[str, Any]:
     """What prepares the inputs, as far as the folder has it."""
     from adapters.huggingface_.bundle import has_tokenizer
 
+    whole = task.name == "any-to-any"  # its processor has all parts, of the kinds that there are
     prepared = model_dir.has("preprocessor_config.json") or model_dir.has("processor_config.json")
     wanted = {
         "tokenizer": ("AutoTokenizer", has_tokenizer(model_dir)),
-        "image_processor": ("AutoImageProcessor", prepared and task.takes(IMAGE, FRAMES)),
-        "feature_extractor": ("AutoFeatureExtractor", prepared and task.takes(SOUND)),
-        "processor": ("AutoProcessor", prepared and task.name in ("image-text-to-text", "text-to-audio")),
+        "image_processor": ("AutoImageProcessor", prepared and task.takes(IMAGE, FRAMES) and not whole),
+        "feature_extractor": ("AutoFeatureExtractor", prepared and task.takes(SOUND) and not whole),
+        "processor": ("AutoProcessor", prepared and (whole or task.name in ("image-text-to-text", "text-to-audio"))),
     }
     if task.takes(IMAGE, FRAMES, SOUND) and not prepared:
         raise LoadError("preprocessor_config.json is missing, which says how pictures or sound are made ready")

@@ -16,7 +16,7 @@ from server.api.openai.body_parts import check_parts
 from server.api.openai.error_object import FieldRefused
 from server.api.openai.fail_fast import FailFastList
 from server.api.openai.output_format import ResponseFormat, StructuredOutputs, grammar_of
-from server.api.openai.tool_fields import ToolChoice, choice_of
+from server.api.openai.tool_fields import ToolChoice, chosen
 from server.codec.error_text import nearest, quoted
 from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput
@@ -33,10 +33,13 @@ Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh",
 
 #: OpenAI's fields that are not served
 _NOT_SERVED = {
-    *("audio", "best_of", "function_call", "functions", "modalities", "prediction"),
-    *("suffix", "verbosity", "web_search_options", "conversation", "reasoning", "prompt", "max_tool_calls"),
+    *("audio", "best_of", "function_call", "functions", "prediction"),
+    *("suffix", "web_search_options", "conversation", "reasoning", "prompt", "max_tool_calls"),
     *("context_management", "moderation"),
 }
+
+#: of chats: what is done here, of fields that could ask for more
+_USUAL: Mapping[str, Any] = {"modalities": ["text"], "verbosity": "medium"}
 
 
 class StreamOptions(BaseModel):
@@ -146,6 +149,8 @@ class ChatRequest(TextRequest):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
 
+    modalities: FailFastList[str] | None = None
+    verbosity: str | None = None
     metadata: dict[str, str] | None = None
     store: Literal[False] | None = None
     service_tier: Literal["auto", "default"] | None = None
@@ -154,14 +159,15 @@ class ChatRequest(TextRequest):
     prompt_cache_retention: str | None = None
 
     def job(self) -> dict[str, Any]:
+        tools, choice = chosen(self.tools or (), self.tool_choice)
         budget = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         more = {
             "messages": self.messages,
             "max_tokens": budget,
             "chat_template_kwargs": self.chat_template_kwargs,
             "reasoning_effort": self.reasoning_effort,
-            "tools": self.tools or None,
-            "tool_choice": choice_of(self.tool_choice),
+            "tools": list(tools) or None,
+            "tool_choice": choice,
             "parallel_tool_calls": self.parallel_tool_calls,
             "logprobs": (self.top_logprobs or 0) if self.logprobs else None,
         }
@@ -169,9 +175,13 @@ class ChatRequest(TextRequest):
 
     def check(self) -> None:
         super().check()
+        for name, usual in _USUAL.items():
+            if getattr(self, name) not in (None, usual):
+                problem = f"{name}: only {orjson.dumps(usual).decode()} is served here: send that, or leave it out"
+                raise FieldRefused(problem, name, "unsupported_parameter")
         if not self.messages:
             raise FieldRefused("messages is an empty list: send at least one message", "messages")
-        choice_of(self.tool_choice)
+        chosen(self.tools or (), self.tool_choice)
         if self.top_logprobs is not None and not self.logprobs:
             raise FieldRefused("top_logprobs needs logprobs: set that to true", "top_logprobs")
         for name in ("max_tokens", "max_completion_tokens"):

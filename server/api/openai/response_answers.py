@@ -105,7 +105,16 @@ class ResponseShape:
             "truncation": "disabled",
             "usage": None,
             "user": asked.user,
+            "safety_identifier": asked.safety_identifier,
+            "max_tool_calls": None,
+            **_cache(asked),
         }
+
+
+def _cache(asked: ResponseRequest) -> dict[str, Any]:
+    """What was asked of the cache of prompts; clients of new versions look for all of it, in old ones' objects, too."""
+    key, retention = asked.prompt_cache_key, asked.prompt_cache_retention
+    return {"prompt_cache_key": key, "prompt_cache_retention": retention, "prompt_cache_diagnostics": None}
 
 
 def new_id(kind: str) -> str:

@@ -14,7 +14,7 @@ from server.api.openai.fail_fast import FailFastList
 from server.api.openai.output_format import NamedSchema
 from server.api.openai.request_fields import MOST_ALTERNATIVES, Effort, GeneratingRequest
 from server.api.openai.response_input import messages_of
-from server.api.openai.tool_fields import ToolChoice, choice_of
+from server.api.openai.tool_fields import ToolChoice, Tools, chosen
 
 _LOGPROBS = "message.output_text.logprobs"
 _NOT_KEPT = "responses are not kept here: leave it out, and send the whole conversation as input"
@@ -87,12 +87,13 @@ class ResponseRequest(GeneratingRequest):
         return _LOGPROBS in (self.include or ())
 
     def job(self) -> dict[str, Any]:
+        tools, choice = self._chosen()
         more = {
             "messages": messages_of(self.input, self.instructions),
             "max_tokens": self.max_output_tokens,
             "reasoning": {"effort": self.reasoning.effort} if self.reasoning is not None else None,
-            "tools": [_tool(tool) for tool in self.tools or ()] or None,
-            "tool_choice": choice_of(self.tool_choice),
+            "tools": list(tools) or None,
+            "tool_choice": choice,
             "grammar": self._grammar(),
             "logprobs": (self.top_logprobs or 0) if self.tells_logprobs else None,
         }
@@ -100,16 +101,17 @@ class ResponseRequest(GeneratingRequest):
 
     def check(self) -> None:
         super().check()
-        choice_of(self.tool_choice)
+        self._chosen()
         self._grammar()
         for name in ("store", "previous_response_id"):
             if getattr(self, name):
                 raise FieldRefused(f"{name}: {_NOT_KEPT}", name, "unsupported_parameter")
-        if self.top_logprobs is not None and not self.tells_logprobs:
+        if self.top_logprobs and not self.tells_logprobs:
             raise FieldRefused(f'top_logprobs needs include: ["{_LOGPROBS}"]', "top_logprobs")
         messages_of(self.input, self.instructions)
-        for tool in self.tools or ():
-            _tool(tool)
+
+    def _chosen(self) -> tuple[Tools, str | dict[str, str] | None]:
+        return chosen([_tool(tool) for tool in self.tools or ()], self.tool_choice)
 
     def _grammar(self) -> dict[str, Any] | None:
         form = self.text.format if self.text is not None else None

@@ -32,6 +32,12 @@ def test_parts_of_text_become_one(tokenizer: Any) -> None:
     assert "hello\nthere<|end|>" in text
 
 
+def test_a_refusal_that_comes_back_is_what_the_assistant_said(tokenizer: Any) -> None:
+    refused = {"role": "assistant", "content": None, "refusal": "I would rather not"}
+    text = ChatTemplate(tokenizer).render(Chat([*HELLO, refused, *HELLO]))
+    assert "<|start|>assistant\nI would rather not<|end|>" in text
+
+
 def test_a_developer_is_the_system_where_the_template_knows_no_other_word(tokenizer: Any) -> None:
     asked = Chat([{"role": "developer", "content": "be brief"}, *HELLO])
     assert "<|start|>system\nbe brief<|end|>" in ChatTemplate(tokenizer).render(asked)

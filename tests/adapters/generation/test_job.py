@@ -116,6 +116,12 @@ def test_which_tools_a_chat_calls() -> None:
     assert (named.needs_call, named.required_tool, named.parallel_calls) == (True, "now", False)
 
 
+def test_a_form_is_of_the_answer_s_text_and_a_call_that_has_to_come_has_none() -> None:
+    asked: dict[str, Any] = {"messages": [{}], "tools": TOOLS, "grammar": {"kind": "json_object"}}
+    assert Job.of({**asked, "tool_choice": "required"}).grammar is None
+    assert Job.of({**asked, "tool_choice": "auto"}).grammar is not None
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
@@ -126,7 +132,6 @@ def test_which_tools_a_chat_calls() -> None:
         ({"tool_choice": ["now"]}, "tool_choice"),
         ({"tool_choice": {"name": "then"}}, "tool_choice"),
         ({"tool_choice": "required", "tools": []}, "tool_choice"),
-        ({"tool_choice": "required", "grammar": {"kind": "json_object"}}, "tool_choice"),
         ({"tool_choice": {"name": "now"}, "tools": [5, {"function": 5}]}, "tool_choice"),
         ({"parallel_tool_calls": "no"}, "parallel_tool_calls"),
         ({"grammar": 5}, "grammar"),

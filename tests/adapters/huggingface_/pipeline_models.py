@@ -254,6 +254,80 @@ def t5(path: Path) -> Path:
     )  # fmt: skip
 
 
+_CHAT = (
+    "{% for message in messages %}{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}{{ MARK if part['type'] != 'text' else part['text'] }}{% endfor %}{% endif %}"
+    "{% endfor %}{{ '>' if add_generation_prompt }}"
+)
+
+
+def _chatty(*tokens: str, mark: str = "") -> Any:
+    """A tokenizer with tokens of its own and a chat template, in which `mark` stands for what is no text."""
+    tokenizer = train_bytes(wrap=False)
+    tokenizer.add_tokens([*tokens])
+    tokenizer.chat_template, tokenizer.model_max_length = _CHAT.replace("MARK", repr(mark)), 200
+    return tokenizer
+
+
+def _decoder(tokenizer: Any) -> dict[str, Any]:
+    return {**_SMALL, "vocab_size": len(tokenizer), "max_position_embeddings": 200, "num_key_value_heads": 2,
+            "eos_token_id": 2, "bos_token_id": 0, "pad_token_id": 1}  # fmt: skip
+
+
+def seer(path: Path) -> Path:
+    """LLaVA: a picture is a token of the prompt, which the chat template puts there."""
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    tokenizer = _chatty("<image>", mark="<image>")
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**_TOWER), text_config=LlamaConfig(**_decoder(tokenizer)),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"), vision_feature_layer=-1,
+    )  # fmt: skip
+    model = LlavaForConditionalGeneration(config)
+    model.generation_config.max_new_tokens = 6
+    images = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    processor = LlavaProcessor(
+        images, tokenizer, patch_size=8, vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        chat_template=tokenizer.chat_template,
+    )  # fmt: skip
+    return _saved(path, model, processor)
+
+
+def hearer(path: Path) -> Path:
+    """Qwen2-Audio, which hears and reads."""
+    from transformers import (
+        Qwen2AudioConfig,
+        Qwen2AudioEncoderConfig,
+        Qwen2AudioForConditionalGeneration,
+        Qwen2AudioProcessor,
+        Qwen2Config,
+        WhisperFeatureExtractor,
+    )
+
+    tokenizer = _chatty("<|AUDIO|>", mark="<|AUDIO|>")
+    audio = Qwen2AudioEncoderConfig(
+        num_mel_bins=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32, d_model=32,
+        max_source_positions=50,
+    )  # fmt: skip
+    config = Qwen2AudioConfig(
+        audio_config=audio, text_config=Qwen2Config(**_decoder(tokenizer)),
+        audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
+    )  # fmt: skip
+    model = Qwen2AudioForConditionalGeneration(config)
+    model.generation_config.max_new_tokens = 6
+    extractor = WhisperFeatureExtractor(feature_size=16, chunk_length=1)
+    return _saved(path, model, Qwen2AudioProcessor(extractor, tokenizer, chat_template=tokenizer.chat_template))
+
+
+def decider(path: Path) -> Path:
+    """A decoder, whose next token is a decision's label."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = _chatty("Yes", "No")
+    return _saved(path, LlamaForCausalLM(LlamaConfig(**_decoder(tokenizer))), tokenizer)
+
+
 def bert(architecture: str, **config: Any) -> Callable[[Path], Path]:
     """BERT with a head."""
     return lambda path: save(path, architecture, train_wordpiece(), **config)
@@ -290,6 +364,8 @@ MODELS: dict[str, Callable[[Path], Path]] = {
     "automatic-speech-recognition": whisper,
     "zero-shot-audio-classification": clap,
     "text-to-audio": speaker,
+    "any-to-any": hearer,
+    "decision": decider,
 }
 
 

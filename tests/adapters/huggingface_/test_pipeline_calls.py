@@ -36,6 +36,7 @@ class Asked:
         self.tokenizer = SimpleNamespace(get_prompt_ids=prompt_ids)
         self.device = "cpu"
         self.feature_extractor = SimpleNamespace(n_samples=10)
+        self.processor: Any = None
 
     def __call__(self, *given: Any, **keywords: Any) -> Any:
         said = {"given": given, "keywords": keywords, "text": "said", "masks": [np.array([[True]])]}
@@ -57,6 +58,25 @@ def test_pairs_tables_and_texts_of_pictures() -> None:
     assert calls.of_table(Asked(), {"table": 1, "query": 2}, {})["given"] == ({"table": 1, "query": 2},)
     assert calls.of_image_and_text(Asked(), {"image": 1}, {})["keywords"] == {"text": ""}
     assert isinstance(calls.masks(Asked(), {"image": 1}, {})["masks"][0], str)
+
+
+def test_a_chat_template_is_given_a_message_with_what_came() -> None:
+    class Chatting(Asked):
+        def __call__(self, *given: Any, **keywords: Any) -> Any:
+            return [{"generated_text": super().__call__(*given, **keywords)}]
+
+    pipe = Chatting()
+    pipe.processor = SimpleNamespace(chat_template="{{ messages }}", image_token="<image>")
+    (answer,) = calls.of_image_and_text(pipe, {"image": 1}, {"generate_kwargs": {}})
+    content: list[dict[str, Any]] = [{"type": "image", "image": 1}]
+    chat = [{"role": "user", "content": content}]
+    expected = {"text": chat, "return_full_text": False, "generate_kwargs": {}}
+    assert answer["generated_text"]["keywords"] == expected
+    (answer,) = calls.of_anything(pipe, {"text": "t", "audio": 2}, {})
+    content[:] = [{"type": "audio", "audio": 2}, {"type": "text", "text": "t"}]
+    assert answer["generated_text"]["keywords"]["text"] == chat
+    (answer,) = calls.of_image_and_text(pipe, {"image": 1, "text": "<image>t"}, {})
+    assert answer["generated_text"]["given"] == (1,)
 
 
 def test_words_of_documents_are_the_clients() -> None:

@@ -14,7 +14,9 @@ from adapters.huggingface_.pipeline_inputs import (
     FRAMES,
     IMAGE,
     LABELS,
+    QUESTIONS,
     SOUND,
+    STATE,
     TABLE,
     TEXT,
     InputField,
@@ -22,7 +24,7 @@ from adapters.huggingface_.pipeline_inputs import (
     example_of,
 )
 
-KINDS = [TEXT, IMAGE, SOUND, FRAMES, LABELS, TABLE, BOXES]
+KINDS = [TEXT, IMAGE, SOUND, FRAMES, LABELS, TABLE, BOXES, STATE, QUESTIONS]
 
 
 def read(kind: str, value: Any) -> Any:
@@ -67,6 +69,8 @@ def test_a_table_is_columns_or_rows() -> None:
         (BOXES, [["a", [0, 0, 1, 1001]]], r"\[0\] must be a word and four numbers"),
         (BOXES, [["a", [0, 0, 1, float("nan")]]], r"\[0\] must be a word and four numbers"),
         (BOXES, [], "must be a list of words"),
+        (QUESTIONS, {}, "must be an object of 1 to 100 questions by their names"),
+        (QUESTIONS, {str(each): {} for each in range(101)}, "must be an object of 1 to 100 questions"),
     ],
 )
 def test_what_does_not_fit_is_refused(kind: str, value: Any, reason: str) -> None:

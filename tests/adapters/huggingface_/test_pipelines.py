@@ -169,6 +169,73 @@ def test_a_picture_is_written_about(folder: Folder) -> None:
     assert answer == theirs(folder(task), task, picture(), text="the", generate_kwargs={"max_new_tokens": 4})
 
 
+def test_a_model_with_a_chat_template_is_asked_by_it(tmp_path: Path) -> None:
+    from tests.adapters.huggingface_.pipeline_models import seer
+
+    path, task = seer(tmp_path / "seer"), "image-text-to-text"
+    adapter = HuggingFaceAdapter.load(ModelDir.of(path), "", {})
+    assert adapter.served.task.name == task
+    rows = [{"image": example_image(), "text": text} for text in ("what is this", "<image>what is this")]
+    chatted, raw = ask(adapter, rows, max_new_tokens=4)
+    part = {"type": "text", "text": "what is this"}
+    chat = [{"role": "user", "content": [{"type": "image", "image": picture()}, part]}]
+    generated: dict[str, Any] = {"return_full_text": False, "generate_kwargs": {"max_new_tokens": 4}}
+    (expected,) = theirs(path, task, text=chat, **generated)
+    assert chatted == [{"generated_text": expected["generated_text"]}]
+    assert raw == theirs(path, task, picture(), text=rows[1]["text"], generate_kwargs={"max_new_tokens": 4})
+    with pytest.raises(InvalidInput, match="text names the picture 2 times, by <image>"):
+        ask(adapter, [{"image": example_image(), "text": "<image><image>"}])
+
+
+def test_a_model_that_hears_and_reads_is_asked_about_both(folder: Folder) -> None:
+    path, task = folder("any-to-any"), "any-to-any"
+    adapter = HuggingFaceAdapter.load(ModelDir.of(path), "", {})
+    assert [spec.name for spec in adapter.signature.inputs] == ["text", "audio"]
+    row: dict[str, Any] = {"text": "what was that", "audio": example_sound()}
+    heard, read = (ask(adapter, [each], max_new_tokens=4)[0] for each in (row, {"text": row["text"]}))
+    part = {"type": "text", "text": row["text"]}
+    for answer, content in ((heard, [{"type": "audio", "audio": sound()}, part]), (read, [part])):
+        chat = [{"role": "user", "content": content}]
+        (expected,) = theirs(path, task, text=chat, return_full_text=False, generate_kwargs={"max_new_tokens": 4})
+        assert answer == [{"generated_text": expected["generated_text"]}]
+    assert heard != read
+    with pytest.raises(InvalidInput, match=r"audio\[0\]"):
+        ask(adapter, [{**row, "audio": "aGVsbG8="}])
+
+
+DECISIONS: dict[str, Any] = {
+    "spam": {"type": "noul", "instructions": "Is it spam?"},
+    "tone": {"type": "choice", "instructions": "Which tone?", "criteria": {"calm": "polite", "angry": None}},
+    "haste": {"type": "score", "criteria": ["can wait", "today"]},
+}
+
+
+def test_questions_on_a_state_are_decided(folder: Folder) -> None:
+    path, task = folder("decision"), "decision"
+    adapter = load(path, task)
+    states: list[Any] = [{"message": "WIN a phone"}, "a text", ["a", 1, None]]
+    answers = ask(adapter, [{"state": state, "questions": DECISIONS} for state in states])
+    for state, answer in zip(states, answers, strict=True):
+        assert close(answer, theirs(path, task, {"state": state, "questions": DECISIONS}))
+    assert sum(answers[0]["tone"]["probabilities"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"questions": {"x": {"type": "essay"}}}, "questions: .*`type` must be one of noul, choice, score"),
+        ({"questions": {"x": 5}}, "questions: .*must be one of"),
+        ({"questions": {"x": {"type": "choice", "criteria": {}}}}, "questions: .*needs `criteria`"),
+        ({"questions": []}, r"questions\[0\] must be an object of 1 to 100 questions"),
+        ({"state": "hello " * 150}, "state has [0-9]+ tokens with its questions, and the model takes 200"),
+        ({"state": ["a" * 1000] * 5}, "state and questions have [0-9]+ characters, and the model takes 200 tokens"),
+    ],
+)
+def test_a_question_that_cannot_be_decided_says_why(row: dict[str, Any], reason: str, folder: Folder) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        ask(load(folder("decision"), "decision"), [{"state": "x", "questions": DECISIONS, **row}])
+
+
 def test_a_text_is_spoken(folder: Folder) -> None:
     task = "text-to-audio"
     (answer,) = ask(load(folder(task), task), [{"text": "hello"}])

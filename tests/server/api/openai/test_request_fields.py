@@ -66,6 +66,8 @@ def test_what_changes_no_text_is_taken() -> None:
         "service_tier": "auto",
         "prompt_cache_key": "k",
         "prompt_cache_retention": "24h",
+        "modalities": ["text"],
+        "verbosity": "medium",
     }
     assert job(chat(**taken)) == {"messages": HELLO}
     assert job(completion(user="me", best_of=2, n=2, suffix="")) == {"prompt": "one", "n": 2}
@@ -77,6 +79,8 @@ def test_what_changes_no_text_is_taken() -> None:
         ({"response_format": {"type": "xml"}}, "response_format", "invalid_type"),
         ({"tool_choice": {"type": "custom"}}, "tool_choice", "unsupported_parameter"),
         ({"functions": []}, "functions", "unsupported_parameter"),
+        ({"modalities": ["text", "audio"]}, "modalities", "unsupported_parameter"),
+        ({"verbosity": "low"}, "verbosity", "unsupported_parameter"),
         ({"store": True}, "store", "invalid_type"),
         ({"temprature": 1}, "temprature", "unknown_parameter"),
         ({"temperature": "1"}, "temperature", "invalid_type"),
@@ -108,6 +112,9 @@ def test_tools() -> None:
     assert (none["tool_choice"], none["parallel_tool_calls"]) == ("none", False)
     named = {"type": "function", "function": {"name": "now"}}
     assert job(chat(tools=tools, tool_choice=named))["tool_choice"] == {"name": "now"}
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [named]}}
+    some = job(chat(tools=[*tools, {"type": "function", "function": {"name": "then"}}], tool_choice=allowed))
+    assert (some["tools"], some["tool_choice"]) == (tools, "required")
 
 
 def test_reasoning() -> None:

@@ -16,7 +16,8 @@ def shape(**fields: Any) -> ResponseShape:
 
 
 def test_a_text() -> None:
-    document = shape(metadata={"a": "b"}).complete([MadeText("a", [], "stop")])
+    document = shape(metadata={"a": "b"}, prompt_cache_key="k").complete([MadeText("a", [], "stop")])
+    assert (document["prompt_cache_key"], document["prompt_cache_diagnostics"]) == ("k", None)
     (item,) = document["output"]
     assert (document["status"], document["incomplete_details"], document["store"]) == ("completed", None, False)
     assert (item["role"], item["status"], item["content"][0]["text"]) == ("assistant", "completed", "a")
