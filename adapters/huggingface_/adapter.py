@@ -120,6 +120,7 @@ class HuggingFaceAdapter(Adapter):
         if isinstance(kind, PipelineTask):
             pipeline = load_pipeline(model_dir, kind, architecture(config), options)
             adapter = cls(pipeline.signature(), pipeline)
+            adapter.carries = pipeline.carries
             adapter.traits = replace(adapter.traits, thread_safe=False)
             return adapter
         sentence = _pooled(modules or Sentence(), options) if kind is TextEmbedding else Sentence()

@@ -79,6 +79,8 @@ class PipelineTask:
     cut: Callable[[int], dict[str, Any]] | None = None
     #: rows of equally large pictures are one call
     batched: bool = False
+    #: a template makes a prompt of the inputs: the folder's own, if it has one
+    renders: bool = False
     #: transformers' auto classes where its own table is not asked
     auto_classes: tuple[str, ...] = ()
     #: of our own, in the place of a pipeline
@@ -123,7 +125,7 @@ _ROWS = (
         )
     ),
     PipelineTask("decision", (InputField("state", STATE), InputField("questions", QUESTIONS)),
-        auto_classes=("AutoModelForCausalLM",), call=calls.of_state),
+        auto_classes=("AutoModelForCausalLM",), call=calls.of_state, renders=True),
     # pictures
     PipelineTask("image-classification", (_IMAGE,), ("ForImageClassification", "ForImageClassificationWithTeacher"),
         (TOP_K, _FUNCTION), batched=True),
@@ -147,12 +149,12 @@ _ROWS = (
         (TOP_K, _ANSWER_LENGTH, _IMPOSSIBLE, _STRIDE), call=calls.of_document),
     PipelineTask("image-text-to-text", (_IMAGE, InputField("text", TEXT, optional=True)),
         ("BlipForConditionalGeneration", "GitForCausalLM", "VisionEncoderDecoderModel", "ForImageTextToText"),
-        generated=_GENERATED, call=calls.of_image_and_text),
+        generated=_GENERATED, call=calls.of_image_and_text, renders=True),
     PipelineTask("video-classification", (InputField("video", FRAMES),), ("ForVideoClassification",),
         (TOP_K, _FUNCTION), auto_classes=("AutoModelForVideoClassification",), own="VideoClassification"),
     PipelineTask("any-to-any",
         (_TEXT, InputField("image", IMAGE, optional=True), InputField("audio", SOUND, optional=True)),
-        generated=_GENERATED, call=calls.of_anything),
+        generated=_GENERATED, call=calls.of_anything, renders=True),
     # sound
     PipelineTask("audio-classification", (_SOUND,), ("ForAudioClassification",), (TOP_K, _FUNCTION)),
     PipelineTask("automatic-speech-recognition", (_SOUND,),

@@ -73,6 +73,15 @@ class PipelineModel:
             outputs[AUDIO_SECONDS.name] = np.array(seconds)
         return outputs
 
+    @property
+    def carries(self) -> str:
+        """Why the server's own process must not serve it, as `Adapter.carries`."""
+        processor, tokenizer = (getattr(self.pipe, name, None) for name in ("processor", "tokenizer"))
+        templates = [getattr(each, "chat_template", None) for each in (processor, tokenizer)]
+        if self.task.renders and (any(templates) or self.task.name == "decision"):
+            return "is asked by a chat template, a program that may never end"
+        return ""
+
     def example(self) -> Tensors:
         """Two rows that are answered."""
         mask = getattr(self.pipe.tokenizer, "mask_token", None) if self.task.name == "fill-mask" else None

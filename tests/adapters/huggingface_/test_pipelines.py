@@ -163,6 +163,14 @@ def test_words_with_their_places_answer_a_question(folder: Folder) -> None:
         ask(adapter, [{"image": example_image(), "question": "how much"}])
 
 
+@pytest.mark.parametrize(
+    ("task", "renders"), [("image-text-to-text", False), ("fill-mask", False), ("any-to-any", True), ("decision", True)]
+)
+def test_a_template_of_the_folder_s_runs_in_a_worker(task: str, renders: bool, folder: Folder) -> None:
+    """It is a program, and may run for ever; the server's own process is everybody's."""
+    assert bool(load(folder(task), task).carries) == renders
+
+
 def test_a_picture_is_written_about(folder: Folder) -> None:
     task = "image-text-to-text"
     (answer,) = ask(load(folder(task), task), [{"image": example_image(), "text": "the"}], max_new_tokens=4)
@@ -175,6 +183,7 @@ def test_a_model_with_a_chat_template_is_asked_by_it(tmp_path: Path) -> None:
     path, task = seer(tmp_path / "seer"), "image-text-to-text"
     adapter = HuggingFaceAdapter.load(ModelDir.of(path), "", {})
     assert adapter.served.task.name == task
+    assert adapter.carries == "is asked by a chat template, a program that may never end"
     rows = [{"image": example_image(), "text": text} for text in ("what is this", "<image>what is this")]
     chatted, raw = ask(adapter, rows, max_new_tokens=4)
     part = {"type": "text", "text": "what is this"}
