@@ -1,7 +1,8 @@
 """The command line: a command of `server.cli`, or settings -> catalog -> frameworks -> (loading begins) -> KServe.
 
 The order is the start-up time: models are found, the frameworks that they need are imported once, and models are tried
-in forks of this process, which has one thread until then, while KServe is imported.
+in forks of this process, which has one thread until then, while KServe is imported; or KServe is imported while another
+process imports them first (`loading.imports_ahead`).
 """
 
 from __future__ import annotations

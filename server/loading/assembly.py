@@ -19,7 +19,7 @@ from server.config.settings import Settings
 from server.loading.catalog import Catalog
 from server.loading.environments import Environments
 from server.loading.files import allow_entries
-from server.loading.imports_ahead import import_ahead, why_not
+from server.loading.imports_ahead import import_ahead, nothing, why_not
 from server.loading.loader import Loaded, Loader
 from server.loading.lookout import Lookout
 from server.loading.memory_budget import Budget, Demand, ModelKey
@@ -105,7 +105,7 @@ class Assembly:
             may_import=may_import,
         )
 
-    def import_ahead(self, meanwhile: Callable[[], None] = lambda: None) -> Callable[[], None]:
+    def import_ahead(self, meanwhile: Callable[[], None] = nothing) -> Callable[[], None]:
         """Import what models need that are tried soon, and fork trials off this process, where that can be.
 
         `meanwhile` is something else to do while another process is waited for; it may be done, or not.
@@ -113,10 +113,10 @@ class Assembly:
         Returns what is left to be imported: call it after `begin`.
         """
         if self.trials is None or self.unrequested is Demand.LOOK:
-            return lambda: None
+            return nothing
         if why := why_not(self.workers.sandbox, os.environ):
             log.info("trials are fresh processes, not forks: %s", why)
-            return lambda: None
+            return nothing
         return import_ahead(self.loader, self.trials, self.catalog.found, self.rescan.lookout, meanwhile)
 
     def begin(self) -> dict[ModelKey, Future[Loaded]]:

@@ -71,14 +71,14 @@ def import_ahead(
     few = list(islice(models, _MOST_FOLDERS))
     wanted = lookout.look(lambda: list(dict.fromkeys(name for found in few for name in _needed(loader, found))))
     if not wanted:
-        return _nothing
+        return nothing
     if lookout.hanging:
         log.info("trials are fresh processes, not forks: a thread of this process waits for a folder that hangs")
-        return _nothing
+        return nothing
     steps = [partial(_import, (name, *AHEAD[name])) for name in wanted]
     told = environment()
     record = ImportRecord.of([module for name in wanted for module in (name, *AHEAD[name])], told)
-    left = _nothing
+    left = nothing
     if record.take():
         for step in steps:
             step()
@@ -94,8 +94,8 @@ def import_ahead(
     return left
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """There is nothing left, or nothing else to do."""
 
 
 def _imported_there_first(
@@ -109,7 +109,7 @@ def _imported_there_first(
     if forks is None:
         return None
     meanwhile()
-    for done in (_nothing, *steps[:-1]):  # what it has done before, and now does the next of
+    for done in (nothing, *steps[:-1]):  # what it has done before, and now does the next of
         done()
         if not forks.survived_step():
             forks.close()
