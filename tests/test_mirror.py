@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,14 @@ def has_tests(module: str, tests: Path = ROOT / "tests") -> bool:
 
 def test_every_module_has_tests_of_its_name() -> None:
     assert [module for module in modules() if not has_tests(module)] == []
+
+
+def test_nothing_is_left_at_the_top() -> None:
+    """Tests and programs that write beside the source are told by what they leave, before it is committed."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    folders = {line.split("/")[0] for line in tracked.splitlines() if "/" in line}
+    ours = {"adapters", "bench", "deploy", "docs", "examples", "polyserve_runtime", "server", "tests"}
+    assert folders == ours | {".ci", ".github"}
 
 
 def test_which_names_count(tmp_path: Path) -> None:
