@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.check import WrongAnswer, ask, check
@@ -82,7 +83,8 @@ class _Contestant:
 
     def check(self) -> None:
         """Ask once, and compare the answer with the framework's."""
-        answer = ask(self.request, self.running.http_port, self.running.grpc_port)
+        with self.running.awake():
+            answer = ask(self.request, self.running.http_port, self.running.grpc_port)
         self.answer_bytes = len(answer.body)
         if not self.system.path:
             check(self.request.protocol, answer, self.expected)
@@ -92,7 +94,8 @@ class _Contestant:
     def drive(self, connections: int, seconds: int, client: Client) -> Figures:
         grpc = self.request.protocol is Protocol.GRPC
         port = self.running.grpc_port if grpc else self.running.http_port
-        return drive(self.request, port, connections, seconds, self.answer_bytes, client)
+        with self.running.awake():
+            return drive(self.request, port, connections, seconds, self.answer_bytes, client)
 
     def attempt(self, work: Callable[[], None]) -> None:
         """Do it unless the system has failed under this workload; its failure is kept."""
@@ -109,15 +112,30 @@ class _Contestant:
 def measure(
     steps: Sequence[Step], systems: Mapping[str, Running], seconds: int, rounds: int, say: Callable[[str], None]
 ) -> Results:
-    """Do every step: check each system's answer, warm it up, then `rounds` times each in turn for `seconds`."""
+    """Do every step: check each system's answer, warm it up, then `rounds` times each in turn for `seconds`.
+
+    All are halted but the one whose turn it is: ten idle systems poll away a third of a core.
+    """
     results = Results()
-    for number, step in enumerate(steps, 1):
-        contestants = [_contestant(step.workload, name, systems[name]) for name in step.systems]
-        for each in contestants:
-            results.outcomes[step.workload, each.system.name] = each.outcome
-        _compete(contestants, step.workload, seconds, rounds)
-        say(f"{number}/{len(steps)} {step.workload}: {', '.join(map(_brief, contestants))}")
+    with _halted(systems.values()):
+        for number, step in enumerate(steps, 1):
+            contestants = [_contestant(step.workload, name, systems[name]) for name in step.systems]
+            for each in contestants:
+                results.outcomes[step.workload, each.system.name] = each.outcome
+            _compete(contestants, step.workload, seconds, rounds)
+            say(f"{number}/{len(steps)} {step.workload}: {', '.join(map(_brief, contestants))}")
     return results
+
+
+@contextlib.contextmanager
+def _halted(systems: Collection[Running]) -> Iterator[None]:
+    for each in systems:
+        each.halt()
+    try:
+        yield
+    finally:
+        for each in systems:
+            each.go_on()
 
 
 def _compete(contestants: Sequence[_Contestant], workload: Workload, seconds: int, rounds: int) -> None:

@@ -18,6 +18,7 @@ import psutil
 READY_SECONDS = 180
 STOP_SECONDS = 15
 _POLL_SECONDS = 0.02
+_CATCH_UP_SECONDS = 0.3
 MIB = 2**20
 
 
@@ -75,6 +76,32 @@ class Running:
                 return
             time.sleep(_POLL_SECONDS)
         raise NotStarted(f"{self.name} was not ready after {patience:g} s: {self._tail()}")
+
+    def halt(self) -> None:
+        """Stop it and its children where they are: what polls while it has nothing to do takes nothing from others."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it and its children go on, those first whose life a parent watches."""
+        self._signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Go on for the time of the `with` block. What fell due meanwhile is over when that begins."""
+        self.go_on()
+        try:
+            time.sleep(_CATCH_UP_SECONDS)
+            yield
+        finally:
+            self.halt()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            main = psutil.Process(self.process.pid)
+            family = [main, *main.children(recursive=True)]
+            for each in family if number is signal.SIGSTOP else reversed(family):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.send_signal(number)
 
     def stop(self) -> None:
         """Ask it to end, then end it and whatever it started: they are one process group of their own."""
