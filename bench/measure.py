@@ -83,7 +83,7 @@ class _Contestant:
 
     def check(self) -> None:
         """Ask once, and compare the answer with the framework's."""
-        with self.running.awake():
+        with self._turn():
             answer = ask(self.request, self.running.http_port, self.running.grpc_port)
         self.answer_bytes = len(answer.body)
         if not self.system.path:
@@ -94,8 +94,11 @@ class _Contestant:
     def drive(self, connections: int, seconds: int, client: Client) -> Figures:
         grpc = self.request.protocol is Protocol.GRPC
         port = self.running.grpc_port if grpc else self.running.http_port
-        with self.running.awake():
+        with self._turn():
             return drive(self.request, port, connections, seconds, self.answer_bytes, client)
+
+    def _turn(self) -> contextlib.AbstractContextManager[None]:
+        return self.running.awake() if self.system.halts else contextlib.nullcontext()
 
     def attempt(self, work: Callable[[], None]) -> None:
         """Do it unless the system has failed under this workload; its failure is kept."""
@@ -114,10 +117,10 @@ def measure(
 ) -> Results:
     """Do every step: check each system's answer, warm it up, then `rounds` times each in turn for `seconds`.
 
-    All are halted but the one whose turn it is: ten idle systems poll away a third of a core.
+    Those whose turn it is not are halted: ten idle systems poll away a third of a core.
     """
     results = Results()
-    with _halted(systems.values()):
+    with _halted([running for name, running in systems.items() if SYSTEMS[name].halts]):
         for number, step in enumerate(steps, 1):
             contestants = [_contestant(step.workload, name, systems[name]) for name in step.systems]
             for each in contestants:

@@ -45,6 +45,7 @@ class System:
     models: frozenset[str] = ALL_MODELS
     path: str = ""  #: of a system without models: where requests go instead
     environment: Environment | None = None  #: of its own; None: ours
+    halts: bool = True  #: while others have their turn; not what learns from the time that passes how long to batch
 
     def serves(self, model: str, protocol: Protocol) -> bool:
         """Whether it has a runtime for the model and speaks the protocol."""
@@ -183,6 +184,7 @@ SYSTEMS: dict[str, System] = {
             ready="/readyz",
             models=bentoml_env.MODELS,
             environment=bentoml_env.ENVIRONMENT,
+            halts=False,
         ),
         replace(
             _MOSEC,
