@@ -56,7 +56,9 @@ def _run(steps: Sequence[Step], options: argparse.Namespace, command: str) -> in
         results = measure(steps, alive, options.seconds, options.rounds, _progress(steps, options))
         results.starts = begun
         footprints = {
-            name: Footprint(ready[name], each.memory(), each.seconds_to_ready) for name, each in alive.items()
+            name: Footprint(ready[name], each.memory(), each.seconds_to_ready)
+            for name, each in alive.items()
+            if each.process.poll() is None
         }
     setting = Setting(
         date=date.strftime("%Y-%m-%d %H:%M UTC"),

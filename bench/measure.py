@@ -98,7 +98,7 @@ class _Contestant:
             return drive(self.request, port, connections, seconds, self.answer_bytes, client)
 
     def _turn(self) -> contextlib.AbstractContextManager[None]:
-        return self.running.awake() if self.system.halts else contextlib.nullcontext()
+        return self.running.awake() if self.system.polls else contextlib.nullcontext()
 
     def attempt(self, work: Callable[[], None]) -> None:
         """Do it unless the system has failed under this workload; its failure is kept."""
@@ -117,10 +117,10 @@ def measure(
 ) -> Results:
     """Do every step: check each system's answer, warm it up, then `rounds` times each in turn for `seconds`.
 
-    Those whose turn it is not are halted: ten idle systems poll away a third of a core.
+    Those that poll are halted while others have their turn: they take a third of a core.
     """
     results = Results()
-    with _halted([running for name, running in systems.items() if SYSTEMS[name].halts]):
+    with _halted([running for name, running in systems.items() if SYSTEMS[name].polls]):
         for number, step in enumerate(steps, 1):
             contestants = [_contestant(step.workload, name, systems[name]) for name in step.systems]
             for each in contestants:

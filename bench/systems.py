@@ -45,7 +45,7 @@ class System:
     models: frozenset[str] = ALL_MODELS
     path: str = ""  #: of a system without models: where requests go instead
     environment: Environment | None = None  #: of its own; None: ours
-    halts: bool = True  #: while others have their turn; not what learns from the time that passes how long to batch
+    polls: bool = False  #: uses the processor while it has nothing to do: it is halted while others have their turn
 
     def serves(self, model: str, protocol: Protocol) -> bool:
         """Whether it has a runtime for the model and speaks the protocol."""
@@ -174,6 +174,7 @@ SYSTEMS: dict[str, System] = {
             ready="/health",
             models=litserve_env.MODELS,
             environment=litserve_env.ENVIRONMENT,
+            polls=True,
         ),
         replace(
             _MOSEC,
@@ -184,7 +185,6 @@ SYSTEMS: dict[str, System] = {
             ready="/readyz",
             models=bentoml_env.MODELS,
             environment=bentoml_env.ENVIRONMENT,
-            halts=False,
         ),
         replace(
             _MOSEC,
@@ -195,6 +195,7 @@ SYSTEMS: dict[str, System] = {
             ready="/ready",
             models=ray_env.MODELS,
             environment=ray_env.ENVIRONMENT,
+            polls=True,
         ),
         System(
             "fastapi",
