@@ -12,6 +12,7 @@ the folder is as all others.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -19,8 +20,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from queue import Empty, SimpleQueue
+from typing import ClassVar, TypeVar
 
 _T = TypeVar("_T")
 
@@ -28,6 +31,7 @@ _T = TypeVar("_T")
 PATIENCE = 20.0
 _LOOKS = 4  #: in which nothing new is seen, within that time: a machine that was halted has not been looked at
 _GONE = 1.0  #: seconds in which a thread that is done has ended
+_RESTS = 5.0  #: seconds that a thread waits for more
 HANGS = (
     "the folder does not answer: its disk, or what is mounted there (NFS, a FUSE program), hangs; it is looked at "
     "again when it does"
@@ -162,19 +166,61 @@ def within(seconds: float, work: Callable[[], _T]) -> _T:
         NoAnswer: it did not come back in this time, and was left behind.
     """
     outcome: Future[_T] = Future()
+    thread = _Aside.idle()
 
     def run() -> None:
         try:
-            outcome.set_result(work())
+            value = work()
         except BaseException as error:
+            thread.rest()
             outcome.set_exception(error)
+        else:
+            thread.rest()
+            outcome.set_result(value)
 
-    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    thread.jobs.put(partial(copy_context().run, run))
     try:
         outcome.exception(seconds)
     except NotYet:
         raise NoAnswer(f"no answer within {seconds:g} s") from None
     return outcome.result()
+
+
+class _Aside:
+    """A thread for what may have to be left behind. It waits a while for more: to start one takes longer than to look
+    at most folders, and a model is three looks."""
+
+    _resting: ClassVar[list[_Aside]] = []
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        threading.Thread(target=self._run, name="aside", daemon=True).start()
+
+    @classmethod
+    def idle(cls) -> _Aside:
+        """One that has nothing to do; it is the caller's until it rests."""
+        try:
+            return cls._resting.pop()
+        except IndexError:
+            return cls()
+
+    def rest(self) -> None:
+        """The job is done, but for telling it."""
+        self._resting.append(self)
+
+    def _run(self) -> None:
+        while True:
+            with contextlib.suppress(Empty):
+                self.jobs.get(timeout=_RESTS)()
+                continue
+            try:
+                self._resting.remove(self)
+            except ValueError:  # somebody has just taken it
+                continue
+            return
+
+
+os.register_at_fork(after_in_child=_Aside._resting.clear)  # its threads are the parent's
 
 
 def _worked(thread: threading.Thread) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,6 +121,40 @@ def test_one_folder_within_a_time() -> None:
 
     with pytest.raises(ZeroDivisionError):
         within(lookout.PATIENCE, fail)
+
+
+def test_threads_that_are_left_behind_are_nobody_elses() -> None:
+    """What comes next has a thread of its own, and later ones share that of the one that ended."""
+    gate, left = threading.Event(), []
+
+    def hang() -> None:
+        left.append(threading.get_ident())
+        gate.wait()
+
+    with pytest.raises(NoAnswer):
+        within(0.01, hang)
+    after = [within(lookout.PATIENCE, threading.get_ident) for _ in range(3)]
+    wait_for(lambda: left)
+    assert left[0] not in after
+    gate.set()
+    assert len(set(after)) == 1
+
+
+def test_a_thread_ends_that_has_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "_RESTS", 0.01)
+    monkeypatch.setattr(lookout._Aside, "_resting", [])
+    thread = within(lookout.PATIENCE, threading.current_thread)
+    thread.join()
+    assert within(lookout.PATIENCE, threading.current_thread) is not thread
+
+
+def test_a_fork_has_no_threads_to_reuse() -> None:
+    within(lookout.PATIENCE, threading.get_ident)
+    assert lookout._Aside._resting
+    pid = os.fork()
+    if not pid:
+        os._exit(len(lookout._Aside._resting))
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_who_computes_does_not_hang() -> None:
