@@ -25,11 +25,11 @@ RUNTIMES = {
 
 _PACKAGES = ("mlserver", "mlserver-sklearn", "mlserver-xgboost", "mlserver-lightgbm")
 #: MLServer 1.7.1 asks uvloop for a current event loop, which newer ones no longer make up.
-_PINNED = ("uvloop==0.21.0",)
+PINNED = ("uvloop==0.21.0",)
 
 ENVIRONMENT = Environment(
     "mlserver",
-    (*(f"{name}=={VERSION}" for name in _PACKAGES), *_PINNED),
+    (*(f"{name}=={VERSION}" for name in _PACKAGES), *PINNED),
     ("scikit-learn", "xgboost", "lightgbm", "numpy", "joblib"),
 )
 COMMAND = ENVIRONMENT.folder / "bin" / "mlserver"

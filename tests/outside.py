@@ -1,4 +1,7 @@
-"""Programs that share no environment with the tests: run by an interpreter that has them, or out of their wheels."""
+"""Programs that share no environment with the tests: in ones of their own, or out of their wheels.
+
+An environment is made once, in `build/outside/`, by what its requirements are, and kept for later runs.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +10,68 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uv
+
+from server.loading.environments.pip_settings import PipSettings
+from tests.shared import Shared
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / "build" / "outside"
+#: what pip and uv say of a package index that does not answer
+UNREACHED = ("No matching distribution", "onnection", "Failed to fetch", "error sending request", "dns error")
 
 
-def interpreter_with(module: str) -> str:
-    """This one, or the one that `<MODULE>_PYTHON` names; skips the test where neither has it."""
+def interpreter_with(module: str, *requirements: str, beside_ours: bool = False) -> str:
+    """One that has a module: this one, the one that `<MODULE>_PYTHON` names, or that of an environment of its own."""
     if importlib.util.find_spec(module) is not None:
         return sys.executable
-    variable = f"{module.upper()}_PYTHON"
-    if variable not in os.environ:
-        pytest.skip(f"{module} is not installed, and {variable} names no interpreter that has it")
-    return os.environ[variable]
+    named = os.environ.get(f"{module.upper()}_PYTHON")
+    return named or str(environment(*requirements, beside_ours=beside_ours) / "bin" / "python")
+
+
+def environment(*requirements: str, beside_ours: bool = False) -> Path:
+    """The folder of an environment with these packages in exact versions, and what they ask for.
+
+    With `beside_ours` it has the versions of constraints.txt, and finds ours after its own: no second torch is fetched.
+    Skips the test where no package index is reached.
+    """
+
+    def make(folder: Path) -> None:
+        venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
+        python, settings = folder / "bin" / "python", PipSettings.read(os.environ)
+        line = [uv.find_uv_bin(), "pip", "install", "--quiet", f"--python={python}", *settings.uv_arguments()]
+        line += [f"--constraint={ROOT / 'constraints.txt'}"] if beside_ours else []
+        environ = {**settings.uv_environ(), **os.environ}
+        _answered(subprocess.run([*line, *requirements], capture_output=True, text=True, timeout=800, env=environ))
+        if beside_ours:
+            base = {"base": str(folder), "platbase": str(folder)}
+            own = Path(sysconfig.get_path("purelib", "venv", base))
+            (own / "ours.pth").write_text(sysconfig.get_path("purelib"))
+
+    ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
+    name = "_".join((*requirements, f"python{sysconfig.get_python_version()}"))
+    folder, _ = Shared(ENVIRONMENTS).once(name, make)
+    return folder
 
 
 def wheels(folder: Path, *requirements: str) -> list[Path]:
     """The wheels of exact versions, without what they depend on; skips the test where no package index is reached."""
     line = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download", "--no-deps"]
     line += [f"--dest={folder}", *requirements]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=280)
-    if "No matching distribution" in done.stderr or "onnection" in done.stderr:
+    _answered(subprocess.run(line, capture_output=True, text=True, timeout=280))
+    return sorted(folder.glob("*.whl"))
+
+
+def _answered(done: subprocess.CompletedProcess[str]) -> None:
+    if done.returncode and any(each in done.stderr for each in UNREACHED):
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stderr
-    return sorted(folder.glob("*.whl"))
 
 
 def run(python: str, code: str, *arguments: str, seconds: float = 300, **environ: str) -> Any:

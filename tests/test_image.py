@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -239,7 +238,7 @@ def test_the_pod_of_the_manifests_plays(engine: Engine, image: str, models: Path
     """Its probes are asked as the kubelet does."""
     if engine.command != "podman":
         pytest.skip("Podman plays pods")
-    if way.startswith("kserve") and shutil.which("kubectl") is None:
+    if way.startswith("kserve") and manifests.KUBECTL is None:
         pytest.skip("kubectl, which reads kustomizations")
     with playing(engine, pod_of(way), image, models, tmp_path) as played:
         url = f"http://127.0.0.1:{played.rest}"

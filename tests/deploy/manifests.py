@@ -15,6 +15,8 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from tests.deploy import crds
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "chart"
@@ -23,10 +25,14 @@ OVERLAYS = sorted(path.name for path in (DEPLOY / "kserve" / "overlays").iterdir
 
 Document = dict[str, Any]
 
+#: of the environment's own, else the machine's
+KUBECTL = shutil.which("kubectl", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
 needs_crds = pytest.mark.skipif(
-    not (CRDS / "check.py").exists(), reason=f"KServe's CRDs and their checker are not in {CRDS}: set POLYSERVE_CRDS"
+    not crds.definitions(CRDS),
+    reason=f"KServe's CRDs are not in {CRDS}: POLYSERVE_CRDS names a copy of its repository's config/crd/full",
 )
-needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which reads kustomizations")
+needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl, which reads kustomizations")
 
 
 def read(text: str) -> list[Document]:
@@ -36,7 +42,7 @@ def read(text: str) -> list[Document]:
 @cache
 def overlay(path: str) -> str:
     """What `kubectl apply -k deploy/PATH` would apply."""
-    command = ["kubectl", "kustomize", str(DEPLOY / path)]
+    command = [str(KUBECTL), "kustomize", str(DEPLOY / path)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -67,8 +73,8 @@ def containers(node: Any) -> Iterator[Document]:
 
 
 def check_crds(*paths: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, (CRDS / "check.py", CRDS, *paths))]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", crds.__name__, *map(str, (CRDS, *paths))]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 #: kinds of others than Kubernetes: their definitions are checked where they are at hand

@@ -3,10 +3,10 @@
 | client                                 | asks                                        | test                       |
 |----------------------------------------|---------------------------------------------|----------------------------|
 | KServe's transformer, a server itself  | V1, V2 and gRPC of us as its predictor      | here                       |
-| `mlserver infer`                       | V2, a file of requests                      | here                       |
 | `perf_analyzer`                        | V2 and gRPC, with the model's configuration | here                       |
 | `grpc_reflection`'s client             | messages by their description alone         | here                       |
 | kserve's and tritonclient's            | every protocol, tensors in JSON and raw     | `test_protocols`           |
+| `mlserver infer`, MLServer's codecs    | V2 and gRPC, a file of requests             | `test_mlserver`            |
 | tritonclient http, grpc, and their aio | every call that they have, compressed, too  | `test_triton_clients`      |
 | what peers' documents say to send      | TF Serving, KServe, MLServer, TorchServe, … | `test_documented_requests` |
 | schemathesis                           | our description, Open Inference Protocol's  | `test_schemathesis`        |
@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -30,7 +29,6 @@ import grpc
 import httpx
 import pytest
 
-from bench import places
 from bench.ports import free_port
 from tests.cases import CASES, Expected
 from tests.e2e.process import Server
@@ -99,22 +97,6 @@ def test_kserves_transformer_has_us_as_its_predictor(house: House, tmp_path: Pat
         else:
             answer = httpx.post(f"{url}/v2/models/{MODEL}/infer", json={"inputs": [tensor(house)]}, timeout=60)
             assert answer.json()["outputs"][0]["data"] == expected.predictions
-
-
-def test_mlservers_own_command_infers(house: House, tmp_path: Path) -> None:
-    program = places.REPOSITORY / ".bench" / "mlserver-venv" / "bin" / "mlserver"
-    if not program.exists():
-        pytest.skip(
-            "MLServer needs other versions than ours: `python -m bench --systems mlserver` makes its environment"
-        )
-    asked, told = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    asked.write_text("\n".join(json.dumps({"inputs": [tensor(house)]}) for _ in range(20)) + "\n")
-    address = house.server.url.removeprefix("http://")
-    line = [str(program), "infer", "-u", address, "-m", MODEL, "-i", str(asked), "-o", str(told), "-w", "2"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    answers = [json.loads(each) for each in told.read_text().splitlines()]
-    assert [each["outputs"][0]["data"] for each in answers] == [house.expected.predictions] * 20
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tests.outside import interpreter_with, run
 
 pytestmark = pytest.mark.e2e
 
+LITELLM = ("litellm", "litellm==1.110.2")
 CODE = """
 import json, sys
 import litellm
@@ -46,7 +47,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    interpreter_with("litellm")
+    interpreter_with(*LITELLM)
     mount = tmp_path_factory.mktemp("models")
     save_language_model(mount / "tiny", template=CALLING, context=1024)
     server = Server(mount, tmp_path_factory.mktemp("log") / "server.log").wait_ready()
@@ -64,7 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 )
 def test_litellm(server: Server, parameters: dict[str, object]) -> None:
     tools = [{"type": "function", "function": {"name": "weather", "parameters": parameters}}]
-    python = interpreter_with("litellm")
+    python = interpreter_with(*LITELLM)
     base = f"{server.url}/openai/v1"
     found = run(python, CODE, base, json.dumps(tools), LITELLM_LOCAL_MODEL_COST_MAP="True")
     assert 1 <= found["tokens"] <= 5

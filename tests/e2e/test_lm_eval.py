@@ -43,7 +43,7 @@ print(json.dumps({"own": own, "served": served}))
 
 
 def test_log_likelihoods_are_those_of_lm_eval_s_own_model(tmp_path: Path) -> None:
-    python = interpreter_with("lm_eval")
+    python = interpreter_with("lm_eval", "lm_eval[api]==0.4.13", beside_ours=True)
     folder = save_language_model(tmp_path / "models" / "tiny")
     server = Server(tmp_path / "models", tmp_path / "server.log").wait_ready()
     try:

@@ -1,7 +1,7 @@
 """schemathesis against `/openapi.json`: what it makes up by our schemas, valid and not, is answered as documented.
 
-And against the Open Inference Protocol's own description, where `OPEN_INFERENCE_PROTOCOL` names a copy of its
-`specification/protocol/open_inference_rest.yaml` (github.com/kserve/open-inference-protocol).
+And by the Open Inference Protocol's own description: `tests/conformance/open_inference_rest.yaml` is its
+`specification/protocol/open_inference_rest.yaml` at commit d49cc23 (kserve/open-inference-protocol, Apache 2.0).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from tests.e2e.process import Server
 from tests.language_models import save_language_model
 
 pytestmark = pytest.mark.e2e
+
+PROTOCOL = Path(__file__).parents[1] / "conformance" / "open_inference_rest.yaml"
 
 #: what schemathesis derives from every keyword of every schema takes minutes: `make conformance` asks for it, too, and
 #: for a route at a time
@@ -86,9 +88,7 @@ def test_nothing_that_is_not_documented(server: Server, tmp_path: Path, kind: st
 
 @pytest.mark.timeout(LIMIT + 100)
 def test_nothing_that_the_protocol_does_not_know(server: Server, tmp_path: Path) -> None:
-    if (file := os.environ.get("OPEN_INFERENCE_PROTOCOL")) is None:
-        pytest.skip("OPEN_INFERENCE_PROTOCOL names no copy of the protocol's open_inference_rest.yaml")
-    document = yaml.safe_load(Path(file).read_text().replace("${MODEL_", "{MODEL_"))
+    document = yaml.safe_load(PROTOCOL.read_text().replace("${MODEL_", "{MODEL_"))
     for path in document["paths"].values():
         for parameter in path.get("parameters", ()):
             parameter["schema"] = {"enum": ["line"] if parameter["name"] == "MODEL_NAME" else ["1"]}
