@@ -14,14 +14,14 @@ def why_not_ready(store: ModelStore, rule: str, scanned: bool, *, named: bool = 
     """
     if scanned and rule == "scan":
         return ""
-    states = {name: versions.newest for name, versions in list(store.models.items())}
+    models = list(store.models.items())
     if not scanned:
-        loading = sum(state.state is State.LOADING for state in states.values())
-        return f"{loading} of {len(states)} models are still loading"
-    now = {name: state.now for name, state in states.items()}
+        loading = [name for name, versions in models if versions.newest.state is State.LOADING]
+        return f"{len(loading)} of {len(models)} models are still loading"
+    now = {name: versions.newest.now for name, versions in models}
     bad = {name: reason for name, (state, reason) in now.items() if state not in (State.READY, State.EVICTED)}
-    if (rule == "all" and bad) or (rule == "any" and len(bad) == len(states)):
-        if states and not named:
-            return f"{len(bad)} of {len(states)} models are not ready"
+    if (rule == "all" and bad) or (rule == "any" and len(bad) == len(models)):
+        if models and not named:
+            return f"{len(bad)} of {len(models)} models are not ready"
         return "; ".join(f"{name}: {reason}" for name, reason in bad.items()) or "there is no model"
     return ""
