@@ -182,9 +182,15 @@ def read(name: str, data: bytes) -> str:
 
 
 @cache
+def _root() -> tempfile.TemporaryDirectory[str]:
+    """Removed when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="guided-")
+
+
+@cache
 def _folder(name: str) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="guided-")) / "model"
-    folder.mkdir()
+    folder = Path(_root().name) / name / "model"
+    folder.mkdir(parents=True)
     for beside, content in guided_seeds.BESIDE.get(name, {}).items():
         (folder / beside).write_bytes(content)
     return folder
