@@ -14,6 +14,9 @@ BUILD_FLAGS ?=
 # two gigabytes.
 PARALLEL ?= -n $(shell expr $$(nproc) + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# Seconds of coverage-guided fuzzing of each of its targets.
+GUIDED ?= 30
+
 # Per cent of the lines of server/ and adapters/ that tests reach in their own processes, at least.
 COVERED := 94
 # Hundreds of servers are started: none need compile what the first has compiled, whatever the shell says.
@@ -36,7 +39,7 @@ SERVING    := --editable '.[all]' onnx skl2onnx
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: PYTHON MODEL_DIR HTTP_PORT GRPC_PORT IMAGE FRAMEWORKS GPU ENGINE BUILD_FLAGS PARALLEL,"
+	@echo "  Variables: PYTHON MODEL_DIR HTTP_PORT GRPC_PORT IMAGE FRAMEWORKS GPU ENGINE BUILD_FLAGS PARALLEL GUIDED,"
 	@echo "  as in: make serve MODEL_DIR=/srv/models HTTP_PORT=9000"
 
 .PHONY: install
@@ -125,6 +128,8 @@ fuzz: $(STAMP) ## Attack servers by requests, bodies, messages and folders, for 
 	$(BIN)/python -m tests.fuzz.http2 --seed $(or $(SEED),1) --cases 20000
 	$(BIN)/python -m tests.fuzz.folders --seed $(or $(SEED),1) --cases 5000
 	$(BIN)/python -m tests.fuzz.frames --seed $(or $(SEED),1) --cases 50000
+	@[ -d build/atheris ] || $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: --target build/atheris atheris || true
+	$(BIN)/python -m tests.fuzz.guided --seconds $(GUIDED)
 
 .PHONY: bench
 bench: $(STAMP) ## Measure PolyServe and its peers side by side, into bench/RESULTS.md

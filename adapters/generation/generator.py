@@ -128,7 +128,8 @@ class Generator:
             return job.grammar
         template, form = self._prompts.template, self._prompts.form
         if template.writes_calls or not chat.tools:
-            found = grammar_of(chat, job.grammar, as_functions=template.writes_functions)
+            functions, limits = template.writes_functions, self._grammars.limits
+            found = grammar_of(chat, job.grammar, as_functions=functions, limits=limits)
         else:
             found = unforced(chat, job.grammar)
         if found is not None and form.has_frame:

@@ -6,10 +6,10 @@ A call that has to come is made to: each begins with its mark, names one of the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from adapters.generation.grammar import TOOLS, Grammar, with_space
+from adapters.generation.grammar import TOOLS, Grammar, GrammarLimits, with_space
 from adapters.generation.job import Chat
 from adapters.generation.refusal import RefusedJob
 from adapters.generation.tool_calls import CLOSE, OPEN
@@ -18,10 +18,13 @@ _ANYTHING = r"/(.|\n)*/"
 _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
-def grammar_of(chat: Chat, answer: Grammar | None, *, as_functions: bool) -> Grammar | None:
+def grammar_of(
+    chat: Chat, answer: Grammar | None, *, as_functions: bool, limits: GrammarLimits | None = None
+) -> Grammar | None:
     """What the text has to be like, where tools or an answer's own grammar say so; None: they do not.
 
-    `as_functions`: calls are written <function=...><parameter=...>, and not as JSON.
+    `as_functions`: calls are written <function=...><parameter=...>, and not as JSON. No more is written than `limits`
+    take.
 
     Raises:
         RefusedJob: the tools cannot be asked for in this form, or together with such an answer.
@@ -35,8 +38,8 @@ def grammar_of(chat: Chat, answer: Grammar | None, *, as_functions: bool) -> Gra
         return None
     write = _written_as_functions if as_functions else _written_as_json
     rules = [f"body: {' | '.join(f'f{number}' for number in range(len(tools)))}"]
-    for number, tool in enumerate(tools):
-        rules += write(number, tool)
+    most = (limits or GrammarLimits()).size
+    rules += _few(most, (rule for number, tool in enumerate(tools) for rule in write(number, tool)))
     rest = f'"\\n" body "\\n" {_text(CLOSE)}'
     rules.append(f"call: {_text(OPEN)} {rest}")
     calls = 'call ("\\n" call)*' if chat.parallel_calls else "call"
@@ -48,6 +51,24 @@ def grammar_of(chat: Chat, answer: Grammar | None, *, as_functions: bool) -> Gra
         return _lark(f"start: answer | {calls}", f"answer: {answer.rule()}", *rules)
     rules += [f"called: before {rest}", f"before[lazy]: TEXT {_text(OPEN)}", f"TEXT: {_ANYTHING}"]
     return _lark("start: called* TEXT", *rules)
+
+
+def _few(most: int, rules: Iterable[str]) -> Iterator[str]:
+    """The rules, up to so many characters: each parameter has all definitions of its tool once more.
+
+    Raises:
+        RefusedJob: there are more.
+    """
+    left = most
+    for rule in rules:
+        left -= len(rule)
+        if left < 0:
+            raise RefusedJob(
+                f"tools: what calls of them have to be like takes more than {most} bytes, and no more are taken "
+                "(options.grammar_bytes): send fewer tools, or smaller schemas",
+                TOOLS,
+            )
+        yield rule
 
 
 def unforced(chat: Chat, answer: Grammar | None) -> Grammar | None:
@@ -79,10 +100,11 @@ def _written_as_functions(number: int, tool: Mapping[str, Any]) -> Iterator[str]
     required, properties = schema.get("required", []), schema.get("properties", {})
     if not isinstance(required, list) or not isinstance(properties, dict):
         raise RefusedJob(f"tools: the parameters of {tool['name']} must have properties by their names", "tools")
+    needed = {name for name in required if isinstance(name, str)}
     parts = []
     for place, (name, inner) in enumerate(properties.items()):
         rule = f"p{number}_{place}"
-        parts.append(rule if name in required else f"{rule}?")
+        parts.append(rule if name in needed else f"{rule}?")
         yield f'{rule}: {_text(f"<parameter={name}>")} "\\n" {rule}_value'
         end = r'"\n</parameter>\n"'
         if not isinstance(inner, dict) or inner.get("type") != "string":

@@ -25,6 +25,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
+def as_word(value: Any) -> str:
+    """What stands where a word of the client's has to be: the word in quotes, or what is there in its place."""
+    return quoted(value) if isinstance(value, str) else described(value)
+
+
 def described(value: Any) -> str:
     """A JSON value: short, with its type."""
     if value is None:

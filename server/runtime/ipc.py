@@ -198,7 +198,7 @@ def unpack(message: memoryview, head: int, limits: ReceiveLimits = WIDEST) -> Me
     except IpcError:
         raise
     except Exception as error:  # whatever msgpack and numpy find wrong with it
-        raise IpcError(f"a malformed message: {error}") from error
+        raise IpcError(f"a malformed message: {str(error) or type(error).__name__}") from error
     return Message(fields, tensors)
 
 

@@ -13,6 +13,7 @@ import asyncio
 import gzip
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -258,12 +259,22 @@ def compare_hpack(rng: Random) -> str:
     Raises:
         AssertionError: they disagree.
     """
-    encoder, theirs, ours = hpack.Encoder(), hpack.Decoder(2**16), Decoder(2**16)
+    encoder, written = hpack.Encoder(), []
     for _ in range(rng.randrange(1, 6)):
         fields = [(rng.randbytes(rng.randrange(1, 9)), rng.randbytes(rng.randrange(60))) for _ in range(4)]
         block = encoder.encode([*fields, *head()], huffman=rng.random() < 0.5)
-        if rng.random() < 0.5:
-            block = damaged(rng, block)
+        written.append(damaged(rng, block) if rng.random() < 0.5 else block)
+    return compare_blocks(written)
+
+
+def compare_blocks(blocks: Sequence[bytes]) -> str:
+    """The blocks of one connection, read here and by the reference library, up to one that is refused.
+
+    Raises:
+        AssertionError: they disagree.
+    """
+    theirs, ours = hpack.Decoder(2**16), Decoder(2**16)
+    for block in blocks:
         try:
             wanted = [(bytes(name), bytes(value)) for name, value in theirs.decode(block, raw=True)]
         except (hpack.HPACKError, UnicodeDecodeError):

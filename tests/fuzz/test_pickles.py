@@ -3,64 +3,19 @@
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from adapters.base import LoadError
 from adapters.formats.pickles import Refused, inspect, load
-from tests.fuzz.pickles import FORBIDDEN, Composer
+from tests.fuzz.pickles import FORBIDDEN, Composer, watched
 
 pytestmark = pytest.mark.filterwarnings("ignore:Trying to unpickle")
 
 SEEDS = range(8)
 PICKLES = 60
-
-#: what no pickle under the policy does; imports open and compile files, and are made beforehand
-_ACTS = (
-    "os.system",
-    "os.exec",
-    "os.posix_spawn",
-    "os.fork",
-    "subprocess.",
-    "socket.",
-    "shutil.",
-    "ctypes.",
-    "pty.",
-    "exec",
-)
-_seen: list[str] | None = None
-
-
-def _hook(event: str, _args: Any) -> None:
-    if _seen is not None and event.startswith(_ACTS):
-        _seen.append(event)
-
-
-@contextmanager
-def watched() -> Iterator[list[str]]:
-    """The acts that Python audits while a pickle is loaded."""
-    global _seen
-    acts: list[str] = []
-    _seen = acts
-    try:
-        yield acts
-    finally:
-        _seen = None
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _audited() -> None:
-    import scipy.special  # noqa: F401
-    import sklearn.linear_model
-    import sklearn.pipeline
-    import sklearn.preprocessing  # noqa: F401
-
-    sys.addaudithook(_hook)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

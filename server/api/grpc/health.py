@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 
 from server.api.grpc.protos import HEALTH, SERVICE, message_class
+from server.api.grpc.small_messages import reader
 from server.repository.repository import Repository
 
 #: seconds between two looks at whether the server is ready, for those who watch
@@ -74,7 +75,7 @@ class HealthService:
 def health_handler(repository: Repository) -> grpc.GenericRpcHandler[Any, Any]:
     """The service, for a server."""
     service = HealthService(repository)
-    read = message_class(HEALTH.methods_by_name["Check"].input_type).FromString
+    read = reader(message_class(HEALTH.methods_by_name["Check"].input_type))
     methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Check": grpc.unary_unary_rpc_method_handler(service.check, read, _Response.SerializeToString),
         "Watch": grpc.unary_stream_rpc_method_handler(service.watch, read, _Response.SerializeToString),

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from server.api.grpc.protos import FILES, HEALTH, POOL, REFLECTIONS, SERVICE, message_class
+from server.api.grpc.small_messages import reader
 
 _NOT_FOUND, _INVALID = grpc.StatusCode.NOT_FOUND.value[0], grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
@@ -29,7 +30,7 @@ def _handler(service: Any) -> grpc.GenericRpcHandler[Any, Any]:
         async for request in requests:
             yield response_class(valid_host=request.host, original_request=request, **_answer(request))
 
-    handler = grpc.stream_stream_rpc_method_handler(info, request_class.FromString, response_class.SerializeToString)
+    handler = grpc.stream_stream_rpc_method_handler(info, reader(request_class), response_class.SerializeToString)
     return grpc.method_handlers_generic_handler(service.full_name, {method.name: handler})
 
 

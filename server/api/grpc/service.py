@@ -6,7 +6,7 @@ load; its messages are used as they are, and `protos` has those that it lacks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import grpc
@@ -22,6 +22,7 @@ from server.api.grpc.infer_calls import Inference
 from server.api.grpc.missing_methods import MissingMethods
 from server.api.grpc.protos import INFER, SERVICE, STREAM, message_type
 from server.api.grpc.reflection import reflection_handlers
+from server.api.grpc.small_messages import reader
 from server.api.grpc.statuses import with_status
 from server.api.grpc.triton_calls import TritonCalls, asked_model
 from server.api.lookup import Refresh, nothing_new
@@ -145,11 +146,12 @@ def _address(context: Any) -> str:
     return peer_address(peer)
 
 
-def _attended(service: InferenceService, name: str) -> Any:
-    """A method of the service, for callers that may ask it."""
+def _attended(service: InferenceService, name: str, read: Callable[[bytes], Any]) -> Any:
+    """A method of the service, for callers that may ask it. `read` makes its message of bytes."""
     method, callers = getattr(service, name), service.callers
 
-    async def attended(_: None, request: Any, context: Any) -> Any:
+    async def attended(_: None, raw: bytes, context: Any) -> Any:
+        request = read(raw)
         metadata = await callers.attend(context)
         callers.check_method(metadata, name, request)
         return callers.of_the_key(metadata, name, await method(request, context))
@@ -157,18 +159,18 @@ def _attended(service: InferenceService, name: str) -> Any:
     attended.__name__ = name
     answered = with_status(attended)
 
-    async def answer(request: Any, context: Any) -> Any:
-        return await answered(None, request, context)
+    async def answer(raw: bytes, context: Any) -> Any:
+        return await answered(None, raw, context)
 
     return answer
 
 
 def handlers(service: InferenceService) -> list[grpc.GenericRpcHandler[Any, Any]]:
-    """The service, and those that gRPC's tools ask for, for `serve`. Inference reads and writes its messages itself."""
+    """The service, and those that gRPC's tools ask for, for `serve`. They read their messages themselves."""
     methods = {
         method.name: grpc.unary_unary_rpc_method_handler(
-            _attended(service, method.name),
-            message_type(method.input_type.name).FromString,
+            _attended(service, method.name, reader(message_type(method.input_type.name))),
+            None,
             message_type(method.output_type.name).SerializeToString,
         )
         for method in SERVICE.methods

@@ -17,7 +17,7 @@ from server.api.openai.error_object import FieldRefused
 from server.api.openai.fail_fast import FailFastList
 from server.api.openai.output_format import ResponseFormat, StructuredOutputs, grammar_of
 from server.api.openai.tool_fields import ToolChoice, chosen
-from server.codec.error_text import nearest, quoted
+from server.codec.error_text import nearest, quoted, shortened
 from server.codec.json_bodies import parse_object
 from server.errors import InvalidInput
 
@@ -237,8 +237,8 @@ def read_request(body: bytes, kind: type[_R]) -> _R:
 
 
 def _refusal(problem: Mapping[str, Any], kind: type[OpenAIRequest]) -> FieldRefused:
-    where = [str(each) for each in problem["loc"]]
-    field = where[0] if where else ""
+    where = [shortened(str(each)) for each in problem["loc"]]  # keys, which are the client's, and numbers
+    field = str(problem["loc"][0]) if where else ""
     if problem["type"] == "extra_forbidden" and len(where) == 1:
         if field in _NOT_SERVED:
             return FieldRefused(f"{field} is not served here: leave it out", field, "unsupported_parameter")

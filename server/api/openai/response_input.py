@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.api.openai.error_object import FieldRefused
-from server.codec.error_text import described, quoted
+from server.codec.error_text import as_word, described
 
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 _TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
@@ -61,7 +61,7 @@ def _add(messages: list[dict[str, Any]], item: Mapping[str, Any], where: str) ->
         output = _text(item.get("output"), f"{where}.output")
         messages.append({"role": "tool", "tool_call_id": _word(item, "call_id", where), "content": output})
     else:
-        raise FieldRefused(f"{where} is of type {quoted(str(kind))}, which is not served: leave it out", "input")
+        raise FieldRefused(f"{where} is of type {as_word(kind)}, which is not served: leave it out", "input")
 
 
 def _thought(item: Mapping[str, Any], where: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 from server.api.openai.error_object import FieldRefused
-from server.codec.error_text import quoted
+from server.codec.error_text import as_word, quoted
 
 _FIELD = "tool_choice"
 #: what `tool_choice` may be
@@ -60,7 +60,7 @@ def choice_of(given: ToolChoice | None) -> str | dict[str, str] | None:
         return given
     if given.get("type") != "function":
         raise FieldRefused(
-            f"tool_choice of type {quoted(str(given.get('type')))} is not served: name a function, or some by "
+            f"tool_choice of type {as_word(given.get('type'))} is not served: name a function, or some by "
             'allowed_tools, or say "auto", "none" or "required"',
             _FIELD,
             "unsupported_parameter",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.generation.grammar import Grammar
+from adapters.generation.grammar import Grammar, GrammarLimits
 from adapters.generation.job import Chat, Job
 from adapters.generation.refusal import RefusedJob
 from adapters.generation.tool_calls import ToolCallReader
@@ -123,6 +123,22 @@ def test_without_tools_there_is_only_the_answer_s() -> None:
     answer = Grammar("json_object", None, "response_format")
     assert grammar_of(Chat([{}]), answer, as_functions=False) is answer
     assert grammar_of(chat(tool_choice="none"), None, as_functions=False) is None
+
+
+def test_definitions_that_each_parameter_has_once_more_are_bounded() -> None:
+    """Two megabytes of tools would become two gigabytes of a grammar, before it is found to be too long."""
+    schema = {
+        "$defs": {"d": {"description": "=" * 1_000_000}},
+        "properties": {f"p{number}": {"$ref": "#/$defs/d"} for number in range(2000)},
+    }
+    for function in ({"name": "f", "parameters": schema}, {"name": "f", "parameters": {**schema, "required": [[], 1]}}):
+        with pytest.raises(RefusedJob, match="more than 262144 bytes") as caught:
+            grammar_of(chat(function, tool_choice="required"), None, as_functions=True)
+        assert caught.value.param == "tools"
+    few = {"name": "f", "parameters": {"properties": {"a": {"type": "integer"}}, "required": ["a", ["a"], 1]}}
+    with pytest.raises(RefusedJob, match="more than 40 bytes"):
+        grammar_of(chat(few, tool_choice="required"), None, as_functions=True, limits=GrammarLimits(size=40))
+    assert grammar_of(chat(few, tool_choice="required"), None, as_functions=True) is not None
 
 
 @pytest.mark.parametrize("parameters", [[], "x", {"properties": []}, {"required": "city"}, {"properties": 5}])

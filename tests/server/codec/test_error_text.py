@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.codec.error_text import at, described, nearest, quoted, resembling, shortened, shown
+from server.codec.error_text import as_word, at, described, nearest, quoted, resembling, shortened, shown
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ def test_a_deeply_nested_value_is_described_all_the_same() -> None:
     for _ in range(100_000):
         value = [value]
     assert described(value) == "a list"
+    assert as_word(value) == "a list"
     while value:  # or its end would be as deep
         value = value.pop()
 
@@ -41,6 +42,12 @@ def test_a_deeply_nested_value_is_described_all_the_same() -> None:
 def test_texts_are_cut() -> None:
     assert quoted("x" * 60) == repr("x" * 60)
     assert quoted("x" * 1000) == repr("x" * 60 + "…")
+
+
+def test_what_stands_where_a_word_has_to_be() -> None:
+    assert as_word("mcp") == "'mcp'"
+    assert as_word(None) == "null"
+    assert as_word("x" * 1000) == quoted("x" * 1000)
 
 
 def test_positions_and_shapes() -> None:

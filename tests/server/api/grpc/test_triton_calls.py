@@ -9,6 +9,7 @@ import pytest
 
 from server.api.grpc.protos import SHARED_MEMORY, message_type
 from server.api.grpc.service import InferenceService
+from server.api.grpc.small_messages import MOST
 from server.api.grpc.triton_calls import asked_model
 from server.errors import InvalidInput, NotSupported
 from server.repository.repository import Repository
@@ -59,6 +60,28 @@ def test_the_statistics_are_asked_of_all_processes_first(models: Repository) -> 
     assert entry.inference_stats.success.count == 1
     assert refreshed == [1]
     assert len(ask(models, "ModelStatistics").model_stats) == 4
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "told"),
+    [
+        (b"\x0aonnx", "INVALID_ARGUMENT", "is no LogSettingsRequest"),
+        (bytes(MOST + 1), "RESOURCE_EXHAUSTED", "are taken"),
+    ],
+)
+def test_a_message_that_is_none_or_huge_is_the_client_s_fault(
+    models: Repository, caplog: pytest.LogCaptureFixture, raw: bytes, code: str, told: str
+) -> None:
+    """It was UNKNOWN, with a stack trace in the log; and a gigabyte of memory before a key was asked for."""
+
+    class Raw:
+        def SerializeToString(self) -> bytes:
+            return raw
+
+    status, text = call(InferenceService(models), "inference.GRPCInferenceService/LogSettings", Raw())
+    assert status == code
+    assert told in text
+    assert "Traceback" not in caplog.text
 
 
 def test_trace_and_log_settings(models: Repository) -> None:

@@ -105,6 +105,18 @@ def test_refusals_of_chats(fields: dict[str, Any], param: str, code: str | None)
     assert param in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [({"metadata": {"k" * 100_000: 1}}, "metadata"), ({"logit_bias": {"k" * 100_000: "x"}}, "logit_bias"),
+     ({"stream_options": {"k" * 100_000: 1}}, "stream_options"), ({"k" * 100_000: 1}, "k" * 100)],
+)  # fmt: skip
+def test_a_refusal_is_short_however_long_the_key_is(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(FieldRefused) as caught:
+        chat(**fields)
+    assert caught.value.param == param
+    assert len(str(caught.value)) < 300
+
+
 def test_tools() -> None:
     tools = [{"type": "function", "function": {"name": "now"}}]
     assert job(chat(tools=tools, tool_choice="auto", parallel_tool_calls=True))["tools"] == tools

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from server.api.openai.error_object import FieldRefused
 from server.api.openai.response_input import messages_of
 
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "now", "arguments": "{}", "status": "completed"}
+#: Python refuses to write it out
+DEEP: Any = orjson.loads("[" * 1000 + "]" * 1000)
 CALLED = {"id": "c1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
 
 
@@ -66,7 +69,8 @@ def test_reasoning_belongs_to_what_comes_behind_it() -> None:
         ({"type": "reasoning", "content": "so"}, "input[0].content must be a list of parts of type reasoning_text"),
         ({"type": "reasoning", "content": [{"type": "reasoning_text"}]}, "input[0].content must be a list of parts"),
         ({"type": "item_reference"}, "input[0] is of type 'item_reference'"),
-        ({"type": 5}, "input[0] is of type '5'"),
+        ({"type": 5}, "input[0] is of type 5"),
+        ({"type": DEEP}, "input[0] is of type a list"),
         ({"role": "oracle", "content": "?"}, "input[0].role"),
         ({"role": ["user"], "content": "?"}, "input[0].role"),
         ({"role": "user"}, "input[0].content"),

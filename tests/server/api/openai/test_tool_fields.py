@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from server.api.openai.error_object import FieldRefused
@@ -25,6 +26,14 @@ def test_others_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(FieldRefused) as caught:
         choice_of(given)
     assert caught.value.param == "tool_choice"
+
+
+def test_a_type_that_nobody_could_write_out_is_refused_by_its_kind() -> None:
+    deep = orjson.loads("[" * 1000 + "]" * 1000)
+    with pytest.raises(FieldRefused, match="tool_choice of type a list is not served"):
+        choice_of({"type": deep})
+    with pytest.raises(FieldRefused, match="of type null is not served"):
+        choice_of({})
 
 
 def _tools(*names: str) -> list[dict[str, Any]]:
