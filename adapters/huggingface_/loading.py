@@ -27,6 +27,13 @@ _LIMITS = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",
     "max_seq_length", "seq_len",
 )  # fmt: skip
+#: what a tokenizer is made of, any of which may be what is wrong with it
+_OF_TOKENIZERS = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json",
+    "merges.txt",
+)  # fmt: skip
+#: what the tokenizers library raises where it did not expect what it reads; no `Exception`
+_PANIC = "PanicException"
 #: the limit of a model that tells of none (KServe's), and from where on a number means "none"
 _DEFAULT_LIMIT, _UNLIMITED = 2048, 1 << 24
 
@@ -98,7 +105,13 @@ def from_folder(auto_class: str, path: Path, **settings: Any) -> Any:
     import transformers
 
     loader = getattr(transformers, auto_class)
-    return loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False, **settings)
+    try:
+        return loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False, **settings)
+    except BaseException as error:
+        files = [name for name in _OF_TOKENIZERS if (path / name).exists()]
+        if auto_class != "AutoTokenizer" or not files or not (isinstance(error, Exception) or type(error).__name__ == _PANIC):
+            raise
+        raise LoadError(f"{listed(files, len(files))}: {reason_of(error)}") from error
 
 
 def load_model(
@@ -210,7 +223,7 @@ def _keeps_state(model: Any) -> bool:
     return any("dynamic" in kind or "longrope" in kind for kind in kinds)
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """The one line of transformers' and torch's long messages that an operator needs."""
     if named := re.search(r"GLOBAL (\S+)", str(error)):
         return (
