@@ -145,6 +145,10 @@ def load_pipeline(model_dir: ModelDir, task: PipelineTask, architecture: str, op
         LoadError: the folder has no such model, or lacks a part of it; the installed libraries do not do for it.
     """
     one_thread()
+    if task.renders:
+        from adapters.shared.template_environment import bound_templates
+
+        bound_templates()
     try:
         model, report = load_head(model_dir, task, architecture, options)
         parts = _parts(model_dir, task)
