@@ -1,7 +1,8 @@
 """A conversation as the model's own chat template writes it (Jinja, in transformers' sandbox).
 
-A template is part of the model, and may make and take so much of a conversation (`template_budget`). What it raises itself (`raise_exception`) is said to the client as it is, for that is
-how models say which conversations they were not made for.
+A template is part of the model; what it may make of a conversation, and its time, are bounded (`template_budget`). What
+it raises itself (`raise_exception`) is said to the client as it is, for that is how models say which conversations they
+were not made for.
 """
 
 from __future__ import annotations

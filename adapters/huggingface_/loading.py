@@ -29,8 +29,8 @@ _LIMITS = (
 )  # fmt: skip
 #: what a tokenizer is made of, any of which may be what is wrong with it
 _OF_TOKENIZERS = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json",
-    "merges.txt",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+    "vocab.json", "merges.txt",
 )  # fmt: skip
 #: what the tokenizers library raises where it did not expect what it reads; no `Exception`
 _PANIC = "PanicException"
@@ -109,7 +109,11 @@ def from_folder(auto_class: str, path: Path, **settings: Any) -> Any:
         return loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False, **settings)
     except BaseException as error:
         files = [name for name in _OF_TOKENIZERS if (path / name).exists()]
-        if auto_class != "AutoTokenizer" or not files or not (isinstance(error, Exception) or type(error).__name__ == _PANIC):
+        if (
+            auto_class != "AutoTokenizer"
+            or not files
+            or not (isinstance(error, Exception) or type(error).__name__ == _PANIC)
+        ):
             raise
         raise LoadError(f"{listed(files, len(files))}: {reason_of(error)}") from error
 

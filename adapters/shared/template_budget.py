@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Set
-from collections.abc import MappingView as View
+from collections.abc import Iterable, Iterator, Mapping, Set, ValuesView
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,12 +16,13 @@ from jinja2 import TemplateRuntimeError
 from jinja2.utils import Namespace
 
 _MOST_MADE = 1 << 26  #: characters, for a conversation of one word
-_TIMES = 16  #: ... and for each that a conversation has, and as many more as it has parts: some templates read it so often
+_TIMES = 16  #: ... for each that a conversation has, and as many more as it has parts: so often some templates read it
 _MOST_EVER = 1 << 30  #: ... in all
 _STEP = 64  #: characters that a step counts for: it may keep as much
 _ELEMENT = 16  #: ... and an element of a list
 _LONGEST_NUMBER = 1 << 16  #: bits
 _MOST_SECONDS = 10.0  #: of the processor; the longest conversations of real templates take a tenth
+_FEW = 2000  #: parts of a value that are counted without a look for what stands in it twice
 _BETWEEN = 64  #: steps between two looks at the clock
 
 
@@ -33,10 +33,12 @@ class TooMuch(TemplateRuntimeError):
 class Budget:
     """Of one rendering."""
 
-    def __init__(self, given: Any = ()) -> None:
-        """`given`: what the template is given."""
-        size, parts = _extent(given)
-        self.left = self._all = min(_MOST_EVER, _MOST_MADE + (size + _STEP * parts) * (_TIMES + parts))
+    __slots__ = ("_all", "_given", "_steps", "_until", "left")
+
+    def __init__(self, given: Any = None) -> None:
+        """`given`: what the template is given, which is looked at where a usual conversation's budget does not do."""
+        self.left = self._all = _MOST_MADE
+        self._given = given
         self._until = time.thread_time() + _MOST_SECONDS
         self._steps = _BETWEEN
 
@@ -46,15 +48,19 @@ class Budget:
         Raises:
             TooMuch
         """
-        self.spend(_STEP)
+        self.left -= _STEP
         self._steps -= 1
-        if not self._steps:
-            self._steps = _BETWEEN
-            if time.thread_time() > self._until:
-                raise TooMuch(
-                    f"the model's chat template takes more than {_MOST_SECONDS:g} seconds of a processor for these "
-                    "messages: send fewer and shorter ones, or give the model the template that it was made with"
-                )
+        if self._steps <= 0 or self.left < 0:
+            self._look()
+
+    def _look(self) -> None:
+        self.check(0)
+        self._steps = _BETWEEN
+        if time.thread_time() > self._until:
+            raise TooMuch(
+                f"the model's chat template takes more than {_MOST_SECONDS:g} seconds of a processor for these "
+                "messages: send fewer and shorter ones, or give the model the template that it was made with"
+            )
 
     def spend(self, characters: int) -> None:
         """
@@ -63,7 +69,7 @@ class Budget:
         """
         self.left -= characters
         if self.left < 0:
-            self.refuse()
+            self.check(0)
 
     def check(self, characters: int) -> None:
         """That so many can still be made.
@@ -71,6 +77,10 @@ class Budget:
         Raises:
             TooMuch
         """
+        if characters > self.left and self._given is not None:
+            size, parts = _extent(self._given)
+            more = min(_MOST_EVER - _MOST_MADE, (size + _STEP * parts) * (_TIMES + parts))
+            self._given, self._all, self.left = None, self._all + more, self.left + more
         if characters > self.left:
             self.refuse()
 
@@ -80,7 +90,7 @@ class Budget:
         Raises:
             TooMuch
         """
-        if isinstance(value, str | bytes):
+        if type(value) is str or isinstance(value, str | bytes):
             self.spend(len(value))
         elif isinstance(value, list | tuple | Mapping | Set):
             self.spend(_ELEMENT * len(value))
@@ -103,7 +113,7 @@ _here = threading.local()
 
 
 @contextmanager
-def opened(given: Any = ()) -> Iterator[None]:
+def opened(given: Any = None) -> Iterator[None]:
     """A budget for all that is rendered within, on this thread."""
     before = getattr(_here, "budget", None)
     _here.budget = Budget(given)
@@ -123,7 +133,34 @@ def budget() -> Budget:
 
 def written(value: Any) -> int:
     """Characters that a value takes where it is written as text: what stands in it twice is written twice."""
-    return len(value) if isinstance(value, str) else _extent(value)[0]
+    if isinstance(value, str):
+        return len(value)
+    small = _of_json(value)
+    return _extent(value)[0] if small is None else small
+
+
+def _of_json(value: Any) -> int | None:
+    """Characters of what is made of a few lists, objects and texts alone, each read wherever it stands; else None."""
+    characters, waiting, left = 0, [value], _FEW
+    while waiting:
+        each = waiting.pop()
+        kind = type(each)
+        if kind is str:
+            characters += len(each) + 2
+        elif kind is dict or kind is list:
+            left -= 1 + len(each)
+            if left < 0:
+                return None
+            waiting += each
+            if kind is dict:
+                waiting += each.values()
+        elif kind is int:
+            characters += 4 + each.bit_length() // 3
+        elif each is None or kind is bool or kind is float:
+            characters += 24
+        else:
+            return None
+    return characters
 
 
 def _extent(value: Any, seen: dict[int, tuple[int, int]] | None = None) -> tuple[int, int]:
@@ -149,7 +186,7 @@ def _inner(value: Any) -> Iterable[Any] | None:
     """What a container is written with; None: it is none."""
     if isinstance(value, Mapping):
         return (each for pair in value.items() for each in pair)
-    if isinstance(value, list | tuple | Set | View):
+    if isinstance(value, list | tuple | Set | ValuesView):
         return value
     if isinstance(value, Namespace):
         return _inner(object.__getattribute__(value, "_Namespace__attrs"))

@@ -20,24 +20,15 @@ TOOLS = [{"type": "function", "function": {"name": "now", "parameters": {"a": [1
 DOUBLING = {
     "tilde": "n.x ~ n.x", "plus": "n.x + n.x", "join": "[n.x, n.x]|join", "method": "''.join([n.x, n.x])",
     "format": "'{0}{0}'.format(n.x)", "percent": "'%s%s' % (n.x, n.x)", "filter": "'%s%s'|format(n.x, n.x)",
-    "replace": "(n.x ~ 'a')|replace('a', 'aa')", "times": "n.x * 2", "list": "[n.x, n.x]", "object": "{'a': n.x, 'b': n.x}",
-    "tuple": "(n.x, n.x)", "dict": "dict(a=n.x, b=n.x)",
-    "items": "{'a': n.x, 'b': n.x}.items()", "indent": "(n.x ~ '\n\n')|indent(n.x|length)",
+    "replace": "(n.x ~ 'a')|replace('a', 'aa')", "times": "n.x * 2", "list": "[n.x, n.x]",
+    "object": "{'a': n.x, 'b': n.x}", "tuple": "(n.x, n.x)", "dict": "dict(a=n.x, b=n.x)",
+    "items": "{'a': n.x, 'b': n.x}.items()", "indent": "(n.x ~ '\na')|indent(n.x|length)",
 }  # fmt: skip
-#: what is far too long at once
-LONG = (
-    "'%1000000000d'|format(1)", "'%*d'|format(1000000000, 1)", "'%1000000000d' % 1", "'{:1000000000}'.format(1)",
-    "'{:{}}'.format(1, 1000000000)", "'{a:1000000000}'.format_map({'a': 1})", "['%1000000000d']|map('format', 1)|list",
-    "'a'|center(1000000000)", "'a'.center(1000000000)", "'a'.ljust(1000000000)", "'a'.zfill(1000000000)",
-    "'\t'.expandtabs(1000000000)", "'a' * 1000000000", "1000000000 * 'a'", "[0] * 1000000000", "10 ** 10 ** 8",
-    "[1]|batch(1000000000, 'a')|list", "(1).to_bytes(1000000000, 'big')", "[[1]]|tojson(indent=1000000000)",
-    "strftime_now('%1000000000d')", "('a' * 1000000).replace('a', 'a' * 1000000)",
-    "('a' * 1000000).translate({97: 'a' * 1000000})", "('a' * 1000000)|join('a' * 1000000)",
-)  # fmt: skip
 ENDLESS = (
     "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
     "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
-    "{% set n = namespace(l=[], x='a' * 100000) %}{% for i in range(100000) %}{% set n.l = n.l + [n.x[1:]] %}{% endfor %}",
+    "{% set n = namespace(l=[], x='a' * 100000) %}"
+    "{% for i in range(100000) %}{% set n.l = n.l + [n.x[1:]] %}{% endfor %}",
     "{% set x = 'a' * 1000000 %}" + "{{ x }}" * 100,
     "{% set x = 'a' * 1000000 %}{{ " + "~".join(["x"] * 100) + " }}",
     "{% filter replace('a', 'b' * 1000000) %}" + "a" * 100 + "{% endfilter %}",
@@ -57,15 +48,15 @@ def test_what_doubles_in_a_block_or_an_object_of_names_ends(name: str) -> None:
     with pytest.raises(TooMuch):
         compiled(source.replace("EXPR", DOUBLING[name]) + "{% endfor %}").render(messages=MESSAGES)
     names = "{% set n = namespace(x='aa') %}{% for i in range(60) %}{% set n.x = namespace(a=n.x, b=n.x) %}{% endfor %}"
-    for written in ("{{ n.x }}", "{{ n.x|string }}", "{{ 'a' ~ n.x }}", "{{ raise_exception(n.x) }}", "{{ n.x|upper }}"):
+    for written in (
+        "{{ n.x }}",
+        "{{ n.x|string }}",
+        "{{ 'a' ~ n.x }}",
+        "{{ raise_exception(n.x) }}",
+        "{{ n.x|upper }}",
+    ):
         with pytest.raises(TooMuch):
             compiled(names + written).render(messages=MESSAGES)
-
-
-@pytest.mark.parametrize("expression", LONG)
-def test_what_is_far_too_long_is_not_begun(expression: str) -> None:
-    with pytest.raises(TooMuch):
-        compiled("{{ (" + expression + ")|length }}").render(messages=MESSAGES)
 
 
 @pytest.mark.parametrize("source", ENDLESS)
@@ -81,14 +72,16 @@ ORDINARY = (
     "{% for m in messages if m.role == 'user' %}{{ loop.index }}/{{ loop.length }} {{ m.content|trim }}{% endfor %}"
     "{{ messages[1:]|length }}{{ messages[0]['content'][1:3] ~ 1 ~ none }}{{ tools|tojson(indent=2) }}",
     "{% macro f(x, y='z') %}<{{ x }}{{ y }}>{% endmacro %}{{ f('a') }}{{ f('b', 1.5) }}{% set q = f(2) %}{{ q|upper }}",
-    "{% set n = namespace(l=[], c=0) %}{% for m in messages %}{% set n.l = n.l + [m] %}{% set n.c = n.c + 1 %}{% endfor %}"
+    "{% set n = namespace(l=[], c=0) %}"
+    "{% for m in messages %}{% set n.l = n.l + [m] %}{% set n.c = n.c + 1 %}{% endfor %}"
     "{{ n.c }}{{ n.l|map(attribute='role')|join(', ') }}{{ 7 % 4 }}{{ 2 * 3 ** 2 }}{{ '%s-%05.1f' % ('a', 2.25) }}",
     "{% for k, v in tools[0].function.items() %}{{ k }}={{ v }};{% endfor %}{{ tools[0]|tojson }}{{ [1, 'a', none] }}",
     "{% for x in [[1, [2, [3]]], []] recursive %}{{ loop.depth }}{% if x is iterable %}{{ loop(x) }}{% else %}{{ x }}"
     "{% endif %}{% endfor %}{% set a, b = 1, 2 %}{{ (a, b) }}{{ '{} {b:>5}'.format(a, b=b) }}",
     "{{ messages[1].content.split('e')[-1].lstrip('\\n') }}{{ 'abc'.replace('b', '') }}{{ undefined_name or 'none' }}"
     "{% generation %}{{ messages[0].content }}{% endgeneration %}{% for i in [1, 2, 3] %}{% if i == 2 %}{% break %}"
-    "{% endif %}{{ i }}{% endfor %}{{ dict(a=1) }}{{ strftime_now('%Y')|length }}{{ messages|selectattr('role', 'in', ['user'])|list|length }}",
+    "{% endif %}{{ i }}{% endfor %}{{ dict(a=1) }}{{ strftime_now('%Y')|length }}"
+    "{{ messages|selectattr('role', 'in', ['user'])|list|length }}",
 )
 
 
