@@ -15,6 +15,7 @@ from adapters.base import LoadError
 from adapters.huggingface_.encoder import Encoder
 from adapters.huggingface_.tokenizing import AS_IT_IS, Tokenizing
 from adapters.shared.messages import first_line, listed
+from adapters.shared.texts import PANIC
 from adapters.shared.tokenizer_growth import Growth
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ _OF_TOKENIZERS = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
     "vocab.json", "merges.txt",
 )  # fmt: skip
-#: what the tokenizers library raises where it did not expect what it reads; no `Exception`
-_PANIC = "PanicException"
 #: the limit of a model that tells of none (KServe's), and from where on a number means "none"
 _DEFAULT_LIMIT, _UNLIMITED = 2048, 1 << 24
 
@@ -109,11 +108,8 @@ def from_folder(auto_class: str, path: Path, **settings: Any) -> Any:
         return loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False, **settings)
     except BaseException as error:
         files = [name for name in _OF_TOKENIZERS if (path / name).exists()]
-        if (
-            auto_class != "AutoTokenizer"
-            or not files
-            or not (isinstance(error, Exception) or type(error).__name__ == _PANIC)
-        ):
+        of_tokenizer = type(error).__name__ == PANIC or (auto_class == "AutoTokenizer" and isinstance(error, Exception))
+        if not files or not of_tokenizer:
             raise
         raise LoadError(f"{listed(files, len(files))}: {reason_of(error)}") from error
 

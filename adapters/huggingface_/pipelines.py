@@ -19,6 +19,7 @@ from adapters.huggingface_.text_lengths import TextLimit
 from adapters.modeldir import ModelDir
 from adapters.shared.arrays import array_of
 from adapters.shared.messages import brief
+from adapters.shared.texts import without_panics
 
 #: pictures that are read and answered in one call, if they have no more pixels than a single one may have
 _TOGETHER = 16
@@ -65,9 +66,10 @@ class PipelineModel:
         count = len(next(iter(inputs.values())))
         seconds: list[float] = []
         answers: list[Any] = []
-        for rows in self._groups(self._rows(inputs, count, settings)):
-            seconds += [len(row["audio"]) / self.reading.rate for row in rows if "audio" in row]
-            answers += self._answers(rows, settings)
+        with without_panics():
+            for rows in self._groups(self._rows(inputs, count, settings)):
+                seconds += [len(row["audio"]) / self.reading.rate for row in rows if "audio" in row]
+                answers += self._answers(rows, settings)
         outputs = {OUTPUT: array_of([as_json(answer) for answer in answers])}
         if seconds_asked:
             outputs[AUDIO_SECONDS.name] = np.array(seconds)
