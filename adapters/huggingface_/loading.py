@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import re
 import threading
@@ -160,12 +161,15 @@ def check_tokenizer(tokenizer: Any) -> Growth:
 
     Raises:
         LoadError: its vocabulary is nearly empty, as where that lies under a name that transformers does not expect; or
-            it makes texts far too long.
+            it makes texts far too long, or says with no number how long they may be.
     """
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise LoadError(
             f"{type(tokenizer).__name__} found no vocabulary: it knows its {len(tokenizer)} special tokens only"
         )
+    longest = getattr(tokenizer, "model_max_length", _DEFAULT_LIMIT)
+    if type(longest) not in (int, float) or math.isnan(longest):
+        raise LoadError(f"tokenizer_config.json: model_max_length is {longest!r:.40}, and has to be a number")
     return Growth.of(tokenizer)
 
 
@@ -174,7 +178,7 @@ def model_limit(model: Any, tokenizer: Any) -> int:
     config = model.config.get_text_config()
     named = [getattr(config, name, None) for name in _LIMITS]
     held = [size - _first_position(model) for size in named if isinstance(size, int) and size > 0]
-    limit = int(min([*held, tokenizer.model_max_length]))
+    limit = int(min([*held, tokenizer.model_max_length, _UNLIMITED + 1]))  # which may be infinite
     return _DEFAULT_LIMIT if limit > _UNLIMITED else limit
 
 

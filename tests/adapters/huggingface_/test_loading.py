@@ -200,3 +200,18 @@ def test_what_is_wrong_with_the_map_of_special_tokens_is_told_with_the_file(tmp_
 def test_what_else_cannot_be_read_is_raised_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Unrecognized model"):
         from_folder("AutoConfig", tmp_path)
+
+
+@pytest.mark.parametrize("longest", [[None], None, True, "x", float("nan"), {}], ids=repr)
+def test_a_longest_text_that_is_no_number_is_told_with_its_file(longest: Any) -> None:
+    tokenizer = train_wordpiece()
+    tokenizer.model_max_length = longest
+    with pytest.raises(LoadError, match=r"^tokenizer_config\.json: model_max_length is "):
+        check_tokenizer(tokenizer)
+
+
+def test_a_text_without_an_end_is_as_long_as_the_model_takes(folder: Path) -> None:
+    made = load(folder)
+    made.tokenizer.model_max_length = float("inf")
+    check_tokenizer(made.tokenizer)
+    assert model_limit(made.model, made.tokenizer) == 40
