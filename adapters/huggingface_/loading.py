@@ -161,9 +161,16 @@ def check_tokenizer(tokenizer: Any) -> Growth:
 
     Raises:
         LoadError: its vocabulary is nearly empty, as where that lies under a name that transformers does not expect; or
-            it makes texts far too long, or says with no number how long they may be.
+            lacks its unknown token; it makes texts far too long, or says with no number how long they may be.
     """
-    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+    try:
+        special = set(tokenizer.all_special_ids)
+    except RecursionError as error:  # looks for the unknown token's id, which is the unknown token's
+        raise LoadError(
+            f"the tokenizer's unknown token is {tokenizer.unk_token!r:.80}, which is not in its vocabulary: "
+            "tokenizer_config.json or special_tokens_map.json names it"
+        ) from error
+    if len(tokenizer) <= len(special):
         raise LoadError(
             f"{type(tokenizer).__name__} found no vocabulary: it knows its {len(tokenizer)} special tokens only"
         )

@@ -39,7 +39,8 @@ def without_panics() -> Iterator[None]:
     except BaseException as error:
         if type(error).__name__ != PANIC and type(error) is not Exception:
             raise
-        raise RuntimeError(f"the tokenizer gave up: {error} (it is the one of the model's tokenizer.json)") from error
+        whence = "it is made of the model's tokenizer.json or GGUF file"
+        raise RuntimeError(f"the tokenizer gave up: {error} ({whence})") from error
 
 
 def check_known(ids: Sequence[int], size: int) -> None:

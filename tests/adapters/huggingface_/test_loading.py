@@ -215,3 +215,10 @@ def test_a_text_without_an_end_is_as_long_as_the_model_takes(folder: Path) -> No
     made.tokenizer.model_max_length = float("inf")
     check_tokenizer(made.tokenizer)
     assert model_limit(made.model, made.tokenizer) == 40
+
+
+def test_an_unknown_token_that_is_unknown_is_told_with_its_files() -> None:
+    tokenizer = train_wordpiece()
+    tokenizer.unk_token, tokenizer.cls_token = "", "nowhere"
+    with pytest.raises(LoadError, match=r"unknown token is '', which is not in its vocabulary: tokenizer_config\.json"):
+        check_tokenizer(tokenizer)
