@@ -5,6 +5,7 @@ It has transformers' own filters, functions and extensions, and writes what that
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from adapters.shared.template_budget import budget, opened, written
 from adapters.shared.template_calls import OF_THE_KIND, bounded, check_call, check_called, product
 
+logger = logging.getLogger(__name__)
+
 _TEMPLATES = 8  #: that are kept compiled; a model has one, or a few by name
 
 
@@ -27,9 +30,7 @@ def compiled(source: str) -> BoundedTemplate:
     Raises:
         TemplateSyntaxError: it is none.
     """
-    from transformers.utils import chat_template_utils
-
-    theirs = chat_template_utils._cached_compile_jinja_template("").environment
+    theirs = _theirs()
     environment = BoundedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[type(each) for each in theirs.extensions.values()]
     )
@@ -44,7 +45,25 @@ def bound_templates() -> None:
     """Have all chat templates of transformers in this process rendered within bounds: tokenizers' and processors'."""
     from transformers.utils import chat_template_utils
 
-    chat_template_utils._compile_jinja_template = compiled
+    try:
+        _theirs()
+    except AttributeError:
+        logger.warning("chat templates are not bounded: this release of transformers compiles them in another way")
+    else:
+        chat_template_utils._compile_jinja_template = compiled
+
+
+@lru_cache(1)
+def _theirs() -> Any:
+    """transformers' own environment.
+
+    Raises:
+        AttributeError: it is made in a way that is not known here.
+    """
+    from transformers.utils import chat_template_utils as utils
+
+    name = "_compile_jinja_template"
+    return getattr(utils, "_cached" + name, getattr(utils, name))("").environment
 
 
 class BoundedTemplate(Template):

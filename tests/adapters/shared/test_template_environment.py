@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.shared import template_budget
+from adapters.shared import template_budget, template_environment
 from adapters.shared.template_budget import TooMuch
 from adapters.shared.template_environment import BoundedTemplate, bound_templates, compiled
 from tests.language_models import TEMPLATE, THINKING_TEMPLATE
@@ -102,3 +102,15 @@ def test_all_of_transformers_templates_are_bounded() -> None:
     assert isinstance(chat_template_utils._compile_jinja_template("a"), BoundedTemplate)
     with pytest.raises(TooMuch):
         chat_template_utils.render_jinja_template([MESSAGES], chat_template="{{ 'a' * 10 ** 9 }}")
+
+
+def test_another_release_s_templates_are_rendered_without_a_bound(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from transformers.utils import chat_template_utils
+
+    template_environment._theirs.cache_clear()
+    monkeypatch.delattr(chat_template_utils, "_compile_jinja_template")
+    bound_templates()
+    assert "chat templates are not bounded" in caplog.text
+    assert not hasattr(chat_template_utils, "_compile_jinja_template")
