@@ -127,6 +127,7 @@ fuzz: $(STAMP) ## Attack servers by requests, bodies, messages and folders, for 
 	$(BIN)/python -m tests.fuzz.grpc_clients --seed $(or $(SEED),1) --cases 20000
 	$(BIN)/python -m tests.fuzz.http2 --seed $(or $(SEED),1) --cases 20000
 	$(BIN)/python -m tests.fuzz.folders --seed $(or $(SEED),1) --cases 5000
+	$(BIN)/python -m tests.fuzz.tokenizer_files --seed $(or $(SEED),1) --cases 1000
 	$(BIN)/python -m tests.fuzz.frames --seed $(or $(SEED),1) --cases 50000
 	@[ -d build/atheris ] || $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: --target build/atheris atheris || true
 	$(BIN)/python -m tests.fuzz.guided --seconds $(GUIDED)

@@ -1,7 +1,8 @@
 """A conversation as the model's own chat template writes it (Jinja, in transformers' sandbox).
 
-A template is part of the model. What it raises itself (`raise_exception`) is said to the client as it is, for that is
-how models say which conversations they were not made for.
+A template is part of the model; what it may make of a conversation, and its time, are bounded (`template_budget`). What
+it raises itself (`raise_exception`) is said to the client as it is, for that is how models say which conversations they
+were not made for.
 """
 
 from __future__ import annotations
@@ -41,10 +42,14 @@ class ChatTemplate:
         """`reads_calls`: the tokenizer says itself how calls of tools are read.
 
         Raises:
-            LoadError: it is no Jinja template.
+            LoadError: it is no Jinja template, or is beyond all bounds.
         """
         from jinja2 import TemplateSyntaxError
 
+        from adapters.shared.template_budget import TooMuch
+        from adapters.shared.template_environment import bound_templates
+
+        bound_templates()
         self._tokenizer = tokenizer
         self._reads_calls = reads_calls
         self._reserved = set(inspect.signature(tokenizer.apply_chat_template).parameters)
@@ -55,6 +60,8 @@ class ChatTemplate:
             self.render(_TRIAL)
             self.takes_greetings = True
         except RefusedJob as error:  # a model may want other chats than this one
+            if isinstance(error.__cause__, TooMuch):
+                raise LoadError(f'for a chat of one "Hello": {error.__cause__}') from error
             if isinstance(error.__cause__, TemplateSyntaxError):
                 raise LoadError(f"the chat template is no Jinja template: {brief(str(error.__cause__))}") from error
 

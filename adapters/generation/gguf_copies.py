@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import LoadError
-from adapters.huggingface_.loading import check_loaded, from_folder, load_model
+from adapters.huggingface_.loading import check_loaded, from_folder, load_model, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +74,13 @@ def _read(file: Path, dtype: str, *, begins: bool) -> LoadedFolder:
     os.environ.setdefault("TQDM_DISABLE", "1")  # its reader shows a bar, whatever transformers is told
     with tempfile.TemporaryDirectory(prefix="polyserve-gguf-") as folder:
         (Path(folder) / "model.gguf").symlink_to(file.resolve())
-        tokenizer = from_folder("AutoTokenizer", Path(folder), gguf_file="model.gguf")
-        model, report = load_model(Path(folder), "AutoModelForCausalLM", True, dtype, gguf_file="model.gguf")
+        try:
+            tokenizer = from_folder("AutoTokenizer", Path(folder), gguf_file="model.gguf")
+            model, report = load_model(Path(folder), "AutoModelForCausalLM", True, dtype, gguf_file="model.gguf")
+        except LoadError:
+            raise
+        except Exception as error:
+            raise LoadError(f"{file.name}: {reason_of(error)}") from error
     check_loaded(report)
     _as_any_other(model, tokenizer)
     if begins:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from adapters.generation.control_tokens import lies_in
+from adapters.shared.texts import check_known, without_panics
 from adapters.shared.tokenizer_growth import NONE, Growth
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -63,7 +64,9 @@ class Vocabulary:
             return self._ids(text, special=False)
         if self._backend is None:
             raise ValueError("the tokenizer reads control tokens wherever they stand")
-        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        with without_panics():
+            found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        check_known(found["input_ids"], self.size)
         ids: list[int] = []
         for number, span in zip(found["input_ids"], found["offset_mapping"], strict=True):
             if number in self.special and lies_in(as_text, span):
@@ -74,25 +77,26 @@ class Vocabulary:
 
     def _letters(self, text: str) -> list[int]:
         """A special token's text as other tokens."""
-        found = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        with without_panics():
+            found = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
         return [number for number in found["input_ids"] if number not in self.special]
 
     def _ids(self, text: str, special: bool) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+        with without_panics():
+            ids: list[int] = self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+        check_known(ids, self.size)
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, without special tokens; half a character at an end becomes U+FFFD."""
-        shown = self.shown(ids)
-        if self._backend is not None:
-            return str(self._backend.decode(shown, skip_special_tokens=False))
-        return str(self.tokenizer.decode(shown, clean_up_tokenization_spaces=False))
+        return self.decode_all(self.shown(ids))
 
     def decode_all(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens within."""
-        if self._backend is not None:
-            return str(self._backend.decode(list(ids), skip_special_tokens=False))
-        return str(self.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+        with without_panics():
+            if self._backend is not None:
+                return str(self._backend.decode(list(ids), skip_special_tokens=False))
+            return str(self.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
 
     def ids_of(self, texts: Iterable[str]) -> frozenset[int]:
         """Of added tokens that are just these texts."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adapters.base import InvalidInput, TooLong
-from adapters.shared.texts import AT_ONCE, portions, without_panics
+from adapters.shared.texts import AT_ONCE, check_known, portions, without_panics
 from adapters.shared.tokenizer_growth import NONE, Growth
 
 if TYPE_CHECKING:
@@ -186,11 +186,8 @@ class Encoder:
                 f"{where} has {tokens} tokens and the model takes {self.max_length}: "
                 "shorten it, or send truncation: true to have it cut"
             )
-        if self.vocabulary and max(row.ids) >= self.vocabulary:
-            raise RuntimeError(
-                f"the tokenizer gave token {max(row.ids)}, but the model knows {self.vocabulary} tokens: "
-                "they do not belong together"
-            )
+        if self.vocabulary:
+            check_known(row.ids, self.vocabulary)
 
 
 def _columns(cut: Iterable[tuple[str, int]]) -> tuple[list[str], list[int]]:

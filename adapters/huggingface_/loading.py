@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import re
 import threading
@@ -15,6 +16,7 @@ from adapters.base import LoadError
 from adapters.huggingface_.encoder import Encoder
 from adapters.huggingface_.tokenizing import AS_IT_IS, Tokenizing
 from adapters.shared.messages import first_line, listed
+from adapters.shared.texts import PANIC
 from adapters.shared.tokenizer_growth import Growth
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ DTYPES = ("float32", "bfloat16", "float16", "auto")
 _LIMITS = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",
     "max_seq_length", "seq_len",
+)  # fmt: skip
+#: what a tokenizer is made of, any of which may be what is wrong with it
+_OF_TOKENIZERS = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+    "vocab.json", "merges.txt",
 )  # fmt: skip
 #: the limit of a model that tells of none (KServe's), and from where on a number means "none"
 _DEFAULT_LIMIT, _UNLIMITED = 2048, 1 << 24
@@ -98,7 +105,14 @@ def from_folder(auto_class: str, path: Path, **settings: Any) -> Any:
     import transformers
 
     loader = getattr(transformers, auto_class)
-    return loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False, **settings)
+    try:
+        return loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False, **settings)
+    except BaseException as error:
+        files = [name for name in _OF_TOKENIZERS if (path / name).exists()]
+        of_tokenizer = type(error).__name__ == PANIC or (auto_class == "AutoTokenizer" and isinstance(error, Exception))
+        if not files or not of_tokenizer:
+            raise
+        raise LoadError(f"{listed(files, len(files))}: {reason_of(error)}") from error
 
 
 def load_model(
@@ -147,12 +161,22 @@ def check_tokenizer(tokenizer: Any) -> Growth:
 
     Raises:
         LoadError: its vocabulary is nearly empty, as where that lies under a name that transformers does not expect; or
-            it makes texts far too long.
+            lacks its unknown token; it makes texts far too long, or says with no number how long they may be.
     """
-    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+    try:
+        special = set(tokenizer.all_special_ids)
+    except RecursionError as error:  # looks for the unknown token's id, which is the unknown token's
+        raise LoadError(
+            f"the tokenizer's unknown token is {tokenizer.unk_token!r:.80}, which is not in its vocabulary: "
+            "tokenizer_config.json or special_tokens_map.json names it"
+        ) from error
+    if len(tokenizer) <= len(special):
         raise LoadError(
             f"{type(tokenizer).__name__} found no vocabulary: it knows its {len(tokenizer)} special tokens only"
         )
+    longest = getattr(tokenizer, "model_max_length", _DEFAULT_LIMIT)
+    if type(longest) not in (int, float) or math.isnan(longest):
+        raise LoadError(f"tokenizer_config.json: model_max_length is {longest!r:.40}, and has to be a number")
     return Growth.of(tokenizer)
 
 
@@ -161,7 +185,7 @@ def model_limit(model: Any, tokenizer: Any) -> int:
     config = model.config.get_text_config()
     named = [getattr(config, name, None) for name in _LIMITS]
     held = [size - _first_position(model) for size in named if isinstance(size, int) and size > 0]
-    limit = int(min([*held, tokenizer.model_max_length]))
+    limit = int(min([*held, tokenizer.model_max_length, _UNLIMITED + 1]))  # which may be infinite
     return _DEFAULT_LIMIT if limit > _UNLIMITED else limit
 
 
@@ -210,7 +234,7 @@ def _keeps_state(model: Any) -> bool:
     return any("dynamic" in kind or "longrope" in kind for kind in kinds)
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """The one line of transformers' and torch's long messages that an operator needs."""
     if named := re.search(r"GLOBAL (\S+)", str(error)):
         return (

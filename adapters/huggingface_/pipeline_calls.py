@@ -6,7 +6,8 @@ Most take their first input by itself and the others as keywords (`plain`); the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,8 @@ def of_anything(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
     content = [{"type": name, name: row[name]} for name in ("image", "audio") if row.get(name) is not None]
     if text := row.get("text"):
         content.append({"type": "text", "text": text})
-    (answer,) = pipe(text=[{"role": "user", "content": content}], return_full_text=False, **keywords)
+    with _within_bounds():
+        (answer,) = pipe(text=[{"role": "user", "content": content}], return_full_text=False, **keywords)
     return [{"generated_text": answer["generated_text"]}]
 
 
@@ -78,13 +80,28 @@ def of_state(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:
     if (length := len(json.dumps(dict(row)))) > most * _CHARACTERS_A_TOKEN:
         raise TooLong(f"state and questions have {length} characters, and the model takes {most} tokens: shorten them")
     try:
-        prepared = pipe.preprocess({"state": row["state"], "questions": row["questions"]})
+        with _within_bounds():
+            prepared = pipe.preprocess({"state": row["state"], "questions": row["questions"]})
     except ValueError as error:
         raise InvalidInput(f"questions: {brief(str(error))}") from error
     longest = max(inputs["input_ids"].shape[-1] for inputs, _ in prepared["prompts"])
     if longest > most:
         raise TooLong(f"state has {longest} tokens with its questions, and the model takes {most}: shorten it")
     return pipe.postprocess(pipe.forward(prepared))
+
+
+@contextmanager
+def _within_bounds() -> Iterator[None]:
+    """
+    Raises:
+        InvalidInput: the chat template would make too much of what was sent.
+    """
+    from adapters.shared.template_budget import TooMuch
+
+    try:
+        yield
+    except TooMuch as error:
+        raise InvalidInput(str(error)) from error
 
 
 def masks(pipe: Any, row: Row, keywords: dict[str, Any]) -> Any:

@@ -19,6 +19,7 @@ from adapters.huggingface_.text_lengths import TextLimit
 from adapters.modeldir import ModelDir
 from adapters.shared.arrays import array_of
 from adapters.shared.messages import brief
+from adapters.shared.texts import without_panics
 
 #: pictures that are read and answered in one call, if they have no more pixels than a single one may have
 _TOGETHER = 16
@@ -65,9 +66,10 @@ class PipelineModel:
         count = len(next(iter(inputs.values())))
         seconds: list[float] = []
         answers: list[Any] = []
-        for rows in self._groups(self._rows(inputs, count, settings)):
-            seconds += [len(row["audio"]) / self.reading.rate for row in rows if "audio" in row]
-            answers += self._answers(rows, settings)
+        with without_panics():
+            for rows in self._groups(self._rows(inputs, count, settings)):
+                seconds += [len(row["audio"]) / self.reading.rate for row in rows if "audio" in row]
+                answers += self._answers(rows, settings)
         outputs = {OUTPUT: array_of([as_json(answer) for answer in answers])}
         if seconds_asked:
             outputs[AUDIO_SECONDS.name] = np.array(seconds)
@@ -145,6 +147,10 @@ def load_pipeline(model_dir: ModelDir, task: PipelineTask, architecture: str, op
         LoadError: the folder has no such model, or lacks a part of it; the installed libraries do not do for it.
     """
     one_thread()
+    if task.renders:
+        from adapters.shared.template_environment import bound_templates
+
+        bound_templates()
     try:
         model, report = load_head(model_dir, task, architecture, options)
         parts = _parts(model_dir, task)

@@ -97,4 +97,17 @@ def _reason(error: Exception, path: Path, meta: Mapping[str, Any]) -> str:
     made_for = meta.get("spacy_version")
     old = isinstance(made_for, str) and is_compatible_version(spacy.__version__, made_for) is False
     hint = f"; it was made for spaCy {made_for}, and this is {spacy.__version__}" if old else ""
-    return f"spaCy cannot load the pipeline, of which a part may be missing or damaged: {text}{hint}"
+    part = _part(error) or "a part"
+    return f"spaCy cannot load the pipeline, of which {part} may be missing or damaged: {text}{hint}"
+
+
+def _part(error: Exception) -> str:
+    """What spaCy was reading, as a path in the folder: its own messages seldom say so."""
+    keys: list[str] = []
+    step = error.__traceback__
+    while step is not None:
+        frame = step.tb_frame
+        if frame.f_code.co_name == "from_disk" and frame.f_globals.get("__name__") == "spacy.util":
+            keys.append(str(frame.f_locals.get("key", "")))
+        step = step.tb_next
+    return "/".join(keys)

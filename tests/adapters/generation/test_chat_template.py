@@ -169,3 +169,15 @@ def test_calls_of_another_form_are_taken_where_the_tokenizer_reads_them(tokenize
     assert ChatTemplate(template, reads_calls=True).render(asked) == "tools"
     with pytest.raises(RefusedJob, match="tools"):
         ChatTemplate(template).render(asked)
+
+
+DOUBLING = "{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}"
+
+
+def test_a_template_beyond_all_bounds_is_refused_and_one_for_some_messages_refuses_them(tokenizer: Any) -> None:
+    with pytest.raises(LoadError, match='for a chat of one "Hello": the model\'s chat template makes more than'):
+        ChatTemplate(with_template(tokenizer, DOUBLING))
+    some = ChatTemplate(with_template(tokenizer, "{% if messages|length > 1 %}" + DOUBLING + "{% endif %}sound"))
+    with pytest.raises(RefusedJob, match="the model's chat template makes more than"):
+        some.render(Chat(HELLO * 2))
+    assert some.render(Chat(HELLO)) == "sound"

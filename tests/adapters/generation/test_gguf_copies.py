@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -151,3 +152,12 @@ def test_an_architecture_that_transformers_does_not_read(tmp_path: Path) -> None
     (tmp_path / "m.gguf").write_bytes(content("unheard"))
     with pytest.raises(LoadError, match="architecture unheard is not supported"):
         loading.load_generator(ModelDir.of(tmp_path), "m.gguf", {})
+
+
+def test_what_is_wrong_with_its_tokenizer_is_told_with_the_file(source: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(source, tmp_path / "changed"))
+    tokenizer = json.loads((changed / "tokenizer.json").read_text())
+    tokenizer["model"]["merges"] = [["nowhere", "x"]]
+    (changed / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(LoadError, match=r"^tiny\.gguf: transformers cannot load it: .*out of vocabulary"):
+        gguf_copies.load(save_gguf(tmp_path / "tiny.gguf", changed), "float32", 10)

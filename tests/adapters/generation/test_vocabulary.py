@@ -55,3 +55,16 @@ def test_a_text_is_read_to_where_it_becomes_too_long(monkeypatch: pytest.MonkeyP
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace("9", "9" * 20)
     assert Vocabulary(tokenizer, 320, Growth.of(tokenizer)).beginning(text, 50) == (48, 48 * 20)
     assert Vocabulary(tokenizer, 320, Growth.of(tokenizer)).beginning("1" * 1500, 50) == (0, 0)
+
+
+def test_ids_beyond_the_model_and_a_panic_are_failures_of_the_model() -> None:
+    from tokenizers import Regex, pre_tokenizers
+
+    tokenizer = byte_level_tokenizer()
+    small = Vocabulary(tokenizer, 5)
+    for way in (small.encode, small.encode_rendered, lambda text: small.encode_rendered(text, [(0, 1)])):
+        with pytest.raises(RuntimeError, match="but the model knows 5 tokens"):
+            way("one two")
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+$"), "isolated")
+    with pytest.raises(RuntimeError, match=r"the tokenizer gave up: .*retry-limit"):
+        Vocabulary(tokenizer, 1000).encode("a" * 40 + "c")

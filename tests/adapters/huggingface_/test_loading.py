@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ from adapters.huggingface_.loading import (  # noqa: E402
     _keeps_state,
     check_loaded,
     check_tokenizer,
+    from_folder,
     load_encoder,
     model_limit,
     reason_of,
@@ -162,3 +165,60 @@ def test_models_that_keep_state_take_turns(kind: str | None, turns: bool) -> Non
 )
 def test_a_head_that_finds_its_token_by_the_padding_takes_one_row_without_it(config: Any, solo: bool) -> None:
     assert _is_solo(model(**config)) is solo
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model": {"type": "WordPiece", "vocab": {"a": -1}, "unk_token": "a"}}, "invalid value: integer `-1`"),
+        (
+            {"normalizer": {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(b"abc").decode()}},
+            "Cannot parse precompiled_charsmap",
+        ),
+        ({"added_tokens": [{"id": 0, "content": {}}]}, "dict"),
+    ],
+    ids=["ids", "panic", "types"],
+)
+def test_a_tokenizer_that_cannot_be_read_is_told_with_its_files(
+    changes: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    train_wordpiece().save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    with pytest.raises(LoadError, match=r"^tokenizer\.json, tokenizer_config\.json: ") as raised:
+        from_folder("AutoTokenizer", tmp_path)
+    assert told in str(raised.value)
+
+
+def test_what_is_wrong_with_the_map_of_special_tokens_is_told_with_the_file(tmp_path: Path) -> None:
+    train_wordpiece().save_pretrained(tmp_path)
+    (tmp_path / "special_tokens_map.json").write_text('{"unk_token": [1]}')
+    with pytest.raises(LoadError, match=r"special_tokens_map\.json"):
+        from_folder("AutoTokenizer", tmp_path)
+
+
+def test_what_else_cannot_be_read_is_raised_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Unrecognized model"):
+        from_folder("AutoConfig", tmp_path)
+
+
+@pytest.mark.parametrize("longest", [[None], None, True, "x", float("nan"), {}], ids=repr)
+def test_a_longest_text_that_is_no_number_is_told_with_its_file(longest: Any) -> None:
+    tokenizer = train_wordpiece()
+    tokenizer.model_max_length = longest
+    with pytest.raises(LoadError, match=r"^tokenizer_config\.json: model_max_length is "):
+        check_tokenizer(tokenizer)
+
+
+def test_a_text_without_an_end_is_as_long_as_the_model_takes(folder: Path) -> None:
+    made = load(folder)
+    made.tokenizer.model_max_length = float("inf")
+    check_tokenizer(made.tokenizer)
+    assert model_limit(made.model, made.tokenizer) == 40
+
+
+def test_an_unknown_token_that_is_unknown_is_told_with_its_files() -> None:
+    tokenizer = train_wordpiece()
+    tokenizer.unk_token, tokenizer.cls_token = "", "nowhere"
+    with pytest.raises(LoadError, match=r"unknown token is '', which is not in its vocabulary: tokenizer_config\.json"):
+        check_tokenizer(tokenizer)

@@ -113,3 +113,16 @@ def test_languages_and_prompts_of_speech_are_checked_before_the_model_is_asked()
         calls.speech(Asked(), row, {"prompt": "a" * 65})
     with pytest.raises(InvalidInput, match="prompt: text that is a token"):
         calls.speech(Asked(), row, {"prompt": "<|en|>"})
+
+
+def test_what_a_chat_template_makes_too_much_of_is_the_requests_fault() -> None:
+    from adapters.shared.template_environment import compiled
+
+    class Rendering(Asked):
+        def __call__(self, *given: Any, **keywords: Any) -> Any:
+            return compiled("{{ 'a' * 10 ** 9 }}").render(messages=keywords["text"])
+
+        preprocess = __call__
+
+    with pytest.raises(InvalidInput, match="the model's chat template makes more than"):
+        calls.of_anything(Rendering(), {"text": "a"}, {})

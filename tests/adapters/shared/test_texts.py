@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from adapters.shared.texts import portions
+from adapters.shared.texts import check_known, portions, without_panics
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -20,3 +20,22 @@ def test_portions_hold_every_row_once_and_no_more_than_they_may(seed: int) -> No
         assert len(portion) == 1 or sum(lengths[row] for row in portion) <= 100
     for portion, after in pairwise(found):
         assert sum(lengths[row] for row in portion) + lengths[after[0]] > 100
+
+
+def test_what_the_tokenizer_finds_wrong_with_its_own_file_is_told_with_the_file() -> None:
+    from tokenizers import Tokenizer, models
+
+    with (
+        pytest.raises(RuntimeError, match=r"gave up: WordPiece error: Missing \[UNK\].* tokenizer.json"),
+        without_panics(),
+    ):
+        Tokenizer(models.WordPiece({"a": 0}, unk_token="[UNK]")).encode("b")
+    with pytest.raises(KeyError), without_panics():
+        raise KeyError("ours")
+
+
+def test_tokens_that_the_model_does_not_know_are_its_tokenizer_s_fault() -> None:
+    check_known([], 3)
+    check_known([0, 2], 3)
+    with pytest.raises(RuntimeError, match="gave token 3, but the model knows 3 tokens: they do not belong together"):
+        check_known([0, 3], 3)

@@ -92,9 +92,15 @@ def test_vectors_that_are_lost_are_noticed(folder: Path) -> None:
 def test_a_damaged_part_is_named_without_the_path_of_the_mount(folder: Path) -> None:
     (folder / "vocab/strings.json").write_text("[")
     said = reason(folder)
-    assert said.startswith("spaCy cannot load the pipeline, of which a part may be missing or damaged: ")
+    assert said.startswith("spaCy cannot load the pipeline, of which vocab may be missing or damaged: ")
     assert str(folder) not in said
     assert "it was made for" not in said
+
+
+@pytest.mark.parametrize(("file", "part"), [("patterns.jsonl", "patterns"), ("cfg", "cfg")])
+def test_a_damaged_part_of_a_component_is_named_with_it(file: str, part: str, folder: Path) -> None:
+    (folder / "entity_ruler" / file).write_text("null")
+    assert f"of which entity_ruler/{part} may be missing or damaged: " in reason(folder)
 
 
 @pytest.mark.parametrize(
