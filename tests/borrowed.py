@@ -276,6 +276,9 @@ BORROWED: tuple[Borrowed, ...] = (
     Borrowed("transformers", "transformers.PreTrainedConfig._attn_implementation",
              ("adapters/generation/slot_support.py", "adapters/huggingface_/packed_rows.py"),
              "which attention the model had before, and has now", slow=True),
+    Borrowed("transformers", "transformers.utils.chat_template_utils._compile_jinja_template",
+             ("adapters/huggingface_/template_environment.py",),
+             "what compiles all chat templates: ours counts what they make", slow=True),
     # torch: a matrix in the order that oneDNN multiplies it in, as torch.compile's frozen models have it
     *(
         Borrowed("torch", f"torch.ops.mkldnn.{name}", ("adapters/generation/packed_head.py",), why, None, True)

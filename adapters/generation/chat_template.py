@@ -46,8 +46,8 @@ class ChatTemplate:
         """
         from jinja2 import TemplateSyntaxError
 
-        from adapters.shared.template_budget import TooMuch
-        from adapters.shared.template_environment import bound_templates
+        from adapters.huggingface_.template_budget import TooMuch
+        from adapters.huggingface_.template_environment import bound_templates
 
         bound_templates()
         self._tokenizer = tokenizer

@@ -96,7 +96,7 @@ def _within_bounds() -> Iterator[None]:
     Raises:
         InvalidInput: the chat template would make too much of what was sent.
     """
-    from adapters.shared.template_budget import TooMuch
+    from adapters.huggingface_.template_budget import TooMuch
 
     try:
         yield

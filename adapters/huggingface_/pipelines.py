@@ -148,7 +148,7 @@ def load_pipeline(model_dir: ModelDir, task: PipelineTask, architecture: str, op
     """
     one_thread()
     if task.renders:
-        from adapters.shared.template_environment import bound_templates
+        from adapters.huggingface_.template_environment import bound_templates
 
         bound_templates()
     try:

@@ -36,6 +36,8 @@ BETWEEN = {
     ("generation.adapter", "huggingface_.bundle"),
     ("generation.adapter", "huggingface_.loading"),
     ("generation.adapter", "huggingface_.sentence"),
+    ("generation.chat_template", "huggingface_.template_budget"),
+    ("generation.chat_template", "huggingface_.template_environment"),
     ("generation.gguf_copies", "huggingface_.loading"),
     ("generation.lora_folder", "huggingface_.bundle"),
     ("generation.loading", "huggingface_.bundle"),

@@ -116,7 +116,7 @@ def test_languages_and_prompts_of_speech_are_checked_before_the_model_is_asked()
 
 
 def test_what_a_chat_template_makes_too_much_of_is_the_requests_fault() -> None:
-    from adapters.shared.template_environment import compiled
+    from adapters.huggingface_.template_environment import compiled
 
     class Rendering(Asked):
         def __call__(self, *given: Any, **keywords: Any) -> Any:

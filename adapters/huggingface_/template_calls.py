@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from adapters.shared.template_budget import budget, written
+from adapters.huggingface_.template_budget import budget, written
 
 #: what makes nothing that is longer than three times what it is given, or gives parts of it
 _HARMLESS = frozenset(

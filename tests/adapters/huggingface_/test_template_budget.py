@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from adapters.shared import template_budget
-from adapters.shared.template_budget import Budget, TooMuch, budget, opened, written
+from adapters.huggingface_ import template_budget
+from adapters.huggingface_.template_budget import Budget, TooMuch, budget, opened, written
 
 
 def test_what_is_made_is_spent_until_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.shared import template_budget, template_environment
-from adapters.shared.template_budget import TooMuch
-from adapters.shared.template_environment import BoundedTemplate, bound_templates, compiled
+from adapters.huggingface_ import template_budget, template_environment
+from adapters.huggingface_.template_budget import TooMuch
+from adapters.huggingface_.template_environment import BoundedTemplate, bound_templates, compiled
 from tests.language_models import TEMPLATE, THINKING_TEMPLATE
 
 MESSAGES: list[Any] = [

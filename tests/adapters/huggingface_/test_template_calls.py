@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.shared.template_budget import TooMuch
-from adapters.shared.template_environment import compiled
+from adapters.huggingface_.template_budget import TooMuch
+from adapters.huggingface_.template_environment import compiled
 
 #: what is far too long at once
 LONG = (

@@ -15,8 +15,8 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.runtime import Context, Macro, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from adapters.shared.template_budget import budget, opened, written
-from adapters.shared.template_calls import OF_THE_KIND, bounded, check_call, check_called, product
+from adapters.huggingface_.template_budget import budget, opened, written
+from adapters.huggingface_.template_calls import OF_THE_KIND, bounded, check_call, check_called, product
 
 logger = logging.getLogger(__name__)
 
