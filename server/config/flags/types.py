@@ -215,10 +215,10 @@ def new_file() -> Kind[Path]:
     def read(value: str) -> Path:
         if not value or "\0" in value:
             raise ValueError("must not be empty")
-        path = Path(value)
-        if not path.parent.is_dir():
-            raise ValueError(f"must be a file in a folder that exists: there is no folder {printable(str(path.parent))}")
-        return path
+        folder = Path(value).parent
+        if not folder.is_dir():
+            raise ValueError(f"must be a file in a folder that exists: there is no folder {printable(str(folder))}")
+        return Path(value)
 
     return Kind(read, "FILE")
 
