@@ -22,8 +22,10 @@ KINDS = {"InferenceService": inference_service, "Deployment": deployment}
 _OF_KSERVE = "unknown"
 _GIB = 2**30
 #: what the letters of a quantity stand for
-_UNITS = {"": 1, "m": Fraction(1, 1000)} | {
-    letter + end: base**power for power, letter in enumerate("KMGT", 1) for end, base in (("", 1000), ("i", 1024))
+_UNITS = {"": Fraction(1), "m": Fraction(1, 1000)} | {
+    letter + end: Fraction(base**power)
+    for power, letter in enumerate("KMGT", 1)
+    for end, base in (("", 1000), ("i", 1024))
 }
 _LEAST = (2, 4)  #: GiB of memory: requested, and at most
 _ROOM = 3  #: a loaded model takes more than its file does, and twice that while it is swapped
