@@ -37,7 +37,7 @@ from server.api.rest.limits import HttpLimits
 from server.api.rest.manners import Manners
 from server.api.rest.methods import Methods
 from server.api.rest.routes import Routes
-from server.api.rest.unix_socket import SocketTaken, listening_on
+from server.api.rest.unix_socket import SocketTaken, listening_on, make_room
 from server.api.shared_port import SharedPort
 from server.api.shutdown import Shutdown
 from server.api.start_banner import banner
@@ -187,7 +187,7 @@ class PolyServer(frame.ModelServer):
             raise SystemExit(f"polyserve: --uds={path} cannot be listened on: {error}") from error
 
     def _check_port(self) -> None:
-        """Say in one line that the REST port is somebody's, before models are loaded for nobody.
+        """Say in one line that the REST port or socket is somebody's, before models are loaded for nobody.
 
         Raises:
             SystemExit
@@ -197,6 +197,11 @@ class PolyServer(frame.ModelServer):
         except PortTaken as error:
             port = self._settings.rest_port
             raise SystemExit(f"polyserve: --http_port={port} is taken: {error}; {_OTHER_PORT}") from error
+        if (path := self._settings.uds) is not None:
+            try:
+                make_room(path)
+            except SocketTaken as error:
+                raise SystemExit(f"polyserve: --uds={path} cannot be listened on: {error}") from error
 
     def _listener(self) -> socket.socket | None:
         """The socket of the REST port, where others share it."""

@@ -147,7 +147,14 @@ class Answers:
     async def _call(self, verb: str, payload: Any, headers: dict[str, str]) -> tuple[Any, Mapping[str, str]]:
         """What the user's hooks return, and the headers that they want sent."""
         ask = self._dataplane.explain if verb == "explain" else self._dataplane.infer
-        result, extra = await ask(self._name, payload, dict(headers))
+        try:
+            result, extra = await ask(self._name, payload, dict(headers))
+        except NotImplementedError as error:
+            if "explainer_host" not in str(error):
+                raise
+            # KServe's own `explain`, which looks for a server that nobody asked for
+            text = f"model {self._name!r} does not explain its predictions: its class has no explain()"
+            raise NotImplementedError(text) from error
         if headers.items() <= extra.items():  # some of KServe's methods send all of them back
             extra = {key: value for key, value in extra.items() if headers.get(key) != value}
         return result, extra

@@ -184,7 +184,7 @@ class Encoder:
         if tokens > self.max_length:
             raise TooLong(
                 f"{where} has {tokens} tokens and the model takes {self.max_length}: "
-                "shorten it, or send truncation: true to have it cut"
+                "shorten it, or send the parameter truncation: true to have it cut"
             )
         if self.vocabulary:
             check_known(row.ids, self.vocabulary)

@@ -71,8 +71,8 @@ class TextLimit:
             except ValueError as error:  # a table of more rows or columns than TAPAS has
                 raise InvalidInput(f"{name}[{index}]: {error}") from error
             if (count := len(encoded["input_ids"])) > self.tokens:
-                way_out = "shorten it, or send truncation: true to have it cut" if self.can_cut else "shorten it"
-                raise TooLong(f"{name}[{index}] has {count} tokens and the model takes {self.tokens}: {way_out}")
+                cut = ", or send the parameter truncation: true to have it cut" if self.can_cut else ""
+                raise TooLong(f"{name}[{index}] has {count} tokens and the model takes {self.tokens}: shorten it{cut}")
 
     def _counted(self, row: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """The texts, or pairs of them, that go to the model at once."""

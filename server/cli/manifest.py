@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import click
@@ -20,6 +21,12 @@ KINDS = {"InferenceService": inference_service, "Deployment": deployment}
 #: what KServe alone downloads or mounts
 _OF_KSERVE = "unknown"
 _GIB = 2**30
+#: what the letters of a quantity stand for
+_UNITS = {"": Fraction(1), "m": Fraction(1, 1000)} | {
+    letter + end: Fraction(base**power)
+    for power, letter in enumerate("KMGT", 1)
+    for end, base in (("", 1000), ("i", 1024))
+}
 _LEAST = (2, 4)  #: GiB of memory: requested, and at most
 _ROOM = 3  #: a loaded model takes more than its file does, and twice that while it is swapped
 
@@ -137,7 +144,15 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     if len(parts) > 2 or not all(re.fullmatch(r"\d+(\.\d+)?(m|[KMGT]i?)?", part) for part in parts):
         example = "500m,2" if option == "cpu" else "1Gi,4Gi"
         raise click.UsageError(f"--{option}={plain(text)} must be a quantity of Kubernetes, or two: {example}")
+    if _number(parts[0]) > _number(parts[-1]):
+        raise click.UsageError(f"--{option}={plain(text)} requests more than its limit, which Kubernetes refuses")
     return parts[0], parts[-1]
+
+
+def _number(quantity: str) -> Fraction:
+    """What a quantity of Kubernetes counts: `500m` is a half, `1Ki` 1024."""
+    digits, unit = re.fullmatch(r"([\d.]+)(\D*)", quantity).groups()  # type: ignore[union-attr]
+    return Fraction(digits) * _UNITS[unit]
 
 
 def _check_downloadable(found: ModelPlace, plan: Plan) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, TensorSpec
+from adapters.datatypes import datatype_of
 from server.codec import any_values, json_values
 from server.codec.error_text import at, described, shown
 from server.errors import InvalidInput
@@ -72,7 +73,7 @@ def fit(array: Array, spec: TensorSpec, field: str) -> Array:
     if spec.category and array.dtype.kind in "iu":
         array = array.astype(np.str_).astype(np.object_)
     if (array.dtype.kind == "O") != (spec.datatype == "BYTES"):
-        sent = "BYTES" if array.dtype.kind == "O" else f"numbers ({array.dtype})"
+        sent = datatype_of(array.dtype)
         raise InvalidInput(f"{field} takes {spec.datatype}, but {sent} was sent{_noted(spec)}")
     array = _as_rows(array, spec)
     check_shape(array.shape, spec, field)

@@ -231,8 +231,8 @@ class Settings:
     send_timeout: float = setting(60.0, types.seconds(), SERVER,
         "How long a client may read nothing of its answer; then the connection, or the gRPC call, is ended.")
     openai_route_prefix: str = setting("/openai", types.route_prefix(), SERVER,
-        "What stands before /v1/chat/completions, /v1/completions and /v1/models of OpenAI's API; the first two are "
-        "served without it, too.", env="KSERVE_OPENAI_ROUTE_PREFIX")
+        "What stands before the paths of OpenAI's API, such as /v1/chat/completions; all but /v1/models are served "
+        "without it, too.", env="KSERVE_OPENAI_ROUTE_PREFIX")
     allowed_origins: tuple[str, ...] = setting((), types.origins(), SERVER,
         "Origins (https://example.com, or * for all) whose pages may ask the REST server from a browser. May be given "
         "several times; in the variable, white space stands between them.", shown="none")
@@ -244,7 +244,7 @@ class Settings:
     root_path: str = setting("", types.route_prefix(), SERVER,
         "What a proxy in front has before every path: /models. It is left out of paths, and stands before the links of "
         "/docs.", shown="none")
-    uds: Path | None = setting(None, types.directory(), SERVER,
+    uds: Path | None = setting(None, types.new_file(), SERVER,
         "A Unix socket that the REST server listens on as well, without TLS; who may open it, may ask. With --workers "
         "the main process alone answers there.")
     api_keys_file: str | None = setting(None, types.existing_file(), SERVER,

@@ -105,6 +105,8 @@ class Retirement:
             pinned=state.pinned,
             of_language=state.of_language,
         )
+        if become is State.UNAVAILABLE and state.model is not None:
+            log.info("model %s is unloaded, as a request asks", state.label)
         leaving = out  # of one that is evicted at once: whoever asks for it may wait until it is back
         if state.model is not None and become is not State.EVICTED:
             leaving = ModelState(state.found, State.UNLOADING, "being unloaded")

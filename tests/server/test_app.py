@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import tempfile
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -68,3 +69,11 @@ def test_a_port_that_others_have_is_named(app: ModuleType, taken: int) -> None:
         app.PolyServer._check_port(Server())
     Server._frontends = None  # type: ignore[assignment]
     assert app.PolyServer._listener(Server()) is None
+
+
+def test_a_socket_that_cannot_be_is_named_before_models_are_loaded(app: ModuleType, tmp_path: Path) -> None:
+    class Server:
+        _settings = Settings(http_port=0, uds=tmp_path)
+
+    with pytest.raises(SystemExit, match=f"--uds={tmp_path} cannot be listened on: there is something that is no"):
+        app.PolyServer._check_port(Server())

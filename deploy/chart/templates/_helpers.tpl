@@ -98,6 +98,13 @@ POLYSERVE_UDS: secrets.clientCa
 {{- end }}
 {{- end }}
 
+{{/* What a quantity counts, in thousandths: 500m is 500, 1Ki 1024000. */}}
+{{- define "polyserve.quantity" -}}
+{{- $units := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 }}
+{{- $text := toString . }}
+{{- mulf (regexFind "^[0-9.]+" $text | float64) (get $units (regexFind "[a-zA-Z]+$" $text) | default 1.0) 1000.0 | toString }}
+{{- end }}
+
 {{/* Values that contradict one another, by name. */}}
 {{- define "polyserve.check" -}}
 {{- $settings := .Values.settings | default dict }}
@@ -110,6 +117,12 @@ POLYSERVE_UDS: secrets.clientCa
 {{- end }}
 {{- range .Values.extraVolumes }}
 {{- if has .name (list "tmp" "cache" "models" "tls" "client-ca" "ca" "keys") }}{{ fail (printf "extraVolumes: the chart has a volume %s of its own; give yours another name" .name) }}{{ end }}
+{{- end }}
+{{- $limits := .Values.resources.limits | default dict }}
+{{- range $name, $asked := .Values.resources.requests | default dict }}
+{{- if hasKey $limits $name }}
+{{- if gt (include "polyserve.quantity" $asked | float64) (include "polyserve.quantity" (get $limits $name) | float64) }}{{ fail (printf "resources.requests.%s is above resources.limits.%s" $name $name) }}{{ end }}
+{{- end }}
 {{- end }}
 {{- if eq (int .Values.service.httpPort) (int .Values.service.grpcPort) }}{{ fail "service.grpcPort is service.httpPort: a service has each port once" }}{{ end }}
 {{- if and (ne .Values.autoscaling.kind "none") (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) }}{{ fail "autoscaling.minReplicas is above autoscaling.maxReplicas" }}{{ end }}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.base import Parameter, TensorSpec
+from adapters.base import Parameter, Signature, TensorSpec
 from server.api.openapi.request_examples import ModelExamples
 from server.inference.model import ServedModel
 
@@ -25,7 +25,7 @@ def details(
         "platform": model.adapter.platform,
         "kind": _kind(model, examples),
         "task": signature.task,
-        "explains": bool(signature.explanations) or (signature.whole and not signature.generates),
+        "explains": _explains(signature),
         "inputs": [_tensor(spec) for spec in signature.inputs],
         "outputs": [_tensor(spec) for spec in signature.outputs],
         "columns": list(signature.columns),
@@ -39,6 +39,13 @@ def details(
         "v1": examples.v1,
         "v2": examples.v2,
     }
+
+
+def _explains(signature: Signature) -> str:
+    """How it explains its predictions; empty: not at all. Of code that answers whole requests nobody knows."""
+    if signature.explanations:
+        return "yes, by :explain"
+    return "by :explain, where its code does" if signature.whole and not signature.generates else ""
 
 
 def _kind(model: ServedModel, examples: ModelExamples) -> str:

@@ -21,6 +21,7 @@ from server.api.openapi.document import TITLE, document
 from server.api.openapi.request_examples import KnownExamples, ModelExamples
 from server.codec.error_text import described, quoted
 from server.codec.json_bodies import parse_small_object
+from server.codec.parameters import refuse_others
 from server.errors import InvalidInput, NotFound, ServingError, as_serving_error, respond
 from server.inference.model import ServedModel
 from server.repository.repository import Repository
@@ -122,6 +123,7 @@ def _add_index(app: FastAPI, repository: Repository) -> None:
         """Every model directory with its state and reason; `{"ready": true}` lists only those that are ready."""
         raw = await request.body()  # read here, so that curl's own content type will do
         body = parse_small_object(raw, '"ready"') if raw.strip() else {}
+        refuse_others("the body", body, ("ready",))
         ready = body.get("ready", False)
         if not isinstance(ready, bool):
             raise InvalidInput(f'"ready" must be true or false, not {described(ready)}')

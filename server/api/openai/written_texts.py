@@ -28,7 +28,7 @@ from server.inference.request import Codec
 
 TASK = "text2text"  #: `Signature.task` of models that write a text for a text
 _MOST = "max_new_tokens"
-_CUT = ", or send truncation: true to have it cut"  # a way out that completions do not have
+_CUT = ", or send the parameter truncation: true to have it cut"  # a way out that completions do not have
 _READ = ("model", "user", "prompt", "max_tokens", "temperature")
 #: fields -> the values that change nothing
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {

@@ -19,6 +19,7 @@ from server.api.rest.paths import LOGGING
 from server.api.triton.loading_options import check_options
 from server.codec.error_text import described
 from server.codec.json_bodies import parse_small_object
+from server.codec.parameters import refuse_others
 from server.errors import InvalidInput, NotSupported
 from server.inference.answer import JSON_HEADERS, Answer
 from server.inference.request import IsDisconnected
@@ -74,6 +75,7 @@ def check_served(path: str) -> None:
 
 def _parameters(body: bytes) -> dict[str, Any]:
     document = parse_small_object(body, '"parameters"') if body.strip() else {}
+    refuse_others("the body", document, ("parameters",))
     parameters = document.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise InvalidInput(f'"parameters" must be an object, not {described(parameters)}')

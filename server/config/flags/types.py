@@ -209,6 +209,20 @@ def directory() -> Kind[Path]:
     return Kind(read, "DIR")
 
 
+def new_file() -> Kind[Path]:
+    """A file of this machine that is made, in a folder which is there."""
+
+    def read(value: str) -> Path:
+        if not value or "\0" in value:
+            raise ValueError("must not be empty")
+        folder = Path(value).parent
+        if not folder.is_dir():
+            raise ValueError(f"must be a file in a folder that exists: there is no folder {printable(str(folder))}")
+        return Path(value)
+
+    return Kind(read, "FILE")
+
+
 def directories() -> Kind[tuple[Path, ...]]:
     """Directories of this machine, which have to be there."""
 

@@ -146,6 +146,19 @@ def test_whole_answers_are_whole() -> None:
 # --- postprocess is given what predict returned, as in KServe ---------------------------------------------------------
 
 
+def test_a_model_without_explain_says_so_in_its_own_words() -> None:
+    """KServe's are `Could not find explainer_host.`, of a setting that this model's author never heard of."""
+    reply = run(ask(Whole(), "explain", body={"instances": [1]}))
+    assert reply.status == 501
+    assert "does not explain its predictions: its class has no explain()" in reply.body.decode()
+
+    class Refuses(Whole):
+        def explain(self, payload: Any, headers: Any = None) -> Any:
+            raise NotImplementedError("not for these rows")
+
+    assert b"not for these rows" in run(ask(Refuses(), "explain", body={"instances": [1]})).body
+
+
 def test_postprocess_wraps_or_collects() -> None:
     class Wraps(AsyncGenerator):
         async def postprocess(self, result: Any, headers: Any = None, response_headers: Any = None) -> Any:

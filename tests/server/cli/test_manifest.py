@@ -54,6 +54,8 @@ def test_of_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         (["s3://bucket/x", "--namespace=A"], "--namespace=A must be"),
         (["s3://bucket/x", "--memory=much"], "--memory=much must be a quantity of Kubernetes"),
         (["s3://bucket/x", "--cpu=1,2,3"], "--cpu=1,2,3 must be"),
+        (["s3://bucket/x", "--cpu=1,500m"], "--cpu=1,500m requests more than its limit, which Kubernetes refuses"),
+        (["s3://bucket/x", "--memory=1.5Gi,1536M"], "--memory=1.5Gi,1536M requests more than its limit"),
         (["s3://bucket/x", "--kind=Pod"], "'Pod' is not one of"),
     ],
 )

@@ -109,7 +109,7 @@ MISTAKES: list[tuple[str, dict[str, Array], str]] = [
     ("several inputs", {"a": np.ones((1, 2)), "b": np.full(1, 0.5)}, "input 'b'[0] is 0.5, which is not a valid INT32"),
     ("an optional input", {"b": np.ones(1)}, "input 'x' is missing"),
     ("unbatched scalar", {"x": np.ones(1)}, "has shape [1], the model takes []"),
-    ("texts", {"x": np.ones(1)}, "takes BYTES, but numbers (float64) was sent"),
+    ("texts", {"x": np.ones(1)}, "takes BYTES, but FP64 was sent"),
 ]
 
 

@@ -54,7 +54,10 @@ def parts() -> Parts:
     return Parts()
 
 
-def test_an_unloaded_model_is_closed_once_its_requests_are_answered(parts: Parts) -> None:
+def test_an_unloaded_model_is_closed_once_its_requests_are_answered(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "kserve")
     served = ready()
     assert served.model is not None
     parts.store.put(served)
@@ -62,6 +65,7 @@ def test_an_unloaded_model_is_closed_once_its_requests_are_answered(parts: Parts
     parts.retirement.unload("m")
     assert parts.state() is State.UNLOADING
     assert parts.replicas.seen == [("m", False)]
+    assert "model m is unloaded, as a request asks" in caplog.text
     served.model.in_flight.end()
     wait_for(lambda: parts.state() is State.UNAVAILABLE)
     with pytest.raises(KeyError, match="nobody"):

@@ -133,7 +133,7 @@ function signature(model) {
   return [h("dl", {},
     ...[["Platform", model.platform], ["Takes", list(model.inputs)], ["Columns", some(model.columns).join(", ")], ["Gives", list(model.outputs)],
       ["Parameters", model.parameters.map((each) => `${each.name}: ${each.choices.length ? each.choices.join(" | ") : each.kind}`).join("\n")],
-      ["Batching", calls], ["Explains", model.explains ? "yes, by :explain" : ""]]
+      ["Batching", calls], ["Explains", model.explains]]
       .filter(([, text]) => text).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text.split("\n").map((each) => h("div", { class: name === "Takes" || name === "Gives" ? "mono" : "" }, each)))]))];
 }
 

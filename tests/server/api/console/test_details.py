@@ -48,6 +48,6 @@ def test_language_models_talk_and_generators_stream(
     monkeypatch.setattr(model, "signature", signature)
     told = details(model, ModelExamples("plain"), None)
     assert told["kind"] == kind
-    assert told["explains"] is (flag == "streams")
+    assert told["explains"] == ("by :explain, where its code does" if flag == "streams" else "")
     assert told["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 2], "optional": True, "binary": False}]
     assert told["parameters"] == [{"name": "method", "kind": "str", "choices": ["a", "b"], "meaning": "which"}]

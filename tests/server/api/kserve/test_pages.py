@@ -84,7 +84,14 @@ def test_the_index(client: TestClient, body: bytes, names: list[str]) -> None:
     assert [row["name"] for row in answer.json()] == names
 
 
-@pytest.mark.parametrize(("body", "word"), [(b'{"ready": 1}', '"ready" must be true or false'), (b"[]", "ready")])
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b'{"ready": 1}', '"ready" must be true or false'),
+        (b"[]", "ready"),
+        (b'{"redy": true}', "the body: 'redy' is unknown, did you mean 'ready'?"),
+    ],
+)
 def test_the_index_refuses_what_it_does_not_know(client: TestClient, body: bytes, word: str) -> None:
     answer = client.post("/v2/repository/index", content=body)
     assert answer.status_code == 400

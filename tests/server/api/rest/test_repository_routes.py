@@ -34,6 +34,8 @@ def test_a_model_goes_and_comes(models: Repository) -> None:
         ("load", "plain", b'{"parameters": {"speed": 1}}', 400),
         ("load", "plain", b'{"parameters": [1]}', 400),
         ("load", "plain", b"[", 400),
+        ("load", "plain", b'{"config": "{}"}', 400),
+        ("unload", "plain", b'{"parameter": {}}', 400),
     ],
 )
 def test_what_is_refused(models: Repository, verb: str, name: str, body: bytes, status: int) -> None:

@@ -26,6 +26,8 @@ GOOD: list[tuple[Kind[Any], str, Any]] = [
     (types.text("TEXT"), " x", " x"),
     (types.path_segment("NAME"), "iris-2", "iris-2"),
     (types.directory(), "/models", Path("/models")),
+    (types.new_file(), "/tmp/server.sock", Path("/tmp/server.sock")),
+    (types.new_file(), "server.sock", Path("server.sock")),
 ]
 BAD: list[tuple[Kind[Any], str, str]] = [
     (types.route_prefix(), "openai", "must be a path"),
@@ -43,6 +45,8 @@ BAD: list[tuple[Kind[Any], str, str]] = [
     (types.path_segment("NAME"), "a/b", "must be a name for an address"),
     (types.path_segment("NAME"), "..", "must be a name for an address"),
     (types.directory(), "s3://bucket", "must be a directory of this machine"),
+    (types.new_file(), "", "must not be empty"),
+    (types.new_file(), "/nowhere/server.sock", "must be a file in a folder that exists: there is no folder /nowhere"),
     (types.existing_file(), "/nowhere/at all", r"must be a file that can be read \(No such file"),
 ]
 
