@@ -23,9 +23,9 @@ _OF_KSERVE = "unknown"
 _GIB = 2**30
 #: what the letters of a quantity stand for
 _UNITS = {"": Fraction(1), "m": Fraction(1, 1000)} | {
-    letter + end: Fraction(base**power)
-    for power, letter in enumerate("KMGT", 1)
-    for end, base in (("", 1000), ("i", 1024))
+    letter: Fraction(base**power)
+    for base, letters in ((1000, ("k", "M", "G", "T")), (1024, ("Ki", "Mi", "Gi", "Ti")))
+    for power, letter in enumerate(letters, 1)
 }
 _LEAST = (2, 4)  #: GiB of memory: requested, and at most
 _ROOM = 3  #: a loaded model takes more than its file does, and twice that while it is swapped
@@ -141,7 +141,7 @@ def _memory(size: int) -> tuple[str, str]:
 
 def _pair(option: str, text: str) -> tuple[str, str]:
     parts = text.split(",")
-    if len(parts) > 2 or not all(re.fullmatch(r"\d+(\.\d+)?(m|[KMGT]i?)?", part) for part in parts):
+    if len(parts) > 2 or not all(re.fullmatch(r"\d+(\.\d+)?(m|k|[MGT]|[KMGT]i)?", part) for part in parts):
         example = "500m,2" if option == "cpu" else "1Gi,4Gi"
         raise click.UsageError(f"--{option}={plain(text)} must be a quantity of Kubernetes, or two: {example}")
     if _number(parts[0]) > _number(parts[-1]):
