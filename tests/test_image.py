@@ -218,7 +218,7 @@ def playing(engine: Engine, spec: dict[str, Any], image: str, models: Path, fold
     manifest = folder / "pod.yaml"
     manifest.write_text(yaml.safe_dump(pod))
     try:
-        engine("kube", "play", str(manifest))
+        engine("kube", "play", "--replace", str(manifest))  # of a run that was interrupted
         yield Played(container, rest["hostPort"], remote["hostPort"])
     finally:
         engine("kube", "down", str(manifest))  # of one that did not start, too: its name is the next one's
