@@ -187,8 +187,10 @@ def within(seconds: float, work: Callable[[], _T]) -> _T:
 
 
 class _Aside:
-    """A thread for what may have to be left behind. It waits a while for more: to start one takes longer than to look
-    at most folders, and a model is three looks."""
+    """A thread for what may have to be left behind, of `within`.
+
+    It waits a while for more: to start one takes longer than to look at most folders, and a model is three looks.
+    """
 
     _resting: ClassVar[list[_Aside]] = []
 

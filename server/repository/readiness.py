@@ -16,8 +16,8 @@ def why_not_ready(store: ModelStore, rule: str, scanned: bool, *, named: bool = 
         return ""
     models = list(store.models.items())
     if not scanned:
-        loading = [name for name, versions in models if versions.newest.state is State.LOADING]
-        return f"{len(loading)} of {len(models)} models are still loading"
+        loading = sum(versions.newest.state is State.LOADING for _, versions in models)
+        return f"{loading} of {len(models)} models are still loading"
     now = {name: versions.newest.now for name, versions in models}
     bad = {name: reason for name, (state, reason) in now.items() if state not in (State.READY, State.EVICTED)}
     if (rule == "all" and bad) or (rule == "any" and len(bad) == len(models)):
