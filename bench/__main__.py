@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import machine, making, places, plan, starts
+from bench import machine, making, memory, places, plan, starts
 from bench.arguments import count, guarded, list_of, say
 from bench.measure import WARM_UP_SECONDS, measure
 from bench.models import MODELS
 from bench.plan import Step
-from bench.report import Footprint, Setting, report
+from bench.report import Setting, report
 from bench.requests import Protocol
-from bench.systems import SYSTEMS, obtainable, running
+from bench.systems import SYSTEMS, obtainable
 
 SECONDS, ROUNDS = 3, 3
+START_SECONDS = 4  #: that a system takes to start, beside others
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,18 +50,11 @@ def _run(steps: Sequence[Step], options: argparse.Namespace, command: str) -> in
     steps = plan.narrowed(steps, list(MODELS), names)
     wanted = {step.workload.model for step in steps}
     date, load = datetime.datetime.now(datetime.UTC), machine.load_average()
-    begun = starts.measure((starts.ONE, starts.EXAMPLES), options.rounds, say) if _whole(options) else {}
-    with running(
-        [SYSTEMS[name] for name in SYSTEMS if name in names], [name for name in MODELS if name in wanted]
-    ) as alive:
-        ready = {name: each.memory() for name, each in alive.items()}
-        results = measure(steps, alive, options.seconds, options.rounds, _progress(steps, options))
-        results.starts = begun
-        footprints = {
-            name: Footprint(ready[name], each.memory(), each.seconds_to_ready)
-            for name, each in alive.items()
-            if each.process.poll() is None
-        }
+    whole = _whole(options)
+    begun = starts.measure((starts.ONE, starts.EXAMPLES), options.rounds, say) if whole else {}
+    results = measure(steps, options.seconds, options.rounds, _progress(steps, options))
+    results.starts = begun
+    footprints = memory.measure(names, [name for name in MODELS if name in wanted], options.seconds) if whole else {}
     setting = Setting(
         date=date.strftime("%Y-%m-%d %H:%M UTC"),
         command=command,
@@ -71,7 +66,7 @@ def _run(steps: Sequence[Step], options: argparse.Namespace, command: str) -> in
     )
     text = report(setting, results, footprints)
     print(text)
-    if output := options.output or (places.RESULTS if _whole(options) else None):
+    if output := options.output or (places.RESULTS if whole else None):
         output.write_text(text)
         say(f"written to {output}")
     return 1 if results.failures else 0
@@ -79,9 +74,11 @@ def _run(steps: Sequence[Step], options: argparse.Namespace, command: str) -> in
 
 def _progress(steps: Sequence[Step], options: argparse.Namespace) -> Callable[[str], None]:
     runs = sum(len(step.systems) for step in steps)
-    minutes = runs * (options.seconds * options.rounds + WARM_UP_SECONDS + 1) / 60
+    started = sum(len(stage[0].systems) for stage in plan.stages(steps))
+    minutes = (runs * (options.seconds * options.rounds + WARM_UP_SECONDS + 1) + started * START_SECONDS) / 60
     say(f"{runs} measurements in {len(steps)} steps, about {minutes:.0f} minutes")
-    return say
+    done = itertools.count(1)
+    return lambda text: say(f"{next(done)}/{len(steps)} {text}")
 
 
 def _whole(options: argparse.Namespace) -> bool:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from bench.check import WrongAnswer, ask, check
 from bench.load import Client, Figures, LoadFailed, drive
 from bench.making import Sample, sample
-from bench.plan import Step, Workload
-from bench.process import Running
+from bench.plan import Step, Workload, stages
+from bench.process import NotStarted, Running
 from bench.requests import Protocol, Request, request
 from bench.starts import Starts
-from bench.systems import SYSTEMS, System
+from bench.systems import SYSTEMS, System, running
 
 WARM_UP_SECONDS = 1
 
@@ -112,22 +112,39 @@ class _Contestant:
             self.outcome.failure = " ".join(str(error).split()) + ended
 
 
-def measure(
-    steps: Sequence[Step], systems: Mapping[str, Running], seconds: int, rounds: int, say: Callable[[str], None]
-) -> Results:
+def measure(steps: Sequence[Step], seconds: int, rounds: int, say: Callable[[str], None]) -> Results:
     """Do every step: check each system's answer, warm it up, then `rounds` times each in turn for `seconds`.
 
-    Those that poll are halted while others have their turn: they take a third of a core.
+    Only what a step compares is up meanwhile. Those that poll are halted while others have their turn: they take a
+    third of a core. Where one does not start, its steps have failed, and the others go on.
     """
     results = Results()
+    for stage in stages(steps):
+        try:
+            with running([SYSTEMS[name] for name in stage[0].systems], [stage[0].workload.model]) as alive:
+                _perform(stage, alive, results, seconds, rounds, say)
+        except NotStarted as error:
+            failed = Outcome(failure=" ".join(str(error).split()))
+            results.outcomes.update({(step.workload, name): failed for step in stage for name in step.systems})
+            say(str(error))
+    return results
+
+
+def _perform(
+    stage: Sequence[Step],
+    systems: Mapping[str, Running],
+    results: Results,
+    seconds: int,
+    rounds: int,
+    say: Callable[[str], None],
+) -> None:
     with _halted([running for name, running in systems.items() if SYSTEMS[name].polls]):
-        for number, step in enumerate(steps, 1):
+        for step in stage:
             contestants = [_contestant(step.workload, name, systems[name]) for name in step.systems]
             for each in contestants:
                 results.outcomes[step.workload, each.system.name] = each.outcome
             _compete(contestants, step.workload, seconds, rounds)
-            say(f"{number}/{len(steps)} {step.workload}: {', '.join(map(_brief, contestants))}")
-    return results
+            say(f"{step.workload}: {', '.join(map(_brief, contestants))}")
 
 
 @contextlib.contextmanager

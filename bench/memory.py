@@ -1,4 +1,4 @@
-"""`python -m bench.memory`: resident memory and time to ready of a server that holds one scikit-learn model."""
+"""`python -m bench.memory`: resident memory and time to ready of servers, each alone, with one model or more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.plan import KSERVE, POLYSERVE
 from bench.process import Memory
 from bench.report import Footprint, memory_table
 from bench.requests import Protocol, request
-from bench.systems import SYSTEMS, running
+from bench.systems import SYSTEMS, System, running
 
 SETTLE_SECONDS = 3  #: for helpers of the start to end, and for freed memory to go back
 CONNECTIONS = 64
@@ -25,37 +25,47 @@ CONNECTIONS = 64
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; the exit status: 2 if it could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
-    parser.add_argument("--model", choices=list(MODELS), default="logistic", help="default logistic")
+    parser.add_argument("--models", type=list_of(str, list(MODELS)), default=["logistic"], help="default logistic")
     parser.add_argument("--starts", type=count, default=3, help="of each system, alone; default 3")
-    parser.add_argument("--seconds", type=count, default=5, help="of load; default 5")
+    parser.add_argument("--seconds", type=count, default=5, help="of load on each model; default 5")
     with_models = [name for name, system in SYSTEMS.items() if not system.path]
     parser.add_argument("--systems", type=list_of(str, with_models), default=[POLYSERVE, KSERVE])
     options = parser.parse_args(arguments)
-    return guarded(lambda: _run(options.systems, options.model, options.starts, options.seconds))
+    return guarded(lambda: _run(options.systems, options.models, options.starts, options.seconds))
 
 
-def _run(names: Sequence[str], model: str, starts: int, seconds: int) -> int:
-    found: dict[str, list[Footprint]] = {name: [] for name in names}
-    for _ in range(starts):
-        for name in names:
-            found[name].append(_footprint(name, model, seconds))
-    print(f"Resident memory in MiB of a server with the model {model}: the process that was started, and that with all")
-    print(f"its children; after {seconds} s of load on {CONNECTIONS} connections. Medians of {starts} starts.\n")
-    print(memory_table({name: _median(each) for name, each in found.items()}))
+def _run(names: Sequence[str], models: Sequence[str], starts: int, seconds: int) -> int:
+    found = [measure(names, models, seconds) for _ in range(starts)]
+    print(f"Resident memory in MiB of a server with {', '.join(models)}: the process that was started, and that with")
+    print(f"all its children; after {seconds} s of load on {CONNECTIONS} connections to each model that it serves.")
+    print(f"Medians of {starts} starts.\n")
+    print(memory_table({name: _median([each[name] for each in found]) for name in names}))
     return 0
 
 
-def _footprint(name: str, model: str, seconds: int) -> Footprint:
-    protocol = next(each for each in Protocol if SYSTEMS[name].serves(model, each))
-    asked = request(protocol, model, sample(model, 1).inputs)
-    with running([SYSTEMS[name]], [model]) as alive:
-        system = alive[name]
+def measure(names: Sequence[str], models: Sequence[str], seconds: int) -> dict[str, Footprint]:
+    """Start each system alone with those of the models that it has a runtime for, and load each of them for `seconds`.
+
+    Those that only echo have no models, and are not asked.
+
+    Raises:
+        NotStarted, LoadFailed, subprocess.CalledProcessError
+    """
+    return {name: _footprint(SYSTEMS[name], models, seconds) for name in names if not SYSTEMS[name].path}
+
+
+def _footprint(system: System, models: Sequence[str], seconds: int) -> Footprint:
+    protocol = next(each for each in Protocol if each in system.protocols)
+    with running([system], models) as alive:
+        up = alive[system.name]
         time.sleep(SETTLE_SECONDS)
-        ready = system.memory()
-        if errors := drive(asked, system.http_port, CONNECTIONS, seconds).errors:
-            raise LoadFailed(f"{errors} requests to {name} failed")
+        ready = up.memory()
+        for model in (each for each in models if system.serves(each, protocol)):
+            asked = request(protocol, model, sample(model, 1).inputs)
+            if errors := drive(asked, up.http_port, CONNECTIONS, seconds).errors:
+                raise LoadFailed(f"{errors} requests to {system.name} for {model} failed")
         time.sleep(SETTLE_SECONDS)
-        return Footprint(ready, system.memory(), system.seconds_to_ready)
+        return Footprint(ready, up.memory(), up.seconds_to_ready)
 
 
 def _median(each: Sequence[Footprint]) -> Footprint:

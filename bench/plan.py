@@ -54,6 +54,11 @@ class Step:
     systems: tuple[str, ...]
 
 
+def stages(steps: Sequence[Step]) -> list[list[Step]]:
+    """Steps in a row that need the same systems with the same model: these are started for them, and stopped after."""
+    return [list(each) for _, each in itertools.groupby(steps, lambda step: (step.workload.model, step.systems))]
+
+
 def claims() -> list[Step]:
     """What the claims need (claims.py); beside it the peers' figures for other models, and large payloads."""
     both = (POLYSERVE, KSERVE)
@@ -62,17 +67,16 @@ def claims() -> list[Step]:
         Step(Workload("logistic", Protocol.V2), (*both, MLSERVER, TRITON)),
         Step(Workload("logistic", Protocol.V2_BINARY), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC), (*both, MLSERVER, TRITON, ECHO)),
-        Step(Workload("logistic", Protocol.GRPC, connections=1), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC, client=Client.GRPCIO), (*both, TRITON, ECHO)),
+        Step(Workload("logistic", Protocol.GRPC, connections=1), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC, 1, client=Client.GRPCIO), (*both, TRITON)),
         Step(Workload("logistic", connections=1), (*both, *PROGRAMMED)),
         Step(Workload("forest"), (*both, *PROGRAMMED)),
         Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING, TRITON)),
         Step(Workload("forest", connections=1), both),
-        *(Step(Workload(model), _kserves(model)) for model in BOOSTERS),
+        *(Step(Workload(model, connections=count), _kserves(model)) for model in BOOSTERS for count in (64, 1)),
         Step(Workload("onnx"), (*both, *PROGRAMMED)),
         Step(Workload("onnx", Protocol.GRPC), (POLYSERVE, TRITON)),
-        *(Step(Workload(model, connections=1), _kserves(model)) for model in BOOSTERS),
         *(Step(Workload(model, connections=count), _kserves(model)) for model in TEXT for count in (32, 64)),
         Step(Workload("bert", connections=16), (POLYSERVE, *PROGRAMMED)),
         Step(Workload("bert", Protocol.GRPC, connections=16), (POLYSERVE, TRITON)),

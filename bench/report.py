@@ -50,10 +50,7 @@ def report(setting: Setting, results: Results, footprints: Mapping[str, Footprin
         figures_table(results),
         *_failures(results.failures),
         *_starts(results.starts, setting.rounds),
-        "## Memory\n",
-        "Resident, in MiB: the process that was started, and that with all its children. The systems start side by "
-        "side, so the time to ready is longer than alone (`python -m bench.memory` measures that).\n",
-        memory_table(footprints),
+        *_memory(footprints),
         "## Systems\n",
         "\n".join(f"- **{name}**: {system.about}." for name, system in SYSTEMS.items() if name in systems),
     ]
@@ -180,6 +177,16 @@ def _starts(starts: Starts, rounds: int) -> list[str]:
         return []
     head = f"From the command to ready, each alone, in turn: medians of {rounds} starts (`python -m bench.start`).\n"
     return ["## Starts\n", head, starts_table(starts)]
+
+
+def _memory(footprints: Mapping[str, Footprint]) -> list[str]:
+    if not footprints:
+        return []
+    head = (
+        "Resident, in MiB: the process that was started, and that with all its children. Each system alone, with all "
+        "models that it has a runtime for, before and after a load of each (`python -m bench.memory`).\n"
+    )
+    return ["## Memory\n", head, memory_table(footprints)]
 
 
 def _failures(failures: Sequence[str]) -> list[str]:

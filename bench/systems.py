@@ -139,7 +139,7 @@ _MOSEC = System(
 SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
-        System("polyserve", "PolyServe, all models in one process, default flags (its access log is off)", _polyserve),
+        System("polyserve", "PolyServe, default flags (its access log is off)", _polyserve),
         _KSERVE,
         replace(
             _KSERVE,

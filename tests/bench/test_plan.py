@@ -34,6 +34,18 @@ def test_a_workload_is_planned_once() -> None:
     assert len(workloads) == len(set(workloads))
 
 
+def test_only_what_a_step_compares_is_up_and_what_the_next_needs_too_is_started_once() -> None:
+    for planned in (steps(), steps("--full")):
+        stages = plan.stages(planned)
+        assert [step for stage in stages for step in stage] == planned
+        for stage in stages:
+            assert {(step.workload.model, step.systems) for step in stage} == {
+                (stage[0].workload.model, stage[0].systems)
+            }
+    each_protocol = steps("--only", "forest", "--protocols", "v1,grpc", "--connections", "1,64")
+    assert [len(stage) for stage in plan.stages(each_protocol)] == [2, 2]
+
+
 def test_named_systems_and_models_narrow_the_default_run() -> None:
     narrowed = steps("--only", "logistic,forest", "--systems", "polyserve,kserve")
     assert {step.workload.model for step in narrowed} == {"logistic", "forest"}

@@ -141,3 +141,4 @@ def test_the_report_tells_how_it_was_made() -> None:
     found.starts = starts(ONE, 3.0, 2.0)
     assert starts_table(found.starts) in report(setting, found, footprints)
     assert "1,250" in memory_table(footprints)
+    assert "## Memory" not in report(setting, found, {})
