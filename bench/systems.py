@@ -108,6 +108,10 @@ def _echo(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
     return Launch([sys.executable, "-m", "bench.peers.echo", *flags])
 
 
+def _loopback(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+    return Launch([sys.executable, "-m", "bench.peers.loopback", f"--http_port={http_port}"])
+
+
 _KSERVE = System(
     "kserve",
     "KServe: each model a `kserve.Model` with a synchronous `predict`, as KServe's own servers are written, all in one "
@@ -212,6 +216,15 @@ SYSTEMS: dict[str, System] = {
             _echo,
             ready="/",
             protocols=frozenset({Protocol.V1, Protocol.GRPC}),
+            path="/",
+        ),
+        System(
+            "loopback",
+            "a thread that receives, looks at nothing and sends a constant, to one connection at a time: what the "
+            "machine's own loopback takes",
+            _loopback,
+            ready="/",
+            protocols=frozenset({Protocol.V1}),
             path="/",
         ),
     )

@@ -23,8 +23,9 @@ _ARENAS = 2
 #: allocations until the youngest generation is looked through: requests leave next to nothing to collect
 _THRESHOLDS = (10_000, 20, 20)
 
-#: while modules are imported: what they leave stays, and looking through it again and again takes a fifth of the time
-_IMPORTING = (100_000, 50, 1_000)
+#: while modules are imported and the first models loaded: what they leave stays, and looking through it again and again
+#: takes a fifth of the time; `settle` looks through all of it once. A small scikit-learn model leaves some 50 objects
+_IMPORTING = (1_000_000, 50, 1_000)
 
 #: bytes of a model for which requests are stopped: less is left to the next full collection
 _WORTH = 2**20

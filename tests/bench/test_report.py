@@ -59,6 +59,15 @@ def test_a_latency_claim_is_at_most(p50: float, holds: bool) -> None:
     assert latency.holds(found) is holds
 
 
+def test_what_the_machine_lets_nobody_surpass_stands_beside_the_claim() -> None:
+    quick = claim("lightgbm, v1, 1 connections, 1 row: kserve's p50 ÷ ours")
+    found = results(
+        quick.workload, polyserve=outcome(1, p50=0.2), kserve=outcome(1, p50=0.5), loopback=outcome(1, p50=0.0625)
+    )
+    (line,) = (line for line in claims_table(found).splitlines() if quick.text in line)
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["at least 8", "2.50", "**miss**", "8.00"]
+
+
 def test_the_tail_is_compared_with_the_middle_of_kserves() -> None:
     tail = claim("forest, v1, 64 connections, 1 row: p99 ÷ kserve's p50")
     found = tail.measured(results(tail.workload, polyserve=outcome(1, p99=30), kserve=outcome(1, p50=40, p99=9)))
