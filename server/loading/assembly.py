@@ -129,7 +129,8 @@ class Assembly:
         self.may_import.set()
 
     def end_trials(self) -> None:
-        """End the processes that try models, and what they are at; later trials start new ones."""
+        """End the processes that look at and try models, and what they are at; later trials start new ones."""
+        self.loader.ahead.close()
         if self.trials is not None:
             self.trials.close()
 

@@ -68,8 +68,11 @@ def import_ahead(
 
     Returns what is left to be imported here: call it when trials have begun.
     """
-    few = list(islice(models, _MOST_FOLDERS))
+    folders = iter(models)
+    few = list(islice(folders, _MOST_FOLDERS))
     wanted = lookout.look(lambda: list(dict.fromkeys(name for found in few for name in _needed(loader, found))))
+    if many := list(folders):
+        loader.look_ahead(many)
     if not wanted:
         return nothing
     if lookout.hanging:

@@ -3,7 +3,7 @@
     Found                       a name, a version and a directory (catalog.py), or an address in a store (storage/)
       -> catalog.look_again     downloaded, if it comes from a store; the files as they are now
       -> Seal.of                what they are: from here to the end they have to stay the same (seal.py)
-      -> Recogniser.recognise   what they hold (recognition.py)
+      -> Recogniser.recognise   what they hold (recognition.py), unless that is known ahead (recognised_ahead.py)
            Verifier.verify      the signature, where `--verify_key` asks for one, before anything else is read
            ModelConfig.read     polyserve.yaml
            registry.choose      which adapter, by the content; `--auto_env`: which versions of its libraries
@@ -30,7 +30,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,6 +51,7 @@ from server.loading.lookout import NoAnswer, within
 from server.loading.memory_budget import NOT_YET, Budget, Claim, Demand, ModelKey, NotInMemory, Room
 from server.loading.output_labels import with_labels
 from server.loading.patient_pool import PatientPool
+from server.loading.recognised_ahead import RecognisedAhead
 from server.loading.recognition import Recognised, Recogniser
 from server.loading.seal import FilesChanged, Seal
 from server.loading.signatures import Verifier
@@ -121,6 +122,7 @@ class Loader:
             auto_env=auto_env,
             default_options=default_options or {},
         )
+        self.ahead = RecognisedAhead()
         self._verifier = verifier
         self._loop: Future[asyncio.AbstractEventLoop] = Future()  #: where requests will be
 
@@ -202,7 +204,12 @@ class Loader:
         if found.problem:
             raise LoadError(found.problem)
         seal = Seal.of(found.directory)
-        return found, seal, self.recogniser.recognise(found)
+        return found, seal, self.ahead.take(found, seal) or self.recogniser.recognise(found)
+
+    def look_ahead(self, folders: Sequence[Found]) -> None:
+        """Have another process find out what these hold: call it before there are threads. `ahead.close` ends it."""
+        if not (self._verifier or self._auto_env):
+            self.ahead.look_ahead(folders, self.recogniser.recognise)
 
     def tried_here(self, found: Found) -> Choice | None:
         """What a directory holds, if it would be tried, and then loaded, by this process's own frameworks.
@@ -214,8 +221,10 @@ class Loader:
         """
         if self._verifier or self._auto_env:
             return None
-        _, choice, _, config = self.recogniser.recognise(found)
-        return None if self._workers.wants(choice, config) else choice
+        seal = Seal.of(found.directory)
+        recognised = self.recogniser.recognise(found)
+        self.ahead.remember(found, seal, recognised)
+        return None if self._workers.wants(recognised.choice, recognised.config) else recognised.choice
 
     def _guard(self, seal: Seal, choice: Choice) -> Guard:
         """Makes sure that the files are those that were checked. Code may write beside them, and unless it is signed
