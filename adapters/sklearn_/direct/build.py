@@ -6,8 +6,8 @@ import importlib
 import itertools
 import logging
 import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,11 @@ logger = logging.getLogger(__name__)
 _BUILDERS: dict[str, Builder] = (
     linear.BUILDERS | trees.BUILDERS | boosting.BUILDERS | boosters.BUILDERS | scaling.BUILDERS | models.BUILDERS
 )
+#: parameters that hold estimators
+_NESTED = frozenset(
+    ("estimator", "estimators", "final_estimator", "init", "regressor", "steps", "transformer", "transformer_list",
+     "transformers")
+)  # fmt: skip
 _PATHS = {path.rpartition(".")[2]: path for path in (*_BUILDERS, *composite.BUILDERS)}
 
 
@@ -94,15 +99,39 @@ def _is_plain(estimator: Any) -> bool:
         return False
     if own.get("_sklearn_output_config", {}).get("transform", "default") != "default":
         return False
-    nested = own.keys() & {"steps", "estimator", "estimators"}
-    parameters = estimator.get_params() if nested else own  # asking costs more than looking
-    if any(name.rpartition("__")[2] == "copy" and value is False for name, value in parameters.items()):
+    if _writes_input(own) or not own.keys().isdisjoint(_methods_of(type(estimator))):
         return False
+    asks = getattr(estimator, "__sklearn_is_fitted__", None)
+    if asks() if asks else any(name.endswith("_") and not name.startswith("__") for name in own):
+        return True
     try:
-        check_is_fitted(estimator)
+        check_is_fitted(estimator)  # which asks for tags, too: some need no fitting
     except NotFittedError:
         return False
-    return not any(callable(getattr(type(estimator), name, None)) for name in own)
+    return True
+
+
+def _writes_input(own: Mapping[str, Any], depth: int = 20) -> bool:
+    """Whether these attributes say not to copy, or those of an estimator among their parameters do."""
+    if own.get("copy") is False or not depth:
+        return True
+    return any(
+        hasattr(part, "get_params") and _writes_input(getattr(part, "__dict__", {}), depth - 1)
+        for name in _NESTED & own.keys()
+        for part in _parts_in(own[name])
+    )
+
+
+def _parts_in(parameter: Any) -> list[Any]:
+    """The estimators of a parameter that holds one, or tuples with one at the second place."""
+    if isinstance(parameter, list | tuple):
+        return [each[1] for each in parameter if isinstance(each, tuple) and len(each) > 1]
+    return [parameter]
+
+
+@lru_cache(maxsize=1024)
+def _methods_of(cls: type) -> frozenset[str]:
+    return frozenset(name for name in dir(cls) if callable(getattr(cls, name, None)))
 
 
 def _width(estimator: Any, plan: Plan) -> int:
