@@ -79,8 +79,9 @@ def _forest_classifier(estimator: Any, method: str) -> Plan | None:
     trees = _trees_of_forest(estimator)
     if trees is None or any(tree.max_n_classes != estimator.n_classes_ for tree in trees):
         return None
-    nan, classes = _takes_nan(estimator), estimator.classes_
-    kernels, limit = merged.kept(estimator, trees, lambda: _forest_kernels(trees, classes, nan=nan))
+    kernels, limit = merged.kept(
+        estimator, trees, lambda: _forest_kernels(trees, estimator.classes_, nan=_takes_nan(estimator))
+    )
     return Plan(kernels[method], lambda: _landmarks(trees), (limit,)) if method in kernels else None
 
 
