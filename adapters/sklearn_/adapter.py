@@ -145,7 +145,7 @@ class SklearnAdapter(Adapter):
             return cls._described(model, taken, methods, method, proofs, Asked(evidence["asked"]))
         kind = AskedOfKind(model, held, method, taken, partial(proofs.kind, model))
         if known := kind.evidence:
-            adapter = cls._described(model, taken, methods, method, proofs, Asked(known, explanations=False))
+            adapter = cls._described(model, taken, methods, method, proofs, Asked(known, of_kind=True))
             if adapter._is_of_its_kind():
                 return adapter
             proofs, taken = Record(), inputs()
@@ -171,7 +171,8 @@ class SklearnAdapter(Adapter):
         found = examine(inputs, asked.by(lambda tensors: getattr(model, method)(inputs.rows(tensors))))
         explainer: Explainer | None = None
         if found.answered and inputs.columns:
-            explainer = proved(model, len(inputs.columns), lambda: inputs.rows(found.example), asked.explanations)
+            width, rows = len(inputs.columns), partial(inputs.rows, found.example)
+            explainer = proved(model, width, rows, asked.explanations, asked.alike)
         signature = Signature(
             inputs.specs(),
             _outputs(model, method, found, asked.outputs),

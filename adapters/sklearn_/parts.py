@@ -36,7 +36,8 @@ class Objects(list[Any]):
     @cached_property
     def names(self) -> frozenset[str]:
         """What the classes of all are called, and those that they derive from."""
-        return frozenset[str]().union(*map(lineage, {type(part) for part in self}))
+        classes: set[Any] = {type(part) for part in self}
+        return frozenset[str]().union(*[lineage(cls) for cls in classes])
 
 
 def parts_of(model: Any) -> list[Any]:

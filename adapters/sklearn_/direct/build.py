@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
@@ -48,24 +49,27 @@ def direct(
 
     None: the estimator is none of the known classes, or is unusual in any way, or its answers differ from the plan's.
     """
-    kept = record or Record()
-    return kept.path(estimator, method, lambda: _found(estimator, method, example, kept))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")  # which arrays lack
+        return _path(estimator, method, example, record or Record())
+
+
+def _path(estimator: Any, method: str, example: Any, record: Record) -> Kernel | None:
+    return record.path(estimator, method, lambda: _found(estimator, method, example, record))
 
 
 def _found(estimator: Any, method: str, example: Any, record: Record) -> Kernel | None:
     name = f"{type(estimator).__name__}.{method}"
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")  # which arrays lack
-        try:
-            with record.leaving_parts(not record.was_told and kinds.is_proved(record.kind(estimator), method)):
-                plan = _plan(estimator, method, record)
-            if plan is None:
-                return None
-            function = _guarded(plan, getattr(estimator, method), _width(estimator, plan))
-            difference = record.proof(name, lambda: _difference(estimator, method, plan, function, record, example))
-        except Exception as error:  # whatever a plan stumbles over is out of the ordinary
-            logger.debug("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
+    try:
+        with record.leaving_parts(not record.was_told and kinds.is_proved(record.kind(estimator), method)):
+            plan = _plan(estimator, method, record)
+        if plan is None:
             return None
+        function = _guarded(plan, getattr(estimator, method), _width(estimator, plan))
+        difference = record.proof(name, lambda: _difference(estimator, method, plan, function, record, example))
+    except Exception as error:  # whatever a plan stumbles over is out of the ordinary
+        logger.debug("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
+        return None
     if difference:
         logger.debug("%s takes its ordinary path: %s", name, difference)
         return None
@@ -79,13 +83,13 @@ def _plan(estimator: Any, method: str, record: Record) -> Plan | None:
     if not record.fact(estimator, "plain", lambda: _is_plain(estimator)):
         return None
     if path in composite.BUILDERS:
-        return composite.BUILDERS[path](estimator, method, partial(direct, record=record))
+        return composite.BUILDERS[path](estimator, method, partial(_path, example=None, record=record))
     return _BUILDERS[path](estimator, method)
 
 
 def _public(path: str) -> Any:
     module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name, None)
+    return getattr(sys.modules.get(module) or importlib.import_module(module), name, None)
 
 
 def _is_plain(estimator: Any) -> bool:
@@ -94,12 +98,13 @@ def _is_plain(estimator: Any) -> bool:
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
+    cls: Any = type(estimator)
     config, own = get_config(), vars(estimator)
     if config["transform_output"] != "default" or config["array_api_dispatch"] or config["enable_metadata_routing"]:
         return False
     if own.get("_sklearn_output_config", {}).get("transform", "default") != "default":
         return False
-    if _writes_input(own) or not own.keys().isdisjoint(_methods_of(type(estimator))):
+    if _writes_input(own) or not own.keys().isdisjoint(_methods_of(cls)):
         return False
     asks = getattr(estimator, "__sklearn_is_fitted__", None)
     if asks() if asks else any(name.endswith("_") and not name.startswith("__") for name in own):

@@ -36,8 +36,8 @@ class Record:
         return self._paths[key][1]
 
     def kind(self, estimator: Any) -> Hashable:
-        """`kind_of` it."""
-        found: Hashable = self.fact(estimator, "kind", lambda: kind_of(estimator))
+        """`kind_of` it, as one number: a large model's would be hashed for every question."""
+        found: Hashable = self.fact(estimator, "kind", lambda: hash(kind_of(estimator)))
         return found
 
     def fact(self, estimator: Any, name: str, find: Callable[[], Any]) -> Any:
