@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from adapters.sklearn_.asked import reason
 from adapters.sklearn_.columns import is_a
 from adapters.sklearn_.origins import origins
 
-__all__ = ["Explainer", "explainer_of", "proved"]
+__all__ = ["Alike", "Explainer", "explainer_of", "proved"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,15 @@ _LINEAR = ("LinearModel", "LinearClassifierMixin", "BaseSGDRegressor", "_General
 #: what the last step of a model takes -> contributions and base values, and -> the output that they add up to
 Explain: TypeAlias = Callable[[Any], Tensors]
 Raw: TypeAlias = Callable[[Any], Array]
+#: a transformer and its method -> what gives the same answers in less time, if something does
+Path: TypeAlias = Callable[[Any, str], Callable[[Any], Any] | None]
+
+
+class Alike(NamedTuple):
+    """What explaining another model of the same kind has shown."""
+
+    specs: tuple[TensorSpec, ...]
+    path: Path  #: of this one's own transformers
 
 
 @dataclass(frozen=True)
@@ -48,16 +57,14 @@ class Explainer:
         """Contributions and base values for what the estimator's `predict` takes."""
         return self._explained(self._last(rows))
 
-    def proved(self, rows: Callable[[], Any], alike: tuple[TensorSpec, ...] = ()) -> Explainer | None:
-        """With its specs, once it has explained these rows and its terms add up.
-
-        `alike`: the specs of another of its kind, whose terms did.
-        """
+    def proved(self, rows: Callable[[], Any], alike: Alike | None = None) -> Explainer | None:
+        """With its specs, once it has explained these rows and its terms add up: its own, or those of one alike."""
+        if alike and self.one_formula:
+            explained = self._explained(self._last(rows(), alike.path))
+            if specs_of(explained) == alike.specs and all(np.isfinite(array).all() for array in explained.values()):
+                return replace(self, specs=alike.specs)
         last = cache(lambda: self._last(rows()))
-        explained = cache(lambda: self._explained(last()))
-        if self.one_formula and alike and _is_ordinary(explained(), alike):
-            return replace(self, specs=alike)
-        specs = explanations.proved(explained, lambda: self.raw_of_last(last()))
+        specs = explanations.proved(lambda: self._explained(last()), lambda: self.raw_of_last(last()))
         return replace(self, specs=specs) if specs else None
 
     def _explained(self, last: Any) -> Tensors:
@@ -66,9 +73,10 @@ class Explainer:
             return explained
         return {**explained, "contributions": self._by_input(explained["contributions"])}
 
-    def _last(self, rows: Any) -> Any:
+    def _last(self, rows: Any, path: Path | None = None) -> Any:
         for transformer in self.before:
-            rows = transformer.transform(rows)
+            transform = (path and path(transformer, "transform")) or transformer.transform
+            rows = transform(rows)
         return rows
 
     def _by_input(self, contributions: Array) -> Array:
@@ -81,22 +89,17 @@ class Explainer:
         return added
 
 
-def _is_ordinary(explained: Tensors, alike: tuple[TensorSpec, ...]) -> bool:
-    """Whether an explanation is such as those of another of its kind are, without a number for which no sum holds."""
-    return specs_of(explained) == alike and all(bool(np.isfinite(array).all()) for array in explained.values())
-
-
 def proved(
     model: Any,
     width: int,
     rows: Callable[[], Any],
     known: tuple[TensorSpec, ...] | None = None,
-    alike: tuple[TensorSpec, ...] = (),
+    alike: Alike | None = None,
 ) -> Explainer | None:
     """What explains a fitted model that takes `width` columns, and answers `rows`, if something does.
 
     A model that cannot be explained is served without. `known`: the specs, as they were proved elsewhere; `alike`:
-    those of another model of its kind.
+    what was proved of another model of its kind.
     """
     if known == ():
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from adapters.sklearn_.direct.plan import (
 )
 
 __all__ = ["BUILDERS", "Stages", "float32", "landmarks"]
+
+_KEPT_WIDTH = 32  #: features for which draws are kept: 64 KiB
 
 
 def float32(rows: Array, *, nan: bool) -> Array:
@@ -52,10 +55,17 @@ def landmarks(width: int, features: Array, thresholds: Array) -> Array:
     features, thresholds = features[inner], thresholds[inner]
     counts = np.bincount(features, minlength=width)
     starts = np.cumsum(counts) - counts
-    draws = np.random.default_rng(0).random((max(1, min(256, 2**20 // width)), width))
-    chosen = starts + (draws * counts).astype(np.intp)
+    draw = _kept_draws if width <= _KEPT_WIDTH else _draws
+    chosen = starts + (draw(width) * counts).astype(np.intp)
     own = np.append(thresholds[np.argsort(features, kind="stable")], 0.0)
     return np.where(counts > 0, own[np.where(counts > 0, chosen, 0)], 0.0)
+
+
+def _draws(width: int) -> Array:
+    return np.random.default_rng(0).random((max(1, min(256, 2**20 // width)), width))
+
+
+_kept_draws = lru_cache(maxsize=16)(_draws)  # to draw them takes longer than to look up the thresholds of a small tree
 
 
 def _tree_classifier(estimator: Any, method: str) -> Plan | None:
