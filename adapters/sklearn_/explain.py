@@ -104,17 +104,15 @@ def proved(
     if known == ():
         return None
     try:
-        explainer = explainer_of(model, width)
-        if explainer is None or known is not None:
-            return explainer and replace(explainer, specs=known or ())
-        return explainer.proved(rows, alike)
+        explainer = explainer_of(model, width, known or ())
+        return explainer and (explainer if known else explainer.proved(rows, alike))
     except Exception as error:  # the parts of a model are not always what their class says
         logger.debug("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
         return None
 
 
-def explainer_of(model: Any, width: int) -> Explainer | None:
-    """The explainer of a fitted model that takes `width` columns, still to be proved, or None."""
+def explainer_of(model: Any, width: int, specs: tuple[TensorSpec, ...] = ()) -> Explainer | None:
+    """The explainer of a fitted model that takes `width` columns, still to be proved where it has no specs, or None."""
     before: list[Any] = []
     made = list(range(width))
     while (inner := _inner(model)) is not None:
@@ -126,7 +124,7 @@ def explainer_of(model: Any, width: int) -> Explainer | None:
             before.append(step)
         model = inner
     explainer = _own(model)
-    return explainer and replace(explainer, before=tuple(before), origins=tuple(made), width=width)
+    return explainer and replace(explainer, before=tuple(before), origins=tuple(made), width=width, specs=specs)
 
 
 def _transformers(pipeline: Any) -> list[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import itertools
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
@@ -89,7 +88,7 @@ def _plan(estimator: Any, method: str, record: Record) -> Plan | None:
 
 def _public(path: str) -> Any:
     module, _, name = path.rpartition(".")
-    return getattr(sys.modules.get(module) or importlib.import_module(module), name, None)
+    return getattr(importlib.import_module(module), name, None)
 
 
 def _is_plain(estimator: Any) -> bool:
