@@ -35,7 +35,7 @@ from adapters.sklearn_.asked import ANSWERED, Asked, reason
 from adapters.sklearn_.declared import datatypes_of, recorded_rows
 from adapters.sklearn_.direct import Record, direct
 from adapters.sklearn_.examine import Examined, examine
-from adapters.sklearn_.explain import Explainer, proved
+from adapters.sklearn_.explain import Alike, Explainer, proved
 from adapters.sklearn_.inputs import inputs_of
 from adapters.sklearn_.outputs import label_dtype, labels_of, tensors_of
 from adapters.sklearn_.parts import Objects, objects_of
@@ -145,7 +145,7 @@ class SklearnAdapter(Adapter):
             return cls._described(model, taken, methods, method, proofs, Asked(evidence["asked"]))
         kind = AskedOfKind(model, held, method, taken, partial(proofs.kind, model))
         if known := kind.evidence:
-            adapter = cls._described(model, taken, methods, method, proofs, Asked(known, explanations=False))
+            adapter = cls._described(model, taken, methods, method, proofs, Asked(known, of_kind=True))
             if adapter._is_of_its_kind():
                 return adapter
             proofs, taken = Record(), inputs()
@@ -167,11 +167,13 @@ class SklearnAdapter(Adapter):
         cls, model: Any, inputs: Inputs, methods: tuple[str, ...], method: str, proofs: Record, asked: Asked
     ) -> Self:
         """The adapter with its signature, of which the model itself tells what asking it can tell."""
-        labels = label_dtype(model)
         found = examine(inputs, asked.by(lambda tensors: getattr(model, method)(inputs.rows(tensors))))
+        short = _short(model, inputs, method, proofs)
         explainer: Explainer | None = None
         if found.answered and inputs.columns:
-            explainer = proved(model, len(inputs.columns), lambda: inputs.rows(found.example), asked.explanations)
+            width, rows = len(inputs.columns), partial(inputs.rows, found.example)
+            alike = Alike(asked.alike, proofs.found) if asked.alike else None
+            explainer = proved(model, width, rows, asked.explanations, alike)
         signature = Signature(
             inputs.specs(),
             _outputs(model, method, found, asked.outputs),
@@ -182,8 +184,8 @@ class SklearnAdapter(Adapter):
             explanations=explainer.specs if explainer else (),
             labels=labels_of(model),
         )
-        short = _short(model, inputs, method, proofs)
         found_out = {"proofs": proofs.outcomes, "asked": asked.evidence(signature.outputs, signature.explanations)}
+        labels = label_dtype(model)
         return cls(signature, model, inputs, methods, method, labels, found.example, short, explainer, found_out)
 
     def predict(self, inputs: Tensors, parameters: Parameters) -> Tensors:

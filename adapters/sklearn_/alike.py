@@ -4,7 +4,8 @@ A kind is all that decides how a model calculates (`direct.kinds`): what it take
 number decides, and of the settings that are numbers only what stands for a missing value. So a thousand models that
 were fitted on a thousand tables are asked once what they take. That another one's numbers are nothing special its own
 proof shows, which compares its answers bit by bit (`direct.proof`): where there is none, or it fails, it is asked
-itself.
+itself. That the terms of an explanation add up is compared once a kind where one formula says it (`explain`); of the
+others it is left to show that all of them are numbers.
 
 A trial of a small scikit-learn model takes half of the processor time that it took
 (`python -m bench.start --cases many`).

@@ -149,7 +149,8 @@ class Matrix(Inputs):
 
     def with_value(self, tensors: Tensors, columns: Sequence[Column], value: float | None) -> Tensors:
         rows = _able_to_hold(tensors[_NAME], value)
-        rows[0, [self.columns.index(column) for column in columns]] = value
+        chosen = {id(column) for column in columns}
+        rows[0, [id(column) in chosen for column in self.columns]] = value
         return {_NAME: rows}
 
 

@@ -30,20 +30,21 @@ class _SaidBefore(Exception):
 class Asked:
     """The questions that one load asks of a model."""
 
-    def __init__(self, known: Any = None, *, explanations: bool = True) -> None:
+    def __init__(self, known: Any = None, *, of_kind: bool = False) -> None:
         """`known` is another process's `evidence`, as it came from there: it may have been a damaged one.
 
-        Or that of another model of its kind; `explanations`: what it says of them is about this one.
+        Or that of another model of its kind, whose explanations are not this one's.
         """
         #: of every question, in their order: "", or what the model said instead of answering
         self.outcomes: list[str] = []
         self.outputs: tuple[TensorSpec, ...] | None = None  #: of the first answer, where it is known
         self.explanations: tuple[TensorSpec, ...] | None = None  #: (): the model was found not to explain itself
+        self.alike: tuple[TensorSpec, ...] = ()  #: the explanations of another of its kind
         self._known: Iterator[str] = iter(())
         if isinstance(known, Mapping):
             self._believe(known.get("outcomes"), _specs(known.get("outputs")), _specs(known.get("explanations")))
-        if not explanations:
-            self.explanations = None
+        if of_kind:
+            self.explanations, self.alike = None, self.explanations or ()
 
     def _believe(self, outcomes: Any, outputs: Any, explanations: Any) -> None:
         """All of it, or nothing."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from adapters.base import LoadError
 
-__all__ = ["Column", "columns_of", "first_to_look", "is_a", "is_missing"]
+__all__ = ["Column", "columns_of", "first_to_look", "is_a", "is_missing", "lineage"]
 
 log = logging.getLogger(__name__)
 
@@ -107,11 +107,12 @@ def children(model: Any) -> list[Any]:
 def is_a(model: Any, *names: str) -> bool:
     """Whether the model's class, or one that it derives from, has one of these names."""
     cls: Any = type(model)
-    return not _lineage(cls).isdisjoint(names)
+    return not lineage(cls).isdisjoint(names)
 
 
 @lru_cache(maxsize=1024)  # every part of every model is asked about several times
-def _lineage(cls: type) -> frozenset[str]:
+def lineage(cls: type) -> frozenset[str]:
+    """The names of a class and of those that it derives from."""
     return frozenset(base.__name__ for base in cls.__mro__)
 
 

@@ -11,6 +11,8 @@ from adapters.sklearn_.columns import is_a
 
 __all__ = ["check_damage", "check_space"]
 
+_WITH_TREES = ("BaseDecisionTree", "BaseGradientBoosting", "BaseHistGradientBoosting")
+
 
 def check_damage(part: Any) -> None:
     """Check the trees of decisions that a part of a model holds.
@@ -18,6 +20,8 @@ def check_damage(part: Any) -> None:
     Raises:
         LoadError: one is damaged.
     """
+    if not is_a(part, *_WITH_TREES):
+        return
     own = vars(part)
     width = own.get("n_features_in_", 0)  # scikit-learn compares the rows with this number, and a tree with its own
     if is_a(part, "BaseDecisionTree") and "tree_" in own:
@@ -49,11 +53,22 @@ def _check_decisions(tree: Any, width: int) -> None:
 def _check_tree(inner: Array, left: Array, right: Array, feature: Array, width: int) -> None:
     """Every branch leads to two nodes further on, by a feature that there is."""
     at = np.flatnonzero(inner)
+    if _is_sound(at, left[at], right[at], feature[at], len(inner), width):
+        return
     for side in (left, right):
         _check_range(side[at], len(inner))
         if (side[at] <= at).any():
             raise LoadError("holds a damaged tree: a branch leads back")
     _check_range(feature[at], width)
+
+
+def _is_sound(at: Array, left: Array, right: Array, feature: Array, nodes: int, width: int) -> bool:
+    """All of it in a few calls, for most trees are small, and sound: what is wrong is found out for the others."""
+    if not len(at):
+        return True
+    leads_on = np.minimum(left, right) > at
+    within = np.maximum.reduce(np.maximum(left, right)) < nodes
+    return bool(leads_on.all() and within and np.minimum.reduce(feature) >= 0 and np.maximum.reduce(feature) < width)
 
 
 def _check_predictor(predictor: Any, width: int) -> None:

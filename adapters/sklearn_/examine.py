@@ -126,8 +126,9 @@ def _find_limits(inputs: Inputs, example: Tensors, ask: Ask) -> None:
             nullable = bool(having)
         if alike[0].datatype == "FP64" and not alike[0].any_type:
             finite = not _takes(inputs.with_value(example, alike, math.inf), ask)
+        able = set(map(id, having))
         for column in alike:
-            column.nullable, column.finite = nullable and column in having, finite
+            column.nullable, column.finite = nullable and id(column) in able, finite
             if nullable and column.wide:  # whole numbers have no NaN, and floats have not all whole numbers
                 column.any_type = True
             elif nullable and column.datatype == "INT64" and not column.any_type:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from adapters.base import Array, Tensors, TensorSpec
 from adapters.shared import explanations
+from adapters.shared.arrays import specs_of
 from adapters.sklearn_.asked import reason
 from adapters.sklearn_.columns import is_a
 from adapters.sklearn_.origins import origins
 
-__all__ = ["Explainer", "explainer_of", "proved"]
+__all__ = ["Alike", "Explainer", "explainer_of", "proved"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,15 @@ _LINEAR = ("LinearModel", "LinearClassifierMixin", "BaseSGDRegressor", "_General
 #: what the last step of a model takes -> contributions and base values, and -> the output that they add up to
 Explain: TypeAlias = Callable[[Any], Tensors]
 Raw: TypeAlias = Callable[[Any], Array]
+#: a transformer and its method -> what gives the same answers in less time, if something does
+Path: TypeAlias = Callable[[Any, str], Callable[[Any], Any] | None]
+
+
+class Alike(NamedTuple):
+    """What explaining another model of the same kind has shown."""
+
+    specs: tuple[TensorSpec, ...]
+    path: Path  #: of this one's own transformers
 
 
 @dataclass(frozen=True)
@@ -40,22 +51,32 @@ class Explainer:
     origins: tuple[int, ...] = ()  #: the input column of each column that the last step sees
     width: int = 0  #: columns of the model's input
     specs: tuple[TensorSpec, ...] = ()
+    one_formula: bool = False  #: it adds up for every estimator of one kind (`direct.kinds`), whatever its numbers
 
     def explain(self, rows: Any) -> Tensors:
         """Contributions and base values for what the estimator's `predict` takes."""
-        explained = self.explain_last(self._last(rows))
+        return self._explained(self._last(rows))
+
+    def proved(self, rows: Callable[[], Any], alike: Alike | None = None) -> Explainer | None:
+        """With its specs, once it has explained these rows and its terms add up: its own, or those of one alike."""
+        if alike and self.one_formula:
+            explained = self._explained(self._last(rows(), alike.path))
+            if specs_of(explained) == alike.specs and all(np.isfinite(array).all() for array in explained.values()):
+                return replace(self, specs=alike.specs)
+        last = cache(lambda: self._last(rows()))
+        specs = explanations.proved(lambda: self._explained(last()), lambda: self.raw_of_last(last()))
+        return replace(self, specs=specs) if specs else None
+
+    def _explained(self, last: Any) -> Tensors:
+        explained = self.explain_last(last)
         if not self.before:
             return explained
         return {**explained, "contributions": self._by_input(explained["contributions"])}
 
-    def proved(self, rows: Callable[[], Any]) -> Explainer | None:
-        """With its specs, once it has explained these rows and its terms add up."""
-        specs = explanations.proved(lambda: self.explain(rows()), lambda: self.raw_of_last(self._last(rows())))
-        return replace(self, specs=specs) if specs else None
-
-    def _last(self, rows: Any) -> Any:
+    def _last(self, rows: Any, path: Path | None = None) -> Any:
         for transformer in self.before:
-            rows = transformer.transform(rows)
+            transform = (path and path(transformer, "transform")) or transformer.transform
+            rows = transform(rows)
         return rows
 
     def _by_input(self, contributions: Array) -> Array:
@@ -69,38 +90,50 @@ class Explainer:
 
 
 def proved(
-    model: Any, width: int, rows: Callable[[], Any], known: tuple[TensorSpec, ...] | None = None
+    model: Any,
+    width: int,
+    rows: Callable[[], Any],
+    known: tuple[TensorSpec, ...] | None = None,
+    alike: Alike | None = None,
 ) -> Explainer | None:
     """What explains a fitted model that takes `width` columns, and answers `rows`, if something does.
 
-    A model that cannot be explained is served without. `known`: the specs, as they were proved elsewhere.
+    A model that cannot be explained is served without. `known`: the specs, as they were proved elsewhere; `alike`:
+    what was proved of another model of its kind.
     """
     if known == ():
         return None
     try:
-        explainer = explainer_of(model, width)
-        if explainer is None or known is not None:
-            return explainer and replace(explainer, specs=known or ())
-        return explainer.proved(rows)
+        explainer = explainer_of(model, width, known or ())
+        return explainer and (explainer if known else explainer.proved(rows, alike))
     except Exception as error:  # the parts of a model are not always what their class says
         logger.debug("a %s does not explain its predictions: %s", type(model).__name__, reason(error))
         return None
 
 
-def explainer_of(model: Any, width: int) -> Explainer | None:
-    """The explainer of a fitted model that takes `width` columns, still to be proved, or None."""
+def explainer_of(model: Any, width: int, specs: tuple[TensorSpec, ...] = ()) -> Explainer | None:
+    """The explainer of a fitted model that takes `width` columns, still to be proved where it has no specs, or None."""
     before: list[Any] = []
     made = list(range(width))
     while (inner := _inner(model)) is not None:
-        if is_a(model, "Pipeline") and len(model) > 1:
-            own = origins(model[:-1], len(made))
+        for step in _transformers(model) if is_a(model, "Pipeline") else ():
+            own = origins(step, len(made))
             if own is None:
                 return None
             made = [made[column] for column in own]
-            before.append(model[:-1])
+            before.append(step)
         model = inner
     explainer = _own(model)
-    return explainer and replace(explainer, before=tuple(before), origins=tuple(made), width=width)
+    return explainer and replace(explainer, before=tuple(before), origins=tuple(made), width=width, specs=specs)
+
+
+def _transformers(pipeline: Any) -> list[Any]:
+    """The steps before the last that rows pass; a sampler works in training alone."""
+    return [
+        step
+        for _, step in pipeline.steps[:-1]
+        if step is not None and not isinstance(step, str) and not hasattr(step, "fit_resample")
+    ]
 
 
 def _inner(model: Any) -> Any:
@@ -127,7 +160,7 @@ def _own(estimator: Any) -> Explainer | None:
 
 def _linear(estimator: Any) -> Explainer | None:
     weights = np.atleast_2d(_dense(estimator.coef_))
-    base = np.broadcast_to(np.ravel(estimator.intercept_), (len(weights),))
+    base = np.full(len(weights), np.ravel(estimator.intercept_))
 
     def explain(rows: Any) -> Tensors:
         values = np.asarray(_dense(rows))
@@ -141,7 +174,7 @@ def _linear(estimator: Any) -> Explainer | None:
                 return _single(getattr(estimator, name)(rows))
         return _single(estimator.predict(rows))
 
-    return Explainer(explain, raw)
+    return Explainer(explain, raw, one_formula=type(estimator).__module__.startswith("sklearn."))
 
 
 def _lightgbm(estimator: Any) -> Explainer:

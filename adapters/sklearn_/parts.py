@@ -10,24 +10,44 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
+from functools import cached_property
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Objects", "objects_of", "parts_of"]
+from adapters.sklearn_.columns import lineage
+
+__all__ = ["Objects", "holds_a", "objects_of", "parts_of"]
 
 #: hold nothing of the model's own: values, and what belongs to a library
 _LEAVES = (str, bytes, bytearray, int, float, bool, complex, type(None), type, ModuleType, BuiltinFunctionType)
+_LEAF_TYPES = frozenset(_LEAVES)  #: most are of these very types, which one look tells
 
 
 class Objects(list[Any]):
     """What a walk has found: whoever asks about a whole model may be given this instead, and need not walk again."""
 
+    @cached_property
+    def parts(self) -> list[Any]:
+        """Those with attributes."""
+        return [part for part in self if hasattr(part, "__dict__")]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What the classes of all are called, and those that they derive from."""
+        classes: set[Any] = {type(part) for part in self}
+        return frozenset[str]().union(*[lineage(cls) for cls in classes])
+
 
 def parts_of(model: Any) -> list[Any]:
     """The model and every object with attributes that it holds, at any depth, each once."""
-    return [part for part in objects_of(model) if hasattr(part, "__dict__")]
+    return objects_of(model).parts
+
+
+def holds_a(model: Any, *names: str) -> bool:
+    """Whether the model, or anything that it holds, is of a class of one of these names, or derives from one."""
+    return not objects_of(model).names.isdisjoint(names)
 
 
 def objects_of(model: Any) -> Objects:
@@ -38,7 +58,7 @@ def objects_of(model: Any) -> Objects:
     waiting = [model]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, _LEAVES) or id(part) in found:
+        if type(part) in _LEAF_TYPES or id(part) in found or isinstance(part, _LEAVES):
             continue
         found[id(part)] = part
         waiting.extend(_held(part))

@@ -11,10 +11,11 @@ from adapters.base import LoadError
 from adapters.shared.patterns import is_quick
 from adapters.sklearn_.columns import is_a
 from adapters.sklearn_.damage import check_damage, check_space
-from adapters.sklearn_.parts import objects_of, parts_of
+from adapters.sklearn_.parts import holds_a, objects_of, parts_of
 
 __all__ = ["rows_depend", "settle", "shares_state", "slow_texts", "writes_inputs"]
 
+_VECTORIZERS = ("CountVectorizer", "HashingVectorizer")
 _WORDS = r"(?u)\b\w\w+\b"  #: scikit-learn's own pattern
 _NGRAMS = 20  #: words or characters in a row
 
@@ -33,7 +34,7 @@ def settle(model: Any) -> None:
         if not hasattr(part, "__dict__"):
             continue
         own = vars(part)
-        if is_a(part, "CountVectorizer", "HashingVectorizer") and not _reads_texts(own):
+        if is_a(part, *_VECTORIZERS) and not _reads_texts(own):
             raise LoadError(
                 f"holds a {type(part).__name__}(input={own['input']!r}), which would open files that requests name"
             )
@@ -56,10 +57,10 @@ def slow_texts(model: Any) -> str:
 
     A vectorizer's pattern may take exponential time, and Python's matcher lets nobody else run meanwhile.
     """
-    for part in objects_of(model):
+    for part in objects_of(model) if holds_a(model, "Pattern", *_VECTORIZERS) else ():
         if isinstance(part, re.Pattern) and not is_quick(part.pattern):
             return f"searches texts by a pattern of its own ({_shown(part.pattern)}), which may take for ever"
-        if not is_a(part, "CountVectorizer", "HashingVectorizer"):
+        if not is_a(part, *_VECTORIZERS):
             continue
         own, name = vars(part), type(part).__name__
         if any(callable(own.get(step)) for step in ("analyzer", "tokenizer", "preprocessor")):
@@ -84,9 +85,9 @@ def _shown(value: Any) -> str:
 
 def rows_depend(model: Any) -> bool:
     """Whether a row's answer may depend on the other rows of its call."""
-    for part in parts_of(model):
-        if is_a(part, "NMF", "MiniBatchNMF", "BernoulliRBM"):  # one iterative solution for all rows; random draws
-            return True
+    if holds_a(model, "NMF", "MiniBatchNMF", "BernoulliRBM"):  # one iterative solution for all rows; random draws
+        return True
+    for part in parts_of(model) if holds_a(model, "FunctionTransformer") else ():
         function = vars(part).get("func") if is_a(part, "FunctionTransformer") else None
         if function is not None and not isinstance(function, np.ufunc) and not _is_rowwise(function):
             return True
@@ -105,4 +106,6 @@ def writes_inputs(model: Any) -> bool:
 
 def shares_state(model: Any) -> bool:
     """Whether calls of several threads may disturb each other: XGBoost promises otherwise for its trees alone."""
-    return any(is_a(part, "XGBModel") and vars(part).get("booster") in ("gblinear", "dart") for part in parts_of(model))
+    return holds_a(model, "XGBModel") and any(
+        is_a(part, "XGBModel") and vars(part).get("booster") in ("gblinear", "dart") for part in parts_of(model)
+    )

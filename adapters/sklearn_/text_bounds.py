@@ -13,8 +13,7 @@ from unicodedata import combining
 import numpy as np
 
 from adapters.base import Array, InvalidInput, LoadError, Parameter, Parameters, Tensors
-from adapters.sklearn_.columns import is_a
-from adapters.sklearn_.parts import objects_of
+from adapters.sklearn_.parts import holds_a
 
 LONGEST = 1_000_000  #: characters of a text, unless the option says otherwise
 _WIDEST = 256 << 20  #: bytes of an array of texts of one width
@@ -35,8 +34,7 @@ def longest_text(model: Any, options: Parameters) -> int:
     wanted = options.get(OPTION, LONGEST)
     if wanted < 1:
         raise LoadError(f"options.{OPTION} is {wanted}, which is no number of characters")
-    searches = any(is_a(part, "CountVectorizer", "HashingVectorizer") for part in objects_of(model))
-    return int(wanted) if searches else 0
+    return int(wanted) if holds_a(model, "CountVectorizer", "HashingVectorizer") else 0
 
 
 def holds_long(longest: int) -> str:

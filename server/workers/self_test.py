@@ -74,8 +74,10 @@ def _same(one: Array, other: Array) -> bool:
         return False
     if one.dtype.kind == "O":
         return all(_same_value(a, b) for a, b in zip(one.flat, other.flat, strict=True))
+    if np.array_equal(one, other):  # most are, which takes a tenth of the time
+        return True
     if one.dtype.kind not in "fc":
-        return np.array_equal(one, other)
+        return False
     scale = np.abs(one[np.isfinite(one)]).max(initial=0)
     return np.allclose(one, other, rtol=_RTOL, atol=_ATOL * float(scale), equal_nan=True)
 

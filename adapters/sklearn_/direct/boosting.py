@@ -54,14 +54,14 @@ def _boosted_classifier(estimator: Any, method: str) -> Plan | None:
         return None
     predict = _labels(raw, estimator.classes_, np.greater_equal)
     kernel = predict if method == "predict" else _classifier(estimator, method, raw)
-    return Plan(kernel, _boosted_landmarks(estimator)) if kernel else None
+    return Plan(kernel, lambda: _boosted_landmarks(estimator)) if kernel else None
 
 
 def _boosted_regressor(estimator: Any, method: str) -> Plan | None:
     raw = _raw_boosted(estimator)
     if raw is None or method != "predict":
         return None
-    return Plan(lambda rows: raw(rows).ravel(), _boosted_landmarks(estimator))
+    return Plan(lambda rows: raw(rows).ravel(), lambda: _boosted_landmarks(estimator))
 
 
 def _raw_boosted(estimator: Any) -> Kernel | None:
@@ -120,7 +120,6 @@ class _Histograms:
     def _into(self, nodes: Array, rows: Array, answer: Array) -> None:
         self._predict(nodes, rows, self._no_categories, self._no_categories, self._no_indices, 1, answer)
 
-    @property
     def landmarks(self) -> Array:
         nodes = np.concatenate(self._flat)
         nodes = nodes[nodes["is_leaf"] == 0]

@@ -6,8 +6,8 @@ import importlib
 import itertools
 import logging
 import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,11 @@ logger = logging.getLogger(__name__)
 _BUILDERS: dict[str, Builder] = (
     linear.BUILDERS | trees.BUILDERS | boosting.BUILDERS | boosters.BUILDERS | scaling.BUILDERS | models.BUILDERS
 )
+#: parameters that hold estimators
+_NESTED = frozenset(
+    ("estimator", "estimators", "final_estimator", "init", "regressor", "steps", "transformer", "transformer_list",
+     "transformers")
+)  # fmt: skip
 _PATHS = {path.rpartition(".")[2]: path for path in (*_BUILDERS, *composite.BUILDERS)}
 
 
@@ -43,24 +48,27 @@ def direct(
 
     None: the estimator is none of the known classes, or is unusual in any way, or its answers differ from the plan's.
     """
-    kept = record or Record()
-    return kept.path(estimator, method, lambda: _found(estimator, method, example, kept))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")  # which arrays lack
+        return _path(estimator, method, example, record or Record())
+
+
+def _path(estimator: Any, method: str, example: Any, record: Record) -> Kernel | None:
+    return record.path(estimator, method, lambda: _found(estimator, method, example, record))
 
 
 def _found(estimator: Any, method: str, example: Any, record: Record) -> Kernel | None:
     name = f"{type(estimator).__name__}.{method}"
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")  # which arrays lack
-        try:
-            with record.leaving_parts(not record.was_told and kinds.is_proved(record.kind(estimator), method)):
-                plan = _plan(estimator, method, record)
-            if plan is None:
-                return None
-            function = _guarded(plan, getattr(estimator, method), _width(estimator, plan))
-            difference = record.proof(name, lambda: _difference(estimator, method, plan, function, record, example))
-        except Exception as error:  # whatever a plan stumbles over is out of the ordinary
-            logger.debug("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
+    try:
+        with record.leaving_parts(not record.was_told and kinds.is_proved(record.kind(estimator), method)):
+            plan = _plan(estimator, method, record)
+        if plan is None:
             return None
+        function = _guarded(plan, getattr(estimator, method), _width(estimator, plan))
+        difference = record.proof(name, lambda: _difference(estimator, method, plan, function, record, example))
+    except Exception as error:  # whatever a plan stumbles over is out of the ordinary
+        logger.debug("%s takes its ordinary path: %s: %s", name, type(error).__name__, error)
+        return None
     if difference:
         logger.debug("%s takes its ordinary path: %s", name, difference)
         return None
@@ -74,7 +82,7 @@ def _plan(estimator: Any, method: str, record: Record) -> Plan | None:
     if not record.fact(estimator, "plain", lambda: _is_plain(estimator)):
         return None
     if path in composite.BUILDERS:
-        return composite.BUILDERS[path](estimator, method, partial(direct, record=record))
+        return composite.BUILDERS[path](estimator, method, partial(_path, example=None, record=record))
     return _BUILDERS[path](estimator, method)
 
 
@@ -89,20 +97,45 @@ def _is_plain(estimator: Any) -> bool:
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
+    cls: Any = type(estimator)
     config, own = get_config(), vars(estimator)
     if config["transform_output"] != "default" or config["array_api_dispatch"] or config["enable_metadata_routing"]:
         return False
     if own.get("_sklearn_output_config", {}).get("transform", "default") != "default":
         return False
-    nested = own.keys() & {"steps", "estimator", "estimators"}
-    parameters = estimator.get_params() if nested else own  # asking costs more than looking
-    if any(name.rpartition("__")[2] == "copy" and value is False for name, value in parameters.items()):
+    if _writes_input(own) or not own.keys().isdisjoint(_methods_of(cls)):
         return False
+    asks = getattr(estimator, "__sklearn_is_fitted__", None)
+    if asks() if asks else any(name.endswith("_") and not name.startswith("__") for name in own):
+        return True
     try:
-        check_is_fitted(estimator)
+        check_is_fitted(estimator)  # which asks for tags, too: some need no fitting
     except NotFittedError:
         return False
-    return not any(callable(getattr(type(estimator), name, None)) for name in own)
+    return True
+
+
+def _writes_input(own: Mapping[str, Any], depth: int = 20) -> bool:
+    """Whether these attributes say not to copy, or those of an estimator among their parameters do."""
+    if own.get("copy") is False or not depth:
+        return True
+    return any(
+        hasattr(part, "get_params") and _writes_input(getattr(part, "__dict__", {}), depth - 1)
+        for name in _NESTED & own.keys()
+        for part in _parts_in(own[name])
+    )
+
+
+def _parts_in(parameter: Any) -> list[Any]:
+    """The estimators of a parameter that holds one, or tuples with one at the second place."""
+    if isinstance(parameter, list | tuple):
+        return [each[1] for each in parameter if isinstance(each, tuple) and len(each) > 1]
+    return [parameter]
+
+
+@lru_cache(maxsize=1024)
+def _methods_of(cls: type) -> frozenset[str]:
+    return frozenset(name for name in dir(cls) if callable(getattr(cls, name, None)))
 
 
 def _width(estimator: Any, plan: Plan) -> int:

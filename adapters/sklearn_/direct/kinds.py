@@ -15,6 +15,8 @@ import numpy as np
 __all__ = ["is_proved", "kind_of", "remember"]
 
 _BY_VALUE = (str, bytes, bool, int, np.integer, np.bool_, type(None), type)
+_PLAIN = frozenset({str, bytes, bool, int, type(None), type})
+_ORDER = 3  #: of numpy's flags: contiguous as C has it, as Fortran has it
 _DEPTH = 12
 #: attributes that say how it was trained, and are never calculated with
 _OF_TRAINING = frozenset({"random_state", "n_samples_", "n_samples_seen_", "_n_samples", "_n_samples_bootstrap"})
@@ -33,10 +35,15 @@ def remember(kind: Hashable, method: str) -> None:
 
 def kind_of(value: Any, depth: int = _DEPTH) -> Hashable:
     """All of a value that decides how it is calculated with, but no measured number."""
+    cls = type(value)
+    if cls in _PLAIN:  # most are, which one look tells
+        return cls, value
     if isinstance(value, np.ndarray):
-        return "array", value.dtype.str, value.shape, value.flags.c_contiguous, value.flags.f_contiguous
+        return "array", value.dtype.str, value.shape, value.flags.num & _ORDER
+    if cls is float:
+        return (cls,)
     if isinstance(value, _BY_VALUE):
-        return type(value), value
+        return cls, value
     if depth and isinstance(value, list | tuple):
         return type(value), len(value), frozenset(kind_of(each, depth - 1) for each in value)
     if depth and (isinstance(value, dict) or hasattr(value, "__dict__")):

@@ -38,7 +38,7 @@ def _sgd_regressor(estimator: Any, method: str) -> Plan | None:
     def predict(rows: Array) -> Array:
         return scores(rows).ravel()
 
-    return Plan(predict, plan.landmarks)
+    return Plan(predict, plan.marks)
 
 
 def _generalized(estimator: Any, method: str) -> Plan | None:
@@ -52,7 +52,7 @@ def _generalized(estimator: Any, method: str) -> Plan | None:
         answer: Array = inverse(scores(rows))
         return answer
 
-    return Plan(predict, plan.landmarks)
+    return Plan(predict, plan.marks)
 
 
 def _scores(estimator: Any) -> Kernel | None:

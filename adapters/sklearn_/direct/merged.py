@@ -7,6 +7,7 @@ column, by halves, and so comes to the root of the right tree.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -49,20 +50,14 @@ def repeated(rows: Array, trees: int) -> Array:
 
 def merged_trees(trees: Sequence[Any]) -> Any:
     """One `sklearn.tree._tree.Tree` of single-output trees that share a number of features and of classes."""
-    first = trees[0]
-    parts = [tree.__getstate__()["nodes"] for tree in trees]
-    choice, starts = _choice([len(nodes) for nodes in parts])
-    head = np.zeros(len(choice), parts[0].dtype)
-    for index, (left, right, tree_below) in enumerate(choice):
-        head[index]["left_child"], head[index]["right_child"] = left, right
-        head[index]["feature"], head[index]["threshold"] = first.n_features, tree_below
-    for index, (nodes, start) in enumerate(zip(parts, starts, strict=True)):
-        parts[index] = nodes.copy()
-        inner = nodes["left_child"] >= 0
-        parts[index]["left_child"][inner] += start
-        parts[index]["right_child"][inner] += start
-    nodes = np.concatenate([head, *parts])
-    values = np.concatenate([np.zeros((len(head), 1, first.max_n_classes)), *(tree.value for tree in trees)])
+    first, states = trees[0], [tree.__getstate__() for tree in trees]
+    nodes, head, shift = _one_array([state["nodes"] for state in states], "left_child", "right_child")
+    nodes["feature"][: len(head)] = first.n_features
+    nodes["threshold"][: len(head)] = head
+    inner = nodes["left_child"] >= 0
+    for side in ("left_child", "right_child"):
+        nodes[side] += np.where(inner, shift, 0)
+    values = np.concatenate([np.zeros((len(head), 1, first.max_n_classes)), *(state["values"] for state in states)])
     merged = type(first)(first.n_features + 1, np.array([first.max_n_classes], dtype=np.intp), 1)
     merged.__setstate__({"max_depth": 0, "node_count": len(nodes), "nodes": nodes, "values": values})
     return merged
@@ -70,26 +65,38 @@ def merged_trees(trees: Sequence[Any]) -> Any:
 
 def merged_predictors(trees: Sequence[Array], width: int) -> Array:
     """The nodes of one histogram-boosting predictor, of the nodes of many that know no categories."""
-    choice, starts = _choice([len(nodes) for nodes in trees])
-    head = np.zeros(len(choice), trees[0].dtype)
-    for index, (left, right, tree_below) in enumerate(choice):
-        head[index]["left"], head[index]["right"] = left, right
-        head[index]["feature_idx"], head[index]["num_threshold"] = width, tree_below
-    parts = [nodes.copy() for nodes in trees]
-    for nodes, start in zip(parts, starts, strict=True):
-        nodes["left"] += start
-        nodes["right"] += start
-    return np.concatenate([head, *parts])
+    nodes, head, shift = _one_array(trees, "left", "right")
+    nodes["feature_idx"][: len(head)] = width
+    nodes["num_threshold"][: len(head)] = head
+    for side in ("left", "right"):
+        nodes[side] += shift.astype(nodes[side].dtype)
+    return nodes
+
+
+def _one_array(trees: Sequence[Array], left: str, right: str) -> tuple[Array, list[float], Array]:
+    """The nodes that find the right tree, and behind them those of all trees as they are; the thresholds of the first;
+    and by how much the children of each node have to move.
+    """
+    sizes = [len(nodes) for nodes in trees]
+    choice, starts = _choice(sizes)
+    # to concatenate structured arrays takes numpy several times as long as to fill one
+    together = np.zeros(len(choice) + sum(sizes), trees[0].dtype)
+    for nodes, start in zip(trees, starts, strict=True):
+        together[start : start + len(nodes)] = nodes
+    together[left][: len(choice)] = [node[0] for node in choice]
+    together[right][: len(choice)] = [node[1] for node in choice]
+    shift = np.repeat([0, *starts], [len(choice), *sizes])
+    return together, [node[2] for node in choice], shift
 
 
 def _choice(sizes: Sequence[int]) -> tuple[list[tuple[int, int, float]], list[int]]:
     """The nodes that find the right tree: (left, right, threshold on its number); and where each tree's nodes start."""
-    starts = (len(sizes) - 1 + np.concatenate([[0], np.cumsum(sizes)[:-1]])).astype(int).tolist()
+    starts = list(accumulate(sizes[:-1], initial=len(sizes) - 1))
     nodes: list[tuple[int, int, float]] = []
 
     def find(low: int, high: int) -> int:
         if high - low == 1:
-            return int(starts[low])
+            return starts[low]
         index, middle = len(nodes), (low + high) // 2
         nodes.append((0, 0, middle - 0.5))
         nodes[index] = (find(low, middle), find(middle, high), middle - 0.5)

@@ -30,10 +30,15 @@ class Plan:
     """A kernel, and where to look for a difference from the estimator."""
 
     kernel: Kernel
-    landmarks: Array | None = None  #: [k, n_features]: values near which the estimator decides
+    marks: Array | Callable[[], Array] | None = None  #: the landmarks, or what finds them: only a proof asks for them
     turns: tuple[int, ...] = ()  #: the most rows for which the kernel works in one way, and then in another
     any_input: bool = False  #: the kernel takes what is no such array, too
     width: int = 0  #: the number of features, where the estimator does not say
+
+    @property
+    def landmarks(self) -> Array | None:
+        """[k, n_features]: values near which the estimator decides."""
+        return self.marks() if callable(self.marks) else self.marks
 
 
 #: (estimator, method) -> its plan; None where something about the estimator is out of the ordinary

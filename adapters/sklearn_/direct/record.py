@@ -35,9 +35,13 @@ class Record:
             self._paths[key] = estimator, find()  # the estimator is kept, and with it the number that it goes by
         return self._paths[key][1]
 
+    def found(self, estimator: Any, method: str) -> Kernel | None:
+        """The path that was found of it; of a part of what was proved whole, as good as that is."""
+        return self._paths.get((id(estimator), method), (None, None))[1]
+
     def kind(self, estimator: Any) -> Hashable:
-        """`kind_of` it."""
-        found: Hashable = self.fact(estimator, "kind", lambda: kind_of(estimator))
+        """`kind_of` it, as one number: a large model's would be hashed for every question."""
+        found: Hashable = self.fact(estimator, "kind", lambda: hash(kind_of(estimator)))
         return found
 
     def fact(self, estimator: Any, name: str, find: Callable[[], Any]) -> Any:

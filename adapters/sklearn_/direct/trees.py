@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from adapters.sklearn_.direct.plan import (
 )
 
 __all__ = ["BUILDERS", "Stages", "float32", "landmarks"]
+
+_KEPT_WIDTH = 32  #: features for which draws are kept: 64 KiB
 
 
 def float32(rows: Array, *, nan: bool) -> Array:
@@ -52,18 +55,26 @@ def landmarks(width: int, features: Array, thresholds: Array) -> Array:
     features, thresholds = features[inner], thresholds[inner]
     counts = np.bincount(features, minlength=width)
     starts = np.cumsum(counts) - counts
-    draws = np.random.default_rng(0).random((max(1, min(256, 2**20 // width)), width))
-    chosen = starts + (draws * counts).astype(np.intp)
+    draw = _kept_draws if width <= _KEPT_WIDTH else _draws
+    chosen = starts + (draw(width) * counts).astype(np.intp)
     own = np.append(thresholds[np.argsort(features, kind="stable")], 0.0)
     return np.where(counts > 0, own[np.where(counts > 0, chosen, 0)], 0.0)
+
+
+def _draws(width: int) -> Array:
+    return np.random.default_rng(0).random((max(1, min(256, 2**20 // width)), width))
+
+
+_kept_draws = lru_cache(maxsize=16)(_draws)  # to draw them takes longer than to look up the thresholds of a small tree
 
 
 def _tree_classifier(estimator: Any, method: str) -> Plan | None:
     tree, n_classes = _sound([estimator], estimator.n_features_in_), estimator.n_classes_
     if tree is None or tree[0].max_n_classes != n_classes:
         return None
-    predict = tree[0].predict
-    return _classifier_plan(estimator, method, lambda rows: predict(rows)[:, :n_classes], tree)
+    predict, nan = tree[0].predict, _takes_nan(estimator)
+    kernels = classifier(lambda rows: predict(float32(rows, nan=nan))[:, :n_classes], estimator.classes_)
+    return Plan(kernels[method], lambda: _landmarks(tree)) if method in kernels else None
 
 
 def _tree_regressor(estimator: Any, method: str) -> Plan | None:
@@ -71,19 +82,30 @@ def _tree_regressor(estimator: Any, method: str) -> Plan | None:
     if tree is None or method != "predict":
         return None
     predict, nan = tree[0].predict, _takes_nan(estimator)
-    return Plan(lambda rows: predict(float32(rows, nan=nan))[:, 0], _landmarks(tree))
+    return Plan(lambda rows: predict(float32(rows, nan=nan))[:, 0], lambda: _landmarks(tree))
 
 
 def _forest_classifier(estimator: Any, method: str) -> Plan | None:
     trees = _trees_of_forest(estimator)
     if trees is None or any(tree.max_n_classes != estimator.n_classes_ for tree in trees):
         return None
+    kernels, limit = merged.kept(
+        estimator, trees, lambda: _forest_kernels(trees, estimator.classes_, nan=_takes_nan(estimator))
+    )
+    return Plan(kernels[method], lambda: _landmarks(trees), (limit,)) if method in kernels else None
+
+
+def _forest_kernels(trees: list[Any], classes: Array, *, nan: bool) -> tuple[dict[str, Kernel], int]:
+    """The methods, and up to how many rows they pass through the merged tree. They know nothing of the forest itself,
+    as long as which they are kept.
+    """
     count = len(trees)
     size = sum(tree.node_count for tree in trees) * (64 + 8 * trees[0].max_n_classes)
     limit = merged.rows_at_most(count, trees[0].n_features, size)
-    together = merged.kept(estimator, trees, lambda: merged.merged_trees(trees)).predict if limit else None
+    together = merged.merged_trees(trees).predict if limit else None
 
     def probabilities(rows: Array) -> Array:
+        rows = float32(rows, nan=nan)
         if together is not None and len(rows) <= limit:
             votes = together(merged.repeated(rows, count)).reshape(count, len(rows), -1)
             total = sequential_sum(votes)
@@ -92,7 +114,7 @@ def _forest_classifier(estimator: Any, method: str) -> Plan | None:
         total /= count
         return total
 
-    return _classifier_plan(estimator, method, probabilities, trees, turns=(limit,))
+    return classifier(probabilities, classes), limit
 
 
 def _forest_regressor(estimator: Any, method: str) -> Plan | None:
@@ -110,16 +132,7 @@ def _forest_regressor(estimator: Any, method: str) -> Plan | None:
         total /= count
         return total[:, 0]
 
-    return Plan(predict, _landmarks(trees))
-
-
-def _classifier_plan(
-    estimator: Any, method: str, probabilities: Kernel, trees: list[Any], turns: tuple[int, ...] = ()
-) -> Plan | None:
-    """`probabilities` takes float32."""
-    nan, classes = _takes_nan(estimator), estimator.classes_
-    kernels = classifier(lambda rows: probabilities(float32(rows, nan=nan)), classes)
-    return Plan(kernels[method], _landmarks(trees), turns) if method in kernels else None
+    return Plan(predict, lambda: _landmarks(trees))
 
 
 def _one_by_one(trees: list[Any], rows: Array) -> Array:

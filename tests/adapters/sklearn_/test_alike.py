@@ -14,6 +14,8 @@ from sklearn.datasets import load_iris
 from sklearn.impute import SimpleImputer
 
 from adapters.base import ModelDir
+from adapters.shared import explanations
+from adapters.shared.explanations import adds_up as ordinarily_adds_up
 from adapters.sklearn_ import SklearnAdapter, alike
 from adapters.sklearn_.arguments import Matrix
 from adapters.sklearn_.direct import build
@@ -71,7 +73,7 @@ def test_the_second_of_a_kind_is_not_asked_and_is_as_if_it_had_been(
     first = len(asked)
     second = loaded(make(~ODD), tmp_path / "second")
     explains = bool(second.signature.explanations)
-    assert len(asked) - first == (2 if explains else 0)  # its explanations are its own
+    assert len(asked) - first == (1 if explains else 0)  # for its own explanation
     monkeypatch.setattr(alike, "_KNOWN", {})
     alone = loaded(make(~ODD), tmp_path / "alone")
     assert second.signature == alone.signature
@@ -126,8 +128,62 @@ def test_one_whose_numbers_are_special_is_asked(
     monkeypatch.setattr(build.proof, "differs", lambda *_: "one bit")
     adapter = loaded(logistic(~ODD), tmp_path / "special")
     assert adapter.short == {}
-    assert len(asked) - before > before  # and its explanation twice
+    assert len(asked) - before > before  # and its explanation
     assert adapter.signature.inputs[0].finite
+
+
+@pytest.fixture
+def summed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often an explanation was compared with a model's raw output."""
+    found: list[int] = []
+    ordinary = explanations.adds_up
+    monkeypatch.setattr(explanations, "adds_up", lambda *given: (found.append(1), ordinary(*given))[1])
+    return found
+
+
+def test_explanations_of_one_kind_add_up_alike(tmp_path: Path, summed: list[int]) -> None:
+    first = loaded(scaled(ODD), tmp_path / "first")
+    assert len(summed) == 1
+    second = loaded(scaled(~ODD), tmp_path / "second")
+    assert len(summed) == 1
+    assert second.signature.explanations == first.signature.explanations != ()
+    explained = second.explain({"input-0": X}, {})
+    assert ordinarily_adds_up(explained, second.predict({"input-0": X}, {})["output-0"])
+
+
+def test_an_explanation_with_a_number_that_is_none_is_not_served(tmp_path: Path, summed: list[int]) -> None:
+    def ridge(coef: float) -> Any:
+        model = linear_model.Ridge().fit(X[ODD], Y[ODD])
+        model.coef_ = np.full(4, coef)
+        return model
+
+    assert loaded(ridge(2.0), tmp_path / "first").signature.explanations
+    assert loaded(ridge(3.0), tmp_path / "second").signature.explanations
+    assert len(summed) == 1
+    assert loaded(ridge(np.inf), tmp_path / "infinite").signature.explanations == ()
+    assert len(summed) == 2
+
+
+class Shifted(linear_model.Ridge):
+    """Somebody else's, whose numbers may decide anything."""
+
+    def predict(self, rows: Any) -> Any:
+        found = super().predict(rows)
+        return found if self.coef_[0] < 0 else found + 1
+
+
+def test_explanations_of_other_peoples_classes_are_their_own(tmp_path: Path, summed: list[int]) -> None:
+    def piped(sign: float) -> Any:
+        model = pipeline.make_pipeline(preprocessing.StandardScaler(), Shifted()).fit(X, Y)
+        model[-1].coef_ = np.full(4, sign)
+        return model
+
+    served = [
+        SklearnAdapter.serving(piped(sign), "model.joblib", {}, ModelDir(tmp_path, tmp_path))
+        for sign in (-1.0, -2.0, 1.0)
+    ]
+    assert [bool(each.short) for each in served] == [True, True, True]
+    assert [bool(each.signature.explanations) for each in served] == [True, True, False]
 
 
 def test_what_has_no_proof_is_always_asked(tmp_path: Path, asked: list[int]) -> None:

@@ -137,6 +137,13 @@ def test_a_value_is_set_in_the_first_row_of_a_copy() -> None:
     assert (rows.tolist(), tensors["b"].tolist()) == ([[1, 2], [3, 4]], [3.0, 4.0])
 
 
+def test_a_value_is_set_in_the_very_column_that_is_meant() -> None:
+    first, second = Column("a", "FP64"), Column("a", "FP64")
+    rows = np.array([[1.0, 2.0], [3.0, 4.0]])
+    changed = Matrix([first, second], named=False).with_value({"input-0": rows}, [second], 9.0)["input-0"]
+    assert changed.tolist() == [[1.0, 9.0], [3.0, 4.0]]
+
+
 def test_tensors_are_brought_into_the_datatypes_of_today() -> None:
     columns = [column("a"), column("b", "BYTES", any_type=True), column("c")]
     tensors = {"a": np.array([1, 2]), "b": np.array([3, 4])}

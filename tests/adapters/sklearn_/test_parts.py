@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_array
 
 from adapters.base import LoadError
 from adapters.formats.pickles import load
-from adapters.sklearn_.parts import objects_of, parts_of
+from adapters.sklearn_.parts import holds_a, objects_of, parts_of
 from adapters.sklearn_.settle import settle
 
 
@@ -159,3 +159,16 @@ def test_each_is_settled_once_and_circles_end() -> None:
     one: list[Any] = [FunctionTransformer()]
     one.append(one)
     assert len(parts_of(one)) == 1
+
+
+def test_what_a_model_holds_is_known_by_its_names_and_those_that_it_derives_from() -> None:
+    model = make_pipeline(FunctionTransformer(kw_args={"a": [CountVectorizer()]}))
+    for each in (model, objects_of(model)):
+        assert holds_a(each, "CountVectorizer")
+        assert holds_a(each, "HashingVectorizer", "_VectorizerMixin")
+        assert not holds_a(each, "HashingVectorizer")
+        assert not holds_a(each)
+    held = objects_of(model)
+    assert [type(part).__name__ for part in parts_of(held)] == [
+        type(part).__name__ for part in held if hasattr(part, "__dict__")
+    ]

@@ -15,6 +15,7 @@ from sklearn import (
     ensemble,
     impute,
     linear_model,
+    model_selection,
     neural_network,
     pipeline,
     preprocessing,
@@ -22,6 +23,7 @@ from sklearn import (
     tree,
 )
 from sklearn.datasets import load_iris
+from sklearn.utils.discovery import all_estimators
 from threadpoolctl import threadpool_limits
 
 from adapters.base import Array
@@ -109,6 +111,31 @@ NOT_DIRECT: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: fit(pipeline.make_pipeline(preprocessing.MinMaxScaler(copy=False), linear_model.Ridge())),
         "predict",
     ),
+    "a part of a part writes its input": (
+        lambda: fit(
+            pipeline.make_pipeline(
+                pipeline.make_union(pipeline.make_pipeline(preprocessing.MinMaxScaler(copy=False))),
+                linear_model.Ridge(),
+            )
+        ),
+        "predict",
+    ),
+    "a search's writes its input": (
+        lambda: fit(
+            model_selection.GridSearchCV(
+                pipeline.make_pipeline(preprocessing.MinMaxScaler(copy=False), linear_model.Ridge()), {}
+            )
+        ),
+        "predict",
+    ),
+    "a column transformer's writes its input": (
+        lambda: fit(
+            pipeline.make_pipeline(
+                compose.ColumnTransformer([("a", preprocessing.MinMaxScaler(copy=False), [0, 1])]), linear_model.Ridge()
+            )
+        ),
+        "predict",
+    ),
     "data frames out": (lambda: fit(preprocessing.StandardScaler()).set_output(transform="pandas"), "transform"),
     "indicator": (lambda: fit(impute.SimpleImputer(add_indicator=True)), "transform"),
     "other missing value": (lambda: fit(impute.SimpleImputer(missing_values=0.0)), "transform"),
@@ -140,6 +167,23 @@ NOT_DIRECT: dict[str, tuple[Callable[[], Any], str]] = {
 def test_what_is_out_of_the_ordinary_takes_the_ordinary_path(name: str) -> None:
     make, method = NOT_DIRECT[name]
     assert direct(make(), method) is None
+
+
+def test_what_needs_no_fitting_is_direct() -> None:
+    assert direct(pipeline.make_pipeline(preprocessing.Normalizer(), linear_model.Ridge()).fit(X, Y), "predict")
+    normalizer = preprocessing.Normalizer().fit(X)
+    del normalizer.n_features_in_
+    scaler = preprocessing.StandardScaler()
+    assert [build._is_plain(each) for each in (normalizer, scaler)] == [True, False]
+
+
+def test_parts_are_looked_into_as_deep_as_parameters_are_named() -> None:
+    """Who tells of an estimator among its parameters under another name is known here."""
+    held: set[str] = set()
+    for _, cls in all_estimators():
+        names = (name for name in cls._get_param_names() if any(word in name for word in ("estimator", "transformer")))
+        held |= {name for name in names if not name.startswith("n_") and not name.endswith("_weights")}
+    assert held - {"covariance_estimator"} <= build._NESTED
 
 
 @pytest.mark.parametrize(

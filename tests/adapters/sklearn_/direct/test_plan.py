@@ -21,6 +21,14 @@ def test_a_plan_is_chosen_by_its_method() -> None:
     assert chosen({"predict": np.sin}, "transform") is None
 
 
+def test_landmarks_may_wait_until_they_are_asked_for() -> None:
+    asked: list[int] = []
+    plan = Plan(np.sin, lambda: np.full((1, 2), len(asked)))
+    asked.append(1)
+    assert plan.landmarks is not None
+    assert plan.landmarks.tolist() == [[1.0, 1.0]]
+
+
 def test_a_classifier_says_the_class_that_is_the_most_probable() -> None:
     probabilities = np.array([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4], [0.0, 0.0, 1.0]])
     kernels = classifier(lambda rows: probabilities[: len(rows)], np.array(["a", "b", "c"]))

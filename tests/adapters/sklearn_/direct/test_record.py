@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris
 
 from adapters.base import ModelDir
 from adapters.sklearn_ import SklearnAdapter
-from adapters.sklearn_.direct import Record, build, direct, kinds, proof
+from adapters.sklearn_.direct import Record, build, direct, kinds, proof, trees
 from adapters.sklearn_.direct.plan import Plan
 
 X, Y = load_iris(return_X_y=True)
@@ -76,6 +76,18 @@ def test_evidence_takes_the_place_of_proofs(make: Callable[[], Any], tmp_path: P
     for method in again.short:
         got = again.predict({"input-0": X.copy()}, {"method": method})
         assert got["output-0"].tobytes() == getattr(model, method)(np.ascontiguousarray(X)).tobytes()
+
+
+def test_with_evidence_nobody_looks_for_landmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    landmarks = trees.landmarks
+    monkeypatch.setattr(trees, "landmarks", lambda *given: (looked.append(1), landmarks(*given))[1])
+    model = ensemble.RandomForestClassifier(3, random_state=0).fit(X, Y)
+    first = SklearnAdapter.load(folder(tmp_path, model), "model.joblib", {})
+    assert looked
+    looked.clear()
+    SklearnAdapter.load(ModelDir(tmp_path, tmp_path, evidence=first.evidence()), "model.joblib", {})
+    assert not looked
 
 
 @pytest.mark.parametrize(
