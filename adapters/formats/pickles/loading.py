@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, LoadError
-from adapters.formats.pickles.machine import Machine
+from adapters.formats.pickles.machine import Machine, Taken
 from adapters.formats.pickles.policy import ARRAY_WRAPPERS, PARTIAL, Refused, Use, dotted, judge, refusal
 from adapters.formats.pickles.stream import skip, take
 from adapters.formats.pickles.values import STAND_INS, Placeholder, check_dtype, check_names, native, strange
@@ -32,7 +32,7 @@ class Loading(Machine):
     """Loads one pickle whose names and acts the policy allows; everything else raises Refused."""
 
     def __init__(self, stream: io.BufferedReader, nested: bool = False) -> None:
-        super().__init__(stream)
+        super().__init__(stream, Taken())
         self._nested = nested
         self._named: dict[int, Use] = {}  #: by id, how the pickle may use what it named
 
@@ -97,7 +97,8 @@ class Loading(Machine):
         super().load_setitem()  # type: ignore[misc]
 
     def load_setitems(self) -> None:
-        _check_container(self.metastack[-1][-1], self.stack[::2])
+        if type(self.metastack[-1][-1]) is not dict:
+            _check_container(self.metastack[-1][-1], self.stack[::2])
         super().load_setitems()  # type: ignore[misc]
 
     def load_additems(self) -> None:
@@ -114,13 +115,17 @@ class Loading(Machine):
         if state.get("numpy_array_alignment_bytes") is not None:
             skip(self.stream, take(self.stream, 1)[0])
         shape = tuple(state["shape"])
-        array = _read(self.stream, math.prod(shape), dtype)
-        return native(array.reshape(shape[::-1]).T if state["order"] == "F" else array.reshape(shape))
+        array, order = _read(self.stream, math.prod(shape), dtype), state["order"]
+        if len(shape) != 1:
+            array = array.reshape(shape[::-1]).T if order == "F" else array.reshape(shape)
+        return native(array)
 
 
 def _read(stream: io.BufferedReader, count: int, dtype: np.dtype[Any]) -> Array:
     array = np.empty(count, dtype)
-    rest = memoryview(array.view(np.uint8).data) if array.nbytes else memoryview(b"")
+    if not array.nbytes:
+        return array
+    rest = array.view(np.uint8).data
     while rest:
         size = stream.readinto(rest)
         if not size:
@@ -167,8 +172,9 @@ def _made(cls: Any, args: Any, kwargs: Any) -> Any:
 def _plain(args: Iterable[Any]) -> tuple[Any, ...]:
     """Arguments to make something of; a range among them could ask for any amount of memory."""
     args = tuple(args)
-    if any(isinstance(arg, range) for arg in args):
-        raise strange("makes an object of a range")
+    for arg in args:
+        if isinstance(arg, range):
+            raise strange("makes an object of a range")
     return args
 
 
