@@ -15,11 +15,11 @@ class Frames:
     As `pickle._Unframer` does it, over bytes and a place in them, which the machine's loop reads for itself.
     """
 
-    __slots__ = ("_read", "_readline", "at", "data")
+    __slots__ = ("_file_read", "_file_readline", "at", "data")
 
-    def __init__(self, read: Callable[[int], bytes], readline: Callable[[], bytes]) -> None:
-        self._read = read
-        self._readline = readline
+    def __init__(self, file_read: Callable[[int], bytes], file_readline: Callable[[], bytes]) -> None:
+        self._file_read = file_read  #: which may be short at the file's end
+        self._file_readline = file_readline
         self.data = b""  #: the current frame
         self.at = 0  #: where its next byte is
 
@@ -35,7 +35,13 @@ class Frames:
             return self.data[start:end]
         if start < len(self.data):
             raise pickle.UnpicklingError("pickle exhausted before end of frame")
-        return self._read(size)
+        return self._from_file(size)
+
+    def _from_file(self, size: int) -> bytes:
+        read = self._file_read(size)
+        if len(read) < size:
+            raise EOFError("an argument ends early")
+        return read
 
     def readline(self) -> bytes:
         """
@@ -44,7 +50,7 @@ class Frames:
             EOFError: the file does.
         """
         if not self.left():
-            return self._readline()
+            return self._file_readline()
         start, self.at = self.at, self.data.find(b"\n", self.at) + 1
         if not self.at:
             raise pickle.UnpicklingError("pickle exhausted before end of frame")
@@ -58,7 +64,7 @@ class Frames:
         """
         if self.left():
             raise pickle.UnpicklingError("beginning of a new frame before end of current frame")
-        self.data, self.at = self._read(size), 0
+        self.data, self.at = self._from_file(size), 0
 
     def left(self) -> bool:
         """Whether the current frame has bytes that were not read."""

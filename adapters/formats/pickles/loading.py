@@ -21,6 +21,7 @@ from adapters.formats.pickles.values import STAND_INS, Placeholder, check_dtype,
 
 __all__ = ["Loading"]
 
+_CALL = Use.CALL
 _CONTAINERS = (list, dict, set, deque)
 
 
@@ -38,12 +39,12 @@ class Loading(Machine):
 
     def find_class(self, module: str, name: str) -> Any:
         module, name = self.modern(module, name)
-        use = judge(module, name)
+        use, label = judge(module, name), dotted(module, name)
         if use is None:
-            raise Refused(refusal([dotted(module, name)]))
+            raise Refused(refusal([label]))
         sys.audit("pickle.find_class", module, name)
-        found = _resolve(module, name, use)
-        self._named[id(found)] = Use.CALL if dotted(module, name) in STAND_INS else use
+        found = _resolve(module, name, use, label)
+        self._named[id(found)] = _CALL if label in STAND_INS else use
         return found
 
     # making objects
@@ -51,7 +52,7 @@ class Loading(Machine):
     def load_reduce(self) -> None:
         args = self.stack.pop()
         maker = self.stack[-1]
-        if self._named.get(id(maker)) is not Use.CALL:
+        if self._named.get(id(maker)) is not _CALL:
             raise strange(f"calls {_label(maker)}")
         self.stack[-1] = maker(*_plain(args))
 
@@ -126,17 +127,15 @@ def _read(stream: io.BufferedReader, count: int, dtype: np.dtype[Any]) -> Array:
     if not array.nbytes:
         return array
     rest = array.view(np.uint8).data
-    while rest:
-        size = stream.readinto(rest)
+    while (size := stream.readinto(rest)) < len(rest):
         if not size:
             raise EOFError("the file ends within an array")
         rest = rest[size:]
     return array
 
 
-def _resolve(module: str, name: str, use: Use) -> Any:
+def _resolve(module: str, name: str, use: Use, label: str) -> Any:
     """Import what the policy allows, and see that it is what the policy takes it for."""
-    label = dotted(module, name)
     if label in ARRAY_WRAPPERS:
         return _ArrayHeader
     if label in STAND_INS:

@@ -97,7 +97,7 @@ class Machine(pickle._Unpickler):
         self.stream = stream
         self.taken = taken
         self.memo = Memo()
-        self.frames = Frames(self._exactly, self._line)
+        self.frames = Frames(stream.read, self._line)
 
     def load(self) -> Any:
         """Run to the end, and return the top object.
@@ -172,12 +172,6 @@ class Machine(pickle._Unpickler):
 
     def check_held(self) -> None:
         """Raise Unreadable where more is held than any model needs: the scan's, which runs before anything is known."""
-
-    def _exactly(self, size: int) -> bytes:
-        read = self.stream.read(size)
-        if len(read) < size:
-            raise EOFError("an argument ends early")
-        return read
 
     def _line(self) -> bytes:
         line = self.stream.readline(MAX_LINE)

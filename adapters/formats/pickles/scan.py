@@ -52,8 +52,7 @@ _SHARED = (_TEXT, _BYTES, *_ALIKE.values())
 _KEPT = frozenset(
     {"steps", "n_features_in_", "best_estimator_", "shape", "dtype", "numpy_array_alignment_bytes", "feature_names_in_"}
 )
-_VERSION = "_sklearn_version"
-_NOTED = _KEPT | {_VERSION}
+_VERSION, _COLUMNS = "_sklearn_version", "feature_names_in_"
 #: functions whose result is of the class that their first argument names
 _DTYPE = "numpy.dtype"  #: whose arguments are needed
 _MAKERS = re.compile(r"_reconstructor|__newobj__|__newobj_ex__|_\w*reconstruct|newObj|_new_\w+|__pyx_unpickle_\w+")
@@ -234,19 +233,17 @@ class Scan(Machine):
 
     def _update(self, items: list[Any]) -> None:
         target, parts = self.stack[-1], iter(items)
+        keeps = type(target) is dict
         for key, value in zip(parts, parts, strict=True):
-            if type(key) is str and key in _NOTED:
-                self._note(target, key, value)
-
-    def _note(self, target: Any, key: str, value: Any) -> None:
-        if key == _VERSION:
-            if isinstance(value, str):
+            if type(key) is not str:
+                continue
+            if key == _VERSION and isinstance(value, str):
                 self._found.version = self._found.version or value
-            return
-        self._found.on_frame |= key == "feature_names_in_"
-        if type(target) is dict:
-            self._found.weight += 0 if target else _FILLED
-            target[key] = value
+            elif key in _KEPT:
+                self._found.on_frame |= key == _COLUMNS
+                if keeps:
+                    self._found.weight += 0 if target else _FILLED
+                    target[key] = value
 
     def load_empty_set(self) -> None:
         self.append(self._made("builtins.set"))

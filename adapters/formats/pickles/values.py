@@ -237,6 +237,8 @@ def _dtype_of(dtype: np.dtype[Any], state: tuple[Any, ...]) -> np.dtype[Any]:
 
 def native(array: Array) -> Array:
     """The array in this machine's byte order, swapped in the cases in which joblib swaps."""
+    if array.dtype.isnative:
+        return array
     foreign = ">" if sys.byteorder == "little" else "<"
     fields = array.dtype.fields
     if array.dtype.byteorder == foreign or (fields and all(field[0].byteorder == foreign for field in fields.values())):
