@@ -17,7 +17,7 @@ from adapters.base import Array, LoadError
 from adapters.formats.pickles.machine import Machine, Taken
 from adapters.formats.pickles.policy import ARRAY_WRAPPERS, PARTIAL, Refused, Use, dotted, judge, refusal
 from adapters.formats.pickles.stream import skip, take
-from adapters.formats.pickles.values import STAND_INS, Placeholder, check_dtype, check_names, native, strange
+from adapters.formats.pickles.values import STAND_INS, Placeholder, check_names, dtype_with, native, strange
 
 __all__ = ["Loading"]
 
@@ -80,10 +80,18 @@ class Loading(Machine):
         target = self.stack[-1]
         if isinstance(target, _ArrayHeader):
             self.stack[-1] = self._array(state)
+        elif isinstance(target, np.dtype):
+            self._finish(target, state)
         elif id(target) in self._named or isinstance(target, type):
             raise strange(f"changes {_label(target)}")
         else:
             _set_state(target, state)
+
+    def _finish(self, dtype: np.dtype[Any], state: Any) -> None:
+        """Put what the state makes of a dtype in its place, and in the memory, where picklers have it by then."""
+        self.stack[-1] = finished = dtype_with(dtype, state)
+        if finished is not dtype:
+            self.memo.replace(dtype, finished)
 
     def load_append(self) -> None:
         _check_container(self.stack[-2])
@@ -183,8 +191,8 @@ def _set_state(target: Any, state: Any) -> None:
     for part in parts:
         if isinstance(part, dict) and not isinstance(target, Placeholder):
             check_names(part)
-    if isinstance(target, np.dtype):
-        check_dtype(target, state)
+    if isinstance(target, np.ndarray) and target.size:  # its memory, which others may read by then, would be given back
+        raise strange("fills an array twice")
     if isinstance(target, functools.partial) and state[0] is not target.func:
         raise Refused(refusal([PARTIAL]))
     setter = getattr(type(target), "__setstate__", None)

@@ -71,3 +71,13 @@ def test_a_memory_is_a_dictionary_by_numbers() -> None:
             else:
                 with pytest.raises(KeyError):
                     ours[key]
+
+
+def test_a_memory_has_another_in_the_place_of_the_object_itself() -> None:
+    ours, old, new = Memo(), object(), object()
+    for number, value in ((0, 1), (1, old), (2, 1), (9, old)):
+        ours[number] = value
+    ours.replace(old, new)
+    ours.replace(old, new)
+    ours.replace(old, new)
+    assert [ours[number] for number in (0, 1, 2, 9)] == [1, new, 1, new]
