@@ -118,15 +118,13 @@ class Machine(pickle._Unpickler):
         taken, frames, dispatch, near, far = self.taken, self.frames, self.dispatch, self.memo.near, self.memo.far
         plain, due, step = self.plain, 0, taken.steps
         while True:
-            taken.steps = step
             if step >= due:
-                due = self._look()
-            taken.steps += 1
+                due = self._look(step)
+            taken.steps = step + 1
             dispatch[frames.read(1)[0]](self)
             stack, append, data, at, step = self.stack, self.append, frames.data, frames.at, taken.steps
-            last = len(data) - 1  # an opcode there may have an argument outside
-            if last - at > due - step:  # a step takes a byte or more
-                last = at + due - step
+            # up to the last byte, whose argument may be outside; or where steps of a byte each would pass what is due
+            last = len(data) - 1 if len(data) - 1 - at <= due - step else at + due - step
             while at < last:
                 code = data[at]
                 if code == _GET and (number := data[at + 1]) < len(near):
@@ -158,13 +156,13 @@ class Machine(pickle._Unpickler):
                 step += 1
             frames.at = at
 
-    def _look(self) -> int:
-        """Look at what was taken; returns after how many steps to look again.
+    def _look(self, steps: int) -> int:
+        """Look at what was taken by these steps; returns after how many to look again.
 
         Raises:
             Unreadable: it is more than any model needs.
         """
-        steps, limit = self.taken.steps, self.taken.limit
+        limit = self.taken.limit
         if steps >= limit:
             raise Unreadable(f"takes more than {limit:,} steps to read, as no model of its size does")
         self.check_held()

@@ -204,10 +204,10 @@ def dtype_with(dtype: np.dtype[Any], state: Any) -> np.dtype[Any]:
     changed once an array has it, or keeps the file's own dictionary of fields, which the file goes on to change.
     """
     try:
-        if _layout(_state_of(dtype)) == _layout(state):
+        if _layout(dtype.__reduce__()[2]) == _layout(state):
             return dtype
         made = _dtype_of(dtype, state)
-        same = _layout(_state_of(made)) == _layout(state)
+        same = _layout(made.__reduce__()[2]) == _layout(state)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
         raise strange("describes a type of array that numpy does not know") from error
     if not same:
@@ -215,11 +215,7 @@ def dtype_with(dtype: np.dtype[Any], state: Any) -> np.dtype[Any]:
     return made
 
 
-def _state_of(dtype: np.dtype[Any]) -> Any:
-    return dtype.__reduce__()[2]
-
-
-def _layout(state: tuple[Any, ...]) -> tuple[Any, ...]:
+def _layout(state: Any) -> tuple[Any, ...]:
     """Of a dtype's state what decides how memory is read: not the alignment, and of dates their unit alone."""
     _version, order, sub, names, fields, size, _alignment, flags, *unit = state
     return order, sub, names, fields, size, flags & 0x7F, unit and unit[0][1]
@@ -228,14 +224,10 @@ def _layout(state: tuple[Any, ...]) -> tuple[Any, ...]:
 def _dtype_of(dtype: np.dtype[Any], state: tuple[Any, ...]) -> np.dtype[Any]:
     _, order, sub, names, fields, size, _, flags = state[:8]
     if names is not None:
-        columns = {
-            "names": list(names),
-            "formats": [fields[name][0] for name in names],
-            "offsets": [fields[name][1] for name in names],
-            "itemsize": size,
-        }
+        formats, offsets = [fields[name][0] for name in names], [fields[name][1] for name in names]
+        columns = {"names": list(names), "formats": formats, "offsets": offsets, "itemsize": size}
         kind, dtype = dtype.type, np.dtype(columns, align=bool(flags & 0x80))  # type: ignore[call-overload]
-        if kind is not np.void:  # numpy's records
+        if kind is np.record:
             dtype = np.dtype((kind, dtype))
     elif sub is not None:
         dtype = np.dtype(sub)

@@ -36,7 +36,7 @@ class _ByMethods(Machine):
         due = 0
         while True:
             if self.taken.steps >= due:
-                due = self._look()
+                due = self._look(self.taken.steps)
             self.taken.steps += 1
             self.dispatch[self.frames.read(1)[0]](self)
 
@@ -170,8 +170,9 @@ def test_what_is_held_is_looked_at_within_a_frame(code: bytes, tmp_path: Path) -
     looks = []
 
     class Looked(Machine):
-        def check_held(self) -> None:
-            looks.append(self.taken.steps)
+        def _look(self, steps: int) -> int:
+            looks.append(steps)
+            return super()._look(steps)
 
     body = code * (3 * _CHECK) + b"."
     with _stream(b"\x80\x04\x95" + len(body).to_bytes(8, "little") + body, tmp_path / "a.pkl") as stream:
