@@ -217,7 +217,9 @@ def dtype_with(dtype: np.dtype[Any], state: Any) -> np.dtype[Any]:
 
 def _layout(state: Any) -> tuple[Any, ...]:
     """Of a dtype's state what decides how memory is read: not the alignment, and of dates their unit alone."""
-    _version, order, sub, names, fields, size, _alignment, flags, *unit = state
+    version, order, sub, names, fields, size, _alignment, flags, *unit = state
+    if version not in range(5):
+        raise ValueError(f"a state of version {version!r}")
     return order, sub, names, fields, size, flags & 0x7F, unit and unit[0][1]
 
 

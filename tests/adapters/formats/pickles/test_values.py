@@ -113,6 +113,7 @@ def test_a_dtype_is_not_changed_and_keeps_nothing_of_the_files() -> None:
         (3, "|", None, None, None, 8, 1, 63),  # plain bytes called objects
         (3, "<", None, None, None, 2**40, -1, 0),
         (3, "<", None, ("a",), {"a": (np.dtype("O"), 0)}, 4, -1, 0),
+        (5, "|", None, None, None, 8, 1, 0),  # a version that numpy does not know
         (3, "<"),
         None,
         7,
