@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, LoadError
-from adapters.formats.pickles.machine import Machine
+from adapters.formats.pickles.machine import Machine, Taken
 from adapters.formats.pickles.policy import ARRAY_WRAPPERS, PARTIAL, Refused, Use, dotted, judge, refusal
 from adapters.formats.pickles.stream import skip, take
-from adapters.formats.pickles.values import STAND_INS, Placeholder, check_dtype, check_names, native, strange
+from adapters.formats.pickles.values import STAND_INS, Placeholder, check_names, dtype_with, native, strange
 
 __all__ = ["Loading"]
 
+_CALL = Use.CALL
 _CONTAINERS = (list, dict, set, deque)
 
 
@@ -32,18 +33,18 @@ class Loading(Machine):
     """Loads one pickle whose names and acts the policy allows; everything else raises Refused."""
 
     def __init__(self, stream: io.BufferedReader, nested: bool = False) -> None:
-        super().__init__(stream)
+        super().__init__(stream, Taken())
         self._nested = nested
         self._named: dict[int, Use] = {}  #: by id, how the pickle may use what it named
 
     def find_class(self, module: str, name: str) -> Any:
         module, name = self.modern(module, name)
-        use = judge(module, name)
+        use, label = judge(module, name), dotted(module, name)
         if use is None:
-            raise Refused(refusal([dotted(module, name)]))
+            raise Refused(refusal([label]))
         sys.audit("pickle.find_class", module, name)
-        found = _resolve(module, name, use)
-        self._named[id(found)] = Use.CALL if dotted(module, name) in STAND_INS else use
+        found = _resolve(module, name, use, label)
+        self._named[id(found)] = _CALL if label in STAND_INS else use
         return found
 
     # making objects
@@ -51,7 +52,7 @@ class Loading(Machine):
     def load_reduce(self) -> None:
         args = self.stack.pop()
         maker = self.stack[-1]
-        if self._named.get(id(maker)) is not Use.CALL:
+        if self._named.get(id(maker)) is not _CALL:
             raise strange(f"calls {_label(maker)}")
         self.stack[-1] = maker(*_plain(args))
 
@@ -79,10 +80,18 @@ class Loading(Machine):
         target = self.stack[-1]
         if isinstance(target, _ArrayHeader):
             self.stack[-1] = self._array(state)
+        elif isinstance(target, np.dtype):
+            self._finish(target, state)
         elif id(target) in self._named or isinstance(target, type):
             raise strange(f"changes {_label(target)}")
         else:
             _set_state(target, state)
+
+    def _finish(self, dtype: np.dtype[Any], state: Any) -> None:
+        """Put what the state makes of a dtype in its place, and in the memory, where picklers have it by then."""
+        self.stack[-1] = finished = dtype_with(dtype, state)
+        if finished is not dtype:
+            self.memo.replace(dtype, finished)
 
     def load_append(self) -> None:
         _check_container(self.stack[-2])
@@ -97,7 +106,8 @@ class Loading(Machine):
         super().load_setitem()  # type: ignore[misc]
 
     def load_setitems(self) -> None:
-        _check_container(self.metastack[-1][-1], self.stack[::2])
+        if type(self.metastack[-1][-1]) is not dict:
+            _check_container(self.metastack[-1][-1], self.stack[::2])
         super().load_setitems()  # type: ignore[misc]
 
     def load_additems(self) -> None:
@@ -114,24 +124,26 @@ class Loading(Machine):
         if state.get("numpy_array_alignment_bytes") is not None:
             skip(self.stream, take(self.stream, 1)[0])
         shape = tuple(state["shape"])
-        array = _read(self.stream, math.prod(shape), dtype)
-        return native(array.reshape(shape[::-1]).T if state["order"] == "F" else array.reshape(shape))
+        array, order = _read(self.stream, math.prod(shape), dtype), state["order"]
+        if len(shape) != 1:
+            array = array.reshape(shape[::-1]).T if order == "F" else array.reshape(shape)
+        return native(array)
 
 
 def _read(stream: io.BufferedReader, count: int, dtype: np.dtype[Any]) -> Array:
     array = np.empty(count, dtype)
-    rest = memoryview(array.view(np.uint8).data) if array.nbytes else memoryview(b"")
-    while rest:
-        size = stream.readinto(rest)
+    if not array.nbytes:
+        return array
+    rest = array.view(np.uint8).data
+    while (size := stream.readinto(rest)) < len(rest):
         if not size:
             raise EOFError("the file ends within an array")
         rest = rest[size:]
     return array
 
 
-def _resolve(module: str, name: str, use: Use) -> Any:
+def _resolve(module: str, name: str, use: Use, label: str) -> Any:
     """Import what the policy allows, and see that it is what the policy takes it for."""
-    label = dotted(module, name)
     if label in ARRAY_WRAPPERS:
         return _ArrayHeader
     if label in STAND_INS:
@@ -167,8 +179,9 @@ def _made(cls: Any, args: Any, kwargs: Any) -> Any:
 def _plain(args: Iterable[Any]) -> tuple[Any, ...]:
     """Arguments to make something of; a range among them could ask for any amount of memory."""
     args = tuple(args)
-    if any(isinstance(arg, range) for arg in args):
-        raise strange("makes an object of a range")
+    for arg in args:
+        if isinstance(arg, range):
+            raise strange("makes an object of a range")
     return args
 
 
@@ -178,8 +191,8 @@ def _set_state(target: Any, state: Any) -> None:
     for part in parts:
         if isinstance(part, dict) and not isinstance(target, Placeholder):
             check_names(part)
-    if isinstance(target, np.dtype):
-        check_dtype(target, state)
+    if isinstance(target, np.ndarray) and target.size:  # its memory, which others may read by then, would be given back
+        raise strange("fills an array twice")
     if isinstance(target, functools.partial) and state[0] is not target.func:
         raise Refused(refusal([PARTIAL]))
     setter = getattr(type(target), "__setstate__", None)

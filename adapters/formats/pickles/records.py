@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from adapters.formats.pickles.machine import Taken
 from adapters.formats.pickles.policy import Use, refusal
 from adapters.formats.pickles.stream import Unreadable
 
@@ -18,7 +19,6 @@ __all__ = [
     "MAX_STACKED",
     "Found",
     "Made",
-    "Memo",
     "Name",
     "count_of",
     "layout_of",
@@ -59,32 +59,6 @@ class Made:
     inert: bool = False
 
 
-class Memo:
-    """A pickle's memory, as a dictionary by numbers has it, at a tenth of its size: picklers number from 0."""
-
-    __slots__ = ("_far", "_near")
-
-    def __init__(self) -> None:
-        self._near: list[Any] = []
-        self._far: dict[int, Any] = {}
-
-    def __len__(self) -> int:
-        return len(self._near) + len(self._far)
-
-    def __setitem__(self, number: int, value: Any) -> None:
-        if number == len(self._near):
-            self._near.append(value)
-            if self._far:
-                self._far.pop(number, None)
-        elif number < len(self._near):
-            self._near[number] = value
-        else:
-            self._far[number] = value
-
-    def __getitem__(self, number: int) -> Any:
-        return self._near[number] if 0 <= number < len(self._near) else self._far[number]
-
-
 class _Nested(tuple[Any, ...]):
     """A tuple that holds tuples; `weight` counts the elements of all."""
 
@@ -97,7 +71,7 @@ def max_steps(size: int) -> int:
 
 
 @dataclass
-class Found:
+class Found(Taken):
     """What a scan notes, through the pickles nested in the file."""
 
     names: dict[str, None] = field(default_factory=dict)  #: every name, in order
@@ -107,12 +81,7 @@ class Found:
     on_frame: bool = False
     held: dict[str, None] = field(default_factory=dict)  #: names allowed for one use alone, which has not come yet
     in_tuples: int = 0  #: elements of all tuples
-    weight: int = 0  #: bytes of what was made to stand for objects
-    limit: int = MAX_STEPS  #: the steps that all pickles together may take
-    steps: Iterator[int] = field(init=False)  #: those that are left
-
-    def __post_init__(self) -> None:
-        self.steps = iter(range(self.limit))
+    limit: int = MAX_STEPS
 
     def name(self, label: str) -> None:
         """
@@ -129,13 +98,18 @@ class Found:
         return f"{next(iter(self.acts))}, as no known library's pickle does; it was not loaded" if self.acts else ""
 
 
-def tuple_of(items: list[Any]) -> tuple[Any, ...]:
+def tuple_of(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tuple itself, or one that knows how many elements it has in its tuples.
+
+    Raises:
+        Unreadable: these are more than any model has.
+    """
     weight = 0
     for item in items:
         if isinstance(item, tuple):
             weight += item.weight if isinstance(item, _Nested) else len(item)
     if not weight:
-        return tuple(items)
+        return items
     nested = _Nested(items)
     nested.weight = len(items) + weight
     if nested.weight > _MAX_NESTED:
@@ -149,14 +123,20 @@ def layout_of(dtype: Any) -> tuple[int, bool]:
     if not isinstance(code, str) or not _DTYPE.fullmatch(code):
         raise Unreadable("is damaged: an array of an unknown type")
     state = dtype.state if isinstance(dtype.state, tuple) else ()
-    size = state[5] if len(state) > 5 and isinstance(state[5], int) and state[5] >= 0 else np.dtype(code).itemsize
+    size = state[5] if len(state) > 5 and isinstance(state[5], int) and state[5] >= 0 else _itemsize(code)
     flags = state[7] if len(state) > 7 and isinstance(state[7], int) else 0
     return size, "O" in code or bool(flags & 1)
 
 
+@lru_cache(maxsize=256)
+def _itemsize(code: str) -> int:
+    return np.dtype(code).itemsize
+
+
 def count_of(shape: Any) -> int:
-    if not isinstance(shape, tuple) or not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise Unreadable("is damaged: an array without a shape")
+    for size in shape if isinstance(shape, tuple) else (None,):
+        if not isinstance(size, int) or size < 0:
+            raise Unreadable("is damaged: an array without a shape")
     count = 1
     for size in shape:
         count *= size

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import pickle
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NoReturn
 
-from adapters.formats.pickles.machine import MAX_LINE, Machine
+from adapters.formats.pickles.machine import MAX_LINE, SHORT, Machine
 from adapters.formats.pickles.policy import (
     ARRAY_WRAPPERS,
     CHECK_ARRAY,
@@ -25,7 +25,6 @@ from adapters.formats.pickles.records import (
     MAX_STACKED,
     Found,
     Made,
-    Memo,
     Name,
     count_of,
     layout_of,
@@ -35,14 +34,14 @@ from adapters.formats.pickles.stream import Unreadable, skip, take
 
 __all__ = ["Scan"]
 
+_INERT, _IDLE = Use.INERT, (Use.CLASS, Use.FUNCTION, Use.CONSTANT)  #: the latter are not called
 _LONG = 2**14  #: texts and bytes from here on are no names, and are passed over
 _LABEL = 120  #: characters of what a message shows
 _LINE = 2**16  #: bytes of a line that are held
 _LIST = 1000  #: tuples in a list that are kept, of a pipeline's steps, which are fewer
-#: bytes of what is made, of an element of a tuple, of a text beside its letters, and of a dictionary that keeps some
-_OBJECT, _ELEMENT, _SHORT, _FILLED = 80, 24, 56, 240
+#: bytes of what is made, of an element of a tuple, and of a dictionary that keeps some
+_OBJECT, _ELEMENT, _FILLED = 80, 24, 240
 _REMEMBERED = 8  #: bytes of a place in the pickle's memory
-_CHECK = 2**14  #: steps between two looks at what is held
 #: what stands for every text and for all bytes that are passed over; a state leaves them as they are
 _TEXT, _BYTES = Made("builtins.str"), Made("builtins.bytes")
 #: ... and for numbers of numpy's, of which a vocabulary has one for each word, with their bytes in old pickles
@@ -53,6 +52,7 @@ _SHARED = (_TEXT, _BYTES, *_ALIKE.values())
 _KEPT = frozenset(
     {"steps", "n_features_in_", "best_estimator_", "shape", "dtype", "numpy_array_alignment_bytes", "feature_names_in_"}
 )
+_VERSION, _COLUMNS = "_sklearn_version", "feature_names_in_"
 #: functions whose result is of the class that their first argument names
 _DTYPE = "numpy.dtype"  #: whose arguments are needed
 _MAKERS = re.compile(r"_reconstructor|__newobj__|__newobj_ex__|_\w*reconstruct|newObj|_new_\w+|__pyx_unpickle_\w+")
@@ -62,7 +62,14 @@ def _is_str_method(names: tuple[Any, ...]) -> bool:
     return len(names) == 1 and isinstance(names[0], str) and names[0] in STR_METHODS
 
 
+@lru_cache(maxsize=1024)  # as the policy's judgement of it
+def _named(module: str, name: str) -> Name:
+    return Name(dotted(module, name), judge(module, name), _MAKERS.fullmatch(name) is not None)
+
+
 class _Opcodes(dict[int, Callable[[Any], None]]):
+    """The methods for opcodes; there is none for what damage made of one."""
+
     def __missing__(self, code: int) -> NoReturn:
         raise Unreadable(f"is no pickle, or a damaged one: it has no opcode {code:#04x}")
 
@@ -70,33 +77,15 @@ class _Opcodes(dict[int, Callable[[Any], None]]):
 class Scan(Machine):
     """Runs one pickle to its end in bounded steps and memory; `load` returns a stand-in for the top object."""
 
+    dispatch = _Opcodes(Machine.dispatch)
+
     def __init__(self, stream: io.BufferedReader, found: Found, nested: bool = False) -> None:
-        super().__init__(stream)
-        self.memo = Memo()  # type: ignore[assignment]
+        super().__init__(stream, found)
         self._found = found
         self._nested = nested
         self._cut = False  #: whether the line that was read last was longer than what was kept of it
 
-    def load(self) -> Any:
-        """Run to the end; the standard library's loop, in steps that are counted through all nested pickles."""
-        self._unframer = frames = pickle._Unframer(self._exactly, self._line)  # type: ignore[attr-defined]
-        self.read, self.readline = frames.read, frames.readline
-        self.metastack, self.stack, self.proto = [], [], 0
-        self.append = self.stack.append
-        opcodes = _Opcodes(self.dispatch)
-        try:
-            for step in self._found.steps:
-                opcode = frames.read(1)
-                if not opcode:
-                    raise EOFError
-                opcodes[opcode[0]](self)
-                if not step % _CHECK:
-                    self._check_held()
-        except pickle._Stop as stop:  # type: ignore[attr-defined]
-            return stop.value
-        raise Unreadable(f"takes more than {self._found.limit:,} steps to read, as no model of its size does")
-
-    def _check_held(self) -> None:
+    def check_held(self) -> None:
         """
         Raises:
             Unreadable: the scan would hold more than it needs for any model.
@@ -113,15 +102,14 @@ class Scan(Machine):
 
     def find_class(self, module: str, name: str) -> Name:
         module, name = self.modern(module, name)
-        use = judge(module, name)
-        label = dotted(module, name)
-        self._found.name(label)
-        if use is None:
-            self._found.unlisted[label] = None
-        elif label in (GETATTR, PARTIAL):
-            self._found.held[label] = None
+        named = (_named if len(module) + len(name) <= _LABEL else _named.__wrapped__)(module, name)
+        self._found.name(named.name)
+        if named.use is None:
+            self._found.unlisted[named.name] = None
+        elif named.name in (GETATTR, PARTIAL):
+            self._found.held[named.name] = None
         self._found.weight += _OBJECT
-        return Name(label, use, _MAKERS.fullmatch(name) is not None)
+        return named
 
     # making objects
 
@@ -135,8 +123,15 @@ class Scan(Machine):
         self.append(self._call(maker, tuple(args)))
 
     def load_newobj(self) -> None:
-        args = self.stack.pop()
-        self.append(self._new(self.stack.pop(), args))
+        stack = self.stack
+        stack.pop()
+        cls = stack.pop()
+        if type(cls) is not Name:
+            self._found.acts["makes an object of what is no class"] = None
+            stack.append(self._made("unknown"))
+            return
+        self._found.weight += _OBJECT
+        stack.append(Made(cls.name, (), None, cls.use is _INERT))
 
     def load_newobj_ex(self) -> None:
         self.stack.pop()
@@ -149,14 +144,14 @@ class Scan(Machine):
         first = args[0] if args else None
         if maker.name in (GETATTR, PARTIAL):
             self._guarded(maker.name, args)
-        elif maker.use in (Use.CLASS, Use.FUNCTION, Use.CONSTANT):
+        elif maker.use in _IDLE:
             self._found.acts[f"calls {maker.name}"] = None
-        if maker.name in _ALIKE and maker.use is not Use.INERT:
+        if maker.name in _ALIKE and maker.use is not _INERT:
             return _ALIKE[maker.name]
         if maker.of_first and isinstance(first, Name):
-            return self._made(first.name, inert=first.use is Use.INERT)
+            return self._made(first.name, inert=first.use is _INERT)
         kept = args if maker.name == _DTYPE else ()
-        return self._made(maker.name, kept, inert=maker.use is Use.INERT)
+        return self._made(maker.name, kept, inert=maker.use is _INERT)
 
     def _made(self, name: str, args: tuple[Any, ...] = (), *, inert: bool = False) -> Made:
         self._found.weight += _OBJECT
@@ -174,12 +169,6 @@ class Scan(Machine):
             self._found.unlisted[f"{name}({first.name}, {args[1]!r})"[:_LABEL]] = None
         else:
             self._found.unlisted[name] = None
-
-    def _new(self, cls: Any, args: Any) -> Made:
-        if not isinstance(cls, Name):
-            self._found.acts["makes an object of what is no class"] = None
-            return self._made("unknown")
-        return self._made(cls.name, inert=cls.use is Use.INERT)
 
     def load_build(self) -> None:
         state = self.stack.pop()
@@ -243,16 +232,18 @@ class Scan(Machine):
         self._update(items)
 
     def _update(self, items: list[Any]) -> None:
-        target = self.stack[-1]
-        for key, value in zip(items[::2], items[1::2], strict=True):
+        target, parts = self.stack[-1], iter(items)
+        keeps = type(target) is dict
+        for key, value in zip(parts, parts, strict=True):
             if type(key) is not str:
                 continue
-            if key == "_sklearn_version" and isinstance(value, str):
+            if key == _VERSION and isinstance(value, str):
                 self._found.version = self._found.version or value
-            self._found.on_frame |= key == "feature_names_in_"
-            if key in _KEPT and type(target) is dict:
-                self._found.weight += 0 if target else _FILLED
-                target[key] = value
+            elif key in _KEPT:
+                self._found.on_frame |= key == _COLUMNS
+                if keeps:
+                    self._found.weight += 0 if target else _FILLED
+                    target[key] = value
 
     def load_empty_set(self) -> None:
         self.append(self._made("builtins.set"))
@@ -265,30 +256,31 @@ class Scan(Machine):
         self.append(self._made("builtins.frozenset"))
 
     def load_tuple(self) -> None:
-        self._tuple(self.pop_mark())
+        self._tuple(tuple(self.pop_mark()))
 
     def load_tuple1(self) -> None:
-        self._tuple([self.stack.pop()])
+        self._tuple((self.stack.pop(),))
 
     def load_tuple2(self) -> None:
         second = self.stack.pop()
-        self._tuple([self.stack.pop(), second])
+        self._tuple((self.stack.pop(), second))
 
     def load_tuple3(self) -> None:
         second, third = self.stack[-2:]
         del self.stack[-2:]
-        self._tuple([self.stack.pop(), second, third])
+        self._tuple((self.stack.pop(), second, third))
 
-    def _tuple(self, items: list[Any]) -> None:
-        self._found.in_tuples += len(items)
-        self._found.weight += _OBJECT + _ELEMENT * len(items)
+    def _tuple(self, items: tuple[Any, ...]) -> None:
+        found, size = self._found, len(items)
+        found.in_tuples += size
+        found.weight += _OBJECT + _ELEMENT * size
         self.append(tuple_of(items))
 
     # texts and bytes: long ones are passed over
 
     def load_short_binbytes(self) -> None:
         super().load_short_binbytes()  # type: ignore[misc]
-        self._found.weight += _SHORT + len(self.stack[-1])
+        self._found.weight += SHORT + len(self.stack[-1])
 
     def load_binbytes(self) -> None:
         self._bytes(4)
@@ -298,9 +290,6 @@ class Scan(Machine):
 
     def load_bytearray8(self) -> None:
         self._bytes(8)
-
-    def load_short_binunicode(self) -> None:
-        self._text(1)
 
     def load_binunicode(self) -> None:
         self._text(4)
@@ -313,7 +302,7 @@ class Scan(Machine):
 
     def load_short_binstring(self) -> None:
         super().load_short_binstring()  # type: ignore[misc]
-        self._found.weight += _SHORT + len(self.stack[-1])
+        self._found.weight += SHORT + len(self.stack[-1])
 
     def load_long4(self) -> None:
         self._bytes(4)
@@ -332,7 +321,7 @@ class Scan(Machine):
             self.append(_TEXT)
             return
         self.readline = lambda: line
-        self._found.weight += _SHORT + len(line)
+        self._found.weight += SHORT + len(line)
         try:
             load()
         finally:
@@ -362,7 +351,7 @@ class Scan(Machine):
     def _text(self, width: int) -> None:
         size = int.from_bytes(self.read(width), "little")
         if size < _LONG:
-            self._found.weight += _SHORT + size
+            self._found.weight += SHORT + size
             self.append(str(self.read(size), "utf-8", "surrogatepass"))
         else:
             self._pass(size)

@@ -21,6 +21,7 @@ __all__ = ["Unreadable", "opened", "skip", "take"]
 _MIN_EXPANSION = 256 * 2**20
 _MAX_RATIO = 100
 _CHUNK = 2**20
+_SMALL = 2**13
 _LZMA_MEMORY = 2**27  #: level 9 takes 65 MiB; a header may ask for 4 GiB
 
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
@@ -114,6 +115,10 @@ def skip(stream: io.BufferedReader, size: int) -> None:
     Raises:
         EOFError: there are fewer.
     """
+    if size <= _SMALL:  # a call, and mostly within the buffer
+        if len(stream.read(size)) < size:
+            raise EOFError
+        return
     if stream.seekable():
         if size > os.fstat(stream.fileno()).st_size - stream.tell():
             raise EOFError
@@ -132,6 +137,10 @@ def take(stream: io.BufferedReader, size: int) -> bytes:
     Raises:
         EOFError: there are fewer.
     """
+    if size <= _SMALL:
+        if len(part := stream.read(size)) < size:
+            raise EOFError
+        return part
     parts = []
     while size:
         part = stream.read(min(size, _CHUNK))

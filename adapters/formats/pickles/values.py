@@ -17,7 +17,7 @@ import numpy as np
 from adapters.base import Array
 from adapters.formats.pickles.policy import CHECK_ARRAY, GETATTR, PARTIAL, STR_METHODS, Refused, refusal
 
-__all__ = ["STAND_INS", "Placeholder", "check_dtype", "check_names", "native", "strange"]
+__all__ = ["STAND_INS", "Placeholder", "check_names", "dtype_with", "native", "strange"]
 
 _BASES = (object, dict, list, set, tuple, frozenset, str, int, float)
 
@@ -197,36 +197,40 @@ STAND_INS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 )
 
 
-def check_dtype(dtype: np.dtype[Any], state: Any) -> None:
-    """Let a dtype take a state only if numpy itself would have written it.
+def dtype_with(dtype: np.dtype[Any], state: Any) -> np.dtype[Any]:
+    """The dtype that a state describes, if numpy itself would have written it; none is ever changed.
 
-    A forged one can call plain bytes Python objects, whose addresses the file then chooses.
+    A forged one can call plain bytes Python objects, whose addresses the file then chooses; so could one that is
+    changed once an array has it, or keeps the file's own dictionary of fields, which the file goes on to change.
     """
     try:
-        expected: Any = _dtype_of(dtype, state).__reduce__()
-        same = _layout(expected[2]) == _layout(state)
+        if _layout(dtype.__reduce__()[2]) == _layout(state):
+            return dtype
+        made = _dtype_of(dtype, state)
+        same = _layout(made.__reduce__()[2]) == _layout(state)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
         raise strange("describes a type of array that numpy does not know") from error
     if not same:
         raise strange("describes a type of array otherwise than numpy would")
+    return made
 
 
-def _layout(state: tuple[Any, ...]) -> tuple[Any, ...]:
+def _layout(state: Any) -> tuple[Any, ...]:
     """Of a dtype's state what decides how memory is read: not the alignment, and of dates their unit alone."""
-    _version, order, sub, names, fields, size, _alignment, flags, *unit = state
+    version, order, sub, names, fields, size, _alignment, flags, *unit = state
+    if version not in range(5):
+        raise ValueError(f"a state of version {version!r}")
     return order, sub, names, fields, size, flags & 0x7F, unit and unit[0][1]
 
 
 def _dtype_of(dtype: np.dtype[Any], state: tuple[Any, ...]) -> np.dtype[Any]:
     _, order, sub, names, fields, size, _, flags = state[:8]
     if names is not None:
-        columns = {
-            "names": list(names),
-            "formats": [fields[name][0] for name in names],
-            "offsets": [fields[name][1] for name in names],
-            "itemsize": size,
-        }
-        dtype = np.dtype(columns, align=bool(flags & 0x80))  # type: ignore[call-overload]
+        formats, offsets = [fields[name][0] for name in names], [fields[name][1] for name in names]
+        columns = {"names": list(names), "formats": formats, "offsets": offsets, "itemsize": size}
+        kind, dtype = dtype.type, np.dtype(columns, align=bool(flags & 0x80))  # type: ignore[call-overload]
+        if kind is np.record:
+            dtype = np.dtype((kind, dtype))
     elif sub is not None:
         dtype = np.dtype(sub)
     elif len(state) > 8:  # dates: their unit
@@ -237,6 +241,8 @@ def _dtype_of(dtype: np.dtype[Any], state: tuple[Any, ...]) -> np.dtype[Any]:
 
 def native(array: Array) -> Array:
     """The array in this machine's byte order, swapped in the cases in which joblib swaps."""
+    if array.dtype.isnative:
+        return array
     foreign = ">" if sys.byteorder == "little" else "<"
     fields = array.dtype.fields
     if array.dtype.byteorder == foreign or (fields and all(field[0].byteorder == foreign for field in fields.values())):

@@ -163,3 +163,32 @@ def test_bytes_are_read_and_no_room_is_made_for_what_is_claimed() -> None:
     assert loaded(b"\x80\x05\x96" + (3).to_bytes(8, "little") + b"abc.") == bytearray(b"abc")
     with pytest.raises(EOFError):
         loaded(b"\x80\x05\x96" + (2**62).to_bytes(8, "little") + b"abc.")
+
+
+def test_the_type_of_an_array_is_not_changed_under_it() -> None:
+    """Eight bytes of the file became the address of an object, once their array's type was told to hold one."""
+    plain = b"cnumpy\ndtype\n\x8c\x02V8\x89\x88\x87R\x94"  # 0: eight bytes
+    empty = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR"
+    array = empty + b"(K\x01K\x01\x85h\x00\x89C\x08ABCDEFGHtb"
+    objects = b"cnumpy\ndtype\n\x8c\x01O\x89\x88\x87R"
+    flags = bytes([np.dtype([("a", "O")]).flags])
+    state = b"(K\x03\x8c\x01|N\x8c\x01a\x85}\x8c\x01a" + objects + b"K\x00\x86sK\x08K\x01K" + flags + b"t"
+    _, (array_, dtype) = loaded(b"\x80\x04" + plain + array + b"h\x00" + state + b"b\x86\x86.")
+    assert array_.dtype == np.dtype("V8")
+    assert dtype == np.dtype([("a", "O")])
+
+
+def test_what_is_remembered_of_a_type_has_its_state() -> None:
+    array = np.array([(1, 2.5)], [("a", "i4"), ("b", "f8")])
+    made = loaded(pickle.dumps([array.dtype, array, array.dtype], 4))
+    assert made[0] is made[2] is made[1].dtype
+    assert made[1].tolist() == [(1, 2.5)]
+
+
+def test_an_array_is_filled_once() -> None:
+    """Another that reads its memory (`_frombuffer`) went on to read what was given back."""
+    empty = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR"
+    state = b"(K\x01K\x01\x85cnumpy\ndtype\n\x8c\x02u1\x85R\x89C\x01At"
+    assert loaded(b"\x80\x04" + empty + state + b"b.").tolist() == [65]
+    with pytest.raises(Refused, match="fills an array twice"):
+        loaded(b"\x80\x04" + empty + state + b"b" + state + b"b.")

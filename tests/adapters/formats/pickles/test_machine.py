@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.formats.pickles.machine import Machine
+from adapters.formats.pickles.machine import Machine, Taken
 from adapters.formats.pickles.policy import Refused
 from adapters.formats.pickles.stream import Unreadable
 
@@ -21,7 +21,7 @@ class Naming(Machine):
 
 
 def machine(data: bytes) -> Naming:
-    return Naming(io.BufferedReader(io.BytesIO(data)))  # type: ignore[arg-type]
+    return Naming(io.BufferedReader(io.BytesIO(data)), Taken())  # type: ignore[arg-type]
 
 
 def test_a_method_that_overrides_nothing_is_an_error() -> None:

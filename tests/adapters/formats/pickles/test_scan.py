@@ -14,7 +14,6 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from adapters.formats.pickles import Unreadable, inspect
-from adapters.formats.pickles.records import Memo
 from adapters.formats.pickles.scan import _SHARED
 from tests.adapters.formats.pickles.kit import written
 
@@ -137,16 +136,3 @@ def test_the_stack_is_bounded_by_itself(tmp_path: Path, monkeypatch: pytest.Monk
     for way in (b"]" * 40_000, b"(" * 40_000, b"(" + b"N" * 40_000 + b"t"):
         with pytest.raises(Unreadable, match=r"puts more than 20,000 objects on its stack, as no model does"):
             inspect(written(tmp_path / "model.pkl", b"\x80\x04" + way + b"."))
-
-
-def test_a_memory_is_a_dictionary_by_numbers() -> None:
-    ours, theirs = Memo(), dict[int, int]()
-    for number in (0, 1, 5, 3, 2, 1, 3, 4, 70, 6):
-        ours[number] = theirs[number] = number * 10
-        assert len(ours) == len(theirs)
-        for key in range(-1, 80):
-            if key in theirs:
-                assert ours[key] == theirs[key]
-            else:
-                with pytest.raises(KeyError):
-                    ours[key]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adapters.formats.pickles.policy import Refused
-from adapters.formats.pickles.values import STAND_INS, Placeholder, check_dtype, check_names, native
+from adapters.formats.pickles.values import STAND_INS, Placeholder, check_names, dtype_with, native
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,28 @@ def test_reserved_attributes_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     "dtype",
-    ["f8", ">i4", "U3", "S7", "M8[3s]", "m8[ns]", [("a", "f4"), ("b", "U2")], [("a", "f4", (2, 3))], "O", "?"],
-)
+    [
+        "f8", ">i4", "U3", "S7", "M8[3s]", "m8[ns]", [("a", "f4"), ("b", "U2")], [("a", "f4", (2, 3))], "O", "?",
+        np.dtype([("a", "i1"), ("b", "f8")], align=True), np.dtype((np.record, [("a", "O"), ("b", ">f4")])),
+    ],
+)  # fmt: skip
 def test_a_dtype_takes_the_state_that_numpy_writes(dtype: Any) -> None:
     wanted = np.dtype(dtype)
     _, args, state = wanted.__reduce__()  # type: ignore[misc]
-    check_dtype(np.dtype(*args), state)
+    made = dtype_with(np.dtype(*args), state)
+    assert made == wanted
+    assert (made.type, made.flags, made.isalignedstruct) == (wanted.type, wanted.flags, wanted.isalignedstruct)
+
+
+def test_a_dtype_is_not_changed_and_keeps_nothing_of_the_files() -> None:
+    plain, fields = np.dtype("V8"), {"a": (np.dtype("f8"), 0)}
+    made = dtype_with(plain, (3, "|", None, ("a",), fields, 8, 1, 16))
+    fields["a"] = (np.dtype("O"), 0)
+    assert (plain, made) == (np.dtype("V8"), np.dtype([("a", "f8")]))
+    likened: Any = {"a": ("f8", 0)}  # which numpy says is equal to its own, and would take for one
+    made = dtype_with(plain, (3, "|", None, ("a",), likened, 8, 1, 16))
+    assert made.fields is not None
+    assert isinstance(made.fields["a"][0], np.dtype)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +113,7 @@ def test_a_dtype_takes_the_state_that_numpy_writes(dtype: Any) -> None:
         (3, "|", None, None, None, 8, 1, 63),  # plain bytes called objects
         (3, "<", None, None, None, 2**40, -1, 0),
         (3, "<", None, ("a",), {"a": (np.dtype("O"), 0)}, 4, -1, 0),
+        (5, "|", None, None, None, 8, 1, 0),  # a version that numpy does not know
         (3, "<"),
         None,
         7,
@@ -104,7 +121,7 @@ def test_a_dtype_takes_the_state_that_numpy_writes(dtype: Any) -> None:
 )
 def test_a_dtype_takes_no_other_state(state: Any) -> None:
     with pytest.raises(Refused, match="type of array"):
-        check_dtype(np.dtype("V8"), state)
+        dtype_with(np.dtype("V8"), state)
 
 
 def test_arrays_come_in_this_machines_byte_order() -> None:
