@@ -96,13 +96,14 @@ class Memo:
     def __getitem__(self, number: int) -> Any:
         return self.near[number] if 0 <= number < len(self.near) else self.far[number]
 
-    def replace(self, old: object, new: object) -> None:
-        """Remember another in the place of the object itself, of the last such place."""
+    def replace(self, old: object, new: object) -> int:
+        """Remember another in the place of the object itself, of the last such place; how many it has looked at."""
         for number in reversed(range(len(self.near))):
             if self.near[number] is old:
                 self.near[number] = new
-                return
+                return len(self.near) - number
         for number, value in self.far.items():
             if value is old:
                 self.far[number] = new
-                return
+                break
+        return len(self)

@@ -23,6 +23,7 @@ __all__ = ["Loading"]
 
 _CALL = Use.CALL
 _CONTAINERS = (list, dict, set, deque)
+_MOST_SEARCHED = 10_000_000  #: picklers finish a dtype a few steps after they have begun it
 
 
 class _ArrayHeader:
@@ -35,6 +36,7 @@ class Loading(Machine):
     def __init__(self, stream: io.BufferedReader, nested: bool = False) -> None:
         super().__init__(stream, Taken())
         self._nested = nested
+        self._searched = 0  #: places of the memory that were looked at for dtypes
         self._named: dict[int, Use] = {}  #: by id, how the pickle may use what it named
 
     def find_class(self, module: str, name: str) -> Any:
@@ -91,7 +93,9 @@ class Loading(Machine):
         """Put what the state makes of a dtype in its place, and in the memory, where picklers have it by then."""
         self.stack[-1] = finished = dtype_with(dtype, state)
         if finished is not dtype:
-            self.memo.replace(dtype, finished)
+            self._searched += self.memo.replace(dtype, finished)
+            if self._searched > _MOST_SEARCHED:
+                raise strange("finishes its dtypes long after it has begun them")
 
     def load_append(self) -> None:
         _check_container(self.stack[-2])

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_array
 
 from adapters.base import LoadError
+from adapters.formats.pickles import loading
 from adapters.formats.pickles.loading import Loading
 from adapters.formats.pickles.policy import Refused
 from adapters.formats.pickles.stream import opened
@@ -24,9 +25,9 @@ from tests.adapters.formats.pickles.kit import dumped, written
 
 
 def loaded(data: bytes) -> Any:
-    loading = Loading(io.BufferedReader(io.BytesIO(data)))  # type: ignore[arg-type]
-    value = loading.load()
-    loading.expect_end()
+    machine = Loading(io.BufferedReader(io.BytesIO(data)))  # type: ignore[arg-type]
+    value = machine.load()
+    machine.expect_end()
     return value
 
 
@@ -183,6 +184,18 @@ def test_what_is_remembered_of_a_type_has_its_state() -> None:
     made = loaded(pickle.dumps([array.dtype, array, array.dtype], 4))
     assert made[0] is made[2] is made[1].dtype
     assert made[1].tolist() == [(1, 2.5)]
+
+
+def test_dtypes_that_are_finished_late_take_no_square_of_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is looked for in the memory, from its end; a file can have put all of them at its beginning."""
+    state = b"(K\x03\x8c\x01>NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t"
+    begun = b"cnumpy\ndtype\n\x94" + b"h\x00\x8c\x02f8\x89\x88\x87R\x94" * 30
+    late = b"\x80\x04" + begun + b"K\x01\x94" * 200 + b"".join(b"h%c" % n + state + b"b0" for n in range(1, 31))
+    monkeypatch.setattr(loading, "_MOST_SEARCHED", 10_000)
+    assert loaded(late + b"K\x01.") == 1
+    monkeypatch.setattr(loading, "_MOST_SEARCHED", 1_000)
+    with pytest.raises(Refused, match="finishes its dtypes long after"):
+        loaded(late + b"K\x01.")
 
 
 def test_an_array_is_filled_once() -> None:
