@@ -10,18 +10,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adapters.real_path import real_path
+from adapters.real_path import leads_into
 
 
 def inside(path: Path, root: Path) -> bool:
     """Whether the path, its links followed, lies in `root`."""
     try:
-        return real_path(path).is_relative_to(real_path(root))
+        return leads_into(path, root)
     except (OSError, ValueError):  # a link that leads to itself
         return False
 
 
 _CHUNK = 2**20
+_LISTED = ("files", "_names", "_is_inside")  #: what a `ModelDir` keeps of a listing that takes little room
 _HEAD = 4096  #: leading bytes of a file that are read at once: a dozen adapters ask for some of them
 #: Unicode categories that no name of a file may hold: control characters, line ends, halves of characters
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
@@ -61,6 +62,12 @@ class ModelDir:
     def of(cls, path: Path | str, root: Path | str | None = None) -> ModelDir:
         path = Path(path)
         return cls(path, Path(root) if root is not None else path)
+
+    def kept(self, **changes: Any) -> ModelDir:
+        """The folder with other fields (not those that say where and which), its files as they were listed here."""
+        other = replace(self, **changes)
+        other.__dict__.update({name: self.__dict__[name] for name in _LISTED if name in self.__dict__})
+        return other
 
     @cached_property
     def _entries(self) -> dict[str, Path]:

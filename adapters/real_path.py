@@ -25,8 +25,24 @@ def real_path(path: Path | str) -> Path:
     Raises:
         OSError: links lead round.
     """
-    found, links = "/", 0
-    rest = os.path.join(os.getcwd(), path).split("/")[::-1]  # noqa: PTH109, PTH118  (as text: nothing is left out)
+    text = os.fspath(path)
+    return Path(_followed("/", text if text.startswith("/") else f"{os.getcwd()}/{text}"))  # noqa: PTH109  (as text)
+
+
+def leads_into(path: Path | str, root: Path | str) -> bool:
+    """Whether the path, its links followed, lies in `root`, whose own are followed once for both.
+
+    Raises:
+        OSError: links lead round.
+    """
+    real_root, text, above = real_path(root), os.fspath(path), f"{(os.fspath(root) or '.').rstrip('/')}/"
+    real = Path(_followed(str(real_root), text[len(above) :])) if text.startswith(above) else real_path(path)
+    return real.is_relative_to(real_root)
+
+
+def _followed(found: str, path: str) -> str:
+    """Where a path leads from this folder, which is without links."""
+    rest, links = path.split("/")[::-1], 0
     while rest:
         name = rest.pop()
         if name in ("", "."):
@@ -39,10 +55,10 @@ def real_path(path: Path | str) -> Path:
             continue
         links += 1
         if links > _MOST_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
         found = "/" if target.startswith("/") else os.path.dirname(found)  # noqa: PTH120
         rest += target.split("/")[::-1]
-    return Path(found)
+    return found
 
 
 def _target(path: str) -> str | None:

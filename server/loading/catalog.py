@@ -20,7 +20,7 @@ from server.config.settings import COMMAND
 from server.config.shadow_config import ShadowConfig
 from server.config.version_policy import VersionPolicy
 from server.loading import lookout
-from server.loading.files import is_crowded, too_many
+from server.loading.files import is_crowded, is_crowded_inside, too_many
 from server.loading.layout import Layout, Mounted, decide, holds_model, holds_versions
 from server.loading.storage.source import Source
 
@@ -187,7 +187,7 @@ def _checked(root: Path) -> Path:
             raise NoModelDir(f"the models directory {root} does not exist: {way_out}")
         if not root.is_dir():
             raise NoModelDir(f"{root} is a file: --model_dir takes the directory that holds it")
-        _look_into(root)
+        is_crowded_inside(root)  # which is to be readable
         return Path(os.path.abspath(root))  # noqa: PTH100  (its own name: a link to it may change, or be no text)
     except OSError as error:
         raise NoModelDir(f"the models directory {root} cannot be read: {error.strerror}") from error
@@ -216,17 +216,9 @@ def _problem(path: Path, root: Path) -> str:
     if not inside(path, root):
         return "the link leads out of the models directory and is not followed"
     try:
-        _look_into(path)
+        return too_many() if is_crowded_inside(path) else ""
     except OSError as error:
         return f"the directory cannot be read: {error.strerror}"
-    return too_many() if is_crowded(ModelDir.of(path, root)) else ""
-
-
-def _look_into(path: Path) -> None:
-    """Raise OSError unless the directory may be listed, and what it holds looked at."""
-    for entry in path.iterdir():
-        entry.lstat()
-        break
 
 
 def versions_of(directory: ModelDir, name: str) -> tuple[Found, ...]:

@@ -35,6 +35,7 @@ __all__ = [
     "FolderTooLarge",
     "allow_entries",
     "is_crowded",
+    "is_crowded_inside",
     "is_hidden",
     "paths",
     "refuse_strange_files",
@@ -70,10 +71,22 @@ def is_crowded(directory: ModelDir) -> bool:
     A folder that cannot be listed is not.
     """
     try:
-        with os.scandir(directory.path) as listed:
-            return next(islice(listed, MOST_ENTRIES, None), None) is not None
+        return is_crowded_inside(directory.path)
     except OSError:
         return False
+
+
+def is_crowded_inside(folder: Path) -> bool:
+    """As `is_crowded`.
+
+    Raises:
+        OSError: it may not be listed, or what it holds not be looked at.
+    """
+    with os.scandir(folder) as listed:
+        for first in listed:
+            first.stat(follow_symlinks=False)
+            break
+        return next(islice(listed, MOST_ENTRIES - 1, None), None) is not None
 
 
 def too_many() -> str:
@@ -141,14 +154,18 @@ class FolderStamp:
 NO_FILES = FolderStamp({})
 
 
-def walk(folder: Path | str, root: Path, skip: Skip, *, deep: bool = True) -> Iterator[Entry]:
+def walk(
+    folder: Path | str, root: Path, skip: Skip, *, deep: bool = True, status: os.stat_result | None = None
+) -> Iterator[Entry]:
     """All that lies below a folder, in the order of the names; `deep` is false: what lies directly inside.
+
+    `status` is the folder's own, where that is known.
 
     Raises:
         OSError: the folder cannot be listed.
         FolderTooLarge: beyond `allow_entries` and `MOST_LEVELS`; what was given up to there is not all.
     """
-    status = os.stat(folder)  # noqa: PTH116  (a thousand paths take longer to make than to look at)
+    status = status or os.stat(folder)  # noqa: PTH116  (a thousand paths take longer to make than to look at)
     return _Walk(root, skip, deep).below(str(folder), "", frozenset({(status.st_dev, status.st_ino)}))
 
 
@@ -205,11 +222,12 @@ def stamp_folder(folder: Path | str, root: Path, skip: Skip, *, deep: bool = Tru
     Raises:
         OSError: it cannot be listed.
     """
-    newest = os.stat(folder).st_mtime  # noqa: PTH116
+    own = os.stat(folder)  # noqa: PTH116
+    newest = own.st_mtime
     files: dict[str, FileStamp] = {}
     problem = ""
     try:
-        for path, kind, status in walk(folder, root, skip, deep=deep):
+        for path, kind, status in walk(folder, root, skip, deep=deep, status=own):
             newest = max(newest, status.st_ctime)
             if kind not in (EntryKind.FOLDER, EntryKind.ROUND):
                 files[path] = FileStamp.of(status)

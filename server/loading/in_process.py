@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -65,7 +64,7 @@ class InProcessLoader:
         trial = self._trials.trial(directory, choice.adapter.name, choice.match.file, options)
         if native and trial is not None and trial.carries:
             raise NeedsWorker(trial.carries)
-        stamp = stamp_of(directory)
+        stamp = self._trials.stamp(directory, trial) if trial is not None else stamp_of(directory)
         room.take(trial.memory_bytes if trial else self._budget.known(room.key) or stamp.size)
         try:
             adapter, directory = self._load_tried(directory, choice, options, trial, room)
@@ -84,7 +83,7 @@ class InProcessLoader:
         """Load; what the trial has proved of these very bytes is not proved again. The directory tells it, then."""
         if trial is None or not trial.evidence or not cpu.as_in_children():
             return self._load_alone_first(directory, choice, options, room), directory
-        proved = replace(directory, evidence=trial.evidence)
+        proved = directory.kept(evidence=trial.evidence)
         adapter = self._load_alone_first(proved, choice, options, room)
         if self._trials.unchanged(directory, trial):
             return adapter, proved

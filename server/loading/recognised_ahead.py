@@ -194,7 +194,7 @@ def _write_down(folders: Sequence[Found], recognise: Callable[[Found], Recognise
                 continue
             if found.problem or ear.heard or not _is_sealed(found, recognised):
                 continue
-            told = _written(_lean(found), replace(seal, directory=replace(seal.directory)), _lean_of(recognised))
+            told = _written(_lean(found), replace(seal, directory=seal.directory.kept()), _lean_of(recognised))
             size += len(told)
             if size > _MOST:
                 return
@@ -202,11 +202,11 @@ def _write_down(folders: Sequence[Found], recognise: Callable[[Found], Recognise
 
 
 def _lean(found: Found) -> Found:
-    return replace(found, directory=replace(found.directory))
+    return replace(found, directory=found.directory.kept())
 
 
 def _lean_of(recognised: Recognised) -> Recognised:
-    """Without what a `ModelDir` keeps of what it was asked."""
+    """Without what was read of the files."""
     choice = recognised.choice
-    chosen = replace(choice, directory=replace(choice.directory)) if choice.directory is not None else choice
-    return recognised._replace(directory=replace(recognised.directory), choice=chosen)
+    chosen = replace(choice, directory=choice.directory.kept()) if choice.directory is not None else choice
+    return recognised._replace(directory=recognised.directory.kept(), choice=chosen)

@@ -50,8 +50,9 @@ class Seal:
     def _now(cls, directory: ModelDir) -> Self:
         files: dict[str, FileStamp] = {}
         try:
-            folders = {"": FileStamp.of(os.stat(directory.path))}  # noqa: PTH116
-            for path, kind, status in walk(directory.path, directory.root, is_of_kubernetes):
+            own = os.stat(directory.path)  # noqa: PTH116
+            folders = {"": FileStamp.of(own)}
+            for path, kind, status in walk(directory.path, directory.root, is_of_kubernetes, status=own):
                 (folders if kind is EntryKind.FOLDER else files)[path] = FileStamp.of(status)
         except OSError as error:
             raise LoadError(f"the directory cannot be read: {error.strerror}") from error

@@ -86,9 +86,9 @@ def settle() -> None:
 
     A full collection walks all that was imported; with six frameworks that stops every request for 100 ms and more.
     """
-    gc.set_threshold(*_THRESHOLDS)
     _collect(frozen=False)
     _freeze()
+    gc.set_threshold(*_THRESHOLDS)  # before, all that was loaded would be looked through for being so much
 
 
 def give_back(born: float) -> None:

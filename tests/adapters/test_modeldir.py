@@ -40,3 +40,13 @@ def test_what_is_not_there_for_sure_is_known_without_a_list(tmp_path: Path) -> N
         ModelDir.of(tmp_path / "gone").lacks("file")
     with pytest.raises(OSError, match="Not a directory"):
         ModelDir.of(tmp_path / "file").lacks("file")
+
+
+def test_what_was_listed_stays_where_another_field_changes(tmp_path: Path) -> None:
+    (tmp_path / "one").touch()
+    listed = ModelDir.of(tmp_path)
+    assert listed.files == ("one",)
+    (tmp_path / "two").touch()
+    kept = listed.kept(evidence={"of": "one"})
+    assert (kept.evidence, kept.files, kept.has("two")) == ({"of": "one"}, ("one",), False)
+    assert ModelDir.of(tmp_path).kept().files == ("one", "two")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.modeldir import inside
-from adapters.real_path import real_path
+from adapters.real_path import leads_into, real_path
 
 
 @pytest.fixture
@@ -32,6 +32,21 @@ def test_it_says_what_resolve_says(tree: Path, name: str, monkeypatch: pytest.Mo
     assert real_path(f"{tree}/{name}") == Path(f"{tree}/{name}").resolve()
     monkeypatch.chdir(tree)
     assert real_path(name) == Path(name).resolve()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a/b", "a/file", "relative", "absolute/b", "chain", "chain/..", "up", "broken/y", "out/passwd", "climbs/x",
+     "none", "a/../..", "relative/../file", "a//b/", "../outside"],
+)  # fmt: skip
+@pytest.mark.parametrize("root", ["", "a", "relative", "absolute", "a/../a", "broken", "./a/"])
+def test_a_root_that_is_followed_once_is_the_same_root(
+    tree: Path, root: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree)
+    for top in (f"{tree}/{root}", root):
+        for path in (f"{top}/{name}", f"{tree}/{name}", name, top):
+            assert leads_into(path, top) == real_path(path).is_relative_to(real_path(top)), (path, top)
 
 
 def test_links_that_lead_round_are_an_error_and_nowhere_inside(tree: Path) -> None:

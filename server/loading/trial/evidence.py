@@ -48,6 +48,11 @@ class TrialCache:
         self._attempts[directory.path] = _Attempt(how, stamp, trial)
         return trial
 
+    def stamp(self, directory: ModelDir, trial: Trial) -> FolderStamp:
+        """The files as they were before this trial; as they are now, if another one came."""
+        last = self._attempts.get(directory.path)
+        return last.stamp if last is not None and last.trial is trial else stamp_of(directory)
+
     def unchanged(self, directory: ModelDir, trial: Trial) -> bool:
         """Whether the files are still those of this trial, which is the latest."""
         last = self._attempts.get(directory.path)

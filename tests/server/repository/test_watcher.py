@@ -316,7 +316,7 @@ class Hanging:
         self.gate = threading.Event()
         self.gate.set()
         self.name = ""
-        for module, function in ((changes, "stamp_folder"), (catalogs, "_look_into")):
+        for module, function in ((changes, "stamp_folder"), (catalogs, "is_crowded_inside")):
             monkeypatch.setattr(module, function, partial(self._asked, getattr(module, function)))
 
     def _asked(self, ask: Callable[..., Any], folder: Path | str, *more: Any, **named: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.base import ModelDir
+from server.loading.files import stamp_of
 from server.loading.memory_budget import Budget
 from server.loading.trial.evidence import TrialCache
 from server.loading.trial.pool import Trial, TrialPool
@@ -48,10 +49,13 @@ def test_whatever_changes_is_tried_again(directory: ModelDir, tmp_path: Path, ch
     cache = TrialCache(trials, Budget())
     trial = cache.trial(directory, "echo", "model.echo", {})
     assert trial is not None
+    before = stamp_of(directory)
     CHANGES[change](tmp_path)
     assert not cache.unchanged(directory, trial)
+    assert cache.stamp(directory, trial) == before
     cache.trial(directory, "echo", "model.echo", {})
     assert trials.count == 2
+    assert cache.stamp(directory, trial) == stamp_of(directory) != before
 
 
 def test_without_a_pool_nothing_is_tried(directory: ModelDir) -> None:
