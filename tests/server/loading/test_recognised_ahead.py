@@ -143,7 +143,6 @@ def test_it_ends_with_whoever_wanted_it_and_so_does_what_it_was_told_to_look_at(
         _LOOK
         + """
 import psutil
-reads, writes = os.pipe()
 recogniser.recognise = lambda found: threading.Event().wait()
 assembly.loader.look_ahead(list(folders.values()))
 family = psutil.Process().children(recursive=True)
