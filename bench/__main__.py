@@ -54,7 +54,8 @@ def _run(steps: Sequence[Step], options: argparse.Namespace, command: str) -> in
     begun = starts.measure((starts.ONE, starts.EXAMPLES), options.rounds, say) if whole else {}
     results = measure(steps, options.seconds, options.rounds, _progress(steps, options))
     results.starts = begun
-    footprints = memory.measure(names, [name for name in MODELS if name in wanted], options.seconds) if whole else {}
+    in_order = [name for name in SYSTEMS if name in names], [name for name in MODELS if name in wanted]
+    footprints = memory.measure(*in_order, options.seconds) if whole else {}
     setting = Setting(
         date=date.strftime("%Y-%m-%d %H:%M UTC"),
         command=command,

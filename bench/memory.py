@@ -8,12 +8,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.arguments import count, guarded, list_of
+from bench.arguments import count, guarded, list_of, say
 from bench.load import LoadFailed, drive
 from bench.making import sample
 from bench.models import MODELS
 from bench.plan import KSERVE, POLYSERVE
-from bench.process import Memory
+from bench.process import Memory, NotStarted
 from bench.report import Footprint, memory_table
 from bench.requests import Protocol, request
 from bench.systems import SYSTEMS, System, running
@@ -39,19 +39,29 @@ def _run(names: Sequence[str], models: Sequence[str], starts: int, seconds: int)
     print(f"Resident memory in MiB of a server with {', '.join(models)}: the process that was started, and that with")
     print(f"all its children; after {seconds} s of load on {CONNECTIONS} connections to each model that it serves.")
     print(f"Medians of {starts} starts.\n")
-    print(memory_table({name: _median([each[name] for each in found]) for name in names}))
-    return 0
+    measured = [name for name in names if all(name in each for each in found)]
+    print(memory_table({name: _median([each[name] for each in found]) for name in measured}))
+    return 0 if measured == list(names) else 2
 
 
 def measure(names: Sequence[str], models: Sequence[str], seconds: int) -> dict[str, Footprint]:
     """Start each system alone with those of the models that it has a runtime for, and load each of them for `seconds`.
 
-    Those that only echo have no models, and are not asked.
+    Those that only echo have no models, and are not asked. One that fails is left out, with a word: what a long run
+    has found of the others, and before, is worth keeping.
 
     Raises:
-        NotStarted, LoadFailed, subprocess.CalledProcessError
+        subprocess.CalledProcessError
     """
-    return {name: _footprint(SYSTEMS[name], models, seconds) for name in names if not SYSTEMS[name].path}
+    found = {}
+    for name in names:
+        if SYSTEMS[name].path:
+            continue
+        try:
+            found[name] = _footprint(SYSTEMS[name], models, seconds)
+        except (NotStarted, LoadFailed) as error:
+            say(f"the memory of {name} was not measured: {error}")
+    return found
 
 
 def _footprint(system: System, models: Sequence[str], seconds: int) -> Footprint:

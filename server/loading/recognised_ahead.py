@@ -81,8 +81,8 @@ class RecognisedAhead:
         self._forks = ForkServer.start(partial(_write_down, folders, recognise), dict(os.environ))
         if self._forks is None:
             return
-        self._written = os.memfd_create("recognised")
         try:
+            self._written = os.memfd_create("recognised")
             self._fork = self._forks.fork(self._written)
         except OSError as error:
             log.debug("folders are not looked at ahead: %s", error)
