@@ -199,7 +199,11 @@ class Pipeline:
             self._fail(request, outcome)
             return
         request.predicted_at = now()
-        if not _is_small(outcome) and _size(outcome) > INLINE_BYTES:
+        size = 0
+        for array in outcome.values():
+            size += array.nbytes
+        # an object's reference has eight bytes of its 256: what is small by this is small whatever it holds
+        if size * 32 > INLINE_BYTES and _size(outcome) > INLINE_BYTES:
             self._write_in_thread(request, outcome)
             return
         try:
@@ -256,11 +260,6 @@ def _in_thread(
             then()
 
     asyncio.get_running_loop().run_in_executor(executor, work).add_done_callback(worked)
-
-
-def _is_small(outputs: Tensors) -> bool:
-    """Whether they take at most `INLINE_BYTES` whatever they hold: an object's reference has eight bytes of its 256."""
-    return sum([array.nbytes for array in outputs.values()]) * 32 <= INLINE_BYTES
 
 
 def _size(outputs: Tensors) -> int:

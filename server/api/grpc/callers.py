@@ -29,12 +29,7 @@ class Callers:
 
     def __init__(self, keys: KeyGuard | None = None, *, make_ids: bool = False) -> None:
         self.keys = keys
-        self._make_ids = make_ids
-
-    @property
-    def makes_ids(self) -> bool:
-        """Whether every call has an identifier in the end."""
-        return self._make_ids
+        self.makes_ids = make_ids  #: every call has an identifier in the end
 
     async def attend(self, context: Any) -> Metadata:
         """The call's metadata, its identifier among it, which the caller is told.
@@ -60,7 +55,7 @@ class Callers:
                 if known:
                     raise InvalidInput(f"{request_ids.NAME} is given more than once: send one")
                 known = request_ids.checked(value if isinstance(value, str) else str(value, "latin-1"))
-        if not known and self._make_ids:
+        if not known and self.makes_ids:
             known = request_ids.made()
             metadata = (*metadata, (request_ids.NAME, known))
         return known, metadata

@@ -106,7 +106,7 @@ class Http2Connection(FrameReader):
             return
         self.last = number
         try:
-            head, length = self._blocks.head(block)
+            head, length = self._blocks.known.get(block) or self._blocks.head(block)
         except MalformedHead as error:
             raise StreamFailure(number, ErrorCode.PROTOCOL_ERROR, str(error)) from error
         if len(self.streams) >= self._limits.max_streams:
@@ -242,6 +242,7 @@ class Http2Connection(FrameReader):
             del self.streams[stream.id]
         else:  # the rest of the request is of nobody's interest
             self.reset(stream, ErrorCode.NO_ERROR)
+        stream.call = None  # who knows its stream, too: the two would wait for a look for garbage
 
     def _forget(self, stream: Stream, by_client: bool = False) -> None:
         del self.streams[stream.id]

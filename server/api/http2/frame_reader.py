@@ -114,22 +114,23 @@ class FrameReader:
             if self.out.size >= ENOUGH:
                 self.stalled = True
                 break
+            if self._within or not self.greeted:
+                self._check_order(kind, flags, number & frames.LAST_STREAM)
             try:
-                self._frame(kind, flags, number & frames.LAST_STREAM, data[at + frames.HEAD_SIZE : stop])
+                if kind < len(self._readers):
+                    self._readers[kind](flags, number & frames.LAST_STREAM, data[at + frames.HEAD_SIZE : stop])
+                else:
+                    self._idle.count()  # of a kind that nobody knows yet: it is ignored
             except StreamFailure as failure:
                 self._reset(failure)
             at = stop
         return at
 
-    def _frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+    def _check_order(self, kind: int, flags: int, number: int) -> None:
         if self._within and (kind != frames.CONTINUATION or number != self._within):
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "another frame within a header block")
         if not self.greeted and (kind != frames.SETTINGS or flags & ACK):
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "the client's settings come first")
-        if kind < len(self._readers):
-            self._readers[kind](flags, number, payload)
-        else:
-            self._idle.count()  # of a kind that nobody knows yet: it is ignored
 
     # frames of streams
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
+from functools import lru_cache
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -69,6 +70,12 @@ class StreamFailure(Exception):
         super().__init__(why)
         self.stream = stream
         self.code = code
+
+
+@lru_cache(maxsize=4096)
+def frame_front(length: int, kind: int, flags: int) -> bytes:
+    """The first five of those nine, which are the same on every stream."""
+    return frame_head(length, kind, flags, 0)[:-4]
 
 
 def frame_head(length: int, kind: int, flags: int, stream: int) -> bytes:

@@ -16,6 +16,7 @@ from server.api.http2.frames import (
     ConnectionFailure,
     ErrorCode,
     StreamFailure,
+    frame_front,
     frame_head,
 )
 
@@ -43,7 +44,7 @@ class Stream:
         self.unacked = 0  #: bytes that came, and that the client may not send again yet
         self.left = left
         self.remote_closed = False  #: the request is whole
-        self.pending: deque[memoryview] = deque()  #: of the answer
+        self.pending: deque[memoryview] | None = None  #: of the answer; most never wait
         self.unsent = 0  #: bytes of `pending`
         self.trailers: bytes | None = None  #: the header block that ends the answer after `pending`
         self.moved_at = 0.0  #: when something of `pending` was last sent
@@ -84,16 +85,13 @@ class Outbox:
         length = len(body)
         if length > self.window or length > stream.send_window or length > self.max_frame or self.size >= ENOUGH:
             return False
-        number = stream.id
+        number = stream.id.to_bytes(4, "big")
         self.window -= length
         answer = b"".join(
             (
-                frame_head(len(head), HEADERS, END_HEADERS, number),
-                head,
-                frame_head(length, DATA, 0, number),
-                body,
-                frame_head(len(trailers), HEADERS, END_HEADERS | END_STREAM, number),
-                trailers,
+                *(frame_front(len(head), HEADERS, END_HEADERS), number, head),
+                *(frame_front(length, DATA, 0), number, body),
+                *(frame_front(len(trailers), HEADERS, END_HEADERS | END_STREAM), number, trailers),
             )
         )
         self.frames.append(answer)
@@ -107,6 +105,7 @@ class Outbox:
         if not stream.pending:
             self._blocked.append(stream)
             stream.moved_at = now
+            stream.pending = deque()
         stream.pending.append(memoryview(data))
         stream.unsent += len(data)
         self.unsent += len(data)
@@ -115,7 +114,7 @@ class Outbox:
         """Nothing more of the stream is sent."""
         if stream.pending:
             self._blocked.remove(stream)
-            stream.pending.clear()
+            stream.pending = None
             self.unsent -= stream.unsent
             stream.unsent = 0
         stream.trailers = None

@@ -52,7 +52,7 @@ class RequestTemplate:
 
     def matrix(self, raw: bytes) -> Array:
         """The values of such a request, in memory of their own."""
-        return np.frombuffer(raw, self.dtype, offset=self.start).reshape(self.rows, self.columns).copy()
+        return np.ndarray((self.rows, self.columns), self.dtype, bytearray(raw[self.start :]))
 
 
 class TemplateCache:

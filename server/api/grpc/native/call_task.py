@@ -51,9 +51,10 @@ class CallTask:
         self._taken = False  #: the first message has come
         self.idle_since: float | None = None  #: when it began to wait for a message of the client's; None: it does not
         self._more = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._tasks = tasks
+        self._task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._run())
         tasks.add(self._task)
-        self._task.add_done_callback(tasks.discard)
+        self._task.add_done_callback(self._over)
 
     @property
     def waits(self) -> bool:
@@ -82,7 +83,14 @@ class CallTask:
 
     def cancel(self) -> None:
         """Nobody wants an answer any more."""
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """The call and the task know this, too: they would all wait for a look for garbage."""
+        self._tasks.discard(task)
+        self._task = None
+        del self._call
 
     async def _run(self) -> None:
         context = self._call.context()

@@ -76,8 +76,7 @@ class GrpcProtocol(asyncio.Protocol):
         self._connections.discard(self)
         for stream in list(self.http.streams.values()):
             self.http.out.drop(stream)
-            if stream.call is not None:
-                stream.call.cancelled()
+            self.cancelled(stream)
         self.http.streams.clear()
         self.http.out.frames, self.http.out.size = [], 0
         self._count_unsent()
@@ -118,8 +117,9 @@ class GrpcProtocol(asyncio.Protocol):
         self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def _soon(self) -> None:
-        """Something is to be sent."""
-        self._count_unsent()
+        """Something is to be sent; what no frame can take yet is counted at once, small answers once a turn."""
+        if self.http.out.unsent:
+            self._count_unsent()
         if not self._is_busy:
             self._is_busy = True
             self._loop.call_soon(self._flush)
@@ -177,8 +177,9 @@ class GrpcProtocol(asyncio.Protocol):
         stream.call.received(data)
 
     def cancelled(self, stream: Stream) -> None:
-        if stream.call is not None:
-            stream.call.cancelled()
+        call, stream.call = stream.call, None  # which knows its stream, too
+        if call is not None:
+            call.cancelled()
 
     def drained(self, stream: Stream) -> None:
         stream.call.drained()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from adapters.base import Signature, TensorSpec
 from server.codec import v1, v2
 from server.codec.decoded_request import DecodedRequest
-from server.codec.fast.json_rows import v1_decoder, v2_decoder
+from server.codec.fast.json_rows import is_finite, v1_decoder, v2_decoder
 from server.errors import InvalidInput
 
 SIGNATURES = {
@@ -160,3 +160,16 @@ def test_the_usual_request_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) 
 def test_other_signatures_have_only_the_general_way() -> None:
     signature = Signature((TensorSpec("t", "BYTES", (-1,)),), ())
     assert v1_decoder(signature)(b'{"instances": ["a"]}').inputs["t"].tolist() == ["a"]
+
+
+@pytest.mark.parametrize("size", [1, 64, 65, 1000])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_is_not_finite_is_seen_wherever_it_stands(size: int, dtype: type[np.floating[Any]]) -> None:
+    large = np.finfo(dtype).max
+    assert is_finite(np.full((1, size), large, dtype))  # though their sum is not
+    for odd_one in (np.nan, np.inf, -np.inf):
+        for at in {0, size // 2, size - 1}:
+            matrix = np.full((size, 1), -large, dtype)
+            matrix[at] = odd_one
+            assert not is_finite(matrix)
+    assert size < 2 or not is_finite(np.array([[np.inf, -np.inf] * (size // 2)], dtype))

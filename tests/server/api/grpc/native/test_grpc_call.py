@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,10 @@ import pytest
 
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.native.call_site import CallSite
+from server.api.grpc.native.call_task import CallTask
+from server.api.grpc.native.grpc_call import GrpcCall
 from server.api.grpc.native.native_server import GrpcConnectionLimits, NativeServer
+from server.api.http2.outbox import Stream
 from tests.patience import becomes
 from tests.server.api.grpc.fronts import FRONTS, started
 from tests.server.api.grpc.native.raw_calls import CALLS, MOST, Obedient, call, head, message
@@ -54,6 +58,18 @@ def test_both_fronts_answer_alike() -> None:
     assert seen[0] == seen[1]
     distant = [sorted(each for each in service.deadlines if each) for service in (our_service, their_service)]
     assert distant[0][-3:] == pytest.approx(distant[1][-3:], rel=0.9)
+
+
+@pytest.mark.parametrize("name", list(CALLS))
+def test_a_call_that_is_over_leaves_nothing_for_the_garbage_collector(name: str) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        asked("http2", CALLS[name])
+        left = [each for each in gc.get_objects() if isinstance(each, GrpcCall | CallTask | Stream)]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -11,11 +12,14 @@ from server.api.connections import Connections, Wait
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.native import grpc_protocol
 from server.api.grpc.native.call_site import CallSite
+from server.api.grpc.native.call_task import CallTask
+from server.api.grpc.native.grpc_call import GrpcCall
 from server.api.grpc.native.grpc_protocol import GrpcProtocol
 from server.api.grpc.native.native_server import GrpcConnectionLimits
 from server.api.http2 import frames
 from server.api.http2.frame_reader import Http2Limits
 from server.api.http2.frames import END_HEADERS, frame, window_update
+from server.api.http2.outbox import Stream
 from tests.patience import becomes
 from tests.server.api.grpc.native.raw_calls import Obedient, head, message
 from tests.server.api.http2.client import HELLO, block, headers, split
@@ -148,6 +152,29 @@ def test_an_answer_that_nobody_reads_is_given_up() -> None:
         assert site.unsent == 0
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("end", ["the client takes it back", "the client has gone"])
+def test_calls_that_nobody_waits_for_leave_nothing_for_the_garbage_collector(end: str) -> None:
+    async def run() -> list[Any]:
+        site = CallSite([Obedient()], GrpcLimits())
+        protocol, _ = connected(site=site)
+        protocol.data_received(HELLO + CALL + frame(frames.DATA, 1, 1, message(b"wait")))
+        await asyncio.sleep(0)
+        assert len(site.tasks) == 1
+        if end == "the client has gone":
+            protocol.connection_lost(None)
+        else:
+            protocol.data_received(frame(frames.RST_STREAM, 0, 1, b"\0\0\0\x08"))
+        await becomes(lambda: not site.tasks)
+        return [each for each in gc.get_objects() if isinstance(each, GrpcCall | CallTask | Stream)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(run()) == []
+    finally:
+        gc.enable()
 
 
 def test_there_is_room_for_so_many_and_idle_ones_make_it() -> None:
