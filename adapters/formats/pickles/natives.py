@@ -63,7 +63,8 @@ def _is_index(cls: Any) -> bool:
 
 def holds_index(value: Any) -> bool:
     """Whether it is an index of pandas', which is whole when it is made: its pickles bring no state."""
-    return _is_index(type(value))
+    cls: Any = type(value)
+    return _is_index(cls)
 
 
 def new_neighbours(cls: Any) -> Any:
