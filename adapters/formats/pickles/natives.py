@@ -7,7 +7,7 @@ followed without a look. So few of their classes may be made at all, in the ways
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -21,11 +21,8 @@ _HEAP_TYPE = 1 << 9  #: of a class's flags: made by a class statement, not by na
 _PLAIN = frozenset({"builtins", "collections"})  #: modules whose native classes hold values alone
 _WITHOUT_MEMORY = frozenset({"IntervalMixin"})  #: native classes that add methods, and hold nothing
 _NEIGHBOURS = frozenset({"sklearn.metrics._dist_metrics", "sklearn.neighbors._kd_tree", "sklearn.neighbors._ball_tree"})
-#: of a generator's state the place of its next number, by the generator's name, and how many numbers it has
-_PLACES: Mapping[str, tuple[Callable[[Any], int], int]] = {
-    "MT19937": (lambda state: state["state"]["pos"], 624),
-    "Philox": (lambda state: state["buffer_pos"], 4),
-}
+#: how many numbers a generator keeps, of which its state tells the place of the next
+_NUMBERS: Mapping[str, int] = {"MT19937": 624, "Philox": 4}
 
 
 def plain(args: Iterable[Any]) -> tuple[Any, ...]:
@@ -95,8 +92,8 @@ def array_backed(cls: Any, checksum: Any, state: Any) -> Any:
     return made
 
 
-def check_sound(target: Any) -> None:
-    """Check what an object has by its state.
+def check_sound(target: Any, state: Any) -> None:
+    """Check what an object has by the state that it was given.
 
     Raises:
         Refused: native code would follow it out of its memory.
@@ -105,11 +102,11 @@ def check_sound(target: Any) -> None:
         target.__setstate__((target.dtype, target._ndarray.copy(), {}))  # the file may go on to fill its own array
         _check_codes(target._ndarray, target.dtype.categories)
     elif isinstance(target, np.random.BitGenerator):
-        _check_random(target)
+        _check_random(target, state)
     elif isinstance(target, np.random.RandomState):
-        _check_random(target._bit_generator)
+        _check_random(target._bit_generator, state)
     elif isinstance(target, np.random.Generator):
-        _check_random(target.bit_generator)
+        _check_random(target.bit_generator, state)
 
 
 def _check_codes(codes: Any, categories: Any) -> None:
@@ -119,7 +116,21 @@ def _check_codes(codes: Any, categories: Any) -> None:
         raise strange("holds a code of no category")
 
 
-def _check_random(generator: Any) -> None:
-    place, numbers = _PLACES.get(type(generator).__name__, (None, 0))
-    if place is not None and not 0 <= place(generator.state) <= numbers:
+def _check_random(generator: Any, state: Any) -> None:
+    kind = type(generator).__name__
+    if kind not in _NUMBERS:
+        return
+    place = _place(kind, state[0] if type(state) is tuple and state else state)
+    if type(place) is not int:  # a state of another form: what the generator has made of it, which takes a while
+        place = _place(kind, generator.state)
+    if not 0 <= place <= _NUMBERS[kind]:
         raise strange("has a random generator read numbers that it does not have")
+
+
+def _place(kind: str, state: Any) -> Any:
+    if type(state) is not dict:
+        return None
+    if kind == "Philox":
+        return state.get("buffer_pos")
+    within = state.get("state")
+    return within.get("pos") if type(within) is dict else None

@@ -29,7 +29,7 @@ def set_state(target: Any, state: Any) -> None:
     setter = getattr(type(target), "__setstate__", None)
     if setter is not None:
         setter(target, state)
-        check_sound(target)
+        check_sound(target, state)
         return
     if holds_index(target):
         raise strange("changes an index")

@@ -131,6 +131,9 @@ def test_a_generator_reads_its_own_numbers(place: int) -> None:
         loaded(filled(twister, value(state)))
     with pytest.raises(Refused, match=wild):
         loaded(filled(called(b"cnumpy.random._pickle\n__randomstate_ctor\n", twister), value(state)))
+    for form in ({**state, "buffer_pos": 0}, ("MT19937", state["state"]["key"], place)):
+        with pytest.raises(Refused, match=wild):
+            loaded(filled(called(b"cnumpy.random._pickle\n__randomstate_ctor\n", twister), value(form)))
     philox = called(b"cnumpy.random._pickle\n__bit_generator_ctor\n", value("Philox"))
     with pytest.raises(Refused, match=wild):
         loaded(filled(philox, value(_state_of(np.random.Philox(0), buffer_pos=place))))
