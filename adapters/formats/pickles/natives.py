@@ -15,7 +15,16 @@ import numpy as np
 
 from adapters.formats.pickles.policy import strange
 
-__all__ = ["array_backed", "check_makeable", "check_sound", "holds_index", "new_index", "new_neighbours", "plain"]
+__all__ = [
+    "array_backed",
+    "check_makeable",
+    "check_object_node",
+    "check_sound",
+    "holds_index",
+    "new_index",
+    "new_neighbours",
+    "plain",
+]
 
 _HEAP_TYPE = 1 << 9  #: of a class's flags: made by a class statement, not by native code
 _PLAIN = frozenset({"builtins", "collections"})  #: modules whose native classes hold values alone
@@ -44,6 +53,17 @@ def check_makeable(cls: Any) -> None:
         raise strange("makes an object of what is no class")
     if not _is_makeable(cls):
         raise strange(f"makes a {cls.__module__}.{cls.__qualname__} without what belongs into it")
+
+
+def check_object_node(module: str, name: str) -> None:
+    """Check that skops may make an object of this class, whose name the policy allows, by its `__new__`.
+
+    Raises:
+        Refused: it is one of native code, other than the trees and distances that skops writes so.
+    """
+    cls = getattr(importlib.import_module(module), name)
+    if getattr(cls, "__module__", "") not in _NEIGHBOURS:
+        check_makeable(cls)
 
 
 @cache
