@@ -329,6 +329,24 @@ BORROWED: tuple[Borrowed, ...] = (
     _of_estimator("ensemble.HistGradientBoostingClassifier._predictors", "damage", "are they whole?"),
     _of_estimator("ensemble.HistGradientBoostingClassifier._preprocessor", "direct/boosting", "has it categories?"),
     _of_estimator("ensemble.HistGradientBoostingClassifier._preprocessor", "columns", "which"),
+    _of_estimator("ensemble.HistGradientBoostingClassifier._preprocessor", "damage", "how many columns it makes"),
+    _of_estimator("ensemble.HistGradientBoostingClassifier._bin_mapper", "damage", "of which it has categories"),
+    _of_sklearn("ensemble.GradientBoostingClassifier._raw_predict_init", "damage", "how many columns its stages have"),
+    _of_sklearn("metrics._dist_metrics.EuclideanDistance64._validate_data", "damage", "is it of these features?"),
+    # ... and the parts that native code takes on trust
+    *(_of_estimator(f"svm.SVC.{name}", "sizes", "do they fit each other?")
+      for name in ("_n_support", "_dual_coef_", "_intercept_", "_probA", "_probB", "_sparse")),
+    *(_of_estimator(f"preprocessing.OneHotEncoder.{name}", "sizes", "the same", min_frequency=3)
+      for name in ("_infrequent_enabled", "_infrequent_indices", "_default_to_infrequent_mappings",
+                   "_drop_idx_after_grouping", "_n_features_outs")),
+    *(_of_estimator(f"neighbors.KNeighborsClassifier.{name}", "sizes", "the same")
+      for name in ("_fit_X", "_fit_method", "_y")),
+    _of_estimator("cluster.BisectingKMeans._bisecting_tree", "sizes", "the same", n_clusters=2),
+    *(Borrowed("pandas", f"pandas.{name}", ("adapters/formats/pickles/natives.py",), why)
+      for name, why in (("core.indexes.base._new_Index", "as which indexes are pickled"),
+                        ("Categorical._ndarray", "its codes"), ("Index._values", "its categories"))),
+    Borrowed("numpy", "numpy.random.RandomState._bit_generator", ("adapters/formats/pickles/natives.py",),
+             "where it reads its numbers"),
     _of_sklearn("ensemble.VotingClassifier._weights_not_none", "direct/composite", "the weights of those that vote"),
     _of_sklearn("calibration._SigmoidCalibration", "direct/composite", "is told by its name"),
     _of_estimator("linear_model.PoissonRegressor._base_loss", "direct/linear", "the link function"),

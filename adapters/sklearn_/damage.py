@@ -9,9 +9,13 @@ import numpy as np
 from adapters.base import Array, LoadError
 from adapters.sklearn_.columns import is_a
 
-__all__ = ["check_damage", "check_space"]
+__all__ = ["check_damage", "check_estimate", "check_space"]
 
 _WITH_TREES = ("BaseDecisionTree", "BaseGradientBoosting", "BaseHistGradientBoosting")
+
+_SPACES = frozenset(f"{kind}Tree{width}" for kind in ("KD", "Ball") for width in ("", "32", "64"))
+_WORDS = 8  #: of 32 bits, one for each of 256 categories
+_SIZES = "holds a damaged tree: its parts differ in size"
 
 
 def check_damage(part: Any) -> None:
@@ -27,10 +31,12 @@ def check_damage(part: Any) -> None:
     if is_a(part, "BaseDecisionTree") and "tree_" in own:
         _check_decisions(own["tree_"], width)
     if is_a(part, "BaseGradientBoosting"):
+        _check_columns(part, own)
         for each in np.ravel(own.get("estimators_", ())):  # past what these would compare
             _check_decisions(each.tree_, width)
-    if is_a(part, "BaseHistGradientBoosting"):
-        for predictors in own.get("_predictors", ()):
+    if is_a(part, "BaseHistGradientBoosting") and "_predictors" in own:
+        width = min(width, len(own["_bin_mapper"].is_categorical_), _binned(own.get("_preprocessor"), width))
+        for predictors in own["_predictors"]:
             for predictor in predictors:
                 _check_predictor(predictor, width)
 
@@ -41,17 +47,65 @@ def check_space(value: Any) -> None:
     Raises:
         LoadError: it is damaged.
     """
-    if type(value).__name__ in ("KDTree", "BallTree"):
-        _check_space(*value.__getstate__()[:7])
+    if type(value).__name__ in _SPACES:
+        state = value.__getstate__()
+        _check_space(*state[:7])
+        _check_distances(state, 2 if type(value).__name__.startswith("KD") else 1)
+
+
+def check_estimate(part: Any) -> None:
+    """Check that boosting has a column for each of a stage's trees, which native code writes into without a look.
+
+    Its first estimate makes them, by a model that the file chooses: of sound parts, so it is asked when they are known.
+
+    Raises:
+        LoadError: it has fewer.
+    """
+    own = vars(part)
+    if not is_a(part, "BaseGradientBoosting") or "estimators_" not in own or own["estimators_"].shape[1] == 1:
+        return
+    try:
+        columns = part._raw_predict_init(np.zeros((1, own.get("n_features_in_", 0)), np.float32)).shape[1]
+    except Exception as error:  # whatever the model in it raises
+        raise LoadError(f"does not work: its first estimate fails: {type(error).__name__}: {error}") from error
+    if columns < own["estimators_"].shape[1]:
+        raise LoadError(_SIZES)
+
+
+def _check_columns(part: Any, own: dict[str, Any]) -> None:
+    stages = own.get("estimators_")
+    if stages is not None and (stages.ndim != 2 or stages.shape[1] != getattr(part, "n_trees_per_iteration_", 0)):
+        raise LoadError(_SIZES)
+
+
+def _binned(preprocessor: Any, width: int) -> int:
+    """How many columns histogram boosting's own encoder of categories makes of its rows."""
+    if preprocessor is None:
+        return width
+    columns = 0
+    for _, transformer, chosen in preprocessor.transformers_:
+        if isinstance(transformer, str) and transformer == "drop":
+            continue
+        function = vars(transformer).get("func")
+        own = is_a(transformer, "FunctionTransformer") and (function is None or is_a(function, "partial"))
+        if not own and not is_a(transformer, "OrdinalEncoder"):
+            raise LoadError(f"holds a {type(transformer).__name__} where histogram boosting encodes its categories")
+        mask = np.asarray(chosen)
+        columns += int(mask.sum()) if mask.dtype == bool else len(mask)
+    return columns
 
 
 def _check_decisions(tree: Any, width: int) -> None:
     """A tree of scikit-learn's own kind, whose `n_features` the file says and nothing compares."""
+    if tree.max_n_classes < 1 or tree.n_outputs < 1:  # a leaf without a value has that of whatever follows
+        raise LoadError(_SIZES)
     _check_tree(tree.children_left != -1, tree.children_left, tree.children_right, tree.feature, width)
 
 
 def _check_tree(inner: Array, left: Array, right: Array, feature: Array, width: int) -> None:
-    """Every branch leads to two nodes further on, by a feature that there is."""
+    """Every branch leads to two nodes further on, by a feature that there is; and there is a first one."""
+    if not len(inner):
+        raise LoadError("holds a tree without a node")
     at = np.flatnonzero(inner)
     if _is_sound(at, left[at], right[at], feature[at], len(inner), width):
         return
@@ -76,6 +130,8 @@ def _check_predictor(predictor: Any, width: int) -> None:
     nodes = predictor.nodes
     inner = nodes["is_leaf"] == 0
     _check_tree(inner, nodes["left"], nodes["right"], nodes["feature_idx"], width)
+    if predictor.raw_left_cat_bitsets.shape[1:] != (_WORDS,):
+        raise LoadError(_SIZES)
     _check_range(nodes["bitset_idx"][inner & (nodes["is_categorical"] != 0)], len(predictor.raw_left_cat_bitsets))
 
 
@@ -90,7 +146,18 @@ def _check_space(
     inner = np.flatnonzero(nodes["is_leaf"] == 0)
     _check_range(2 * inner + 2, n_nodes)
     if len(order) != rows or len(nodes) != n_nodes or bounds.shape[1:] != (n_nodes, width):
-        raise LoadError("holds a damaged tree: its parts differ in size")
+        raise LoadError(_SIZES)
+
+
+def _check_distances(state: tuple[Any, ...], sides: int) -> None:
+    """What measures distances knows as many features as there are, and every row has its weight."""
+    data, bounds, metric, weights = state[0], state[3], state[11], state[12]
+    if len(bounds) != sides or metric is None or (weights is not None and len(weights) != len(data)):
+        raise LoadError(_SIZES)
+    try:
+        metric._validate_data(data)
+    except ValueError as error:
+        raise LoadError("holds a damaged tree: it measures distances of other features than it has") from error
 
 
 def _check_range(numbers: Array, end: int) -> None:

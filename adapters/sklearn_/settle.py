@@ -10,8 +10,9 @@ import numpy as np
 from adapters.base import LoadError
 from adapters.shared.patterns import is_quick
 from adapters.sklearn_.columns import is_a
-from adapters.sklearn_.damage import check_damage, check_space
+from adapters.sklearn_.damage import check_damage, check_estimate, check_space
 from adapters.sklearn_.parts import holds_a, objects_of, parts_of
+from adapters.sklearn_.sizes import check_sizes
 
 __all__ = ["rows_depend", "settle", "shares_state", "slow_texts", "writes_inputs"]
 
@@ -45,6 +46,10 @@ def settle(model: Any) -> None:
         if is_a(part, "XGBModel") and own.get("_Booster") is not None:
             own["_Booster"].set_param({"nthread": 1})
         check_damage(part)
+        check_sizes(part)
+    if holds_a(model, "BaseGradientBoosting"):
+        for part in parts_of(model):
+            check_estimate(part)
 
 
 def _reads_texts(own: dict[str, Any]) -> bool:

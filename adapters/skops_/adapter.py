@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Self
 from adapters.base import LoadError, Match, ModelDir, Parameters, Rank, Trust
 from adapters.formats import probe
 from adapters.formats.pickles import Refused
+from adapters.formats.pickles.natives import check_sound
 from adapters.formats.pickles.policy import refusal
 from adapters.shared.messages import several
 from adapters.sklearn_ import SklearnAdapter
+from adapters.sklearn_.parts import objects_of
 from adapters.sklearn_.saved_version import note_versions
 from adapters.skops_.audit import SkopsSchema, read_schema
 
@@ -69,7 +71,11 @@ def _loaded(model_dir: ModelDir, file: str, *, trusted: bool) -> Any:
         untrusted = skops.io.get_untrusted_types(file=path)
         if not trusted:
             schema.check(untrusted)
-        return skops.io.load(path, trusted=untrusted)
+            schema.check_made(untrusted)
+        model = skops.io.load(path, trusted=untrusted)
+        for part in () if trusted else objects_of(model):
+            check_sound(part, None)
+        return model
     except Refused as error:
         raise Refused(f"{file} {error}") from error
     except Exception as error:  # whatever skops and the libraries raise on a tree that they do not understand

@@ -18,6 +18,7 @@ from typing import Any
 
 from adapters.base import LoadError
 from adapters.formats import json_text, zip_file
+from adapters.formats.pickles.natives import check_object_node
 from adapters.formats.pickles.policy import LIBRARIES, Refused, Use, dotted, judge, refusal
 
 __all__ = ["SkopsSchema", "read_schema"]
@@ -82,6 +83,17 @@ class SkopsSchema:
         if refused or unseen:
             raise Refused(refusal([dotted(*name.rpartition(".")[::2]) for name in (*refused, *unseen)]))
         self._check_attributes()
+
+    def check_made(self, untrusted: Collection[str]) -> None:
+        """Check that no class of native code is made without what belongs into it; classes are imported for that.
+
+        Raises:
+            Refused: one is.
+        """
+        made = {(node["__module__"], node["__class__"]) for node in self.nodes if node["__loader__"] == "ObjectNode"}
+        for module, name in made:
+            if f"{module}.{name}" in untrusted:
+                check_object_node(module, name)
 
     def _check_attributes(self) -> None:
         """Reserved names may hold a number or a text (a vocabulary has such words), and nothing that numpy follows."""

@@ -16,7 +16,11 @@ reach into others (`Class.method.__globals__`), and a type of array cannot lie a
 that may be called imports, evaluates, opens, or looks an attribute up by a name from the file. Where a library would
 execute what it finds in its own state (scipy's distributions compile text), the object becomes an empty placeholder.
 
-The rule is about code. It is no sandbox for native libraries: arrays of hostile numbers, or a hostile booster, can
+What native code takes on trust is checked where it could have other memory taken for objects (`arrays`, `natives`): an
+object is given its state once, an array as many objects as it has places, and native classes are made as their own
+pickles make them. What scikit-learn's parts say of each other is checked once they are loaded (`adapters.sklearn_`).
+
+The rule is about code. It is no sandbox for native libraries: a hostile booster, or numbers that nobody thought of, can
 still crash the process that loads or predicts with them, which is why models are tried in a process of their own.
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import io
 import math
@@ -14,10 +13,13 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array, LoadError
+from adapters.formats.pickles.arrays import ArrayKind, kind_of
 from adapters.formats.pickles.machine import Machine, Taken
-from adapters.formats.pickles.policy import ARRAY_WRAPPERS, PARTIAL, Refused, Use, dotted, judge, refusal
+from adapters.formats.pickles.natives import check_makeable, plain
+from adapters.formats.pickles.policy import ARRAY_WRAPPERS, Refused, Use, dotted, judge, refusal, strange
+from adapters.formats.pickles.states import set_state
 from adapters.formats.pickles.stream import skip, take
-from adapters.formats.pickles.values import STAND_INS, Placeholder, check_names, dtype_with, native, strange
+from adapters.formats.pickles.values import STAND_INS, Placeholder, check_names, dtype_with, native
 
 __all__ = ["Loading"]
 
@@ -37,6 +39,7 @@ class Loading(Machine):
         super().__init__(stream, Taken())
         self._nested = nested
         self._searched = 0  #: places of the memory that were looked at for dtypes
+        self._built: dict[int, Any] = {}  #: by id, what was given its state, kept so that no other gets the id
         self._named: dict[int, Use] = {}  #: by id, how the pickle may use what it named
 
     def find_class(self, module: str, name: str) -> Any:
@@ -56,7 +59,7 @@ class Loading(Machine):
         maker = self.stack[-1]
         if self._named.get(id(maker)) is not _CALL:
             raise strange(f"calls {_label(maker)}")
-        self.stack[-1] = maker(*_plain(args))
+        self.stack[-1] = maker(*plain(args))
 
     def load_newobj(self) -> None:
         args = self.stack.pop()
@@ -86,8 +89,12 @@ class Loading(Machine):
             self._finish(target, state)
         elif id(target) in self._named or isinstance(target, type):
             raise strange(f"changes {_label(target)}")
+        elif id(target) in self._built:  # native code makes room for its state once
+            raise strange(f"gives a {_label(target)} its state twice")
         else:
-            _set_state(target, state)
+            if not isinstance(target, np.ndarray):  # which are told apart by their sizes
+                self._built[id(target)] = target
+            set_state(target, state)
 
     def _finish(self, dtype: np.dtype[Any], state: Any) -> None:
         """Put what the state makes of a dtype in its place, and in the memory, where picklers have it by then."""
@@ -168,46 +175,16 @@ def _resolve(module: str, name: str, use: Use, label: str) -> Any:
         sound = use is not Use.CLASS and callable(found) and near
     if not sound:
         raise Refused(refusal([f"{label} ({dotted(*home)})"]))
-    return found
+    is_array = isinstance(found, type) and issubclass(found, np.ndarray)
+    return kind_of(found) if is_array else found
 
 
 def _made(cls: Any, args: Any, kwargs: Any) -> Any:
     """`cls.__new__(cls, ...)`, of a class alone."""
-    if not issubclass(type(cls), type):
-        raise strange("makes an object of what is no class")
-    if issubclass(cls, np.ndarray):
+    if isinstance(cls, ArrayKind):
         raise strange("makes an array with an opcode for other objects")
-    return cls.__new__(cls, *_plain(args), **kwargs)
-
-
-def _plain(args: Iterable[Any]) -> tuple[Any, ...]:
-    """Arguments to make something of; a range among them could ask for any amount of memory."""
-    args = tuple(args)
-    for arg in args:
-        if isinstance(arg, range):
-            raise strange("makes an object of a range")
-    return args
-
-
-def _set_state(target: Any, state: Any) -> None:
-    """Python's own rule, less what could reach behind the object: reserved names, and its own idea of the rule."""
-    parts = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
-    for part in parts:
-        if isinstance(part, dict) and not isinstance(target, Placeholder):
-            check_names(part)
-    if isinstance(target, np.ndarray) and target.size:  # its memory, which others may read by then, would be given back
-        raise strange("fills an array twice")
-    if isinstance(target, functools.partial) and state[0] is not target.func:
-        raise Refused(refusal([PARTIAL]))
-    setter = getattr(type(target), "__setstate__", None)
-    if setter is not None:
-        setter(target, state)
-        return
-    attributes, slots = parts
-    if attributes:
-        target.__dict__.update({sys.intern(name): value for name, value in attributes.items()})
-    for name, value in (slots or {}).items():
-        setattr(target, name, value)
+    check_makeable(cls)
+    return cls.__new__(cls, *plain(args), **kwargs)
 
 
 def _check_container(target: Any, keys: Iterable[Any] = ()) -> None:

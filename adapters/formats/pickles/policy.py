@@ -27,6 +27,7 @@ __all__ = [
     "dotted",
     "judge",
     "refusal",
+    "strange",
 ]
 
 
@@ -216,6 +217,11 @@ def refusal(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     which = "which is not a class of a known library" if len(names) == 1 else "which are not classes of known libraries"
     return f"names {shown}, {which}; it was not loaded{_way_out(names)}"
+
+
+def strange(what: str) -> Refused:
+    """The refusal of an act, to follow the file's name."""
+    return Refused(f"{what}, as no known library's pickle does; it was not loaded")
 
 
 def _way_out(names: Sequence[str]) -> str:

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from adapters.base import Array
-from adapters.formats.pickles.policy import CHECK_ARRAY, GETATTR, PARTIAL, STR_METHODS, Refused, refusal
+from adapters.formats.pickles.arrays import create_array, empty, empty_masked
+from adapters.formats.pickles.natives import array_backed, check_makeable, new_index, new_neighbours, plain
+from adapters.formats.pickles.policy import CHECK_ARRAY, GETATTR, PARTIAL, STR_METHODS, Refused, refusal, strange
 
-__all__ = ["STAND_INS", "Placeholder", "check_names", "dtype_with", "native", "strange"]
+__all__ = ["STAND_INS", "Placeholder", "check_names", "dtype_with", "native"]
 
 _BASES = (object, dict, list, set, tuple, frozenset, str, int, float)
 
@@ -30,10 +32,6 @@ class Placeholder:
 
     def __setstate__(self, state: Any) -> None:
         """Forget it."""
-
-
-def strange(what: str) -> Refused:
-    return Refused(f"{what}, as no known library's pickle does; it was not loaded")
 
 
 def check_names(names: Iterable[Any]) -> None:
@@ -63,6 +61,7 @@ def _reconstructor(cls: Any, base: Any, state: Any) -> Any:
     """`copyreg._reconstructor`, for the bases that hold plain values: it runs the base's constructor."""
     if not any(base is known for known in _BASES) or not isinstance(cls, type):
         raise strange(f"rebuilds an object from {base!r}")
+    check_makeable(cls)
     if base is object:
         return object.__new__(cls)
     check_names(state if isinstance(state, dict) else ())
@@ -72,15 +71,13 @@ def _reconstructor(cls: Any, base: Any, state: Any) -> Any:
 
 
 def _new(cls: Any, *args: Any) -> Any:
-    if not isinstance(cls, type):
-        raise strange("makes an object of what is no class")
-    return cls.__new__(cls, *args)
+    check_makeable(cls)
+    return cls.__new__(cls, *plain(args))
 
 
 def _new_ex(cls: Any, args: Any, kwargs: Any) -> Any:
-    if not isinstance(cls, type):
-        raise strange("makes an object of what is no class")
-    return cls.__new__(cls, *args, **kwargs)
+    check_makeable(cls)
+    return cls.__new__(cls, *plain(args), **kwargs)
 
 
 def _latin1(text: Any, encoding: Any) -> bytes:
@@ -127,29 +124,6 @@ def _bit_generator(kind: Any = "MT19937") -> np.random.BitGenerator:
     return known[name]()
 
 
-def _empty(cls: Any, shape: Any, dtype: Any) -> Any:
-    """`numpy._core.multiarray._reconstruct`: an array that its state will fill; a larger one could take any memory."""
-    if not isinstance(cls, type) or not issubclass(cls, np.ndarray) or shape != (0,):
-        raise strange("makes an array before it says of what")
-    return np.ndarray.__new__(cls, shape, dtype)
-
-
-def _empty_masked(cls: Any, base: Any, shape: Any, dtype: Any) -> Any:
-    """`numpy.ma.core._mareconstruct`."""
-    if not isinstance(cls, type) or not issubclass(cls, np.ma.MaskedArray):
-        raise strange("makes an array before it says of what")
-    return np.ma.MaskedArray.__new__(cls, _empty(base, shape, dtype), mask=_empty(np.ndarray, shape, "?"), dtype=dtype)
-
-
-def _create_array(make: Any, args: Any, state: Any, attributes: Any = None) -> Any:
-    """`dill._dill._create_array`: an array of numpy's, and at once its state."""
-    if make is not _empty or not isinstance(args, tuple) or attributes:
-        raise strange("makes an array by what makes none")
-    array = _empty(*args)
-    array.__setstate__(state)
-    return array
-
-
 def _arrow_array(data: Any) -> Any:
     """`pyarrow.lib._restore_array`, which believes what the file says of its buffers' lengths: they are checked."""
     array = importlib.import_module("pyarrow.lib")._restore_array(data)
@@ -170,6 +144,12 @@ def _random(kind: Callable[[np.random.BitGenerator], Any]) -> Callable[..., Any]
     return make
 
 
+#: where pickles find `_new_Index`, and scikit-learn's `newObj`
+_INDEX_MODULES = ("base", "api", "category", "range", "multi", "numeric")
+_NEIGHBOUR_MODULES = (
+    "metrics._dist_metrics", "neighbors._dist_metrics", "neighbors._kd_tree", "neighbors._ball_tree",
+)  # fmt: skip
+
 #: dotted name -> what is called instead
 STAND_INS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
@@ -180,16 +160,19 @@ STAND_INS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "builtins.set": _of_list(set),
         "builtins.frozenset": _of_list(frozenset),
         "copyreg._reconstructor": _reconstructor,
-        "dill._dill._create_array": _create_array,
+        "dill._dill._create_array": create_array,
         "copyreg.__newobj__": _new,
         "copyreg.__newobj_ex__": _new_ex,
         "_codecs.encode": _latin1,
-        "numpy._core.multiarray._reconstruct": _empty,
-        "numpy.core.multiarray._reconstruct": _empty,
+        "numpy._core.multiarray._reconstruct": empty,
+        "numpy.core.multiarray._reconstruct": empty,
         "pyarrow.lib._restore_array": _arrow_array,
         "pyarrow.lib.py_buffer": _arrow_buffer,
-        "numpy.ma.core._mareconstruct": _empty_masked,
-        "numpy.ma._mareconstruct": _empty_masked,
+        "numpy.ma.core._mareconstruct": empty_masked,
+        "numpy.ma._mareconstruct": empty_masked,
+        "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked": array_backed,
+        **{f"pandas.core.indexes.{module}._new_Index": new_index for module in _INDEX_MODULES},
+        **{f"sklearn.{module}.newObj": new_neighbours for module in _NEIGHBOUR_MODULES},
         "numpy.random._pickle.__bit_generator_ctor": _bit_generator,
         "numpy.random._pickle.__generator_ctor": _random(np.random.Generator),
         "numpy.random._pickle.__randomstate_ctor": _random(np.random.RandomState),

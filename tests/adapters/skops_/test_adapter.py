@@ -307,3 +307,29 @@ def test_something_that_cannot_predict_gets_a_reason(tmp_path: Path) -> None:
     sio.dump({"a": 1}, tmp_path / "model.skops")
     with pytest.raises(LoadError, match="holds a dict, which has no method that answers"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["pandas.core.arrays.categorical.Categorical", "sklearn.tree._criterion.Gini"])
+def test_native_classes_are_not_made_without_what_belongs_into_them(name: str, logistic: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.skops").write_bytes(logistic)
+    rewrite(tmp_path / "model.skops", extra(node("ObjectNode", name, content=None)))
+    with pytest.raises(LoadError, match=r"^model\.skops makes a .* without what belongs into it"):
+        load(tmp_path)
+
+
+def test_a_random_generator_reads_its_own_numbers(tmp_path: Path) -> None:
+    model = _logistic().fit(X, Y)
+    model.random_state = np.random.RandomState(0)
+    model.random_state.set_state(("MT19937", model.random_state.get_state()[1], 10**9))
+    sio.dump(model, tmp_path / "model.skops")
+    with pytest.raises(LoadError, match="numbers that it does not have"):
+        load(tmp_path)
+
+
+def test_a_class_of_arrays_is_no_function(tmp_path: Path) -> None:
+    """`numpy.ndarray` makes arrays of objects of plain bytes, if a pipeline's step calls it."""
+    sio.dump(
+        make_pipeline(FunctionTransformer(np.ndarray, kw_args={"dtype": "O"}), _logistic()), tmp_path / "model.skops"
+    )
+    with pytest.raises(LoadError, match=r"numpy\.ndarray"):
+        load(tmp_path)

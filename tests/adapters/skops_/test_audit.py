@@ -55,6 +55,16 @@ def test_which_types_may_be_made_and_how(name: str, loader: str, allowed: bool) 
     schema.check([])  # what skops trusts of its own accord
 
 
+def test_native_classes_are_not_made_by_their_new() -> None:
+    neighbours = "sklearn.neighbors._kd_tree.KDTree"
+    for name in (neighbours, "sklearn.svm._classes.SVC"):
+        SkopsSchema(node(name)).check_made([name])
+    gini = "sklearn.tree._criterion.Gini"
+    with pytest.raises(Refused, match="without what belongs into it"):
+        SkopsSchema(node(gini)).check_made([gini])
+    SkopsSchema(node(gini)).check_made([])  # what skops trusts of its own accord
+
+
 def test_a_type_that_no_node_names_is_refused() -> None:
     with pytest.raises(Refused, match=r"shop\.Own"):
         SkopsSchema(node("sklearn.svm._classes.SVC")).check(["shop.Own"])
