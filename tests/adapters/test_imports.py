@@ -84,6 +84,7 @@ BETWEEN = {
     ("upstream.vllm_program", "generation.grammar"),
     ("spacy_.package", "torchserve_.archive"),
     ("skops_.adapter", "sklearn_"),
+    ("skops_.adapter", "sklearn_.parts"),
     ("skops_.adapter", "sklearn_.saved_version"),
 }
 #: what formats import beside the standard library and numpy: an array that joblib wrote is read by joblib's own class

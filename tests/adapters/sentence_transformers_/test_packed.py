@@ -50,7 +50,7 @@ def test_rows_of_any_length_share_a_call(
     assert sorted(found) == list(range(len(rows)))
     assert len(calls) == 1, "each length had a call of its own"
     for index, (wanted,) in enumerate(alone):
-        torch.testing.assert_close(found[index], wanted, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(found[index], wanted, atol=1e-5, rtol=1e-5)  # a sum's order is its batch's
 
 
 def test_a_row_without_tokens_is_refused(tmp_path: Path) -> None:
