@@ -31,7 +31,7 @@ def check_damage(part: Any) -> None:
     if is_a(part, "BaseDecisionTree") and "tree_" in own:
         _check_decisions(own["tree_"], width)
     if is_a(part, "BaseGradientBoosting"):
-        _check_columns(part, own)
+        _check_columns(own)
         for each in np.ravel(own.get("estimators_", ())):  # past what these would compare
             _check_decisions(each.tree_, width)
     if is_a(part, "BaseHistGradientBoosting") and "_predictors" in own:
@@ -72,9 +72,12 @@ def check_estimate(part: Any) -> None:
         raise LoadError(_SIZES)
 
 
-def _check_columns(part: Any, own: dict[str, Any]) -> None:
+def _check_columns(own: dict[str, Any]) -> None:
     stages = own.get("estimators_")
-    if stages is not None and (stages.ndim != 2 or stages.shape[1] != getattr(part, "n_trees_per_iteration_", 0)):
+    if stages is None:
+        return
+    # scikit-learn before 1.4 does not say how many trees a stage has: `check_estimate` asks it
+    if stages.ndim != 2 or stages.shape[1] != own.get("n_trees_per_iteration_", stages.shape[1]):
         raise LoadError(_SIZES)
 
 

@@ -99,7 +99,7 @@ def _encoder(part: Any) -> bool:
     enabled = own.get("_infrequent_enabled")
     mappings = own["_default_to_infrequent_mappings"] if enabled else [None for _ in columns]
     rare = own["_infrequent_indices"] if enabled else [None for _ in columns]
-    dropped = own.get("_drop_idx_after_grouping")
+    dropped = own.get("_drop_idx_after_grouping", own.get("drop_idx_"))  # scikit-learn 1.1 has the latter alone
     dropped = [None for _ in columns] if dropped is None else dropped
     taken = zip(part.categories_, mappings, rare, dropped, part._n_features_outs, strict=True)
     return all(_category(*each) for each in taken)

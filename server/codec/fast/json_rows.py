@@ -194,7 +194,7 @@ def cast(matrix: Array, dtype: np.dtype[Any]) -> Array | None:
 
 
 def is_finite(matrix: Array) -> bool:
-    """`np.isfinite(matrix).all()`, at a seventh of its time for a row."""
+    """`np.isfinite(matrix).all()`, at a quarter of its time for a row."""
     if matrix.size <= _FEW and isfinite(sum(matrix.ravel().tolist())):  # nothing brings a sum back from infinity
         return True
     return b"\0" not in np.isfinite(matrix).tobytes()

@@ -154,7 +154,7 @@ def _check_rows(outputs: Tensors, rows: int) -> None:
 def _split(outputs: Tensors, rows: Sequence[int]) -> list[Outcome]:
     parts: list[Outcome] = []
     start = 0
-    if len(outputs) == 1:  # most have one: a third of the time
+    if len(outputs) == 1:  # most have one, and it takes less than half of the time
         ((name, array),) = outputs.items()
         for count in rows:
             end = start + count

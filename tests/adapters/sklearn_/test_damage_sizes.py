@@ -56,6 +56,15 @@ def test_boosting_has_a_column_for_each_tree_of_a_stage() -> None:
         settle(sound.fit(X, THREE))
 
 
+def test_boosting_of_versions_that_do_not_count_a_stages_trees_is_asked() -> None:
+    model = GradientBoostingClassifier(n_estimators=2).fit(X, THREE)
+    del model.n_trees_per_iteration_
+    settle(model)
+    model.estimators_ = np.tile(model.estimators_, (1, 500))
+    with pytest.raises(LoadError, match="differ in size"):
+        settle(model)
+
+
 def test_histogram_boosting_has_bits_for_every_category_and_encodes_every_column() -> None:
     def fitted() -> Any:
         return HistGradientBoostingClassifier(max_iter=1, min_samples_leaf=2).fit(FRAME[["age", "kind"]], Y)

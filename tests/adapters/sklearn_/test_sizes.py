@@ -198,3 +198,12 @@ def test_sound_models_pass() -> None:
 def test_what_was_never_fitted_passes() -> None:
     for model in (SVC(), KNeighborsClassifier(), OneHotEncoder(), KMeans(), CountVectorizer(), FeatureHasher()):
         check_sizes(model)
+
+
+def test_an_encoder_of_versions_that_keep_what_is_dropped_elsewhere_passes() -> None:
+    model = OneHotEncoder(drop="first").fit(RARE)
+    del model._drop_idx_after_grouping
+    settle(model)
+    model.drop_idx_ = np.array([-5], object)
+    with pytest.raises(LoadError, match="do not fit"):
+        settle(model)
