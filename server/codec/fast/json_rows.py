@@ -1,8 +1,9 @@
 """The fast paths of the most common JSON requests: rows of numbers for a model with one matrix input, and many numbers.
 
 A decoder made here answers only where it is sure to give what the general decoder gives, and hands over everything
-else, every error included. What it relies on: JSON holds neither NaN nor infinities, `array('d')` takes nothing but
-numbers, and rows are checked one by one to be lists of the matrix's width.
+else, every error included. What it relies on: JSON holds neither NaN nor infinities, `array` takes nothing but numbers
+and makes those infinite that are too large for it, and rows are checked one by one to be lists of the matrix's width.
+A row's own types are made by `array` too: after a pause of a tenth of a millisecond it takes 7 µs, numpy's way 22.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _RAW_KEYS = {"name", "shape", "datatype", "parameters"}
 _BODY_KEYS = {"inputs", "id", "parameters"}
 #: numbers that are added up in less time than numpy needs to begin
 _FEW = 64
-FLOATS: dict[str, np.dtype[Any]] = {"FP64": np.dtype(np.float64), "FP32": np.dtype(np.float32)}
+_DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+FLOATS: dict[str, np.dtype[Any]] = {"FP64": _DOUBLE, "FP32": _SINGLE}
 
 V1Decoder = Callable[[bytes], DecodedRequest]
 V2Decoder = Callable[[bytes, "str | None"], v2.DecodedV2Request]
@@ -59,7 +61,7 @@ def _matrix_v1(signature: Signature) -> V1Decoder:
     spec = matrix_of(signature)
     if spec is None:
         return lambda raw: v1.decode(raw, signature)
-    name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
+    name, width, dtype, key = spec.name, spec.shape[1], FLOATS[spec.datatype], merge_key(spec)
 
     def decode(raw: bytes) -> DecodedRequest:
         body = rows = None
@@ -67,9 +69,9 @@ def _matrix_v1(signature: Signature) -> V1Decoder:
             body = orjson.loads(raw)
             rows = body["instances"]
             if len(body) == 1 and _are_rows(rows, width):
-                values = NumberArray("d", rows[0] if len(rows) == 1 else chain.from_iterable(rows))
-                matrix = cast(np.frombuffer(values).reshape(len(rows), width), dtype)
-                if matrix is not None:
+                values = NumberArray(dtype.char, rows[0] if len(rows) == 1 else chain.from_iterable(rows))
+                matrix = np.frombuffer(values, dtype).reshape(len(rows), width)
+                if dtype is _DOUBLE or is_finite(matrix):
                     return DecodedRequest({name: matrix}, len(rows), {}, key=key)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
             pass  # the general decoder says what is wrong
@@ -98,7 +100,7 @@ def _matrix_v2(signature: Signature) -> V2Decoder:
     spec = matrix_of(signature)
     if spec is None:
         return lambda raw, json_length: v2.decode(raw, json_length, signature)
-    name, width, dtype, key = spec.name, spec.shape[1], spec.dtype, merge_key(spec)
+    name, width, dtype, key = spec.name, spec.shape[1], FLOATS[spec.datatype], merge_key(spec)
     column_names = frozenset(signature.columns)
 
     def is_named(sent: object) -> bool:
@@ -113,12 +115,15 @@ def _matrix_v2(signature: Signature) -> V2Decoder:
         if not (bare and is_named(tensor["name"]) and tensor.keys() == _V2_KEYS and set(map(type, shape)) == {int}):
             return None
         rows, columns = shape
-        values = NumberArray("d", data)
+        sent = FLOATS[tensor["datatype"]]
+        narrower = sent if dtype is _DOUBLE else dtype
+        values = NumberArray(narrower.char, data)
         if columns != width or rows < 1 or len(values) != rows * width or type(data) is not list:
             return None
-        matrix = cast(np.frombuffer(values).reshape(rows, width), FLOATS[tensor["datatype"]])
-        matrix = None if matrix is None else cast(matrix, dtype)
-        return None if matrix is None else v2.DecodedV2Request({name: matrix}, rows, {}, identifier, {}, False, key=key)
+        matrix = np.frombuffer(values, narrower).reshape(rows, width)
+        if narrower is _SINGLE and not is_finite(matrix):
+            return None
+        return v2.DecodedV2Request({name: matrix.astype(dtype, copy=False)}, rows, {}, identifier, {}, False, key=key)
 
     def from_raw(raw: bytes, head: int) -> v2.DecodedV2Request | None:
         body = orjson.loads(raw[:head])
@@ -188,9 +193,15 @@ def cast(matrix: Array, dtype: np.dtype[Any]) -> Array | None:
     """The matrix in that type; None where a value is too large for it."""
     if matrix.dtype == dtype:
         return matrix
-    with np.errstate(over="ignore"):
-        narrowed: Array = matrix.astype(dtype)
-    return narrowed if dtype.itemsize > matrix.itemsize or np.isfinite(narrowed).all() else None
+    if dtype.itemsize > matrix.itemsize:
+        return matrix.astype(dtype)
+    narrowed: Array
+    if matrix.size <= _FEW:
+        narrowed = np.frombuffer(NumberArray(dtype.char, matrix.ravel().tolist()), dtype).reshape(matrix.shape)
+    else:
+        with np.errstate(over="ignore"):
+            narrowed = matrix.astype(dtype)
+    return narrowed if is_finite(narrowed) else None
 
 
 def is_finite(matrix: Array) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from adapters.base import Signature, TensorSpec
 from server.codec import v1, v2
 from server.codec.decoded_request import DecodedRequest
-from server.codec.fast.json_rows import is_finite, v1_decoder, v2_decoder
+from server.codec.fast.json_rows import cast, is_finite, v1_decoder, v2_decoder
 from server.errors import InvalidInput
 
 SIGNATURES = {
@@ -173,3 +173,19 @@ def test_what_is_not_finite_is_seen_wherever_it_stands(size: int, dtype: type[np
             matrix[at] = odd_one
             assert not is_finite(matrix)
     assert size < 2 or not is_finite(np.array([[np.inf, -np.inf] * (size // 2)], dtype))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1, 64, 65, 1000])
+def test_doubles_are_narrowed_as_numpy_does_or_not_at_all(size: int) -> None:
+    random = np.random.default_rng(3)
+    matrix = (random.normal(size=(1, size)) * 10.0 ** random.integers(-46, 38, size)).T[::-1]
+    narrowed = cast(matrix, np.dtype(np.float32))
+    assert narrowed is not None
+    assert narrowed.tobytes() == matrix.astype(np.float32).tobytes()
+    assert narrowed.shape == matrix.shape
+    for too_large in (3.4028236e38, -1e300, np.inf, np.nan):
+        matrix[size // 2] = too_large
+        assert cast(matrix, np.dtype(np.float32)) is None
+    matrix[size // 2] = 3.40282356e38  # which is nearer to the largest than to what would come after it
+    assert cast(matrix, np.dtype(np.float32)) is not None
