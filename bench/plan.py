@@ -18,12 +18,14 @@ BOOSTERS = ("xgboost", "lightgbm")
 TEXT = ("spacy", "bert")
 
 POLYSERVE, KSERVE, KSERVE_1_THREAD = "polyserve", "kserve", "kserve-1-thread"
+BUSY_POLL = "polyserve-busy-poll"
 MLSERVER, MLSERVER_BATCHING = "mlserver", "mlserver-batching"
 TRITON, MOSEC = "triton", "mosec"
 LITSERVE, BENTOML, RAY = "litserve", "bentoml", "ray"
 PROGRAMMED = (MOSEC, LITSERVE, BENTOML, RAY)  #: that are given code for each model, and answer V1 as they are asked
 FASTAPI, ECHO = "fastapi", "echo"
 LOOPBACK = "loopback"  #: of one connection: what no server can be quicker than
+ALONE = (BUSY_POLL, LOOPBACK)  #: that are asked over one connection
 OPENMP = ("lightgbm", "bert")  #: models that many threads can slow down, by much on busy cores
 
 
@@ -69,14 +71,14 @@ def claims() -> list[Step]:
         Step(Workload("logistic", Protocol.V2_BINARY), (*both, TRITON)),
         Step(Workload("logistic", Protocol.GRPC), (*both, MLSERVER, TRITON, ECHO)),
         Step(Workload("logistic", Protocol.GRPC, client=Client.GRPCIO), (*both, TRITON, ECHO)),
-        Step(Workload("logistic", Protocol.GRPC, connections=1), (*both, TRITON)),
+        Step(Workload("logistic", Protocol.GRPC, connections=1), (*both, TRITON, BUSY_POLL)),
         Step(Workload("logistic", Protocol.GRPC, 1, client=Client.GRPCIO), (*both, TRITON)),
-        Step(Workload("logistic", connections=1), (*both, *PROGRAMMED, LOOPBACK)),
+        Step(Workload("logistic", connections=1), (*both, *PROGRAMMED, *ALONE)),
         Step(Workload("forest"), (*both, *PROGRAMMED)),
         Step(Workload("forest", Protocol.V2), (POLYSERVE, MLSERVER, MLSERVER_BATCHING, TRITON)),
         Step(Workload("forest", connections=1), both),
         *(Step(Workload(model), _kserves(model)) for model in BOOSTERS),
-        *(Step(Workload(model, connections=1), (*_kserves(model), LOOPBACK)) for model in BOOSTERS),
+        *(Step(Workload(model, connections=1), (*_kserves(model), *ALONE)) for model in BOOSTERS),
         Step(Workload("onnx"), (*both, *PROGRAMMED)),
         Step(Workload("onnx", Protocol.GRPC), (POLYSERVE, TRITON)),
         *(Step(Workload(model, connections=count), _kserves(model)) for model in TEXT for count in (32, 64)),
@@ -103,7 +105,7 @@ def product(
             name
             for name, system in SYSTEMS.items()
             if system.serves(model, protocol) and (not system.path or model == "logistic")
-            if name != LOOPBACK or count == 1
+            if name not in ALONE or count == 1
         )
         steps.append(Step(Workload(model, protocol, count, size), systems))
     return steps

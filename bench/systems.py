@@ -22,6 +22,7 @@ from bench.requests import Protocol
 ALL_PROTOCOLS = frozenset(Protocol)
 ALL_MODELS = frozenset(MODELS)
 _BATCHING = mlserver_env.Batching()
+_BUSY_POLL = "--busy_poll=100"
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ class System:
         return model in self.models and protocol in self.protocols
 
 
-def _polyserve(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
-    served = places.RUN / "models"
-    flags = [f"--model_dir={served}", f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
-    return Launch([sys.executable, "-m", "server", *flags])
+def _polyserve(*more: str) -> Callable[[Sequence[str], int, int], Launch]:
+    def launch(models: Sequence[str], http_port: int, grpc_port: int) -> Launch:
+        flags = [f"--model_dir={places.RUN / 'models'}", f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
+        return Launch([sys.executable, "-m", "server", *flags, *more])
+
+    return launch
 
 
 def _kserve(environ: Mapping[str, str]) -> Callable[[Sequence[str], int, int], Launch]:
@@ -143,7 +146,8 @@ _MOSEC = System(
 SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
-        System("polyserve", "PolyServe, default flags (its access log is off)", _polyserve),
+        System("polyserve", "PolyServe, default flags (its access log is off)", _polyserve()),
+        System("polyserve-busy-poll", f"the same with `{_BUSY_POLL}`", _polyserve(_BUSY_POLL)),
         _KSERVE,
         replace(
             _KSERVE,

@@ -56,6 +56,7 @@ from server.repository.observation import Observation
 from server.repository.repository import Repository
 from server.repository.store import ModelStore
 from server.runtime import logs
+from server.runtime.busy_poll import BusyPoll
 from server.runtime.certificates import CertificateFiles
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
@@ -120,6 +121,7 @@ class PolyServer(frame.ModelServer):
             bounds=self._bounds,
             rules=head_rules(settings),
             guard=self._access.keys,
+            busy_poll=BusyPoll(settings.busy_poll / 1e6),
         )
         self._certificates = _certificates(settings)
         self._loader = loader

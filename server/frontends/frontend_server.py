@@ -33,6 +33,7 @@ from server.inference.batching.queue import limits_of
 from server.inference.batching.threads import predictors
 from server.repository.observation import Observation
 from server.runtime import logs, memory
+from server.runtime.busy_poll import BusyPoll
 from server.runtime.descriptors import Shares
 from server.runtime.event_loop import run
 from server.runtime.sockets import shared_listener
@@ -69,6 +70,7 @@ class FrontendServer:
             bounds=self._bounds,
             rules=head_rules(settings),
             guard=self._keys,
+            busy_poll=BusyPoll(settings.busy_poll / 1e6),
         )
 
     def run(self) -> None:

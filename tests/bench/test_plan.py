@@ -8,7 +8,7 @@ from bench import plan
 from bench.__main__ import _parser, _whole, chosen
 from bench.claims import CLAIMS
 from bench.models import MODELS
-from bench.plan import POLYSERVE, Step, Workload
+from bench.plan import Step, Workload
 from bench.requests import Protocol
 from bench.systems import SYSTEMS
 
@@ -20,7 +20,7 @@ def steps(*arguments: str) -> list[Step]:
 def test_the_default_run_measures_what_every_claim_needs() -> None:
     planned = {step.workload: step.systems for step in steps()}
     for claim in CLAIMS:
-        assert {POLYSERVE, claim.other} <= set(planned[claim.workload]), claim.text
+        assert {claim.ours, claim.other} <= set(planned[claim.workload]), claim.text
 
 
 def test_the_default_run_asks_no_system_for_what_it_cannot() -> None:
@@ -42,7 +42,7 @@ def test_only_what_a_step_compares_is_up_and_what_the_next_needs_too_is_started_
             assert {(step.workload.model, step.systems) for step in stage} == {
                 (stage[0].workload.model, stage[0].systems)
             }
-    each_protocol = steps("--only", "forest", "--protocols", "v1,grpc", "--connections", "1,64")
+    each_protocol = steps("--only", "forest", "--protocols", "v1,grpc", "--connections", "16,64")
     assert [len(stage) for stage in plan.stages(each_protocol)] == [2, 2]
 
 

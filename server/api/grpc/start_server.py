@@ -17,6 +17,7 @@ from server.api.grpc.native.native_server import GrpcConnectionLimits, NativeSer
 from server.api.grpc.service import serve
 from server.api.http2.stream_link import MakeHttp2
 from server.config.settings import Settings
+from server.runtime.busy_poll import BusyPoll
 from server.runtime.certificates import CertificateFiles
 
 
@@ -45,7 +46,7 @@ async def start_grpc(
     if settings.grpc_frontend == "grpcio":
         server, bound = await serve(handlers, port, limits, socket, shared=shared, certificates=certificates)
         return AioServer(server, bound), bound
-    site = CallSite(handlers, limits, bodies, inference)
+    site = CallSite(handlers, limits, bodies, inference, BusyPoll(settings.busy_poll / 1e6))
     native = NativeServer(site, GrpcConnectionLimits.of(settings, max_connections), certificates)
     if hand_over is None:
         port = await native.start(port, shared=shared)

@@ -34,6 +34,7 @@ from server.errors import JSON_HEADER, Header, NotReady, ServingError, as_servin
 from server.inference.answer import Answer, StreamedAnswer
 from server.inference.request import InferenceRequest
 from server.repository.on_demand import NotLoaded
+from server.runtime.busy_poll import BusyPoll
 
 log = logging.getLogger("kserve")
 
@@ -48,6 +49,7 @@ class ServerContext:
     bounds: Bounds = field(default_factory=Bounds)
     rules: HeadRules = field(default_factory=HeadRules)
     guard: KeyGuard | None = None
+    busy_poll: BusyPoll = field(default_factory=BusyPoll)
     _defaults: list[Header] = field(default_factory=list)
     _ok: bytes = b""
 
@@ -166,6 +168,10 @@ class FastProtocol(BoundedProtocol):
         if self.cycle is not None and self._context.closing:
             self.cycle.keep_alive = False
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._context.busy_poll.answered(self.loop)
+
     def _waits(self) -> tuple[Wait, float] | None:
         if self._head is None:
             return super()._waits()
@@ -248,6 +254,7 @@ class FastProtocol(BoundedProtocol):
             return
         self.transport.write_now(b"%b\r\n%b" % (head, body))
         self._begun, self._since = True, self.loop.time()
+        self._context.busy_poll.answered(self.loop)
         if self._early:
             self.loop.call_soon(self.take_early)
 

@@ -12,6 +12,7 @@ from server.api.bodies import Bodies
 from server.api.grpc.channel_limits import GrpcLimits
 from server.api.grpc.infer_calls import Inference
 from server.errors import Overloaded, TooLarge
+from server.runtime.busy_poll import BusyPoll
 
 #: a connection's share of the bytes of answers that may wait for clients to read them: one of so many
 _SHARE = 4
@@ -46,12 +47,14 @@ class CallSite:
         limits: GrpcLimits,
         bodies: Bodies | None = None,
         inference: Inference | None = None,
+        busy_poll: BusyPoll | None = None,
     ) -> None:
         """`inference`: how `ModelInfer` is answered in callbacks; None: its handler does it, as all others do."""
         self._handlers = tuple(handlers)
         self.limits = limits
         self.bodies = bodies or Bodies()
         self.inference = inference
+        self.busy_poll = busy_poll or BusyPoll()
         self.most_received = limits.max_receive if limits.max_receive >= 0 else self.bodies.most
         self.encoding = "" if limits.compression == "none" else limits.compression
         self.calls: set[WaitingCall] = set()  #: under way

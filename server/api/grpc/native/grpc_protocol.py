@@ -189,6 +189,7 @@ class GrpcProtocol(asyncio.Protocol):
     def answer(self, stream: Stream, head: bytes, body: bytes, trailers: bytes) -> None:
         self.http.answer(stream, head, body, trailers)
         self._soon()
+        self._site.busy_poll.answered(self._loop)
 
     def begin_answer(self, stream: Stream, head: bytes) -> None:
         self.http.begin_answer(stream, head)
@@ -201,6 +202,7 @@ class GrpcProtocol(asyncio.Protocol):
     def end(self, stream: Stream, trailers: bytes) -> None:
         self.http.end(stream, trailers)
         self._soon()
+        self._site.busy_poll.answered(self._loop)
 
     def used(self, stream: Stream, size: int) -> None:
         if stream.id in self.http.streams:

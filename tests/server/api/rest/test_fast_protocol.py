@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ from server.inference.batching.queue import Limits
 from server.loading.catalog import scan
 from server.loading.loader import Loader
 from server.repository.repository import Repository
+from server.runtime.busy_poll import BusyPoll
 from tests.patience import becomes
 from tests.server.stand_ins import stand_ins
 
@@ -193,6 +194,21 @@ def test_both_ways_answer_the_same(repository: Repository) -> None:
             for request in CORPUS * 2:  # the second time the heads are known
                 short, long = [await here.ask(form(*request)) for form in (post, the_long_way)]
                 assert short == long, request
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("form", [post, the_long_way])
+def test_an_answer_keeps_the_loop_awake_for_a_while(form: Callable[..., bytes], repository: Repository) -> None:
+    async def ask() -> None:
+        now = [1.0]
+        poll = BusyPoll(1.0, lambda: now[0])
+        async with site(repository) as here:
+            here.shared.busy_poll = poll
+            await here.ask(form(V1, ONE))
+            await becomes(lambda: poll.is_polling)
+            now[0] = 2.0
+            await becomes(lambda: not poll.is_polling)
 
     asyncio.run(ask())
 

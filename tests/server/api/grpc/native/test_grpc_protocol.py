@@ -20,6 +20,7 @@ from server.api.http2 import frames
 from server.api.http2.frame_reader import Http2Limits
 from server.api.http2.frames import END_HEADERS, frame, window_update
 from server.api.http2.outbox import Stream
+from server.runtime.busy_poll import BusyPoll
 from tests.patience import becomes
 from tests.server.api.grpc.native.raw_calls import Obedient, head, message
 from tests.server.api.http2.client import HELLO, block, headers, split
@@ -79,6 +80,23 @@ def connected(peer: Any = ("127.0.0.1", 7), site: CallSite | None = None) -> tup
 def test_peers_are_called_as_grpc_calls_them(peer: Any, name: str) -> None:
     async def run() -> None:
         assert connected(peer)[0].peer == name
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("method", ["echo", "count"])
+def test_answers_keep_the_loop_awake_for_a_while(method: str) -> None:
+    async def run() -> None:
+        now = [1.0]
+        poll = BusyPoll(1.0, lambda: now[0])
+        protocol, _ = connected(site=CallSite([Obedient()], GrpcLimits(), busy_poll=poll))
+        protocol.data_received(HELLO)
+        assert not poll.is_polling
+        begun = headers(1, END_HEADERS, block(base=head(f"/s/{method}")))
+        protocol.data_received(begun + frame(frames.DATA, 1, 1, message(b"2")))
+        await becomes(lambda: poll.is_polling)
+        now[0] = 2.0
+        await becomes(lambda: not poll.is_polling)
 
     asyncio.run(run())
 
