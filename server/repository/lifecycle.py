@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
@@ -60,6 +61,7 @@ class Lifecycle:
         each that has come.
         """
         self.scanned = False  #: every directory of the first scan was tried
+        self.untried: Counter[str] = Counter()  #: models with directories that were not yet: how many
         self._store = store
         self._loader = loader
         self._factory = factory
@@ -88,6 +90,9 @@ class Lifecycle:
                 self._fall_back(state.found.name)
             with lock:
                 del loading[state.found.key]
+                self.untried[state.found.name] -= 1
+                if not self.untried[state.found.name]:
+                    del self.untried[state.found.name]
                 last = not loading
             if last:
                 finish()
@@ -100,6 +105,7 @@ class Lifecycle:
                 self._each_logged = True
                 self.scanned = True
 
+        self.untried = Counter(name for name, _ in loading)
         if not loading:
             finish()
         for (name, version), future in list(loading.items()):

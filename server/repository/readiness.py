@@ -6,18 +6,17 @@ from server.repository.state import State
 from server.repository.store import ModelStore
 
 
-def why_not_ready(store: ModelStore, rule: str, scanned: bool, *, named: bool = True) -> str:
-    """Why the server is not ready; empty when it is. `scanned`: every directory was tried.
+def why_not_ready(store: ModelStore, rule: str, scanned: bool, *, loading: int = 0, named: bool = True) -> str:
+    """Why the server is not ready; empty when it is. `scanned`: every directory was tried; `loading` models are not through.
 
     The rule `scan` asks for no more than that, `any` and `all` for so many ready models besides. A mount that is one
     model is ready when that model is: its rule is `all`. `named`: models are called by their names, with reasons.
     """
     if scanned and rule == "scan":
         return ""
+    if not scanned:  # as it is asked again and again while a thousand models are loaded, none of them is looked at
+        return f"{loading} of {len(store.models)} models are still loading"
     models = list(store.models.items())
-    if not scanned:
-        loading = sum(versions.newest.state is State.LOADING for _, versions in models)
-        return f"{loading} of {len(models)} models are still loading"
     now = {name: versions.newest.now for name, versions in models}
     bad = {name: reason for name, (state, reason) in now.items() if state not in (State.READY, State.EVICTED)}
     if (rule == "all" and bad) or (rule == "any" and len(bad) == len(models)):

@@ -284,7 +284,8 @@ class Repository:
         if self.stopping:
             return "it is stopping"
         rule = "all" if self._catalog.single else self._ready_rule
-        return why_not_ready(self.store, rule, self.scanned, named=not self._keyed if named is None else named)
+        named = not self._keyed if named is None else named
+        return why_not_ready(self.store, rule, self.scanned, loading=len(self._lifecycle.untried), named=named)
 
     # how models come and go, for KServe, the routes and the watcher
 

@@ -112,6 +112,8 @@ class Machine(pickle._Unpickler):
             self._run()
         except pickle._Stop as stop:  # type: ignore[attr-defined]
             return stop.value
+        finally:
+            self.frames.leave_file()
 
     def _run(self) -> None:
         """A step by its method, then those that the loop does itself, and so on: never ends but by an exception."""

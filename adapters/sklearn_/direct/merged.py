@@ -93,14 +93,16 @@ def _choice(sizes: Sequence[int]) -> tuple[list[tuple[int, int, float]], list[in
     """The nodes that find the right tree: (left, right, threshold on its number); and where each tree's nodes start."""
     starts = list(accumulate(sizes[:-1], initial=len(sizes) - 1))
     nodes: list[tuple[int, int, float]] = []
-
-    def find(low: int, high: int) -> int:
-        if high - low == 1:
-            return starts[low]
-        index, middle = len(nodes), (low + high) // 2
-        nodes.append((0, 0, middle - 0.5))
-        nodes[index] = (find(low, middle), find(middle, high), middle - 0.5)
-        return index
-
-    find(0, len(sizes))
+    _find(nodes, starts, 0, len(sizes))
     return nodes, starts
+
+
+def _find(nodes: list[tuple[int, int, float]], starts: Sequence[int], low: int, high: int) -> int:
+    """Add the nodes that find one of the trees from `low` on, before `high`; where the first of them is."""
+    if high - low == 1:
+        return starts[low]
+    index, middle = len(nodes), (low + high) // 2
+    nodes.append((0, 0, middle - 0.5))
+    left, right = _find(nodes, starts, low, middle), _find(nodes, starts, middle, high)
+    nodes[index] = (left, right, middle - 0.5)
+    return index

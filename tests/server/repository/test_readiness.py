@@ -23,7 +23,7 @@ def store() -> ModelStore:
 def test_every_directory_has_to_be_tried_first(store: ModelStore) -> None:
     store.put(ModelState(found("d")))
     for rule in ("scan", "any", "all"):
-        assert why_not_ready(store, rule, scanned=False) == "1 of 4 models are still loading"
+        assert why_not_ready(store, rule, scanned=False, loading=1) == "1 of 4 models are still loading"
 
 
 @pytest.mark.parametrize(("rule", "why"), [("scan", ""), ("any", ""), ("all", "c: it is damaged")])

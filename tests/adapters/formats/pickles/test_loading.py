@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import io
 import pickle
+import weakref
 from collections import Counter, OrderedDict, deque
 from pathlib import Path
 from typing import Any
@@ -205,3 +207,20 @@ def test_an_array_is_filled_once() -> None:
     assert loaded(b"\x80\x04" + empty + state + b"b.").tolist() == [65]
     with pytest.raises(Refused, match="fills an array twice"):
         loaded(b"\x80\x04" + empty + state + b"b" + state + b"b.")
+
+
+def test_a_load_leaves_nothing_for_the_garbage_collector(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps({"weights": np.arange(5), "line": "a\n"}, 0))
+    gc.collect()
+    gc.disable()  # what is left would be there
+    try:
+        with opened(path) as stream:
+            reader = Loading(stream)
+            reader.load()
+            reader.expect_end()
+            left = weakref.ref(reader)
+            del reader
+        assert left() is None
+    finally:
+        gc.enable()
