@@ -89,10 +89,10 @@ class Lifecycle:
             if not self._take_in(state, future.result):
                 self._fall_back(state.found.name)
             with lock:
-                del loading[state.found.key]
                 self.untried[state.found.name] -= 1
                 if not self.untried[state.found.name]:
                     del self.untried[state.found.name]
+                del loading[state.found.key]
                 last = not loading
             if last:
                 finish()

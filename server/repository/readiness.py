@@ -7,7 +7,8 @@ from server.repository.store import ModelStore
 
 
 def why_not_ready(store: ModelStore, rule: str, scanned: bool, *, loading: int = 0, named: bool = True) -> str:
-    """Why the server is not ready; empty when it is. `scanned`: every directory was tried; `loading` models are not through.
+    """Why the server is not ready; empty when it is. `scanned`: every directory was tried; `loading`: models that were
+    not yet.
 
     The rule `scan` asks for no more than that, `any` and `all` for so many ready models besides. A mount that is one
     model is ready when that model is: its rule is `all`. `named`: models are called by their names, with reasons.

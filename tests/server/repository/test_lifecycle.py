@@ -6,15 +6,17 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from adapters.base import LoadError
 from server.inference.batching.queue import Limits
 from server.loading.catalog import Found, scan
-from server.loading.loader import Loader
-from server.loading.memory_budget import LEAST, Budget, Demand
+from server.loading.loader import Loaded, Loader
+from server.loading.memory_budget import LEAST, Budget, Demand, ModelKey
 from server.repository.claims import ModelClaims
 from server.repository.factory import ModelFactory
 from server.repository.lifecycle import Lifecycle
@@ -90,6 +92,26 @@ def test_the_first_scan_empties_what_it_was_given(make: Callable[..., Parts]) ->
     wait_for(lambda: parts.lifecycle.scanned)
     assert loading == {}
     assert parts.states() == {"a": State.READY, "b": State.UNAVAILABLE}
+
+
+def test_a_model_is_tried_once_all_its_versions_are(make: Callable[..., Parts]) -> None:
+    parts = make()
+    for folder in ("a/1", "a/2", "b"):
+        (parts.root / folder).mkdir(parents=True)
+        parts.write(folder)
+    (parts.root / "a" / "polyserve.yaml").write_text("versions: all")
+    found = scan(parts.root).found
+    for each in found:
+        parts.store.put(ModelState(each))
+    loads: dict[ModelKey, Future[Loaded]] = {each.key: Future() for each in found}
+    parts.lifecycle.first_scan(dict(loads), lambda: None)
+    left = []
+    for key in (("a", "2"), ("b", ""), ("a", "1")):
+        left.append(set(parts.lifecycle.untried))
+        loads[key].set_exception(LoadError("it is damaged"))
+    assert left == [{"a", "b"}, {"a", "b"}, {"a"}]
+    assert not parts.lifecycle.untried
+    assert parts.lifecycle.scanned
 
 
 def test_nobody_keeps_a_model_that_has_gone(make: Callable[..., Parts]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import threading
 import weakref
 from collections.abc import Coroutine, Iterator
@@ -203,7 +204,8 @@ def test_no_rule_is_met_before_every_directory_was_tried(mount: Any, rule: str) 
     house.repository.first_scan(loading, done.set)
     assert broken.exception(PATIENCE)
     wait_for(lambda: ("c", "") not in loading)
-    wait_for(lambda: house.repository.why_not_ready() == "1 of 3 models are still loading")
+    # who loads a format first may have the next one of it wait
+    assert re.fullmatch("[12] of 3 models are still loading", house.repository.why_not_ready())
     assert not done.is_set()
     EchoAdapter.gate.set()
     assert done.wait(PATIENCE)
